@@ -1,0 +1,215 @@
+"""Errors grouped by what core does with them.
+
+A plugin states a fact about the other side by raising one of these (or by returning it in `Failed`); one pure
+policy function in core turns the fact into retry, snooze, park or pause. The class docstring is the default
+message. `kind` is the word shown as `error_kind` in `synccore deliveries list --json`.
+
+    SynccoreError
+    |- ConfigError      that instance stops with its reason, the rest runs
+    |- AuthError        lane paused as needs_auth, no attempt used
+    |- RateLimited      lane or operation snoozed, no attempt used
+    |- Transient        backoff with jitter; repeated: the circuit opens
+    |- Conflict         one immediate re-read and retry, then as Transient
+    |- Rejected         that record alone is parked, with the vendor's own words
+    |- WaitFor          the parent is not there yet: parked only after a day
+    |- BatchRejected    the batch is bisected until the poison record stands alone
+    |- MappingError     parked, naming route, field and expression
+    `- SignatureError   401 to the caller, counted, nothing stored
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import ClassVar
+
+__all__ = [
+    "AuthError",
+    "BatchRejected",
+    "ConfigError",
+    "Conflict",
+    "MappingError",
+    "RateLimited",
+    "Rejected",
+    "SignatureError",
+    "SynccoreError",
+    "Transient",
+    "WaitFor",
+    "redact",
+]
+
+_EMAIL = re.compile(r"[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+", re.UNICODE)
+_BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s+[\w.~+/=-]{6,}")
+_KEYLIKE = re.compile(
+    r"(?i)\b(?:ck_|cs_|pk_|sk_|ya29\.|1//|00D)[\w.!/-]{8,}"
+    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]+"
+)
+# Eight digits or more with a sign or separators between: a phone number. Plain runs of digits are ids and stay.
+_PHONE = re.compile(
+    r"(?<![\w-])(?:\+\d[\d\s().-]{6,}\d|\(?\d{2,4}\)?[\s.-]\d{2,4}[\s.-]\d{2,}(?:[\s.-]?\d{2,})*)(?![\w-])"
+)
+
+
+def redact(text: str, limit: int = 500) -> str:
+    """Take e-mail addresses, phone numbers, tokens and keys out of a vendor's words and cut them to `limit` characters.
+
+    Everything that reaches logs, history or an error column goes through here first.
+    """
+    text = _EMAIL.sub("[email]", text)
+    text = _BEARER.sub(r"\1 [secret]", text)
+    text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
+    text = _PHONE.sub("[phone]", text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class SynccoreError(Exception):
+    """Something went wrong that a person or core can act on."""
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+    @property
+    def message(self) -> str:
+        """The message, free of personal values and secrets."""
+        return redact(str(self.args[0]))
+
+
+class ConfigError(SynccoreError):
+    """The configuration cannot work.
+
+    Core stops the instance it names, shows the reason in `status`, and runs the rest.
+    """
+
+    kind = "config"
+
+    def __init__(self, message: str | None = None, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class AuthError(SynccoreError):
+    """The other side does not accept our credentials.
+
+    Core pauses the lane as `needs_auth`, uses no attempt, and tells the operator to run `synccore connect NAME`.
+    """
+
+    kind = "auth"
+
+
+class RateLimited(SynccoreError):
+    """The other side asks us to slow down.
+
+    Args:
+        retry_after: how long to wait; None lets core choose.
+        scope: `lane` holds everything to that sink, `operation` only this record.
+    """
+
+    kind = "rate_limited"
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: timedelta | None = None, scope: str = "lane"
+    ) -> None:
+        super().__init__(message)
+        if scope not in ("lane", "operation"):
+            raise ValueError(f"scope must be 'lane' or 'operation', not {scope!r}")
+        self.retry_after = retry_after
+        self.scope = scope
+
+
+class Transient(SynccoreError):
+    """The other side did not do it this time.
+
+    Core retries with backoff and full jitter. Repeated, it opens the lane's circuit: the lane waits and no attempt
+    is used.
+
+    Args:
+        maybe_applied: the request was sent and the answer lost, so it may have been carried out. Core then calls
+            the sink's `lookup` before a create is sent again.
+        outage: nothing was reached at all (refused connection, 5xx, maintenance). Never the record's fault: no
+            attempt is used. False for a failure that concerns one record only, such as a locked row.
+    """
+
+    kind = "transient"
+
+    def __init__(self, message: str | None = None, *, maybe_applied: bool = False, outage: bool = True) -> None:
+        super().__init__(message)
+        self.maybe_applied = maybe_applied
+        self.outage = outage
+
+
+class Conflict(SynccoreError):
+    """The remote record changed under us.
+
+    Core drops the link's etag and sends the operation once more at once; a second conflict counts as Transient.
+    """
+
+    kind = "conflict"
+
+
+class Rejected(SynccoreError):
+    """The other side refuses this record for good.
+
+    Core parks this record alone, with the vendor's own words.
+
+    Args:
+        fields: names of the target fields at fault, where the vendor says so.
+    """
+
+    kind = "rejected"
+
+    def __init__(self, message: str | None = None, fields: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+class WaitFor(SynccoreError):
+    """A record this one depends on is not at the target yet.
+
+    Core sets the delivery aside until that record is delivered, and parks it only after a day.
+
+    Args:
+        entity: the entity of the parent, for instance `customer`.
+        key: its key.
+    """
+
+    kind = "wait_for"
+
+    def __init__(self, entity: str, key: str, message: str | None = None) -> None:
+        super().__init__(message or f"waits for {entity} {key}")
+        self.entity = entity
+        self.key = key
+
+
+class BatchRejected(SynccoreError):
+    """The other side refuses the batch as a whole without saying which record is at fault.
+
+    Core cuts the batch in halves until the poison record stands alone; alone, it is treated as Rejected.
+    Only raise it when nothing of the batch was written, or when writing again is harmless.
+    """
+
+    kind = "batch_rejected"
+
+
+class MappingError(SynccoreError):
+    """A field's expression failed on this record.
+
+    Core parks the delivery. The message names route, field and expression, never the record's values.
+    """
+
+    kind = "mapping"
+
+    def __init__(self, message: str | None = None, *, route: str = "", field: str = "", expression: str = "") -> None:
+        super().__init__(message)
+        self.route = route
+        self.field = field
+        self.expression = expression
+
+
+class SignatureError(SynccoreError):
+    """The webhook's signature does not match.
+
+    Core answers 401, counts it, and stores nothing.
+    """
+
+    kind = "signature"

@@ -1,0 +1,340 @@
+"""The hooks of synccore and the descriptors they hand over.
+
+pluggy stays at the edges: every hook runs once at start and returns typed descriptors; from then on core calls plain
+objects. A distribution names one module of `@hookimpl` functions in the entry-point group `synccore`:
+
+    [project.entry-points.synccore]
+    mycrm = "synccore_mycrm"
+
+    # synccore_mycrm/__init__.py
+    from synccore import hookimpl
+
+    @hookimpl
+    def synccore_sinks():
+        from .sink import SINK
+        return [SINK]
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pluggy
+from attrs import field, frozen
+
+from .types import (
+    BackfillFilters,
+    Change,
+    Check,
+    Context,
+    Job,
+    Limits,
+    Link,
+    LookupResult,
+    MapContext,
+    ObjectInfo,
+    ObjectType,
+    Operation,
+    Outcome,
+    Page,
+    RouteSpec,
+    Settled,
+    Skip,
+    Snapshot,
+    WebhookRequest,
+    WriteBack,
+)
+
+__all__ = [
+    "API",
+    "DemoInstance",
+    "DemoVendor",
+    "Mapper",
+    "MapperType",
+    "Sink",
+    "SinkType",
+    "Source",
+    "SourceType",
+    "StoreType",
+    "hookimpl",
+    "hookspec",
+]
+
+#: The contract's version. A descriptor states the one it was written for; core loads those it still serves.
+API = 1
+
+hookspec = pluggy.HookspecMarker("synccore")
+hookimpl = pluggy.HookimplMarker("synccore")
+
+
+# -- instances: plain objects, no base class required ----------------------------------------------------------------
+
+
+class Source(Protocol):
+    """A shop, or anything that reports changes.
+
+    Optional methods beside these: `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`,
+    `heal(hook_url) -> tuple[str, ...]` (repair own webhooks; says what it repaired; a non-empty answer makes core
+    sweep the gap), and `known(entity) -> bool` (whether the shop has that entity at all).
+    """
+
+    def check(self) -> Check:
+        """Reach the source and say what account it is. Raises AuthError, ConfigError, Transient."""
+        ...
+
+    def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
+        """List records. `cursor` None means everything; otherwise what changed since, where the source can tell.
+
+        Core commits each page with its cursor before it asks for the next. Raises Transient, RateLimited: core goes
+        on later from the last committed cursor.
+        """
+        ...
+
+    def receive(self, request: WebhookRequest) -> Sequence[Change]:
+        """Turn a webhook into changes, authenticating the raw bytes first. No network. Raises SignatureError (401)."""
+        ...
+
+    def subscribe(self, hook_url: str) -> str:
+        """Make sure the source's webhooks point at `hook_url`, once; says in a sentence what it did."""
+        ...
+
+    def unsubscribe(self) -> str:
+        """Remove the webhooks made by `subscribe`; says in a sentence what it did."""
+        ...
+
+    def write_back(self, links: Sequence[WriteBack]) -> Sequence[Outcome]:
+        """Store remote ids at the source, one outcome per item in order. Must not write what is already there."""
+        ...
+
+    def fetch(self, entity: str, key: str) -> Change | None:
+        """Read one record, or None where it is gone. Raises Transient when that cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Release what `open` took."""
+        ...
+
+
+class Mapper(Protocol):
+    """Shapes one record for one route. Pure: no I/O, no clock, the same answer each time."""
+
+    def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
+        """The target's fields, or Skip(reason). Raises MappingError: core parks the delivery."""
+        ...
+
+
+class Sink(Protocol):
+    """A target. Core calls it from worker threads, at most `limits.max_in_flight` `deliver` calls at a time.
+
+    Optional attributes: `limits: Limits` and `objects: Sequence[ObjectType]`, overriding those of the type where they
+    depend on the configuration. Optional methods: `lookup`, `read`, `collect`, `connect(browser) -> Account`,
+    `disconnect(keep_grant=False) -> str`.
+    """
+
+    def check(self) -> Check:
+        """Reach the target and say what account it is. Raises AuthError, ConfigError, Transient."""
+        ...
+
+    def describe(self) -> Sequence[ObjectInfo]:
+        """The objects and fields of the target that the routes use."""
+        ...
+
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        """Carry out the operations: one outcome each, in the same order.
+
+        All operations of a call share one route, and no key is in it twice. Raising means that the whole batch
+        failed with that error; anything that is not a SynccoreError is a bug in the plugin: three tries, then
+        parked with the traceback.
+        """
+        ...
+
+    def erase(self, link: Link) -> None:
+        """Erase the person behind the link for good (`synccore forget`). Gone already is fine."""
+        ...
+
+    def close(self) -> None:
+        """Release what `open` took."""
+        ...
+
+
+class LookupSink(Sink, Protocol):
+    """A sink that can say what already exists: needed for `adopt`, `plan`, and after a lost answer."""
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        """Per operation: the twin's Link, Ambiguous, Retry (cannot be said yet) or None (there is none).
+
+        Writes nothing. Raises as `deliver` does.
+        """
+        ...
+
+
+class ReadSink(Sink, Protocol):
+    """A sink that can read records back: needed for `preview --live` and `verify`."""
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        """Per link: the remote fields under the names and in the shape `deliver` takes, or None where it is gone."""
+        ...
+
+
+class JobSink(Sink, Protocol):
+    """A sink that answers `Submitted`."""
+
+    def collect(self, job: Job) -> Sequence[Outcome] | None:
+        """One outcome per operation of the job, in order, or None for "not yet"."""
+        ...
+
+
+# -- descriptors -----------------------------------------------------------------------------------------------------
+
+
+@frozen(eq=False, kw_only=True)
+class SourceType:
+    """A kind of source.
+
+    Attributes:
+        name: the word after `type =`.
+        config: an attrs class; fields made by `synccore.config.option` carry help text.
+        open: `open(config, context) -> Source`. No network: `check` is for that.
+        entities: what it can report.
+    """
+
+    name: str
+    summary: str
+    config: type
+    open: Callable[[Any, Context], Source]
+    entities: tuple[str, ...]
+    api: int = API
+
+
+@frozen(eq=False, kw_only=True)
+class SinkType:
+    """A kind of target.
+
+    Attributes:
+        objects: what can be written, with default mappings per entity.
+        any_object: True where routes may name objects beyond `objects` (Salesforce: any API name).
+        videos: (title, url) pairs shown on the plugin's page; see `Sink` for instance overrides.
+    """
+
+    name: str
+    summary: str
+    config: type
+    open: Callable[[Any, Context], Sink]
+    objects: tuple[ObjectType, ...]
+    limits: Limits = field(factory=Limits)
+    any_object: bool = False
+    api: int = API
+
+
+@frozen(eq=False, kw_only=True)
+class MapperType:
+    """A way to shape records; a route names it with `mapper = "NAME"`.
+
+    `open(route, filters)` compiles the route's fields and raises ConfigError for what can never work.
+    """
+
+    name: str
+    summary: str
+    open: Callable[[RouteSpec, Mapping[str, Callable[..., Any]]], Mapper]
+    api: int = API
+
+
+@frozen(eq=False, kw_only=True)
+class StoreType:
+    """An outbox engine, chosen by the scheme of `[synccore] database`. `open(url, clock)` gives the engine."""
+
+    name: str
+    summary: str
+    schemes: tuple[str, ...]
+    open: Callable[..., Any]
+    api: int = API
+
+
+class DemoInstance(Protocol):
+    """A vendor's loopback stand-in, running."""
+
+    #: The `[sources.X]` or `[sinks.X]` table that reaches it, and the routes that lead to it (route -> table).
+    config: Mapping[str, Any]
+    routes: Mapping[str, Mapping[str, Any]]
+
+    def seed(self, count: int) -> None:
+        """Source only: put `count` made-up customers into the shop."""
+        ...
+
+    def edit(self) -> str:
+        """Source only: change one customer as a shop manager would and send the webhook; says what was changed."""
+        ...
+
+    def approve(self, url: str) -> str:
+        """Sink with OAuth: play the person in the browser; gives the address the browser landed on."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """What the stand-in holds, for people: {"contacts": 25}."""
+        ...
+
+    def close(self) -> None:
+        """Stop it."""
+        ...
+
+
+@frozen(eq=False, kw_only=True)
+class DemoVendor:
+    """A plugin's part in `synccore demo`. `start(hook_url)` starts the stand-in on loopback.
+
+    Attributes:
+        role: "source" or "sink".
+        name: the instance name used in the demo's configuration.
+    """
+
+    role: str
+    name: str
+    type: str
+    start: Callable[[str], DemoInstance]
+
+
+# -- hook specifications ---------------------------------------------------------------------------------------------
+
+
+@hookspec
+def synccore_sources() -> Iterable[SourceType]:  # type: ignore[empty-body]
+    """The sources this distribution brings."""
+
+
+@hookspec
+def synccore_sinks() -> Iterable[SinkType]:  # type: ignore[empty-body]
+    """The sinks this distribution brings."""
+
+
+@hookspec
+def synccore_mappers() -> Iterable[MapperType]:  # type: ignore[empty-body]
+    """The mappers this distribution brings."""
+
+
+@hookspec
+def synccore_stores() -> Iterable[StoreType]:  # type: ignore[empty-body]
+    """The outbox engines this distribution brings."""
+
+
+@hookspec
+def synccore_commands(group: Any) -> None:
+    """Add commands to the command line; `group` is the click group."""
+
+
+@hookspec
+def synccore_template_filters() -> Mapping[str, Callable[..., Any]]:  # type: ignore[empty-body]
+    """Filters for expressions and templates: name -> pure function."""
+
+
+@hookspec(firstresult=True)
+def synccore_secret(reference: Mapping[str, str]) -> str | None:
+    """Resolve a secret scheme beyond env, file and secret: `{ vault = "path" }` arrives as {"vault": "path"}."""
+
+
+@hookspec
+def synccore_settled(event: Settled) -> None:
+    """Told after every settled delivery and every change of a lane's state. A failing observer harms nobody."""
+
+
+@hookspec
+def synccore_demo() -> Iterable[DemoVendor]:  # type: ignore[empty-body]
+    """The loopback stand-ins this distribution brings to `synccore demo`."""

@@ -1,0 +1,98 @@
+"""Secrets: a masked type everywhere, and encryption at rest.
+
+Keys come, in this order, from the environment variable SYNCCORE_KEY, from a file beside the database (mode 0600, made
+on first use), so that a stolen database file alone opens nothing.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from .errors import ConfigError
+
+__all__ = ["Cipher", "Secret", "load_key"]
+
+KEY_VARIABLE = "SYNCCORE_KEY"
+
+
+class Secret:
+    """A value that never shows itself: `str`, `repr` and templates give ****; only `reveal()` gives the text.
+
+    The text may be fetched late (encrypted store), so `reveal` raises ConfigError where there is none.
+    """
+
+    __slots__ = ("_fetch", "origin")
+
+    def __init__(self, value: str | Callable[[], str], origin: str = "plain") -> None:
+        self._fetch: Callable[[], str] = (lambda: value) if isinstance(value, str) else value
+        #: Where it comes from, for `check`: plain, "env NAME", "file PATH", "secret NAME".
+        self.origin = origin
+
+    def reveal(self) -> str:
+        """The secret's text. Raises ConfigError naming where it should have come from."""
+        return self._fetch()
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+    def __str__(self) -> str:
+        return "****"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Cipher:
+    """Encrypts texts with one key (Fernet: AES-128-CBC with HMAC-SHA256)."""
+
+    def __init__(self, key: bytes) -> None:
+        try:
+            self._fernet = Fernet(key)
+        except ValueError as error:
+            raise ConfigError(
+                f"the encryption key is not valid: {KEY_VARIABLE} and the key file hold 32 bytes in url-safe base64",
+                path="synccore.database",
+            ) from error
+
+    def encrypt(self, text: str) -> str:
+        """The text, encrypted and authenticated."""
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def decrypt(self, token: str) -> str:
+        """The text again. Raises ConfigError where the key is not the one it was encrypted with."""
+        try:
+            return self._fernet.decrypt(token.encode()).decode()
+        except InvalidToken as error:
+            raise ConfigError(
+                "a stored secret does not open with this key: restore the key file, or connect again",
+                path="synccore.database",
+            ) from error
+
+
+def load_key(key_file: Path) -> bytes:
+    """The key from SYNCCORE_KEY, else from `key_file`, which is made (0600) where it is missing.
+
+    Raises ConfigError for a key file that others can read.
+    """
+    if value := os.environ.get(KEY_VARIABLE):
+        return value.encode()
+    try:
+        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        mode = stat.S_IMODE(key_file.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigError(
+                f"{key_file} can be read by others: run chmod 600 {key_file}", path="synccore.database"
+            ) from None
+        return key_file.read_bytes().strip()
+    with os.fdopen(descriptor, "wb") as file:
+        key = Fernet.generate_key()
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key

@@ -1,0 +1,265 @@
+"""The base of loopback stand-ins: a real HTTP server on 127.0.0.1 that can be told to fail.
+
+class FakeCrm(LoopbackServer):
+    def handle(self, request: Request) -> Reply:
+        if request.path == "/people" and request.method == "POST":
+            ...
+            return Reply(201, {"id": "1"})
+        return Reply(404, {"error": "no such path"})
+
+with FakeCrm() as crm:
+    crm.fail_next(Fault.status(503))           # before it is carried out
+    crm.fail_next(Fault.commit_then_drop())    # carried out, and the answer is lost
+"""
+
+import json as jsonlib
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import field, frozen
+
+__all__ = ["Fault", "LoopbackServer", "Reply", "Request"]
+
+
+@frozen(kw_only=True)
+class Request:
+    """What a stand-in was sent. Header names are lower case; `query` keeps repeats and order."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    #: Path and query as they came over the wire, still percent-encoded.
+    target: str = ""
+
+    def param(self, name: str, default: str | None = None) -> str | None:
+        """The last query value of that name."""
+        return dict(self.query).get(name, default)
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError where it is not."""
+        return jsonlib.loads(self.body)
+
+    def form(self) -> dict[str, str]:
+        """The body as a form."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+
+@frozen
+class Reply:
+    """What a stand-in answers: bytes and str go out as they are, None gives no body, anything else becomes JSON."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(factory=dict)
+
+    def encoded(self) -> tuple[bytes, str | None]:
+        """Body bytes and content type."""
+        if self.body is None:
+            return b"", None
+        if isinstance(self.body, bytes):
+            return self.body, "application/octet-stream"
+        if isinstance(self.body, str):
+            return self.body.encode(), "text/html; charset=utf-8"
+        return jsonlib.dumps(self.body).encode(), "application/json"
+
+
+@frozen(kw_only=True)
+class Fault:
+    """One misbehaviour. `carried_out`: whether the request takes effect before the answer goes wrong."""
+
+    kind: str
+    reply: Reply | None = None
+    carried_out: bool = False
+    #: Which requests it applies to; None means any.
+    when: Callable[[Request], bool] | None = None
+
+    @classmethod
+    def status(cls, status: int, body: Any = None, headers: Mapping[str, str] | None = None, **kw: Any) -> "Fault":
+        """Answer this instead of carrying the request out."""
+        return cls(kind="reply", reply=Reply(status, body, headers or {}), **kw)
+
+    @classmethod
+    def html(cls, status: int = 502, **kw: Any) -> "Fault":
+        """The HTML page of a web server or firewall in front."""
+        page = "<!DOCTYPE html><html><head><title>Bad gateway</title></head><body>upstream</body></html>"
+        return cls(kind="reply", reply=Reply(status, page), **kw)
+
+    @classmethod
+    def reset(cls, **kw: Any) -> "Fault":
+        """Cut the connection before anything is carried out."""
+        return cls(kind="reset", **kw)
+
+    @classmethod
+    def commit_then_drop(cls, **kw: Any) -> "Fault":
+        """Carry the request out and cut the connection instead of answering."""
+        return cls(kind="reset", carried_out=True, **kw)
+
+    @classmethod
+    def commit_then_status(cls, status: int, body: Any = None, **kw: Any) -> "Fault":
+        """Carry the request out and answer with an error all the same."""
+        return cls(kind="reply", reply=Reply(status, body), carried_out=True, **kw)
+
+    @classmethod
+    def truncated(cls, **kw: Any) -> "Fault":
+        """Carry the request out, announce the whole answer and send half of it."""
+        return cls(kind="truncated", carried_out=True, **kw)
+
+    @classmethod
+    def hang(cls, **kw: Any) -> "Fault":
+        """Carry the request out and answer nothing until the server closes (use short client timeouts)."""
+        return cls(kind="hang", carried_out=True, **kw)
+
+
+class LoopbackServer:
+    """A stand-in on a free loopback port. Subclasses implement `handle`; requests are handled one at a time.
+
+    Attributes:
+        requests: everything that was asked, in order, faults included.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.requests: list[Request] = []
+        self._faults: deque[Fault] = deque()
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler_class())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    # -- for subclasses
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request. Runs under the server's lock."""
+        return Reply(404, {"error": f"{request.method} {request.path} is not here"})
+
+    # -- for tests
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, no slash at the end."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def fail_next(self, *faults: Fault) -> None:
+        """Queue faults: each applies once, to the next request it matches."""
+        with self._lock:
+            self._faults.extend(faults)
+
+    def clear_faults(self) -> None:
+        """Behave again."""
+        with self._lock:
+            self._faults.clear()
+
+    def count(self, method: str | None = None, path: str = "") -> int:
+        """How many requests of that method came whose path begins with `path`."""
+        with self._lock:
+            return sum(1 for r in self.requests if method in (None, r.method) and r.path.startswith(path))
+
+    def close(self) -> None:
+        """Stop it and free the port."""
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- inside
+
+    def _next_fault(self, request: Request) -> Fault | None:
+        for fault in self._faults:
+            if fault.when is None or fault.when(request):
+                self._faults.remove(fault)
+                return fault
+        return None
+
+    def _answer(self, request: Request) -> tuple[Reply, Fault | None]:
+        with self._lock:
+            self.requests.append(request)
+            fault = self._next_fault(request)
+            if fault is not None and not fault.carried_out:
+                return fault.reply or Reply(500), fault
+            reply = self.handle(request)
+            if fault is not None and fault.reply is not None:
+                reply = fault.reply
+            return reply, fault
+
+    def _handler_class(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805  the handler has a self of its own
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's word
+                """Nothing: requests are kept, not printed."""
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("content-length") or 0)
+                parts = urlsplit(self.path)
+                request = Request(
+                    method=self.command,
+                    path=parts.path,
+                    query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
+                    headers={k.lower(): v for k, v in self.headers.items()},
+                    body=self.rfile.read(length) if length else b"",
+                    target=self.path,
+                )
+                reply, fault = server._answer(request)
+                kind = fault.kind if fault else "reply"
+                if kind == "hang":
+                    server._closing.wait()
+                if kind in ("reset", "hang"):
+                    self._cut()
+                    return
+                body, content_type = reply.encoded()
+                self.send_response(reply.status)
+                headers = dict(reply.headers)
+                if content_type and "content-type" not in {k.lower() for k in headers}:
+                    headers["Content-Type"] = content_type
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                if reply.status != 204:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command == "HEAD" or reply.status == 204:
+                    return
+                self.wfile.write(body[: len(body) // 2] if kind == "truncated" else body)
+                if kind == "truncated":
+                    self.wfile.flush()
+                    self._cut()
+
+            def _cut(self) -> None:
+                self.close_connection = True
+                # An RST instead of an orderly end: what a crashed peer looks like.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except OSError:
+                    pass  # the client went away
+
+            def finish(self) -> None:
+                try:
+                    super().finish()
+                except (OSError, ValueError):
+                    pass
+
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
+            setattr(Handler, f"do_{method}", Handler._serve)
+        return Handler

@@ -1,0 +1,1 @@
+"""Klaviyo as a synccore sink."""
