@@ -1,0 +1,1 @@
+"""The outbox: snapshots, deliveries, links, history and everything else that must survive."""

@@ -1,0 +1,263 @@
+"""The rows an outbox engine speaks in."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from ..entities import Entity, normalize_email
+from ..types import Change, EntityRef, Link, Op, Snapshot
+
+DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
+OPEN_STATES = ("ready", "running", "submitted", "parked")
+
+
+@frozen(kw_only=True)
+class DirtyRule:
+    """What a change of one entity owes one route.
+
+    `target` "owner": the route maps the owner and includes this entity.
+    """
+
+    route: str
+    sink: str
+    #: The route's own entity: the entity of the rows it gets.
+    entity: str
+    target: Literal["self", "owner"] = "self"
+    delay: timedelta = timedelta(0)
+
+
+#: Entity of a change -> the routes it dirties.
+Rules = Mapping[str, Sequence[DirtyRule]]
+
+
+@frozen(kw_only=True)
+class Ingest:
+    """One accepted unit: a webhook's changes, or one page of a listing with the cursor that follows it.
+
+    Attributes:
+        bulk: the past (backfill, reconcile, first listing): its deliveries come after live ones.
+        force: routes that get a delivery even where the snapshot did not change (backfill).
+        cursor: (name, value) stored in the same transaction; see `get_cursor`.
+        sweep: mark the keys as seen in this running full comparison.
+    """
+
+    source: str
+    changes: Sequence[Change]
+    rules: Rules
+    bulk: bool = False
+    force: frozenset[str] = frozenset()
+    cursor: tuple[str, str | None] | None = None
+    sweep: str | None = None
+
+
+@frozen(kw_only=True)
+class Ingested:
+    """What became of an `Ingest`: changes taken, equal to the snapshot, older than it, of forgotten people."""
+
+    accepted: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    forgotten: int = 0
+    #: Rows made or refreshed in the outbox.
+    dirtied: int = 0
+    #: Sinks that got work.
+    sinks: frozenset[str] = frozenset()
+
+
+@frozen(kw_only=True)
+class Delivery:
+    """One row of the outbox: this route owes the sink this key."""
+
+    id: int
+    route: str
+    sink: str
+    source: str
+    entity: str
+    key: str
+    op: Op
+    state: DeliveryState
+    bulk: bool
+    event_id: str | None
+    due_at: datetime
+    #: Attempts that count against the record; outages, rate limits and shutdowns do not.
+    attempts: int
+    #: When the first counted attempt failed.
+    first_failed_at: datetime | None
+    first_change_at: datetime
+    last_change_at: datetime
+    #: An earlier try may have been carried out.
+    maybe_applied: bool
+    lease_token: str | None
+    lease_until: datetime | None
+    job: str | None
+    error_kind: str | None
+    error: str | None
+    created_at: datetime
+    settled_at: datetime | None
+    #: When it began to wait for a parent (WaitFor), for the one-day limit.
+    waiting_since: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Work:
+    """A claimed delivery with all that mapping and delivering needs."""
+
+    delivery: Delivery
+    #: For state: the newest snapshot (deleted ones too). For events: the event's own data. None where unknown.
+    snapshot: Snapshot | None
+    owner: Snapshot | None = None
+    included: Mapping[str, Sequence[Snapshot]] = field(factory=dict)
+    link: Link | None = None
+    #: With `after`: the record whose link is needed, and that link.
+    parent_ref: EntityRef | None = None
+    parent: Link | None = None
+    #: For submitted rows: the fields and idempotency key as they were sent.
+    sent: Mapping[str, Any] | None = None
+
+
+@frozen(kw_only=True)
+class ClaimRule:
+    """How much of one route a claim takes; order of the rules is the order of preference among equals."""
+
+    route: str
+    max_batch: int
+    bulk_batch: int
+    bulk_threshold: int
+
+
+@frozen(kw_only=True)
+class LinkUpdate:
+    """What a settle writes to the link: set it (fields None keeps the old ones), or remove it."""
+
+    object: str
+    remote_id: str | None
+    etag: str | None = None
+    fields: Mapping[str, Any] | None = None
+    remove: bool = False
+
+
+@frozen(kw_only=True)
+class HistoryEntry:
+    """A line of the audit trail: names, never values."""
+
+    at: datetime
+    route: str
+    sink: str
+    source: str
+    entity: str
+    key: str
+    op: Op
+    #: delivered, unchanged, skipped, failed, parked, retry, snoozed, submitted, dismissed, retried, linked, received
+    outcome: str
+    remote_id: str | None = None
+    fields: tuple[str, ...] = ()
+    error_kind: str | None = None
+    error: str | None = None
+    note: str | None = None
+    duration_ms: int | None = None
+    delivery_id: int | None = None
+    id: int | None = None
+
+
+@frozen(kw_only=True)
+class Settlement:
+    """How one claimed delivery leaves `running` (or `submitted`)."""
+
+    delivery_id: int
+    #: The lease token it was claimed with (for submitted rows: the job).
+    token: str
+    to: Literal["done", "skipped", "ready", "submitted", "parked"]
+    due_at: datetime | None = None
+    #: Whether the try counts against the record.
+    counted: bool = False
+    maybe_applied: bool = False
+    error_kind: str | None = None
+    error: str | None = None
+    #: Set while waiting for a parent; wakes up when that parent's link on the `after` route is written.
+    waiting: bool = False
+    link: LinkUpdate | None = None
+    job: str | None = None
+    #: Fields and idempotency key as sent, kept for `submitted`.
+    sent: Mapping[str, Any] | None = None
+    history: HistoryEntry | None = None
+
+
+@frozen(kw_only=True)
+class JobWork:
+    """A submitted job and its rows, in the order they were submitted."""
+
+    sink: str
+    job: str
+    submitted_at: datetime
+    work: tuple[Work, ...]
+
+
+@frozen(kw_only=True)
+class LaneRecord:
+    """A lane's durable state: ok, paused (by a person), rate_limited, needs_auth, circuit_open, error."""
+
+    sink: str
+    state: str = "ok"
+    reason: str | None = None
+    until: datetime | None = None
+    changed_at: datetime | None = None
+    #: Consecutive outages, for the circuit.
+    failures: int = 0
+
+
+@frozen(kw_only=True)
+class BackfillJob:
+    """A listing handed to the daemon: backfill or reconcile, resumable at its cursor."""
+
+    id: int
+    kind: Literal["backfill", "reconcile"]
+    source: str
+    entity: str
+    filters: Mapping[str, str]
+    route: str | None
+    state: Literal["queued", "running", "done", "failed"]
+    cursor: str | None
+    seen: int
+    total: int | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@frozen(kw_only=True)
+class RouteCounts:
+    """Rows per state of one route or sink."""
+
+    ready: int = 0
+    running: int = 0
+    submitted: int = 0
+    parked: int = 0
+    done: int = 0
+    skipped: int = 0
+    oldest_ready_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class ParkedCause:
+    """Parked deliveries with one cause."""
+
+    sink: str
+    route: str
+    error_kind: str
+    error: str
+    count: int
+    first_id: int
+
+
+def email_of(data: Entity | None) -> str | None:
+    """The address a record is found by, normalised; None where it has none."""
+    email = getattr(data, "email", None)
+    return normalize_email(email) if email else None
+
+
+def email_digest(email: str) -> str:
+    """The tombstone of an address: a hash, nothing else."""
+    return hashlib.sha256(b"synccore:" + normalize_email(email).encode()).hexdigest()
