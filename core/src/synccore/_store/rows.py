@@ -176,12 +176,15 @@ class Settlement:
     maybe_applied: bool = False
     error_kind: str | None = None
     error: str | None = None
-    #: Set while waiting for a parent; wakes up when that parent's link on the `after` route is written.
-    waiting: bool = False
+    #: Waits for a parent: (route, entity, key) whose link, once written, makes this row due at once.
+    wait: tuple[str, str, str] | None = None
     link: LinkUpdate | None = None
     job: str | None = None
     #: Fields and idempotency key as sent, kept for `submitted`.
     sent: Mapping[str, Any] | None = None
+    #: Routes that owe a delivery of the same source, entity and key because of this one (write-back), live or bulk as
+    #: the settled row was.
+    owes: tuple[DirtyRule, ...] = ()
     history: HistoryEntry | None = None
 
 
