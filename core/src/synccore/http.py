@@ -252,6 +252,18 @@ class Budget:
                 raise RateLimited("the quota is used up", retry_after=ready - now)
             self._clock.sleep(ready - now)
 
+    def free_at(self, now: datetime, cost: int = 1) -> datetime:
+        """When `cost` units will be free; `now` where they are. Takes nothing."""
+        with self._lock:
+            ready = max((w.free_at(cost, now) for w in self._windows), default=now)
+            return max(ready, self._blocked_until) if self._blocked_until is not None else ready
+
+    def take(self, now: datetime, cost: int = 1) -> None:
+        """Take `cost` units without waiting."""
+        with self._lock:
+            for window in self._windows:
+                window.take(cost, now)
+
     def observe(self, *, limit: int | None, remaining: int | None, reset: timedelta | None) -> None:
         """Correct the widest window by what the vendor said in an answer's headers."""
         if not self._windows:

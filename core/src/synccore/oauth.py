@@ -191,7 +191,7 @@ class OAuth:
         tokens = self.tokens()
         if tokens is not None and self._usable(tokens, rejected):
             return tokens
-        with self._context.lock("oauth"):
+        with self._context.lock(f"oauth:{self._context.name}"):
             tokens = self.tokens()
             if tokens is not None and self._usable(tokens, rejected):
                 return tokens

@@ -18,7 +18,6 @@ from typing import Any, Literal, Protocol
 from attrs import field, frozen
 
 from .entities import Entity
-from .errors import SynccoreError
 
 __all__ = [
     "Account",
@@ -316,9 +315,9 @@ class Submitted:
 
 @frozen
 class Failed:
-    """It did not work, for the reason the error states."""
+    """It did not work, for the reason the error states (one of `synccore.errors`; anything else counts as a bug)."""
 
-    error: SynccoreError
+    error: Exception
 
 
 Outcome = Delivered | Unchanged | Submitted | Failed

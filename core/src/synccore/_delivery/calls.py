@@ -1,0 +1,83 @@
+"""Calls into a sink, guarded: what comes back is checked here, and the plugin is named where it is wrong."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ..errors import BatchRejected, Rejected
+from ..types import (
+    Ambiguous,
+    Delivered,
+    Failed,
+    Job,
+    Link,
+    LookupResult,
+    Operation,
+    Outcome,
+    Retry,
+    Submitted,
+    Unchanged,
+)
+
+_OUTCOMES = (Delivered, Unchanged, Submitted, Failed)
+
+
+class Caller:
+    """One sink behind checks."""
+
+    def __init__(self, name: str, sink: Any) -> None:
+        self._name = name
+        self._sink = sink
+
+    def can(self, method: str) -> bool:
+        """Whether the sink has this optional method."""
+        return callable(getattr(self._sink, method, None))
+
+    def deliver_bisecting(self, operations: Sequence[Operation]) -> list[tuple[Outcome, bool]]:
+        """One (outcome, whole) per operation, in order; `whole`: the batch failed as a whole with that error.
+
+        A BatchRejected batch is cut in halves until the poison record stands alone; alone it is Rejected.
+        """
+        try:
+            return [(outcome, False) for outcome in self._deliver(operations)]
+        except BatchRejected as error:
+            if len(operations) == 1:
+                return [(Failed(Rejected(str(error.args[0]))), False)]
+            middle = len(operations) // 2
+            return [
+                *self.deliver_bisecting(operations[:middle]),
+                *self.deliver_bisecting(operations[middle:]),
+            ]
+        except Exception as error:  # noqa: BLE001  whatever a plugin raises, the policy decides
+            failed = Failed(error)
+            return [(failed, True)] * len(operations)
+
+    def _deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        outcomes = self._sink.deliver(operations)
+        checked: list[Outcome] = self._checked("deliver", outcomes, len(operations), _OUTCOMES)
+        return checked
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        """`lookup`, checked."""
+        found = self._sink.lookup(operations)
+        checked: list[LookupResult] = self._checked(
+            "lookup", found, len(operations), (Link, Ambiguous, Retry, type(None))
+        )
+        return checked
+
+    def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Sequence[Outcome] | None:
+        """`collect`, checked."""
+        outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
+        if outcomes is None:
+            return None
+        checked: list[Outcome] = self._checked("collect", outcomes, len(operations), (Delivered, Unchanged, Failed))
+        return checked
+
+    def _checked(self, method: str, answers: Any, count: int, types: tuple[type, ...]) -> list[Any]:
+        given: list[Any] = list(answers) if answers is not None else []
+        if len(given) != count:
+            raise TypeError(f"{self._name}.{method} gave {len(given)} answers to {count} questions")
+        for answer in given:
+            if not isinstance(answer, types):
+                raise TypeError(f"{self._name}.{method} answered {type(answer).__name__}")
+        return given

@@ -1,0 +1,100 @@
+"""All lanes together: threads that repeat `Lane.step`, rescue of lost leases, an orderly stop."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from .._store.base import Store
+from ..types import Clock, Log
+from .lane import IDLE, Lane
+
+#: How often expired leases are looked for.
+RESCUE_EVERY = timedelta(seconds=30)
+#: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
+TROUBLE_WAIT = timedelta(seconds=5)
+
+
+class Engine:
+    """The lanes of one process."""
+
+    def __init__(self, lanes: Mapping[str, Lane], store: Store, clock: Clock, log: Log) -> None:
+        self.lanes = dict(lanes)
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        #: Lane -> what keeps it from working, beyond its gate: a full disk, a call past its deadline.
+        self.troubles: dict[str, str] = {}
+
+    # -- threads
+
+    def start(self) -> None:
+        """Begin to deliver. Everything left running by a process that died is given back first."""
+        self._store.rescue(self._clock.now(), all_running=True)
+        for lane in self.lanes.values():
+            for number in range(lane.limits.max_in_flight):
+                self._spawn(f"lane-{lane.name}-{number}", self._repeat, lane)
+        self._spawn("rescue", self._rescue)
+
+    def _spawn(self, name: str, target: object, *args: object) -> None:
+        thread = threading.Thread(target=target, name=name, args=args, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _repeat(self, lane: Lane) -> None:
+        while not self._stopping.is_set():
+            lane.wake.clear()
+            try:
+                step = lane.step()
+                self.troubles.pop(lane.name, None)
+            except Exception as error:  # noqa: BLE001  a lane must not die while the process lives
+                self.troubles[lane.name] = f"{type(error).__name__}: {error}"
+                self._log.warning("lane trouble", lane=lane.name, error=type(error).__name__, detail=str(error))
+                self._stopping.wait(TROUBLE_WAIT.total_seconds())
+                continue
+            if step.idle_until is not None:
+                wait = min(step.idle_until - self._clock.now(), IDLE)
+                lane.wake.wait(max(wait.total_seconds(), 0))
+
+    def _rescue(self) -> None:
+        while not self._stopping.wait(RESCUE_EVERY.total_seconds()):
+            # A call past its deadline still holds its rows: giving them back now would send them twice.
+            if any(lane.stuck_for for lane in self.lanes.values()):
+                continue
+            try:
+                self._store.rescue(self._clock.now())
+            except Exception as error:  # noqa: BLE001  the next round tries again
+                self._log.warning("rescue failed", error=type(error).__name__)
+
+    def wake(self, sinks: Iterable[str]) -> None:
+        """There is work for these."""
+        for sink in sinks:
+            if lane := self.lanes.get(sink):
+                lane.wake.set()
+
+    def stop(self, patience: timedelta) -> None:
+        """Stop claiming, let running calls finish, and give back what does not end in time."""
+        self._stopping.set()
+        for lane in self.lanes.values():
+            lane.wake.set()
+        for thread in self._threads:
+            thread.join(patience.total_seconds())
+        for lane in self.lanes.values():
+            for token in list(lane.in_flight):
+                self._store.release(token, self._clock.now(), sent=True)
+        self._threads.clear()
+
+    # -- without threads
+
+    def drain(self) -> int:
+        """Step every lane until none can do anything now. For tests and short-lived commands with one thread."""
+        total = 0
+        while True:
+            settled = 0
+            for lane in self.lanes.values():
+                while (step := lane.step()).idle_until is None:
+                    settled += step.settled
+            if settled == 0:
+                return total
+            total += settled

@@ -1,0 +1,76 @@
+"""Whether a lane may work now: pause by a person, rate limit, lost credentials, open circuit. Survives restarts."""
+
+import threading
+from datetime import datetime
+
+from attrs import evolve
+
+from .._store.base import Store
+from .._store.rows import LaneRecord
+from .policy import PauseLane
+
+#: States that end by themselves when their time has come.
+TIMED = ("ok", "rate_limited", "circuit_open", "error")
+
+
+class Gate:
+    """One lane's gate. `record` is read again from the store where another process may have changed it."""
+
+    def __init__(self, store: Store, sink: str) -> None:
+        self._store = store
+        self._sink = sink
+        self._lock = threading.Lock()
+        self.record = store.lane(sink)
+
+    def refresh(self) -> LaneRecord:
+        """What the store says now: `lanes pause`, `lanes resume` and `connect` write there."""
+        with self._lock:
+            self.record = self._store.lane(self._sink)
+            return self.record
+
+    def open_at(self, now: datetime) -> datetime | None:
+        """`now` where the lane may work, the time it may work again, or None: a person has to act first."""
+        record = self.record
+        if record.state not in TIMED:
+            return None
+        if record.until is None:
+            return now if record.state == "ok" else None
+        return max(now, record.until)
+
+    @property
+    def probing(self) -> bool:
+        """After an outage the first call carries one operation only."""
+        return self.record.failures > 0
+
+    def close(self, decision: PauseLane, now: datetime, *, outage: bool) -> bool:
+        """Close as the policy decided; whether the state changed. A person's pause stays."""
+        with self._lock:
+            current = self._store.lane(self._sink)
+            if current.state == "paused":
+                self.record = current
+                return False
+            changed = (current.state, current.reason) != (decision.state, decision.reason)
+            self.record = LaneRecord(
+                sink=self._sink,
+                state=decision.state,
+                reason=decision.reason,
+                until=decision.until,
+                changed_at=now if current.state != decision.state else current.changed_at,
+                failures=current.failures + 1 if outage else current.failures,
+            )
+            self._store.put_lane(self.record)
+            return changed
+
+    def succeeded(self, now: datetime) -> bool:
+        """A call got through: the circuit closes. Whether the state changed."""
+        record = self.record
+        if record.state == "ok" and record.failures == 0 and record.until is None:
+            return False
+        with self._lock:
+            current = self._store.lane(self._sink)
+            if current.state not in TIMED:
+                self.record = current
+                return False
+            self.record = evolve(current, state="ok", reason=None, until=None, failures=0, changed_at=now)
+            self._store.put_lane(self.record)
+            return current.state != "ok"

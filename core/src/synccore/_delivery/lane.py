@@ -1,0 +1,402 @@
+"""One lane: claim, prepare, deliver, settle. `step` does it once; threads only repeat it."""
+
+import random
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve, frozen
+
+from .._store.base import Store
+from .._store.rows import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Work
+from ..errors import Conflict, Rejected, SynccoreError, Transient, WaitFor
+from ..http import Budget
+from ..types import (
+    Ambiguous,
+    Clock,
+    Delivered,
+    Failed,
+    Limits,
+    Link,
+    Operation,
+    Outcome,
+    Settled,
+    Submitted,
+    Unchanged,
+)
+from .calls import Caller
+from .gate import Gate
+from .policy import PauseLane, Tried, decide
+from .prepare import Preparer
+from .settle import Settler
+
+#: A lease outlives the call's deadline by this much, so that a slow call still settles.
+LEASE_MARGIN = timedelta(seconds=60)
+#: How often a closed or idle lane looks at the store for what other processes changed.
+IDLE = timedelta(seconds=1)
+
+
+@frozen(kw_only=True)
+class Step:
+    """What one step did: how many deliveries were settled, and when the next step can do anything."""
+
+    settled: int = 0
+    #: None: at once. Otherwise not before then, unless something wakes the lane.
+    idle_until: datetime | None = None
+
+
+@frozen
+class Closing:
+    """The lane has to pause; `outage` counts towards the circuit."""
+
+    pause: PauseLane
+    outage: bool
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Of several, the gravest counts."""
+        order = {"needs_auth": 3, "error": 2, "rate_limited": 1}
+        until = self.pause.until
+        return order.get(self.pause.state, 0), until.timestamp() if until else float("inf")
+
+
+@frozen(kw_only=True)
+class Item:
+    """A claimed delivery on its way through a step."""
+
+    work: Work
+    operation: Operation
+
+
+class Lane:
+    """Everything owed to one sink.
+
+    Args:
+        preparers: route -> preparer, in order of preference among equals (parents before children).
+        owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
+        observe: told about every settled delivery and every change of state; must not raise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: Any,
+        limits: Limits,
+        preparers: Mapping[str, Preparer],
+        *,
+        store: Store,
+        clock: Clock,
+        random_: random.Random,
+        after_entity: Mapping[str, str],
+        owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
+        observe: Callable[[Settled], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self.gate = Gate(store, name)
+        self.wake = threading.Event()
+        #: Tokens of calls now under way in this process, with the time they began.
+        self.in_flight: dict[str, datetime] = {}
+        self._preparers = preparers
+        self._store = store
+        self._clock = clock
+        self._random = random_
+        self._after_entity = after_entity
+        self._observe = observe
+        self._call = Caller(name, sink)
+        self._settler = Settler(name, store, clock, owes or {}, observe)
+        self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
+        self._last_success: datetime | None = None
+        self._failed_since: dict[int, datetime] = {}
+        self._last_batch: tuple[datetime, bool] | None = None
+        self._poll_jobs_at: dict[str, datetime] = {}
+        self._job_lock = threading.Lock()
+
+    # -- one step
+
+    def step(self) -> Step:
+        """Do one round. Never raises for what a plugin or a record does."""
+        now = self._clock.now()
+        self.gate.refresh()
+        opens = self.gate.open_at(now)
+        if opens is None or opens > now:
+            return Step(idle_until=opens or now + IDLE)
+        collected = self._collect(now)
+        if (free := self._budget.free_at(now)) > now:
+            return Step(settled=collected, idle_until=free)
+        deliveries, token = self._claim(now)
+        if not deliveries:
+            return Step(settled=collected, idle_until=None if collected else self._next_due(now))
+        return Step(settled=collected + self._run(deliveries, token))
+
+    def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
+        self._linger(now)
+        token = secrets.token_hex(8)
+        probing = self.gate.probing
+        rules = [
+            ClaimRule(
+                route=route,
+                max_batch=1 if probing else self.limits.max_batch,
+                bulk_batch=1 if probing else self.limits.bulk_batch or self.limits.max_batch,
+                bulk_threshold=self.limits.bulk_threshold,
+            )
+            for route in self._preparers
+        ]
+        self.in_flight[token] = now
+        found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
+        if not found:
+            self.in_flight.pop(token, None)
+        return found, token
+
+    def _linger(self, now: datetime) -> None:
+        """Under load (the last batch was short and has just gone) wait a moment for a fuller one."""
+        if self._last_batch is None or self.limits.max_batch == 1:
+            return
+        ended, full = self._last_batch
+        if full or now - ended > self.limits.linger:
+            return
+        if 0 < self._store.due(self.name, now, self.limits.max_batch) < self.limits.max_batch:
+            self._clock.sleep(self.limits.linger)
+
+    def _next_due(self, now: datetime) -> datetime:
+        due = self._store.next_due(self.name)
+        moments = [m for m in (due, *self._poll_jobs_at.values()) if m is not None and m > now]
+        return min([*moments, now + IDLE])
+
+    def _run(self, deliveries: Sequence[Delivery], token: str) -> int:
+        route = deliveries[0].route
+        started = self._clock.now()
+        try:
+            work = self._store.load(
+                deliveries,
+                include=self._preparers[route].route.include,
+                after=self._preparers[route].route.after,
+                after_entity=self._after_entity.get(route),
+            )
+            settlements: list[Settlement] = []
+            items = self._prepare(route, work, settlements)
+            items = self._reconcile(items, settlements)
+            closing = self._deliver(items, settlements, started)
+            settled = self._settler.settle(settlements, self._clock.now())
+            if closing is not None:
+                self._close(closing)
+        except BaseException:
+            # Not the record's fault (the store failed, or the process is going down): give everything back.
+            self._store.release(token, self._clock.now(), sent=True)
+            raise
+        finally:
+            self.in_flight.pop(token, None)
+        ended = self._clock.now()
+        self._last_batch = (ended, len(deliveries) >= self.limits.max_batch)
+        return settled
+
+    # -- before the call
+
+    def _prepare(self, route: str, work: Sequence[Work], settlements: list[Settlement]) -> list[Item]:
+        preparer = self._preparers[route]
+        items = []
+        for number, one in enumerate(work):
+            try:
+                prepared = preparer.prepare(one, number)
+            except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
+                settlements.append(self._failed(one, error))
+            else:
+                if prepared.operation is None:
+                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
+                else:
+                    items.append(Item(work=one, operation=prepared.operation))
+        return items
+
+    def _reconcile(self, items: list[Item], settlements: list[Settlement]) -> list[Item]:
+        """After a lost answer ask the target what is there before a create is sent again."""
+        unsure = [i for i in items if i.operation.maybe_applied and i.operation.op == "upsert" and not i.operation.link]
+        if not unsure or not self._call.can("lookup"):
+            return items
+        sure = [i for i in items if i not in unsure]
+        try:
+            found = self._call.lookup([i.operation for i in unsure])
+        except Exception as error:  # noqa: BLE001  the policy decides
+            settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
+            return sure
+        for item, result in zip(unsure, found, strict=True):
+            match result:
+                case None:
+                    sure.append(item)
+                case Link():
+                    sure.append(evolve(item, operation=evolve(item.operation, link=evolve(result, fields={}))))
+                case Ambiguous():
+                    settlements.append(self._settler.parked(item.work, _ambiguous(result)))
+                case _:
+                    settlements.append(
+                        self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
+                    )
+        return sure
+
+    # -- the call
+
+    def _deliver(self, items: list[Item], settlements: list[Settlement], started: datetime) -> Closing | None:
+        """Call the sink and turn outcomes into settlements; gives the pause the lane has to make, if any."""
+        if not items:
+            return None
+        self._budget.take(self._clock.now())
+        results = self._call.deliver_bisecting([i.operation for i in items])
+        again = [
+            (i, evolve(i.operation, link=evolve(i.operation.link, etag=None) if i.operation.link else None))
+            for i, (outcome, _) in zip(items, results, strict=True)
+            if isinstance(outcome, Failed) and isinstance(outcome.error, Conflict)
+        ]
+        if again:
+            second = self._call.deliver_bisecting([operation for _, operation in again])
+            replaced = {id(i): result for (i, _), result in zip(again, second, strict=True)}
+            results = [replaced.get(id(i), r) for i, r in zip(items, results, strict=True)]
+        elapsed = round((self._clock.now() - started) / timedelta(milliseconds=1))
+        succeeded = [o for o, _ in results if not isinstance(o, Failed)]
+        if succeeded:
+            self._got_through()
+        closings = []
+        for item, (outcome, _) in zip(items, results, strict=True):
+            settlement, closing = self._outcome(item, outcome, elapsed, others=bool(succeeded))
+            settlements.append(settlement)
+            if closing is not None:
+                closings.append(closing)
+        return max(closings, key=lambda c: c.severity, default=None)
+
+    def _outcome(
+        self, item: Item, outcome: Outcome, elapsed: int, *, others: bool
+    ) -> tuple[Settlement, Closing | None]:
+        operation = item.operation
+        if not isinstance(outcome, Failed):
+            self._failed_since.pop(item.work.delivery.id, None)
+        match outcome:
+            case Delivered() | Unchanged():
+                return self._settler.delivered(item.work, operation, outcome, elapsed), None
+            case Submitted():
+                return self._settler.submitted(item.work, operation, outcome, elapsed), None
+            case Failed():
+                return self._failure(item.work, outcome.error, elapsed, others=others)
+
+    def _failed(self, work: Work, error: BaseException, *, maybe_applied: bool = False) -> Settlement:
+        settlement, closing = self._failure(work, error, None, others=False, maybe_applied=maybe_applied)
+        if closing is not None:
+            self._close(closing)
+        return settlement
+
+    def _failure(
+        self,
+        work: Work,
+        error: BaseException,
+        elapsed: int | None,
+        *,
+        others: bool,
+        maybe_applied: bool = False,
+    ) -> tuple[Settlement, Closing | None]:
+        """`others`: other records got through in the same call."""
+        delivery = work.delivery
+        now = self._clock.now()
+        since = self._failed_since.setdefault(delivery.id, now)
+        others = others or (self._last_success is not None and self._last_success > since)
+        tried = Tried(
+            attempts=delivery.attempts,
+            first_failed_at=delivery.first_failed_at,
+            waiting_since=delivery.waiting_since,
+            lane_failures=self.gate.record.failures,
+            outage=not others,
+        )
+        decision = decide(error, tried, now, self._random)
+        # After a bug nobody knows how far the plugin got.
+        unsure = not isinstance(error, SynccoreError) or (isinstance(error, Transient) and error.maybe_applied)
+        settlement = self._settler.failed(
+            work,
+            error,
+            decision,
+            elapsed,
+            maybe_applied=unsure or maybe_applied or delivery.maybe_applied,
+            wait=self._parent_of(work, error),
+        )
+        if isinstance(decision, PauseLane):
+            return settlement, Closing(decision, isinstance(error, Transient))
+        if settlement.to == "parked":
+            self._failed_since.pop(delivery.id, None)
+        return settlement, None
+
+    def _parent_of(self, work: Work, error: BaseException) -> tuple[str, str, str] | None:
+        if not isinstance(error, WaitFor):
+            return None
+        route = self._preparers[work.delivery.route].route
+        return (route.after, error.entity, error.key) if route.after else None
+
+    # -- jobs
+
+    def _collect(self, now: datetime) -> int:
+        """Ask for the outcomes of submitted bulk jobs, each with growing patience."""
+        if not self._call.can("collect") or not self._job_lock.acquire(blocking=False):
+            return 0
+        try:
+            settled = 0
+            for job in self._store.jobs(self.name):
+                if self._poll_jobs_at.get(job.job, now) > now:
+                    continue
+                settled += self._collect_one(job, now)
+            return settled
+        finally:
+            self._job_lock.release()
+
+    def _collect_one(self, job: JobWork, now: datetime) -> int:
+        age = now - job.submitted_at
+        self._poll_jobs_at[job.job] = now + max(timedelta(seconds=1), min(age / 4, timedelta(minutes=2)))
+        items = [
+            Item(work=w, operation=self._settler.restored(w, self._preparers.get(w.delivery.route), n))
+            for n, w in enumerate(job.work)
+        ]
+        try:
+            outcomes = self._call.collect(job.job, [i.operation for i in items], job.submitted_at)
+        except Exception as error:  # noqa: BLE001  the policy decides; the job stays submitted
+            decision = decide(error, Tried(lane_failures=self.gate.record.failures), now, self._random)
+            if isinstance(decision, PauseLane):
+                self._close(Closing(decision, isinstance(error, Transient)))
+            return 0
+        if outcomes is None:
+            return 0
+        self._poll_jobs_at.pop(job.job, None)
+        self._got_through()
+        settlements = []
+        closing: Closing | None = None
+        for item, outcome in zip(items, outcomes, strict=True):
+            settlement, paused = self._outcome(item, outcome, 0, others=True)
+            settlements.append(evolve(settlement, token=job.job))
+            closing = closing or paused
+        settled = self._settler.settle(settlements, self._clock.now())
+        if closing is not None:
+            self._close(closing)
+        return settled
+
+    # -- state
+
+    def _got_through(self) -> None:
+        now = self._clock.now()
+        self._last_success = now
+        if self.gate.succeeded(now):
+            self._observe(Settled(at=now, sink=self.name, outcome="lane", lane_state="ok"))
+
+    def _close(self, closing: Closing) -> None:
+        pause = closing.pause
+        now = self._clock.now()
+        if self.gate.close(pause, now, outage=closing.outage):
+            self._observe(Settled(at=now, sink=self.name, outcome="lane", lane_state=pause.state, reason=pause.reason))
+
+    @property
+    def stuck_for(self) -> timedelta | None:
+        """How far a call is past its deadline; None where all is well."""
+        began = min(self.in_flight.values(), default=None)
+        if began is None:
+            return None
+        over = self._clock.now() - began - self.limits.deadline
+        return over if over > timedelta(0) else None
+
+
+def _ambiguous(result: Ambiguous) -> Rejected:
+    return Rejected(
+        f"{len(result.candidates)} records at the target could be this one: " + ", ".join(result.candidates)
+    )

@@ -1,0 +1,148 @@
+"""What an error means for a delivery: one pure function, the whole retry policy of the product.
+
+An outage is never the record's fault: it closes the lane for a while and uses no attempt. Only a failure that
+concerns one record while others get through counts against that record.
+"""
+
+import random
+import traceback
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from ..errors import (
+    AuthError,
+    BatchRejected,
+    ConfigError,
+    Conflict,
+    MappingError,
+    RateLimited,
+    Rejected,
+    SynccoreError,
+    Transient,
+    WaitFor,
+    redact,
+)
+
+#: Full jitter: a random wait between zero and BASE x 2^attempts, at most CAP.
+BASE = timedelta(seconds=2)
+CAP = timedelta(hours=1)
+#: A record that really was tried for this long is parked.
+PATIENCE = timedelta(days=3)
+#: A record whose parent does not come is parked after this long.
+PARENT_PATIENCE = timedelta(days=1)
+#: A bug in a plugin gets this many tries.
+BUG_TRIES = 3
+#: This many outages in a row open the circuit.
+CIRCUIT_AFTER = 3
+#: How soon a lane that stopped with a configuration error looks again.
+CONFIG_RECHECK = timedelta(minutes=5)
+#: A rate limit without a stated wait.
+DEFAULT_RATE_WAIT = timedelta(seconds=30)
+
+
+@frozen
+class Retry:
+    """Try again at `at`; the attempt counts against the record."""
+
+    at: datetime
+
+
+@frozen
+class Snooze:
+    """Look again at `until`; no attempt used."""
+
+    until: datetime
+
+
+@frozen
+class Park:
+    """A person has to look; `reason` is shown."""
+
+    reason: str
+
+
+@frozen
+class PauseLane:
+    """Nothing to this sink until `until` (None: until a person acts); the delivery goes back unharmed."""
+
+    until: datetime | None
+    #: needs_auth, rate_limited, circuit_open, error; or ok for the short wait after a first outage.
+    state: str
+    reason: str
+
+
+Decision = Retry | Snooze | Park | PauseLane
+
+
+@frozen(kw_only=True)
+class Tried:
+    """What the policy needs to know of a delivery."""
+
+    attempts: int = 0
+    first_failed_at: datetime | None = None
+    waiting_since: datetime | None = None
+    #: The lane's outages in a row before this one.
+    lane_failures: int = 0
+    #: False where other records got through since this one failed: then the failure is the record's own.
+    outage: bool = True
+
+
+def backoff(tries: int, random_: random.Random) -> timedelta:
+    """Full jitter; never overflows, however many tries."""
+    ceiling = min(CAP, BASE * 2 ** min(max(tries, 0), 20))
+    wait: timedelta = ceiling * random_.uniform(0.1, 1)
+    return wait
+
+
+def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Random) -> Decision:
+    """What to do after `error`."""
+    match error:
+        case ConfigError():
+            return PauseLane(now + CONFIG_RECHECK, "error", error.message)
+        case AuthError():
+            return PauseLane(None, "needs_auth", error.message)
+        case RateLimited():
+            wait = error.retry_after or DEFAULT_RATE_WAIT * random_.uniform(1, 1.5)
+            if error.scope == "operation":
+                return Snooze(now + wait)
+            return PauseLane(now + wait, "rate_limited", error.message)
+        case WaitFor():
+            since = tried.waiting_since or now
+            if now - since >= PARENT_PATIENCE:
+                return Park(f"{error.message}, for longer than a day")
+            return Snooze(now + max(timedelta(minutes=1), min((now - since) / 4, timedelta(minutes=15))))
+        case Rejected() | MappingError() | BatchRejected():
+            return Park(error.message)
+        case Transient() if error.outage and tried.outage:
+            state = "circuit_open" if tried.lane_failures + 1 >= CIRCUIT_AFTER else "ok"
+            return PauseLane(now + backoff(tried.lane_failures, random_), state, error.message)
+        case Transient() | Conflict():
+            return _retry(error.message, tried, now, random_)
+        case _:
+            if tried.attempts + 1 >= BUG_TRIES:
+                return Park(describe_bug(error))
+            return Retry(now + backoff(tried.attempts, random_))
+
+
+def _retry(message: str, tried: Tried, now: datetime, random_: random.Random) -> Decision:
+    if tried.first_failed_at is not None and now - tried.first_failed_at >= PATIENCE:
+        return Park(f"{message} (tried {tried.attempts + 1} times in {(now - tried.first_failed_at).days} days)")
+    return Retry(now + backoff(tried.attempts, random_))
+
+
+def describe_bug(error: BaseException) -> str:
+    """A plugin's bug for a person: type, place and calls, personal values taken out of the text."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    path = " > ".join(f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})" for frame in frames)
+    return redact(f"bug in the plugin: {type(error).__name__}: {error}; {path}", 900)
+
+
+def error_kind(error: BaseException) -> str:
+    """The word shown as error_kind."""
+    return error.kind if isinstance(error, SynccoreError) else "bug"
+
+
+def error_text(error: BaseException) -> str:
+    """The message shown for it."""
+    return error.message if isinstance(error, SynccoreError) else describe_bug(error)

@@ -1,0 +1,205 @@
+"""From an outcome to a settlement: what is written to the outbox, the link and the audit trail."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from .._store.base import Store
+from .._store.rows import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Work
+from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
+from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
+from .prepare import Preparer
+
+
+class Settler:
+    """Writes what became of one lane's deliveries and tells the observers."""
+
+    def __init__(
+        self,
+        sink: str,
+        store: Store,
+        clock: Clock,
+        owes: Mapping[str, tuple[DirtyRule, ...]],
+        observe: Callable[[Settled], None],
+    ) -> None:
+        self._sink = sink
+        self._store = store
+        self._clock = clock
+        self._owes = owes
+        self._observe = observe
+
+    # -- building settlements
+
+    def delivered(
+        self, work: Work, operation: Operation, outcome: Delivered | Unchanged, elapsed: int | None
+    ) -> Settlement:
+        """The target has it: link, history, and what else is owed because of it."""
+        word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
+        remote_id = outcome.remote_id or (work.link.remote_id if work.link else None)
+        return self._settlement(
+            work,
+            to="done",
+            link=self._link_update(work, operation, outcome, remote_id),
+            owes=self._owed(work, remote_id),
+            history=self._entry(
+                work,
+                word,
+                op=operation.op,
+                remote_id=remote_id,
+                fields=tuple(sorted(operation.changed)) if isinstance(outcome, Delivered) else (),
+                note=outcome.note,
+                duration_ms=elapsed,
+            ),
+        )
+
+    def _link_update(
+        self, work: Work, operation: Operation, outcome: Delivered | Unchanged, remote_id: str | None
+    ) -> LinkUpdate | None:
+        if operation.op == "event":
+            return None
+        if operation.op == "delete":
+            # Kept or unlabelled rather than deleted: the twin lives on and stays ours, without fields.
+            return LinkUpdate(object=operation.object, remote_id=remote_id, remove=True)
+        sent = outcome.fields if isinstance(outcome, Delivered) and outcome.fields is not None else operation.fields
+        return LinkUpdate(object=operation.object, remote_id=remote_id, etag=outcome.etag, fields=sent)
+
+    def _owed(self, work: Work, remote_id: str | None) -> tuple[DirtyRule, ...]:
+        if remote_id is None or (work.link is not None and work.link.remote_id == remote_id and work.link.fields):
+            return ()
+        return self._owes.get(work.delivery.route, ())
+
+    def submitted(self, work: Work, operation: Operation, outcome: Submitted, elapsed: int | None) -> Settlement:
+        """Handed to a vendor's job: what was sent is kept until its outcome is known."""
+        sent = {
+            "fields": dict(operation.fields),
+            "changed": sorted(operation.changed),
+            "idempotency_key": operation.idempotency_key,
+            "at": operation.at,
+        }
+        return self._settlement(
+            work,
+            to="submitted",
+            job=outcome.job,
+            sent=sent,
+            history=self._entry(work, "submitted", note=f"job {outcome.job}"[:200], duration_ms=elapsed),
+        )
+
+    def restored(self, work: Work, preparer: Preparer | None, op_id: int) -> Operation:
+        """A submitted operation as it was sent."""
+        delivery = work.delivery
+        sent = work.sent or {}
+        route = preparer.route if preparer else None
+        return Operation(
+            id=op_id,
+            route=delivery.route,
+            object=route.object if route else "",
+            op=delivery.op,
+            source=delivery.source,
+            entity=delivery.entity,
+            key=delivery.key,
+            fields=sent.get("fields", {}),
+            changed=frozenset(sent.get("changed", ())),
+            options=route.options if route else {},
+            match=route.match if route else (),
+            link=work.link,
+            parent=work.parent,
+            idempotency_key=sent.get("idempotency_key", ""),
+            event_id=delivery.event_id,
+            at=sent.get("at", delivery.last_change_at),
+            bulk=delivery.bulk,
+            settings=route.settings if route else {},
+        )
+
+    def skipped(self, work: Work, reason: str) -> Settlement:
+        """Nothing is owed."""
+        return self._settlement(work, to="skipped", history=self._entry(work, "skipped", note=reason))
+
+    def snoozed(self, work: Work, until: datetime, reason: str) -> Settlement:
+        """Later, unharmed."""
+        return self._settlement(
+            work,
+            to="ready",
+            due_at=until,
+            maybe_applied=work.delivery.maybe_applied,
+            history=self._entry(work, "snoozed", note=reason),
+        )
+
+    def parked(self, work: Work, error: BaseException) -> Settlement:
+        """For a person."""
+        return self.failed(work, error, Park(error_text(error)), None)
+
+    def failed(
+        self,
+        work: Work,
+        error: BaseException,
+        decision: Decision,
+        elapsed: int | None,
+        *,
+        maybe_applied: bool = False,
+        wait: tuple[str, str, str] | None = None,
+    ) -> Settlement:
+        """As the policy decided."""
+        kind, text = error_kind(error), error_text(error)
+        now = self._clock.now()
+        match decision:
+            case Park(reason):
+                to, due_at, word, text = "parked", None, "parked", reason
+            case Retry(at):
+                to, due_at, word = "ready", at, "retry"
+            case Snooze(until):
+                to, due_at, word = "ready", until, "snoozed"
+            case PauseLane():
+                to, due_at, word = "ready", now, "snoozed"
+        return self._settlement(
+            work,
+            to=to,
+            due_at=due_at,
+            counted=isinstance(decision, Retry),
+            maybe_applied=maybe_applied,
+            error_kind=kind,
+            error=text,
+            wait=wait if to == "ready" else None,
+            history=self._entry(work, word, error_kind=kind, error=text, duration_ms=elapsed),
+        )
+
+    def _settlement(self, work: Work, **values: Any) -> Settlement:
+        return Settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
+
+    def _entry(self, work: Work, outcome: str, **values: Any) -> HistoryEntry:
+        delivery = work.delivery
+        return HistoryEntry(
+            at=self._clock.now(),
+            route=delivery.route,
+            sink=self._sink,
+            source=delivery.source,
+            entity=delivery.entity,
+            key=delivery.key,
+            op=values.pop("op", delivery.op),
+            outcome=outcome,
+            delivery_id=delivery.id,
+            **values,
+        )
+
+    # -- writing them
+
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
+        """Write all in one transaction; what lost its lease is left to whoever holds it now."""
+        if not settlements:
+            return 0
+        lost = self._store.settle(settlements, now)
+        for settlement in settlements:
+            if settlement.delivery_id not in lost and settlement.history is not None:
+                entry = settlement.history
+                self._observe(
+                    Settled(
+                        at=entry.at,
+                        sink=self._sink,
+                        route=entry.route,
+                        entity=entry.entity,
+                        key=entry.key,
+                        outcome=entry.outcome,
+                        error_kind=entry.error_kind,
+                        reason=entry.error or entry.note,
+                    )
+                )
+        return len(settlements) - len(lost)

@@ -1,0 +1,1 @@
+"""Ingest: webhooks and listings become snapshots and dirty rows, durably, before anybody is told they were taken."""

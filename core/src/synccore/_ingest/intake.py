@@ -1,0 +1,63 @@
+"""The one door into the outbox. Concurrent webhooks share one commit: whoever comes first commits for all who wait."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from .._store.base import Store
+from .._store.rows import Ingest, Ingested
+from ..types import Clock
+
+
+class _Ticket:
+    def __init__(self, unit: Ingest) -> None:
+        self.unit = unit
+        self.result: Ingested | None = None
+        self.error: Exception | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.result is not None or self.error is not None
+
+
+class Intake:
+    """`submit` returns after the commit, never before."""
+
+    def __init__(self, store: Store, clock: Clock, wake: Callable[[Iterable[str]], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._wake = wake
+        self._waiting: list[_Ticket] = []
+        self._guard = threading.Lock()
+        self._committing = threading.Lock()
+
+    def submit(self, unit: Ingest) -> Ingested:
+        """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
+        ticket = _Ticket(unit)
+        with self._guard:
+            self._waiting.append(ticket)
+        with self._committing:
+            if not ticket.settled:
+                with self._guard:
+                    group, self._waiting = self._waiting, []
+                self._commit(group)
+        if ticket.result is None:
+            raise ticket.error or RuntimeError("an intake ticket was lost")
+        return ticket.result
+
+    def _commit(self, group: list[_Ticket]) -> None:
+        try:
+            self._write(group)
+        except Exception as error:  # noqa: BLE001  whose fault it is shows when each is taken alone
+            if len(group) == 1:
+                group[0].error = error
+                return
+            for ticket in group:
+                self._commit([ticket])
+
+    def _write(self, group: list[_Ticket]) -> None:
+        results = self._store.ingest([t.unit for t in group], self._clock.now())
+        sinks: set[str] = set()
+        for ticket, result in zip(group, results, strict=True):
+            ticket.result = result
+            sinks |= result.sinks
+        self._wake(sinks)

@@ -1,0 +1,202 @@
+"""Listings: polls, backfills and full comparisons, page by page, each page committed with its cursor."""
+
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from .._store.base import Store
+from .._store.rows import Ingest, Rules
+from ..errors import ConfigError
+from ..hookspecs import Source
+from ..types import Change, Clock
+from .intake import Intake
+
+#: A full comparison that misses more than this share of the known keys deletes nothing until confirmed.
+MASS_DELETION_SHARE = 0.1
+#: ... but a single record may go, however small the shop: it is confirmed one by one in any case.
+MASS_DELETION_FREE = 1
+
+
+class Stopped(Exception):
+    """The process is going down; the listing goes on from its cursor next time."""
+
+
+class MassDeletionError(ConfigError):
+    """A listing lost too many of the known keys to be believed."""
+
+
+@frozen(kw_only=True)
+class Listed:
+    """What a listing did so far."""
+
+    seen: int = 0
+    total: int | None = None
+    accepted: int = 0
+    dirtied: int = 0
+    deleted: int = 0
+
+
+Report = Callable[[Listed], None]
+
+
+class Lister:
+    """Lists one source into the outbox."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        rules: Rules,
+        *,
+        store: Store,
+        intake: Intake,
+        clock: Clock,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._rules = rules
+        self._store = store
+        self._intake = intake
+        self._clock = clock
+        self._stopping = stopping
+
+    def poll(self, entity: str, report: Report = lambda _: None) -> Listed:
+        """What changed since the last poll; the first one lists everything, as the past."""
+        cursor_name = f"poll:{entity}"
+        first = self._store.get_cursor(self._name, f"listed:{entity}") is None
+        listed = self._pages(
+            entity,
+            self._store.get_cursor(self._name, cursor_name),
+            {},
+            report,
+            bulk=first,
+            cursor_name=cursor_name,
+        )
+        self._done(entity)
+        return listed
+
+    def backfill(
+        self,
+        entity: str,
+        filters: Mapping[str, str],
+        force: frozenset[str],
+        cursor_name: str,
+        report: Report = lambda _: None,
+    ) -> Listed:
+        """List again and owe every record to the forced routes; resumes at `cursor_name`."""
+        listed = self._pages(
+            entity,
+            self._store.get_cursor(self._name, cursor_name),
+            filters,
+            report,
+            bulk=True,
+            force=force,
+            cursor_name=cursor_name,
+        )
+        if not filters:
+            self._adopt_cursor(entity, cursor_name)
+            self._done(entity)
+        self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
+        return listed
+
+    def reconcile(self, entity: str, sweep: str, report: Report = lambda _: None, *, confirmed: bool = False) -> Listed:
+        """Compare everything: heals what webhooks missed, and finds deletions.
+
+        Raises MassDeletionError where too much is gone at once; everything else was healed by then.
+        """
+        cursor_name = f"reconcile:{sweep}:{entity}"
+        listed = self._pages(
+            entity,
+            self._store.get_cursor(self._name, cursor_name),
+            {},
+            report,
+            bulk=True,
+            cursor_name=cursor_name,
+            sweep=sweep,
+        )
+        self._done(entity)
+        deleted = self._delete_missing(entity, sweep, confirmed=confirmed)
+        self._store.end_sweep(self._name, entity, sweep)
+        self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
+        return Listed(
+            seen=listed.seen,
+            total=listed.total,
+            accepted=listed.accepted,
+            dirtied=listed.dirtied,
+            deleted=deleted,
+        )
+
+    # -- inside
+
+    def _pages(
+        self,
+        entity: str,
+        cursor: str | None,
+        filters: Mapping[str, str],
+        report: Report,
+        *,
+        bulk: bool,
+        cursor_name: str,
+        force: frozenset[str] = frozenset(),
+        sweep: str | None = None,
+    ) -> Listed:
+        listed = Listed()
+        for page in self._source.poll(entity, cursor, filters):
+            taken = self._intake.submit(
+                Ingest(
+                    source=self._name,
+                    changes=page.changes,
+                    rules=self._rules,
+                    bulk=bulk,
+                    force=force,
+                    cursor=(cursor_name, page.cursor),
+                    sweep=sweep,
+                )
+            )
+            listed = Listed(
+                seen=listed.seen + len(page.changes),
+                total=page.total if page.total is not None else listed.total,
+                accepted=listed.accepted + taken.accepted,
+                dirtied=listed.dirtied + taken.dirtied,
+            )
+            report(listed)
+            if self._stopping():
+                raise Stopped
+        return listed
+
+    def _done(self, entity: str) -> None:
+        now = self._clock.now()
+        self._store.put_cursor(self._name, f"listed:{entity}", now.isoformat(), now)
+
+    def _adopt_cursor(self, entity: str, cursor_name: str) -> None:
+        """A finished full listing is as good as a first poll: the next one starts from it."""
+        poll = f"poll:{entity}"
+        if self._store.get_cursor(self._name, poll) is None:
+            cursor = self._store.get_cursor(self._name, cursor_name)
+            self._store.put_cursor(self._name, poll, cursor, self._clock.now())
+
+    def _delete_missing(self, entity: str, sweep: str, *, confirmed: bool) -> int:
+        known, missing = self._store.sweep_counts(self._name, entity, sweep)
+        if missing > max(MASS_DELETION_FREE, known * MASS_DELETION_SHARE) and not confirmed:
+            raise MassDeletionError(
+                f"{self._name} no longer lists {missing} of {known} known {entity} records: nothing was deleted. "
+                f"If that is right, run synccore reconcile {self._name} --confirm-deletions",
+                path=f"sources.{self._name}",
+            )
+        deleted = 0
+        after = ""
+        while keys := self._store.missing(self._name, entity, sweep, after, 200):
+            after = keys[-1]
+            changes = [self._confirm(entity, key) for key in keys]
+            taken = self._intake.submit(Ingest(source=self._name, changes=changes, rules=self._rules, bulk=True))
+            deleted += sum(1 for c in changes if c.op == "delete") if taken.accepted else 0
+            if self._stopping():
+                raise Stopped
+        return deleted
+
+    def _confirm(self, entity: str, key: str) -> Change:
+        """A record that a listing skipped may still be there: ask for it by name before it is called deleted."""
+        found = self._source.fetch(entity, key)
+        return found if found is not None else Change(entity=entity, key=key, op="delete")
+
