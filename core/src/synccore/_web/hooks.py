@@ -1,0 +1,115 @@
+"""POST /hooks/{source}: answered 200 only when what it says is committed."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+
+from ..errors import SignatureError, SynccoreError
+from ..types import WebhookRequest
+from .services import WebServices
+
+__all__ = ["BODY_LIMIT", "Hooks", "TooLarge", "read_body", "where"]
+
+#: Bytes. A vendor's largest known webhook (an order with a thousand lines) is well below.
+BODY_LIMIT = 5_000_000
+#: Commits that wait side by side share one fsync, so more threads make webhooks cheaper, not dearer.
+WORKERS = 64
+
+log = structlog.get_logger("synccore.web")
+
+
+class TooLarge(Exception):
+    """The body is longer than the limit."""
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body; raises TooLarge as soon as that is known, without reading the rest."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise TooLarge
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge
+    return bytes(body)
+
+
+class Hooks:
+    """The endpoint of every source's webhooks."""
+
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="synccore-hook")
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request to /hooks/{source}."""
+        name = request.path_params["source"]
+        metrics = self._services.metrics
+        if name not in self._services.settings.sources:
+            metrics.refused("unknown", "unknown_source")
+            return _text(404, "no such source")
+        if request.method == "HEAD":
+            return _text(200, "")
+        if request.method == "GET":
+            return _text(405, f"webhooks of {name} are received here by POST", {"Allow": "POST"})
+        try:
+            body = await read_body(request, BODY_LIMIT)
+        except TooLarge:
+            metrics.refused(name, "too_large")
+            return _text(413, f"a webhook has at most {BODY_LIMIT} bytes", {"Connection": "close"})
+        except ClientDisconnect:
+            metrics.refused(name, "incomplete")
+            return _text(400, "the body is incomplete")
+        if (reason := self._services.not_ready()) is not None:
+            metrics.refused(name, "not_ready")
+            return _text(503, reason, {"Retry-After": "5"})
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._receive, name, _plain(request, body))
+
+    def _receive(self, name: str, webhook: WebhookRequest) -> Response:
+        metrics = self._services.metrics
+        try:
+            self._services.receive(name, webhook)
+        except SignatureError as error:
+            metrics.refused(name, "signature")
+            return _text(401, error.message)
+        except Exception as error:  # noqa: BLE001  a plugin's bug must not take the endpoint down
+            metrics.refused(name, "error")
+            # A bug's own words may quote the body: only a SynccoreError's are redacted.
+            reason = error.message if isinstance(error, SynccoreError) else type(error).__name__
+            log.warning("webhook failed", source=name, reason=reason, where=where(error))
+            return _text(500, "the webhook could not be taken; see the log of synccore")
+        metrics.received(name)
+        return _text(200, "ok")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False)
+
+
+def _plain(request: Request, body: bytes) -> WebhookRequest:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return WebhookRequest(
+        method=request.method,
+        path=request.url.path,
+        headers=headers,
+        body=body,
+        query=dict(request.query_params),
+    )
+
+
+def where(error: BaseException) -> str:
+    """File and line a bug was raised at, without any value."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+
+
+def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return PlainTextResponse(text, status, headers)

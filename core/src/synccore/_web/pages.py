@@ -1,0 +1,303 @@
+"""The dashboard: looking, logging in, connecting. Rendered here, no script needed."""
+
+import importlib.resources
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import jinja2
+from attrs import fields, frozen
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ..secrets import Secret
+from . import view
+from .connecting import Connects, Done
+from .hooks import TooLarge, read_body
+from .services import WebServices
+from .sessions import COOKIE, LIFETIME, Sessions
+
+__all__ = ["Pages"]
+
+#: The one place videos come from; nothing else may be framed.
+VIDEO_HOST = "https://drive.google.com"
+_FORM_LIMIT = 10_000
+_CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "refresh.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@frozen(kw_only=True)
+class Setting:
+    """A line of an instance's configuration, secrets masked."""
+
+    name: str
+    value: str
+    help: str
+
+
+class Pages:
+    """The pages and what is behind them."""
+
+    def __init__(self, services: WebServices, sessions: Sessions) -> None:
+        self._services = services
+        self._sessions = sessions
+        self.connects = Connects(services.connect)
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("synccore._web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["number"] = view.number
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """All routes of the dashboard."""
+        return [
+            Route("/", self._seen(self._home)),
+            Route("/plugins/{name}", self._seen(self._plugin)),
+            Route("/connect/{name}", self._connect, methods=["POST"]),
+            Route("/oauth/callback", self._callback),
+            Route("/login", self._login_form, methods=["GET"]),
+            Route("/login", self._login, methods=["POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+            Route("/static/{name}", self._static),
+        ]
+
+    # -- looking
+
+    def _seen(self, endpoint: Endpoint) -> Endpoint:
+        """Only for those who are logged in."""
+
+        async def guarded(request: Request) -> Response:
+            if not self._sessions.allowed(request.cookies.get(COOKIE)):
+                depth = request.url.path.count("/") - 1
+                return RedirectResponse("../" * depth + "login", 303)
+            return await endpoint(request)
+
+        return guarded
+
+    async def _home(self, request: Request) -> Response:
+        def look() -> dict[str, Any]:
+            store, now = self._services.store, self._services.clock.now()
+            found = view.rows(self._services.status(), store.last_activity(), now)
+            return {
+                "rows": found,
+                "overall": view.overall(found),
+                "causes": view.causes(store.parked_causes(20)),
+                "lines": view.lines(store.history(limit=15), now),
+                "now": now.strftime("%H:%M:%S"),
+                "not_ready": self._services.not_ready(),
+            }
+
+        return self._page(request, "home.html", **await run_in_threadpool(look))
+
+    async def _plugin(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        settings, plugins = self._services.settings, self._services.plugins
+        instances = {**settings.sources, **settings.sinks}
+        if name not in instances:
+            named = [i for i in instances if instances[i].type == name]
+            if len(named) == 1:
+                name = named[0]
+            elif named or name in plugins.sinks or name in plugins.sources:
+                descriptor = plugins.sinks.get(name) or plugins.sources.get(name)
+                summary = descriptor.summary if descriptor else ""
+                return self._page(request, "type.html", name=name, summary=summary, instances=named)
+            else:
+                return self._page(request, "message.html", 404, title="Not here", text=f"Nothing is called {name}.")
+        return await run_in_threadpool(self._instance_page, request, name)
+
+    def _instance_page(self, request: Request, name: str) -> Response:
+        services = self._services
+        settings = services.settings
+        instance = settings.sources.get(name) or settings.sinks[name]
+        seen = services.instance(name)
+        found = view.rows(services.status(), services.store.last_activity(), services.clock.now())
+        videos = _videos(seen.plugin)
+        play = request.query_params.get("play", "")
+        playing = videos[int(play)] if play.isdigit() and int(play) < len(videos) else None
+        return self._page(
+            request,
+            "instance.html",
+            frames=playing is not None,
+            row=next((row for row in found if row.name == name), None),
+            name=name,
+            summary=instance.descriptor.summary,
+            account=seen.account,
+            error=seen.error,
+            connectable=callable(getattr(seen.plugin, "connect", None)),
+            routes=[r for r in settings.routes.values() if name in (r.source, r.sink)],
+            settings=_settings(instance.config),
+            videos=videos,
+            playing=playing,
+        )
+
+    async def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _STATIC:
+            return PlainTextResponse("not here", 404)
+        content = importlib.resources.files("synccore._web").joinpath("static", name).read_bytes()
+        return Response(content, media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+    # -- connecting
+
+    async def _connect(self, request: Request) -> Response:
+        cookie = request.cookies.get(COOKIE)
+        if not self._sessions.allowed(cookie):
+            return RedirectResponse("../login", 303)
+        if await self._form(request) is None:
+            return self._refused(request)
+        name = request.path_params["name"]
+        settings = self._services.settings
+        if name not in settings.sources and name not in settings.sinks:
+            return self._page(request, "message.html", 404, title="Not here", text=f"Nothing is called {name}.")
+        base = settings.server.public_url or str(request.base_url)
+        step = await run_in_threadpool(self.connects.start, name, base.rstrip("/") + "/oauth/callback")
+        if isinstance(step, Done):
+            return self._ended(request, step)
+        # Not a redirect: browsers apply form-action to those as well, and it allows this site only.
+        return self._page(request, "go.html", url=step.url, host=urlsplit(step.url).hostname, name=name)
+
+    async def _callback(self, request: Request) -> Response:
+        # No session is asked for: coming from the vendor's site the browser holds a SameSite=Strict cookie back. The
+        # unguessable `state` is what lets this request in.
+        done = await run_in_threadpool(self.connects.finish, dict(request.query_params))
+        if done is None:
+            text = "Nobody waits for this answer: it came twice, too late, or from somewhere else. Connect again."
+            return self._page(request, "message.html", 400, title="Not connected", text=text)
+        return self._ended(request, done)
+
+    def _ended(self, request: Request, done: Done) -> Response:
+        title = "Connected" if done.connected else "Not connected"
+        return self._page(request, "message.html", 200 if done.connected else 400, title=title, text=done.text)
+
+    # -- logging in
+
+    async def _login_form(self, request: Request) -> Response:
+        if self._sessions.allowed(request.cookies.get(COOKIE)):
+            return RedirectResponse("./", 303)
+        return self._page(request, "login.html", problem=None)
+
+    async def _login(self, request: Request) -> Response:
+        form = await self._form(request)
+        if form is None:
+            return self._refused(request)
+        address = request.client.host if request.client else ""
+        throttle = self._sessions.throttle
+        if wait := throttle.wait(address):
+            seconds = int(wait / timedelta(seconds=1)) + 1
+            page = self._page(request, "login.html", 429, problem=f"Too many tries. Wait {seconds} s, then try again.")
+            page.headers["Retry-After"] = str(seconds)
+            return page
+        name = self._sessions.login(form.get("password", ""))
+        if name is None:
+            throttle.failed(address)
+            return self._page(request, "login.html", 401, problem="That is not the password.")
+        throttle.succeeded(address)
+        self._sessions.logout(request.cookies.get(COOKIE))
+        answer = RedirectResponse("./", 303)
+        self._set_cookie(request, answer, name)
+        return answer
+
+    async def _logout(self, request: Request) -> Response:
+        if await self._form(request) is None:
+            return self._refused(request)
+        self._sessions.logout(request.cookies.get(COOKIE))
+        answer = RedirectResponse("login", 303)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    # -- helpers
+
+    async def _form(self, request: Request) -> dict[str, str] | None:
+        """The form's fields, or None where it was not made for this visitor by this site."""
+        origin = request.headers.get("origin")
+        own = (request.headers.get("host"), urlsplit(self._services.settings.server.public_url or "").netloc)
+        if origin is not None and urlsplit(origin).netloc not in own:
+            return None
+        try:
+            body = await read_body(request, _FORM_LIMIT)
+        except TooLarge:
+            return None
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        return form if self._sessions.token_fits(request.cookies.get(COOKIE), form.get("token", "")) else None
+
+    def _refused(self, request: Request) -> Response:
+        text = "This form is out of date or was not made here. Go back, reload the page and try again."
+        return self._page(request, "message.html", 403, title="Not accepted", text=text)
+
+    def _set_cookie(self, request: Request, answer: Response, name: str) -> None:
+        public = urlsplit(self._services.settings.server.public_url or "")
+        # On the machine itself the page is also opened by its plain loopback address: Secure would lose the cookie.
+        secure = public.scheme == "https" and (request.url.scheme == "https" or request.url.hostname == public.hostname)
+        answer.set_cookie(
+            COOKIE,
+            name,
+            max_age=int(LIFETIME.total_seconds()),
+            httponly=True,
+            samesite="strict",
+            secure=secure,
+            path="/",
+        )
+
+    def _page(
+        self, request: Request, template: str, status: int = 200, *, frames: bool = False, **values: Any
+    ) -> HTMLResponse:
+        cookie = request.cookies.get(COOKIE)
+        name = cookie or self._sessions.new_name()
+        html = self._templates.get_template(template).render(
+            root="../" * (request.url.path.count("/") - 1) or "./",
+            token=self._sessions.token(name),
+            can_log_out=self._sessions.needed and self._sessions.allowed(cookie),
+            **values,
+        )
+        csp = f"{_CSP}; frame-src {VIDEO_HOST}" if frames else _CSP
+        answer = HTMLResponse(html, status, {"Content-Security-Policy": csp})
+        if cookie is None:
+            self._set_cookie(request, answer, name)
+        return answer
+
+
+def _videos(plugin: Any) -> tuple[Any, ...]:
+    """The videos of an instance: objects with `title`, `preview_url` (framed) and `view_url` (opened)."""
+    found = getattr(plugin, "videos", None) or ()
+    return tuple(v for v in found if v.preview_url.startswith(VIDEO_HOST + "/"))
+
+
+def _settings(config: Any) -> list[Setting]:
+    """The lines of an instance's configuration."""
+    lines = []
+    for attribute in fields(type(config)):
+        value = getattr(config, attribute.name)
+        if value is None or value == ():
+            continue
+        text = f"set ({value.origin})" if isinstance(value, Secret) else _text(value)
+        lines.append(Setting(name=attribute.name, value=text, help=attribute.metadata.get("help", "")))
+    return lines
+
+
+def _text(value: Any) -> str:
+    from ..config import Schedule, format_duration
+
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, Schedule):
+        return value.text
+    if isinstance(value, tuple | list):
+        return ", ".join(_text(v) for v in value)
+    return str(value)

@@ -1,0 +1,227 @@
+"""From the status document to words and colours: pure, so that every state can be tested without a daemon."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from .._store.rows import HistoryEntry, ParkedCause
+
+__all__ = ["Cause", "Line", "Row", "ago", "causes", "lines", "overall", "rows"]
+
+Colour = Literal["green", "amber", "red"]
+
+_COLOURS: Mapping[str, Colour] = {
+    "ok": "green",
+    "paused": "amber",
+    "rate_limited": "amber",
+    "circuit_open": "amber",
+    "needs_auth": "red",
+    "error": "red",
+}
+_WORDS = {
+    "ok": "working",
+    "paused": "paused",
+    "rate_limited": "slowed down by the target",
+    "circuit_open": "target not reachable",
+    "needs_auth": "needs to be connected",
+    "error": "stopped",
+}
+_HINTS = {
+    "paused": "Run synccore lanes resume {name} to go on. Nothing is lost while it waits.",
+    "rate_limited": "Goes on by itself. Nothing is lost while it waits.",
+    "circuit_open": "Tried again by itself. Nothing is lost while it waits.",
+    "needs_auth": "Run synccore connect {name}. Nothing is lost while it waits.",
+    "error": "Run synccore check to see what is wrong.",
+}
+_LATE = timedelta(hours=1)
+_OUTCOMES = {
+    "delivered": "delivered",
+    "unchanged": "already so at the target",
+    "skipped": "nothing to send",
+    "failed": "failed",
+    "parked": "set aside",
+    "retry": "tried again later",
+    "snoozed": "put off",
+    "submitted": "handed to a bulk job",
+    "dismissed": "dismissed",
+    "retried": "sent again",
+    "linked": "linked",
+    "received": "received",
+}
+
+
+@frozen(kw_only=True)
+class Row:
+    """One instance on the first page."""
+
+    name: str
+    kind: Literal["source", "sink"]
+    type: str
+    colour: Colour
+    #: The state in words; the colour alone says nothing.
+    word: str
+    reason: str = ""
+    hint: str = ""
+    #: Label and value, in order.
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@frozen(kw_only=True)
+class Cause:
+    """Parked deliveries that share a cause."""
+
+    count: int
+    route: str
+    sink: str
+    kind: str
+    text: str
+    #: The command that shows them.
+    command: str
+
+
+@frozen(kw_only=True)
+class Line:
+    """One line of recent activity."""
+
+    ago: str
+    at: str
+    sink: str
+    what: str
+    outcome: str
+    note: str
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """ "just now", "12 s ago", "3 min ago", "5 h ago", "2 days ago"; "never" for None."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((now - moment).total_seconds()))
+    if seconds < 2:
+        return "just now"
+    return f"{length(seconds)} ago"
+
+
+def length(seconds: float) -> str:
+    """A length of time in one unit."""
+    whole = int(seconds)
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if whole >= size * (2 if unit == "days" else 1):
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def number(value: int) -> str:
+    """With a thin space between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def rows(status: Mapping[str, Any], activity: Mapping[str, datetime], now: datetime) -> tuple[Row, ...]:
+    """All instances, those that need somebody first, sources before sinks."""
+    found = [_source(name, facts, now) for name, facts in status["sources"].items()]
+    found += [_sink(name, facts, activity.get(name), now) for name, facts in status["sinks"].items()]
+    rank = {"red": 0, "amber": 1, "green": 2}
+    return tuple(sorted(found, key=lambda row: (rank[row.colour], row.kind == "sink")))
+
+
+def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
+    state = facts["state"]
+    known = []
+    last: datetime | None = None
+    for entity, entry in facts["entities"].items():
+        known.append((entity, number(entry["snapshots"])))
+        if polled := entry.get("last_poll_at"):
+            moment = datetime.fromisoformat(polled)
+            last = max(last, moment) if last else moment
+    return Row(
+        name=name,
+        kind="source",
+        type=facts["type"],
+        colour=_COLOURS.get(state, "red"),
+        word="working" if state == "ok" else _word(state, "shop not reachable"),
+        reason=facts.get("reason") or "",
+        hint=_HINTS.get(state, "").format(name=name),
+        facts=(*known, ("last asked", ago(last, now))),
+    )
+
+
+def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: datetime) -> Row:
+    state = facts["state"]
+    colour, word, hint = _COLOURS.get(state, "red"), _word(state), _HINTS.get(state, "").format(name=name)
+    age = facts.get("oldest_ready_seconds") or 0
+    if colour == "green" and facts["parked"]:
+        colour, word = "amber", "working, some set aside"
+        hint = "Set aside deliveries wait for you: see below."
+    elif colour == "green" and age > _LATE.total_seconds():
+        colour, word = "amber", f"late by {length(age)}"
+    counts = [("owed", number(facts["ready"] + facts["running"] + facts.get("submitted", 0)))]
+    if facts["parked"]:
+        counts.append(("set aside", number(facts["parked"])))
+    counts += [("delivered", number(facts["done"])), ("nothing to send", number(facts["skipped"]))]
+    if age >= 60:
+        counts.append(("oldest", length(age)))
+    return Row(
+        name=name,
+        kind="sink",
+        type=facts["type"],
+        colour=colour,
+        word=word,
+        reason=facts.get("reason") or "",
+        hint=hint,
+        facts=(*counts, ("last active", ago(active, now))),
+    )
+
+
+def _word(state: str, unreachable: str | None = None) -> str:
+    if state == "circuit_open" and unreachable:
+        return unreachable
+    return _WORDS.get(state, state.replace("_", " "))
+
+
+def overall(found: Sequence[Row]) -> tuple[Colour, str]:
+    """The page's headline."""
+    if not found:
+        return "amber", "Nothing is configured yet"
+    red = [row.name for row in found if row.colour == "red"]
+    amber = [row.name for row in found if row.colour == "amber"]
+    if red:
+        return "red", f"{_names(red)} {'needs' if len(red) == 1 else 'need'} you"
+    if amber:
+        return "amber", f"Working, with a note on {_names(amber)}"
+    return "green", "Everything works"
+
+
+def _names(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def causes(found: Sequence["ParkedCause"]) -> tuple[Cause, ...]:
+    """What was set aside, by cause, most first."""
+    return tuple(
+        Cause(
+            count=cause.count,
+            route=cause.route,
+            sink=cause.sink,
+            kind=cause.error_kind.replace("_", " "),
+            text=cause.error,
+            command=f"synccore deliveries show {cause.first_id}",
+        )
+        for cause in found
+    )
+
+
+def lines(history: Sequence["HistoryEntry"], now: datetime) -> tuple[Line, ...]:
+    """Recent activity, newest first: ids and names, never personal data."""
+    return tuple(
+        Line(
+            ago=ago(entry.at, now),
+            at=entry.at.isoformat(timespec="seconds"),
+            sink=entry.sink,
+            what=f"{entry.entity} {entry.key}",
+            outcome=_OUTCOMES.get(entry.outcome, entry.outcome.replace("_", " ")),
+            note=entry.error or entry.note or (", ".join(entry.fields) if entry.fields else ""),
+        )
+        for entry in reversed(history)
+    )

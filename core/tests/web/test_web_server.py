@@ -1,0 +1,127 @@
+"""The server in its thread; health and metrics."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from synccore._web import WebServer, create_web
+from synccore.errors import ConfigError
+from synccore.types import Settled
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def test_a_free_port_is_chosen_and_freed(services_type):
+    with WebServer(create_web(services_type()), "127.0.0.1", 0) as server:
+        port = server.port
+        assert port > 0
+    again = WebServer(create_web(services_type()), "127.0.0.1", port)
+    again.start()
+    again.stop()
+
+
+def test_a_taken_port_is_a_config_error(services_type):
+    with (
+        WebServer(create_web(services_type()), "127.0.0.1", 0) as server,
+        pytest.raises(ConfigError, match="cannot listen") as caught,
+    ):
+        WebServer(create_web(services_type()), "127.0.0.1", server.port)
+    assert caught.value.path == "server.listen"
+
+
+def test_stop_lets_a_running_webhook_finish(open_site):
+    site = open_site()
+    inside, go = threading.Event(), threading.Event()
+
+    def slow(source, request):
+        inside.set()
+        assert go.wait(10)
+
+    site.services.on_receive = slow
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(site.visitor().ask("POST", "/hooks/shop", b"{}").status))
+    caller.start()
+    assert inside.wait(10)
+    stopper = threading.Thread(target=site.server.stop)
+    stopper.start()
+    go.set()
+    caller.join(10)
+    stopper.join(10)
+    assert answers == [200]
+
+
+def test_ready_says_why_not(open_site):
+    site = open_site()
+    assert site.visitor().get("/readyz").status == 200
+    site.services.waiting = "stopping"
+    answer = site.visitor().get("/readyz")
+    assert (answer.status, answer.text) == (503, "stopping")
+    assert site.visitor().get("/healthz").status == 200
+
+
+def test_metrics_tell_what_is_owed_and_what_was_done(open_site):
+    site = open_site()
+    metrics = site.services.metrics
+    metrics.settled(Settled(at=site.services.clock.now(), sink="crm", outcome="delivered"))
+    metrics.settled(Settled(at=site.services.clock.now(), sink="crm", outcome="lane", lane_state="paused"))
+    metrics.batch("crm", 200, timedelta(seconds=1))
+    lines = site.visitor().get("/metrics").text.splitlines()
+    for expected in (
+        'synccore_deliveries_total{outcome="delivered",sink="crm"} 1.0',
+        'synccore_owed{sink="crm",state="ready"} 3.0',
+        'synccore_oldest_ready_seconds{sink="crm"} 5.0',
+        'synccore_lane_state{sink="crm",state="ok"} 1.0',
+        'synccore_lane_state{sink="crm",state="needs_auth"} 0.0',
+        'synccore_http_calls_total{instance="crm"} 17.0',
+        'synccore_batch_size_bucket{le="200.0",sink="crm"} 1.0',
+        'synccore_batch_size_bucket{le="100.0",sink="crm"} 0.0',
+        'synccore_deliver_seconds_count{sink="crm"} 1.0',
+        'synccore_snapshots{entity="customer",source="shop"} 1234.0',
+    ):
+        assert expected in lines
+    assert not [line for line in lines if 'outcome="lane"' in line]
+
+
+def test_two_daemons_in_one_process_share_no_counter(open_site):
+    one, two = open_site(), open_site()
+    one.services.metrics.received("shop")
+    assert 'received_total{source="shop"}' not in two.visitor().get("/metrics").text
+
+
+def test_every_answer_carries_the_security_headers(open_site):
+    site = open_site()
+    for path in ("/", "/healthz", "/static/style.css", "/nothing"):
+        headers = site.visitor().get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert "server" not in headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "shop.example.com"])  # noqa: S104
+def test_an_open_address_without_a_password_is_refused(services_type, host):
+    with pytest.raises(ConfigError) as caught:
+        create_web(services_type(host=host))
+    assert caught.value.path == "server.dashboard_password"
+    create_web(services_type(host=host, password="long enough"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_loopback_needs_no_password(services_type, host):
+    create_web(services_type(host=host))
+
+
+def test_a_bug_in_a_page_is_a_500_without_its_words(open_site):
+    site = open_site()
+
+    def fail():
+        raise ValueError("ada@shop.test")
+
+    site.services.status = fail
+    with capture_logs() as logs:
+        answer = site.visitor().get("/")
+    assert (answer.status, "ada" in answer.text, "ada" in str(logs)) == (500, False, False)
+    assert logs[0]["path"] == "/"
+    assert answer.headers["x-frame-options"] == "DENY"
