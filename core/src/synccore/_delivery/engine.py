@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 from .._store.base import Store
 from ..types import Clock, Log
@@ -24,7 +25,7 @@ class Engine:
         self._log = log
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        #: Lane -> what keeps it from working, beyond its gate: a full disk, a call past its deadline.
+        #: Lane -> the last thing that kept its thread from stepping.
         self.troubles: dict[str, str] = {}
 
     # -- threads
@@ -73,6 +74,10 @@ class Engine:
             if lane := self.lanes.get(sink):
                 lane.wake.set()
 
+    def halt(self) -> None:
+        """Claim nothing more; what runs may finish."""
+        self._stopping.set()
+
     def stop(self, patience: timedelta) -> None:
         """Stop claiming, let running calls finish, and give back what does not end in time."""
         self._stopping.set()
@@ -85,16 +90,56 @@ class Engine:
                 self._store.release(token, self._clock.now(), sent=True)
         self._threads.clear()
 
-    # -- without threads
+    def trouble(self, name: str) -> str | None:
+        """What keeps a lane from working, beyond its gate: a full disk, a call past its deadline."""
+        if name in self.troubles:
+            return self.troubles[name]
+        lane = self.lanes.get(name)
+        if lane is not None and (over := lane.stuck_for):
+            return f"a call to this target is {round(over.total_seconds())} s past its deadline"
+        return None
+
+    # -- without a daemon
 
     def drain(self) -> int:
-        """Step every lane until none can do anything now. For tests and short-lived commands with one thread."""
+        """Step every lane until none can do anything now; gives how many deliveries were settled. One thread."""
         total = 0
-        while True:
-            settled = 0
-            for lane in self.lanes.values():
-                while (step := lane.step()).idle_until is None:
-                    settled += step.settled
-            if settled == 0:
-                return total
+        while settled := sum(self._exhaust(lane) for lane in self.lanes.values()):
             total += settled
+        return total
+
+    def drain_in_parallel(self) -> int:
+        """As `drain`, with as many calls at once as each sink allows; for commands that deliver themselves."""
+        total = 0
+        with ThreadPoolExecutor(thread_name_prefix="drain") as pool:
+            while True:
+                rounds = [
+                    pool.submit(self._exhaust, lane)
+                    for lane in self.lanes.values()
+                    for _ in range(lane.limits.max_in_flight)
+                ]
+                settled = sum(r.result() for r in rounds)
+                if settled == 0 or self._stopping.is_set():
+                    return total + settled
+                total += settled
+
+    def _exhaust(self, lane: Lane) -> int:
+        settled = 0
+        while not self._stopping.is_set():
+            step = lane.step()
+            settled += step.settled
+            if step.idle_until is not None:
+                break
+        return settled
+
+    def next_try(self) -> datetime | None:
+        """The earliest time a lane with something owed can go on; None where all of them need a person."""
+        moments = []
+        for lane in self.lanes.values():
+            opens = lane.gate.open_at(self._clock.now())
+            due = self._store.next_due(lane.name)
+            if opens is not None and due is not None:
+                moments.append(max(opens, due))
+            elif opens is not None and self._store.jobs(lane.name):
+                moments.append(self._clock.now() + IDLE)
+        return min(moments, default=None)

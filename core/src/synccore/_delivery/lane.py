@@ -77,6 +77,7 @@ class Lane:
         preparers: route -> preparer, in order of preference among equals (parents before children).
         owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
         observe: told about every settled delivery and every change of state; must not raise.
+        measure: told about every `deliver`: sink, operations, duration; must not raise.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Lane:
         after_entity: Mapping[str, str],
         owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
         observe: Callable[[Settled], None] = lambda _: None,
+        measure: Callable[[str, int, timedelta], None] = lambda *_: None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -105,6 +107,7 @@ class Lane:
         self._random = random_
         self._after_entity = after_entity
         self._observe = observe
+        self._measure = measure
         self._call = Caller(name, sink)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
@@ -251,7 +254,9 @@ class Lane:
             second = self._call.deliver_bisecting([operation for _, operation in again])
             replaced = {id(i): result for (i, _), result in zip(again, second, strict=True)}
             results = [replaced.get(id(i), r) for i, r in zip(items, results, strict=True)]
-        elapsed = round((self._clock.now() - started) / timedelta(milliseconds=1))
+        took = self._clock.now() - started
+        self._measure(self.name, len(items), took)
+        elapsed = round(took / timedelta(milliseconds=1))
         succeeded = [o for o, _ in results if not isinstance(o, Failed)]
         if succeeded:
             self._got_through()

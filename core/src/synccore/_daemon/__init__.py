@@ -1,0 +1,1 @@
+"""The daemon and everything an operator does to it: the composition root of synccore."""

@@ -1,0 +1,367 @@
+"""The composition root: settings, plugins, store and instances, opened once and handed around."""
+
+import os
+import random as random_module
+import threading
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from attrs import define
+
+from .._delivery.engine import Engine
+from .._delivery.lane import Lane
+from .._delivery.policy import describe_bug
+from .._delivery.prepare import Preparer
+from .._delivery.writeback import LIMITS as WRITE_BACK_LIMITS
+from .._delivery.writeback import WriteBackPreparer, WriteBackSink, rule
+from .._ingest.intake import Intake
+from .._ingest.listing import Lister
+from .._ingest.rules import rules_of
+from .._mapping import compile_mapper
+from .._plugins import Plugins, load_plugins
+from .._settings import InstanceSettings, Settings, find_config, load_settings
+from .._store.base import Store
+from .._store.rows import DirtyRule
+from ..errors import ConfigError
+from ..secrets import Cipher, load_key
+from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled, Vault
+from .context import InstanceContext, StoredVault, SystemClock
+
+
+@define
+class Unit:
+    """One configured instance. `instance` is None where it could not be opened, `error` then says why."""
+
+    name: str
+    settings: InstanceSettings
+    context: InstanceContext
+    instance: Any = None
+    error: str | None = None
+
+
+class SourceUnit(Unit):
+    """A `[sources.NAME]`."""
+
+
+class SinkUnit(Unit):
+    """A `[sinks.NAME]`."""
+
+    @property
+    def limits(self) -> Limits:
+        """The instance's limits, where it states some, else the type's."""
+        limits: Limits = getattr(self.instance, "limits", None) or self.settings.descriptor.limits
+        return limits
+
+    @property
+    def objects(self) -> Sequence[ObjectType]:
+        """What can be written, with the defaults that depend on the configuration."""
+        objects: Sequence[ObjectType] = getattr(self.instance, "objects", None) or self.settings.descriptor.objects
+        return objects
+
+
+class App:
+    """Everything that a command or the daemon works with. Opening it talks to nobody."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        plugins: Plugins,
+        environ: Mapping[str, str],
+        clock: Clock | None,
+        random: random_module.Random | None,
+        store: Store | None = None,
+    ) -> None:
+        self.path = path
+        self.plugins = plugins
+        #: Set once the process is asked to stop.
+        self.stopping = threading.Event()
+        self.clock: Clock = clock if clock is not None else SystemClock(self.stopping)
+        self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
+        self.log: Log = structlog.get_logger("synccore")
+        self.sources: dict[str, SourceUnit] = {}
+        self.sinks: dict[str, SinkUnit] = {}
+        self.observers: list[Callable[[Settled], None]] = [plugins.settled]
+        #: Told about every `deliver`: sink, operations, duration.
+        self.measure: Callable[[str, int, timedelta], None] = lambda *_: None
+        self._given_store = store
+        self._database = _database_of(path)
+        self._preparers: dict[str, Preparer] = {}
+        self._public_url = _server_of(path).get("public_url")
+        self.settings: Settings = load_settings(
+            path,
+            plugins,
+            environ=environ,
+            stored_secret=self._stored_secret,
+            objects_of=self._open_sink,
+        )
+        for instance in self.settings.sources.values():
+            self._open_source(instance)
+        self.routes: Mapping[str, RouteSpec] = self.settings.routes
+        for unit in (*self.sources.values(), *self.sinks.values()):
+            unit.context.routes = tuple(r for r in self.routes.values() if unit.name in (r.source, r.sink))
+
+    @classmethod
+    def open(
+        cls,
+        config: Path | None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+        random: random_module.Random | None = None,
+        plugins: Plugins | None = None,
+    ) -> Self:
+        """Find and read the configuration and open every instance.
+
+        Raises SettingsError with all mistakes at once, ConfigError where there is no configuration.
+        """
+        path = find_config(config, environ, Path.cwd())
+        return cls(
+            path,
+            plugins=plugins if plugins is not None else load_plugins(environ=environ),
+            environ=environ,
+            clock=clock,
+            random=random,
+        )
+
+    # -- the store and its secrets, opened when first used
+
+    @cached_property
+    def store(self) -> Store:
+        """The outbox."""
+        if self._given_store is not None:
+            return self._given_store
+        scheme, separator, _ = self._database.partition("://")
+        if separator:
+            engine = next((s for s in self.plugins.stores.values() if scheme in s.schemes), None)
+            if engine is None:
+                raise ConfigError(
+                    f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",
+                    path="synccore.database",
+                )
+            opened: Store = engine.open(self._database, self.clock)
+            return opened
+        from .._store.sqlite import open_sqlite
+
+        return open_sqlite(self.path.parent / self._database)
+
+    @cached_property
+    def cipher(self) -> Cipher:
+        """What encrypts secrets at rest."""
+        base = self._database if "://" not in self._database else "synccore"
+        return Cipher(load_key(self.path.parent / f"{base}.key"))
+
+    def vault(self, instance: str) -> StoredVault:
+        """Secrets of one instance."""
+        return StoredVault(f"{instance}/", lambda: self.store, lambda: self.cipher, self.clock.now)
+
+    @property
+    def secrets(self) -> Vault:
+        """Secrets named by the user (`synccore secret set NAME`)."""
+        return StoredVault("@", lambda: self.store, lambda: self.cipher, self.clock.now)
+
+    def _stored_secret(self, name: str) -> str | None:
+        return self.secrets.get(name)
+
+    # -- instances
+
+    def _context(self, settings: InstanceSettings) -> InstanceContext:
+        return InstanceContext(
+            settings.name,
+            settings.type,
+            clock=self.clock,
+            random_=self.random,
+            store=lambda: self.store,
+            vault=self.vault(settings.name),
+            public_url=self._public_url,
+            stopping=self.stopping,
+        )
+
+    def _open_sink(self, settings: InstanceSettings) -> Sequence[ObjectType]:
+        unit = SinkUnit(settings.name, settings, self._context(settings))
+        self.sinks[settings.name] = unit
+        self._open(unit)
+        return unit.objects
+
+    def _open_source(self, settings: InstanceSettings) -> None:
+        unit = SourceUnit(settings.name, settings, self._context(settings))
+        self.sources[settings.name] = unit
+        self._open(unit)
+
+    def _open(self, unit: Unit) -> None:
+        try:
+            unit.instance = unit.settings.descriptor.open(unit.settings.config, unit.context)
+        except ConfigError as error:
+            unit.error = error.message
+        except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
+            unit.error = describe_bug(error)
+
+    def unit(self, name: str) -> Unit:
+        """A source or sink by name. Raises ConfigError with the names there are."""
+        found = self.sources.get(name) or self.sinks.get(name)
+        if found is None:
+            known = ", ".join([*self.sources, *self.sinks]) or "none"
+            raise ConfigError(f"no source or sink is called {name!r}; there are: {known}", path=name)
+        return found
+
+    def route(self, name: str) -> RouteSpec:
+        """A route by name. Raises ConfigError with the names there are."""
+        if name not in self.routes:
+            known = ", ".join(self.routes) or "none"
+            raise ConfigError(f"no route is called {name!r}; there are: {known}", path="routes")
+        return self.routes[name]
+
+    def calls(self, instance: str) -> int:
+        """HTTP calls this instance made since the app was opened."""
+        return self.unit(instance).context.calls
+
+    # -- routes and lanes
+
+    def preparer(self, route: str) -> Preparer:
+        """What maps and compares for one route, compiled once."""
+        if route not in self._preparers:
+            spec = self.routes[route]
+            self._preparers[route] = Preparer(spec, compile_mapper(spec, self.plugins))
+        return self._preparers[route]
+
+    def after_entity(self, route: str) -> str | None:
+        """The entity of the route that this one waits for."""
+        after = self.routes[route].after
+        return self.routes[after].entity if after else None
+
+    def write_back_rules(self) -> Mapping[str, tuple[DirtyRule, ...]]:
+        """Route -> write-back owed once a record of it is linked."""
+        return {
+            route.name: (rule(route.source, route.entity),)
+            for route in self.routes.values()
+            if getattr(self.settings.sources[route.source].config, "write_back", False)
+        }
+
+    def _observe(self, event: Settled) -> None:
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001  a failing observer harms nobody
+                self.log.warning("observer failed", error=type(error).__name__)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The lanes of every sink that opened, and of every source that is written back to."""
+        lanes = {
+            name: self._lane(name, unit.instance, unit.limits, self._preparers_of(name))
+            for name, unit in self.sinks.items()
+            if unit.instance is not None
+        }
+        sink_of = {r.name: r.sink for r in self.routes.values()}
+        for name, unit in self.sources.items():
+            if unit.instance is not None and getattr(unit.settings.config, "write_back", False):
+                entities = {r.entity for r in self.routes.values() if r.source == name}
+                preparers = [WriteBackPreparer(name, e, self.store, sink_of) for e in sorted(entities)]
+                lanes[name] = self._lane(
+                    name,
+                    WriteBackSink(unit.instance),
+                    WRITE_BACK_LIMITS,
+                    {p.route.name: p for p in preparers},
+                )
+        return Engine(lanes, self.store, self.clock, self.log)
+
+    def _lane(self, name: str, sink: Any, limits: Limits, preparers: Mapping[str, Preparer]) -> Lane:
+        return Lane(
+            name,
+            sink,
+            limits,
+            preparers,
+            store=self.store,
+            clock=self.clock,
+            random_=self.random,
+            after_entity={
+                r: entity for r in preparers if r in self.routes and (entity := self.after_entity(r)) is not None
+            },
+            owes=self.write_back_rules() if name in self.sinks else {},
+            observe=self._observe,
+            measure=self._measured,
+        )
+
+    def _preparers_of(self, sink: str) -> Mapping[str, Preparer]:
+        """Parents before children, so that a first delivery needs no waiting."""
+        ordered: dict[str, Preparer] = {}
+
+        def add(route: RouteSpec) -> None:
+            if route.after and self.routes[route.after].sink == sink and route.after not in ordered:
+                add(self.routes[route.after])
+            ordered.setdefault(route.name, self.preparer(route.name))
+
+        for route in self.routes.values():
+            if route.sink == sink:
+                add(route)
+        return ordered
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The one door into the outbox."""
+        return Intake(self.store, self.clock, self._wake)
+
+    def _wake(self, sinks: Iterable[str]) -> None:
+        self.engine.wake(sinks)
+
+    def _measured(self, sink: str, size: int, took: timedelta) -> None:
+        self.measure(sink, size, took)
+
+    def lister(self, source: str) -> Lister:
+        """Lists one source into the outbox."""
+        unit = self.sources[source]
+        return Lister(
+            source,
+            unit.instance,
+            rules_of(self.routes.values(), source),
+            store=self.store,
+            intake=self.intake,
+            clock=self.clock,
+            stopping=unit.context.stopping,
+        )
+
+    # -- end
+
+    def close(self) -> None:
+        """Close every instance and the store."""
+        for unit in (*self.sources.values(), *self.sinks.values()):
+            if unit.instance is not None:
+                try:
+                    unit.instance.close()
+                except Exception as error:  # noqa: BLE001  the others still close
+                    self.log.warning("close failed", instance=unit.name, error=type(error).__name__)
+        if "store" in self.__dict__ and self._given_store is None:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _peek(path: Path) -> Mapping[str, Any]:
+    """The file as it is; its mistakes are reported by the settings, not here."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}
+
+
+def _database_of(path: Path) -> str:
+    table = _peek(path).get("synccore")
+    value = table.get("database") if isinstance(table, dict) else None
+    return value if isinstance(value, str) and value else "synccore.db"
+
+
+def _server_of(path: Path) -> Mapping[str, Any]:
+    table = _peek(path).get("server")
+    return table if isinstance(table, dict) else {}

@@ -1,0 +1,105 @@
+"""What an instance gets of the world."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from .._store.base import Store
+from ..secrets import Cipher
+from ..types import Clock, Log, RouteSpec, State, Vault
+
+
+class SystemClock:
+    """The machine's time. Sleeping ends when the process is asked to stop."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return datetime.now(UTC)
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait, or less when stopping."""
+        self._stopping.wait(max(duration.total_seconds(), 0))
+
+
+class StoredVault:
+    """Secrets of one instance in the store, encrypted."""
+
+    def __init__(
+        self, prefix: str, store: Callable[[], Store], cipher: Callable[[], Cipher], now: Callable[[], datetime]
+    ) -> None:
+        self._prefix = prefix
+        self._store = store
+        self._cipher = cipher
+        self._now = now
+
+    def get(self, name: str) -> str | None:
+        """The secret's text, or None."""
+        token = self._store().get_secret(self._prefix + name)
+        return None if token is None else self._cipher().decrypt(token)
+
+    def put(self, name: str, value: str) -> None:
+        """Store it; durable when this returns."""
+        self._store().put_secret(self._prefix + name, self._cipher().encrypt(value), self._now())
+
+    def delete(self, name: str) -> None:
+        """Forget it."""
+        self._store().delete_secret(self._prefix + name)
+
+    def wipe(self) -> int:
+        """Forget everything of this instance; how many there were."""
+        names = [name for name, _ in self._store().secret_names(self._prefix)]
+        return sum(self._store().delete_secret(name) for name in names)
+
+
+class InstanceContext:
+    """A `synccore.types.Context` over the store. Nothing is touched before the instance asks."""
+
+    def __init__(
+        self,
+        name: str,
+        type_: str,
+        *,
+        clock: Clock,
+        random_: random.Random,
+        store: Callable[[], Store],
+        vault: Vault,
+        public_url: str | None,
+        stopping: threading.Event,
+    ) -> None:
+        self.name = name
+        self.type = type_
+        self.clock = clock
+        self.random = random_
+        self.vault = vault
+        self.log: Log = structlog.get_logger("synccore.plugin").bind(instance=name)
+        self.public_url = public_url
+        self.routes: Sequence[RouteSpec] = ()
+        self.calls = 0
+        self._store = store
+        self._stopping = stopping
+        self._count_guard = threading.Lock()
+
+    def state(self, account: str = "") -> State:
+        """State of this instance, or of the account for all instances of the type."""
+        namespace = f"{self.type}@{account}" if account else f"{self.type}:{self.name}"
+        return self._store().state(namespace)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """A lock among all instances of the type, in all processes."""
+        return self._store().lock(f"{self.type}.{name}")
+
+    def count_call(self) -> None:
+        """Count one HTTP call."""
+        with self._count_guard:
+            self.calls += 1
+
+    def stopping(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._stopping.is_set()

@@ -1,0 +1,202 @@
+"""The daemon: webhooks in, polls, lanes out, until it is told to stop."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from .._plugins import Plugins
+from .._settings import Settings
+from .._store.base import Store
+from .._web.app import create_web
+from .._web.metrics import Metrics
+from .._web.server import WebServer
+from .._web.services import InstanceView
+from ..errors import ConfigError
+from ..oauth import Browser
+from ..types import Account, Clock, WebhookRequest
+from .app import App
+from .backfill import deliver_all
+from .connect import connect, known_account
+from .sources import SourceWorker
+from .status import status
+
+#: How long running calls may take to finish after SIGTERM before they are given back.
+PATIENCE = timedelta(seconds=20)
+#: How often final rows past their retention are deleted.
+PRUNE_EVERY = timedelta(hours=1)
+
+
+class Services:
+    """The daemon as its web endpoint sees it (`synccore._web.services.WebServices`)."""
+
+    def __init__(self, app: App, workers: Mapping[str, SourceWorker]) -> None:
+        self._app = app
+        self._workers = workers
+        self.metrics = Metrics()
+        self.state: str | None = "starting"
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration."""
+        return self._app.settings
+
+    @property
+    def plugins(self) -> Plugins:
+        """The loaded plugins."""
+        return self._app.plugins
+
+    @property
+    def store(self) -> Store:
+        """The outbox."""
+        return self._app.store
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._app.clock
+
+    def not_ready(self) -> str | None:
+        """Why it does not work yet or any more."""
+        return self.state
+
+    def receive(self, source: str, request: WebhookRequest) -> None:
+        """Take a webhook; committed when this returns."""
+        worker = self._workers.get(source)
+        if worker is None:
+            unit = self._app.sources.get(source)
+            raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
+        worker.receive(request)
+
+    def status(self) -> Mapping[str, Any]:
+        """The document of `status --json`."""
+        return status(self._app)
+
+    def calls(self, name: str) -> int:
+        """HTTP calls of an instance."""
+        return self._app.calls(name)
+
+    def instance(self, name: str) -> InstanceView:
+        """An instance for the dashboard."""
+        unit = self._app.unit(name)
+        return InstanceView(plugin=unit.instance, error=unit.error, account=known_account(self._app.store, name))
+
+    def connect(self, name: str, browser: Browser) -> Account:
+        """Connect through the dashboard."""
+        connected = connect(self._app, name, browser)
+        return connected.account or Account(id=name, label=connected.detail or name)
+
+
+class Daemon:
+    """Everything that runs, started and stopped as one. Use it under the store's daemon lock."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.workers = {
+            name: SourceWorker(app, unit) for name, unit in app.sources.items() if unit.instance is not None
+        }
+        self.services = Services(app, self.workers)
+        app.observers.append(self.services.metrics.settled)
+        app.measure = self.services.metrics.batch
+        server = app.settings.server
+        self.web = WebServer(create_web(self.services), server.host, server.port)
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        """Where the endpoint listens."""
+        return self.web.url
+
+    def start(self) -> None:
+        """Deliver, listen and poll."""
+        self.app.engine.start()
+        self.web.start()
+        self._threads = [t for worker in self.workers.values() for t in worker.threads()]
+        self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
+        for thread in self._threads:
+            thread.start()
+        self.services.state = None
+
+    def stop(self) -> None:
+        """Take nothing more in, let running calls finish, give back the rest."""
+        self.services.state = "stopping"
+        self.app.stopping.set()
+        self.web.stop()
+        self.app.engine.stop(PATIENCE)
+        for thread in self._threads:
+            thread.join(PATIENCE.total_seconds())
+
+    def _prune(self) -> None:
+        clock = self.app.clock
+        while not self.app.stopping.is_set():
+            try:
+                self.app.store.prune(clock.now() - self.app.settings.retention)
+            except Exception as error:  # noqa: BLE001  the next hour tries again
+                self.app.log.warning("prune failed", error=type(error).__name__)
+            clock.sleep(PRUNE_EVERY)
+
+
+def run_daemon(
+    app: App,
+    *,
+    once: bool = False,
+    wait: bool = False,
+    timeout: timedelta | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
+    """Run until SIGTERM or SIGINT; with `once` poll, deliver what is due (`wait`: until nothing is owed) and return.
+
+    Gives the exit code: 0 done, 1 findings. Raises ConfigError where another daemon works on the same database.
+    """
+    with app.store.daemon_lock(), _signals(app):
+        if once:
+            return _once(app, wait=wait, timeout=timeout)
+        daemon = Daemon(app)
+        daemon.start()
+        try:
+            if on_ready is not None:
+                on_ready(daemon.url)
+            app.stopping.wait(timeout.total_seconds() if timeout else None)
+        finally:
+            daemon.stop()
+        return 0
+
+
+def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
+    app.store.rescue(app.clock.now(), all_running=True)
+    well = not any(unit.error for unit in (*app.sources.values(), *app.sinks.values()))
+    for name, unit in app.sources.items():
+        if unit.instance is not None:
+            worker = SourceWorker(app, app.sources[name])
+            well = worker.poll_all() and well
+            while worker.work_job():
+                pass
+    if wait:
+        deliver_all(app, timeout)
+    else:
+        app.engine.drain_in_parallel()
+    counts = app.store.counts_by_sink()
+    parked = any(c.parked for c in counts.values())
+    owed = wait and any(c.ready or c.running or c.submitted for name, c in counts.items() if name in app.engine.lanes)
+    return 0 if well and not parked and not owed else 1
+
+
+@contextmanager
+def _signals(app: App) -> Iterator[None]:
+    """SIGTERM and SIGINT ask the process to stop; only the main thread can listen to them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        app.stopping.set()
+        app.engine.halt()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

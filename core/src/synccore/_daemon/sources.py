@@ -1,0 +1,204 @@
+"""One source at work: its polls, its listings handed over by commands, its webhooks."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from .._delivery.policy import PauseLane, Tried, decide, error_text
+from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
+from .._ingest.rules import only, rules_of
+from .._store.rows import BackfillJob, Ingest, Ingested, LaneRecord
+from ..config import Schedule, SourceSettings
+from ..errors import ConfigError
+from ..types import WebhookRequest
+from .app import App, SourceUnit
+
+#: How often the shop's webhooks are looked at.
+HEAL_EVERY = timedelta(minutes=10)
+#: How soon a source that failed in a way only a person can mend is asked again.
+RECHECK = timedelta(minutes=5)
+TICK = timedelta(seconds=1)
+
+
+def lane_name(source: str) -> str:
+    """Under which name a source's state is kept beside the lanes'."""
+    return f"source:{source}"
+
+
+class SourceWorker:
+    """Polls and lists one source. `poll_due` and `work_job` do one thing each; threads only repeat them."""
+
+    def __init__(self, app: App, unit: SourceUnit) -> None:
+        self._app = app
+        self._unit = unit
+        self._store = app.store
+        self._clock = app.clock
+        self._settings: SourceSettings = unit.settings.config
+        self._lister: Lister = app.lister(unit.name)
+        self._rules = rules_of(app.routes.values(), unit.name)
+        self._retry_at: datetime | None = None
+        self._failures = 0
+        self._healed_at: datetime | None = None
+
+    # -- webhooks
+
+    def receive(self, request: WebhookRequest) -> Ingested:
+        """Take a webhook; durable when this returns. Raises SignatureError and what the plugin raises."""
+        changes = self._unit.instance.receive(request)
+        if not changes:
+            return Ingested()
+        return self._app.intake.submit(Ingest(source=self._unit.name, changes=tuple(changes), rules=self._rules))
+
+    # -- polls
+
+    def poll_all(self) -> bool:
+        """Poll every entity now; whether all went well."""
+        went_well = [self._poll(entity) for entity in self._settings.entities]
+        return all(went_well)
+
+    def poll_due(self) -> None:
+        """Poll what is due, queue a comparison where its time has come, look after the webhooks."""
+        now = self._clock.now()
+        if self._retry_at is not None and now < self._retry_at:
+            return
+        for entity in self._settings.entities:
+            if self._due(self._settings.poll, f"polled:{entity}", now):
+                self._poll(entity)
+        self._queue_reconcile(now)
+        self._heal(now)
+
+    def _due(self, schedule: Schedule | None, mark: str, now: datetime) -> bool:
+        if schedule is None:
+            return False
+        last = self._store.get_cursor(self._unit.name, mark)
+        return last is None or schedule.next_after(datetime.fromisoformat(last)) <= now
+
+    def _poll(self, entity: str) -> bool:
+        try:
+            self._lister.poll(entity)
+        except Stopped:
+            return False
+        except Exception as error:  # noqa: BLE001  the policy decides; the next poll goes on from the cursor
+            self._failed(error)
+            return False
+        now = self._clock.now()
+        self._store.put_cursor(self._unit.name, f"polled:{entity}", now.isoformat(), now)
+        self._succeeded()
+        return True
+
+    def _queue_reconcile(self, now: datetime) -> None:
+        mark = "reconciled"
+        last = self._store.get_cursor(self._unit.name, mark)
+        if last is None:
+            # The first listing is complete by itself; comparisons count from here.
+            self._store.put_cursor(self._unit.name, mark, now.isoformat(), now)
+        elif self._due(self._settings.reconcile, mark, now):
+            self.queue_reconcile(now)
+
+    def queue_reconcile(self, now: datetime) -> None:
+        """Owe a full comparison of every entity."""
+        for entity in self._settings.entities:
+            self._store.queue_backfill("reconcile", self._unit.name, entity, {}, None, now)
+        self._store.put_cursor(self._unit.name, "reconciled", now.isoformat(), now)
+
+    def _heal(self, now: datetime) -> None:
+        heal = getattr(self._unit.instance, "heal", None)
+        url = self._unit.context.public_url
+        if heal is None or url is None or (self._healed_at and now - self._healed_at < HEAL_EVERY):
+            return
+        self._healed_at = now
+        try:
+            healed = heal(f"{url.rstrip('/')}/hooks/{self._unit.name}")
+        except Exception as error:  # noqa: BLE001  the policy decides
+            self._failed(error)
+            return
+        if healed:
+            self._app.log.warning("webhooks healed", source=self._unit.name, what="; ".join(healed))
+            self._put_state("ok", "; ".join(healed))
+            self.queue_reconcile(now)
+
+    # -- state
+
+    def _failed(self, error: Exception) -> None:
+        now = self._clock.now()
+        decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
+        self._failures += 1
+        until = getattr(decision, "until", None) or now + RECHECK
+        self._retry_at = min(until, now + RECHECK)
+        state = decision.state if isinstance(decision, PauseLane) and decision.state != "ok" else "error"
+        text = error_text(error)
+        self._put_state(state, text)
+        self._app.log.warning("source failed", source=self._unit.name, state=state, reason=text)
+
+    def _succeeded(self) -> None:
+        self._retry_at, self._failures = None, 0
+        if self._store.lane(lane_name(self._unit.name)).state != "ok":
+            self._put_state("ok", None)
+
+    def _put_state(self, state: str, reason: str | None) -> None:
+        self._store.put_lane(
+            LaneRecord(sink=lane_name(self._unit.name), state=state, reason=reason, changed_at=self._clock.now())
+        )
+
+    # -- jobs
+
+    def work_job(self) -> bool:
+        """Go on with the oldest listing that was handed over; whether there was one."""
+        job = self._store.next_backfill(self._unit.name)
+        if job is None or (self._retry_at is not None and self._clock.now() < self._retry_at):
+            return False
+        try:
+            self.run_job(job)
+        except Stopped:
+            return False
+        except MassDeletionError as error:
+            self._end(job, "failed", error.message)
+            self._put_state("error", error.message)
+        except ConfigError as error:
+            self._end(job, "failed", error.message)
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001  transient: the job stays and goes on from its cursor
+            self._store.update_backfill(job.id, error=error_text(error), now=self._clock.now())
+            self._failed(error)
+        return True
+
+    def run_job(
+        self, job: BackfillJob, *, confirmed: bool = False, watch: Callable[[Listed], None] = lambda _: None
+    ) -> Listed:
+        """List as the job says, page by page from where it stopped. Raises what the source raises."""
+        now = self._clock.now()
+        self._store.update_backfill(job.id, state="running", now=now)
+        before = job.seen
+
+        def report(listed: Listed) -> None:
+            self._store.update_backfill(job.id, seen=before + listed.seen, total=listed.total, now=self._clock.now())
+            watch(listed)
+
+        if job.kind == "reconcile":
+            listed = self._lister.reconcile(job.entity, str(job.id), report, confirmed=confirmed)
+        else:
+            force = only({job.entity: self._rules.get(job.entity, ())}, job.route)
+            listed = self._lister.backfill(job.entity, job.filters, force, f"backfill:{job.id}", report)
+        self._end(job, "done", None)
+        self._succeeded()
+        return listed
+
+    def _end(self, job: BackfillJob, state: str, error: str | None) -> None:
+        self._store.update_backfill(job.id, state=state, error=error, now=self._clock.now())
+
+    # -- threads
+
+    def threads(self) -> list[threading.Thread]:
+        """One thread polls, one works off listings, so that a long backfill holds up no change."""
+        return [
+            threading.Thread(target=self._repeat, args=(self.poll_due,), name=f"poll-{self._unit.name}", daemon=True),
+            threading.Thread(target=self._repeat, args=(self.work_job,), name=f"jobs-{self._unit.name}", daemon=True),
+        ]
+
+    def _repeat(self, work: object) -> None:
+        while not self._unit.context.stopping():
+            try:
+                work()  # type: ignore[operator]
+            except Exception as error:  # noqa: BLE001  the store failed: try again
+                self._app.log.warning("source trouble", source=self._unit.name, error=type(error).__name__)
+            self._clock.sleep(TICK)
