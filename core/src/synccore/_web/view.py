@@ -33,14 +33,14 @@ _HINTS = {
     "paused": "Run synccore lanes resume {name} to go on. Nothing is lost while it waits.",
     "rate_limited": "Goes on by itself. Nothing is lost while it waits.",
     "circuit_open": "Tried again by itself. Nothing is lost while it waits.",
-    "needs_auth": "Run synccore connect {name}. Nothing is lost while it waits.",
+    "needs_auth": "To go on, run synccore connect {name}. Nothing is lost while it waits.",
     "error": "Run synccore check to see what is wrong.",
 }
 _LATE = timedelta(hours=1)
 _OUTCOMES = {
     "delivered": "delivered",
     "unchanged": "already so at the target",
-    "skipped": "nothing to send",
+    "skipped": "skipped, nothing to send",
     "failed": "failed",
     "parked": "set aside",
     "retry": "tried again later",
@@ -153,13 +153,13 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
     age = facts.get("oldest_ready_seconds") or 0
     if colour == "green" and facts["parked"]:
         colour, word = "amber", "working, some set aside"
-        hint = "Set aside deliveries wait for you: see below."
+        hint = f"They wait for you: synccore deliveries list --state parked --sink {name}"
     elif colour == "green" and age > _LATE.total_seconds():
         colour, word = "amber", f"late by {length(age)}"
     counts = [("owed", number(facts["ready"] + facts["running"] + facts.get("submitted", 0)))]
     if facts["parked"]:
         counts.append(("set aside", number(facts["parked"])))
-    counts += [("delivered", number(facts["done"])), ("nothing to send", number(facts["skipped"]))]
+    counts += [("delivered", number(facts["done"])), ("skipped", number(facts["skipped"]))]
     if age >= 60:
         counts.append(("oldest", length(age)))
     return Row(
@@ -219,7 +219,7 @@ def lines(history: Sequence["HistoryEntry"], now: datetime) -> tuple[Line, ...]:
             ago=ago(entry.at, now),
             at=entry.at.isoformat(timespec="seconds"),
             sink=entry.sink,
-            what=f"{entry.entity} {entry.key}",
+            what=f"{entry.entity} {entry.key if len(entry.key) <= 20 else entry.key[:19] + '…'}",
             outcome=_OUTCOMES.get(entry.outcome, entry.outcome.replace("_", " ")),
             note=entry.error or entry.note or (", ".join(entry.fields) if entry.fields else ""),
         )

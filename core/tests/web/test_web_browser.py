@@ -1,0 +1,157 @@
+"""The dashboard in a real browser."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from synccore._web import InstanceView
+from synccore.types import Account
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium):
+    """A page that must never break its own content policy."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.complaints = []
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    yield page
+    assert not [c for c in page.complaints if "Content Security Policy" in c or "Error" in c]
+    context.close()
+
+
+def test_the_first_page_fits_a_phone_and_a_desk(open_site, tab):
+    site = open_site()
+    sinks = site.services.document["sinks"]
+    sinks["crm"].update(state="error", reason="x" * 300)
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        for width in (320, 1200):
+            tab.set_viewport_size({"width": width, "height": 700})
+            tab.goto(site.server.url)
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert tab.get_by_role("heading", level=1).inner_text() == "crm needs you"
+    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.emulate_media(color_scheme="light")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_the_page_follows_by_itself(open_site, tab):
+    site = open_site()
+    tab.clock.install()
+    tab.goto(site.server.url)
+    assert tab.get_by_role("heading", level=1).inner_text() == "Everything works"
+    site.services.document["sinks"]["crm"]["parked"] = 2
+    tab.clock.run_for(6000)
+    tab.get_by_role("heading", name="Working, with a note on crm").wait_for(timeout=5000)
+
+
+def test_text_is_legible_in_both_schemes(open_site, tab):
+    """WCAG AA: 4.5 to 1 for every text."""
+    site = open_site()
+    site.services.document["sinks"]["crm"].update(state="needs_auth", reason="the grant was revoked")
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        for path in ("/", "/plugins/crm"):
+            tab.goto(site.server.url + path)
+            assert tab.evaluate(CONTRAST) == []
+
+
+CONTRAST = """() => {
+  const parse = c => c.match(/[\\d.]+/g).map(Number);
+  const lum = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const ground = e => { for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] > 0) return c;
+  } return [255, 255, 255]; };
+  const bad = [];
+  for (const e of document.querySelectorAll("main *, header *")) {
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(ground(e))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) bad.push(e.outerHTML.slice(0, 80));
+  }
+  return bad;
+}"""
+
+
+def test_logging_in_by_keyboard(open_site, services_type, tab):
+    site = open_site(services_type(password="open sesame"))
+    tab.goto(site.server.url)
+    assert tab.get_by_label("Password").evaluate("e => e === document.activeElement")
+    tab.keyboard.type("wrong")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("alert").wait_for()
+    tab.keyboard.type("open sesame")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("heading", name="Everything works").wait_for()
+    tab.get_by_role("button", name="Log out").click()
+    tab.get_by_label("Password").wait_for()
+
+
+def test_a_video_loads_only_when_chosen(open_site, tab, video):
+    site = open_site()
+    site.services.views["crm"] = InstanceView(
+        plugin=SimpleNamespace(
+            videos=(
+                video(
+                    title="Setting up",
+                    preview_url="https://drive.google.com/file/d/x/preview",
+                    view_url="https://drive.google.com/file/d/x/view",
+                ),
+            )
+        )
+    )
+    asked = []
+    tab.route("https://drive.google.com/**", lambda route: asked.append(route.request.url) or route.fulfill(body="hi"))
+    tab.goto(site.server.url + "/plugins/crm")
+    assert asked == []
+    tab.get_by_role("link", name="Setting up").click()
+    tab.frame_locator("iframe").get_by_text("hi").wait_for()
+    assert asked == ["https://drive.google.com/file/d/x/preview"]
+
+
+def test_connecting_leads_to_the_vendor_and_back(open_site, tab):
+    """The content policy must let the way to the vendor pass."""
+    site = open_site()
+    site.services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
+
+    def connect(name, browser):
+        browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s")
+        return Account(id="1", label="Ada")
+
+    site.services.on_connect = connect
+    back = f'<a href="http://127.0.0.1:{site.server.port}/oauth/callback?state=s&code=c">Allow</a>'
+    tab.route("https://vendor.test/**", lambda route: route.fulfill(body=back, content_type="text/html"))
+    tab.goto(site.server.url + "/plugins/crm")
+    tab.get_by_role("button", name="Connect").click()
+    tab.get_by_role("link", name="Allow").click()
+    tab.get_by_text("crm is connected to Ada.").wait_for()
+    tab.get_by_role("link", name="To the dashboard").click()
+    tab.get_by_role("heading", name="Everything works").wait_for()

@@ -1,0 +1,239 @@
+"""What the dashboard says, in every state."""
+
+import re
+import threading
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from synccore._web import InstanceView, view
+from synccore.errors import AuthError
+from synccore.testing import START
+from synccore.types import Account
+
+
+def words(answer):
+    """The page's text without markup."""
+    text = re.sub(r"(?s)<(script|style).*?</\1>", "", answer.text)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+@pytest.fixture
+def site(open_site):
+    return open_site()
+
+
+@pytest.mark.parametrize(
+    ("state", "colour", "word"),
+    [
+        ("ok", "green", "working"),
+        ("paused", "amber", "paused"),
+        ("rate_limited", "amber", "slowed down by the target"),
+        ("circuit_open", "amber", "target not reachable"),
+        ("needs_auth", "red", "needs to be connected"),
+        ("error", "red", "stopped"),
+    ],
+)
+def test_each_state_has_a_colour_and_a_word(site, state, colour, word):
+    site.services.document["sinks"]["crm"].update(state=state, reason="because of <b>this</b>")
+    page = site.visitor().get("/")
+    assert f'<li class="card {colour}">' in page.text
+    assert word in words(page)
+    assert "because of &lt;b&gt;this&lt;/b&gt;" in page.text
+
+
+def test_the_headline_names_who_needs_somebody(site):
+    assert "Everything works" in words(site.visitor().get("/"))
+    site.services.document["sinks"]["crm"]["parked"] = 3
+    assert "Working, with a note on crm" in words(site.visitor().get("/"))
+    site.services.document["sources"]["shop"]["state"] = "error"
+    assert "shop needs you" in words(site.visitor().get("/"))
+
+
+def test_an_old_debt_is_amber(site):
+    site.services.document["sinks"]["crm"]["oldest_ready_seconds"] = 7200
+    assert "late by 2 h" in words(site.visitor().get("/"))
+
+
+def test_what_is_owed_and_what_was_set_aside_is_shown_by_cause(site):
+    site.services.store.causes = [
+        SimpleNamespace(
+            count=1200, route="people", sink="crm", error_kind="rejected", error="<i>too long</i>", first_id=7
+        )
+    ]
+    page = site.visitor().get("/")
+    text = words(page)
+    assert "owed 5 delivered 1 200 skipped 4" in text
+    assert re.search("1 200 . rejected on people to crm", text)
+    assert "synccore deliveries show 7" in text
+    assert "<i>" not in page.text
+
+
+def test_activity_is_newest_first_and_names_no_person(site):
+    now = site.services.clock.now()
+    site.services.store.lines = [
+        SimpleNamespace(
+            at=now - timedelta(seconds=s), sink="crm", entity="customer", key=k, outcome="delivered",
+            error=None, note=None, fields=("Phone",),
+        )
+        for s, k in ((30, "1"), (10, "guest:" + "ab" * 16))
+    ]  # fmt: skip
+    text = words(site.visitor().get("/"))
+    assert text.index("10 s ago customer guest:ababababababa…") < text.index("30 s ago customer 1")
+
+
+def test_an_empty_configuration_says_what_to_do(site):
+    site.services.document.update(sources={}, sinks={})
+    assert "synccore init" in words(site.visitor().get("/"))
+
+
+def test_an_instance_page_masks_secrets(site):
+    page = site.visitor().get("/plugins/crm")
+    assert "set (secret CRM)" in words(page)
+    assert "hunter" not in page.text
+    assert "people : shop customer → crm person" in words(page)
+
+
+def test_a_type_leads_to_its_only_instance(site):
+    assert "<h1>crm</h1>" in site.visitor().get("/plugins/fakecrm").text
+    assert "No instance of it is configured" in words(site.visitor().get("/plugins/idle"))
+    assert site.visitor().get("/plugins/nothing").status == 404
+
+
+def test_an_instance_that_could_not_be_opened_says_why(site):
+    site.services.views["crm"] = InstanceView(error="the key is missing")
+    site.services.document["sinks"]["crm"]["state"] = "error"
+    assert "the key is missing" in words(site.visitor().get("/plugins/crm"))
+
+
+def test_videos_load_on_demand_and_from_one_place_only(site, video):
+    site.services.views["crm"] = InstanceView(
+        plugin=SimpleNamespace(
+            videos=(
+                video(
+                    title="Setting up",
+                    preview_url="https://drive.google.com/file/d/x/preview",
+                    view_url="https://drive.google.com/file/d/x/view",
+                ),
+                video(title="Evil", preview_url="https://drive.google.com.evil.test/x", view_url="https://evil.test"),
+            )
+        )
+    )
+    page = site.visitor().get("/plugins/crm")
+    assert "<iframe" not in page.text
+    assert "frame-src" not in page.headers["content-security-policy"]
+    assert "Evil" not in page.text
+    playing = site.visitor().get("/plugins/crm?play=0")
+    assert '<iframe src="https://drive.google.com/file/d/x/preview"' in playing.text
+    assert playing.headers["content-security-policy"].endswith("frame-src https://drive.google.com")
+    for nonsense in ("1", "-1", "x", "99999"):
+        assert "<iframe" not in site.visitor().get(f"/plugins/crm?play={nonsense}").text
+
+
+def test_pages_work_below_a_prefix(site):
+    """A proxy may serve the dashboard below a path: no link is absolute."""
+    for path in ("/", "/plugins/crm"):
+        links = re.findall(r'(?:href|src|action)="([^"]+)"', site.visitor().get(path).text)
+        assert links
+        assert not [link for link in links if link.startswith("/")]
+
+
+# -- connecting
+
+
+@pytest.fixture
+def connectable(site):
+    site.services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
+    return site
+
+
+def through_vendor(name, browser):
+    redirect, params = browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s3cret")
+    if params.get("error"):
+        raise AuthError("the consent screen answered access_denied")
+    assert params["code"] == "abc"
+    browser.say(f"Came back to {redirect}.")
+    return Account(id="1", label="Ada")
+
+
+def test_connecting_goes_to_the_vendor_and_comes_back(connectable):
+    connectable.services.on_connect = through_vendor
+    visitor = connectable.visitor()
+    page = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    callback = f"http://127.0.0.1:{connectable.server.port}/oauth/callback"
+    assert page.status == 200
+    assert f'href="https://vendor.test/auth?redirect_uri={callback}&amp;state=s3cret"' in page.text
+    stranger = connectable.visitor()  # SameSite=Strict: the browser comes back without its cookie
+    answer = stranger.get("/oauth/callback?state=s3cret&code=abc")
+    assert answer.status == 200
+    assert f"crm is connected to Ada. Came back to {callback}." in words(answer)
+    assert visitor.get("/oauth/callback?state=s3cret&code=abc").status == 400, "an answer counts once"
+
+
+def test_a_refusal_at_the_vendor_is_shown(connectable):
+    connectable.services.on_connect = through_vendor
+    visitor = connectable.visitor()
+    visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    answer = visitor.get("/oauth/callback?state=s3cret&error=access_denied")
+    assert answer.status == 400
+    assert "access_denied" in words(answer)
+
+
+def test_a_callback_nobody_waits_for_is_refused(connectable):
+    connectable.services.on_connect = through_vendor
+    visitor = connectable.visitor()
+    visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    for query in ("", "?state=", "?state=other&code=abc", "?code=abc"):
+        assert visitor.get("/oauth/callback" + query).status == 400
+    assert visitor.get("/oauth/callback?state=s3cret&code=abc").status == 200
+
+
+def test_a_connection_by_key_needs_no_vendor_screen(connectable):
+    visitor = connectable.visitor()
+    answer = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    assert "crm is connected to Ada." in words(answer)
+
+
+def test_a_connect_that_fails_says_why(connectable):
+    def fail(name, browser):
+        raise ValueError("ada@shop.test")
+
+    connectable.services.on_connect = fail
+    visitor = connectable.visitor()
+    answer = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    assert answer.status == 400
+    assert "ValueError" in answer.text
+    assert "ada" not in answer.text
+
+
+def test_stopping_calls_off_who_waits(open_site, services_type):
+    services = services_type()
+    services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
+    services.on_connect = through_vendor
+    site = open_site(services)
+    visitor = site.visitor()
+    visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
+    [waiting] = [t for t in threading.enumerate() if t.name == "synccore-connect-crm"]
+    site.server.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+# -- words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "just now"),
+        (-5, "just now"),
+        (2, "2 s ago"),
+        (61, "1 min ago"),
+        (3600, "1 h ago"),
+        (90_000, "25 h ago"),
+        (200_000, "2 days ago"),
+    ],
+)
+def test_ago(seconds, text):
+    assert view.ago(START - timedelta(seconds=seconds), START) == text
