@@ -9,8 +9,9 @@ Accepted types: str, int, bool, float, Decimal, timedelta ("5m"), Secret, Schedu
 Mapping[str, T], T | None, and nested attrs classes. Nothing is coerced: 1 is no text and "1" is no number.
 """
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,18 @@ import attrs
 from attrs import NOTHING, frozen
 from cronsim import CronSim, CronSimError
 
-__all__ = ["Problem", "Schedule", "SourceSettings", "format_duration", "option", "parse_duration"]
+from .errors import ConfigError
+
+__all__ = [
+    "ConfigProblems",
+    "Problem",
+    "Schedule",
+    "SourceSettings",
+    "format_duration",
+    "option",
+    "parse_duration",
+    "suggest",
+]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -30,11 +42,17 @@ def option(
     default: Any = NOTHING,
     factory: Callable[[], Any] | None = None,
     validator: Any = None,
+    sample: Any = None,
 ) -> Any:
-    """A setting: an attrs field with help text that `synccore init`, `plugins show` and the docs print."""
+    """A setting: an attrs field with help text that `synccore init`, `plugins show` and the docs print.
+
+    `sample` is what `synccore init` writes for it, as it would stand in the TOML file; without one it writes a
+    placeholder for what is required and leaves the rest out.
+    """
+    metadata = {"help": help, "sample": sample}
     if factory is not None:
-        return attrs.field(factory=factory, metadata={"help": help}, validator=validator)
-    return attrs.field(default=default, metadata={"help": help}, validator=validator)
+        return attrs.field(factory=factory, metadata=metadata, validator=validator)
+    return attrs.field(default=default, metadata=metadata, validator=validator)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -42,7 +60,10 @@ def parse_duration(text: str) -> timedelta:
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
         raise ValueError(f"{text!r} is not a duration; write for instance 30s, 5m, 24h or 90d")
-    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+    try:
+        return timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long for a duration") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -109,3 +130,22 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ConfigProblems(ConfigError):
+    """Several mistakes in the configuration at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__(
+            "\n".join(str(p) for p in self.problems) or None, path=self.problems[0].path if self.problems else None
+        )
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """ "; did you mean X?" for the nearest of `known`, empty where none is near."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not near:
+        folded = {k.casefold(): k for k in known}
+        near = [folded[n] for n in difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)]
+    return f"; did you mean {near[0]}?" if near else ""

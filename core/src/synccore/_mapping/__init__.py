@@ -1,0 +1,22 @@
+"""Shapes records for targets: expressions, filters, and what differs from the last delivery."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ..hookspecs import Mapper, MapperType
+from ..types import RouteSpec
+
+__all__ = ["compile_mapper"]
+
+
+class _HasMappers(Protocol):
+    @property
+    def mappers(self) -> Mapping[str, MapperType]: ...
+
+    @property
+    def filters(self) -> Mapping[str, Callable[..., Any]]: ...
+
+
+def compile_mapper(route: RouteSpec, plugins: _HasMappers) -> Mapper:
+    """The route's mapper. Raises ConfigError (with all problems, where the mapper finds several)."""
+    return plugins.mappers[route.mapper].open(route, plugins.filters)

@@ -1,0 +1,337 @@
+"""Filters of expressions: pure functions, each giving None for None.
+
+Those that Jinja has under the same name keep its arguments. They differ where a shop's data would trip them: an empty
+value stays empty instead of becoming the word "None", lists are lists, and nothing grows past its limit.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, date as Date, datetime as DateTime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import wraps
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import jinja2.filters as jinja
+from jinja2 import Undefined, pass_context, pass_environment
+from jinja2.sandbox import SandboxedEnvironment
+
+from .countries import COUNTRIES
+from .phones import e164, phone
+from .values import ValueFault
+
+__all__ = ["FILTERS"]
+
+#: Currencies whose smallest unit is not a hundredth (ISO 4217).
+_DECIMALS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0) | (
+    dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+)
+_HASHES = ("sha256", "sha1", "sha512", "md5")
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, Undefined):
+        str(value)  # strict: raises, saying what is not there
+    return None if value is None else str(value)
+
+
+def _on_text(function: Callable[..., str | list[str]]) -> Callable[..., str | list[str] | None]:
+    """A filter on text that leaves None alone."""
+
+    @wraps(function)
+    def filtered(value: Any, *arguments: Any, **named: Any) -> str | list[str] | None:
+        text = _text(value)
+        return None if text is None else function(text, *arguments, **named)
+
+    return filtered
+
+
+@_on_text
+def lower(text: str) -> str:
+    """In lower case."""
+    return text.lower()
+
+
+@_on_text
+def upper(text: str) -> str:
+    """In upper case."""
+    return text.upper()
+
+
+@_on_text
+def title(text: str) -> str:
+    """Every word with a capital: "anna-maria o'neil" -> "Anna-Maria O'neil"."""
+    return jinja.do_title(text)
+
+
+@_on_text
+def capitalize(text: str) -> str:
+    """The first letter as a capital, the rest in lower case."""
+    return text.capitalize()
+
+
+@_on_text
+def trim(text: str, chars: str | None = None) -> str:
+    """Without white space (or `chars`) at both ends."""
+    return text.strip(chars)
+
+
+@_on_text
+def replace(text: str, old: str, new: str, count: int | None = None) -> str:
+    """With every `old` (or the first `count`) replaced by `new`."""
+    return text.replace(old, new, -1 if count is None else count)
+
+
+@_on_text
+def split(text: str, separator: str | None = None, maxsplit: int = -1) -> list[str]:
+    """The parts between separators, each trimmed, empty ones left out; without a separator: the words."""
+    return [part.strip() for part in text.split(separator, maxsplit) if part.strip()]
+
+
+@_on_text
+def truncate(text: str, length: int = 255, killwords: bool = False, end: str = "…") -> str:
+    """At most `length` characters, `end` included; cut between words unless `killwords`."""
+    if len(text) <= length:
+        return text
+    room = length - len(end)
+    if room <= 0:
+        return text[: max(length, 0)]
+    cut = text[:room]
+    if not killwords and not text[room].isspace() and " " in cut:
+        cut = cut.rsplit(" ", 1)[0]
+    return cut.rstrip() + end
+
+
+@_on_text
+def hash_(text: str, algorithm: str = "sha256", length: int | None = None) -> str:
+    """The text's hash in hexadecimal (sha256, sha1, sha512 or md5), or its first `length` digits."""
+    if algorithm not in _HASHES:
+        raise ValueFault(f"hash knows {', '.join(_HASHES)}")
+    return hashlib.new(algorithm, text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()[:length]
+
+
+@_on_text
+def country_name(code: str) -> str:
+    """The English short name of an ISO 3166-1 alpha-2 code; a code that is not known stays as it is."""
+    return COUNTRIES.get(code.strip().upper(), code)
+
+
+def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
+    """`fallback` where the value is absent, None or "" (with `boolean`: also 0 and False)."""
+    if isinstance(value, Undefined) or value is None or value == "":
+        return fallback
+    return fallback if boolean and not value else value
+
+
+# -- times and numbers -----------------------------------------------------------------------------------------------
+
+
+def _moment(value: Any) -> DateTime | Date | None:
+    """A time or day, also from ISO text; None for what is neither. A time without zone is taken as UTC."""
+    if isinstance(value, str):
+        try:
+            value = Date.fromisoformat(value.strip())
+        except ValueError:
+            try:
+                value = DateTime.fromisoformat(value.strip())
+            except ValueError:
+                return None
+    if isinstance(value, DateTime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return value if isinstance(value, Date) else None
+
+
+def _local(moment: DateTime, tz: str | None) -> DateTime:
+    if tz is None:
+        return moment
+    try:
+        return moment.astimezone(ZoneInfo(tz))
+    except (ZoneInfoNotFoundError, ValueError, OverflowError):
+        raise ValueFault("tz is no time zone, for instance Europe/Berlin") from None
+
+
+def date(value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002  Jinja's usual word
+    """The day as text, "2024-05-31" or by a strftime `format`, in UTC or in time zone `tz`."""
+    moment = _moment(value)
+    if moment is None:
+        return None
+    if isinstance(moment, DateTime):
+        moment = _local(moment, tz)
+    if format is not None:
+        return moment.strftime(format)
+    return (moment.date() if isinstance(moment, DateTime) else moment).isoformat()
+
+
+def datetime(value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
+    """The time as text, "2024-05-31T14:05:00+00:00" or by a strftime `format`, in its own zone or in `tz`."""
+    moment = _moment(value)
+    if moment is None:
+        return None
+    if not isinstance(moment, DateTime):
+        moment = DateTime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    moment = _local(moment, tz)
+    return moment.isoformat(timespec="seconds") if format is None else moment.strftime(format)
+
+
+def number(value: Any) -> Decimal | None:
+    """The value as an exact number; None for what is none."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        exact = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return exact if exact.is_finite() else None
+
+
+def money(value: Any, currency: str | None = None, places: int | None = None) -> str | None:
+    """An amount as text with the currency's decimals (two without one): 1234.5 -> "1234.50"."""
+    amount = number(value)
+    if amount is None:
+        return None
+    if places is None:
+        places = _DECIMALS.get((currency or "").upper(), 2)
+    return str(amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
+def int_(value: Any, default: Any = None, base: int = 10) -> Any:
+    """A whole number, decimals cut off; `default` for what is no number."""
+    try:
+        return int(value, base) if isinstance(value, str) and base != 10 else int(Decimal(str(value).strip()))  # noqa: PLR2004
+    except (ArithmeticError, ValueError):
+        return int(value) if isinstance(value, bool) else default
+
+
+def float_(value: Any, default: Any = None) -> Any:
+    """A floating-point number; `default` for what is no number."""
+    exact = number(value)
+    return default if exact is None else float(exact)
+
+
+def round_(value: Any, precision: int = 0, method: str = "common") -> Any:
+    """Rounded half up to `precision` decimals, or with method "ceil" or "floor"; keeps the kind of number."""
+    exact = number(value)
+    if exact is None:
+        return None
+    rounding = {"common": ROUND_HALF_UP, "ceil": "ROUND_CEILING", "floor": "ROUND_FLOOR"}.get(method)
+    if rounding is None:
+        raise ValueFault("round knows common, ceil and floor")
+    rounded = exact.quantize(Decimal(1).scaleb(-precision), rounding)
+    if isinstance(value, int):
+        return int(rounded)
+    return float(rounded) if isinstance(value, float) else rounded
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _items(value: Any) -> list[Any]:
+    return [] if value is None else list(value)
+
+
+def _as_list(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """One of Jinja's filters that gives items one by one, giving them at once; nothing for None."""
+
+    @wraps(function, assigned=("__name__", "__qualname__", "__doc__"), updated=())
+    def filtered(context: Any, value: Any, *arguments: Any, **named: Any) -> list[Any]:
+        return list(function(context, _items(value), *arguments, **named))
+
+    return filtered
+
+
+def _getter(environment: Any, attribute: str | int | None) -> Callable[[Any], Any]:
+    return jinja.make_attrgetter(environment, attribute)
+
+
+@pass_environment
+def join(environment: SandboxedEnvironment, value: Any, separator: str = "", attribute: str | int | None = None) -> str:
+    """The texts of the items with `separator` between them; empty ones are left out."""
+    texts = (_text(_getter(environment, attribute)(item)) for item in _items(value))
+    return separator.join(text for text in texts if text)
+
+
+@pass_environment
+def sum_(environment: SandboxedEnvironment, value: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+    """The sum of the items (or of their `attribute`); empty ones count nothing."""
+    numbers = (_getter(environment, attribute)(item) for item in _items(value))
+    return sum((n for n in numbers if n is not None), start)
+
+
+@pass_environment
+def sort(
+    environment: SandboxedEnvironment,
+    value: Any,
+    reverse: bool = False,
+    case_sensitive: bool = False,
+    attribute: str | int | None = None,
+) -> list[Any]:
+    """The items in order (or in that of their `attribute`, or of several: "status,number"), empty ones last."""
+    items = _items(value)
+    for name in reversed(str(attribute).split(",") if attribute is not None else [None]):
+        keyed = [(_getter(environment, name)(item), item) for item in items]
+        there = [(_folded(key, case_sensitive), item) for key, item in keyed if key is not None]
+        there.sort(key=lambda pair: pair[0], reverse=reverse)
+        items = [item for _, item in there] + [item for key, item in keyed if key is None]
+    return items
+
+
+def _folded(key: Any, case_sensitive: bool) -> Any:
+    if isinstance(key, Undefined):
+        str(key)
+    return key.casefold() if isinstance(key, str) and not case_sensitive else key
+
+
+def first(value: Any) -> Any:
+    """The first item; None of nothing."""
+    return next(iter(_items(value)), None)
+
+
+def last(value: Any) -> Any:
+    """The last item; None of nothing."""
+    items = _items(value)
+    return items[-1] if items else None
+
+
+def length(value: Any) -> int:
+    """How many items (or characters); 0 of nothing."""
+    return len(value) if isinstance(value, str | Mapping) else len(_items(value))
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "capitalize": capitalize,
+    "count": length,
+    "country_name": country_name,
+    "d": default,
+    "date": date,
+    "datetime": datetime,
+    "default": default,
+    "e164": e164,
+    "first": first,
+    "float": float_,
+    "hash": hash_,
+    "int": int_,
+    "join": join,
+    "last": last,
+    "length": length,
+    "lower": lower,
+    "map": pass_context(_as_list(jinja.sync_do_map)),
+    "money": money,
+    "phone": phone,
+    "reject": pass_context(_as_list(jinja.sync_do_reject)),
+    "rejectattr": pass_context(_as_list(jinja.sync_do_rejectattr)),
+    "replace": replace,
+    "round": round_,
+    "select": pass_context(_as_list(jinja.sync_do_select)),
+    "selectattr": pass_context(_as_list(jinja.sync_do_selectattr)),
+    "sort": sort,
+    "split": split,
+    "sum": sum_,
+    "title": title,
+    "trim": trim,
+    "truncate": truncate,
+    "unique": pass_environment(_as_list(jinja.sync_do_unique)),
+    "upper": upper,
+}

@@ -1,0 +1,165 @@
+"""The mapper of `mapper = "jinja"`, which is every route's unless it says otherwise.
+
+A string is an expression whose result keeps its type; a string with `{{` or `{%` is a template that gives text; any
+other value is a constant.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
+
+from ..config import ConfigProblems, Problem
+from ..errors import MappingError
+from ..hookspecs import Mapper, MapperType
+from ..types import MapContext, RouteSpec, Skip, Snapshot
+from .environment import Environment, make_environment
+from .names import find_unknown
+from .scope import scope, visible
+from .values import ValueFault, plain
+
+Names = Mapping[str, Any]
+_WHEN = "when"
+
+
+def is_template(value: str) -> bool:
+    """Whether a string is a template, not an expression."""
+    return "{{" in value or "{%" in value
+
+
+class JinjaMapper:
+    """A route's compiled fields."""
+
+    def __init__(self, route: RouteSpec, environment: Environment) -> None:
+        self._route = route
+        self._problems: list[Problem] = []
+        names = visible(route)
+        self._when = self._compile_when(environment, names)
+        self._fields = {
+            name: self._compile(environment, names, f"fields.{name}", value) for name, value in route.fields.items()
+        }
+        if self._problems:
+            raise ConfigProblems(self._problems)
+
+    def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
+        """The fields' values, empty ones as None or "". Raises MappingError."""
+        try:
+            names = scope(snapshot, context)
+        except Exception as error:
+            raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
+        if self._when is not None and not self._run(_WHEN, str(self._route.when), self._when, names, truth=True):
+            return Skip(f"when: {self._route.when}")
+        return {
+            name: self._run(name, self._route.fields[name], value, names) if callable(value) else plain(value)
+            for name, value in self._fields.items()
+        }
+
+    # -- compiling
+
+    def _compile_when(self, environment: Environment, names: Names) -> Callable[[Names], Any] | None:
+        when = self._route.when
+        if when is None:
+            return None
+        if is_template(when):
+            self._problem(_WHEN, "is an expression: write it without {{ }}")
+            return None
+        return self._expression(environment, names, _WHEN, when)
+
+    def _compile(self, environment: Environment, names: Names, path: str, value: Any) -> Any:
+        """A function of the visible names for strings; the constant itself for the rest."""
+        if not isinstance(value, str):
+            return value
+        if value == "":
+            return None
+        if is_template(value):
+            return self._template(environment, names, path, value)
+        return self._expression(environment, names, path, value)
+
+    def _expression(
+        self, environment: Environment, names: Names, path: str, source: str
+    ) -> Callable[[Names], Any] | None:
+        try:
+            compiled = environment.compile_expression(source, undefined_to_none=False)
+        except TemplateError as error:
+            self._problem(path, _syntax(source, error))
+            return None
+        # The same text as a template has the same names, and gives them as a tree.
+        for message in find_unknown(environment.parse("{{ " + source + " }}"), names):
+            self._problem(path, message)
+        return lambda visible_names: compiled(**visible_names)
+
+    def _template(
+        self, environment: Environment, names: Names, path: str, source: str
+    ) -> Callable[[Names], Any] | None:
+        try:
+            compiled = environment.from_string(source)
+        except TemplateError as error:
+            self._problem(path, _syntax(source, error))
+            return None
+        for message in find_unknown(environment.parse(source), names):
+            self._problem(path, message)
+        return lambda visible_names: compiled.render(**visible_names)
+
+    def _problem(self, path: str, message: str) -> None:
+        self._problems.append(Problem(f"routes.{self._route.name}.{path}", message))
+
+    # -- running
+
+    def _run(
+        self, field: str, expression: str, function: Callable[[Names], Any], names: Names, *, truth: bool = False
+    ) -> Any:
+        try:
+            value = function(names)
+            return bool(value) if truth else plain(value)
+        except Exception as error:  # noqa: BLE001  whatever the record's data set off, it is this field's
+            # Without the cause: it may hold the record's values.
+            raise self._error(field, expression, _reason(error, expression)) from None
+
+    def _error(self, field: str, expression: str, reason: str) -> MappingError:
+        where = ".".join(p for p in ("routes", self._route.name, "" if field == _WHEN else "fields", field) if p)
+        return MappingError(
+            f"{where}: {reason}, in: {expression}", route=self._route.name, field=field, expression=expression
+        )
+
+
+def _syntax(source: str, error: TemplateError) -> str:
+    message = (error.message or "").rstrip(".")
+    if isinstance(error, TemplateSyntaxError) and message.startswith("No filter named"):
+        return message[0].lower() + message[1:]
+    if is_template(source):
+        return f"is no template: {message}"
+    return f"is no expression: {message}; a fixed text has quotes inside, \"'like this'\""
+
+
+_QUOTED = re.compile(r"(?:attribute |^)'(\w+)'")
+
+
+def _reason(error: Exception, expression: str) -> str:
+    """What went wrong in words that hold none of the record's values."""
+    if isinstance(error, ValueFault):
+        return str(error)
+    if isinstance(error, UndefinedError):
+        found = _QUOTED.search(error.message or "")
+        name = found[1] if found and found[1] in expression else None
+        empty = (error.message or "").startswith("'None' has no")
+        if name and empty:
+            return f"what {name!r} is asked of is empty"
+        return f"there is no {name!r}" if name else "something it names is not there"
+    if isinstance(error, SecurityError):
+        return "it reaches for something that is closed to expressions"
+    if isinstance(error, ZeroDivisionError):
+        return "it divides by zero"
+    if isinstance(error, TypeError):
+        return "a value is of the wrong kind, or empty (TypeError)"
+    if isinstance(error, TemplateRuntimeError):
+        return "it cannot be worked out"
+    return f"it failed with {type(error).__name__}"
+
+
+def _open(route: RouteSpec, filters: Mapping[str, Callable[..., Any]]) -> Mapper:
+    return JinjaMapper(route, make_environment(filters))
+
+
+MAPPER = MapperType(name="jinja", summary="Jinja expressions and templates", open=_open)

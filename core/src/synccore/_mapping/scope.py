@@ -1,0 +1,40 @@
+"""What an expression sees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+
+from ..entities import ENTITIES, PLURALS, Customer
+from ..types import MapContext, RouteSpec, Snapshot
+from .totals import with_totals
+
+
+def visible(route: RouteSpec) -> dict[str, Any]:
+    """Name -> what it stands for: an entity class, a list of one, or a plain type; for checks before any record."""
+    names: dict[str, Any] = {"previous": Mapping[str, Any], "source": str, "key": str, "uid": str}
+    names |= {PLURALS[entity]: list[ENTITIES[entity]] for entity in route.include if entity in ENTITIES}  # type: ignore[misc]
+    return names | {"customer": Customer, route.entity: ENTITIES[route.entity]}
+
+
+def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
+    """The names of one record: the entity, its owner as `customer` (None without one), and what is included.
+
+    A customer has totals where the route includes orders.
+    """
+    names: dict[str, Any] = {
+        "previous": context.previous,
+        "source": snapshot.source,
+        "key": snapshot.key,
+        "uid": f"{snapshot.source}:{snapshot.entity}:{snapshot.key}",
+        "customer": context.owner.data if context.owner else None,
+        snapshot.entity: snapshot.data,
+    }
+    for entity in context.route.include:
+        included = context.included.get(entity, ())
+        names[PLURALS[entity]] = [s.data for s in included if not s.deleted]
+    customer = names["customer"]
+    if "order" in context.route.include and isinstance(customer, Customer):
+        orders = names[PLURALS["order"]]
+        names["customer"] = with_totals(evolve(customer), orders)
+    return names

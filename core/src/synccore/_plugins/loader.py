@@ -1,0 +1,316 @@
+"""Loads plugins, each alone, and hides pluggy behind one typed method or attribute per hook.
+
+Every entry point of the group `synccore` ends as a `PluginStatus` with a reason; none stops the others. Each
+distribution gets a plugin manager of its own, so that a failing one is called, and blamed, alone.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points as installed_entry_points
+from types import MappingProxyType
+from typing import Any, Literal
+
+import pluggy
+from attrs import evolve, field, frozen
+
+from .. import __version__, hookspecs
+from .checks import PluginFault, check_api, check_filters, check_types
+from ..config import suggest
+from ..errors import ConfigError, redact
+from ..hookspecs import DemoVendor, MapperType, SinkType, SourceType, StoreType
+from ..types import Settled
+
+__all__ = ["PluginStatus", "Plugins", "load_plugins"]
+
+GROUP = "synccore"
+LIMIT_VARIABLE = "SYNCCORE_PLUGINS"
+TRACE_VARIABLE = "SYNCCORE_TRACE_HOOKS"
+
+_log = logging.getLogger("synccore.plugins")
+
+Descriptor = SourceType | SinkType | MapperType | StoreType
+#: Hook -> (word for people, class of its descriptors), in the order they are asked.
+_KINDS: Mapping[str, tuple[str, type[Any]]] = {
+    "synccore_sources": ("source", SourceType),
+    "synccore_sinks": ("sink", SinkType),
+    "synccore_mappers": ("mapper", MapperType),
+    "synccore_stores": ("store", StoreType),
+}
+
+
+@frozen
+class PluginStatus:
+    """What became of one plugin.
+
+    Attributes:
+        name: the entry point's name.
+        reason: why it is not loaded; empty for `loaded`.
+        provides: what it brings, for people: "sink klaviyo", "filter klaviyo_phone".
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: Literal["loaded", "disabled", "failed", "incompatible", "duplicate"]
+    reason: str = ""
+    provides: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})" if self.distribution else self.name
+
+
+@frozen
+class _Loaded:
+    """A plugin whose hooks have been asked."""
+
+    status: PluginStatus
+    manager: pluggy.PluginManager
+    descriptors: Mapping[str, tuple[Any, ...]]
+    filters: Mapping[str, Callable[..., Any]]
+
+
+class Plugins:
+    """What the loaded plugins bring: plain objects by name, and a method per hook that is called later."""
+
+    def __init__(self, loaded: Iterable[_Loaded], statuses: Iterable[PluginStatus]) -> None:
+        self._loaded = tuple(loaded)
+        self.statuses: tuple[PluginStatus, ...] = tuple(statuses)
+        self.sources: Mapping[str, SourceType] = self._by_name("synccore_sources")
+        self.sinks: Mapping[str, SinkType] = self._by_name("synccore_sinks")
+        self.mappers: Mapping[str, MapperType] = self._by_name("synccore_mappers")
+        self.stores: Mapping[str, StoreType] = self._by_name("synccore_stores")
+        self.filters: Mapping[str, Callable[..., Any]] = MappingProxyType(
+            {name: function for plugin in self._loaded for name, function in plugin.filters.items()}
+        )
+        self._observers = self._having("synccore_settled")
+        self._blamed: set[str] = set()
+        self._demo: tuple[DemoVendor, ...] | None = None
+
+    def _by_name(self, hook: str) -> Mapping[str, Any]:
+        return MappingProxyType({d.name: d for plugin in self._loaded for d in plugin.descriptors[hook]})
+
+    def _having(self, hook: str) -> tuple[_Loaded, ...]:
+        return tuple(p for p in self._loaded if getattr(p.manager.hook, hook).get_hookimpls())
+
+    @property
+    def demo_vendors(self) -> tuple[DemoVendor, ...]:
+        """The loopback stand-ins. Asked for on first use only: nothing but the demo imports them."""
+        if self._demo is None:
+            found: list[DemoVendor] = []
+            for plugin in self._having("synccore_demo"):
+                try:
+                    found += check_types(plugin.manager.hook.synccore_demo(), DemoVendor, "synccore_demo")
+                except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
+                    _log.warning("plugin %s brings no stand-in: %s", plugin.status, _describe(error))
+            self._demo = tuple(found)
+        return self._demo
+
+    @property
+    def has_secret_schemes(self) -> bool:
+        """Whether any plugin resolves secret references of its own."""
+        return bool(self._having("synccore_secret"))
+
+    def secret(self, reference: Mapping[str, str]) -> str | None:
+        """The text behind a reference such as {"vault": "path"}; None where no plugin knows it.
+
+        Raises ConfigError where the plugin that knows it fails.
+        """
+        for plugin in self._having("synccore_secret"):
+            try:
+                text = plugin.manager.hook.synccore_secret(reference=dict(reference))
+            except Exception as error:
+                scheme = ", ".join(reference)
+                raise ConfigError(
+                    f"plugin {plugin.status} could not resolve {{ {scheme} = ... }}: {_describe(error)}"
+                ) from error
+            if text is not None:
+                if not isinstance(text, str):
+                    raise ConfigError(f"plugin {plugin.status} gave a {type(text).__name__} as a secret, not text")
+                return text
+        return None
+
+    def settled(self, event: Settled) -> None:
+        """Tell every observer. One that fails is named once in the log and harms nobody."""
+        for plugin in self._observers:
+            try:
+                plugin.manager.hook.synccore_settled(event=event)
+            except Exception as error:  # noqa: BLE001  a failing observer harms nobody
+                if plugin.status.name not in self._blamed:
+                    self._blamed.add(plugin.status.name)
+                    _log.warning("observer of plugin %s fails: %s", plugin.status, _describe(error))
+
+    def add_commands(self, group: Any) -> None:
+        """Let every plugin add its commands to the click group."""
+        for plugin in self._having("synccore_commands"):
+            try:
+                plugin.manager.hook.synccore_commands(group=group)
+            except Exception as error:  # noqa: BLE001  one broken plugin never stops the command line
+                _log.warning("plugin %s adds no commands: %s", plugin.status, _describe(error))
+
+    def store_for(self, url: str) -> StoreType | None:
+        """The outbox engine for a database address, by its scheme."""
+        scheme = url.partition("://")[0]
+        return next((s for s in self.stores.values() if scheme in s.schemes), None)
+
+    def why_missing(self, name: str) -> str:
+        """Why the plugin that `name` (a type, or a distribution) suggests did not load; empty where nothing is known."""
+        suspects = [s for s in self.statuses if s.status != "loaded"]
+        words = {_normal(name), _normal(f"synccore-{name}")}
+        named = [s for s in suspects if {_normal(s.name), _normal(s.distribution)} & words]
+        return "; ".join(f"plugin {s} did not load: {s.reason}" for s in named or suspects)
+
+
+def load_plugins(
+    *, environ: Mapping[str, str] = os.environ, entry_points: Iterable[EntryPoint] | None = None
+) -> Plugins:
+    """Load core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises."""
+    trace = environ.get(TRACE_VARIABLE, "") not in ("", "0")
+    found = installed_entry_points(group=GROUP) if entry_points is None else entry_points
+    points = sorted({(_distribution(p), p.name, p.value): p for p in found}.items())
+    wanted = _wanted(environ.get(LIMIT_VARIABLE))
+
+    core = EntryPoint("core", "synccore._mapping.plugin", GROUP)
+    loaded: list[_Loaded] = []
+    statuses: list[PluginStatus] = []
+    taken: dict[str, PluginStatus] = {}
+    for point in [core, *(p for _, p in points)]:
+        name, version = _distribution(point)
+        if point is core:
+            name, version = "synccore", __version__
+        status = PluginStatus(point.name, name, version, "loaded")
+        matched = {_normal(name), _normal(point.name)}
+        if wanted is not None and point is not core and not matched & set(wanted):
+            statuses.append(evolve(status, status="disabled", reason=f"left out by {LIMIT_VARIABLE}"))
+            continue
+        try:
+            plugin = _load(point, status, taken, trace=trace)
+        except PluginFault as fault:
+            statuses.append(evolve(status, status=fault.status, reason=str(fault)))
+            continue
+        loaded.append(plugin)
+        statuses.append(plugin.status)
+        taken.update(dict.fromkeys((f"plugin {point.name}", *plugin.status.provides), plugin.status))
+    installed = {_normal(text) for (dist, name, _), _ in points for text in (dist[0], name)}
+    statuses += [
+        PluginStatus(text, "", "", "failed", f"named in {LIMIT_VARIABLE} but not installed")
+        for word, text in (wanted or {}).items()
+        if word not in installed
+    ]
+    return Plugins(loaded, statuses)
+
+
+def _load(point: EntryPoint, status: PluginStatus, taken: Mapping[str, PluginStatus], *, trace: bool) -> _Loaded:
+    """Import one plugin and ask its hooks. Raises PluginFault and nothing else."""
+    if other := taken.get(f"plugin {point.name}"):
+        raise PluginFault("duplicate", f"plugin name {point.name!r} is brought by both {other} and {status}")
+    try:
+        module = point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginFault("failed", f"import failed: {_describe(error)}") from error
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    if trace:
+        _trace(manager, point.name)
+    _register(manager, module, point)
+    descriptors: dict[str, tuple[Any, ...]] = {}
+    provides: list[str] = []
+    for hook, (word, kind) in _KINDS.items():
+        descriptors[hook] = check_types(_ask(manager, hook), kind, hook)
+        for descriptor in descriptors[hook]:
+            check_api(descriptor, word)
+            provides.append(f"{word} {descriptor.name}")
+    filters = check_filters(_ask(manager, "synccore_template_filters"), core=status.distribution == "synccore")
+    provides += [f"filter {name}" for name in filters]
+    for what in provides:
+        if provides.count(what) > 1:
+            raise PluginFault("duplicate", f"{what} is brought twice by {status}")
+        if other := taken.get(what):
+            raise PluginFault("duplicate", f"{what} is brought by both {other} and {status}")
+    return _Loaded(evolve(status, provides=tuple(provides)), manager, descriptors, filters)
+
+
+def _register(manager: pluggy.PluginManager, module: Any, point: EntryPoint) -> None:
+    try:
+        manager.register(module, name=point.name)
+    except Exception as error:
+        raise PluginFault("incompatible", f"its hooks do not fit: {_describe(error)}") from error
+    callers = manager.get_hookcallers(module) or []
+    if not callers:
+        raise PluginFault("failed", f"{point.value} has no hooks: mark its functions with @synccore.hookimpl")
+    known = [name for name in vars(hookspecs) if name.startswith("synccore_")]
+    for caller in callers:
+        if not caller.has_spec():
+            hint = suggest(caller.name, known)
+            raise PluginFault("incompatible", f"hook {caller.name} is not one of this core's hooks{hint}")
+
+
+def _ask(manager: pluggy.PluginManager, hook: str) -> list[Any]:
+    try:
+        return list(getattr(manager.hook, hook)())
+    except (Exception, SystemExit) as error:
+        raise PluginFault("failed", f"{hook} failed: {_describe(error)}") from error
+
+
+def _wanted(text: str | None) -> dict[str, str] | None:
+    """Normalised name -> as written; None where nothing is limited."""
+    if text is None:
+        return None
+    return {_normal(word): word.strip() for word in text.split(",") if word.strip()}
+
+
+def _normal(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+
+
+def _describe(error: BaseException) -> str:
+    text = redact(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+# -- tracing ---------------------------------------------------------------------------------------------------------
+
+
+def _trace(manager: pluggy.PluginManager, plugin: str) -> None:
+    """Print every hook call and a summary of its result to stderr; never a secret or a record's value."""
+
+    def before(_hook: str, _impls: object, _arguments: object) -> None:
+        return
+
+    def after(outcome: pluggy.Result[Any], hook: str, impls: list[Any], arguments: Mapping[str, Any]) -> None:
+        if impls:
+            result = _failure(outcome) if outcome.exception else _summary(hook, outcome.get_result())
+            print(f"synccore hook {plugin}: {hook}({_arguments(arguments)}) -> {result}", file=sys.stderr)  # noqa: T201
+
+    manager.add_hookcall_monitoring(before, after)
+
+
+def _failure(outcome: "pluggy.Result[Any]") -> str:
+    return f"failed with {type(outcome.exception).__name__}"
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    if event := arguments.get("event"):
+        return f"{event.outcome} sink={event.sink} route={event.route}"
+    if reference := arguments.get("reference"):
+        return ", ".join(f"{scheme}=..." for scheme in reference)
+    return ", ".join(arguments)
+
+
+def _summary(hook: str, result: Any) -> str:
+    if hook == "synccore_secret":
+        return "None" if result is None else "a secret"
+    # A generator must not be used up by looking at it.
+    parts = [r for r in result if r is not None] if isinstance(result, list) else []
+    names = [
+        str(getattr(item, "name", item))
+        for part in parts
+        if isinstance(part, list | tuple | set | dict)
+        for item in part
+    ]
+    return ", ".join(names) or ("nothing" if not parts else "values")
