@@ -1,0 +1,265 @@
+"""What a record of the shop means: the changes it stands for.
+
+An order says more than one thing: there is the order, the buyer without an account behind it, and, where it renews a
+subscription, an attempt to collect money. Rules that keep people and facts from being doubled live here.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from synccore.entities import guest_key, normalize_email
+from synccore.types import Change, EntityRef, State
+
+from . import mapping
+from .client import Record
+from .config import Config
+
+__all__ = ["Accounts", "Translator"]
+
+#: Statuses of orders that are no orders: an unfinished checkout holds full personal data of somebody who did not buy.
+DRAFTS = ("checkout-draft", "auto-draft", "draft")
+TRASH = "trash"
+_FAILED = "failed"
+_PAID = ("processing", "completed", "refunded")
+
+
+class Accounts:
+    """Which account has which e-mail address, by hash: an order placed without logging in finds its account.
+
+    WooCommerce never joins guest orders to an account with the same address, so this memory has to.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def remember(self, people: Iterable[tuple[str, str | None]]) -> None:
+        """Note the e-mail addresses (None where there is none) of accounts by key."""
+        items: dict[str, Any] = {}
+        for key, email in people:
+            new = guest_key(email) if email else None
+            old = self._state.get(f"account/{key}")
+            if old == new:
+                continue
+            if old is not None and self._state.get(f"email/{old}") == key:
+                items[f"email/{old}"] = None
+            items[f"account/{key}"] = new
+            if new is not None:
+                items[f"email/{new}"] = key
+        if items:
+            self._state.put(items)
+
+    def forget(self, key: str) -> None:
+        """The account is gone."""
+        self.remember([(key, None)])
+
+    def find(self, guest: str) -> str | None:
+        """The account with this guest's address."""
+        found = self._state.get(f"email/{guest}")
+        return None if found is None else str(found)
+
+
+class Translator:
+    """Turns records into changes. Reads and writes the instance's state, never the network."""
+
+    def __init__(self, config: Config, state: State) -> None:
+        self._config = config
+        self._state = state
+        self._url = config.url.rstrip("/")
+        self.accounts = Accounts(state)
+        self.emits = frozenset(config.entities) | ({"payment"} if "subscription" in config.entities else set())
+
+    @property
+    def guests(self) -> bool:
+        """Whether buyers without an account are wanted."""
+        return self._config.guests and "customer" in self.emits
+
+    # -- customers
+
+    def customers(self, records: Iterable[Record]) -> list[Change]:
+        """Changes of the accounts whose role makes them customers."""
+        wanted = [r for r in records if r.get("role") in self._config.roles]
+        if self.guests:
+            self.accounts.remember((str(r["id"]), r.get("email")) for r in wanted)
+        return [self._customer(r) for r in wanted] if "customer" in self.emits else []
+
+    def _customer(self, record: Record) -> Change:
+        data = mapping.customer(record, shop_url=self._url, consent_keys=self._config.consent_keys)
+        if self._config.consent_keys and data.accepts_marketing is None:
+            agreed = self._state.get(f"consent/{data.key}")
+            if agreed is not None:
+                from attrs import evolve
+
+                data = evolve(data, accepts_marketing=agreed["value"], consent_at=mapping.moment(agreed["at"]))
+        return Change(
+            entity="customer",
+            key=data.key,
+            op="upsert",
+            data=data,
+            version=mapping.version(record),
+            at=data.updated_at,
+            replaces=(guest_key(record["email"]),) if record.get("email") else (),
+        )
+
+    # -- orders
+
+    def order(self, record: Record, *, reason: str | None = None) -> list[Change]:
+        """The order, the guest behind it and the payment it stands for, as far as they are wanted.
+
+        An unfinished checkout gives nothing, a trashed order is a deleted one.
+        """
+        status = str(record.get("status", ""))
+        if status in DRAFTS:
+            return []
+        if status == TRASH:
+            return [self.deleted("order", str(record["id"]))] if "order" in self.emits else []
+        owner, changes = self._buyer(record)
+        self._remember_consent(record)
+        if "order" in self.emits:
+            data = mapping.order(record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys)
+            changes.append(
+                Change(
+                    entity="order",
+                    key=data.key,
+                    op="upsert",
+                    data=data,
+                    version=mapping.version(record),
+                    at=data.updated_at,
+                    owner=_customer_ref(owner),
+                )
+            )
+        if "payment" in self.emits and mapping.renewed(record):
+            changes += self._payment(record, owner, reason)
+        return changes
+
+    def _buyer(self, record: Record) -> tuple[str | None, list[Change]]:
+        """The key of an order's customer, and the guest's change where it is one."""
+        customer = record.get("customer_id")
+        if customer:
+            return str(customer), []
+        billing = record.get("billing")
+        email = billing.get("email") if isinstance(billing, dict) else None
+        if not email or not normalize_email(email) or not self.guests:
+            return None, []
+        key = guest_key(email)
+        account = self.accounts.find(key)
+        if account is not None:
+            return account, []
+        placed = mapping.moment(record.get("date_created_gmt"))
+        guest = Change(
+            entity="customer",
+            key=key,
+            op="upsert",
+            data=mapping.guest(record, key, consent_keys=self._config.consent_keys),
+            # The newest order knows the person best, however late an older one is edited.
+            version=None if placed is None else int(placed.timestamp() * 1000),
+            at=mapping.moment(record.get("date_modified_gmt")),
+        )
+        return key, [guest]
+
+    def _remember_consent(self, record: Record) -> None:
+        """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record."""
+        keys, customer = self._config.consent_keys, record.get("customer_id")
+        agreed = mapping.consent(record, keys) if keys and customer else None
+        if agreed is None:
+            return
+        name, at = f"consent/{customer}", str(record.get("date_created_gmt") or "")
+        known = self._state.get(name)
+        if known is None or (at, agreed) > (known["at"], known["value"]):
+            self._state.put({name: {"value": agreed, "at": at}})
+
+    # -- payments
+
+    def _payment(self, record: Record, owner: str | None, reason: str | None) -> list[Change]:
+        """The attempt to collect this renewal that the order's status tells of, if it tells of one.
+
+        The API has no list of attempts: they are counted from the changes of status that were seen.
+        """
+        status = str(record.get("status", ""))
+        name = f"renewal/{record['id']}"
+        seen = self._state.get(name) or {"status": "", "failures": 0}
+        failures = int(seen["failures"]) + (1 if status == _FAILED and seen["status"] != _FAILED else 0)
+        now = {"status": status, "failures": failures}
+        if now != seen:
+            self._state.put({name: now})
+        paid = mapping.moment(record.get("date_paid_gmt"))
+        if status == _FAILED:
+            at, event = mapping.moment(record.get("date_modified_gmt")), f"{record['id']}:failed:{failures}"
+        elif status in _PAID and paid is not None:
+            at, event = paid, f"{record['id']}:paid"
+        else:
+            return []
+        if at is None:
+            return []
+        return [self._attempt(record, owner, event, at, failures, reason)]
+
+    def _attempt(
+        self, record: Record, owner: str | None, event: str, at: datetime, failures: int, reason: str | None
+    ) -> Change:
+        succeeded = event.endswith(":paid")
+        data = mapping.payment(
+            record,
+            owner=owner,
+            shop_url=self._url,
+            succeeded=succeeded,
+            attempt=failures + 1 if succeeded else failures,
+            at=at,
+            reason=None if succeeded else reason,
+        )
+        return Change(
+            entity="payment", key=data.key, op="event", data=data, at=at, event_id=event, owner=_customer_ref(owner)
+        )
+
+    # -- subscriptions and memberships
+
+    def subscription(self, record: Record) -> list[Change]:
+        """A subscription; a trashed one is a deleted one."""
+        if "subscription" not in self.emits or record.get("status") in DRAFTS:
+            return []
+        if record.get("status") == TRASH:
+            return [self.deleted("subscription", str(record["id"]))]
+        owner = str(record["customer_id"]) if record.get("customer_id") else None
+        data = mapping.subscription(record, owner=owner, shop_url=self._url)
+        return [
+            Change(
+                entity="subscription",
+                key=data.key,
+                op="upsert",
+                data=data,
+                version=mapping.version(record),
+                at=data.updated_at,
+                owner=_customer_ref(owner),
+            )
+        ]
+
+    def membership(self, record: Record) -> list[Change]:
+        """A member. The record has no modified date, so the later observation wins."""
+        if "membership" not in self.emits or record.get("status") == TRASH:
+            return []
+        owner = str(record["customer_id"]) if record.get("customer_id") else None
+        plans = self._state.get("plans") or {}
+        data = mapping.membership(record, owner=owner, plan=plans.get(str(record.get("plan_id"))))
+        return [Change(entity="membership", key=data.key, op="upsert", data=data, owner=_customer_ref(owner))]
+
+    def plans(self, records: Iterable[Record]) -> None:
+        """Remember plans: a member's record names its plan by id only."""
+        known: dict[str, Mapping[str, Any]] = self._state.get("plans") or {}
+        seen = {str(r["id"]): {"slug": r.get("slug"), "name": r.get("name")} for r in records if r.get("id")}
+        if any(known.get(key) != plan for key, plan in seen.items()):
+            self._state.put({"plans": {**known, **seen}})
+
+    # -- deletions
+
+    def deleted(self, entity: str, key: str) -> Change:
+        """The record is gone."""
+        if entity == "customer" and self.guests:
+            self.accounts.forget(key)
+        return Change(entity=entity, key=key, op="delete")
+
+
+def _customer_ref(key: str | None) -> EntityRef | None:
+    return None if key is None else EntityRef("customer", key)
+
+
+#: Rows that change while they are read are read again: this much before the newest change seen.
+OVERLAP = timedelta(seconds=60)

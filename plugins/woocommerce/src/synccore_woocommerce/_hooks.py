@@ -1,0 +1,133 @@
+"""Webhooks as they arrive: who sent it, and what it says.
+
+WooCommerce's words are not to be trusted further than its signature: the body is built when it is sent, so it may be
+newer than the event or an error object, topics mix up created and updated, and delivery ids repeat.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from synccore.errors import SignatureError
+from synccore.types import Change, Context, WebhookRequest
+
+from ._changes import Translator
+from .config import Config
+
+__all__ = ["SECRET", "Receiver"]
+
+#: The name of the generated webhook secret in the vault.
+SECRET = "webhook_secret"  # noqa: S105  a name, not a secret
+#: How exactly the time of the last webhook is remembered: each note is a write to the database.
+_NOTED_EVERY = timedelta(minutes=1)
+_PING = re.compile(rb"webhook_id=\d+")
+
+_ENTITIES: Mapping[str, str] = {
+    "customer": "customer",
+    "order": "order",
+    "subscription": "subscription",
+    "user_membership": "membership",
+}
+
+
+class Receiver:
+    """Authenticates and reads the shop's webhooks."""
+
+    def __init__(self, translator: Translator, config: Config, context: Context) -> None:
+        self._translate = translator
+        self._config = config
+        self._context = context
+        self._state = context.state()
+        self._noted: datetime | None = None
+        self._lock = threading.Lock()
+
+    def secret(self) -> str | None:
+        """What webhooks are signed with: the configured secret, else the generated one."""
+        if self._config.webhook_secret is not None:
+            return self._config.webhook_secret.reveal()
+        return self._context.vault.get(SECRET)
+
+    def receive(self, request: WebhookRequest) -> Sequence[Change]:
+        """The changes a delivery stands for. Raises SignatureError."""
+        if _is_ping(request):
+            return []
+        self._authenticate(request)
+        self._note_life()
+        try:
+            body = json.loads(request.body)
+        except ValueError:
+            self._context.log.warning("webhook_without_json", topic=_topic(request))
+            return []
+        if not isinstance(body, dict):
+            return []
+        if body.get("id") is None:
+            self._note_error(request, body)
+            return []
+        return self._changes(_topic(request), body)
+
+    def _authenticate(self, request: WebhookRequest) -> None:
+        try:
+            given = base64.b64decode(request.headers.get("x-wc-webhook-signature", ""), validate=True)
+        except (binascii.Error, ValueError):
+            given = b""
+        # Deliveries signed before the secret was put into the configuration are still on their way.
+        secrets = {s for s in (self.secret(), self._context.vault.get(SECRET)) if s}
+        if not secrets:
+            raise SignatureError("no webhook secret is known yet: run synccore connect")
+        good = [
+            hmac.compare_digest(hmac.new(s.encode(), request.body, hashlib.sha256).digest(), given) for s in secrets
+        ]
+        if not any(good):
+            raise SignatureError
+
+    def _changes(self, topic: str, body: Mapping[str, Any]) -> Sequence[Change]:
+        resource, _, event = topic.partition(".")
+        if resource == "membership_plan":
+            if event != "deleted":
+                self._translate.plans([body])
+            return []
+        entity = _ENTITIES.get(resource)
+        if entity is None:
+            return []
+        if event == "deleted":
+            return [self._translate.deleted(entity, str(body["id"]))] if entity in self._translate.emits else []
+        if entity == "customer":
+            return self._translate.customers([body])
+        if entity == "order":
+            return self._translate.order(body)
+        if entity == "subscription":
+            return self._translate.subscription(body)
+        return self._translate.membership(body)
+
+    def _note_life(self) -> None:
+        now = self._context.clock.now()
+        with self._lock:
+            if self._noted is not None and now - self._noted < _NOTED_EVERY:
+                return
+            self._noted = now
+        self._state.put({"last_webhook": now.isoformat(), "silent": None})
+
+    def _note_error(self, request: WebhookRequest, body: Mapping[str, Any]) -> None:
+        """An error object under a valid signature: the record is gone, or the webhook's owner lost its rights."""
+        code = str(body.get("code", ""))
+        data = body.get("data")
+        status = data.get("status") if isinstance(data, dict) else None
+        self._context.log.warning("webhook_carries_error", topic=_topic(request), code=code[:80])
+        if status in (401, 403):
+            self._state.put({"webhook_refused": {"code": code[:80], "topic": _topic(request)}})
+
+
+def _topic(request: WebhookRequest) -> str:
+    return request.headers.get("x-wc-webhook-topic", "")
+
+
+def _is_ping(request: WebhookRequest) -> bool:
+    """The unsigned `webhook_id=N` that the shop sends while a webhook is made; it says nothing and changes nothing."""
+    return not any(name.startswith("x-wc-webhook") for name in request.headers) and bool(_PING.fullmatch(request.body))

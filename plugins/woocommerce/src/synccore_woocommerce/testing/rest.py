@@ -1,0 +1,556 @@
+"""The shop's REST API over HTTP."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from synccore.testing import Fault, LoopbackServer, Reply, Request
+from synccore.types import Clock
+
+from .auth import Gate, Key
+from .lists import RestError, only_fields, page_of, rows_of
+from .records import Record
+from .shop import Shop
+from .webhooks import Webhooks
+
+__all__ = ["KEY", "READ_KEY", "FakeWooCommerce", "maintenance", "php_fatal", "php_notice"]
+
+KEY = Key(key="ck_" + "0a" * 20, secret="cs_" + "0b" * 20)
+READ_KEY = Key(key="ck_" + "1a" * 20, secret="cs_" + "1b" * 20, permissions="read")
+
+_JSON = "application/json; charset=UTF-8"
+_NO_CACHE = "no-cache, must-revalidate, max-age=0, no-store, private"
+_NAMESPACES = ["oembed/1.0", "wc/v3", "wc/v1", "wc-analytics", "wc/store", "wc/store/v1", "wc/v2", "wp/v2"]
+_MEMBERS = ["wc/v2/memberships", "wc/v3/memberships", "wc/v4/memberships"]
+_GONE = {
+    "customers": ("wc_user_invalid_id", "Invalid user ID."),
+    "orders": ("woocommerce_rest_shop_order_invalid_id", "Invalid ID."),
+    "subscriptions": ("woocommerce_rest_shop_subscription_invalid_id", "Invalid ID."),
+    "memberships/members": (
+        "woocommerce_rest_invalid_wc_user_membership_id",
+        "User Membership invalid or not found.",
+    ),
+    "memberships/plans": ("woocommerce_rest_invalid_wc_membership_plan_id", "Membership Plan invalid or not found."),
+    "webhooks": ("woocommerce_rest_shop_webhook_invalid_id", "Invalid ID."),
+}
+#: Topic's resource -> list.
+_LISTS = {
+    "customer": "customers",
+    "order": "orders",
+    "subscription": "subscriptions",
+    "user_membership": "memberships/members",
+    "membership_plan": "memberships/plans",
+}
+_ALL = "GET, POST, PUT, PATCH, DELETE"
+
+
+def php_notice(rows: str = '[{"id":4}]') -> Fault:
+    """200, and a PHP warning printed before the JSON."""
+    text = "<br />\n<b>Warning</b>:  Undefined array key in <b>/srv/www/broken.php</b> on line <b>7</b><br />\n"
+    return Fault(kind="reply", reply=Reply(200, text + rows, {"Content-Type": _JSON}))
+
+
+def php_fatal() -> Fault:
+    """500 as WordPress gives it to a caller that accepts JSON; it leaks paths."""
+    body = {
+        "code": "internal_server_error",
+        "message": "<p>There has been a critical error on this website.</p>",
+        "data": {"status": 500, "error": {"type": 1, "message": "Uncaught Error in /srv/store/www/x.php:13"}},
+        "additional_errors": [],
+    }
+    return Fault.status(500, body, {"Content-Type": _JSON, "Cache-Control": _NO_CACHE})
+
+
+def maintenance() -> Fault:
+    """503 while WordPress updates itself."""
+    body = {
+        "code": "wp_die",
+        "message": "Briefly unavailable for scheduled maintenance. Check back in a minute.",
+        "data": {"status": 503},
+        "additional_errors": [],
+    }
+    return Fault.status(503, body, {"Content-Type": _JSON, "Cache-Control": _NO_CACHE, "Retry-After": "600"})
+
+
+@frozen(kw_only=True)
+class _Route:
+    """An address under `/wp-json/`, taken apart."""
+
+    kind: str
+    number: int | None = None
+    extra: str = ""
+
+
+class FakeWooCommerce(LoopbackServer):
+    """A shop. The actions of `testing.shop.Shop` are its methods too (`shop.add_customer(...)`).
+
+    Args:
+        clock: the shop's clock; the machine's own where left out.
+        hpos: orders in tables of their own, as new shops have it.
+        subscriptions, memberships: whether those plugins are there.
+        permalinks: False is a shop with plain permalinks, which has no `/wp-json/`.
+        home: the address the shop believes to have, where it is another than the one that is dialled.
+        tls: https with a certificate of its own; trust `ca_file`.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        clock: Clock | None = None,
+        hpos: bool = True,
+        subscriptions: bool = True,
+        memberships: bool = True,
+        permalinks: bool = True,
+        home: str | None = None,
+        tls: bool = False,
+        name: str = "Synthetic Shop",
+    ) -> None:
+        self._clock = clock
+        self._home_setting = home
+        self._tls = tls
+        #: Whether PHP knows that it is asked over https; False with `tls` is a proxy that does not tell.
+        self.php_knows_https = tls
+        self.name = name
+        self.has_subscriptions = subscriptions
+        self.has_memberships = memberships
+        self.permalinks = permalinks
+        self.ca_file: Path | None = None
+        self.hooks = Webhooks(self.now, self.home)
+        self.shop = Shop(self.now, self.home, hpos=hpos)
+        self.shop.queue = self.hooks.queue
+        self.hooks.payload = self._payload
+        self.gate = Gate(self.now, self.home)
+        for key in (KEY, READ_KEY):
+            self.gate.keys[key.key] = key
+        super().__init__(port)
+        if tls:
+            self._use_tls()
+
+    def __getattr__(self, name: str) -> Any:
+        """The shop's actions."""
+        if name.startswith("_") or "shop" not in self.__dict__:
+            raise AttributeError(name)
+        action = getattr(self.shop, name)
+
+        def locked(*args: Any, **fields: Any) -> Any:
+            with self._lock:
+                return action(*args, **fields)
+
+        return locked if callable(action) else action
+
+    def now(self) -> datetime:
+        """The shop's time, whole seconds."""
+        now = self._clock.now() if self._clock is not None else datetime.now(UTC)
+        return now.replace(microsecond=0)
+
+    @property
+    def url(self) -> str:
+        """The address to dial."""
+        return super().url.replace("http://", "https://") if self._tls else super().url
+
+    def home(self) -> str:
+        """The address the shop believes to have."""
+        return self._home_setting or self.url
+
+    def webhook(self, topic: str, delivery_url: str, secret: str) -> int:
+        """A webhook that was made before; no ping."""
+        with self._lock:
+            return int(
+                self.hooks.create({"topic": topic, "delivery_url": delivery_url, "secret": secret}, ping=False)["id"]
+            )
+
+    def run_queue(self) -> int:
+        """WP-Cron runs: everything that waits is sent now. Gives the number of deliveries."""
+        return self.hooks.run()
+
+    # -- HTTP
+
+    def handle(self, request: Request) -> Reply:
+        """Answer as WordPress does."""
+        if not request.path.startswith("/wp-json"):
+            return self._outside(request)
+        if not self.permalinks:
+            return Reply(404, "<!DOCTYPE html><html><body>404 Not Found</body></html>")
+        query = dict(request.query)
+        path = request.path.removeprefix("/wp-json").strip("/")
+        if path == "":
+            return self._reply(
+                200, only_fields(self._index(), query.get("_fields"), links=False), allow="GET", cached=True
+            )
+        try:
+            user = self.gate.user(request, https=self.php_knows_https)
+        except RestError as error:
+            cached = not error.body.pop("cached", False)
+            return self._reply(error.status, error.body, cached=cached)
+        try:
+            return self._routed(request, path, query, user)
+        except RestError as error:
+            allow = self._allow(path) if error.allow else None
+            return self._reply(error.status, error.body, allow=allow, cached=user is None)
+
+    def _outside(self, request: Request) -> Reply:
+        route = request.param("rest_route")
+        if request.path == "/" and route is not None:
+            if route == "/":
+                return self._reply(200, self._index(), cached=True)
+            # Keys are only looked at under /wp-json/.
+            return self._reply(401, _cannot_view(401).body, cached=True)
+        return Reply(404, "<!DOCTYPE html><html><body>nothing here</body></html>")
+
+    def _index(self) -> Record:
+        return {
+            "name": self.name,
+            "description": "",
+            "url": self.home(),
+            "home": self.home(),
+            "gmt_offset": -5,
+            "timezone_string": "America/New_York",
+            "namespaces": _NAMESPACES + (_MEMBERS if self.has_memberships else []),
+        }
+
+    def _reply(
+        self,
+        status: int,
+        body: Any,
+        *,
+        allow: str | None = None,
+        cached: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        out = {"Content-Type": _JSON, "Link": f'<{self.home()}/wp-json/>; rel="https://api.w.org/"'}
+        if not cached:
+            out["Cache-Control"] = _NO_CACHE
+        if allow:
+            out["Allow"] = allow
+        return Reply(status, body, {**out, **(headers or {})})
+
+    def _allow(self, path: str) -> str:
+        route = self._route(path)
+        if route is None:
+            return ""
+        if route.kind == "system_status" or route.kind == "memberships/plans" or route.extra in ("orders", "statuses"):
+            return "GET"
+        if route.extra == "batch":
+            return "POST, PUT, PATCH"
+        return "GET, POST" if route.number is None or route.extra else _ALL
+
+    def _route(self, path: str) -> _Route | None:
+        parts = path.split("/")
+        if parts[0] != "wc" or parts[1:2] not in (["v3"], ["v2"], ["v4"]):
+            return None
+        rest = parts[2:]
+        if rest[:1] == ["memberships"]:
+            rest = ["/".join(rest[:2]), *rest[2:]]
+        if not rest or (parts[1] != "v3" and not rest[0].startswith("memberships/")):
+            return None
+        known = {"customers", "orders", "webhooks", "system_status"}
+        known |= {"subscriptions"} if self.has_subscriptions else set()
+        known |= {"memberships/members", "memberships/plans"} if self.has_memberships else set()
+        if rest[0] not in known:
+            return None
+        if len(rest) == 1:
+            return _Route(kind=rest[0])
+        if rest[1].isdigit():
+            return _Route(kind=rest[0], number=int(rest[1]), extra="/".join(rest[2:]))
+        return _Route(kind=rest[0], extra=rest[1]) if rest[1] in ("batch", "statuses") else None
+
+    def _routed(self, request: Request, path: str, query: dict[str, str], user: Key | None) -> Reply:
+        route = self._route(path)
+        if route is None:
+            error = RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
+            error.allow = False
+            raise error
+        self._permit(request, route, user)
+        body = self._body(request)
+        if route.kind == "system_status":
+            return self._status(query)
+        if route.extra == "batch":
+            return self._batch(route.kind, body, user)
+        if route.extra:
+            return self._inner(request, route, query)
+        if route.number is None:
+            return (
+                self._list(request, route.kind, query)
+                if request.method in ("GET", "HEAD")
+                else self._create(route, body, query)
+            )
+        return self._single(request, route, query, body, user)
+
+    def _body(self, request: Request) -> Any:
+        if request.method in ("GET", "HEAD", "DELETE") or not request.body:
+            return {}
+        try:
+            return request.json()
+        except ValueError:
+            raise RestError(
+                400,
+                "rest_invalid_json",
+                "Invalid JSON body passed.",
+                json_error_code=4,
+                json_error_message="Syntax error",
+            ) from None
+
+    def _permit(self, request: Request, route: _Route, user: Key | None) -> None:
+        if user is None:
+            error = _cannot_view(401)
+            error.allow = False
+            raise error
+        if user.role == "editor":
+            error = _cannot_view(403)
+            error.allow = False
+            raise error
+        if user.role == "shop_manager" and route.kind == "customers" and route.extra == "batch":
+            error = RestError(
+                403, "woocommerce_rest_cannot_batch", "Sorry, you are not allowed to batch manipulate this resource."
+            )
+            error.allow = False
+            raise error
+
+    # -- lists and single records
+
+    def _list(self, request: Request, kind: str, query: dict[str, str]) -> Reply:
+        size, page, offset = page_of(kind, query)
+        rows = self._webhook_rows(query) if kind == "webhooks" else rows_of(kind, self.shop, query)
+        total = len(rows)
+        pages = -(-total // size)
+        part = rows[offset : offset + size]
+        keep = kind == "subscriptions"
+        body = [only_fields(self._linked(kind, row), query.get("_fields"), links=keep) for row in part]
+        if kind in ("orders", "subscriptions") and not part and offset and self.shop.hpos:
+            total = pages = 0
+        headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
+        if page < pages and "offset" not in query:
+            headers["Link"] = self._page_link(request, query, page + 1, "next")
+        elif page > 1:
+            headers["Link"] = self._page_link(request, query, min(page - 1, pages), "prev")
+        allow = self._allow(f"wc/v3/{kind}")
+        return self._reply(200, body, allow=allow, headers=headers)
+
+    def _page_link(self, request: Request, query: Mapping[str, str], page: int, rel: str) -> str:
+        others = {k: v for k, v in query.items() if k != "page"}
+        return f'<{self.home()}{request.path}?{urlencode({**others, "page": page})}>; rel="{rel}"'
+
+    def _webhook_rows(self, query: Mapping[str, str]) -> list[Record]:
+        rows = [r for r in self.hooks.all.values() if query.get("status", "all") in ("all", r["status"])]
+        by = (lambda r: r["id"]) if query.get("orderby") == "id" else (lambda r: (r["date_created_gmt"], r["id"]))
+        return sorted(rows, key=by, reverse=query.get("order", "desc") == "desc")
+
+    def _table(self, kind: str) -> dict[int, Record]:
+        tables: dict[str, dict[int, Record]] = {
+            "customers": self.shop.customers,
+            "orders": self.shop.orders,
+            "subscriptions": self.shop.subscriptions,
+            "memberships/members": self.shop.members,
+            "memberships/plans": self.shop.plans,
+            "webhooks": self.hooks.all,
+        }
+        return tables[kind]
+
+    def _find(self, kind: str, number: int) -> Record:
+        record = self._table(kind).get(number)
+        if record is None:
+            code, message = _GONE[kind]
+            error = RestError(404, code, message)
+            error.allow = kind != "customers"
+            raise error
+        return record
+
+    def _linked(self, kind: str, record: Record) -> Record:
+        base = f"{self.home()}/wp-json/wc/v3/{kind}"
+        own = {"href": f"{base}/{record['id']}"}
+        allow = ["GET"] if kind == "memberships/plans" else _ALL.split(", ")
+        if kind == "customers" and record["role"] == "administrator":
+            allow = ["GET", "POST", "PUT", "PATCH"]
+        links: dict[str, Any] = {"self": [{**own, "targetHints": {"allow": allow}}], "collection": [{"href": base}]}
+        if kind in ("orders", "subscriptions"):
+            links["email_templates"] = [{"embeddable": True, "href": f"{base}/{record['id']}/actions/email_templates"}]
+        if record.get("customer_id"):
+            links["customer"] = [{"href": f"{self.home()}/wp-json/wc/v3/customers/{record['customer_id']}"}]
+        if kind in ("orders", "subscriptions") and record.get("parent_id"):
+            links["up"] = [{"href": f"{self.home()}/wp-json/wc/v3/orders/{record['parent_id']}"}]
+        if kind == "memberships/plans" and record["access_product_ids"]:
+            links["products"] = [
+                {"href": f"{self.home()}/wp-json/wc/v3/products/{number}"} for number in record["access_product_ids"]
+            ]
+        return {**record, "_links": links}
+
+    def _payload(self, resource: str, number: int) -> Any:
+        """A webhook's body: the record as it is now, or the error that reading it gives."""
+        kind = _LISTS[resource]
+        try:
+            record = self._find(kind, number)
+        except RestError as error:
+            return error.body
+        return dict(record) if kind.startswith("memberships/") else self._linked(kind, record)
+
+    def _single(self, request: Request, route: _Route, query: dict[str, str], body: Any, user: Key | None) -> Reply:
+        kind, number = route.kind, route.number or 0
+        if request.method == "DELETE":
+            return self._delete(kind, number, query)
+        record = self._find(kind, number)
+        if request.method not in ("GET", "HEAD"):
+            if (
+                kind == "customers"
+                and user is not None
+                and user.role == "shop_manager"
+                and record["role"] == "administrator"
+            ):
+                raise RestError(
+                    403, "woocommerce_rest_cannot_edit", "Sorry, you are not allowed to edit this resource."
+                )
+            self._write(kind, number, body)
+            record = self._find(kind, number)
+        return self._reply(
+            200,
+            only_fields(self._linked(kind, record), query.get("_fields"), links=True),
+            allow=self._allow(f"wc/v3/{kind}/1"),
+        )
+
+    def _inner(self, request: Request, route: _Route, query: dict[str, str]) -> Reply:
+        number = route.number or 0
+        if route.kind == "orders" and route.extra == "notes":
+            self._find("orders", number)
+            return self._reply(200, self.shop.notes.get(number, []), allow="GET, POST")
+        if route.kind == "subscriptions" and route.extra == "orders":
+            self._find("subscriptions", number)
+            rows = [
+                order
+                for order in self.shop.orders.values()
+                if {"key": "_subscription_renewal", "value": str(number)}
+                in [{k: m[k] for k in ("key", "value")} for m in order["meta_data"]]
+            ]
+            headers = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": "1"}
+            return self._reply(
+                200, [self._linked("orders", row) for row in reversed(rows)], allow="GET", headers=headers
+            )
+        raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
+
+    def _status(self, query: Mapping[str, str]) -> Reply:
+        status = {"environment": {"version": "11.0.1"}, "settings": {"HPOS_enabled": self.shop.hpos}}
+        return self._reply(200, only_fields(status, query.get("_fields"), links=False), allow="GET")
+
+    # -- writes
+
+    def _create(self, route: _Route, body: Any, query: Mapping[str, str]) -> Reply:
+        kind = route.kind
+        number = self._new(kind, body)
+        record = self._linked(kind, self._find(kind, number))
+        location = f"{self.home()}/wp-json/wc/v3/{kind}/{number}"
+        return self._reply(
+            201,
+            only_fields(record, query.get("_fields"), links=True),
+            allow=self._allow(f"wc/v3/{kind}"),
+            headers={"Location": location},
+        )
+
+    def _new(self, kind: str, body: Mapping[str, Any]) -> int:
+        if kind == "webhooks":
+            return int(self.hooks.create(body)["id"])
+        if kind == "orders":
+            return self.shop.place_order(**body)
+        if kind == "customers":
+            if "email" not in body:
+                raise RestError(400, "rest_missing_callback_param", "Missing parameter(s): email", params=["email"])
+            if any(c["email"].lower() == str(body["email"]).lower() for c in self.shop.customers.values()):
+                raise RestError(
+                    400,
+                    "registration-error-email-exists",
+                    f"An account is already registered with {body['email']}. Please log in or use a different email address.",
+                )
+            fields = {
+                k: v
+                for k, v in body.items()
+                if k in ("first_name", "last_name", "username", "billing", "shipping", "meta_data")
+            }
+            return self.shop.add_customer(str(body["email"]), **fields)
+        raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
+
+    def _write(self, kind: str, number: int, body: Any) -> None:
+        if kind == "webhooks":
+            self.hooks.edit(number, body)
+        elif kind == "orders":
+            self.shop.edit_order(number, **body)
+        elif kind == "subscriptions":
+            self.shop.edit_subscription(number, **body)
+        elif kind == "memberships/members":
+            self._write_member(number, body)
+        else:
+            email = body.get("billing", {}).get("email") if isinstance(body.get("billing"), dict) else None
+            if email is not None and "@" not in email:
+                raise RestError.parameter("billing", "Invalid email address.", "rest_invalid_email")
+            self.shop.edit_customer(number, **body)
+
+    def _write_member(self, number: int, body: Mapping[str, Any]) -> None:
+        allowed = ("active", "free_trial", "delayed", "complimentary", "pending", "paused", "expired", "cancelled")
+        if "status" in body:
+            if body["status"] not in allowed:
+                message = f"status is not one of {', '.join(allowed[:-1])}, and {allowed[-1]}."
+                raise RestError.parameter("status", message, "rest_not_in_enum")
+            self.shop.set_member_status(number, body["status"])
+        if body.get("end_date_gmt"):
+            self.shop.move_member_end(number, datetime.fromisoformat(body["end_date_gmt"]).replace(tzinfo=UTC))
+
+    def _delete(self, kind: str, number: int, query: Mapping[str, str]) -> Reply:
+        record = self._linked(kind, self._find(kind, number))
+        force = query.get("force", "").lower() in ("1", "true")
+        if kind in ("customers", "webhooks") and not force:
+            raise RestError(
+                501, "woocommerce_rest_trash_not_supported", f"{kind.capitalize()} do not support trashing."
+            )
+        removers: dict[str, Callable[[int], Any]] = {
+            "customers": self.shop.delete_customer,
+            "orders": self.shop.delete_order if force else self.shop.trash_order,
+            "subscriptions": self.shop.delete_subscription if force else self.shop.trash_subscription,
+            "memberships/members": self.shop.delete_member,
+            "webhooks": self.hooks.delete,
+        }
+        shown = only_fields(record, query.get("_fields"), links=True)
+        removers[kind](number)
+        return self._reply(200, shown, allow=None if kind == "customers" else self._allow(f"wc/v3/{kind}/1"))
+
+    def _batch(self, kind: str, body: Mapping[str, Any], user: Key | None) -> Reply:
+        if sum(len(body.get(part, ())) for part in ("create", "update", "delete")) > 100:
+            raise RestError(
+                413,
+                "woocommerce_rest_request_entity_too_large",
+                "Unable to accept more than 100 items for this request.",
+            )
+        out: dict[str, list[Any]] = {}
+        for part in ("create", "update", "delete"):
+            for row in body.get(part, ()):
+                number = int(row if part == "delete" else row.get("id", 0))
+                out.setdefault(part, []).append(self._batch_row(kind, part, number, row))
+        return self._reply(200, out, allow="POST, PUT, PATCH")
+
+    def _batch_row(self, kind: str, part: str, number: int, row: Any) -> Any:
+        try:
+            if part == "create":
+                return self._linked(kind, self._find(kind, self._new(kind, row)))
+            record = self._linked(kind, self._find(kind, number))
+            if part == "delete":
+                self._delete(kind, number, {"force": "true"})
+                return record
+            self._write(kind, number, {k: v for k, v in row.items() if k != "id"})
+            return self._linked(kind, self._find(kind, number))
+        except RestError as error:
+            return {"id": number, "error": error.body}
+
+    # -- TLS
+
+    def _use_tls(self) -> None:
+        from .certificate import self_signed
+
+        self.ca_file = self_signed()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.ca_file)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+
+def _cannot_view(status: int) -> RestError:
+    return RestError(status, "woocommerce_rest_cannot_view", "Sorry, you cannot list resources.")

@@ -1,0 +1,322 @@
+"""A shop in memory: what people do in it, what that touches, and which webhooks it queues.
+
+What moves a modified date and what sends nothing is as seen on a real shop: any write to a customer over REST moves
+its date, a role change or a moved end date of a member sends nothing, an order deleted for good sends nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from .records import (
+    Record,
+    customer_record,
+    gmt,
+    line_record,
+    member_record,
+    meta_rows,
+    order_record,
+    plan_record,
+    stamp,
+    subscription_record,
+)
+
+__all__ = ["Shop"]
+
+_PAID = ("processing", "completed")
+
+
+class Shop:
+    """The data and the actions. `queue(topic, id)` is called for everything WooCommerce would send.
+
+    Args:
+        hpos: whether orders live in tables of their own; with the old storage a save that changes nothing but meta
+            data does not move an order's date and sends nothing.
+    """
+
+    def __init__(self, now: Callable[[], datetime], home: Callable[[], str], *, hpos: bool = True) -> None:
+        self._now = now
+        self.home = home
+        self.hpos = hpos
+        self.queue: Callable[[str, int], None] = lambda topic, number: None
+        self.customers: dict[int, Record] = {}
+        self.orders: dict[int, Record] = {}
+        self.subscriptions: dict[int, Record] = {}
+        self.members: dict[int, Record] = {}
+        self.plans: dict[int, Record] = {}
+        self.notes: dict[int, list[Record]] = {}
+        self._next = {"user": 0, "post": 10, "meta": 100, "line": 0}
+        self._before_trash: dict[int, str] = {}
+        self.user("admin@shop.test", role="administrator")
+        self.user("manager@shop.test", role="shop_manager")
+        self.user("editor@shop.test", role="editor")
+
+    def _id(self, kind: str, count: int = 1) -> int:
+        self._next[kind] += count
+        return self._next[kind] - count + 1
+
+    # -- people
+
+    def user(self, email: str, role: str = "customer", **fields: Any) -> int:
+        """Somebody made in wp-admin: WooCommerce never saved them, so there is no modified date."""
+        number = self._id("user")
+        self.customers[number] = customer_record(number, self._now(), {**fields, "email": email, "role": role}, None)
+        if number > 3:
+            self.queue("customer.created", number)
+        return number
+
+    def add_customer(self, email: str, **fields: Any) -> int:
+        """A registration, or a customer made over REST."""
+        number, now = self._id("user"), self._now()
+        record = customer_record(number, now, {**fields, "email": email}, now)
+        record["meta_data"] = self._meta([], fields.get("meta_data", ()))
+        self.customers[number] = record
+        self.queue("customer.created", number)
+        self.queue("customer.updated", number)
+        return number
+
+    def edit_customer(self, number: int, **fields: Any) -> None:
+        """Any save through WooCommerce: moves the date and is sent, changed or not."""
+        record = self.customers[number]
+        for name in ("email", "first_name", "last_name"):
+            if name in fields:
+                record[name] = str(fields[name])
+        for part in ("billing", "shipping"):
+            record[part] = {**record[part], **{k: str(v) for k, v in fields.get(part, {}).items() if k in record[part]}}
+        record["meta_data"] = self._meta(record["meta_data"], fields.get("meta_data", ()))
+        stamp(record, "date_modified", self._now())
+        self.queue("customer.updated", number)
+
+    def set_role(self, number: int, role: str) -> None:
+        """A role change: no webhook, no date."""
+        self.customers[number]["role"] = role
+
+    def set_user_meta(self, number: int, key: str, value: Any) -> None:
+        """`update_user_meta` by some plugin: no webhook, no date."""
+        record = self.customers[number]
+        record["meta_data"] = self._meta(record["meta_data"], [{"key": key, "value": value}])
+
+    def delete_customer(self, number: int) -> None:
+        """Their orders become guest orders, their memberships go. Only the role `customer` is announced."""
+        record = self.customers.pop(number)
+        for order in self.orders.values():
+            if order["customer_id"] == number:
+                order["customer_id"] = 0
+        for member in [m for m in self.members.values() if m["customer_id"] == number]:
+            self.delete_member(member["id"])
+        if record["role"] == "customer":
+            self.queue("customer.deleted", number)
+
+    def _meta(self, old: list[Record], new: Iterable[Mapping[str, Any]]) -> list[Record]:
+        rows = list(new)
+        return meta_rows(old, rows, self._id("meta", len(rows) or 1))
+
+    # -- orders
+
+    def _lines(self, given: Mapping[str, Any]) -> list[Record]:
+        return [line_record(self._id("line"), row) for row in given.get("line_items", ({},))]
+
+    def place_order(self, **fields: Any) -> int:
+        """A checkout (or an order over REST). `customer_id` 0 is a guest."""
+        number = self._id("post")
+        record = order_record(number, fields.pop("at", self._now()), fields, self._lines(fields), self.home())
+        stamp(record, "date_modified", self._now())
+        record["meta_data"] = self._meta([], fields.get("meta_data", ()))
+        self.orders[number] = record
+        if record["status"] == "checkout-draft":
+            self.queue("order.updated", number)
+            return number
+        self._pay(record)
+        self.queue("order.updated", number)
+        if record["created_via"] == "checkout" and record["customer_id"]:
+            self.edit_customer(record["customer_id"])
+        self.queue("order.created", number)
+        return number
+
+    def edit_order(self, number: int, **fields: Any) -> None:
+        """A save of an order."""
+        record = self.orders[number]
+        old = dict(record)
+        if "status" in fields:
+            record["status"] = str(fields["status"]).removeprefix("wc-")
+        for part in ("billing", "shipping"):
+            record[part] = {**record[part], **{k: str(v) for k, v in fields.get(part, {}).items() if k in record[part]}}
+        if "customer_id" in fields:
+            record["customer_id"] = int(fields["customer_id"])
+        changed = record != old
+        record["meta_data"] = self._meta(record["meta_data"], fields.get("meta_data", ()))
+        self._pay(record)
+        if self.hpos or changed:
+            stamp(record, "date_modified", self._now())
+            self.queue("order.updated", number)
+
+    def _pay(self, record: Record) -> None:
+        now = self._now()
+        if record["status"] in _PAID and record["date_paid"] is None:
+            stamp(record, "date_paid", now)
+            customer = self.customers.get(record["customer_id"])
+            if customer is not None and not customer["is_paying_customer"]:
+                customer["is_paying_customer"] = True
+                stamp(customer, "date_modified", now)
+                self.queue("customer.updated", customer["id"])
+        if record["status"] == "completed" and record["date_completed"] is None:
+            stamp(record, "date_completed", now)
+
+    def refund(self, number: int, amount: str, reason: str = "") -> None:
+        """Money back: moves the order's date under HPOS only."""
+        record = self.orders[number]
+        record["refunds"].append({"id": self._id("post"), "reason": reason, "total": f"-{amount}"})
+        if self.hpos:
+            stamp(record, "date_modified", self._now())
+        self.queue("order.updated", number)
+
+    def trash_order(self, number: int) -> None:
+        """Looks like a deletion."""
+        record = self.orders[number]
+        self._before_trash[number] = record["status"]
+        record["status"] = "trash"
+        stamp(record, "date_modified", self._now())
+        self.queue("order.deleted", number)
+
+    def restore_order(self, number: int) -> None:
+        """Back out of the trash."""
+        record = self.orders[number]
+        record["status"] = self._before_trash.pop(number, "pending")
+        stamp(record, "date_modified", self._now())
+        self.queue("order.restored", number)
+
+    def delete_order(self, number: int) -> None:
+        """For good: nothing is sent."""
+        self.orders.pop(number)
+
+    def note(self, number: int, text: str) -> None:
+        """An order note: nothing is sent, no date moves."""
+        row: Record = {"id": self._id("post"), "author": "system"}
+        stamp(row, "date_created", self._now())
+        self.notes.setdefault(number, []).insert(0, row | {"note": text, "customer_note": False})
+
+    # -- subscriptions
+
+    def subscribe(self, customer: int, **fields: Any) -> int:
+        """A subscription; its customer gets the role `subscriber` without a word."""
+        number, now = self._id("post"), self._now()
+        given = {
+            "status": "active",
+            "customer_id": customer,
+            "start_date_gmt": gmt(now),
+            "next_payment_date_gmt": gmt(now + timedelta(days=30)),
+            "line_items": [{"name": "Coffee box (monthly)", "product_id": 14, "price": "24.00", "sku": "SUB-M"}],
+            **fields,
+        }
+        billing = given.get("billing") or self.customers[customer]["billing"]
+        given["billing"] = {**billing, "email": billing.get("email") or self.customers[customer]["email"]}
+        record = subscription_record(number, now, given, self._lines(given), self.home())
+        self.subscriptions[number] = record
+        if record["status"] == "active":
+            self.set_role(customer, "subscriber")
+        self.queue("subscription.updated", number)
+        return number
+
+    def edit_subscription(self, number: int, **fields: Any) -> None:
+        """Status or other saved change."""
+        record = self.subscriptions[number]
+        record.update({k: v for k, v in fields.items() if k in record})
+        now = self._now()
+        if record["status"] == "cancelled":
+            record["cancelled_date_gmt"] = record["end_date_gmt"] = gmt(now)
+            mine = [s for s in self.subscriptions.values() if s["customer_id"] == record["customer_id"]]
+            if record["customer_id"] in self.customers and not any(s["status"] == "active" for s in mine):
+                self.set_role(record["customer_id"], "customer")
+        stamp(record, "date_modified", now)
+        self.queue("subscription.updated", number)
+
+    def move_next_payment(self, number: int, at: datetime) -> None:
+        """In wp-admin: the webhook fires, the modified date stays."""
+        self.subscriptions[number]["next_payment_date_gmt"] = gmt(at)
+        self.queue("subscription.updated", number)
+
+    def renew(self, number: int, *, paid: bool = True, reason: str = "") -> int:
+        """A renewal order, paid or failed."""
+        source = self.subscriptions[number]
+        order, now = self._id("post"), self._now()
+        given = {**source, "status": "processing" if paid else "failed", "created_via": "subscription"}
+        lines = [{**line, "id": self._id("line")} for line in source["line_items"]]
+        record = order_record(order, now, {**given, "parent_id": 0, "number": order}, lines, self.home())
+        record["meta_data"] = self._meta([], [{"key": "_subscription_renewal", "value": str(number)}])
+        self.orders[order] = record
+        self._pay(record)
+        if reason:
+            self.note(order, reason)
+        self.queue("order.created", order)
+        self.queue("order.updated", order)
+        if paid:
+            source["last_payment_date_gmt"] = gmt(now)
+        self.edit_subscription(number, status="active" if paid else "on-hold")
+        return order
+
+    def retry_renewal(self, order: int, *, paid: bool, reason: str = "") -> None:
+        """Another attempt at a failed renewal: pending while the gateway works, then the outcome."""
+        self.edit_order(order, status="processing" if paid else "failed")
+        if reason:
+            self.note(order, reason)
+
+    def trash_subscription(self, number: int) -> None:
+        """Sends both topics."""
+        self.subscriptions[number]["status"] = "trash"
+        stamp(self.subscriptions[number], "date_modified", self._now())
+        self.queue("subscription.updated", number)
+        self.queue("subscription.deleted", number)
+
+    def delete_subscription(self, number: int) -> None:
+        """For good."""
+        self.subscriptions.pop(number)
+        self.queue("subscription.deleted", number)
+
+    # -- memberships
+
+    def add_plan(self, name: str, slug: str, products: Iterable[int] = ()) -> int:
+        """A membership plan."""
+        number = self._id("post")
+        self.plans[number] = plan_record(number, self._now(), name, slug, tuple(products))
+        return number
+
+    def add_member(self, customer: int, plan: int, **fields: Any) -> int:
+        """A membership, granted by purchase or by hand."""
+        number = self._id("post")
+        given = {**fields, "customer_id": customer}
+        self.members[number] = member_record(number, self._now(), given, self.plans[plan], self.home())
+        self.queue("user_membership.created", number)
+        return number
+
+    def set_member_status(self, number: int, status: str) -> None:
+        """Paused, active again, cancelled ...: sent. `cancelled_date` stays once set."""
+        record = self.members[number]
+        record["status"] = status
+        stamp(record, "paused_date", self._now() if status == "paused" else None)
+        if status == "cancelled":
+            stamp(record, "cancelled_date", self._now())
+        self.queue("user_membership.updated", number)
+
+    def move_member_end(self, number: int, at: datetime) -> None:
+        """Nothing is sent, and the record has no modified date to tell."""
+        stamp(self.members[number], "end_date", at)
+
+    def transfer_member(self, number: int, customer: int) -> None:
+        """To another customer."""
+        self.members[number]["customer_id"] = customer
+        self.queue("user_membership.updated", number)
+        self.queue("user_membership.transferred", number)
+
+    def delete_member(self, number: int) -> None:
+        """For good."""
+        self.members.pop(number)
+        self.queue("user_membership.deleted", number)
+
+    def rename_plan(self, number: int, name: str) -> None:
+        """A plan saved; its members show the new name."""
+        self.plans[number]["name"] = name
+        stamp(self.plans[number], "date_modified", self._now())
+        for member in self.members.values():
+            if member["plan_id"] == number:
+                member["plan_name"] = name
+        self.queue("membership_plan.updated", number)
