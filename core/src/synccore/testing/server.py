@@ -12,6 +12,7 @@ with FakeCrm() as crm:
     crm.fail_next(Fault.commit_then_drop())    # carried out, and the answer is lost
 """
 
+import contextlib
 import json as jsonlib
 import socket
 import struct
@@ -131,8 +132,9 @@ class LoopbackServer:
         self._faults: deque[Fault] = deque()
         self._lock = threading.RLock()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler_class())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.stand_in = self
+        self._server.closing = self._closing
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -188,7 +190,8 @@ class LoopbackServer:
                 return fault
         return None
 
-    def _answer(self, request: Request) -> tuple[Reply, Fault | None]:
+    def answer(self, request: Request) -> tuple[Reply, Fault | None]:
+        """What goes back, and how it goes wrong."""
         with self._lock:
             self.requests.append(request)
             fault = self._next_fault(request)
@@ -199,67 +202,71 @@ class LoopbackServer:
                 reply = fault.reply
             return reply, fault
 
-    def _handler_class(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805  the handler has a self of its own
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's word
-                """Nothing: requests are kept, not printed."""
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    stand_in: LoopbackServer
+    closing: threading.Event
 
-            def _serve(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                parts = urlsplit(self.path)
-                request = Request(
-                    method=self.command,
-                    path=parts.path,
-                    query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
-                    headers={k.lower(): v for k, v in self.headers.items()},
-                    body=self.rfile.read(length) if length else b"",
-                    target=self.path,
-                )
-                reply, fault = server._answer(request)
-                kind = fault.kind if fault else "reply"
-                if kind == "hang":
-                    server._closing.wait()
-                if kind in ("reset", "hang"):
-                    self._cut()
-                    return
-                body, content_type = reply.encoded()
-                self.send_response(reply.status)
-                headers = dict(reply.headers)
-                if content_type and "content-type" not in {k.lower() for k in headers}:
-                    headers["Content-Type"] = content_type
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                if reply.status != 204:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command == "HEAD" or reply.status == 204:
-                    return
-                self.wfile.write(body[: len(body) // 2] if kind == "truncated" else body)
-                if kind == "truncated":
-                    self.wfile.flush()
-                    self._cut()
 
-            def _cut(self) -> None:
-                self.close_connection = True
-                # An RST instead of an orderly end: what a crashed peer looks like.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
 
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except OSError:
-                    pass  # the client went away
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's word
+        """Nothing: requests are kept, not printed."""
 
-            def finish(self) -> None:
-                try:
-                    super().finish()
-                except (OSError, ValueError):
-                    pass
+    def serve(self) -> None:
+        """Read the request, ask the stand-in, answer as it or a fault says."""
+        reply, fault = self.server.stand_in.answer(self._read())
+        kind = fault.kind if fault else "reply"
+        if kind == "hang":
+            self.server.closing.wait()
+        if kind in ("reset", "hang"):
+            self._cut()
+            return
+        body, content_type = reply.encoded()
+        headers = dict(reply.headers)
+        if content_type and "content-type" not in {k.lower() for k in headers}:
+            headers["Content-Type"] = content_type
+        if reply.status != 204:
+            headers["Content-Length"] = str(len(body))
+        self.send_response(reply.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD" or reply.status == 204:
+            return
+        self.wfile.write(body[: len(body) // 2] if kind == "truncated" else body)
+        if kind == "truncated":
+            self.wfile.flush()
+            self._cut()
 
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
-            setattr(Handler, f"do_{method}", Handler._serve)
-        return Handler
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = serve
+
+    def _read(self) -> Request:
+        length = int(self.headers.get("content-length") or 0)
+        parts = urlsplit(self.path)
+        return Request(
+            method=self.command,
+            path=parts.path,
+            query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
+            headers={k.lower(): v for k, v in self.headers.items()},
+            body=self.rfile.read(length) if length else b"",
+            target=self.path,
+        )
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        # An RST instead of an orderly end: what a crashed peer looks like.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # the client went away
+            super().handle()
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()

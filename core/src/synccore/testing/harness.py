@@ -1,0 +1,193 @@
+"""The whole app in one process: temporary database, fake clock, no threads.
+
+def test_a_customer_arrives(tmp_path):
+    with Harness(tmp_path, routes={"people": {"entity": "customer", "fields": {"email": "customer.email"}}}) as app:
+        app.emit(customer("1", email="anna@shop.test"))
+        app.drain()
+        assert app.sink.by_uid() == {"shop:customer:1": {"email": "anna@shop.test"}}
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import tomlkit
+
+from ..entities import Customer
+from ..hookspecs import SinkType, hookimpl
+from ..types import Change, EntityRef, Limits
+from .clock import FakeClock
+from .scripted import EmitterSource, ScriptedSink, emitter_type, scripted_type
+
+if TYPE_CHECKING:
+    from .._daemon.app import App
+    from .._store.rows import Delivery, HistoryEntry, Ingested
+
+__all__ = ["Harness", "customer", "upsert"]
+
+
+class _EntryPoint:
+    """An entry point of a distribution that exists only in this test."""
+
+    group = "synccore"
+    dist = None
+
+    def __init__(self, name: str, module: Any) -> None:
+        self.name = name
+        self.value = name
+        self._module = module
+
+    def load(self) -> Any:
+        return self._module
+
+
+def upsert(data: Any, *, version: int | None = None, owner: str | None = None, **values: Any) -> Change:
+    """A change to `data`; `owner` is a customer's key."""
+    return Change(
+        entity=data.entity,
+        key=data.key,
+        op=values.pop("op", "upsert"),
+        data=data,
+        version=version,
+        owner=EntityRef("customer", owner) if owner else None,
+        **values,
+    )
+
+
+def customer(key: str, *, version: int | None = None, **values: Any) -> Change:
+    """A change to a customer."""
+    return upsert(Customer(key=key, **values), version=version)
+
+
+class Harness:
+    """An app around one source `shop` and one sink `crm` (or further `sinks`).
+
+    Args:
+        folder: where configuration and database go.
+        routes: name -> table; source, sink and object default to shop, crm and thing.
+        sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        routes: Mapping[str, Mapping[str, Any]],
+        *,
+        limits: Limits | None = None,
+        sink_types: Mapping[str, tuple[SinkType, Mapping[str, Any]]] | None = None,
+        source_table: Mapping[str, Any] | None = None,
+        clock: FakeClock | None = None,
+        mappers: Sequence[Any] = (),
+    ) -> None:
+        self.folder = folder
+        self.clock = clock or FakeClock()
+        self.source = EmitterSource()
+        self.sink = ScriptedSink()
+        self._mappers = tuple(mappers)
+        self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
+        self._config = {
+            "sources": {"shop": {"type": "emitter", **(source_table or {"entities": _entities(routes)})}},
+            "sinks": {name: {"type": kind.name, **table} for name, (kind, table) in self._types.items()},
+            "routes": {
+                name: {"source": "shop", "sink": "crm", "object": "thing", **table} for name, table in routes.items()
+            },
+        }
+        self.app: App = self._open()
+
+    def _open(self) -> "App":
+        from .._daemon.app import App
+        from .._plugins import load_plugins
+
+        module = SimpleNamespace(
+            synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
+            synccore_sinks=hookimpl(_named("synccore_sinks", [kind for kind, _ in self._types.values()])),
+            synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
+        )
+        path = self.folder / "synccore.toml"
+        path.write_text(tomlkit.dumps(self._config), encoding="utf-8")
+        plugins = load_plugins(environ={}, entry_points=[_EntryPoint("harness", module)])  # type: ignore[list-item]
+        app = App.open(path, environ={}, clock=self.clock, random=random.Random(1), plugins=plugins)  # noqa: S311
+        app.store.rescue(self.clock.now(), all_running=True)
+        return app
+
+    # -- doing
+
+    def emit(self, *changes: Change, bulk: bool = False) -> "Ingested":
+        """Take changes in as one webhook would (or, `bulk`, as one page of a backfill)."""
+        from .._ingest.rules import only, rules_of
+        from .._store.rows import Ingest
+
+        self.source.put(*(c for c in changes if c.op != "event"))
+        rules = rules_of(self.app.routes.values(), "shop")
+        force = only(rules, None) if bulk else frozenset()
+        return self.app.intake.submit(Ingest(source="shop", changes=changes, rules=rules, bulk=bulk, force=force))
+
+    def drain(self) -> int:
+        """Deliver all that is due now; how many deliveries were settled."""
+        return self.app.engine.drain()
+
+    def advance(self, duration: timedelta) -> int:
+        """Move the clock and deliver."""
+        self.clock.advance(duration)
+        return self.drain()
+
+    def settle_down(self, limit: timedelta = timedelta(days=2)) -> None:
+        """Move the clock from due time to due time until nothing is owed or `limit` has passed."""
+        end = self.clock.now() + limit
+        self.drain()
+        while (upcoming := self.app.engine.next_try()) is not None and upcoming < end:
+            self.clock.advance(max(upcoming - self.clock.now(), timedelta(milliseconds=1)))
+            self.drain()
+
+    def crash(self) -> None:
+        """Die at once and start again: nothing is closed, what ran is rescued."""
+        self.app = self._open()
+
+    # -- looking
+
+    def deliveries(self, **filters: Any) -> "list[Delivery]":
+        """Rows of the outbox; filters are state, sink, route, key."""
+        return self.app.store.deliveries(limit=None, **filters)
+
+    def states(self) -> dict[str, int]:
+        """How many deliveries are in which state."""
+        counts: dict[str, int] = {}
+        for delivery in self.deliveries():
+            counts[delivery.state] = counts.get(delivery.state, 0) + 1
+        return counts
+
+    def history(self, **filters: Any) -> "list[HistoryEntry]":
+        """The audit trail."""
+        return self.app.store.history(limit=None, **filters)
+
+    def close(self) -> None:
+        """Close the app."""
+        self.app.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _named(name: str, values: Iterable[Any]) -> Any:
+    found = list(values)
+
+    def hook() -> Any:
+        return found
+
+    hook.__name__ = name
+    return hook
+
+
+def _entities(routes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    entities = {str(r["entity"]) for r in routes.values()}
+    for route in routes.values():
+        entities |= set(route.get("include", ()))
+    return sorted(entities)

@@ -1,0 +1,281 @@
+"""A target and a source in memory, for tests of core and of mappings: real small implementations, no mocks."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from ..config import SourceSettings
+from ..entities import ENTITIES
+from ..errors import Transient
+from ..hookspecs import SinkType, SourceType
+from ..types import (
+    Change,
+    Check,
+    Context,
+    Delivered,
+    Failed,
+    FieldInfo,
+    Job,
+    Limits,
+    Link,
+    LookupResult,
+    ObjectInfo,
+    ObjectType,
+    Operation,
+    Outcome,
+    Page,
+    Submitted,
+    WebhookRequest,
+    WriteBack,
+)
+
+__all__ = ["EmitterConfig", "EmitterSource", "ScriptedConfig", "ScriptedSink", "emitter_type", "scripted_type"]
+
+#: What a script may answer for a call: an exception is raised, an outcome is given for every operation, a callable
+#: is asked per operation (None: behave).
+Script = Exception | Outcome | Callable[[Operation], Outcome | Exception | None]
+
+
+@frozen(kw_only=True)
+class ScriptedConfig:
+    """`[sinks.x] type = "scripted"` has no settings."""
+
+
+class ScriptedSink:
+    """A target that keeps what it is sent, and misbehaves as the test says.
+
+    Attributes:
+        records: remote id -> fields, as the target holds them.
+        events: idempotency keys with fields, in the order they arrived.
+        calls: the operations of every `deliver`, in order.
+    """
+
+    def __init__(self, context: Context | None = None, limits: Limits | None = None) -> None:
+        self.context = context
+        if limits is not None:
+            self.limits = limits
+        self.records: dict[str, dict[str, Any]] = {}
+        self.uids: dict[str, str] = {}
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.calls: list[tuple[Operation, ...]] = []
+        self.jobs: dict[str, list[Outcome]] = {}
+        self.finished_jobs: set[str] = set()
+        self.jobs_submitted = 0
+        self.erased: list[Link] = []
+        #: Answer `Submitted` to batches of at least this many operations.
+        self.job_from: int | None = None
+        self._script: deque[Script] = deque()
+        self._always: Script | None = None
+        self._lock = threading.RLock()
+        self._ids = 0
+
+    # -- the test's side
+
+    def then(self, *script: Script) -> None:
+        """What the next calls meet, one each."""
+        with self._lock:
+            self._script.extend(script)
+
+    def always(self, script: Script | None) -> None:
+        """What every call meets after the queued ones; None: behave."""
+        with self._lock:
+            self._always = script
+
+    def finish_jobs(self) -> None:
+        """Let all submitted jobs end."""
+        with self._lock:
+            self.finished_jobs |= set(self.jobs)
+
+    def by_uid(self) -> Mapping[str, dict[str, Any]]:
+        """`source:entity:key` -> fields."""
+        with self._lock:
+            return {uid: self.records[r] for uid, r in self.uids.items() if r in self.records}
+
+    # -- the contract
+
+    def check(self) -> Check:
+        """Always well."""
+        return Check(detail="in memory")
+
+    def describe(self) -> Sequence[ObjectInfo]:
+        """One object that takes anything."""
+        return [ObjectInfo(name="thing", fields=(FieldInfo(name="email"), FieldInfo(name="name")))]
+
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        """Carry out, or what the script says."""
+        with self._lock:
+            self.calls.append(tuple(operations))
+            script = self._script.popleft() if self._script else self._always
+            if isinstance(script, Transient) and script.maybe_applied:
+                for operation in operations:
+                    self._apply(operation)
+            if isinstance(script, Exception):
+                raise script
+            if self.job_from is not None and len(operations) >= self.job_from and script is None:
+                return self._submit(operations)
+            return [self._one(operation, script) for operation in operations]
+
+    def _one(self, operation: Operation, script: Script | None) -> Outcome:
+        answer = script(operation) if callable(script) else script
+        if isinstance(answer, Exception):
+            return Failed(answer)
+        return answer if answer is not None else self._apply(operation)
+
+    def _submit(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        self.jobs_submitted += 1
+        job = f"job-{self.jobs_submitted}"
+        self.jobs[job] = [self._apply(operation) for operation in operations]
+        return [Submitted(job)] * len(operations)
+
+    def _apply(self, operation: Operation) -> Outcome:
+        if operation.op == "event":
+            if operation.idempotency_key not in [key for key, _ in self.events]:
+                self.events.append((operation.idempotency_key, dict(operation.fields)))
+            return Delivered()
+        remote_id = operation.link.remote_id if operation.link else self._new_id(operation)
+        if operation.op == "delete":
+            self.records.pop(remote_id, None)
+        else:
+            self.records.setdefault(remote_id, {}).update(operation.fields)
+            for name in operation.changed - operation.fields.keys():
+                self.records[remote_id].pop(name, None)
+        return Delivered(remote_id=remote_id, etag=f"e{len(self.calls)}")
+
+    def _new_id(self, operation: Operation) -> str:
+        """Unlike a kind vendor it makes a second record when asked twice to create."""
+        self._ids += 1
+        self.uids[operation.uid] = f"r{self._ids}"
+        return f"r{self._ids}"
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        """By uid."""
+        with self._lock:
+            return [
+                Link(object=o.object, remote_id=self.uids[o.uid]) if self.uids.get(o.uid) in self.records else None
+                for o in operations
+            ]
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        """What it holds."""
+        with self._lock:
+            return [self.records.get(link.remote_id) for link in links]
+
+    def collect(self, job: Job) -> Sequence[Outcome] | None:
+        """The outcomes once the test let the job end."""
+        with self._lock:
+            return self.jobs[job.id] if job.id in self.finished_jobs else None
+
+    def erase(self, link: Link) -> None:
+        """Forget the record."""
+        with self._lock:
+            self.erased.append(link)
+            self.records.pop(link.remote_id, None)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def scripted_type(sink: ScriptedSink, name: str = "scripted", limits: Limits | None = None) -> SinkType:
+    """A sink type whose instances are this one object, so that it survives a restart of the app as a vendor would."""
+    return SinkType(
+        name=name,
+        summary="A target in memory.",
+        config=ScriptedConfig,
+        open=lambda _config, _context: sink,
+        objects=(ObjectType(name="thing", summary="Anything."),),
+        limits=limits or Limits(max_batch=10),
+        any_object=True,
+    )
+
+
+@frozen(kw_only=True)
+class EmitterConfig(SourceSettings):
+    """`[sources.x] type = "emitter"` has core's settings only."""
+
+
+@frozen
+class _Listing:
+    page_size: int = field(default=100)
+
+
+class EmitterSource:
+    """A source in memory: tests put records into it, polls list them, webhooks are JSON `[entity, key]`.
+
+    Attributes:
+        records: (entity, key) -> newest change.
+    """
+
+    def __init__(self, page_size: int = 100) -> None:
+        self.records: dict[tuple[str, str], Change] = {}
+        self.written_back: list[WriteBack] = []
+        self.fail_polls: deque[Exception] = deque()
+        self.polls = 0
+        self._page = _Listing(page_size)
+
+    def put(self, *changes: Change) -> None:
+        """Make these the newest state (deletes remove)."""
+        for change in changes:
+            if change.op == "delete":
+                self.records.pop((change.entity, change.key), None)
+            else:
+                self.records[change.entity, change.key] = change
+
+    def check(self) -> Check:
+        """Always well."""
+        return Check(detail="in memory")
+
+    def poll(self, entity: str, cursor: str | None, filters: Mapping[str, str]) -> Iterator[Page]:
+        """Everything, by key, in pages; a cursor is the last key given. Filters compare attributes as text."""
+        self.polls += 1
+        found = [c for (e, _), c in sorted(self.records.items()) if e == entity]
+        found = [c for c in found if all(str(getattr(c.data, k, None)) == v for k, v in filters.items())]
+        rest = [c for c in found if cursor is None or c.key > cursor]
+        size = self._page.page_size
+        for start in range(0, max(len(rest), 1), size):
+            if self.fail_polls:
+                raise self.fail_polls.popleft()
+            page = rest[start : start + size]
+            last = start + size >= len(rest)
+            yield Page(changes=page, cursor=None if last else page[-1].key, total=len(found))
+
+    def receive(self, request: WebhookRequest) -> Sequence[Change]:
+        """A webhook names a record."""
+        import json
+
+        entity, key = json.loads(request.body)
+        found = self.records.get((entity, key))
+        return [found] if found else [Change(entity=entity, key=key, op="delete")]
+
+    def subscribe(self, hook_url: str) -> str:
+        """There is nothing to subscribe to."""
+        return f"would send to {hook_url}"
+
+    def unsubscribe(self) -> str:
+        """Nothing either."""
+        return "nothing to remove"
+
+    def write_back(self, links: Sequence[WriteBack]) -> Sequence[Outcome]:
+        """Keep them."""
+        self.written_back.extend(links)
+        return [Delivered() for _ in links]
+
+    def fetch(self, entity: str, key: str) -> Change | None:
+        """The newest state."""
+        return self.records.get((entity, key))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def emitter_type(source: EmitterSource, name: str = "emitter") -> SourceType:
+    """A source type whose instances are this one object."""
+    return SourceType(
+        name=name,
+        summary="A source in memory.",
+        config=EmitterConfig,
+        open=lambda _config, _context: source,
+        entities=tuple(ENTITIES),
+    )
