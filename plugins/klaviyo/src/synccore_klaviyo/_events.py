@@ -1,0 +1,342 @@
+"""Events: what a change of state means to Klaviyo, and sending each exactly once.
+
+An event's `unique_id` is made of what happened, never of when it is sent, so that Klaviyo drops what arrives twice. A
+change of state is named by its two states and by the moment the older one was delivered: that stays the same until this
+change is delivered too, however often it is tried.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from synccore.errors import Rejected, WaitFor
+from synccore.types import Context, Delivered, Failed, Operation, Outcome
+
+from ._profile import check_email, plain
+from ._profiles import MAX_BATCH, each
+from .client import BULK_EVENTS, EVENT, ApiError, Client, dumps
+from .config import KlaviyoConfig
+
+__all__ = ["METRICS", "STEERING", "Events", "plan"]
+
+#: Fields that steer an event; all others are its properties.
+STEERING: Mapping[str, str] = {
+    "metric": "name of the event; left out, the sink names the change",
+    "email": "whose event it is",
+    "phone_number": "whose event it is, E.164",
+    "external_id": "whose event it is",
+    "time": "when it happened; the change's own time otherwise",
+    "value": "money, a number",
+    "value_currency": "ISO 4217",
+    "unique_id": "what makes it this event; made by the sink otherwise",
+    "status": "the state whose changes are events",
+    "is_member": "whether any plan lets the customer in; its changes are events",
+    "customer_key": "the customer to wait for where the e-mail address is not known yet",
+    "placed_at": "when the order was placed",
+    "completed_at": "when the order was completed",
+    "refunds": "the order's refunds: id, amount, reason",
+    "properties": "further properties: name -> value",
+}
+_MEMBER = {True: "Became Member", False: "Lost Membership"}
+_SUBSCRIPTION = {
+    "active": "Started Subscription",
+    "on-hold": "Paused Subscription",
+    "pending-cancel": "Scheduled Subscription Cancellation",
+    "cancelled": "Cancelled Subscription",
+    "expired": "Expired Subscription",
+}
+_REACTIVATED = "Reactivated Subscription"
+#: Every metric the default mappings use; an account has room for 200.
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "membership": ("Changed Membership Status",),
+    "customer": tuple(_MEMBER.values()),
+    "subscription": (*_SUBSCRIPTION.values(), _REACTIVATED),
+    "payment": ("Renewed Subscription", "Failed Subscription Renewal"),
+    "order": ("Placed Order", "Ordered Product", "Fulfilled Order", "Cancelled Order", "Refunded Order"),
+}
+_SENT = "sent in bulk"
+_PLACED = ("processing", "on-hold", "completed", "refunded")
+
+METRIC_LIMIT = 127
+UNIQUE_LIMIT = 255
+PROPERTIES_LIMIT = 400
+STRING_LIMIT = 100_000
+ITEMS_LIMIT = 4000
+EVENTS_LIMIT = 1000
+REQUEST_LIMIT = 4_900_000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = timedelta(days=365)
+
+
+@frozen(kw_only=True)
+class Event:
+    """One event as it will be sent."""
+
+    metric: str
+    unique_id: str
+    time: datetime
+    person: Mapping[str, str] = field(repr=False)
+    properties: Mapping[str, Any] = field(repr=False)
+    value: Any = None
+    currency: str | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """What single and bulk requests have in common."""
+        found: dict[str, Any] = {
+            "properties": dict(self.properties),
+            "time": self.time.isoformat(timespec="seconds"),
+            "unique_id": self.unique_id,
+            "metric": {"data": {"type": "metric", "attributes": {"name": self.metric}}},
+        }
+        if self.value is not None:
+            found["value"] = self.value
+            if self.currency:
+                found["value_currency"] = self.currency
+        return found
+
+    def profile(self) -> dict[str, Any]:
+        """Identifiers only: properties in a late event would overwrite newer ones."""
+        return {"data": {"type": "profile", "attributes": dict(self.person)}}
+
+
+class Events:
+    """Sends the object `event`."""
+
+    def __init__(self, client: Client, config: KlaviyoConfig, context: Context) -> None:
+        self._client = client
+        self._commerce = config.commerce_events
+        self._clock = context.clock
+
+    def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """One outcome per operation, in order."""
+        outcomes: dict[int, Outcome] = {}
+        planned: dict[int, list[Event]] = {}
+        for op in operations:
+            try:
+                found = self._plan(op)
+            except (Rejected, WaitFor) as error:
+                outcomes[op.id] = Failed(error)
+                continue
+            if isinstance(found, str):
+                outcomes[op.id] = _done(op, found)
+            else:
+                planned[op.id] = found
+        wanted = [op for op in operations if op.id in planned]
+        if len(wanted) > MAX_BATCH or (len(wanted) > 1 and wanted[0].bulk):
+            outcomes |= self._send_many(wanted, planned)
+        else:
+            outcomes |= each(wanted, lambda op: self._send(op, planned[op.id]))
+        return [outcomes[op.id] for op in operations]
+
+    def _plan(self, operation: Operation) -> list[Event] | str:
+        if operation.op == "delete":
+            return "no event: the record was deleted in the shop"
+        if operation.bulk and not operation.settings.get("backfill"):
+            return "remembered as the state to compare with; the past sends no event"
+        if operation.entity == "order" and not self._commerce and not operation.fields.get("metric"):
+            return "no event: commerce_events is off"
+        events = plan(operation)
+        if not events:
+            return "no event: this change is none"
+        latest = self._clock.now() + LATEST
+        return [evolve(e, time=min(max(e.time, EARLIEST), latest).replace(microsecond=0)) for e in events]
+
+    def _send(self, operation: Operation, events: Sequence[Event]) -> Outcome:
+        for event in events:
+            attributes = event.attributes() | {"profile": event.profile()}
+            if operation.bulk:
+                attributes["backfill"] = True
+            self._client.call(EVENT, body={"data": {"type": "event", "attributes": attributes}})
+        return _done(operation, ", ".join(dict.fromkeys(e.metric for e in events)))
+
+    def _send_many(self, operations: Sequence[Operation], planned: Mapping[int, list[Event]]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        for chunk in _chunks(operations, planned):
+            members = [op for op, _ in chunk]
+            entries = [entry for _, encoded in chunk for entry in encoded]
+            # The first stands for all: what stops the request stops every one of them.
+            result = each(members[:1], lambda op, entries=entries: self._post(op, entries))[members[0].id]  # type: ignore[misc]
+            if isinstance(result, Failed) and isinstance(result.error, ApiError):
+                # The request is refused as a whole; one by one the bad event alone stays behind.
+                outcomes |= each(members, lambda op: self._send(op, planned[op.id]))
+            else:
+                outcomes |= {op.id: result if isinstance(result, Failed) else _done(op, _SENT) for op in members}
+        return outcomes
+
+    def _post(self, operation: Operation, entries: Sequence[bytes]) -> Outcome:
+        head = b'{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":['
+        self._client.call(BULK_EVENTS, body=head + b",".join(entries) + b"]}}}}")
+        return _done(operation, _SENT)
+
+
+def plan(operation: Operation) -> list[Event]:
+    """The events an operation means; empty where its change is none. Raises Rejected, WaitFor."""
+    if operation.op == "event":
+        return [_event(operation, operation.fields.get("metric"), f"{operation.entity}:{operation.event_id}")]
+    if operation.entity == "order" and not operation.fields.get("metric"):
+        return list(_order(operation))
+    before, now = _states(operation)
+    metric = operation.fields.get("metric") or _metric(operation, before, now)
+    if metric is None or before == now:
+        return []
+    extra: dict[str, Any] = {}
+    if "status" in operation.fields:
+        extra = {"NewStatus": now, "Transition": f"{before or 'new'}>{now}"} | ({"OldStatus": before} if before else {})
+    what = f"{operation.entity}:{operation.key}:{_word(before)}>{_word(now)}:{_anchor(operation)}"
+    return [_event(operation, metric, what, extra)]
+
+
+def _states(operation: Operation) -> tuple[Any, Any]:
+    """The state last delivered and the one now; without a state of its own, the whole record is the state."""
+    for name in ("status", "is_member"):
+        if name in operation.fields:
+            return operation.previous.get(name), operation.fields[name]
+    return operation.previous and "known", operation.idempotency_key
+
+
+def _metric(operation: Operation, before: Any, now: Any) -> str | None:
+    if "is_member" in operation.fields:
+        # Whoever was never a member has lost nothing.
+        return None if before is None and now is False else _MEMBER[bool(now)]
+    if operation.entity == "subscription":
+        if now == "active" and before not in (None, "pending"):
+            return _REACTIVATED
+        return _SUBSCRIPTION.get(str(now))
+    raise Rejected("the route maps no metric: say which event this is", ["metric"])
+
+
+def _anchor(operation: Operation) -> str:
+    link = operation.link
+    if link is None or not link.fields:
+        return "first"
+    return str(int((link.delivered_at or operation.at).timestamp()))
+
+
+def _word(state: Any) -> str:
+    return {None: "", True: "yes", False: "no"}.get(state, str(state)) if not isinstance(state, dict) else ""
+
+
+def _order(operation: Operation) -> Iterator[Event]:
+    """Placed once, with its products; then fulfilled, cancelled or refunded."""
+    fields, before = operation.fields, operation.previous.get("status")
+    now = fields.get("status")
+    base = f"order:{operation.key}"
+    if now in _PLACED and before not in _PLACED:
+        yield _event(operation, "Placed Order", base, at=fields.get("placed_at"))
+        for number, item in enumerate(fields.get("Items") or ()):
+            yield _product(operation, item, number)
+    if now == "completed" and before != "completed":
+        yield _event(operation, "Fulfilled Order", f"{base}:fulfilled", at=fields.get("completed_at"))
+    if now == "cancelled" and before in _PLACED:
+        yield _event(operation, "Cancelled Order", f"{base}:cancelled:{_anchor(operation)}")
+    known = {str(r.get("id")) for r in operation.previous.get("refunds") or ()}
+    for refund in fields.get("refunds") or ():
+        if str(refund["id"]) not in known:
+            extra = {"Reason": refund.get("reason")}
+            event = _event(operation, "Refunded Order", f"refund:{refund['id']}", extra)
+            yield evolve(event, value=refund.get("amount"))
+
+
+def _product(operation: Operation, item: Mapping[str, Any], number: int) -> Event:
+    line = item.get("LineID") or number
+    event = _event(operation, "Ordered Product", f"order:{operation.key}:{line}", at=operation.fields.get("placed_at"))
+    shared = {k: v for k, v in event.properties.items() if k in ("OrderId", "OrderNumber", "Store")}
+    return evolve(
+        event, properties=shared | {k: v for k, v in item.items() if k != "LineID"}, value=item.get("RowTotal")
+    )
+
+
+def _event(
+    operation: Operation, metric: Any, what: str, extra: Mapping[str, Any] | None = None, at: Any = None
+) -> Event:
+    fields = {k: plain(v) for k, v in operation.fields.items()}
+    if not metric:
+        raise Rejected("the route maps no metric: say which event this is", ["metric"])
+    if len(str(metric)) > METRIC_LIMIT:
+        raise Rejected(f"a metric's name has at most {METRIC_LIMIT} characters", ["metric"])
+    properties = {
+        **fields.get("properties", {}),
+        **{k: v for k, v in fields.items() if k not in STEERING},
+        **(extra or {}),
+    }
+    return Event(
+        metric=str(metric),
+        unique_id=_unique(fields.get("unique_id") or f"{operation.source}:{what}"),
+        time=_moment(at or operation.fields.get("time"), operation.at),
+        person=_person(operation, fields),
+        properties=_checked(properties),
+        value=fields.get("value"),
+        currency=fields.get("value_currency"),
+    )
+
+
+def _unique(text: str) -> str:
+    return text if len(text) <= UNIQUE_LIMIT else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _moment(value: Any, otherwise: datetime) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return otherwise
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _person(operation: Operation, fields: Mapping[str, Any]) -> dict[str, str]:
+    if fields.get("email"):
+        return {"email": check_email(str(fields["email"]))}
+    others = {n: str(fields[n]) for n in ("phone_number", "external_id") if fields.get(n)}
+    if others:
+        return others
+    key = fields.get("customer_key")
+    if key and operation.entity != "customer":
+        raise WaitFor("customer", str(key), "waits for the customer's e-mail address")
+    raise Rejected("no e-mail address: nobody knows whose event this is", ["email"])
+
+
+def _checked(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Klaviyo takes an empty value for one never set, so it is left out. Raises Rejected for what is too much."""
+    found = {k: v[:ITEMS_LIMIT] if isinstance(v, list) else v for k, v in properties.items() if v not in (None, "")}
+    if len(found) > PROPERTIES_LIMIT:
+        raise Rejected(f"an event has at most {PROPERTIES_LIMIT} properties")
+    if wrong := sorted(k for k in found if k.startswith("$") and k != "$extra"):
+        raise Rejected(f"names that begin with $ are Klaviyo's own: {', '.join(wrong)}", wrong)
+    if long := sorted(k for k, v in found.items() if isinstance(v, str) and len(v.encode()) > STRING_LIMIT):
+        raise Rejected(f"longer than 100 KB: {', '.join(long)}", long)
+    return found
+
+
+def _chunks(
+    operations: Sequence[Operation], planned: Mapping[int, list[Event]]
+) -> Iterator[list[tuple[Operation, list[bytes]]]]:
+    chunk: list[tuple[Operation, list[bytes]]] = []
+    count = size = 0
+    for op in operations:
+        entries = [_entry(op, e) for e in planned[op.id]]
+        length = sum(len(e) + 1 for e in entries)
+        if chunk and (count + len(entries) > EVENTS_LIMIT or size + length > REQUEST_LIMIT):
+            yield chunk
+            chunk, count, size = [], 0, 0
+        chunk.append((op, entries))
+        count += len(entries)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _entry(operation: Operation, event: Event) -> bytes:
+    one = {"type": "event", "attributes": event.attributes()}
+    attributes: dict[str, Any] = {"profile": event.profile(), "events": {"data": [one]}}
+    if operation.bulk:
+        attributes["backfill"] = True
+    return dumps({"type": "event-bulk-create", "attributes": attributes})
+
+
+def _done(operation: Operation, note: str) -> Delivered:
+    """Delivered as a state, so that the next change has something to compare with."""
+    return Delivered(remote_id=operation.uid if operation.op != "event" else None, note=note)

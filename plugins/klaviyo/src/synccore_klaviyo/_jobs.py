@@ -1,0 +1,242 @@
+"""Import jobs for large batches: cut to size, submitted once, their errors brought back to the records.
+
+Before a job is posted its operations are written down, afterwards its id. So whoever comes back after a crash finds
+either the job's id, or that a job may exist without one, and looks for it among Klaviyo's jobs before posting again.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import frozen
+
+from synccore.errors import Conflict, Rejected, SynccoreError, Transient, redact
+from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
+
+from . import _reading
+from ._profile import Profile
+from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, ApiError, Client, dumps
+
+__all__ = ["PROFILES_LIMIT", "Jobs"]
+
+PROFILES_LIMIT = 10_000
+#: 5 MB per job, less the envelope and the way megabytes are counted.
+JOB_LIMIT = 4_900_000
+#: Klaviyo keeps jobs for about a week; so do we keep what was in them.
+REMEMBERED = timedelta(days=7)
+#: Clocks differ: a job may seem to have been made a little before we asked for it.
+SKEW = timedelta(minutes=5)
+ERRORS_PAGE = 100
+_INTENT = "import:"
+
+
+@frozen
+class Item:
+    """An operation with its record as it goes into the job."""
+
+    operation: Operation
+    body: bytes
+
+    @property
+    def mark(self) -> str:
+        """What this state of this record is remembered by."""
+        return hashlib.sha256(self.operation.idempotency_key.encode()).hexdigest()[:20]
+
+
+class Jobs:
+    """Submits and collects profile import jobs of one sink instance."""
+
+    def __init__(self, client: Client, context: Context) -> None:
+        self._client = client
+        self._context = context
+        self._state = context.state()
+
+    # -- submit
+
+    def submit(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Outcome]:
+        """Hand the operations to as few jobs as fit, except those that a job of ours holds already."""
+        outcomes: dict[int, Outcome] = {}
+        items = [Item(op, dumps(profiles[op.id].resource())) for op in operations]
+        held = self._held(items)
+        outcomes |= {i.operation.id: Submitted(held[i.mark]) for i in items if i.mark in held}
+        for chunk in _chunks([i for i in items if i.mark not in held]):
+            outcomes |= self._post(chunk)
+        return outcomes
+
+    def _post(self, items: Sequence[Item]) -> dict[int, Outcome]:
+        if not items:
+            return {}
+        intent = {
+            "marks": [i.mark for i in items],
+            "at": self._context.clock.now().isoformat(),
+            "job": None,
+            "done": False,
+        }
+        name = _INTENT + hashlib.sha256("".join(intent["marks"]).encode()).hexdigest()[:32]  # type: ignore[arg-type]
+        self._state.put({name: intent})
+        try:
+            answer = self._client.call(BULK_IMPORT, body=_body(items))
+        except ApiError as error:
+            self._state.put({name: None})
+            return self._refused(items, error)
+        except SynccoreError as error:
+            if not (isinstance(error, Transient) and error.maybe_applied):
+                self._state.put({name: None})
+            return {i.operation.id: Failed(error) for i in items}
+        job = str(answer["data"]["id"])
+        self._state.put({name: {**intent, "job": job}})
+        return {i.operation.id: Submitted(job) for i in items}
+
+    def _refused(self, items: Sequence[Item], error: ApiError) -> dict[int, Outcome]:
+        """One bad record refuses the whole job: leave out the ones Klaviyo points at, else cut in halves."""
+        if len(items) == 1:
+            return {items[0].operation.id: Failed(error)}
+        pointed = {n: p for p in error.problems if (n := _index(p.pointer)) is not None and n < len(items)}
+        if not pointed or error.status == 413:
+            middle = len(items) // 2
+            return self._post(items[:middle]) | self._post(items[middle:])
+        outcomes: dict[int, Outcome] = {
+            items[n].operation.id: Failed(Rejected(f"{p.code}: {p.detail}", [p.field_name] if p.field_name else []))
+            for n, p in pointed.items()
+        }
+        return outcomes | self._post([i for n, i in enumerate(items) if n not in pointed])
+
+    def _held(self, items: Sequence[Item]) -> dict[str, str]:
+        """Which records a job of ours holds that nobody has collected: mark -> job id."""
+        held: dict[str, str] = {}
+        wanted = {i.mark for i in items}
+        oldest = self._context.clock.now() - REMEMBERED
+        for name, intent in list(self._state.scan(_INTENT)):
+            if datetime.fromisoformat(intent["at"]) < oldest:
+                self._state.put({name: None})
+            elif not intent["done"] and wanted.intersection(intent["marks"]):
+                job = intent["job"] or self._found(name, intent)
+                held |= dict.fromkeys(intent["marks"], job) if job else {}
+        return held
+
+    def _found(self, name: str, intent: Mapping[str, Any]) -> str | None:
+        """The job that was posted without our learning its id: same size, made just then, and nobody else's."""
+        ours = {i["job"] for _, i in self._state.scan(_INTENT)}
+        since = datetime.fromisoformat(intent["at"]) - SKEW
+        candidates = []
+        for page in self._client.pages(BULK_IMPORTS, params={"sort": "-created_at", "page[size]": 100}):
+            recent = [j for j in page if datetime.fromisoformat(j["attributes"]["created_at"]) >= since]
+            candidates += [
+                str(j["id"])
+                for j in recent
+                if j["id"] not in ours and j["attributes"]["total_count"] == len(intent["marks"])
+            ]
+            if len(recent) < len(page):
+                break
+        # The oldest is nearest to the moment we asked. None: the request never arrived, so it is posted again.
+        job = candidates[-1] if candidates else None
+        self._state.put({name: {**intent, "job": job} if job else None})
+        return job
+
+    # -- collect
+
+    def collect(self, job: Job) -> list[Outcome] | None:
+        """One outcome per operation, or None while the job runs."""
+        try:
+            answer = self._client.call(BULK_STATUS, job.id)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return [Failed(Transient("the import job is gone before its result was read", outage=False))] * len(
+                job.operations
+            )
+        attributes = answer["data"]["attributes"]
+        if attributes["status"] in ("queued", "processing"):
+            return None
+        if attributes["status"] == "cancelled":
+            self._forget(job.id)
+            return [Failed(Transient("the import job was cancelled in Klaviyo", outage=False))] * len(job.operations)
+        errors = self._errors(job) if attributes.get("failed_count") else {}
+        outcomes = self._outcomes(job.operations, errors)
+        self._forget(job.id)
+        return outcomes
+
+    def _outcomes(self, operations: Sequence[Operation], errors: Mapping[int, SynccoreError]) -> list[Outcome]:
+        emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in operations if op.id not in errors}
+        unknown = {emails[op.id] for op in operations if op.id not in errors and not (op.link and op.link.remote_id)}
+        # A job tells no ids, and a record it dropped silently is not among its errors: ask who is there now.
+        found = _reading.find(self._client, "email", unknown)
+        outcomes: list[Outcome] = []
+        for op in operations:
+            if op.id in errors:
+                outcomes.append(Failed(errors[op.id]))
+            elif op.link and op.link.remote_id:
+                outcomes.append(Delivered(remote_id=op.link.remote_id))
+            elif emails[op.id] in found:
+                outcomes.append(Delivered(remote_id=str(found[emails[op.id]]["id"])))
+            else:
+                outcomes.append(
+                    Failed(Transient("the import job is complete, and the profile is not there", outage=False))
+                )
+        return outcomes
+
+    def _errors(self, job: Job) -> dict[int, SynccoreError]:
+        """Operation id -> what Klaviyo says about its record."""
+        by_mark = {Item(op, b"").mark: op for op in job.operations}
+        intent = next((i for _, i in self._state.scan(_INTENT) if i["job"] == job.id), None)
+        order = [by_mark.get(m) for m in intent["marks"]] if intent else list(job.operations)
+        by_email = {str(op.fields.get("email") or "").strip().lower(): op for op in job.operations}
+        found: dict[int, SynccoreError] = {}
+        for page in self._client.pages(BULK_ERRORS, job.id, params={"page[size]": ERRORS_PAGE}):
+            for one in page:
+                attributes = one["attributes"]
+                op = by_email.get(_email(attributes.get("original_payload")))
+                index = _index((attributes.get("source") or {}).get("pointer") or "")
+                if op is None and index is not None and index < len(order):
+                    op = order[index]
+                if op is not None:
+                    found[op.id] = _error(attributes)
+        return found
+
+    def _forget(self, job_id: str) -> None:
+        """The job's records may be submitted again from here on; where they stood in it stays known."""
+        for name, intent in self._state.scan(_INTENT):
+            if intent["job"] == job_id and not intent["done"]:
+                self._state.put({name: {**intent, "done": True}})
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    size = 0
+    for item in items:
+        if chunk and (len(chunk) >= PROFILES_LIMIT or size + len(item.body) + 1 > JOB_LIMIT):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += len(item.body) + 1
+    if chunk:
+        yield chunk
+
+
+def _body(items: Sequence[Item]) -> bytes:
+    head = b'{"data":{"type":"profile-bulk-import-job","attributes":{"profiles":{"data":['
+    return head + b",".join(i.body for i in items) + b"]}}}}"
+
+
+def _index(pointer: str) -> int | None:
+    """The record a pointer names: `/data/attributes/profiles/data/12/attributes/email` -> 12."""
+    numbers = [p for p in pointer.split("/") if p.isdigit()]
+    return int(numbers[0]) if numbers else None
+
+
+def _email(payload: Any) -> str:
+    """The address in `original_payload`, whether it is the attributes or the whole resource."""
+    payload = payload or {}
+    attributes = payload.get("attributes") if isinstance(payload.get("attributes"), Mapping) else payload
+    return str(attributes.get("email") or "\0").strip().lower()
+
+
+def _error(attributes: Mapping[str, Any]) -> SynccoreError:
+    code, detail = str(attributes["code"]), redact(str(attributes.get("detail") or attributes.get("title")), 300)
+    if "duplicate" in code or "conflict" in code or code == "not_found":
+        # Identifiers of different profiles: the single call resolves that, and one record alone takes it.
+        return Conflict(f"{code}: {detail}")
+    pointer = str((attributes.get("source") or {}).get("pointer") or "")
+    name = pointer.rsplit("/", 1)[-1]
+    return Rejected(f"{code}: {detail}", [name] if name and not name.isdigit() and name != "attributes" else [])

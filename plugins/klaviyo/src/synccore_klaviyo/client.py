@@ -1,0 +1,259 @@
+"""The Klaviyo API over HTTP: endpoints, media type, quotas and errors. Knows nothing of operations.
+
+client = Client(config, context)
+client.call(PROFILE_IMPORT, body={"data": {...}})
+for page in client.pages(PROFILES, {"filter": ...}): ...
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from attrs import field, frozen
+
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
+from synccore.http import Budget, Response, parse_retry_after
+from synccore.http import Client as HttpClient
+from synccore.types import Context
+
+from .config import KlaviyoConfig
+
+__all__ = ["MEDIA_TYPE", "ApiError", "Client", "Endpoint", "MissingScope", "Problem", "dumps"]
+
+#: Requests and answers since revision 2024-10-15; `application/json` gives 415.
+MEDIA_TYPE = "application/vnd.api+json"
+#: Longest wait inside one call for a quota; longer waits go back to core, which holds the lane.
+MAX_WAIT = timedelta(seconds=20)
+#: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
+DEFAULT_RETRY = timedelta(seconds=10)
+
+
+@frozen
+class Tier:
+    """A rate limit of Klaviyo's: requests per second and per minute."""
+
+    burst: int
+    steady: int
+
+    def windows(self) -> list[tuple[int, timedelta]]:
+        """Windows for a Budget that never exceed the tier, wherever the server's own windows begin.
+
+        Klaviyo counts in fixed windows and tells only where the steady one ends. Quarter-second slices keep two of
+        ours from falling into one of its seconds; the rare calls of the small tiers are spaced wider instead.
+        """
+        burst = (self.burst // 4, timedelta(milliseconds=250)) if self.burst >= 8 else (1, timedelta(seconds=2))
+        return [burst, (self.steady, timedelta(minutes=1))]
+
+
+XS, S, M, L, XL = Tier(1, 15), Tier(3, 60), Tier(10, 150), Tier(75, 750), Tier(350, 3500)
+
+
+@frozen
+class Endpoint:
+    """One operation of the API; quotas are counted per endpoint and account."""
+
+    method: str
+    path: str
+    tier: Tier
+    scopes: tuple[str, ...]
+
+
+ACCOUNTS = Endpoint("GET", "/api/accounts", XS, ("accounts:read",))
+METRICS = Endpoint("GET", "/api/metrics", M, ("metrics:read",))
+LISTS = Endpoint("GET", "/api/lists", L, ("lists:read",))
+LIST = Endpoint("GET", "/api/lists/{}", L, ("lists:read",))
+PROFILES = Endpoint("GET", "/api/profiles", L, ("profiles:read",))
+PROFILE_PATCH = Endpoint("PATCH", "/api/profiles/{}", L, ("profiles:write",))
+PROFILE_IMPORT = Endpoint("POST", "/api/profile-import", L, ("profiles:write",))
+PROFILE_MERGE = Endpoint("POST", "/api/profile-merge", M, ("profiles:write",))
+BULK_IMPORT = Endpoint("POST", "/api/profile-bulk-import-jobs", M, ("lists:write", "profiles:write"))
+BULK_IMPORTS = Endpoint("GET", "/api/profile-bulk-import-jobs", M, ("lists:read", "profiles:read"))
+BULK_STATUS = Endpoint("GET", "/api/profile-bulk-import-jobs/{}", M, ("lists:read", "profiles:read"))
+BULK_ERRORS = Endpoint("GET", "/api/profile-bulk-import-jobs/{}/import-errors", M, ("profiles:read",))
+_CONSENT = ("lists:write", "profiles:write", "subscriptions:write")
+SUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-create-jobs", L, _CONSENT)
+UNSUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-delete-jobs", L, _CONSENT)
+SUPPRESS = Endpoint("POST", "/api/profile-suppression-bulk-create-jobs", L, ("profiles:write", "subscriptions:write"))
+ERASE = Endpoint("POST", "/api/data-privacy-deletion-jobs", S, ("data-privacy:write",))
+EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",))
+EVENT = Endpoint("POST", "/api/events", XL, ("events:write",))
+BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",))
+
+
+@frozen
+class Problem:
+    """One entry of an answer's `errors`; `pointer` is where in the body, `detail` is redacted."""
+
+    code: str
+    detail: str
+    pointer: str = ""
+    meta: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def field_name(self) -> str | None:
+        """The attribute or property the pointer names: `/data/attributes/properties/colour` -> `colour`."""
+        parts = [p for p in self.pointer.split("/") if p]
+        if "attributes" not in parts:
+            return None
+        rest = parts[len(parts) - parts[::-1].index("attributes") :]
+        if rest[:1] == ["properties"] and len(rest) > 1:
+            return rest[1]
+        return rest[0] if rest else None
+
+
+class ApiError(Rejected):
+    """Klaviyo refuses the request.
+
+    Attributes:
+        status: 400, 404, 405, 409, 413, 415 or 422.
+        problems: what it says, in order.
+    """
+
+    def __init__(self, status: int, problems: Sequence[Problem], message: str) -> None:
+        super().__init__(message, [p.field_name for p in problems if p.field_name])
+        self.status = status
+        self.problems = tuple(problems)
+
+
+class MissingScope(AuthError):
+    """The key is valid and lacks a scope."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(
+            f"the key is valid but lacks a scope this call needs: {', '.join(scopes)}."
+            " Make a new private key with it in Klaviyo under Settings > API keys"
+        )
+        self.scopes = tuple(scopes)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        # Klaviyo wants JSON numbers; this is the edge where money stops being Decimal.
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def dumps(body: Any) -> bytes:
+    """The body as it goes over the wire: compact, so that sizes can be counted before sending."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
+
+
+class Client:
+    """Calls to one account. Safe to share between threads."""
+
+    def __init__(self, config: KlaviyoConfig, context: Context) -> None:
+        self._config = config
+        self._context = context
+        self._http = HttpClient(
+            context,
+            config.api_url.rstrip("/"),
+            headers={"revision": config.revision, "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
+        )
+        self._budgets: dict[Endpoint, Budget] = {}
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        *ids: str,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        max_wait: timedelta = MAX_WAIT,
+    ) -> Any:
+        """One request; gives the answer's JSON, or None where it has no body (202, 204).
+
+        Raises:
+            ApiError: refused; the caller knows what a 404, 409 or 413 means here.
+            AuthError, ConfigError, RateLimited, Transient: as core handles them.
+        """
+        budget = self._budget(endpoint)
+        budget.acquire(max_wait=max_wait)
+        answer = self._http.request(
+            endpoint.method,
+            endpoint.path.format(*ids),
+            params=params,
+            headers={"Authorization": f"Klaviyo-API-Key {self._config.api_key.reveal().strip()}"},
+            content=None if body is None else (body if isinstance(body, bytes) else dumps(body)),
+        )
+        self._observe(budget, answer)
+        if not answer.ok:
+            raise self._error(endpoint, budget, answer)
+        return answer.json() if answer.body else None
+
+    def pages(self, endpoint: Endpoint, *ids: str, params: Mapping[str, Any]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """The `data` of each page, following `links.next`."""
+        asked = dict(params)
+        while True:
+            answer = self.call(endpoint, *ids, params=asked)
+            yield answer["data"]
+            following = (answer.get("links") or {}).get("next")
+            cursor = parse_qs(urlsplit(following).query).get("page[cursor]") if following else None
+            if not cursor:
+                return
+            # Only the cursor is taken over: the link names Klaviyo's host, not a proxy in front of it.
+            asked = {**params, "page[cursor]": cursor[0]}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _budget(self, endpoint: Endpoint) -> Budget:
+        # setdefault is atomic: two threads that race here end with the same budget.
+        return self._budgets.get(endpoint) or self._budgets.setdefault(
+            endpoint, Budget(self._context.clock, endpoint.tier.windows(), self._config.headroom)
+        )
+
+    def _observe(self, budget: Budget, answer: Response) -> None:
+        limit, remaining, reset = (
+            _whole(answer.headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset")
+        )
+        budget.observe(
+            limit=limit, remaining=remaining, reset=None if reset is None else timedelta(seconds=max(reset, 1))
+        )
+
+    def _error(self, endpoint: Endpoint, budget: Budget, answer: Response) -> SynccoreError:
+        status, problems = answer.status, _problems(answer)
+        said = f"{endpoint.method} {endpoint.path}: HTTP {status}"
+        if problems:
+            said += ": " + "; ".join(f"{p.code}: {p.detail}" for p in problems[:5])
+        if status == 429:
+            wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now()) or DEFAULT_RETRY
+            # Asking before the time is over gives another 429, so the jitter only ever adds.
+            wait += timedelta(seconds=self._context.random.uniform(0.1, 1.0))
+            budget.block(wait)
+            return RateLimited(said, retry_after=wait)
+        if status == 401:
+            return AuthError(f"Klaviyo does not accept the private key ({said})")
+        if status == 403:
+            if problems:
+                return MissingScope(endpoint.scopes)
+            return Transient(f"{said}: a web page instead of an answer, blocked in front of Klaviyo")
+        if status == 410:
+            return ConfigError(f"{said}: revision {self._config.revision} is no longer served, set a newer `revision`")
+        if 400 <= status < 500:
+            return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
+        # 503 is refused before any work; behind other 5xx the request may have been carried out.
+        return Transient(said, maybe_applied=endpoint.method != "GET" and status != 503)
+
+
+def _whole(text: str | None) -> int | None:
+    # "750, 75;w=1, 750;w=60" is how the standard's draft writes it; the first number is the one that counts.
+    head = (text or "").split(",")[0].strip()
+    return int(head) if head.isdigit() else None
+
+
+def _problems(answer: Response) -> list[Problem]:
+    document = answer.json_or_none()
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return [
+        Problem(
+            code=str(e.get("code") or "error"),
+            detail=redact(str(e.get("detail") or e.get("title") or ""), 300),
+            pointer=str((e.get("source") or {}).get("pointer") or ""),
+            meta=e.get("meta") or {},
+        )
+        for e in errors or []
+        if isinstance(e, dict)
+    ]

@@ -1,0 +1,61 @@
+"""The settings of a Klaviyo sink."""
+
+import re
+from datetime import date
+from typing import Any
+
+from attrs import Attribute, frozen
+
+from synccore.config import option
+from synccore.secrets import Secret
+
+__all__ = ["REVISION", "KlaviyoConfig"]
+
+#: The API revision every request is pinned to. Klaviyo serves a revision for two years.
+REVISION = "2026-07-15"
+
+
+def _share(instance: Any, attribute: "Attribute[float]", value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError("headroom is the share left to others: at least 0 and below 1, for instance 0.4")
+
+
+def _revision(instance: Any, attribute: "Attribute[str]", value: str) -> None:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no revision: write a date such as {REVISION}") from None
+
+
+def _prefix(instance: Any, attribute: "Attribute[str]", value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}|", value):
+        raise ValueError("prefix is letters, digits and _, beginning with a letter; or empty")
+
+
+def _positive(instance: Any, attribute: "Attribute[int]", value: int) -> None:
+    if value < 1:
+        raise ValueError("bulk_threshold is at least 1")
+
+
+@frozen(kw_only=True)
+class KlaviyoConfig:
+    """`[sinks.NAME]` with `type = "klaviyo"`."""
+
+    api_key: Secret = option(help="private key, begins with pk_; the README lists the scopes to grant")
+    api_url: str = option(default="https://a.klaviyo.com", help="where the API is")
+    revision: str = option(default=REVISION, help="API revision to speak", validator=_revision)
+    headroom: float = option(
+        default=0.4, help="share of each rate limit left to others; 0.4 uses at most 60 %", validator=_share
+    )
+    prefix: str = option(default="woo_", help="what the names of our profile properties begin with", validator=_prefix)
+    list: str | None = option(default=None, help="id of the list that people who opt in are subscribed to")
+    use_external_id: bool = option(
+        default=False, help="send the shop's customer id as external_id; Klaviyo does not merge people by it"
+    )
+    commerce_events: bool = option(
+        default=False,
+        help="send Placed Order and its like; doubles revenue beside Klaviyo's own WooCommerce integration",
+    )
+    bulk_threshold: int = option(
+        default=200, help="use bulk jobs when more deliveries of a route wait", validator=_positive
+    )

@@ -1,0 +1,286 @@
+"""Filters for expressions: pure functions from entities to flat values that Klaviyo can segment on.
+
+Klaviyo segments on text, number, date, boolean and on exact items of a list, never on nested objects. So each plan
+gets properties of its own side by side, and lists hold tokens that say one thing each (`gold:paused`).
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import phonenumbers
+
+from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
+
+__all__ = ["FILTERS"]
+
+#: How many subscriptions the list for templates holds.
+SUBSCRIPTIONS_LIMIT = 20
+#: A membership or subscription that counts comes before one that is over, when one plan is held twice.
+_RANK = ("active", "complimentary", "free_trial", "pending", "delayed", "paused", "expired", "cancelled")
+
+
+def email(*records: Any) -> str | None:
+    """The first e-mail address among records (customer, order ...), lower case; None where none has one."""
+    for record in records:
+        for candidate in (getattr(record, "email", None), getattr(getattr(record, "billing", None), "email", None)):
+            if isinstance(candidate, str) and candidate.strip():
+                return normalize_email(candidate)
+        if isinstance(record, str) and record.strip():
+            return normalize_email(record)
+    return None
+
+
+def phone(number: Any, country: Any = None) -> str | None:
+    """E.164 where the number is valid in that country, else the number as typed: the sink leaves it out and says so."""
+    if not isinstance(number, str) or not number.strip():
+        return None
+    try:
+        parsed = phonenumbers.parse(number, country if isinstance(country, str) else None)
+    except phonenumbers.NumberParseException:
+        return number.strip()
+    if not phonenumbers.is_valid_number(parsed):
+        return number.strip()
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def location(address: Any) -> dict[str, str] | None:
+    """An address as Klaviyo's `location`; None where nothing of it is known."""
+    if not isinstance(address, Address):
+        return None
+    parts = {
+        "address1": address.line1,
+        "address2": address.line2,
+        "city": address.city,
+        "region": address.state,
+        "zip": address.postcode,
+        "country": address.country,
+    }
+    return {k: v for k, v in parts.items() if v} or None
+
+
+def plan_key(membership: Membership) -> str:
+    """The plan's stable name for property names: its slug, else `plan_` and its id, in [a-z0-9_]."""
+    slug = re.sub(r"[^a-z0-9]+", "_", (membership.plan_slug or "").lower()).strip("_")
+    return slug or "plan_" + re.sub(r"[^a-z0-9]+", "_", membership.plan_key.lower()).strip("_")
+
+
+def active_plans(memberships: Any) -> list[str]:
+    """Keys of the plans that let the customer in, sorted, each once."""
+    return sorted({plan_key(m) for m in memberships or () if m.grants_access})
+
+
+def is_member(memberships: Any) -> bool:
+    """True where any plan lets the customer in."""
+    return any(m.grants_access for m in memberships or ())
+
+
+def plans_of(memberships: Any, subscription_key: str | None) -> list[str]:
+    """Keys of the plans that a subscription pays for, sorted."""
+    return sorted(
+        {plan_key(m) for m in memberships or () if m.subscription_key and m.subscription_key == subscription_key}
+    )
+
+
+def changed_at(memberships: Any) -> datetime | None:
+    """When the newest change among memberships happened."""
+    times = [m.updated_at or m.cancelled_at or m.started_at or m.created_at for m in memberships or ()]
+    return max((t for t in times if t), default=None)
+
+
+def time(value: Any) -> str | None:
+    """A time as Klaviyo's date properties want it: ISO 8601 with offset, to the second."""
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else None
+
+
+def products(record: Subscription | Order | Payment) -> list[str]:
+    """Names of the products of a subscription, order or payment, each once, in order."""
+    return list(dict.fromkeys(line.name for line in record.lines if line.name))
+
+
+def skus(record: Subscription | Order | Payment) -> list[str]:
+    """SKUs of the products, each once, in order."""
+    return list(dict.fromkeys(line.sku for line in record.lines if line.sku))
+
+
+def lines(record: Subscription | Order | Payment) -> list[dict[str, Any]]:
+    """The positions as Klaviyo's `Items`: for templates, not for segments."""
+    return [_item(line) for line in record.lines]
+
+
+def categories(record: Subscription | Order | Payment) -> list[str]:
+    """Categories of all positions, sorted."""
+    return sorted({c for line in record.lines for c in line.categories})
+
+
+def refunds(order: Order) -> list[dict[str, Any]]:
+    """The refunds of an order: id, amount, reason."""
+    return [
+        {k: v for k, v in (("id", r.key), ("amount", _number(r.amount)), ("reason", r.reason)) if v is not None}
+        for r in order.refunds
+    ]
+
+
+def address(value: Any) -> dict[str, str] | None:
+    """An address for templates, named as Klaviyo's shop integrations do."""
+    if not isinstance(value, Address):
+        return None
+    parts = {
+        "FirstName": value.first_name,
+        "LastName": value.last_name,
+        "Company": value.company,
+        "Address1": value.line1,
+        "Address2": value.line2,
+        "City": value.city,
+        "Region": value.state,
+        "Zip": value.postcode,
+        "CountryCode": value.country,
+    }
+    return {k: v for k, v in parts.items() if v} or None
+
+
+def profile(
+    customer: Customer,
+    prefix: str = "",
+    memberships: Any = None,
+    subscriptions: Any = None,
+    orders: Any = None,
+    payments: Any = None,
+) -> dict[str, Any]:
+    """All properties of a customer under `prefix`: plans and subscriptions side by side, the whole state.
+
+    What the route does not include is None and says nothing.
+    """
+    found: dict[str, Any] = {"customer_id": customer.key}
+    if customer.order_count is not None:
+        found |= {"order_count": customer.order_count, "total_spent": _number(customer.total_spent)}
+        found["last_order_at"] = time(customer.last_order_at)
+    if memberships is not None:
+        found |= _membership_properties(memberships)
+    if subscriptions is not None:
+        found |= _subscription_properties(subscriptions, orders or (), payments or ())
+    return {prefix + k: v for k, v in found.items() if v is not None}
+
+
+def _membership_properties(memberships: Sequence[Membership]) -> dict[str, Any]:
+    held: dict[str, Membership] = {}
+    for membership in sorted(memberships, key=_membership_order):
+        held.setdefault(plan_key(membership), membership)
+    found: dict[str, Any] = {
+        "is_member": any(m.grants_access for m in held.values()),
+        "active_plans": active_plans(held.values()),
+        "membership_states": sorted(f"{plan}:{m.status}" for plan, m in held.items()),
+    }
+    for plan, membership in sorted(held.items()):
+        found |= {
+            f"plan_{plan}_status": membership.status,
+            f"plan_{plan}_since": time(membership.started_at),
+            f"plan_{plan}_ends_at": time(membership.ends_at),
+            f"plan_{plan}_product": membership.product_name,
+        }
+    return found
+
+
+def _membership_order(membership: Membership) -> tuple[int, float, str]:
+    rank = _RANK.index(membership.status) if membership.status in _RANK else len(_RANK)
+    return rank, -_stamp(membership.started_at or membership.created_at), membership.key
+
+
+def _subscription_properties(
+    subscriptions: Sequence[Subscription], orders: Sequence[Order], payments: Sequence[Payment]
+) -> dict[str, Any]:
+    active = sorted((s for s in subscriptions if s.is_active), key=lambda s: s.key)
+    renewing = sorted(
+        (s for s in active if s.status == "active" and s.next_payment_at),
+        key=lambda s: (_stamp(s.next_payment_at), s.key),
+    )
+    failed = [p.at for p in payments if not p.succeeded]
+    failed += [o.updated_at or o.created_at for o in orders if o.subscription_key and o.status == "failed"]  # type: ignore[misc]
+    paid = [p.at for p in payments if p.succeeded]
+    paid += [s.last_payment_at for s in subscriptions if s.last_payment_at]
+    last_failed, last_paid = max((t for t in failed if t), default=None), max(paid, default=None)
+    found: dict[str, Any] = {
+        "subscription_states": sorted({s.status for s in subscriptions}),
+        "active_subscription_count": len(active),
+        "active_subscription_products": sorted({name for s in active for name in products(s)}),
+        "last_renewal_at": time(last_paid),
+        "last_renewal_failed_at": time(last_failed),
+        "payment_failing": _failing(subscriptions, last_failed, last_paid),
+    }
+    if renewing:
+        found["next_renewal_at"] = time(renewing[0].next_payment_at)
+        found["next_renewal_product"] = next(iter(products(renewing[0])), None)
+    if subscriptions:
+        newest = sorted(subscriptions, key=lambda s: (not s.is_active, -_stamp(s.started_at or s.created_at), s.key))
+        found["subscriptions"] = [_subscription(s) for s in newest[:SUBSCRIPTIONS_LIMIT]]
+    return found
+
+
+def _failing(subscriptions: Sequence[Subscription], failed: datetime | None, paid: datetime | None) -> bool:
+    """True while the newest renewal attempt failed and something is still there to be paid for."""
+    alive = any(s.is_active or s.status == "on-hold" for s in subscriptions)
+    return alive and failed is not None and (paid is None or failed > paid)
+
+
+def _subscription(subscription: Subscription) -> dict[str, Any]:
+    found = {
+        "id": subscription.key,
+        "status": subscription.status,
+        "products": products(subscription),
+        "total": _number(subscription.total),
+        "currency": subscription.currency,
+        "period": subscription.billing_period,
+        "interval": subscription.billing_interval,
+        "next_payment_at": time(subscription.next_payment_at),
+        "ends_at": time(subscription.ends_at),
+    }
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _item(line: OrderLine) -> dict[str, Any]:
+    found = {
+        "ProductID": line.product_key,
+        "SKU": line.sku,
+        "ProductName": line.name,
+        "Quantity": _number(line.quantity),
+        "ItemPrice": _number(line.price),
+        "RowTotal": _number(line.total),
+        "ProductURL": line.product_url,
+        "ImageURL": line.image_url,
+        "Categories": list(line.categories) or None,
+        "LineID": line.key,
+    }
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _number(value: Decimal | None) -> int | float | None:
+    # Nested values are kept with the link as JSON, so they take their final form here.
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _stamp(moment: datetime | None) -> float:
+    return moment.timestamp() if moment else 0.0
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "klaviyo_active_plans": active_plans,
+    "klaviyo_address": address,
+    "klaviyo_categories": categories,
+    "klaviyo_changed_at": changed_at,
+    "klaviyo_email": email,
+    "klaviyo_is_member": is_member,
+    "klaviyo_items": lines,
+    "klaviyo_location": location,
+    "klaviyo_phone": phone,
+    "klaviyo_plan": plan_key,
+    "klaviyo_plans_of": plans_of,
+    "klaviyo_products": products,
+    "klaviyo_profile": profile,
+    "klaviyo_refunds": refunds,
+    "klaviyo_skus": skus,
+    "klaviyo_time": time,
+}

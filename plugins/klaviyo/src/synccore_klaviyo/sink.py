@@ -1,0 +1,98 @@
+"""Klaviyo as a sink: profiles and events."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from synccore.hookspecs import SinkType
+from synccore.types import Check, Context, Job, Limits, Link, LookupResult, ObjectInfo, Operation, Outcome
+
+from . import _check, _reading
+from ._events import Events
+from ._jobs import PROFILES_LIMIT, Jobs
+from ._profiles import MAX_BATCH, Profiles, erase
+from .client import Client
+from .config import KlaviyoConfig
+from .mapping import check_settings, describe, objects
+
+__all__ = ["SINK", "KlaviyoSink"]
+
+
+def _limits(bulk_threshold: int) -> Limits:
+    return Limits(
+        max_batch=MAX_BATCH,
+        max_in_flight=4,
+        bulk_batch=PROFILES_LIMIT,
+        bulk_threshold=bulk_threshold,
+        deadline=timedelta(minutes=5),
+    )
+
+
+class KlaviyoSink:
+    """One Klaviyo account."""
+
+    def __init__(self, config: KlaviyoConfig, context: Context) -> None:
+        check_settings(context.routes)
+        self._config = config
+        self._context = context
+        self._client = Client(config, context)
+        self._jobs = Jobs(self._client, context)
+        self._profiles = Profiles(self._client, config, self._jobs)
+        self._events = Events(self._client, config, context)
+        #: Depend on `bulk_threshold`, `prefix` and `commerce_events`.
+        self.limits = _limits(config.bulk_threshold)
+        self.objects = objects(config)
+
+    def check(self) -> Check:
+        """Name the account, the scopes the key lacks, and what would double or be lost."""
+        return _check.check(
+            self._client, self._config, self._context.routes, self._context.name, self._context.clock.now()
+        )
+
+    def describe(self) -> Sequence[ObjectInfo]:
+        """Klaviyo's own attributes, and as custom properties whatever else the routes name."""
+        return describe(self._context.routes)
+
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        """Write profiles or send events; a call never mixes them."""
+        if not operations:
+            return []
+        if operations[0].object == "event":
+            return self._events.deliver(operations)
+        return self._profiles.deliver(operations)
+
+    def collect(self, job: Job) -> Sequence[Outcome] | None:
+        """The outcomes of a profile import job."""
+        return self._jobs.collect(job)
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        """The profiles that exist; an event has no twin, its unique_id keeps it single."""
+        if operations and operations[0].object == "event":
+            return [None] * len(operations)
+        return _reading.lookup(self._client, operations)
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
+        found = iter(_reading.read(self._client, [link for link in links if link.object != "event"]))
+        return [dict(link.fields) if link.object == "event" else next(found) for link in links]
+
+    def erase(self, link: Link) -> None:
+        """Ask for the person's deletion; a state of ours about events is erased by its e-mail address."""
+        if link.object != "event":
+            erase(self._client, link.remote_id)
+        elif email := link.fields.get("email"):
+            erase(self._client, email=str(email))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+SINK = SinkType(
+    name="klaviyo",
+    summary="Klaviyo: profiles with memberships and subscriptions, events, consent",
+    config=KlaviyoConfig,
+    open=KlaviyoSink,
+    objects=objects(),
+    limits=_limits(200),
+)
