@@ -226,7 +226,8 @@ class OAuth:
         return self._request(self._grant())
 
     def _request(self, form: Mapping[str, str]) -> Tokens:
-        fields = {"client_id": self._client_id, **form}
+        # A service account has no client id: its assertion says who asks.
+        fields = {**({"client_id": self._client_id} if self._client_id else {}), **form}
         if (secret := self._client_secret()) and "assertion" not in form:
             fields["client_secret"] = secret
         answer = self._http.post(self._token_url, form=fields)

@@ -144,6 +144,12 @@ class LoopbackServer:
         """Answer one request. Runs under the server's lock."""
         return Reply(404, {"error": f"{request.method} {request.path} is not here"})
 
+    def arrived(self, request: Request) -> None:
+        """Told of each request before it waits its turn, so that a stand-in can see two at once. No lock is held."""
+
+    def left(self, request: Request) -> None:
+        """Told of each request after it was carried out. No lock is held."""
+
     # -- for tests
 
     @property
@@ -243,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self._cut()
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = serve  # noqa: N815  the base class's
 
     def _read(self) -> Request:
         length = int(self.headers.get("content-length") or 0)
