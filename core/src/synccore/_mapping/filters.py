@@ -4,9 +4,9 @@ Those that Jinja has under the same name keep its arguments. They differ where a
 value stays empty instead of becoming the word "None", lists are lists, and nothing grows past its limit.
 """
 
+import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, date as Date, datetime as DateTime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import wraps
 from typing import Any
@@ -23,9 +23,28 @@ from .values import ValueFault
 __all__ = ["FILTERS"]
 
 #: Currencies whose smallest unit is not a hundredth (ISO 4217).
-_DECIMALS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0) | (
-    dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
-)
+_DECIMALS = dict.fromkeys(
+    (
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ),
+    0,
+) | (dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3))
 _HASHES = ("sha256", "sha1", "sha512", "md5")
 
 
@@ -129,22 +148,22 @@ def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
 # -- times and numbers -----------------------------------------------------------------------------------------------
 
 
-def _moment(value: Any) -> DateTime | Date | None:
+def _moment(value: Any) -> dt.datetime | dt.date | None:
     """A time or day, also from ISO text; None for what is neither. A time without zone is taken as UTC."""
     if isinstance(value, str):
         try:
-            value = Date.fromisoformat(value.strip())
+            value = dt.date.fromisoformat(value.strip())
         except ValueError:
             try:
-                value = DateTime.fromisoformat(value.strip())
+                value = dt.datetime.fromisoformat(value.strip())
             except ValueError:
                 return None
-    if isinstance(value, DateTime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return value if isinstance(value, Date) else None
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return value if isinstance(value, dt.date) else None
 
 
-def _local(moment: DateTime, tz: str | None) -> DateTime:
+def _local(moment: dt.datetime, tz: str | None) -> dt.datetime:
     if tz is None:
         return moment
     try:
@@ -158,11 +177,11 @@ def date(value: Any, format: str | None = None, tz: str | None = None) -> str | 
     moment = _moment(value)
     if moment is None:
         return None
-    if isinstance(moment, DateTime):
+    if isinstance(moment, dt.datetime):
         moment = _local(moment, tz)
     if format is not None:
         return moment.strftime(format)
-    return (moment.date() if isinstance(moment, DateTime) else moment).isoformat()
+    return (moment.date() if isinstance(moment, dt.datetime) else moment).isoformat()
 
 
 def datetime(value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
@@ -170,8 +189,8 @@ def datetime(value: Any, format: str | None = None, tz: str | None = None) -> st
     moment = _moment(value)
     if moment is None:
         return None
-    if not isinstance(moment, DateTime):
-        moment = DateTime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
     moment = _local(moment, tz)
     return moment.isoformat(timespec="seconds") if format is None else moment.strftime(format)
 
@@ -200,7 +219,7 @@ def money(value: Any, currency: str | None = None, places: int | None = None) ->
 def int_(value: Any, default: Any = None, base: int = 10) -> Any:
     """A whole number, decimals cut off; `default` for what is no number."""
     try:
-        return int(value, base) if isinstance(value, str) and base != 10 else int(Decimal(str(value).strip()))  # noqa: PLR2004
+        return int(value, base) if isinstance(value, str) and base != 10 else int(Decimal(str(value).strip()))
     except (ArithmeticError, ValueError):
         return int(value) if isinstance(value, bool) else default
 

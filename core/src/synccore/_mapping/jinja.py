@@ -47,7 +47,7 @@ class JinjaMapper:
         """The fields' values, empty ones as None or "". Raises MappingError."""
         try:
             names = scope(snapshot, context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
         if self._when is not None and not self._run(_WHEN, str(self._route.when), self._when, names, truth=True):
             return Skip(f"when: {self._route.when}")

@@ -53,9 +53,9 @@ def _attributes(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str]
     for node in tree.find_all(nodes.Getattr):
         if (cls := _class(_infer(node.node, names))) and node.attr not in _members(cls):
             yield _no_attribute(cls, node.attr)
-    for node in tree.find_all(nodes.Filter):
-        cls = _class(_element(_infer(node.node, names))) if node.node else None
-        attribute = _attribute_argument(node)
+    for filtered in tree.find_all(nodes.Filter):
+        cls = _class(_element(_infer(filtered.node, names)))
+        attribute = _attribute_argument(filtered)
         if cls and attribute is not None:
             first = attribute.split(".")[0].split(",")[0]
             if first not in _members(cls) and not first.isdigit():

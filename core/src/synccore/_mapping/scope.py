@@ -1,9 +1,8 @@
 """What an expression sees."""
 
 from collections.abc import Mapping
+from types import GenericAlias
 from typing import Any
-
-from attrs import evolve
 
 from ..entities import ENTITIES, PLURALS, Customer
 from ..types import MapContext, RouteSpec, Snapshot
@@ -13,7 +12,7 @@ from .totals import with_totals
 def visible(route: RouteSpec) -> dict[str, Any]:
     """Name -> what it stands for: an entity class, a list of one, or a plain type; for checks before any record."""
     names: dict[str, Any] = {"previous": Mapping[str, Any], "source": str, "key": str, "uid": str}
-    names |= {PLURALS[entity]: list[ENTITIES[entity]] for entity in route.include if entity in ENTITIES}  # type: ignore[misc]
+    names |= {PLURALS[e]: GenericAlias(list, ENTITIES[e]) for e in route.include if e in ENTITIES}
     return names | {"customer": Customer, route.entity: ENTITIES[route.entity]}
 
 
@@ -36,5 +35,5 @@ def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
     customer = names["customer"]
     if "order" in context.route.include and isinstance(customer, Customer):
         orders = names[PLURALS["order"]]
-        names["customer"] = with_totals(evolve(customer), orders)
+        names["customer"] = with_totals(customer, orders)
     return names

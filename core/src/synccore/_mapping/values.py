@@ -4,12 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined
-from jinja2.exceptions import UndefinedError
 
 _MAX_DEPTH = 20
 
@@ -23,42 +22,35 @@ def plain(value: Any, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH:
         raise ValueFault("the value is nested too deeply")
     if isinstance(value, Undefined):
-        return _undefined(value)
-    if value is None or isinstance(value, bool):
-        return value
+        _undefined(value)
+        return None
     if isinstance(value, str):
         return str(value)  # Markup and other kinds of text become plain text
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float | Decimal):
-        if not math.isfinite(value):
-            raise ValueFault("the result is no finite number")
-        return value
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueFault("the result is a time without time zone")
-        return value
-    if isinstance(value, date):
-        return value
+    if value is None or isinstance(value, bool | int | float | Decimal | date):
+        return _checked(value)
     if isinstance(value, Mapping):
         return {_key(k): plain(v, depth + 1) for k, v in value.items()}
     if isinstance(value, set | frozenset):
         return sorted((plain(v, depth + 1) for v in value), key=_canonical)
-    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | time | timedelta):
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
         return [plain(v, depth + 1) for v in value]
     if callable(value):
         raise ValueFault("the result is a function: write () behind its name")
     raise ValueFault(f"the result is a {type(value).__name__}: name one of its parts")
 
 
+def _checked(value: Any) -> Any:
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        raise ValueFault("the result is no finite number")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueFault("the result is a time without time zone")
+    return value
+
+
 def _undefined(value: Undefined) -> None:
-    """None for an inline `if` without `else`; anything else that is not there is an error."""
+    """None for an inline `if` without `else`; anything else that is not there raises UndefinedError."""
     if isinstance(value, StrictUndefined):
-        try:
-            str(value)
-        except UndefinedError:
-            raise
-    return None
+        str(value)
 
 
 def _key(key: Any) -> str:
@@ -106,7 +98,7 @@ def _number(value: float | Decimal) -> str:
     if not exact.is_finite():
         return str(exact)
     if exact == exact.to_integral_value():
-        return str(int(exact)) if exact.adjusted() < 1000 else str(exact)  # noqa: PLR2004
+        return str(int(exact)) if exact.adjusted() < 1000 else str(exact)
     sign, digits, exponent = exact.as_tuple()
     assert isinstance(exponent, int)  # noqa: S101  finite
     while digits and digits[-1] == 0:

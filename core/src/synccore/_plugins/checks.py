@@ -47,7 +47,7 @@ def check_api(descriptor: Any, word: str) -> None:
     if descriptor.api != API:
         raise PluginFault(
             "incompatible",
-            f"{word} {descriptor.name!r} was written for api {descriptor.api!r} of the contract; this core serves {API}",
+            f"{word} {descriptor.name!r} is written for api {descriptor.api!r} of the contract; this core serves {API}",
         )
     where = f"{word} {descriptor.name!r}"
     _need(isinstance(descriptor.name, str) and _NAME.fullmatch(descriptor.name), f"{where}: name is no plain word")
@@ -86,16 +86,16 @@ def check_objects(objects: Any, where: str) -> None:
                 _texts(getattr(defaults, name), f"{here}: {name} of {entity}")
         for name, option in item.options.items():
             _need(
-                isinstance(name, str) and isinstance(option, tuple) and len(option) == 3,  # noqa: PLR2004
+                isinstance(name, str) and isinstance(option, tuple) and len(option) == 3,
                 f"{here}: option {name!r} is not (type, default, help)",
             )
 
 
 def check_filters(results: Iterable[Any], *, core: bool) -> dict[str, Callable[..., Any]]:
     """Filters by name; a plugin's own may not hide one of core's or Jinja's. Raises PluginFault."""
-    from jinja2.defaults import DEFAULT_FILTERS
+    from jinja2.filters import FILTERS
 
-    filters: dict[str, Callable[..., Any]] = {}
+    filters: dict[Any, Any] = {}
     for result in results:
         if not isinstance(result, Mapping):
             raise PluginFault("failed", f"synccore_template_filters gave a {_kind(result)}, not a mapping")
@@ -103,7 +103,7 @@ def check_filters(results: Iterable[Any], *, core: bool) -> dict[str, Callable[.
     for name, function in filters.items():
         _need(isinstance(name, str) and _FILTER.fullmatch(name), f"filter {name!r} is no lower case word")
         _need(callable(function), f"filter {name!r} is a {_kind(function)} and cannot be called")
-        if not core and name in DEFAULT_FILTERS:
+        if not core and name in FILTERS:
             raise PluginFault("duplicate", f"filter {name} is brought by both Jinja and this plugin")
     return filters
 

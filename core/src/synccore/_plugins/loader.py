@@ -7,20 +7,21 @@ distribution gets a plugin manager of its own, so that a failing one is called, 
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points as installed_entry_points
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from importlib.metadata import entry_points as installed_entry_points
 from types import MappingProxyType
 from typing import Any, Literal
 
 import pluggy
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from .. import __version__, hookspecs
-from .checks import PluginFault, check_api, check_filters, check_types
 from ..config import suggest
 from ..errors import ConfigError, redact
 from ..hookspecs import DemoVendor, MapperType, SinkType, SourceType, StoreType
 from ..types import Settled
+from .checks import PluginFault, check_api, check_filters, check_types
 
 __all__ = ["PluginStatus", "Plugins", "load_plugins"]
 
@@ -155,7 +156,7 @@ class Plugins:
         return next((s for s in self.stores.values() if scheme in s.schemes), None)
 
     def why_missing(self, name: str) -> str:
-        """Why the plugin that `name` (a type, or a distribution) suggests did not load; empty where nothing is known."""
+        """Why the plugin that a type's name suggests did not load (else: why others did not); empty where all did."""
         suspects = [s for s in self.statuses if s.status != "loaded"]
         words = {_normal(name), _normal(f"synccore-{name}")}
         named = [s for s in suspects if {_normal(s.name), _normal(s.distribution)} & words]
@@ -282,7 +283,7 @@ def _trace(manager: pluggy.PluginManager, plugin: str) -> None:
     def before(_hook: str, _impls: object, _arguments: object) -> None:
         return
 
-    def after(outcome: pluggy.Result[Any], hook: str, impls: list[Any], arguments: Mapping[str, Any]) -> None:
+    def after(outcome: pluggy.Result[Any], hook: str, impls: Sequence[Any], arguments: Mapping[str, Any]) -> None:
         if impls:
             result = _failure(outcome) if outcome.exception else _summary(hook, outcome.get_result())
             print(f"synccore hook {plugin}: {hook}({_arguments(arguments)}) -> {result}", file=sys.stderr)  # noqa: T201

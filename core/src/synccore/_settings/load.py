@@ -1,0 +1,277 @@
+"""Reads `synccore.toml`: finds it, checks all of it, and says everything that is wrong at once."""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._plugins import Plugins
+from ..config import Problem, suggest
+from ..errors import ConfigError
+from ..hookspecs import SinkType, SourceType
+from .model import CoreTable, InstanceSettings, ServerSettings, ServerTable, Settings, SettingsError
+from .references import SecretResolver, StoredSecret
+from .routes import ObjectsOf, read_routes
+from .structure import INVALID, Structurer
+
+__all__ = ["find_config", "load_settings"]
+
+FILE_NAME = "synccore.toml"
+CONFIG_VARIABLE = "SYNCCORE_CONFIG"
+_SECTIONS = ("synccore", "server", "sources", "sinks", "routes")
+#: Names stand in addresses (/hooks/NAME), keys (NAME:customer:12) and on the command line.
+_INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_POSITION = re.compile(r" \((at line \d+, column \d+|at end of document)\)$")
+
+
+def find_config(explicit: Path | str | None, environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Path:
+    """The configuration file: `explicit`, else SYNCCORE_CONFIG, else ./synccore.toml. Raises ConfigError."""
+    cwd = cwd or Path.cwd()
+    named = explicit or environ.get(CONFIG_VARIABLE)
+    path = cwd / Path(named).expanduser() if named else cwd / FILE_NAME
+    if path.is_file():
+        return path
+    if explicit:
+        raise ConfigError(f"there is no file {path}: name the configuration with -c, or run synccore init")
+    if named:
+        raise ConfigError(f"there is no file {path}, which {CONFIG_VARIABLE} names")
+    raise ConfigError(f"there is no {FILE_NAME} in {cwd}: name one with -c or {CONFIG_VARIABLE}, or run synccore init")
+
+
+def load_settings(
+    path: Path,
+    plugins: Plugins,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    stored_secret: StoredSecret = lambda _: None,
+    objects_of: ObjectsOf | None = None,
+) -> Settings:
+    """The settings in a file.
+
+    Args:
+        stored_secret: the text of `{ secret = "NAME" }`, or None; asked on first use, not here.
+        objects_of: what a sink instance can write, where that depends on its configuration.
+
+    Raises SettingsError with every mistake found.
+    """
+    path = path.absolute()
+    document = _parse(path)
+    reader = Structurer(path.parent, SecretResolver(environ, stored_secret, plugins))
+    for key in document:
+        if key not in _SECTIONS:
+            reader.problem(f"unknown key{suggest(key, _SECTIONS)}", key)
+    database, retention = _core(reader, document, plugins)
+    server = _server(reader, document)
+    sources = _instances(reader, document, "sources", plugins.sources, plugins)
+    sinks = _instances(reader, document, "sinks", plugins.sinks, plugins)
+    for name in sinks.keys() & sources.keys():
+        reader.problem(f"a source is called {name!r} too; commands need one name for one thing", "sinks", name)
+    routes = read_routes(reader, document.get("routes", {}), sources, sinks, plugins, objects_of)
+    if reader.problems:
+        raise SettingsError(_in_file_order(reader.problems, document))
+    return Settings(
+        path=path,
+        database=database,
+        retention=retention,
+        server=server,
+        sources={n: i for n, i in sources.items() if i is not None},
+        sinks={n: i for n, i in sinks.items() if i is not None},
+        routes=routes,
+        warnings=_in_file_order(reader.warnings, document),
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SettingsError([Problem(path.name, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError([Problem(path.name, f"is no UTF-8 text (byte {error.start})")]) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        where = found[1].removeprefix("at ") if (found := _POSITION.search(message)) else ""
+        told = _POSITION.sub("", message)
+        raise SettingsError([Problem(path.name, f"{where}: {told}" if where else told)]) from None
+    except RecursionError:
+        raise SettingsError([Problem(path.name, "is nested too deeply")]) from None
+
+
+def _section(document: Mapping[str, Any], name: str) -> Any:
+    return document.get(name, {})
+
+
+# -- [synccore] and [server] -----------------------------------------------------------------------------------------
+
+
+def _core(reader: Structurer, document: Mapping[str, Any], plugins: Plugins) -> tuple[str, Any]:
+    with reader.at("synccore"):
+        table = reader.read_table(_section(document, "synccore"), CoreTable)
+        if table is INVALID:
+            return "", None
+        with reader.at("database"):
+            return _database(reader, table.database, plugins), table.retention
+
+
+def _database(reader: Structurer, value: Any, plugins: Plugins) -> str:
+    if isinstance(value, Mapping):  # an address with a password may be kept outside, as any secret
+        secret = reader.read_secret(value)
+        if secret is INVALID:
+            return ""
+        value = secret.reveal()
+    elif isinstance(value, str) and "://" in value and urlsplit(value).password:
+        reader.warning('holds a password; keep it outside: { env = "NAME" } or { file = "PATH" }')
+    if not isinstance(value, str) or not value:
+        reader.problem("is the path of a file, or the address of another engine, as text")
+        return ""
+    if "://" not in value:
+        return str(reader.base / Path(value).expanduser())
+    if plugins.store_for(value) is None:
+        scheme = value.partition("://")[0]
+        package = "synccore-postgres" if scheme in ("postgresql", "postgres") else f"a plugin that brings {scheme}://"
+        why = plugins.why_missing("postgres" if scheme.startswith("postgres") else scheme)
+        reader.problem(f"{scheme}:// needs {package}, which is not loaded" + (f"; {why}" if why else ""))
+    return value
+
+
+def _server(reader: Structurer, document: Mapping[str, Any]) -> ServerSettings:
+    with reader.at("server"):
+        table = reader.read_table(_section(document, "server"), ServerTable)
+        if table is INVALID:
+            return ServerSettings()
+        try:
+            host, port = _listen(table.listen)
+        except ValueError as error:
+            reader.problem(str(error), "listen")
+            return ServerSettings()
+        if not is_loopback(host) and table.dashboard_password is None:
+            reader.problem(
+                f'is required, because listen = "{table.listen}" can be reached from other machines',
+                "dashboard_password",
+            )
+        public_url = table.public_url
+        if public_url is not None:
+            with reader.at("public_url"):
+                public_url = _public_url(reader, public_url)
+        return ServerSettings(host=host, port=port, public_url=public_url, dashboard_password=table.dashboard_password)
+
+
+def _listen(text: str) -> tuple[str, int]:
+    """ "127.0.0.1:8484", "localhost:8484", "[::1]:8484", ":8484" (every address). Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and bare == host):
+        raise ValueError(f'"{text}" is no address with port; write for instance 127.0.0.1:8484 or [::1]:8484')
+    return bare or "0.0.0.0", int(port)  # noqa: S104  what an empty host means; needs a password
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _public_url(reader: Structurer, text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host = url.hostname or ""
+        _ = url.port
+    except ValueError:
+        url, host = urlsplit(""), ""
+    if not host or url.scheme not in ("http", "https") or url.query or url.fragment:
+        reader.problem(f'"{text}" is no address; write for instance https://sync.example.com')
+    elif url.username or url.password:
+        reader.problem("holds a user name or password: leave it out")
+    elif url.scheme == "http" and not is_loopback(host):
+        reader.problem("must begin with https:// (webhooks carry personal data)")
+    return text.rstrip("/")
+
+
+# -- [sources.X] and [sinks.X] ---------------------------------------------------------------------------------------
+
+
+def _instances(
+    reader: Structurer,
+    document: Mapping[str, Any],
+    section: str,
+    types: Mapping[str, SourceType] | Mapping[str, SinkType],
+    plugins: Plugins,
+) -> dict[str, InstanceSettings | None]:
+    """By name; None for one whose mistakes are noted, so that routes to it are not mistakes as well."""
+    found: dict[str, InstanceSettings | None] = {}
+    tables = _section(document, section)
+    with reader.at(section):
+        if not isinstance(tables, Mapping):
+            reader.problem(f"is a table: write [{section}.NAME]")
+            return found
+        for name, table in tables.items():
+            with reader.at(name):
+                found[name] = _instance(reader, name, table, types, plugins)
+    return found
+
+
+def _instance(
+    reader: Structurer, name: str, table: Any, types: Mapping[str, Any], plugins: Plugins
+) -> InstanceSettings | None:
+    word = reader.path.partition(".")[0].removesuffix("s")
+    if not _INSTANCE_NAME.fullmatch(name):
+        reader.problem("a name has letters, digits, - and _ only")
+    if not isinstance(table, Mapping):
+        reader.problem(f"is a table: write [{reader.path}]")
+        return None
+    kind = table.get("type")
+    if not isinstance(kind, str):
+        reader.problem(f"is required: one of {', '.join(sorted(types)) or 'no type is installed'}", "type")
+        return None
+    if kind not in types:
+        reader.problem(_unknown_type(kind, word, types, plugins), "type")
+        return None
+    descriptor = types[kind]
+    config = reader.read_table({k: v for k, v in table.items() if k != "type"}, descriptor.config)
+    if config is INVALID:
+        return None
+    return InstanceSettings(name=name, type=kind, descriptor=descriptor, config=config)
+
+
+def _unknown_type(kind: str, word: str, types: Mapping[str, Any], plugins: Plugins) -> str:
+    installed = ", ".join(sorted(types)) or "none"
+    message = f"no {word} type {kind!r} is installed (installed: {installed}){suggest(kind, list(types))}"
+    other = plugins.sinks if word == "source" else plugins.sources
+    if kind in other:
+        message += f"; {kind} is a {'sink' if word == 'source' else 'source'}"
+    why = plugins.why_missing(kind)
+    return message + (f"; {why}" if why else "")
+
+
+# -- order -----------------------------------------------------------------------------------------------------------
+
+
+def _in_file_order(problems: Sequence[Problem], document: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """As a reader of the file meets them; a missing key stands where its table does."""
+    places: dict[str, int] = {}
+
+    def walk(value: Any, path: str) -> None:
+        places[path] = len(places)
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                walk(inner, f"{path}.{key}" if path else key)
+
+    walk(document, "")
+
+    def place(problem: Problem) -> int:
+        path = problem.path
+        while path and path not in places:
+            path = path.rpartition(".")[0]
+        return places[path]
+
+    return tuple(sorted(dict.fromkeys(problems), key=place))

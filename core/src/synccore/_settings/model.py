@@ -1,0 +1,108 @@
+"""The settings of one configuration file after validation."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from ..config import ConfigProblems, Problem, option, parse_duration
+from ..hookspecs import SinkType, SourceType
+from ..secrets import Secret
+from ..types import RouteSpec
+
+__all__ = ["InstanceSettings", "ServerSettings", "Settings", "SettingsError"]
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
+
+
+class SettingsError(ConfigProblems):
+    """The configuration file cannot be used: every mistake in it, in the order of the file."""
+
+
+@frozen(kw_only=True)
+class CoreTable:
+    """`[synccore]` as it is written."""
+
+    database: Any = option(
+        default="synccore.db",
+        help="the outbox: a file, relative to this one, or postgresql://... (needs synccore-postgres)",
+    )
+    retention: timedelta = option(default=parse_duration("90d"), help="how long finished deliveries stay in the log")
+
+
+@frozen(kw_only=True)
+class ServerTable:
+    """`[server]` as it is written."""
+
+    listen: str = option(default=f"{DEFAULT_HOST}:{DEFAULT_PORT}", help="address and port of webhooks and dashboard")
+    public_url: str | None = option(default=None, help="how the shop reaches this server: https://sync.example.com")
+    dashboard_password: Secret | None = option(
+        default=None, help="asked for by the dashboard; required unless it listens on loopback only"
+    )
+
+
+@frozen(kw_only=True)
+class RouteTable:
+    """`[routes.NAME]` as it is written, without the sink's own settings; None means: not written."""
+
+    source: str = option(help="name of a source")
+    entity: str = option(help="customer, order, membership, subscription or payment")
+    sink: str = option(help="name of a sink")
+    object: str | None = option(default=None, help="what to write there; may be left out where the sink has one object")
+    match: tuple[str, ...] | None = option(default=None, help="target fields to find an existing record by, in order")
+    include: tuple[str, ...] | None = option(
+        default=None, help="entities of the same owner that the expressions see, in the plural"
+    )
+    when: str | None = option(default=None, help="expression; where it is false the record is skipped")
+    delay: timedelta | None = option(default=None, help="how long to wait for further changes before delivering")
+    after: str | None = option(default=None, help="route that must have delivered the record, or its owner, before")
+    mapper: str = option(default="jinja", help="how the fields are worked out")
+    defaults: bool = option(default=True, help="begin with the sink's default mapping; false begins empty")
+    compare: tuple[str, ...] | None = option(default=None, help="fields whose change alone makes a delivery")
+    fields: Mapping[str, Any] = option(factory=dict, help="target field = expression, template or constant")
+
+
+@frozen(kw_only=True)
+class ServerSettings:
+    """Where the daemon listens and how it is reached; `public_url` has no slash at its end."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    public_url: str | None = None
+    dashboard_password: Secret | None = None
+
+
+@frozen(kw_only=True)
+class InstanceSettings:
+    """One `[sources.NAME]` or `[sinks.NAME]`; `config` is an instance of the type's configuration class."""
+
+    name: str
+    type: str
+    descriptor: SourceType | SinkType
+    config: Any
+
+
+@frozen(kw_only=True)
+class Settings:
+    """A whole configuration.
+
+    Attributes:
+        database: absolute path of the SQLite file, or the address of another engine (it may hold a password).
+        warnings: what works and should still be changed.
+    """
+
+    path: Path
+    database: str = field(repr=False)
+    retention: timedelta
+    server: ServerSettings
+    sources: Mapping[str, InstanceSettings]
+    sinks: Mapping[str, InstanceSettings]
+    routes: Mapping[str, RouteSpec]
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file; None where another engine keeps the outbox."""
+        return None if "://" in self.database else Path(self.database)
