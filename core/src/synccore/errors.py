@@ -100,6 +100,8 @@ class AuthError(SynccoreError):
 class RateLimited(SynccoreError):
     """The other side asks us to slow down.
 
+    Core snoozes the lane or the operation and uses no attempt.
+
     Args:
         retry_after: how long to wait; None lets core choose.
         scope: `lane` holds everything to that sink, `operation` only this record.

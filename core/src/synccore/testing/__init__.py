@@ -1,7 +1,7 @@
 """The author kit: what a plugin's tests need to prove it.
 
-`LoopbackServer` is the base of vendor stand-ins, `FakeContext` and `FakeClock` serve tests of one plugin, `Harness` runs
-the whole app in one process around a `ScriptedSink`.
+`LoopbackServer` is the base of vendor stand-ins, `FakeContext` and `FakeClock` serve tests of one plugin, `Harness`
+runs the whole app in one process around a `ScriptedSink`.
 """
 
 from .clock import START, FakeClock

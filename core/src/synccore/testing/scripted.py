@@ -90,7 +90,7 @@ class ScriptedSink:
             self.finished_jobs |= set(self.jobs)
 
     def by_uid(self) -> Mapping[str, dict[str, Any]]:
-        """`source:entity:key` -> fields."""
+        """`source:entity:key` -> fields; records of other objects than `thing` as `object/source:entity:key`."""
         with self._lock:
             return {uid: self.records[r] for uid, r in self.uids.items() if r in self.records}
 
@@ -147,14 +147,16 @@ class ScriptedSink:
     def _new_id(self, operation: Operation) -> str:
         """Unlike a kind vendor it makes a second record when asked twice to create."""
         self._ids += 1
-        self.uids[operation.uid] = f"r{self._ids}"
+        self.uids[_name(operation)] = f"r{self._ids}"
         return f"r{self._ids}"
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """By uid."""
         with self._lock:
             return [
-                Link(object=o.object, remote_id=self.uids[o.uid]) if self.uids.get(o.uid) in self.records else None
+                Link(object=o.object, remote_id=self.uids[_name(o)])
+                if self.uids.get(_name(o)) in self.records
+                else None
                 for o in operations
             ]
 
@@ -176,6 +178,10 @@ class ScriptedSink:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _name(operation: Operation) -> str:
+    return operation.uid if operation.object == "thing" else f"{operation.object}/{operation.uid}"
 
 
 def scripted_type(sink: ScriptedSink, name: str = "scripted", limits: Limits | None = None) -> SinkType:
