@@ -91,9 +91,11 @@ class _Present:
         )
         lanes = GaugeMetricFamily("synccore_lane_state", "1 for the state a lane is in.", labels=("sink", "state"))
         for name, sink in status["sinks"].items():
+            submitted = sink.get("submitted", 0)
+            # The document counts what is in a vendor's bulk job as running.
+            counts = {**sink, "submitted": submitted, "running": sink["running"] - submitted}
             for state in _OWED:
-                if state in sink:
-                    owed.add_metric((name, state), sink[state])
+                owed.add_metric((name, state), counts[state])
             oldest.add_metric((name,), sink.get("oldest_ready_seconds") or 0)
             for state in LANE_STATES:
                 lanes.add_metric((name, state), float(state == sink["state"]))

@@ -156,7 +156,7 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
         hint = f"They wait for you: synccore deliveries list --state parked --sink {name}"
     elif colour == "green" and age > _LATE.total_seconds():
         colour, word = "amber", f"late by {length(age)}"
-    counts = [("owed", number(facts["ready"] + facts["running"] + facts.get("submitted", 0)))]
+    counts = [("owed", number(facts["ready"] + facts["running"]))]
     if facts["parked"]:
         counts.append(("set aside", number(facts["parked"])))
     counts += [("delivered", number(facts["done"])), ("skipped", number(facts["skipped"]))]
