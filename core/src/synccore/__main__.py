@@ -1,0 +1,5 @@
+"""`python -m synccore`."""
+
+from synccore._cli import main
+
+main()

@@ -1,0 +1,14 @@
+"""The command line: `main` is the entry point of the `synccore` script.
+
+Nothing heavy is imported here: `synccore --help` needs click and this package's tables only. A verb's module is
+imported when the verb is called, and that module imports the rest of the product inside its functions.
+"""
+
+from ._group import VERBS, cli
+
+__all__ = ["VERBS", "cli", "main"]
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 findings, 2 usage, 3 configuration."""
+    cli(prog_name="synccore")

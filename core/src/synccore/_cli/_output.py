@@ -1,0 +1,186 @@
+"""How results reach people and programs: JSON documents, tables, states, times, progress."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+__all__ = [
+    "ago",
+    "duration_of",
+    "level_text",
+    "note",
+    "plural",
+    "print_json",
+    "progress",
+    "state_text",
+    "table",
+    "timestamp",
+]
+
+_STATE_COLOURS = {"ok": "green", "paused": "yellow", "rate_limited": "yellow", "circuit_open": "yellow"}
+_LEVEL_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+
+
+# -- programs
+
+
+def timestamp(value: datetime | None) -> str | None:
+    """ISO 8601 in UTC, as every JSON document has it."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value)
+
+
+def print_json(document: Any, *, line: bool = False) -> None:
+    """The one JSON document of a verb on stdout; `line` for a stream of documents, one a line."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=None if line else 2, default=_plain))
+
+
+# -- people
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, numbers: Sequence[str] = ()) -> None:
+    """A table on stdout: colours and lines on a terminal, aligned plain text when piped.
+
+    Cells are text (with click styles) or None. `empty` is said, on stderr, where there are no rows.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not rows:
+        note(empty)
+        return
+    if not sys.stdout.isatty():
+        _plain_table(columns, rows, numbers)
+        return
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text.from_ansi(cell) for cell in row))
+    Console().print(grid)
+
+
+def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
+    """Columns under each other, nothing cut: what `grep` and `awk` want."""
+    lines = [list(columns), *([click.unstyle(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def note(text: str) -> None:
+    """Something beside the result: on stderr."""
+    click.echo(text, err=True)
+
+
+def state_text(state: str) -> str:
+    """A state's word, green, amber or red on a terminal."""
+    return click.style(state, fg=_STATE_COLOURS.get(state, "red"))
+
+
+def level_text(level: str) -> str:
+    """A finding's level, coloured on a terminal."""
+    return click.style(level, fg=_LEVEL_COLOURS.get(level))
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """ "1 record", "1,200 records"."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """ "5m ago", "in 20s", "-" for never."""
+    if moment is None:
+        return "-"
+    seconds = (now - moment).total_seconds()
+    return f"{duration_of(seconds)} ago" if seconds >= 0 else f"in {duration_of(-seconds)}"
+
+
+def duration_of(seconds: float | None) -> str:
+    """The largest unit that says enough: "42s", "5m", "3h", "12d"."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"
+
+
+class Progress:
+    """A line on stderr that says how far something is: redrawn on a terminal, now and then otherwise."""
+
+    def __init__(self, title: str, bars: Any = None) -> None:
+        self._title = title
+        self._bars = bars
+        self._task = bars.add_task(title, total=None, text="") if bars is not None else None
+        self._last = ""
+
+    def update(self, seen: int, total: int | None, text: str = "") -> None:
+        """`seen` of `total` (None: unknown), with further words behind."""
+        if self._bars is not None:
+            self._bars.update(self._task, completed=seen, total=total, text=text)
+            return
+        # Piped: one line for each further tenth (or 10,000 records), not one for each page.
+        mark = f"{seen * 10 // total if total else seen // 10_000}"
+        if mark != self._last:
+            self._last = mark
+            of = f" of {total:,}" if total else ""
+            note(f"{self._title}: {seen:,}{of}{'  ' + text if text else ''}")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int | None, str], None]]:
+    """Progress of long work on stderr: call it with (title, seen, total or None, further words), a line per title."""
+    shown: dict[str, Progress] = {}
+    if not sys.stderr.isatty():
+        yield lambda title, seen, total, text="": _line(shown, None, title).update(seen, total, text)
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    with rich_progress.Progress(
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[text]}"),
+        rich_progress.TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        yield lambda title, seen, total, text="": _line(shown, bars, title).update(seen, total, text)
+
+
+def _line(shown: dict[str, Progress], bars: Any, title: str) -> Progress:
+    if title not in shown:
+        shown[title] = Progress(title, bars)
+    return shown[title]

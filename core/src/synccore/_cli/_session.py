@@ -1,0 +1,135 @@
+"""What the verbs share: which configuration is meant, and how the app behind it is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from .._daemon.app import App
+    from .._plugins import Plugins
+
+__all__ = ["Group", "Session", "config_option", "current", "json_option", "stopping", "verb"]
+
+_Callable = TypeVar("_Callable", bound=Callable[..., Any])
+
+
+class Session:
+    """One call of the command line."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.environ = environ
+        #: What `-c/--config` says; None leaves it to SYNCCORE_CONFIG and ./synccore.toml.
+        self.config: Path | None = None
+        #: True once a verb was told `--json`: errors then become a document too.
+        self.json = False
+        self._plugins: Plugins | None = None
+
+    @classmethod
+    def of(cls, ctx: click.Context) -> Session:
+        """The session a click context belongs to."""
+        return ctx.find_root().ensure_object(cls)
+
+    def plugins(self) -> Plugins:
+        """The installed plugins, loaded once."""
+        if self._plugins is None:
+            from .._plugins import load_plugins
+
+            self._plugins = load_plugins(environ=self.environ)
+        return self._plugins
+
+    def open(self) -> App:
+        """The app of the configuration in force. Raises ConfigError, with all problems at once."""
+        from .._daemon.app import App
+
+        return App.open(self.config, environ=self.environ)
+
+    def has_config(self) -> bool:
+        """Whether there is a configuration at all (`plugins show` works without one)."""
+        from .._settings import find_config
+        from ..errors import ConfigError
+
+        try:
+            return find_config(self.config, self.environ, Path.cwd()).exists()
+        except ConfigError:
+            return False
+
+
+def current() -> Session:
+    """The session of the command that runs."""
+    return Session.of(click.get_current_context())
+
+
+def _set_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        Session.of(ctx).config = value
+
+
+def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value:
+        Session.of(ctx).json = True
+    return value
+
+
+#: Global, and accepted after the verb as well.
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_set_config,
+    help="Configuration file.  [default: $SYNCCORE_CONFIG or ./synccore.toml]",
+)
+
+#: Gives the command a parameter `as_json`.
+json_option = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=_set_json, help="One JSON document on stdout."
+)
+
+
+def verb(name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A verb of its own, or one below a `Group`: a click command that takes `-c/--config` too."""
+    return lambda function: click.command(name)(config_option(function))
+
+
+class Group(click.Group):
+    """A verb with verbs below it."""
+
+    def verb(self, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+        """Decorates a function that becomes a verb below this one."""
+
+        def decorate(function: Callable[..., Any]) -> click.Command:
+            command = verb(name)(function)
+            self.add_command(command)
+            return command
+
+        return decorate
+
+
+@contextmanager
+def stopping(app: App) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask long work to end at the next safe point; a second Ctrl-C ends it at once."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        if app.stopping.is_set():
+            raise KeyboardInterrupt
+        click.echo("stopping (Ctrl-C again: at once)", err=True)
+        app.stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,89 @@
+"""`synccore backfill` and `synccore reconcile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from ._failure import DONE, FINDINGS, say_error
+from ._options import pairs
+from ._session import current, stopping, verb
+
+if TYPE_CHECKING:
+    from .._daemon.backfill import BackfillReport, Progress
+
+
+@verb("backfill")
+@click.argument("source")
+@click.argument("entity", required=False)
+@click.option(
+    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only some, as the source understands it."
+)
+@click.option("--route", help="Only for this route; the others owe what really changed.")
+@click.option("--enqueue-only", is_flag=True, help="Hand it over and return; the daemon does it.")
+def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: str | None, enqueue_only: bool) -> int:
+    """List everything at a source and deliver it.
+
+    ENTITY is customer, order, membership, subscription or payment; all of the source's when left out. It resumes
+    where it stopped. A running daemon takes the work over; without one it is delivered here until nothing is owed.
+    Equal records cost no call.
+    """
+    from .._daemon.backfill import backfill as run_backfill
+    from ._output import progress
+
+    wanted = pairs(filters, "--filter")
+    with current().open() as app, stopping(app), progress() as shown:
+        report = run_backfill(app, source, entity, wanted, route, enqueue_only=enqueue_only, progress=_watching(shown))
+    if enqueue_only and not report.handed_over:
+        click.echo(
+            f"backfill of {source}: {report.seen:,} records listed, {report.owed:,} owed; synccore run delivers them"
+        )
+        return DONE
+    return _report(report, "backfill")
+
+
+@verb("reconcile")
+@click.argument("source")
+@click.option("--confirm-deletions", is_flag=True, help="Believe a listing that lost more than a tenth of the records.")
+def reconcile(source: str, confirm_deletions: bool) -> int:
+    """Compare everything with a source; heals what webhooks missed.
+
+    Finds deletions too. A listing that lost more than a tenth of the known records deletes nothing until confirmed.
+    """
+    from .._daemon.backfill import reconcile as run_reconcile
+    from ._output import progress
+
+    with current().open() as app, stopping(app), progress() as shown:
+        report = run_reconcile(app, source, progress=_watching(shown), confirmed=confirm_deletions)
+    return _report(report, "comparison")
+
+
+def _watching(shown: Callable[..., None]) -> Callable[[Progress], None]:
+    def watch(step: Progress) -> None:
+        shown(f"{step.source} {step.entity}", step.seen, step.total, f"{step.owed:,} owed, {step.settled:,} settled")
+
+    return watch
+
+
+def _report(report: BackfillReport, word: str) -> int:
+    from ._output import plural
+
+    what = ", ".join(report.entities)
+    if report.handed_over and not report.seen and not report.errors:
+        click.echo(f"{word} of {report.source} ({what}) is handed to the running daemon: synccore status shows it")
+        return DONE
+    by = "by the running daemon" if report.handed_over else "here"
+    click.echo(f"{word} of {report.source} ({what}) done {by}: {plural(report.seen, 'record')} listed")
+    if report.deleted:
+        click.echo(f"  {plural(report.deleted, 'record')} found deleted at the source")
+    if report.settled:
+        click.echo(f"  {plural(report.settled, 'delivery', 'deliveries')} settled")
+    if report.owed:
+        click.echo(f"  {report.owed:,} still owed: synccore status shows why, synccore run delivers them")
+    if report.parked:
+        click.echo(f"  {report.parked:,} parked: synccore deliveries list --state parked")
+    for error in report.errors:
+        say_error(error)
+    return FINDINGS if report.parked or report.errors else DONE

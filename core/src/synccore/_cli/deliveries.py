@@ -1,0 +1,198 @@
+"""`synccore deliveries`: the outbox itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._failure import DONE, FINDINGS
+from ._session import Group, config_option, current, json_option
+
+if TYPE_CHECKING:
+    from .._daemon.app import App
+    from .._store.rows import Delivery
+
+_STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")
+_SHOWN = 100
+
+_state = click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
+_sink = click.option("--sink", help="Only those to this sink.")
+
+
+@click.group("deliveries", cls=Group)
+@config_option
+def deliveries() -> None:
+    """Look into the outbox; retry or dismiss what is parked.
+
+    A delivery is what a route owes its sink for one record. One that a person has to look at is parked: it waits,
+    is never dropped, and goes on with `retry`, through today's mapping and the record's newest state.
+    """
+
+
+@deliveries.verb("list")
+@_state
+@_sink
+@click.option("--all", "everything", is_flag=True, help=f"All of them, not only the newest {_SHOWN}.")
+@json_option
+def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) -> int:
+    """List deliveries, newest first."""
+    from ._output import note, print_json
+
+    with current().open() as app:
+        if sink is not None:
+            app.unit(sink)
+        found = app.store.deliveries(state=state, sink=sink, limit=None if everything else _SHOWN)
+        now = app.clock.now()
+    if as_json:
+        print_json([_document(d) for d in found])
+        return DONE
+    _table(found, now)
+    if len(found) == _SHOWN and not everything:
+        note(f"the newest {_SHOWN}; --all shows the rest")
+    return DONE
+
+
+def _document(d: Delivery) -> dict[str, Any]:
+    from ._output import timestamp
+
+    return {
+        "id": d.id,
+        "route": d.route,
+        "sink": d.sink,
+        "entity": d.entity,
+        "key": d.key,
+        "op": d.op,
+        "state": d.state,
+        "attempts": d.attempts,
+        "due_at": timestamp(d.due_at),
+        "error_kind": d.error_kind,
+        "error": d.error,
+        "created_at": timestamp(d.created_at),
+        "settled_at": timestamp(d.settled_at),
+    }
+
+
+_COLOURS = {"parked": "red", "done": "green", "ready": "yellow", "running": "cyan", "submitted": "cyan"}
+
+
+def _table(found: list[Delivery], now: Any) -> None:
+    from ._output import ago, table
+
+    table(
+        ("id", "route", "record", "op", "state", "tries", "when", "why"),
+        [
+            (
+                d.id,
+                d.route,
+                f"{d.entity} {d.key}",
+                d.op,
+                click.style(d.state, fg=_COLOURS.get(d.state)),
+                d.attempts,
+                f"due {ago(d.due_at, now)}" if d.state == "ready" else ago(d.settled_at or d.due_at, now),
+                d.error or "",
+            )
+            for d in found
+        ],
+        numbers=("id", "tries"),
+        empty="no deliveries fit",
+    )
+
+
+@deliveries.verb("show")
+@click.argument("id", type=int)
+@json_option
+def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in the help
+    """Show everything about one delivery, with its history."""
+    from ._output import print_json, timestamp
+    from .status import _document as history_document
+    from .status import _table as history_table
+
+    with current().open() as app:
+        found = app.store.deliveries(ids=[id])
+        if not found:
+            raise click.UsageError(f"no delivery has the id {id}: synccore deliveries list shows them")
+        delivery = found[0]
+        history = [
+            line
+            for line in app.store.history(key=delivery.key, sink=delivery.sink, limit=None)
+            if line.route == delivery.route and line.entity == delivery.entity
+        ]
+    more = {
+        "source": delivery.source,
+        "bulk": delivery.bulk,
+        "event_id": delivery.event_id,
+        "first_change_at": timestamp(delivery.first_change_at),
+        "last_change_at": timestamp(delivery.last_change_at),
+        "first_failed_at": timestamp(delivery.first_failed_at),
+        "maybe_applied": delivery.maybe_applied,
+        "job": delivery.job,
+    }
+    if as_json:
+        print_json({**_document(delivery), **more, "history": [history_document(line) for line in history]})
+        return DONE
+    for name, value in {**_document(delivery), **more}.items():
+        if value not in (None, False):
+            click.echo(f"{name + ':':17} {value}")
+    click.echo()
+    history_table(history)
+    if delivery.state == "parked":
+        click.echo(
+            f"\nnext: synccore preview {delivery.route} {delivery.key}, then synccore deliveries retry {id} "
+            f"or synccore deliveries dismiss {id}"
+        )
+    return DONE
+
+
+def _chosen(app: App, ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None) -> list[int]:
+    """The ids meant: those named, or with --all every parked one that fits."""
+    if everything == bool(ids):
+        raise click.UsageError("name the ids, or --all (with --sink NAME for one sink's)")
+    if state not in (None, "parked"):
+        raise click.UsageError(f"only parked deliveries wait for a person; those in state {state} do not")
+    if sink is not None:
+        app.unit(sink)
+    return [d.id for d in app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)]
+
+
+@deliveries.verb("retry")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every parked delivery.")
+@_sink
+@_state
+@json_option
+def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
+    """Deliver parked ones again, through today's mapping and newest state."""
+    with current().open() as app:
+        chosen = _chosen(app, ids, everything, sink, state)
+        count = app.store.retry(chosen, app.clock.now())
+        waking = app.store.daemon_running()
+    text = "owed again" + ("" if waking else ": synccore run delivers them")
+    return _told("retried", count, ids, chosen, text, as_json=as_json)
+
+
+@deliveries.verb("dismiss")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every parked delivery.")
+@_sink
+@_state
+@json_option
+def dismiss(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
+    """Give parked ones up: they are not delivered. The record's next change is."""
+    with current().open() as app:
+        chosen = _chosen(app, ids, everything, sink, state)
+        count = app.store.dismiss(chosen, app.clock.now())
+    return _told("dismissed", count, ids, chosen, "dismissed", as_json=as_json)
+
+
+def _told(word: str, count: int, ids: tuple[int, ...], chosen: list[int], text: str, *, as_json: bool) -> int:
+    from ._output import plural, print_json
+
+    missed = sorted(set(ids) - set(chosen))
+    if as_json:
+        print_json({word: count, "ids": sorted(chosen), "not_parked": missed})
+    else:
+        click.echo(f"{plural(count, 'delivery', 'deliveries')} {text}")
+        for one in missed:
+            click.echo(f"{one} is not parked: synccore deliveries show {one}", err=True)
+    return FINDINGS if missed else DONE

@@ -1,0 +1,136 @@
+"""`synccore preview` and `synccore plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._failure import DONE, FINDINGS
+from ._session import current, json_option, stopping, verb
+
+if TYPE_CHECKING:
+    from .._daemon.plan import Plan
+    from .._daemon.preview import Preview
+    from .._daemon.records import Heard
+
+
+def heard_by(shown: Callable[..., None], source: str) -> Heard:
+    """Progress of a listing, for stderr."""
+    return lambda what, seen, total: shown(what if what == "compared" else f"{source} {what}", seen, total)
+
+
+@verb("preview")
+@click.argument("route")
+@click.argument("key")
+@click.option("--live", is_flag=True, help="Beside the target's own record, read now.")
+@json_option
+def preview(route: str, key: str, live: bool, as_json: bool) -> int:
+    """Show what would be sent for one record, beside what was last sent.
+
+    KEY is the record's key at the source, for instance a customer's id. Nothing is sent and nothing is stored: a
+    record that is not known here yet is read from the source. The values shown are the person's own data.
+    """
+    from .._daemon.preview import preview as run_preview
+
+    with current().open() as app:
+        found = run_preview(app, route, key, live=live)
+    if as_json:
+        _document(found)
+    else:
+        _show(found)
+    return FINDINGS if found.action == "refused" else DONE
+
+
+def _document(found: Preview) -> None:
+    from attrs import asdict
+
+    from ._output import print_json
+
+    print_json(asdict(found, recurse=False))
+
+
+_SENTENCES = {
+    "create": "would be created",
+    "update": "would be updated",
+    "delete": "was deleted at the source: the target is told",
+    "event": "would be sent as an event",
+    "none": "nothing would be sent",
+    "refused": "would be parked",
+    "wait": "would wait",
+}
+_COLOURS = {"create": "green", "update": "green", "event": "green", "refused": "red", "wait": "yellow"}
+
+
+def _show(found: Preview) -> None:
+    from ._output import note, table
+
+    target = f"{found.object} {found.remote_id}" if found.remote_id else found.object
+    sentence = click.style(_SENTENCES[found.action], fg=_COLOURS.get(found.action), bold=True)
+    reason = f": {found.reason}" if found.reason else ""
+    click.echo(f"{found.source} {found.entity} {found.key} -> {found.sink} {target}")
+    click.echo(f"{sentence}{reason}")
+    if found.fetched:
+        note("not stored here yet: read from the source, and what belongs to it is not counted")
+    if found.live and found.remote is None:
+        note("no record is linked at the target" if found.remote_id is None else "the record is gone at the target")
+    names = sorted({*found.fields, *found.previous})
+    if not names:
+        return
+    click.echo()
+    beside = found.remote if found.remote is not None else found.previous
+    marked = found.drift if found.remote is not None else found.changed
+    rows = [
+        (click.style("*", fg="yellow") if n in marked else "", n, _text(found.fields, n), _text(beside, n))
+        for n in names
+    ]
+    table(("", "field", "would be", "at the target" if found.remote is not None else "last sent"), rows, empty="")
+
+
+def _text(fields: Any, name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        return "(emptied)" if name in fields else "-"
+    text = str(value)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+@verb("plan")
+@click.argument("route")
+@json_option
+def plan(route: str, as_json: bool) -> int:
+    """Say what a backfill would do; writes nothing.
+
+    Lists the source, maps every record, and asks the target what it already has: how many would be created,
+    updated, left alone, or refused, and why.
+    """
+    from .._daemon.plan import plan as run_plan
+    from ._output import print_json, progress
+
+    with current().open() as app, stopping(app), progress() as shown:
+        found = run_plan(app, route, heard_by(shown, app.route(route).source))
+    if as_json:
+        print_json(found.document())
+    else:
+        _show_plan(found)
+    return FINDINGS if found.counts["refused"] else DONE
+
+
+def _show_plan(found: Plan) -> None:
+    from ._output import note, plural, table
+
+    click.echo(f"a backfill of {found.route} would take {plural(found.seen, 'record')}:")
+    rows = [(kind, f"{count:,}", ", ".join(found.examples[kind])) for kind, count in found.counts.items()]
+    table(("", "records", "for instance"), rows, numbers=("records",), empty="")
+    if found.reasons:
+        click.echo()
+        ordered = sorted(found.reasons.items(), key=lambda item: -item[1].count)
+        table(
+            ("", "why", "records", "for instance"),
+            [(r.kind, text, f"{r.count:,}", ", ".join(r.examples)) for text, r in ordered],
+            numbers=("records",),
+            empty="",
+        )
+    for text in found.notes:
+        note(text)

@@ -1,0 +1,33 @@
+"""`synccore run`."""
+
+from datetime import timedelta
+
+import click
+
+from ._options import DURATION
+from ._session import current, verb
+
+
+@verb("run")
+@click.option("--once", is_flag=True, help="Poll, deliver what is due, stop.")
+@click.option("--wait", is_flag=True, help="With --once: go on until nothing is owed.")
+@click.option("--timeout", type=DURATION, help="With --once: stop after this long whatever is owed, for instance 10m.")
+def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
+    """Run the daemon.
+
+    It receives webhooks, polls, delivers, and serves the dashboard, until it is asked to stop (Ctrl-C, SIGTERM):
+    then running calls finish or are given back. With --once the exit code is 1 where something is parked.
+    """
+    from .._daemon.run import run_daemon
+    from ._logging import configure_logging
+
+    if (wait or timeout is not None) and not once:
+        raise click.UsageError("--wait and --timeout go with --once")
+    session = current()
+    configure_logging(session.environ)
+
+    def ready(text: object = "") -> None:
+        click.echo(f"{click.style('ready', fg='green', bold=True)}: {text}".rstrip(": "), err=True)
+
+    with session.open() as app:
+        return run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready)

@@ -1,0 +1,185 @@
+"""`synccore status` and `synccore log`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._failure import DONE, FINDINGS
+from ._options import DURATION
+from ._session import current, json_option, stopping, verb
+
+if TYPE_CHECKING:
+    from .._store.rows import HistoryEntry
+
+
+@verb("status")
+@json_option
+def status(as_json: bool) -> int:
+    """Show the state of every source, sink and route.
+
+    The exit code is 1 where something is parked or an instance needs a person.
+    """
+    from .._daemon.status import status as read_status
+    from ._output import print_json
+
+    with current().open() as app:
+        document = read_status(app)
+        now = app.clock.now()
+        running = app.store.daemon_running()
+        causes = app.store.parked_causes(5) if not as_json else []
+    if as_json:
+        print_json(document)
+    else:
+        _show(document, now, running=running)
+        for cause in causes:
+            click.echo(
+                f"{click.style('parked', fg='red')}: {cause.count:,} x {cause.route}: {cause.error} "
+                f"(synccore deliveries show {cause.first_id})"
+            )
+    instances = [*document["sources"].values(), *document["sinks"].values()]
+    bad = any(i["state"] in ("needs_auth", "error") for i in instances)
+    parked = any(s["parked"] for s in document["sinks"].values())
+    return FINDINGS if bad or parked else DONE
+
+
+def _show(document: dict[str, Any], now: datetime, *, running: bool) -> None:
+    from ._output import ago, duration_of, state_text, table
+
+    click.echo(f"daemon: {'running' if running else 'not running'}")
+    rows = []
+    for name, source in document["sources"].items():
+        for entity, one in source["entities"].items() or [("-", {})]:
+            polled = one.get("last_poll_at")
+            when = ago(datetime.fromisoformat(polled), now) if polled else "never"
+            rows.append(
+                (name, source["type"], state_text(source["state"]), entity, f"{one.get('snapshots', 0):,}", when)
+            )
+    click.echo()
+    columns = ("source", "type", "state", "entity", "known", "last poll")
+    table(columns, rows, numbers=("known",), empty="no sources are configured")
+    click.echo()
+    numbers = ("ready", "running", "parked", "done", "skipped")
+    table(
+        ("sink", "type", "state", *numbers, "waiting for"),
+        [
+            (
+                name,
+                s["type"],
+                state_text(s["state"]),
+                *(f"{s[n]:,}" for n in numbers),
+                duration_of(s["oldest_ready_seconds"]),
+            )
+            for name, s in document["sinks"].items()
+        ],
+        numbers=numbers,
+        empty="no sinks are configured",
+    )
+    click.echo()
+    table(
+        ("route", *numbers),
+        [(name, *(f"{r[n]:,}" for n in numbers)) for name, r in document["routes"].items()],
+        numbers=numbers,
+        empty="no routes are configured",
+    )
+    for name, instance in [*document["sources"].items(), *document["sinks"].items()]:
+        if instance["reason"]:
+            click.echo(f"{state_text(instance['state'])}: {name}: {instance['reason']}")
+
+
+@verb("log")
+@click.option("--key", help="Only this record's key.")
+@click.option("--email", help="Only this person, and what belongs to them.")
+@click.option("--sink", help="Only this sink.")
+@click.option("--since", type=DURATION, help="Only the last while, for instance 2h.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="At most so many lines."
+)
+@click.option("--follow", is_flag=True, help="Go on with what is added, until Ctrl-C (with --json: a document a line).")
+@json_option
+def log(
+    key: str | None,
+    email: str | None,
+    sink: str | None,
+    since: timedelta | None,
+    limit: int,
+    follow: bool,
+    as_json: bool,
+) -> int:
+    """Show the audit trail.
+
+    One line for each thing that happened to a record on its way to a target: names of fields, never their values.
+    """
+    from .._daemon.watch import Wanted, trail
+    from .._daemon.watch import follow as follow_trail
+    from ._output import print_json
+
+    with current().open() as app, stopping(app):
+        if sink is not None:
+            app.unit(sink)
+        wanted = Wanted(key=key, email=email, sink=sink, since=app.clock.now() - since if since else None)
+        lines = trail(app, wanted, limit)
+        if not follow:
+            if as_json:
+                print_json([_document(line) for line in lines])
+            else:
+                _table(lines)
+            return DONE
+        last = max((line.id or 0 for line in lines), default=0)
+        for line in lines:
+            _follow_line(line, as_json=as_json)
+        for line in follow_trail(app, wanted, last):
+            _follow_line(line, as_json=as_json)
+    return DONE
+
+
+def _document(line: HistoryEntry) -> dict[str, Any]:
+    from ._output import timestamp
+
+    return {
+        "at": timestamp(line.at),
+        "route": line.route,
+        "sink": line.sink,
+        "entity": line.entity,
+        "key": line.key,
+        "op": line.op,
+        "outcome": line.outcome,
+        "remote_id": line.remote_id,
+        "fields": list(line.fields),
+        "error": line.error,
+        "duration_ms": line.duration_ms,
+    }
+
+
+_OUTCOMES = {"delivered": "green", "parked": "red", "failed": "red", "retry": "yellow", "snoozed": "yellow"}
+
+
+def _cells(line: HistoryEntry) -> tuple[str, ...]:
+    return (
+        line.at.strftime("%Y-%m-%d %H:%M:%S"),
+        line.route,
+        f"{line.entity} {line.key}",
+        line.op,
+        click.style(line.outcome, fg=_OUTCOMES.get(line.outcome)),
+        line.remote_id or "-",
+        "-" if line.duration_ms is None else f"{line.duration_ms} ms",
+        line.error or line.note or ", ".join(line.fields),
+    )
+
+
+def _table(lines: list[HistoryEntry]) -> None:
+    from ._output import table
+
+    columns = ("at (UTC)", "route", "record", "op", "outcome", "remote id", "took", "fields, or why")
+    table(columns, map(_cells, lines), numbers=("took",), empty="nothing happened yet that fits")
+
+
+def _follow_line(line: HistoryEntry, *, as_json: bool) -> None:
+    from ._output import print_json
+
+    if as_json:
+        print_json(_document(line), line=True)
+    else:
+        click.echo("  ".join(_cells(line)))

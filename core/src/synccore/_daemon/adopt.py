@@ -1,0 +1,188 @@
+"""`synccore adopt`: link what already exists on both sides, before the first write.
+
+Sure means: the target has exactly one twin, and no other record of this route has the same one. Such a link is
+written with no fields, so that the first delivery writes what differs.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from .._store.rows import HistoryEntry, LinkUpdate
+from ..errors import MappingError
+from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
+from .app import App
+from .records import Heard, Records, lookup, shop_records
+
+__all__ = ["Adoption", "adopt"]
+
+EXAMPLES = 20
+
+
+@define
+class Adoption:
+    """What was found. Examples are those a person has to look at, ambiguous ones first of all."""
+
+    route: str
+    sure: int = 0
+    ambiguous: int = 0
+    none: int = 0
+    already: int = 0
+    skipped: int = 0
+    refused: int = 0
+    examples: list[dict[str, Any]] = field(factory=list)
+
+    def example(self, key: str, result: str, **more: Any) -> None:
+        """Keep it, as long as there are few."""
+        if len(self.examples) < EXAMPLES:
+            self.examples.append({"key": key, "result": result, **more})
+
+    def document(self, *, dry_run: bool) -> dict[str, Any]:
+        """The JSON of `adopt --json`."""
+        return {
+            "route": self.route,
+            "dry_run": dry_run,
+            "sure": self.sure,
+            "ambiguous": self.ambiguous,
+            "none": self.none,
+            "already": self.already,
+            "skipped": self.skipped,
+            "refused": self.refused,
+            "examples": self.examples,
+        }
+
+
+class _Matches:
+    """Which record found which twin; on disk, so that a large shop needs no memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / "matches.db")
+        self._db.execute("create table match (remote_id text, key text, object text, etag text, taken int)")
+
+    def add(self, key: str, link: Link, *, taken: bool = False) -> None:
+        self._db.execute(
+            "insert into match values (?, ?, ?, ?, ?)", (link.remote_id, key, link.object, link.etag, taken)
+        )
+
+    def seal(self) -> None:
+        """Ready to be asked."""
+        self._db.execute("create index by_remote_id on match (remote_id)")
+
+    def found(self) -> Iterator[tuple[str, Link, tuple[str, ...]]]:
+        """Per record found: key, twin, and the other records that have the same twin."""
+        for remote_id, key, object_, etag in self._db.execute(
+            "select remote_id, key, object, etag from match where not taken order by rowid"
+        ):
+            rivals = self._db.execute(
+                "select distinct key from match where remote_id = ? and key <> ? limit 5", (remote_id, key)
+            )
+            yield key, Link(object=object_, remote_id=remote_id, etag=etag), tuple(row[0] for row in rivals)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = lambda *_: None) -> Adoption:
+    """Find and link the twins of everything the source lists. `dry_run` writes no link.
+
+    Raises ConfigError for an unknown route or a sink that cannot say what exists; AuthError, Transient, RateLimited
+    when a side cannot be read: what was linked by then stays linked, and running it again goes on.
+    """
+    route = app.route(route_name)
+    result = Adoption(route=route.name)
+    with (
+        tempfile.TemporaryDirectory(prefix="synccore-") as folder,
+        closing(_Matches(Path(folder))) as matches,
+        shop_records(app, route, heard) as records,
+    ):
+        _known(app, route, matches)
+        _find(app, route, records, matches, result, heard)
+        matches.seal()
+        for key, twin, rivals in matches.found():
+            if rivals:
+                result.ambiguous += 1
+                result.example(key, "ambiguous", candidates=[twin.remote_id], shared_with=list(rivals))
+                continue
+            result.sure += 1
+            if not dry_run:
+                _write(app, route, key, twin)
+    return result
+
+
+def _known(app: App, route: RouteSpec, matches: _Matches) -> None:
+    """Twins that are taken already."""
+    after = ""
+    while links := app.store.links(route.name, after):
+        after = links[-1].key
+        for link in links:
+            matches.add(link.key, link, taken=True)
+
+
+def _find(app: App, route: RouteSpec, records: Records, matches: _Matches, result: Adoption, heard: Heard) -> None:
+    preparer, seen = app.preparer(route.name), 0
+    for page in records.pages():
+        asked: list[Operation] = []
+        for number, work in enumerate(page, 1):
+            if work.link is not None:
+                result.already += 1
+                continue
+            try:
+                prepared = preparer.prepare(work, number)
+            except MappingError as error:
+                result.refused += 1
+                result.example(work.delivery.key, "refused", reason=error.message)
+                continue
+            if prepared.operation is None:
+                result.skipped += 1
+            else:
+                asked.append(prepared.operation)
+        for operation, answer in lookup(app, route, asked):
+            _sort(operation.key, answer, matches, result)
+        seen += len(page)
+        heard("compared", seen, None)
+
+
+def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: _Matches, result: Adoption) -> None:
+    match answer:
+        case None:
+            result.none += 1
+        case Link():
+            matches.add(key, answer)
+        case Ambiguous():
+            result.ambiguous += 1
+            result.example(key, "ambiguous", candidates=list(answer.candidates))
+        case Retry():
+            result.refused += 1
+            result.example(key, "refused", reason=f"cannot be said yet: {answer.reason}")
+        case Failed():
+            result.refused += 1
+            result.example(key, "refused", reason=answer.error.message)
+
+
+def _write(app: App, route: RouteSpec, key: str, twin: Link) -> None:
+    now = app.clock.now()
+    app.store.put_link(
+        route.name,
+        route.source,
+        route.entity,
+        key,
+        LinkUpdate(object=twin.object, remote_id=twin.remote_id, etag=twin.etag, fields={}),
+        now,
+        HistoryEntry(
+            at=now,
+            route=route.name,
+            sink=route.sink,
+            source=route.source,
+            entity=route.entity,
+            key=key,
+            op="upsert",
+            outcome="linked",
+            remote_id=twin.remote_id,
+            note="found at the target by adopt",
+        ),
+    )

@@ -1,0 +1,153 @@
+"""`synccore check`: the configuration against the world, as findings with what to do next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from .._store.rows import LaneRecord
+from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
+from ..types import Check, Finding, ObjectInfo
+from .app import App, Unit
+from .check_mapping import check_mapping, check_routes
+from .sources import lane_name
+
+__all__ = ["InstanceReport", "Report", "check", "problem_of"]
+
+#: The states of a lane that a passed check does not heal by itself, and what does.
+_HELD = {
+    "paused": "paused by a person: run synccore lanes resume {name}",
+    "needs_auth": "held since its credentials were refused, and they work again: run synccore lanes resume {name}",
+}
+
+
+@frozen(kw_only=True)
+class InstanceReport:
+    """One source or sink: its state in the words of `status`, whom it reached, and a line of detail."""
+
+    state: str
+    account: str | None = None
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class Report:
+    """What `check` found."""
+
+    findings: tuple[Finding, ...]
+    instances: Mapping[str, InstanceReport] = field(factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing is an error."""
+        return all(f.level != "error" for f in self.findings)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `check --json`."""
+        return {
+            "ok": self.ok,
+            "findings": [{"level": f.level, "path": f.path, "message": f.message} for f in self.findings],
+            "instances": {
+                name: {"state": i.state, "account": i.account, "detail": i.detail} for name, i in self.instances.items()
+            },
+        }
+
+
+def check(app: App, *, offline: bool = False) -> Report:
+    """Check everything the configuration names. `offline` asks nobody outside this machine."""
+    findings = [Finding(level="warning", path=p.path, message=p.message) for p in app.settings.warnings]
+    findings += _plugins(app)
+    findings += check_routes(app)
+    instances: dict[str, InstanceReport] = {}
+    for name, source in app.sources.items():
+        instances[name] = _instance(app, name, source, f"sources.{name}", findings, offline=offline)
+    for name, sink in app.sinks.items():
+        instances[name] = _instance(app, name, sink, f"sinks.{name}", findings, offline=offline)
+        if not offline and instances[name].state == "ok":
+            findings += _mappings(app, name, sink)
+    return Report(findings=tuple(dict.fromkeys(findings)), instances=instances)
+
+
+def _plugins(app: App) -> Iterator[Finding]:
+    for plugin in app.plugins.statuses:
+        if plugin.status not in ("loaded", "disabled"):
+            yield Finding(level="warning", path=f"plugins.{plugin.name}", message=f"{plugin.status}: {plugin.reason}")
+
+
+# -- instances
+
+
+def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding], *, offline: bool) -> InstanceReport:
+    if unit.instance is None:
+        reason = str(unit.error or "it could not be opened")
+        findings.append(Finding(level="error", path=path, message=reason))
+        return InstanceReport(state="error", detail=reason)
+    lane = lane_of(app, name)
+    if offline:
+        return InstanceReport(state=lane.state, detail=lane.reason or "not tried (offline)")
+    try:
+        found: Check = unit.instance.check()
+    except Exception as error:  # noqa: BLE001  a plugin's bug is one instance's finding
+        finding, state = problem_of(error, name, path)
+        findings.append(finding)
+        return InstanceReport(state=state, detail=finding.message)
+    findings += (_below(path, f) for f in found.findings)
+    account = found.account.label if found.account else None
+    if any(f.level == "error" for f in found.findings):
+        return InstanceReport(state="error", account=account, detail=found.detail)
+    if held := _HELD.get(lane.state):
+        findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
+        return InstanceReport(state=lane.state, account=account, detail=found.detail)
+    return InstanceReport(state="ok", account=account, detail=found.detail)
+
+
+def lane_of(app: App, name: str) -> LaneRecord:
+    """The durable state of a sink's lane, or of a source."""
+    return app.store.lane(lane_name(name) if name in app.sources else name)
+
+
+def _below(path: str, finding: Finding) -> Finding:
+    """A plugin may leave the instance's own path out."""
+    if finding.path.startswith(("sources.", "sinks.", "routes.", "server.", "synccore.")):
+        return finding
+    return Finding(
+        level=finding.level, path=f"{path}.{finding.path}" if finding.path else path, message=finding.message
+    )
+
+
+def problem_of(error: Exception, name: str, path: str) -> tuple[Finding, str]:
+    """An instance's failure as a finding with what to run next, and the state it means."""
+    if isinstance(error, AuthError):
+        text = error.message
+        if "synccore connect" not in text:
+            text = f"{text.rstrip('.')}: run synccore connect {name}"
+        return Finding(level="error", path=path, message=text), "needs_auth"
+    if isinstance(error, RateLimited):
+        return Finding(
+            level="warning", path=path, message=f"{error.message}: nothing is wrong, run check again later"
+        ), "rate_limited"
+    if isinstance(error, ConfigError):
+        return Finding(level="error", path=error.path or path, message=error.message), "error"
+    if isinstance(error, Transient):
+        return Finding(
+            level="error", path=path, message=f"{error.message}: see that it is up and its address right"
+        ), "error"
+    if isinstance(error, SynccoreError):
+        return Finding(level="error", path=path, message=error.message), "error"
+    text = f"a bug in the plugin: {type(error).__name__}: {redact(str(error))} (SYNCCORE_DEBUG=1 shows where)"
+    return Finding(level="error", path=path, message=text), "error"
+
+
+# -- mappings against what the target describes
+
+
+def _mappings(app: App, name: str, unit: Unit) -> list[Finding]:
+    routes = [route for route in app.routes.values() if route.sink == name]
+    if not routes or unit.instance is None:
+        return []
+    try:
+        described: Sequence[ObjectInfo] = unit.instance.describe()
+    except Exception as error:  # noqa: BLE001  a plugin's bug is one instance's finding
+        return [problem_of(error, name, f"sinks.{name}")[0]]
+    objects = {info.name: info for info in described}
+    return [finding for route in routes for finding in check_mapping(route, objects)]

@@ -1,0 +1,170 @@
+"""What `check` says about routes: each by itself, and each mapping against what the target describes."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..config import suggest
+from ..errors import ConfigError
+from ..types import FieldInfo, FieldOptions, Finding, ObjectInfo, RouteSpec
+from .app import App
+
+__all__ = ["check_mapping", "check_routes", "constant_of"]
+
+#: Types of a described field that hold further names of their own choosing (`properties.vip`).
+_OPEN_TYPES = ("object", "map", "json", "mapping", "dict")
+
+
+# -- routes by themselves
+
+
+def check_routes(app: App) -> list[Finding]:
+    """Whether each route gets what it needs from its source, and compiles."""
+    findings: list[Finding] = []
+    for route in app.routes.values():
+        findings += _reported(app, route)
+        try:
+            app.preparer(route.name)
+        except ConfigError as error:
+            findings.append(_error(error.path or f"routes.{route.name}", error.message))
+    findings += _unused(app)
+    findings += _doubled(app)
+    return findings
+
+
+def _reported(app: App, route: RouteSpec) -> Iterator[Finding]:
+    unit = app.sources.get(route.source)
+    if unit is None:
+        return
+    reported = tuple(getattr(unit.settings.config, "entities", ()))
+    for what, entity in (("entity", route.entity), *(("include", e) for e in route.include)):
+        # Payments come with the subscriptions or orders they belong to at some sources; the source's type knows.
+        if entity in reported or entity not in unit.settings.descriptor.entities or not reported:
+            continue
+        yield _error(
+            f"routes.{route.name}.{what}",
+            f"source {route.source} does not report {entity}: add it to sources.{route.source}.entities",
+        )
+
+
+def _unused(app: App) -> Iterator[Finding]:
+    for kind, names, used in (
+        ("source", app.sources, {r.source for r in app.routes.values()}),
+        ("sink", app.sinks, {r.sink for r in app.routes.values()}),
+    ):
+        for name in names:
+            if name not in used:
+                yield _warning(f"{kind}s.{name}", f"no route uses this {kind}")
+
+
+def _doubled(app: App) -> Iterator[Finding]:
+    first: dict[tuple[str, str, str, str], str] = {}
+    for route in app.routes.values():
+        what = (route.source, route.entity, route.sink, route.object)
+        if what in first and route.when is None:
+            yield _warning(
+                f"routes.{route.name}",
+                f"writes the same {route.object} for the same {route.entity} as route {first[what]}: "
+                "both will write every record",
+            )
+        first.setdefault(what, route.name)
+
+
+# -- a mapping against the target
+
+
+def check_mapping(route: RouteSpec, objects: Mapping[str, ObjectInfo]) -> list[Finding]:
+    """Every mapped field, match key and constant of a route against the described object."""
+    path = f"routes.{route.name}"
+    described = objects.get(route.object)
+    if described is None:
+        return [_error(f"{path}.object", f"the target has no {route.object}{suggest(route.object, tuple(objects))}")]
+    if not described.fields:
+        return []  # the target takes anything
+    fields = {info.name: info for info in described.fields}
+    findings: list[Finding] = []
+    if not described.createable:
+        findings.append(_warning(f"{path}.object", f"{route.object} cannot be created by this account, only updated"))
+    for name, value in route.fields.items():
+        findings += _field(route, name, value, fields)
+    findings += _required(route, fields)
+    findings += _match(route, fields)
+    return findings
+
+
+def _field(route: RouteSpec, name: str, value: Any, fields: Mapping[str, FieldInfo]) -> Iterator[Finding]:
+    path = f"routes.{route.name}.fields.{name}"
+    info = fields.get(name)
+    if info is None:
+        if not _within(name, fields):
+            yield _error(path, f"{route.object} has no field {name}{suggest(name, tuple(fields))}")
+        return
+    options = route.options.get(name, FieldOptions())
+    if not info.createable and not info.updateable:
+        yield _error(path, f"{name} cannot be written at the target: leave it out")
+    elif not info.createable:
+        yield _warning(path, f"{name} cannot be set when a record is created, only afterwards")
+    elif not info.updateable and not options.keep_existing:
+        yield _warning(path, f"{name} cannot be changed once the record exists: add keep_existing = true")
+    yield from _constant(path, name, constant_of(value), info, options)
+
+
+def _within(name: str, fields: Mapping[str, FieldInfo]) -> bool:
+    """`properties.vip` where `properties` takes any name, or a described `properties.*`."""
+    if any(other.endswith("*") and name.startswith(other[:-1]) for other in fields):
+        return True
+    head, dot, _ = name.partition(".")
+    return bool(dot) and head in fields and fields[head].type.lower() in _OPEN_TYPES
+
+
+def _constant(path: str, name: str, value: Any, info: FieldInfo, options: FieldOptions) -> Iterator[Finding]:
+    if not isinstance(value, str) or not value:
+        return
+    if info.picklist and value not in info.picklist:
+        yield _error(path, f"{value!r} is none of the values of {name}{suggest(value, info.picklist)}")
+    if info.length is not None and len(value) > info.length and not options.truncate:
+        yield _error(path, f"the text is longer than the {info.length} characters of {name}: shorten it")
+
+
+def constant_of(value: Any) -> Any:
+    """What an expression always gives: a quoted text, a number, any TOML value that is no string; None: it depends."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _required(route: RouteSpec, fields: Mapping[str, FieldInfo]) -> Iterator[Finding]:
+    # A sink fills some fields by itself where the route's settings name them (`parent = "AccountId"`).
+    filled = {str(v) for v in route.settings.values() if isinstance(v, str)}
+    for info in fields.values():
+        if info.required and info.createable and info.name not in route.fields and info.name not in filled:
+            yield _error(
+                f"routes.{route.name}.fields", f"{info.name} is required by {route.object} and not mapped: add it"
+            )
+
+
+def _match(route: RouteSpec, fields: Mapping[str, FieldInfo]) -> Iterator[Finding]:
+    path = f"routes.{route.name}.match"
+    for name in route.match:
+        info = fields.get(name)
+        if info is None:
+            if not _within(name, fields):
+                yield _error(path, f"{route.object} has no field {name}{suggest(name, tuple(fields))}")
+            continue
+        if not info.unique:
+            yield _warning(
+                path, f"{name} is not unique at the target: records it finds twice are left alone and reported"
+            )
+        if name not in route.fields:
+            yield _warning(path, f"{name} is not mapped, so nothing can be found by it unless the sink fills it")
+
+
+def _error(path: str, message: str) -> Finding:
+    return Finding(level="error", path=path, message=message)
+
+
+def _warning(path: str, message: str) -> Finding:
+    return Finding(level="warning", path=path, message=message)

@@ -1,0 +1,145 @@
+"""`synccore connect`: reach an account, remember which, and let the lane go on."""
+
+from collections.abc import Mapping
+
+from attrs import evolve, frozen
+
+from .._store.base import Store
+from .._store.rows import LinkUpdate
+from ..errors import AuthError, ConfigError, SynccoreError
+from ..oauth import Browser
+from ..types import Account, Check, Finding
+from .app import App, Unit
+from .check import lane_of, problem_of
+
+__all__ = ["Connected", "connect", "hook_url", "known_account", "open_unit"]
+
+#: Namespace of the plugin state in which core keeps whom each instance was connected to. Not a credential: it
+#: survives `disconnect`, because the links to that account's records do.
+_ACCOUNTS = "synccore:accounts"
+
+
+@frozen(kw_only=True)
+class Connected:
+    """What a connect reached. `notes` are sentences for the operator, in the order things happened."""
+
+    name: str
+    account: Account | None
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def open_unit(app: App, name: str) -> Unit:
+    """An instance that could be opened. Raises ConfigError otherwise, saying why."""
+    unit = app.unit(name)
+    if unit.instance is None:
+        raise ConfigError(unit.error or "it could not be opened", path=path_of(app, name))
+    return unit
+
+
+def path_of(app: App, name: str) -> str:
+    """Where the instance is in the configuration."""
+    return f"{'sources' if name in app.sources else 'sinks'}.{name}"
+
+
+def hook_url(app: App, name: str) -> str | None:
+    """Where a source's webhooks are to arrive; None without `[server] public_url`."""
+    base = app.settings.server.public_url
+    return f"{base.rstrip('/')}/hooks/{name}" if base else None
+
+
+def known_account(store: Store, name: str) -> Account | None:
+    """Whom the instance was connected to last, as far as that is known without asking."""
+    stored = store.state(_ACCOUNTS).get(name)
+    return Account(**stored) if stored else None
+
+
+def connect(app: App, name: str, browser: Browser, *, switch_account: bool = False) -> Connected:
+    """Connect a source or sink through its own flow, or check its keys where it has none.
+
+    Another account than the last one is refused, and what was stored before stays, unless `switch_account`: then
+    the links to the old account's records are dropped, so that nothing is written to ids that mean nothing there.
+
+    Raises AuthError, ConfigError, Transient.
+    """
+    unit = open_unit(app, name)
+    known = known_account(app.store, name)
+    stored = _credentials(app, name)
+    flow = getattr(unit.instance, "connect", None)
+    if callable(flow):
+        account = flow(browser)
+        checked = _checked_after(app, name, unit)
+    else:
+        checked = unit.instance.check()
+        account = checked.account
+    switched = known is not None and account is not None and known.id != account.id
+    if switched and not switch_account:
+        _restore(app, name, stored)
+        raise AuthError(
+            f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
+            f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
+        )
+    notes: list[str] = []
+    if switched:
+        notes.append(f"{_drop_links(app, name)} links to records of the old account were dropped")
+    if account is not None:
+        remembered = {"id": account.id, "label": account.label, "detail": account.detail}
+        app.store.state(_ACCOUNTS).put({name: remembered})
+    if name in app.sources:
+        notes.append(_subscribe(app, name, unit))
+    _reopen(app, name)
+    return Connected(name=name, account=account, detail=checked.detail, notes=tuple(notes), findings=checked.findings)
+
+
+def _checked_after(app: App, name: str, unit: Unit) -> Check:
+    """The grant is there; what a check has to say beside it is a finding, not a failure."""
+    try:
+        checked: Check = unit.instance.check()
+    except SynccoreError as error:
+        return Check(findings=(problem_of(error, name, path_of(app, name))[0],))
+    return checked
+
+
+def _credentials(app: App, name: str) -> Mapping[str, str]:
+    vault, prefix = app.vault(name), f"{name}/"
+    names = [entry.removeprefix(prefix) for entry, _ in app.store.secret_names(prefix)]
+    return {entry: value for entry in names if (value := vault.get(entry)) is not None}
+
+
+def _restore(app: App, name: str, stored: Mapping[str, str]) -> None:
+    """Put back what was there before a flow that must not count."""
+    vault, now = app.vault(name), _credentials(app, name)
+    for entry in now.keys() - stored.keys():
+        vault.delete(entry)
+    for entry, value in stored.items():
+        if now.get(entry) != value:
+            vault.put(entry, value)
+
+
+def _drop_links(app: App, name: str) -> int:
+    dropped = 0
+    for route in app.routes.values():
+        if route.sink != name:
+            continue
+        while links := app.store.links(route.name):
+            for link in links:
+                update = LinkUpdate(object=link.object, remote_id=None, remove=True)
+                app.store.put_link(route.name, link.source, link.entity, link.key, update, app.clock.now())
+            dropped += len(links)
+    return dropped
+
+
+def _subscribe(app: App, name: str, unit: Unit) -> str:
+    url = hook_url(app, name)
+    if url is None:
+        return "no webhooks: [server] public_url is not set, so changes are found by polling"
+    return str(unit.instance.subscribe(url))
+
+
+def _reopen(app: App, name: str) -> None:
+    """A lane that waits for credentials goes on by itself; one that a person paused stays paused."""
+    lane = lane_of(app, name)
+    if lane.state not in ("ok", "paused"):
+        now = app.clock.now()
+        app.store.put_lane(evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0))

@@ -1,0 +1,62 @@
+"""`synccore disconnect`: end the grant, remove the webhooks, wipe every stored credential."""
+
+from collections.abc import Callable
+
+from attrs import evolve, frozen
+
+from ..errors import SynccoreError, redact
+from .app import App
+from .check import lane_of
+
+__all__ = ["Disconnected", "disconnect"]
+
+
+@frozen(kw_only=True)
+class Disconnected:
+    """What a disconnect did, and what could not be done (and has to be done at the vendor by hand)."""
+
+    name: str
+    done: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected:
+    """Disconnect a source or sink. Whatever fails at the vendor, nothing stays stored here.
+
+    Webhooks go first: removing them needs the credentials. The lane is held until the next connect.
+    Raises ConfigError where nothing has that name.
+    """
+    unit = app.unit(name)
+    stored = len(app.store.secret_names(f"{name}/"))
+    done: list[str] = []
+    failed: list[str] = []
+
+    def attempt(what: str, call: Callable[[], str | None]) -> None:
+        try:
+            said = call()
+        except Exception as error:  # noqa: BLE001  credentials are wiped whatever happens
+            text = error.message if isinstance(error, SynccoreError) else redact(f"{type(error).__name__}: {error}")
+            failed.append(f"{what}: {text}")
+        else:
+            if said:
+                done.append(said)
+
+    _hold(app, name)
+    instance = unit.instance
+    if instance is None:
+        failed.append(f"the vendor was not asked to end the grant: {unit.error}")
+    else:
+        if name in app.sources:
+            attempt("the webhooks could not be removed", instance.unsubscribe)
+        ending = getattr(instance, "disconnect", None)
+        if callable(ending):
+            attempt("the grant could not be ended", lambda: str(ending(keep_grant=keep_grant) or ""))
+    app.vault(name).wipe()
+    done.append(f"{stored} stored credential{'s' if stored != 1 else ''} erased" if stored else "nothing was stored")
+    return Disconnected(name=name, done=tuple(done), failed=tuple(failed))
+
+
+def _hold(app: App, name: str) -> None:
+    lane = lane_of(app, name)
+    reason = f"disconnected: run synccore connect {name}"
+    app.store.put_lane(evolve(lane, state="needs_auth", reason=reason, until=None, changed_at=app.clock.now()))

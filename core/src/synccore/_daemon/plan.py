@@ -1,0 +1,143 @@
+"""`synccore plan`: what a backfill of a route would do. Reads both sides, writes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import Factory, define, field
+
+from ..errors import ConfigError, MappingError
+from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
+from .app import App
+from .compare import differing
+from .connect import open_unit
+from .records import Heard, Records, lookup, patient, shop_records
+
+__all__ = ["Plan", "plan"]
+
+EXAMPLES = 5
+KINDS = ("create", "update", "unchanged", "skipped", "refused")
+
+
+@define
+class _Reason:
+    kind: str
+    count: int = 0
+    examples: list[str] = field(factory=list)
+
+
+@define
+class Plan:
+    """Counts per kind, with a few keys of each, and why records would be skipped or refused."""
+
+    route: str
+    seen: int = 0
+    counts: dict[str, int] = Factory(lambda: dict.fromkeys(KINDS, 0))
+    examples: dict[str, list[str]] = Factory(lambda: {kind: [] for kind in KINDS})
+    reasons: dict[str, _Reason] = field(factory=dict)
+    #: What could not be looked at, for people.
+    notes: list[str] = field(factory=list)
+
+    def add(self, kind: str, key: str, reason: str | None = None) -> None:
+        """Count one record."""
+        self.counts[kind] += 1
+        if len(self.examples[kind]) < EXAMPLES:
+            self.examples[kind].append(key)
+        if reason is not None:
+            entry = self.reasons.setdefault(reason, _Reason(kind))
+            entry.count += 1
+            if len(entry.examples) < EXAMPLES:
+                entry.examples.append(key)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `plan --json`."""
+        return {
+            "route": self.route,
+            "seen": self.seen,
+            **self.counts,
+            "reasons": [
+                {"kind": r.kind, "reason": text, "count": r.count, "examples": r.examples}
+                for text, r in sorted(self.reasons.items(), key=lambda item: -item[1].count)
+            ],
+            "examples": self.examples,
+            "notes": self.notes,
+        }
+
+
+def plan(app: App, route_name: str, heard: Heard = lambda *_: None) -> Plan:
+    """Compare what the source lists with what is linked and with what the target already has.
+
+    Raises ConfigError for an unknown route, AuthError, Transient, RateLimited when a side cannot be read.
+    """
+    route = app.route(route_name)
+    found = Plan(route=route.name)
+    with shop_records(app, route, heard) as records:
+        _sort(app, route, records, found, heard)
+    return found
+
+
+def _sort(app: App, route: RouteSpec, records: Records, found: Plan, heard: Heard) -> None:
+    preparer = app.preparer(route.name)
+    for page in records.pages():
+        unlinked: list[Operation] = []
+        for number, work in enumerate(page, 1):
+            found.seen += 1
+            key = work.delivery.key
+            try:
+                prepared = preparer.prepare(work, number)
+            except MappingError as error:
+                found.add("refused", key, error.message)
+                continue
+            if prepared.operation is None:
+                if prepared.skip == "unchanged":
+                    found.add("unchanged", key)
+                else:
+                    found.add("skipped", key, prepared.skip)
+            elif work.link is not None and work.link.fields:
+                found.add("update", key)
+            else:
+                unlinked.append(prepared.operation)
+        _unlinked(app, route, unlinked, found)
+        heard("compared", found.seen, None)
+
+
+def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], found: Plan) -> None:
+    """Records never written: the target may have them all the same."""
+    twins: list[tuple[Operation, Link]] = [(o, o.link) for o in operations if o.link is not None]
+    asked = [o for o in operations if o.link is None]
+    try:
+        for operation, answer in lookup(app, route, asked):
+            match answer:
+                case None:
+                    found.add("create", operation.key)
+                case Link():
+                    twins.append((operation, answer))
+                case Ambiguous():
+                    count = len(answer.candidates)
+                    found.add("refused", operation.key, f"{count} records at the target could be it")
+                case Failed():
+                    found.add("refused", operation.key, answer.error.message)
+                case Retry():
+                    found.add("skipped", operation.key, f"cannot be said yet: {answer.reason}")
+    except ConfigError:
+        if callable(getattr(open_unit(app, route.sink).instance, "lookup", None)):
+            raise
+        if (note := "the target cannot say what it already has: every record without a link counts as new") not in (
+            found.notes
+        ):
+            found.notes.append(note)
+        for operation in asked:
+            found.add("create", operation.key)
+    _twins(app, route, twins, found)
+
+
+def _twins(app: App, route: RouteSpec, twins: Sequence[tuple[Operation, Link]], found: Plan) -> None:
+    """Records that exist and were never written by us: equal already, or to be updated."""
+    read = getattr(open_unit(app, route.sink).instance, "read", None)
+    size = max(1, app.sinks[route.sink].limits.max_batch)
+    for start in range(0, len(twins), size):
+        batch = twins[start : start + size]
+        links = [link for _, link in batch]
+        remotes = patient(app.clock, lambda links=links: read(links)) if callable(read) else [None] * len(batch)
+        for (operation, _), remote in zip(batch, remotes, strict=True):
+            equal = remote is not None and not differing(operation.fields, remote)
+            found.add("unchanged" if equal else "update", operation.key)

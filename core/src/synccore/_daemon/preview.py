@@ -1,0 +1,148 @@
+"""`synccore preview`: what would be sent for one record, beside what was last sent, or why nothing would be."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen
+
+from .._store.rows import Delivery, Work
+from ..errors import ConfigError, MappingError, WaitFor
+from ..types import Change, RouteSpec, Skip, Snapshot
+from .app import App
+from .compare import differing
+from .connect import open_unit
+
+__all__ = ["Preview", "preview"]
+
+Action = Literal["create", "update", "delete", "event", "none", "refused", "wait"]
+
+
+@frozen(kw_only=True)
+class Preview:
+    """What a delivery of this record would do now.
+
+    Attributes:
+        action: `none` nothing would be sent, `refused` the mapping fails, `wait` its parent comes first.
+        reason: why, for those three.
+        fields: what the mapping gives, whether it would be sent or not.
+        previous: the fields last delivered.
+        changed: names that differ from `previous`.
+        remote: the target's own record (`--live`); None where it was not asked for or is gone.
+        drift: names whose value at the target differs from `fields`.
+        fetched: the record was unknown here and was read from the source; it was not stored.
+    """
+
+    route: str
+    sink: str
+    object: str
+    source: str
+    entity: str
+    key: str
+    action: Action
+    reason: str | None = None
+    remote_id: str | None = None
+    fields: Mapping[str, Any] = field(factory=dict, repr=False)
+    previous: Mapping[str, Any] = field(factory=dict, repr=False)
+    changed: tuple[str, ...] = ()
+    delivered_at: datetime | None = None
+    live: bool = False
+    remote: Mapping[str, Any] | None = field(default=None, repr=False)
+    drift: tuple[str, ...] = ()
+    fetched: bool = False
+
+
+def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Preview:
+    """Prepare one record as a delivery would. Writes nothing.
+
+    Raises ConfigError for an unknown route, or a key that is known neither here nor at the source.
+    """
+    route = app.route(route_name)
+    work = app.store.work_for(
+        route.name,
+        route.source,
+        route.entity,
+        [key],
+        include=route.include,
+        after=route.after,
+        after_entity=app.after_entity(route.name),
+    )[0]
+    fetched = work.snapshot is None
+    if fetched:
+        work = _fetch(app, route, work)
+    found = evolve(_prepared(app, route, work), fetched=fetched)
+    return _with_remote(app, route, work, found) if live else found
+
+
+def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
+    """Ask the source; what the record owns is known only as far as it is stored."""
+    change: Change | None = open_unit(app, route.source).instance.fetch(route.entity, work.delivery.key)
+    if change is None or change.data is None:
+        raise ConfigError(
+            f"{route.source} knows no {route.entity} with the key {work.delivery.key!r}", path=f"routes.{route.name}"
+        )
+    snapshot = Snapshot(
+        source=route.source,
+        entity=route.entity,
+        key=change.key,
+        data=change.data,
+        version=change.version,
+        owner=change.owner,
+        changed_at=change.at,
+    )
+    owner = app.store.snapshot(route.source, change.owner.entity, change.owner.key) if change.owner else None
+    parent_ref, parent = work.parent_ref, work.parent
+    if route.after and app.after_entity(route.name) != route.entity and change.owner:
+        parent_ref = change.owner
+        parent = app.store.link(route.after, route.source, change.owner.entity, change.owner.key)
+    return evolve(work, snapshot=snapshot, owner=owner, parent_ref=parent_ref, parent=parent)
+
+
+def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
+    delivery: Delivery = work.delivery
+    base = Preview(
+        route=route.name,
+        sink=route.sink,
+        object=route.object,
+        source=route.source,
+        entity=route.entity,
+        key=delivery.key,
+        action="none",
+        remote_id=work.link.remote_id if work.link else None,
+        previous=work.link.fields if work.link else {},
+        delivered_at=work.link.delivered_at if work.link else None,
+    )
+    preparer = app.preparer(route.name)
+    deleted = work.snapshot is not None and work.snapshot.deleted
+    try:
+        mapped = Skip("") if deleted else preparer.map(work)
+        prepared = preparer.prepare(work, 1)
+    except MappingError as error:
+        return evolve(base, action="refused", reason=error.message)
+    except WaitFor as error:
+        mapped = preparer.map(work)
+        fields = {} if isinstance(mapped, Skip) else mapped
+        return evolve(base, action="wait", reason=error.message, fields=fields)
+    fields = {} if isinstance(mapped, Skip) else mapped
+    if prepared.operation is None:
+        return evolve(base, reason=prepared.skip, fields=fields)
+    operation = prepared.operation
+    action: Action = "update" if operation.link else "create"
+    if operation.op != "upsert":
+        action = operation.op
+    return evolve(base, action=action, fields=fields, changed=tuple(sorted(operation.changed)))
+
+
+def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Preview:
+    instance = open_unit(app, route.sink).instance
+    if work.link is None:
+        return evolve(found, live=True)
+    read = getattr(instance, "read", None)
+    if not callable(read):
+        raise ConfigError(
+            f"{app.sinks[route.sink].settings.type} cannot read records back: leave --live out",
+            path=f"sinks.{route.sink}",
+        )
+    remote = read([work.link])[0]
+    drift = differing(found.fields, remote) if remote is not None else ()
+    return evolve(found, live=True, remote=remote, drift=tuple(drift))

@@ -1,0 +1,174 @@
+"""What a source holds now, mapped beside what is known: for `plan` and `adopt`, which must not touch the outbox.
+
+The listing goes into an outbox of its own in a temporary directory, so that owners, includes and totals are found
+exactly as a delivery finds them, and memory stays flat however large the shop is.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from .._store.base import Store
+from .._store.rows import Ingest, Work
+from .._store.sqlite import open_sqlite
+from ..errors import BatchRejected, ConfigError, RateLimited, Rejected, Transient
+from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
+from .app import App
+from .connect import open_unit
+
+__all__ = ["Found", "Heard", "Records", "lookup", "patient", "shop_records"]
+
+#: (entity, records seen so far, total if known)
+Heard = Callable[[str, int, int | None], None]
+Found = LookupResult | Failed
+_Result = TypeVar("_Result")
+
+#: Records read and mapped at a time.
+PAGE = 500
+#: A vendor's limit that takes longer than this is told instead of waited for.
+PATIENCE = timedelta(minutes=5)
+TRIES = 4
+
+
+def patient(clock: Clock, call: Callable[[], _Result]) -> _Result:
+    """Repeat a call that only reads over short outages and rate limits. Raises what the last try raised."""
+    for attempt in range(1, TRIES):
+        try:
+            return call()
+        except RateLimited as error:
+            wait = error.retry_after or timedelta(seconds=10)
+            if wait > PATIENCE:
+                raise
+        except Transient:
+            wait = timedelta(seconds=2**attempt)
+        clock.sleep(wait)
+    return call()
+
+
+class Records:
+    """One route's records as the source lists them, and what is known of each at the target."""
+
+    def __init__(self, app: App, route: RouteSpec, scratch: Store) -> None:
+        self._app = app
+        self._route = route
+        self._scratch = scratch
+
+    def pages(self) -> Iterator[list[Work]]:
+        """All live records by key: snapshot, owner and includes from the listing, link and parent from the store."""
+        route, after = self._route, ""
+        while page := self._scratch.snapshots(route.source, route.entity, after, PAGE):
+            after = page[-1].key
+            yield self._work([snapshot.key for snapshot in page])
+
+    def _work(self, keys: Sequence[str]) -> list[Work]:
+        route, after_entity = self._route, self._app.after_entity(self._route.name)
+        listed = self._scratch.work_for(
+            route.name,
+            route.source,
+            route.entity,
+            keys,
+            include=route.include,
+            after=route.after,
+            after_entity=after_entity,
+        )
+        known = self._app.store.work_for(route.name, route.source, route.entity, keys)
+        return [
+            evolve(work, link=stored.link, parent=self._parent(work))
+            for work, stored in zip(listed, known, strict=True)
+        ]
+
+    def _parent(self, work: Work) -> Link | None:
+        """The parent's link; a stand-in where that route has not run yet, so that its children can be planned."""
+        after, ref = self._route.after, work.parent_ref
+        if after is None or ref is None:
+            return None
+        found = self._app.store.link(after, self._route.source, ref.entity, ref.key)
+        return found or Link(object=self._app.routes[after].object, remote_id="")
+
+
+def _needed(route: RouteSpec) -> tuple[str, ...]:
+    """The entities a mapping of this route looks at, its own last (its listing may bring the others' newest state)."""
+    words = " ".join(str(v) for v in (*route.fields.values(), route.when or ""))
+    needs_owner = route.mapper != "jinja" or route.after is not None or re.search(r"\bcustomer\b", words)
+    owner = ("customer",) if route.entity != "customer" and needs_owner else ()
+    return tuple(dict.fromkeys([*owner, *route.include, route.entity]))
+
+
+@contextmanager
+def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> Iterator[Records]:
+    """List what the route needs from its source; nothing of it is kept.
+
+    Raises ConfigError for a route of events: those are facts that were sent or not, and never compared.
+    """
+    if route.entity == "payment":
+        raise ConfigError(
+            f"route {route.name} delivers events: each is sent once, so there is nothing to compare",
+            path=f"routes.{route.name}",
+        )
+    source = open_unit(app, route.source).instance
+    with tempfile.TemporaryDirectory(prefix="synccore-") as folder:
+        scratch = open_sqlite(Path(folder) / "listing.db")
+        try:
+            for entity in _needed(route):
+                _list(app, source, route.source, entity, scratch, heard)
+            yield Records(app, route, scratch)
+        finally:
+            scratch.close()
+
+
+def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: Heard) -> None:
+    cursor: str | None = None
+    seen, total, failures = 0, None, 0
+    while True:
+        try:
+            for page in source.poll(entity, cursor, {}):
+                unit = Ingest(source=name, changes=page.changes, rules={})
+                scratch.ingest([unit], app.clock.now())
+                cursor, total, failures = page.cursor, page.total if page.total is not None else total, 0
+                seen += len(page.changes)
+                heard(entity, seen, total)
+        except (RateLimited, Transient) as error:
+            # A long listing goes on where it stopped, as the daemon's does.
+            failures += 1
+            wait = getattr(error, "retry_after", None) or timedelta(seconds=2**failures)
+            if failures >= TRIES or wait > PATIENCE:
+                raise
+            app.clock.sleep(wait)
+        else:
+            return
+
+
+def lookup(app: App, route: RouteSpec, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Found]]:
+    """Ask the sink, in batches it takes, what already exists; an operation it refuses to look up is Failed.
+
+    Raises ConfigError where the sink cannot say.
+    """
+    unit = app.sinks[route.sink]
+    ask = getattr(open_unit(app, route.sink).instance, "lookup", None)
+    if not callable(ask):
+        raise ConfigError(f"{unit.settings.type} cannot say what already exists", path=f"sinks.{route.sink}")
+    size = max(1, unit.limits.max_batch)
+    for start in range(0, len(operations), size):
+        yield from _ask(app.clock, ask, operations[start : start + size])
+
+
+def _ask(
+    clock: Clock, ask: Callable[[Sequence[Operation]], Sequence[LookupResult]], batch: Sequence[Operation]
+) -> Iterator[tuple[Operation, Found]]:
+    try:
+        answers = patient(clock, lambda: ask(batch))
+    except (BatchRejected, Rejected) as error:
+        if len(batch) == 1:
+            yield batch[0], Failed(error)
+            return
+        middle = len(batch) // 2
+        yield from _ask(clock, ask, batch[:middle])
+        yield from _ask(clock, ask, batch[middle:])
+    else:
+        yield from zip(batch, answers, strict=True)

@@ -1,0 +1,48 @@
+"""`synccore log`: the audit trail of a record, a person or a target, and what is added to it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from .._store.rows import HistoryEntry
+from .app import App
+
+__all__ = ["Wanted", "follow", "trail"]
+
+POLL = timedelta(seconds=1)
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """Which lines: all conditions hold together."""
+
+    key: str | None = None
+    email: str | None = None
+    sink: str | None = None
+    since: datetime | None = None
+
+
+def _lines(app: App, wanted: Wanted, *, after_id: int | None, limit: int | None) -> list[HistoryEntry]:
+    keys: Sequence[tuple[str, str]] | None = None
+    if wanted.email is not None:
+        keys = app.store.keys_by_email(wanted.email)
+        if not keys:
+            return []
+    return app.store.history(
+        keys=keys, key=wanted.key, sink=wanted.sink, since=wanted.since, after_id=after_id, limit=limit
+    )
+
+
+def trail(app: App, wanted: Wanted, limit: int | None = 200) -> list[HistoryEntry]:
+    """The newest `limit` lines, oldest first."""
+    return _lines(app, wanted, after_id=None, limit=limit)
+
+
+def follow(app: App, wanted: Wanted, after_id: int | None) -> Iterator[HistoryEntry]:
+    """What is added from now on, until the process is asked to stop."""
+    while not app.stopping.is_set():
+        for line in _lines(app, wanted, after_id=after_id, limit=None):
+            after_id = line.id
+            yield line
+        app.clock.sleep(POLL)
