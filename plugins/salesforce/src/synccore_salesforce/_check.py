@@ -1,0 +1,286 @@
+"""What `synccore check` says about a connection and its routes, in the order things can be wrong."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from synccore.errors import AuthError, ConfigError, Rejected, Transient
+from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo, RouteSpec
+
+from ._schema import PERSON_ACCOUNT, Catalog, Schema, api_name
+from ._session import Session, account_of
+from .client import Client, Refused
+from .config import Config
+from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+
+__all__ = ["Checker", "described"]
+
+#: Keys hold `source:entity:key`; a guest's key alone has 38 characters.
+_KEY_LENGTH = 80
+_CHOICES = {"on_delete": ("keep", "delete", "flag"), "invalid_email": ("hold", "drop")}
+_PSEUDO = {
+    ITEMS: FieldInfo(name=ITEMS, type="items", help='the order\'s lines: [{"sku", "name", "quantity", "price"}]'),
+    LAST_NAME_FALLBACK: FieldInfo(
+        name=LAST_NAME_FALLBACK, help="stands in for LastName, which Salesforce requires, where there is none"
+    ),
+}
+#: Of each pair an org has use for one, depending on its state and country picklists.
+_PAIRED = ("StateCode", "CountryCode")
+
+
+class Checker:
+    """Looks at one connection."""
+
+    def __init__(self, config: Config, client: Client, session: Session, catalog: Catalog) -> None:
+        self._config = config
+        self._client = client
+        self._session = session
+        self._catalog = catalog
+
+    def account(self) -> Account:
+        """Org and user, as far as the scope allows asking."""
+        return account_of(self._session.valid(), self._user(), self._org())
+
+    def _user(self) -> Mapping[str, Any]:
+        try:
+            return self._client.userinfo()
+        except (Rejected, AuthError, Transient):
+            # For display only: a token with nothing but the scope api may not ask.
+            return {}
+
+    def _org(self) -> Mapping[str, Any]:
+        try:
+            found = list(self._client.query("SELECT Id,Name,IsSandbox FROM Organization LIMIT 1"))
+        except Rejected:
+            return {}
+        return found[0] if found else {}
+
+    def check(self, routes: Sequence[RouteSpec]) -> Check:
+        """Raises AuthError, ConfigError and Transient where the connection itself does not work."""
+        self._version()
+        try:
+            self._client.limits()
+        except Refused as error:
+            raise ConfigError(f"the API answers but does not let us in: {error.message}") from error
+        account = account_of(self._session.valid(), self._user(), org := self._org())
+        self._catalog.forget()
+        findings = [*self._environment(org), *self._usage()]
+        for route in routes:
+            findings += route_findings(route, self._catalog)
+        governor = self._client.governor
+        detail = f"API v{self._config.api_version}, {governor.used} of {governor.limit} calls used in 24 hours"
+        return Check(account=account, detail=detail, findings=tuple(findings))
+
+    def _version(self) -> None:
+        served = [str(v.get("version")) for v in self._client.versions()]
+        if served and self._config.api_version not in served:
+            raise ConfigError(
+                f"this org does not serve API version {self._config.api_version}; its newest is {served[-1]}",
+                path="api_version",
+            )
+
+    def _environment(self, org: Mapping[str, Any]) -> Iterator[Finding]:
+        wanted = self._config.is_sandbox
+        if wanted is not None and org and bool(org.get("IsSandbox")) != wanted:
+            found = "a sandbox" if org.get("IsSandbox") else "a production org"
+            yield Finding(level="warning", path="environment", message=f"environment says otherwise: this is {found}")
+
+    def _usage(self) -> Iterator[Finding]:
+        governor = self._client.governor
+        if governor.ratio >= governor.soft:
+            yield Finding(
+                level="warning",
+                path="api_share",
+                message=f"{governor.used} of {governor.limit} API calls of the last 24 hours are used: backfills wait",
+            )
+
+
+# -- routes
+
+
+def route_findings(route: RouteSpec, catalog: Catalog) -> Iterator[Finding]:
+    """Everything about one route that this org will not like."""
+    path = f"routes.{route.name}"
+    schema = catalog.find(route.object)
+    if schema is None:
+        hint = " Orders are switched on under Setup, Order Settings." if route.object == "Order" else ""
+        yield Finding(
+            level="error",
+            path=f"{path}.object",
+            message=f"the connected user sees no object {route.object}: check its API name and the permission set.{hint}",
+        )
+        return
+    if not schema.createable:
+        yield Finding(
+            level="error", path=f"{path}.object", message=f"the connected user may not create {schema.name} records"
+        )
+    yield from _matching(route, schema, path)
+    yield from _fields(route, schema, catalog, path)
+    yield from _settings(route, schema, path)
+    if route.object == PERSON_ACCOUNT:
+        yield from _person_account(route, schema, path)
+    if route.entity == "order" and route.after is None:
+        yield Finding(
+            level="warning",
+            path=f"{path}.after",
+            message="orders are linked to their customers by the route named here: set after to the customers' route",
+        )
+
+
+def _matching(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+    usable = 0
+    for name in route.match:
+        target = schema.get(name)
+        if target is None:
+            default = is_default_match(route) and name == KEY_FIELD
+            yield Finding(
+                level="warning" if default else "error",
+                path=f"{path}.match",
+                message=f"{schema.name} has no field {name}: make a text field of {_KEY_LENGTH} characters or more, "
+                "External ID and Unique, and let the connected user edit it",
+            )
+            continue
+        usable += 1
+        if target.external_id:
+            if not target.unique:
+                yield Finding(
+                    level="warning",
+                    path=f"{path}.match",
+                    message=f"{name} is an External ID but not Unique: two records can end up with one key, "
+                    "and upserts need the permission View All Data",
+                )
+            mapped = any(n.lower() == name.lower() for n in route.fields)
+            if 0 < target.length < _KEY_LENGTH and not mapped:
+                yield Finding(
+                    level="warning",
+                    path=f"{path}.match",
+                    message=f"{name} takes {target.length} characters; keys of guests need up to {_KEY_LENGTH}",
+                )
+        elif not any(n.lower() == name.lower() for n in route.fields):
+            yield Finding(
+                level="error",
+                path=f"{path}.match",
+                message=f"{name} is no External ID and is not mapped: map it to match by it",
+            )
+    if not usable:
+        yield Finding(
+            level="warning",
+            path=f"{path}.match",
+            message="nothing to match by: existing records are not found, and a lost answer may leave a double",
+        )
+
+
+def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> Iterator[Finding]:
+    defaults = default_fields(route)
+    absent = []
+    for name in route.fields:
+        if name in _PSEUDO:
+            continue
+        if "." in name:
+            yield from _reference(name, schema, catalog, f"{path}.fields.{name}")
+            continue
+        if schema.get(name) is not None:
+            continue
+        if name in defaults:
+            absent.append(name)
+        else:
+            yield Finding(
+                level="error",
+                path=f"{path}.fields.{name}",
+                message=f"{schema.name} has no field {name}, or field-level security hides it from the connected user",
+            )
+    if absent := [n for n in absent if not n.endswith(_PAIRED)]:
+        yield Finding(
+            level="warning",
+            path=f"{path}.fields",
+            message=f"left out, because the org has no such fields or hides them: {', '.join(absent)}",
+        )
+    yield from _required(route, schema, path)
+
+
+def _required(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+    mapped = {n.lower() for n in route.fields} | {m.lower() for m in route.match}
+    mapped |= {f.name.lower() for n in route.fields if "." in n and (f := schema.relation(n.partition(".")[0]))}
+    if LAST_NAME_FALLBACK in route.fields:
+        mapped.add("lastname")
+    for target in schema.fields.values():
+        given_by_parent = bool(target.refers_to) and route.after is not None
+        if target.required and target.name.lower() not in mapped and not given_by_parent:
+            yield Finding(
+                level="error",
+                path=f"{path}.fields.{target.name}",
+                message=f"{schema.name} requires {target.name} ({target.label}), and nothing is mapped to it",
+            )
+
+
+def _reference(name: str, schema: Schema, catalog: Catalog, path: str) -> Iterator[Finding]:
+    relation, _, key = name.partition(".")
+    lookup = schema.relation(relation)
+    if lookup is None:
+        yield Finding(level="error", path=path, message=f"{schema.name} has no relationship {relation}")
+        return
+    for target_name in lookup.refers_to:
+        target = catalog.find(target_name)
+        found = target.get(key) if target else None
+        if found is not None and (found.external_id or found.id_lookup):
+            return
+    yield Finding(
+        level="error",
+        path=path,
+        message=f"{' or '.join(lookup.refers_to)} has no external id field {key} to refer to",
+    )
+
+
+def _settings(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+    for name, choices in _CHOICES.items():
+        value = route.settings.get(name)
+        if value is not None and value not in choices:
+            yield Finding(level="error", path=f"{path}.{name}", message=f"{name} is one of {', '.join(choices)}")
+    flag = str(route.settings.get("deleted_field") or "")
+    if route.settings.get("on_delete") == "flag" and (not flag or schema.get(flag) is None):
+        yield Finding(
+            level="error",
+            path=f"{path}.deleted_field",
+            message='on_delete = "flag" needs a checkbox of the object here',
+        )
+    parent = str(route.settings.get("parent_field") or "")
+    if parent and schema.get(parent) is None:
+        yield Finding(level="error", path=f"{path}.parent_field", message=f"{schema.name} has no field {parent}")
+
+
+def _person_account(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+    if not schema.has_person_accounts:
+        yield Finding(
+            level="error", path=f"{path}.object", message="person accounts are not switched on in this org: use Contact"
+        )
+    if "Name" in route.fields:
+        yield Finding(
+            level="error",
+            path=f"{path}.fields.Name",
+            message="a person account has FirstName and LastName; Name is refused",
+        )
+
+
+# -- describe
+
+
+def described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]:
+    """The routes' objects; each also lists what the sink takes beyond the object's own fields."""
+    wanted: dict[str, dict[str, FieldInfo]] = {}
+    for route in routes:
+        extra = wanted.setdefault(route.object, {})
+        schema = catalog.find(route.object)
+        if schema is None:
+            continue
+        defaults = default_fields(route)
+        for name in route.fields:
+            if name in _PSEUDO:
+                extra[name] = _PSEUDO[name]
+            elif "." in name and schema.relation(name.partition(".")[0]):
+                extra[name] = FieldInfo(name=name, type="reference", help="the parent's external id")
+            elif name in defaults and schema.get(name) is None:
+                extra[name] = FieldInfo(name=name, help="not in this org: left out of what is written")
+    found = []
+    for name, extra in wanted.items():
+        if schema := catalog.find(api_name(name)):
+            found.append(schema.describe_as(name, extra.values()))
+    return found

@@ -1,0 +1,164 @@
+"""Salesforce's error codes, turned into what core does with them.
+
+Codes and meanings: Salesforce REST API Developer Guide, "Status Codes and Error Responses", and SOAP API status codes.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import field, frozen
+
+from synccore.errors import (
+    AuthError,
+    ConfigError,
+    RateLimited,
+    Rejected,
+    SynccoreError,
+    Transient,
+    WaitFor,
+    redact,
+)
+
+__all__ = ["Problem", "classify", "problems_of"]
+
+_FOREIGN_KEY = re.compile(r"Foreign key external ID: (.+?) not found for field (\S+) in entity (\S+)")
+_RECORD_ID = re.compile(r"\b([a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?)\b")
+_NEIGHBOUR = ("PROCESSING_HALTED", "ALL_OR_NONE_OPERATION_ROLLED_BACK")
+
+LOCKED = "UNABLE_TO_LOCK_ROW"
+#: Codes that speak of the connection, not of one record.
+_LIMITS = ("REQUEST_LIMIT_EXCEEDED", "EXCEEDED_QUOTA", "ExceededQuota")
+_API_OFF = ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED")
+_RETRY = ("SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT", "TXN_SECURITY_RUNTIME_EXCEPTION")
+_SETUP = (
+    "INSUFFICIENT_ACCESS",
+    "INVALID_TYPE",
+    "INVALID_FIELD",
+    "NOT_FOUND",
+    "STORAGE_LIMIT_EXCEEDED",
+    "UNSUPPORTED_API_VERSION",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+)
+
+#: How long to wait when the day's calls are used up: usage falls gradually, the window is a rolling 24 hours.
+DAILY_PAUSE = timedelta(minutes=15)
+CONCURRENT_PAUSE = timedelta(seconds=30)
+
+
+@frozen
+class Problem:
+    """One error as Salesforce words it, for one record or a whole request."""
+
+    code: str
+    message: str = field(repr=False, default="")
+    fields: tuple[str, ...] = ()
+    #: Ids that a duplicate rule named.
+    duplicates: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Code and message for people, free of personal values."""
+        return redact(f"{self.code}: {self.message}" if self.message else self.code)
+
+    @property
+    def foreign_key(self) -> tuple[str, str, str] | None:
+        """Value, key field and entity of a parent that is not there yet, where that is the problem."""
+        found = _FOREIGN_KEY.search(self.message)
+        return (found[1], found[2], found[3]) if found else None
+
+    @property
+    def record_id(self) -> str | None:
+        """The record id at the end of a `DUPLICATE_VALUE` message."""
+        _, marker, rest = self.message.rpartition("id:")
+        found = _RECORD_ID.search(rest) if marker else None
+        return found[1] if found else None
+
+    @property
+    def is_lock(self) -> bool:
+        """True where another transaction held the row (also inside a trigger): it was not written."""
+        return LOCKED in self.code or LOCKED in self.message
+
+    @property
+    def column(self) -> str | None:
+        """The field an `INVALID_FIELD` message names."""
+        found = re.search(r"No such column '([^']+)'", self.message)
+        return found[1] if found else (self.fields[0] if self.fields else None)
+
+
+def problems_of(body: Any) -> tuple[Problem, ...]:
+    """The errors in an answer's body: a list or one object; `errorCode` for requests, `statusCode` for rows.
+
+    What only says that a neighbour failed comes last.
+    """
+    items = body if isinstance(body, Sequence) and not isinstance(body, str) else [body]
+    found = [_problem(item) for item in items if isinstance(item, Mapping)]
+    return tuple(sorted((p for p in found if p.code), key=lambda p: p.code in _NEIGHBOUR))
+
+
+def _problem(item: Mapping[str, Any]) -> Problem:
+    duplicates = [
+        str(match["record"]["Id"])
+        for result in (item.get("duplicateResult") or {}).get("matchResults") or ()
+        for match in result.get("matchRecords") or ()
+        if isinstance(match.get("record"), Mapping) and match["record"].get("Id")
+    ]
+    return Problem(
+        code=str(item.get("errorCode") or item.get("statusCode") or item.get("error") or ""),
+        message=str(item.get("message") or item.get("error_description") or ""),
+        fields=tuple(str(f) for f in item.get("fields") or ()),
+        duplicates=tuple(dict.fromkeys(duplicates)),
+    )
+
+
+def classify(problem: Problem, status: int = 400, *, write: bool = False) -> SynccoreError:
+    """What a problem means to core.
+
+    Args:
+        status: HTTP status of the answer (400 for a row's error).
+        write: True where the request may have been carried out before a 5xx.
+    """
+    code = problem.code
+    if code in ("INVALID_SESSION_ID", "InvalidSessionId") or status == 401:
+        return AuthError(
+            f"{problem.text}. A new session is refused as well: see the user's login IP ranges and API access control"
+        )
+    if code in _LIMITS:
+        pause = CONCURRENT_PAUSE if "concurrent" in problem.message.lower() else DAILY_PAUSE
+        return RateLimited(problem.text, retry_after=pause)
+    if code in _API_OFF:
+        return ConfigError(
+            f"{problem.text}. This edition or user has no API: Enterprise, Unlimited, Performance and Developer have it, "
+            "Professional by add-on; the user needs the permission API Enabled"
+        )
+    if problem.is_lock:
+        return Transient(problem.text, outage=False)
+    if status >= 500 or code in _RETRY:
+        return Transient(problem.text or f"HTTP {status}", maybe_applied=write)
+    if status == 410 or code == "UNSUPPORTED_API_VERSION":
+        return ConfigError(f"this version of the API is retired: {problem.text}", path="api_version")
+    hint = ""
+    if code.startswith(_SETUP):
+        hint = " (setup of the org or of this route: see synccore check; field-level security hides fields too)"
+    return Rejected(problem.text + hint, fields=problem.fields)
+
+
+def waits_for(problem: Problem, source: str, parent: tuple[str, str] | None) -> WaitFor | None:
+    """The parent a foreign-key problem waits for.
+
+    A key value made by synccore is `source:entity:key` and names its record; any other value is laid to the
+    operation's own parent (entity, key), or to a customer with that value as key.
+    """
+    found = problem.foreign_key
+    if found is None:
+        return None
+    value, key_field, entity = found
+    text = f"{entity} with this {key_field} is not in Salesforce yet"
+    owner, _, rest = value.partition(":")
+    kind, _, key = rest.partition(":")
+    if owner.lower() == source.lower() and key:
+        return WaitFor(kind, key, text)
+    if parent is not None:
+        return WaitFor(*parent, text)
+    return WaitFor("customer", value, text)

@@ -1,0 +1,77 @@
+"""Keeps this sync from using up the org's daily API calls, which all its other apps share.
+
+Every answer carries `Sforce-Limit-Info: api-usage=18/5000; per-app-api-usage=17/250(appName=x)` (Salesforce REST API
+Developer Guide, "Limit Info Header"). Backfills stop at `share` of the day's calls, live changes at three quarters of
+what is left after that; from three quarters of the share on, small live batches are made to wait for company.
+"""
+
+import re
+import threading
+from datetime import datetime, timedelta
+
+from synccore.errors import RateLimited
+from synccore.types import Clock
+
+__all__ = ["Governor"]
+
+_USAGE = re.compile(r"(per-app-)?api-usage=(\d+)/(\d+)")
+#: A reading older than this is not held against anyone: it is asked for anew.
+_FRESH = timedelta(minutes=10)
+_PAUSE = timedelta(minutes=15)
+#: While calls are short, a batch that is not full leaves at most this often.
+_STRETCH = timedelta(seconds=60)
+
+
+class Governor:
+    """What is known of the org's usage, and who may call now."""
+
+    def __init__(self, clock: Clock, share: float) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.soft = share
+        self.hard = 1 - (1 - share) / 4
+        self.used = 0
+        self.limit = 0
+        self._ratio = 0.0
+        self._seen_at: datetime | None = None
+        self._small_batch_at: datetime | None = None
+
+    def observe(self, header: str | None) -> None:
+        """Learn from an answer's header."""
+        readings = [(bool(app), int(used), int(limit)) for app, used, limit in _USAGE.findall(header or "")]
+        if not readings:
+            return
+        with self._lock:
+            self._ratio = max((used / limit for _, used, limit in readings if limit), default=0.0)
+            self.used, self.limit = next(((u, m) for app, u, m in readings if not app), (self.used, self.limit))
+            self._seen_at = self._clock.now()
+
+    @property
+    def ratio(self) -> float:
+        """Share of the day's calls used, as last seen; the tighter of org and app."""
+        return self._ratio
+
+    @property
+    def is_stale(self) -> bool:
+        """True where a stop would rest on an old reading: ask `/limits` before holding anyone."""
+        if self._ratio < self.soft * 0.75 or self._seen_at is None:
+            return False
+        return self._clock.now() - self._seen_at >= _FRESH
+
+    def admit(self, *, bulk: bool, full: bool) -> None:
+        """Let a batch through. Raises RateLimited(retry_after) for one that has to wait."""
+        if self._ratio >= (self.soft if bulk else self.hard):
+            what = "a backfill waits" if bulk else "everything waits"
+            raise RateLimited(
+                f"{self.used} of {self.limit} API calls of the org's last 24 hours are used: {what}", retry_after=_PAUSE
+            )
+        if full or self._ratio < self.soft * 0.75:
+            return
+        with self._lock:
+            now = self._clock.now()
+            last, self._small_batch_at = self._small_batch_at, now
+            if last is not None and now - last < _STRETCH:
+                self._small_batch_at = last
+                raise RateLimited(
+                    "API calls are getting short: small batches wait for company", retry_after=_STRETCH - (now - last)
+                )

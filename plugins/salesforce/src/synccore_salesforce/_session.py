@@ -1,0 +1,155 @@
+"""Signing in to one org and staying with it."""
+
+from typing import Any
+from urllib.parse import quote
+
+import jwt
+
+from synccore.errors import AuthError, ConfigError, SynccoreError
+from synccore.oauth import Browser, OAuth, Tokens
+from synccore.types import Account, Context
+
+from .client import org_of
+from .config import Config
+
+__all__ = ["Session"]
+
+_JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#: Salesforce refuses assertions that are valid for longer than a few minutes.
+_JWT_SECONDS = 180
+_PIN = "org"
+_WRITTEN = "org_written"
+
+
+class Session(OAuth):
+    """The OAuth grant of one sink, pinned to the org it was first given for."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        base = config.base_url
+        super().__init__(
+            context,
+            auth_url=f"{base}/services/oauth2/authorize",
+            token_url=f"{base}/services/oauth2/token",
+            revoke_url=f"{base}/services/oauth2/revoke",
+            client_id=config.client_id,
+            client_secret=lambda: config.client_secret.reveal() if config.client_secret else None,
+            scopes=("api", "refresh_token"),
+            grant=None if config.auth == "web" else self._form,
+        )
+        self._config = config
+        self._about = context
+        self._pinned: str | None = None
+
+    # -- server flows
+
+    def _form(self) -> dict[str, str]:
+        if self._config.auth == "client_credentials":
+            return {"grant_type": "client_credentials"}
+        return {"grant_type": _JWT_GRANT, "assertion": self._assertion()}
+
+    def _assertion(self) -> str:
+        config = self._config
+        if config.private_key is None or config.username is None:
+            raise ConfigError('auth = "jwt" needs username and private_key', path="private_key")
+        claims = {
+            "iss": config.client_id,
+            "sub": config.username,
+            "aud": config.audience,
+            "exp": int(self._about.clock.now().timestamp()) + _JWT_SECONDS,
+        }
+        try:
+            return jwt.encode(claims, config.private_key.reveal(), algorithm="RS256")
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"private_key is no RSA key in PEM form ({type(error).__name__})", path="private_key"
+            ) from error
+
+    # -- the org
+
+    def valid(self, rejected: str | None = None) -> Tokens:
+        """Tokens to use now. Raises ConfigError where they are for another org than before."""
+        tokens = super().valid(rejected)
+        org = org_of(tokens)
+        if org is not None and org != self._pinned:
+            self._pin(org)
+        return tokens
+
+    def _pin(self, org: str) -> None:
+        state = self._about.state()
+        known = state.get(_PIN)
+        if known is not None and known != org:
+            raise ConfigError(
+                f"this is org {org}, and what was delivered so far is in org {known}: "
+                "sign in to that one, or give the new org a sink of its own"
+            )
+        if known is None:
+            state.put({_PIN: org})
+        self._pinned = org
+
+    def mark_written(self) -> None:
+        """From now on records of this org are linked: another org can no longer take its place."""
+        state = self._about.state()
+        if not state.get(_WRITTEN):
+            state.put({_WRITTEN: True})
+
+    # -- connecting
+
+    def sign_in(self, browser: Browser) -> Tokens:
+        """A first token by the configured flow, stored once it is known to be for the right org."""
+        if self._config.auth == "web":
+            port = self._config.redirect_port
+            browser.say(
+                "If Salesforce shows an error and never comes back: an administrator must install the app in this org "
+                f"first, and its callback address must be exactly http://localhost:{port}/callback."
+            )
+            tokens = self.connect(browser, host="localhost", port=port, path="/callback")
+            if not tokens.refresh_token:
+                raise AuthError("Salesforce gave no refresh token: add the scope refresh_token to the app")
+        else:
+            tokens = self.request_tokens()
+        if "instance_url" not in tokens.extra:
+            raise AuthError("Salesforce gave no instance_url: add the scope api to the app")
+        org = org_of(tokens)
+        if org is not None:
+            try:
+                self._pin(org)
+            except SynccoreError:
+                # Not ours to keep: the grant for the other org is given back.
+                self._drop(tokens)
+                raise
+        self.store(tokens)
+        return tokens
+
+    def _drop(self, tokens: Tokens) -> None:
+        kept = self.tokens()
+        self.store(tokens)
+        self.revoke()
+        if kept is not None:
+            self.store(kept)
+        else:
+            self.forget()
+
+    def sign_out(self, *, keep_grant: bool) -> str:
+        """Revoke and wipe. The pin stays once records were written, so that links keep meaning something."""
+        trouble = None if keep_grant else self.revoke()
+        self.forget()
+        state = self._about.state()
+        if not state.get(_WRITTEN):
+            state.put({_PIN: None})
+            self._pinned = None
+        if keep_grant:
+            return "The stored tokens are erased; the grant in Salesforce stays."
+        if trouble:
+            return (
+                f"The stored tokens are erased. Salesforce could not be told ({trouble}): revoke the app under Setup."
+            )
+        return "The grant is revoked and the stored tokens are erased."
+
+
+def account_of(tokens: Tokens, user: Any, org: Any) -> Account:
+    """Whom we are connected to, for people; `user` and `org` may be empty where the scope does not allow asking."""
+    instance = str(tokens.extra.get("instance_url") or "")
+    name = str(org.get("Name") or instance.split("//")[-1])
+    kind = "" if "IsSandbox" not in org else ("sandbox" if org["IsSandbox"] else "production")
+    label = " · ".join(p for p in (name, str(user.get("preferred_username") or "")) if p)
+    return Account(id=org_of(tokens) or quote(instance, safe=""), label=label, detail=kind)

@@ -1,0 +1,312 @@
+"""The Salesforce REST API and Bulk API 2.0. Knows HTTP, nothing of operations or the outbox.
+
+Every call goes to the `instance_url` of the newest token. A 401 makes one new token and one replay, with the same
+headers and body; a second 401 is an AuthError.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from synccore.errors import AuthError, ConfigError, Rejected, Transient
+from synccore.http import Client as Http
+from synccore.http import Response
+from synccore.oauth import OAuth, Tokens
+from synccore.types import Context
+
+from ._errors import Problem, classify, problems_of
+from ._governor import Governor
+from .config import is_safe_url
+
+__all__ = ["Client", "Refused", "chunked", "literal", "org_of"]
+
+T = TypeVar("T")
+
+#: Records in one sObject Collections request (REST guide, "sObject Collections").
+COLLECTION = 200
+#: A statement travels in the address: address and headers together may have 16,384 bytes.
+_SOQL_CHARS = 7000
+_IN_VALUES = 200
+#: May stand in an address as they are, which keeps it short; "+" may not.
+_BARE = "'(),@:*=!"
+_JOB_TIMEOUT = timedelta(seconds=300)
+_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"'}
+
+
+class Refused(Rejected):
+    """Salesforce refused the request as a whole and wrote nothing. `problem` has its code."""
+
+    def __init__(self, problem: Problem, status: int) -> None:
+        error = classify(problem, status)
+        super().__init__(str(error.args[0]), fields=problem.fields)
+        self.problem = problem
+        self.status = status
+
+
+def org_of(tokens: Tokens) -> str | None:
+    """The org id in a token answer's `id` (`https://HOST/id/ORG/USER`)."""
+    parts = str(tokens.extra.get("id") or "").rstrip("/").split("/")
+    return parts[-2] if len(parts) >= 3 and parts[-3] == "id" else None
+
+
+def literal(value: Any) -> str:
+    """A value as SOQL writes it: texts quoted and escaped, numbers and booleans bare."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return "'" + "".join(_ESCAPES.get(c, c) for c in str(value)) + "'"
+
+
+def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items, in order."""
+    chunk: list[T] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class Client:
+    """One org, one user. Safe to share between threads.
+
+    Every method may raise AuthError, RateLimited, Transient and ConfigError as `classify` says, and Refused where
+    Salesforce turns the request down.
+    """
+
+    def __init__(self, context: Context, oauth: OAuth, governor: Governor, version: str) -> None:
+        self._context = context
+        self._oauth = oauth
+        self.governor = governor
+        self._base = f"/services/data/v{version}"
+        self._http = Http(context, timeout=timedelta(seconds=120))
+        self._unrouted = 0
+
+    def close(self) -> None:
+        """Close the connection pools."""
+        self._http.close()
+        self._oauth.close()
+
+    # -- one request
+
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> Response:
+        """Send one request with a session and give the answer, which is a 2xx or 300.
+
+        `path` beginning with `/services/` is taken as it is, else it is below the version's root.
+        """
+        tokens = self._oauth.valid()
+        answer = self._send(method, path, tokens, headers, options)
+        if self._session_over(answer):
+            tokens = self._oauth.valid(rejected=tokens.access_token)
+            answer = self._send(method, path, tokens, headers, options)
+        if answer.ok or answer.status == 300:
+            self._unrouted = 0
+            return answer
+        raise self._failure(method, path, answer)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        tokens: Tokens,
+        headers: Mapping[str, str] | None,
+        options: Mapping[str, Any],
+    ) -> Response:
+        instance = str(tokens.extra.get("instance_url") or "").rstrip("/")
+        if not is_safe_url(instance):
+            raise AuthError(
+                "the token came without a usable instance_url (is the scope api granted?): "
+                f"run synccore connect {self._context.name}"
+            )
+        url = instance + (path if path.startswith("/services/") else f"{self._base}/{path}")
+        sent = {**(headers or {}), "Authorization": f"Bearer {tokens.access_token}"}
+        answer = self._http.request(method, url, headers=sent, **options)
+        self.governor.observe(answer.headers.get("sforce-limit-info"))
+        return answer
+
+    @staticmethod
+    def _session_over(answer: Response) -> bool:
+        if answer.status == 401:
+            return True
+        # Bulk API words the same with another status and spelling.
+        return answer.status == 400 and any(p.code == "InvalidSessionId" for p in problems_of(answer.json_or_none()))
+
+    def _failure(self, method: str, path: str, answer: Response) -> Exception:
+        problems = problems_of(answer.json_or_none())
+        problem = problems[0] if problems else Problem(f"HTTP {answer.status}", answer.excerpt())
+        if answer.status == 420:
+            # "Edge has no route": an org that is being moved, or a host that is none.
+            self._unrouted += 1
+            if self._unrouted > 3:
+                return ConfigError(
+                    "Salesforce has no route to this org (HTTP 420): check environment and login_url, connect again"
+                )
+            return Transient(problem.text)
+        self._unrouted = 0
+        if answer.status in (301, 302, 307, 308):
+            return ConfigError(f"{path.split('?')[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?")
+        if not problems and answer.status in (403, 407, 429):
+            # No word of Salesforce's own: a firewall or proxy in between.
+            return Transient(problem.text)
+        error = classify(problem, answer.status, write=method != "GET")
+        return Refused(problem, answer.status) if isinstance(error, Rejected) else error
+
+    # -- the org
+
+    def versions(self) -> list[dict[str, Any]]:
+        """What versions the instance serves: `[{"label", "url", "version"}]`."""
+        found = self.call("GET", "/services/data/").json()
+        return found if isinstance(found, list) else []
+
+    def limits(self) -> Mapping[str, Any]:
+        """`{"DailyApiRequests": {"Max", "Remaining"}, ...}`; teaches the governor too."""
+        found: Mapping[str, Any] = self.call("GET", "limits").json()
+        daily = found.get("DailyApiRequests") or {}
+        if daily.get("Max"):
+            used = int(daily["Max"]) - int(daily.get("Remaining", 0))
+            self.governor.observe(f"api-usage={used}/{daily['Max']}")
+        return found
+
+    def userinfo(self) -> Mapping[str, Any]:
+        """Who we are."""
+        found: Mapping[str, Any] = self.call("GET", "/services/oauth2/userinfo").json()
+        return found
+
+    def describe(self, name: str) -> Mapping[str, Any]:
+        """An object as the connected user may see it. Refused with 404 where there is none."""
+        found: Mapping[str, Any] = self.call("GET", f"sobjects/{quote(name, safe='')}/describe").json()
+        return found
+
+    # -- reading
+
+    def query(self, soql: str, *, deleted: bool = False) -> Iterator[dict[str, Any]]:
+        """The records a statement finds, all pages. `deleted` sees the Recycle Bin and merged records too."""
+        path = ("queryAll" if deleted else "query") + "?q=" + quote(soql, safe=_BARE)
+        while path:
+            page = self.call("GET", path).json()
+            yield from page.get("records") or ()
+            # Holds the version already; pages may be short, only its absence ends the listing.
+            path = page.get("nextRecordsUrl") or ""
+
+    def select(
+        self,
+        columns: Sequence[str],
+        name: str,
+        key: str,
+        values: Iterable[Any],
+        *,
+        where: str = "",
+        deleted: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Records of object `name` whose field `key` is one of `values`, in as few statements as their length allows."""
+        head = f"SELECT {','.join(dict.fromkeys(columns))} FROM {name} WHERE {key} IN ("  # noqa: S608  not SQL
+        tail = ")" + (f" AND {where}" if where else "")
+        room = _SOQL_CHARS - len(quote(head + tail, safe=_BARE))
+        batch: list[str] = []
+        size = 0
+        for value in dict.fromkeys(values):
+            text = literal(value)
+            cost = len(quote(text, safe=_BARE)) + 1
+            if batch and (size + cost > room or len(batch) == _IN_VALUES):
+                yield from self.query(head + ",".join(batch) + tail, deleted=deleted)
+                batch, size = [], 0
+            batch.append(text)
+            size += cost
+        if batch:
+            yield from self.query(head + ",".join(batch) + tail, deleted=deleted)
+
+    # -- writing
+
+    def create(self, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Create up to 200 records (each with `attributes.type`); one result each, in order."""
+        return self._collection("POST", "composite/sobjects", records, headers)
+
+    def update(self, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Update up to 200 records (each with `attributes.type` and `id`); one result each, in order."""
+        return self._collection("PATCH", "composite/sobjects", records, headers)
+
+    def upsert(
+        self, name: str, key: str, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Create or update up to 200 records of one object by an external id; one result each, in order."""
+        return self._collection("PATCH", f"composite/sobjects/{name}/{key}", records, headers)
+
+    def delete(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Move up to 200 records to the Recycle Bin; one result each, in order."""
+        answer = self.call("DELETE", f"composite/sobjects?ids={','.join(ids)}&allOrNone=false")
+        return _checked(answer.json(), len(ids))
+
+    def _collection(
+        self, method: str, path: str, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        body = {"allOrNone": False, "records": list(records)}
+        return _checked(self.call(method, path, json=body, headers=headers).json(), len(records))
+
+    def save_one(
+        self, name: str, key: tuple[str, str] | None, fields: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Create (or upsert by `key`) one record: slower than a collection, but refusals carry more detail.
+
+        Raises Refused, also for a key that several records hold: then `duplicates` of its problem names them.
+        """
+        if key is None:
+            answer = self.call("POST", f"sobjects/{name}", json=fields, headers=headers)
+        else:
+            field, value = key
+            if not value:
+                # Salesforce answers 405 to an address that ends in a slash.
+                raise Rejected(f"{field} is empty and cannot be a key", fields=[field])
+            target = f"sobjects/{name}/{field}/{quote(value, safe='').replace('.', '%2E')}"
+            answer = self.call("PATCH", target, json=fields, headers=headers)
+        if answer.status == 300:
+            ids = tuple(str(url).rsplit("/", 1)[-1] for url in answer.json())
+            raise Refused(Problem("300", "several records hold this key", (key[0],) if key else (), ids), 300)
+        result: dict[str, Any] = answer.json() if answer.body else {"success": True}
+        return result
+
+    # -- Bulk API 2.0
+
+    def job_create(self, name: str, operation: str, key: str | None) -> str:
+        """Open an ingest job; its id."""
+        spec = {"object": name, "operation": operation, "contentType": "CSV", "lineEnding": "LF"}
+        if key is not None:
+            spec["externalIdFieldName"] = key
+        return str(self.call("POST", "jobs/ingest", json=spec).json()["id"])
+
+    def job_upload(self, job: str, data: str) -> None:
+        """Give an open job its rows. Once per job."""
+        self.call(
+            "PUT",
+            f"jobs/ingest/{job}/batches",
+            content=data.encode(),
+            headers={"Content-Type": "text/csv; charset=UTF-8"},
+            timeout=_JOB_TIMEOUT,
+        )
+
+    def job_state(self, job: str, state: str | None = None) -> Mapping[str, Any]:
+        """What a job is at; with `state`, move it there first (UploadComplete, Aborted)."""
+        path = f"jobs/ingest/{job}"
+        answer = self.call("PATCH", path, json={"state": state}) if state else self.call("GET", path)
+        found: Mapping[str, Any] = answer.json()
+        return found
+
+    def job_rows(self, job: str, which: str) -> list[dict[str, str]]:
+        """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""
+        answer = self.call("GET", f"jobs/ingest/{job}/{which}", headers={"Accept": "text/csv"}, timeout=_JOB_TIMEOUT)
+        # newline="" leaves line breaks inside quoted cells alone.
+        return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8"), newline="")))
+
+
+def _checked(results: Any, expected: int) -> list[dict[str, Any]]:
+    if not isinstance(results, list) or len(results) != expected:
+        raise Transient(
+            f"{expected} records were sent and the answer holds {len(results) if isinstance(results, list) else 'none'}",
+            maybe_applied=True,
+        )
+    return results

@@ -1,0 +1,197 @@
+"""How shop records become Salesforce objects unless a route says otherwise, and what a route may set.
+
+Fields that an org lacks (custom ones, state and country codes) are left out of the defaults silently; `check` lists them.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from synccore.types import Defaults, ObjectType, RouteSpec
+
+__all__ = ["ITEMS", "KEY_FIELD", "LAST_NAME_FALLBACK", "OBJECTS", "default_fields", "is_default_match", "items"]
+
+#: The external id field the README has an admin make on each object.
+KEY_FIELD = "WooId__c"
+#: Not fields of Salesforce: what the sink itself understands beside an object's own fields.
+ITEMS = "items"
+LAST_NAME_FALLBACK = "LastNameFallback"
+
+_COMMON: Mapping[str, tuple[type, Any, str]] = {
+    "on_delete": (str, "keep", "when the shop deletes the record: keep it, delete it (Recycle Bin), or flag it"),
+    "deleted_field": (str, "", 'the checkbox that on_delete = "flag" ticks'),
+    "recreate": (bool, False, "make a new record where someone deleted the old one in Salesforce"),
+    "parent_field": (str, "", "the lookup field that points at the record of the route named by after"),
+    "invalid_email": (
+        str,
+        "hold",
+        "an address Salesforce refuses: hold the record, or drop the address and save the rest",
+    ),
+}
+_PERSON: Mapping[str, tuple[type, Any, str]] = {
+    **_COMMON,
+    "clear_opt_out": (bool, False, "an opt-in in the shop may clear an e-mail opt-out in Salesforce"),
+}
+_ACCOUNT: Mapping[str, tuple[type, Any, str]] = {
+    **_PERSON,
+    "record_type": (str, "", "person accounts: which record type, by developer name or id, where there are several"),
+}
+_ORDER: Mapping[str, tuple[type, Any, str]] = {
+    **_COMMON,
+    "activate": (
+        bool,
+        False,
+        "activate orders whose Status is mapped to Activated; without it every order stays a draft",
+    ),
+    "price_book": (str, "", "id or name of the price book; the standard one where empty"),
+    "create_products": (bool, False, "make products and price book entries that are missing"),
+}
+
+
+def _address(prefix: str, path: str) -> dict[str, Any]:
+    return {
+        f"{prefix}Street": f"[{path}.line1, {path}.line2] | select | join('\\n')",
+        f"{prefix}City": f"{path}.city",
+        f"{prefix}PostalCode": f"{path}.postcode",
+        # Orgs with state and country picklists take the codes, others the names; the sink sends the one that fits.
+        f"{prefix}State": f"{path}.state",
+        f"{prefix}StateCode": f"{path}.state",
+        f"{prefix}Country": f"({path}.country | country_name) if {path}.country else none",
+        f"{prefix}CountryCode": f"{path}.country",
+    }
+
+
+_OPT_OUT = "none if customer.accepts_marketing is none else not customer.accepts_marketing"
+_SINCE = "(customer.created_at | date) if customer.created_at else none"
+_NAMES = {
+    "FirstName": "customer.billing.first_name or customer.first_name",
+    "LastName": "customer.billing.last_name or customer.last_name",
+    LAST_NAME_FALLBACK: "customer.company or customer.billing.company "
+    "or ((customer.email or 'Customer@') | split('@') | first)",
+}
+_PHONE = "customer.phone or customer.billing.phone"
+
+_CONTACT = Defaults(
+    fields={
+        **_NAMES,
+        "Email": "customer.email",
+        "Phone": _PHONE,
+        **_address("Mailing", "customer.billing"),
+        **_address("Other", "customer.shipping"),
+        "HasOptedOutOfEmail": _OPT_OUT,
+        "Customer_Since__c": _SINCE,
+    },
+    match=(KEY_FIELD, "Email"),
+)
+_COMPANY = Defaults(
+    fields={
+        "Name": "customer.company or customer.billing.company or customer.name or customer.email or 'Customer'",
+        "Phone": _PHONE,
+        **_address("Billing", "customer.billing"),
+        **_address("Shipping", "customer.shipping"),
+        "Customer_Since__c": _SINCE,
+    },
+    match=(KEY_FIELD,),
+)
+_PERSON_ACCOUNT = Defaults(
+    fields={
+        **_NAMES,
+        "PersonEmail": "customer.email",
+        "Phone": _PHONE,
+        **_address("PersonMailing", "customer.billing"),
+        **_address("PersonOther", "customer.shipping"),
+        "PersonHasOptedOutOfEmail": _OPT_OUT,
+        "Customer_Since__c": _SINCE,
+    },
+    match=(KEY_FIELD, "PersonEmail"),
+)
+_LEAD = Defaults(
+    fields={
+        **_NAMES,
+        "Company": "customer.company or customer.billing.company or customer.name or '[not provided]'",
+        "Email": "customer.email",
+        "Phone": _PHONE,
+        **_address("", "customer.billing"),
+        "HasOptedOutOfEmail": _OPT_OUT,
+        "Customer_Since__c": _SINCE,
+    },
+    match=(KEY_FIELD, "Email"),
+)
+_ORDER_FIELDS = Defaults(
+    fields={
+        "EffectiveDate": "(order.created_at or order.paid_at) | date",
+        "Status": "'Activated' if order.status == 'completed' else 'Draft'",
+        "Name": "order.number",
+        "OrderReferenceNumber": "uid",
+        "Description": "order.customer_note",
+        **_address("Billing", "order.billing"),
+        **_address("Shipping", "order.shipping"),
+        ITEMS: "order.lines | salesforce_items",
+    },
+    match=(KEY_FIELD, "OrderReferenceNumber"),
+)
+_OPPORTUNITY = Defaults(
+    fields={
+        "Name": "Order {{ order.number }}",
+        "StageName": "'Closed Won' if order.status in ('processing', 'completed') "
+        "else 'Closed Lost' if order.status in ('cancelled', 'failed', 'refunded') else 'Prospecting'",
+        "CloseDate": "(order.paid_at or order.created_at) | date",
+        "Amount": "order.total",
+        "Description": "order.customer_note",
+    },
+    match=(KEY_FIELD,),
+)
+
+OBJECTS = (
+    ObjectType(name="Contact", summary="a person", defaults={"customer": _CONTACT}, options=_PERSON),
+    ObjectType(name="Account", summary="a company", defaults={"customer": _COMPANY}, options=_ACCOUNT),
+    ObjectType(
+        name="PersonAccount",
+        summary="a person in an org with person accounts (written as Account)",
+        defaults={"customer": _PERSON_ACCOUNT},
+        options=_ACCOUNT,
+    ),
+    ObjectType(name="Lead", summary="a prospect", defaults={"customer": _LEAD}, options=_PERSON),
+    ObjectType(name="Order", summary="an order with its items", defaults={"order": _ORDER_FIELDS}, options=_ORDER),
+    ObjectType(name="Opportunity", summary="a deal", defaults={"order": _OPPORTUNITY}, options=_COMMON),
+    ObjectType(name="*", summary="any other object by its API name", options=_PERSON),
+)
+
+
+def _defaults_of(route: RouteSpec) -> Defaults | None:
+    return next((o.defaults.get(route.entity) for o in OBJECTS if o.name == route.object), None)
+
+
+def default_fields(route: RouteSpec) -> frozenset[str]:
+    """Names of the route's fields that come from the defaults, unchanged."""
+    defaults = _defaults_of(route)
+    if defaults is None:
+        return frozenset()
+    return frozenset(n for n, v in route.fields.items() if n in defaults.fields and defaults.fields[n] == v)
+
+
+def is_default_match(route: RouteSpec) -> bool:
+    """True where the route says nothing else about matching."""
+    defaults = _defaults_of(route)
+    return defaults is not None and tuple(route.match) == tuple(defaults.match)
+
+
+def items(lines: Sequence[Any]) -> list[dict[str, str]]:
+    """Filter `salesforce_items`: an order's lines as `[{"sku", "name", "quantity", "price"}]`, numbers as text.
+
+    `price` is one unit after discounts, without tax.
+    """
+    found = []
+    for line in lines:
+        price = line.price
+        if price is None:
+            price = (line.total or Decimal(0)) / (line.quantity or Decimal(1))
+        found.append(
+            {
+                "sku": line.sku or "",
+                "name": line.name,
+                "quantity": str(line.quantity),
+                "price": str(Decimal(price).quantize(Decimal("0.01"))),
+            }
+        )
+    return found

@@ -1,0 +1,509 @@
+"""The data of a make-believe org: objects, fields, records and the rules they are saved under."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from attrs import define, field
+
+from .standard import standard_objects
+
+__all__ = ["FieldDef", "ObjectDef", "Org", "RowRefused", "full_id"]
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z0-9-]{2,}")
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+@define(kw_only=True)
+class FieldDef:
+    """A field and its rules."""
+
+    name: str
+    type: str = "string"
+    length: int = 255
+    required: bool = False
+    createable: bool = True
+    updateable: bool = True
+    external_id: bool = False
+    unique: bool = False
+    id_lookup: bool = False
+    #: value -> label; `restricted` refuses others.
+    picklist: dict[str, str] = field(factory=dict)
+    restricted: bool = False
+    refers_to: tuple[str, ...] = ()
+    relationship: str | None = None
+    defaulted: bool = False
+    #: Hidden from the connected user by field-level security.
+    hidden: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """As describe words it."""
+        return {
+            "name": self.name,
+            "label": self.name.removesuffix("__c").replace("_", " "),
+            "type": self.type,
+            "length": self.length if self.type in _TEXT else 0,
+            "createable": self.createable,
+            "updateable": self.updateable,
+            "nillable": not self.required,
+            "defaultedOnCreate": self.defaulted,
+            "externalId": self.external_id,
+            "unique": self.unique,
+            "idLookup": self.id_lookup or self.external_id,
+            "restrictedPicklist": self.restricted,
+            "picklistValues": [{"value": v, "label": label, "active": True} for v, label in self.picklist.items()],
+            "relationshipName": self.relationship,
+            "referenceTo": list(self.refers_to),
+        }
+
+
+_TEXT = ("string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "reference", "id")
+
+
+@define(kw_only=True)
+class ObjectDef:
+    """An object with its fields and records."""
+
+    name: str
+    prefix: str
+    fields: dict[str, FieldDef]
+    records: dict[str, dict[str, Any]] = field(factory=dict)
+
+    def find(self, name: str) -> FieldDef | None:
+        """The visible field of that name, whatever the case."""
+        found = next((f for n, f in self.fields.items() if n.lower() == name.lower()), None)
+        return None if found is None or found.hidden else found
+
+
+class RowRefused(Exception):
+    """Why a record was not saved."""
+
+    def __init__(
+        self, code: str, message: str, fields: Iterable[str] = (), extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fields = list(fields)
+        self.extra = dict(extra or {})
+
+
+def full_id(prefix: str, number: int) -> str:
+    """An 18-character id: prefix, number, and the suffix that encodes the case of the first fifteen."""
+    short = f"{prefix}5e{number:010d}"
+    suffix = ""
+    for start in (0, 5, 10):
+        bits = sum(1 << i for i, c in enumerate(short[start : start + 5]) if c.isupper())
+        suffix += _ALPHABET[bits]
+    return short + suffix
+
+
+class Org:
+    """Objects, records and rules. Not thread-safe: the server serves one request at a time."""
+
+    def __init__(
+        self, *, person_accounts: bool = False, picklists: bool = False, orders: bool = True, sandbox: bool = False
+    ) -> None:
+        self.objects = {
+            name: ObjectDef(name=name, prefix=prefix, fields={f["name"]: FieldDef(**f) for f in fields})
+            for name, (prefix, fields) in standard_objects(person_accounts, picklists, orders).items()
+        }
+        self.id = full_id("00D", 7)
+        self.person_accounts = person_accounts
+        #: (object, test, message): the record is refused with the message where the test says so.
+        self.validation_rules: list[tuple[str, Callable[[Mapping[str, Any]], bool], str]] = []
+        #: (object, field, action) with action "alert" or "block".
+        self.duplicate_rules: list[tuple[str, str, str]] = []
+        #: Values of any field whose record is held by another transaction, with how often yet.
+        self.locks: dict[str, int] = {}
+        #: Country codes that have states, with them.
+        self.states = {"US": {"NY", "CA", "TX"}, "CA": {"ON", "BC"}}
+        self._counter = 0
+        self.insert("Organization", {"Name": "Shop Test Org", "IsSandbox": sandbox}, raw=True)
+        self.insert("Pricebook2", {"Name": "Standard Price Book", "IsStandard": True, "IsActive": True}, raw=True)
+        if person_accounts:
+            self.insert(
+                "RecordType",
+                {"SobjectType": "Account", "IsPersonType": True, "DeveloperName": "PersonAccount"},
+                raw=True,
+            )
+
+    # -- set-up
+
+    def add_object(self, name: str, prefix: str, fields: Iterable[FieldDef] = ()) -> None:
+        """Make a custom object with an id and a name."""
+        base = [FieldDef(name="Id", type="id", createable=False, updateable=False), FieldDef(name="Name", length=80)]
+        base.append(FieldDef(name="IsDeleted", type="boolean", createable=False, updateable=False))
+        self.objects[name] = ObjectDef(name=name, prefix=prefix, fields={f.name: f for f in (*base, *fields)})
+
+    def add_field(self, name: str, field_name: str, **options: Any) -> None:
+        """Make a custom field."""
+        self.objects[name].fields[field_name] = FieldDef(name=field_name, **options)
+
+    def insert(self, name: str, fields: Mapping[str, Any], *, raw: bool = False) -> str:
+        """Put a record there as a person would; `raw` skips all rules. Gives its id."""
+        if not raw:
+            return str(self.save(name, fields)["id"])
+        record_id = self._new_id(name)
+        self.objects[name].records[record_id] = {"IsDeleted": False, **fields, "Id": record_id}
+        return record_id
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """The live records of an object."""
+        return [r for r in self.objects[name].records.values() if not r.get("IsDeleted")]
+
+    def merge(self, name: str, loser: str, survivor: str) -> None:
+        """Merge two records as a person would."""
+        self.objects[name].records[loser].update(IsDeleted=True, MasterRecordId=survivor)
+
+    def convert(self, lead: str) -> str:
+        """Convert a lead to a contact of a new account; the contact's id."""
+        record = self.objects["Lead"].records[lead]
+        account = self.insert("Account", {"Name": record.get("Company")}, raw=True)
+        person = {n: record.get(n) for n in ("FirstName", "LastName", "Email", "Phone")}
+        contact = self.insert("Contact", {**person, "AccountId": account}, raw=True)
+        record.update(IsConverted=True, ConvertedContactId=contact, ConvertedAccountId=account)
+        return contact
+
+    # -- finding
+
+    def object(self, name: str) -> ObjectDef:
+        """The object, whatever the case of its name. Raises RowRefused with NOT_FOUND."""
+        found = next((o for n, o in self.objects.items() if n.lower() == name.lower()), None)
+        if found is None:
+            raise RowRefused("NOT_FOUND", "The requested resource does not exist")
+        return found
+
+    def holders(self, kind: ObjectDef, field_name: str, value: Any) -> list[dict[str, Any]]:
+        """Live records with that value, texts compared without case."""
+        wanted = str(value).casefold()
+        index = self._index(kind, field_name)
+        return [
+            r
+            for i in index.get(wanted, ())
+            if (r := kind.records.get(i)) and not r.get("IsDeleted") and str(r.get(field_name)).casefold() == wanted
+        ]
+
+    def _index(self, kind: ObjectDef, field_name: str) -> dict[str, list[str]]:
+        # Grows only; stale entries are weeded out by the caller. Keeps 10,000 rows quick.
+        cache: dict[str, Any] = self.__dict__.setdefault("_indexes", {})
+        key = f"{kind.name}.{field_name}"
+        index, seen = cache.setdefault(key, ({}, {}))
+        changes = self.__dict__.setdefault("_changes", {}).setdefault(kind.name, [])
+        start = seen.get("at")
+        ids = list(kind.records) if start is None else changes[start:]
+        seen["at"] = len(changes)
+        for record_id in ids:
+            value = kind.records[record_id].get(field_name)
+            if value is not None:
+                index.setdefault(str(value).casefold(), []).append(record_id)
+        return index  # type: ignore[no-any-return]
+
+    def touch(self, name: str, record_id: str) -> None:
+        """Note that a record changed, for the indexes."""
+        self.__dict__.setdefault("_changes", {}).setdefault(name, []).append(record_id)
+
+    def _new_id(self, name: str) -> str:
+        self._counter += 1
+        record_id = full_id(self.objects[name].prefix, self._counter)
+        self.touch(name, record_id)
+        return record_id
+
+    # -- saving
+
+    def save(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        *,
+        record_id: str | None = None,
+        key: tuple[str, Any] | None = None,
+        allow_duplicates: bool = False,
+    ) -> dict[str, Any]:
+        """Create, update by id, or upsert by key. Gives id and created. Raises RowRefused."""
+        kind = self.object(name)
+        old = self._existing(kind, record_id, key)
+        values = dict(fields)
+        if key is not None:
+            values[self._key_field(kind, key[0]).name] = key[1]
+        clean = self._resolve(kind, values, old)
+        self._lock(clean)
+        merged = {**(old or {}), **clean}
+        self._rules(kind, clean, merged, old)
+        self._unique(kind, clean, old)
+        if not allow_duplicates or any(r[2] == "block" for r in self.duplicate_rules):
+            self._duplicates(kind, merged, old, allow_duplicates)
+        if old is None:
+            new_id = self._new_id(kind.name)
+            record = {"IsDeleted": False, **self._created(kind, clean), "Id": new_id}
+            kind.records[new_id] = record
+            return {"id": new_id, "created": True}
+        old.update(clean)
+        self.touch(kind.name, old["Id"])
+        return {"id": old["Id"], "created": False}
+
+    def _key_field(self, kind: ObjectDef, name: str) -> FieldDef:
+        found = kind.find(name)
+        if found is None or not (found.external_id or found.id_lookup):
+            raise RowRefused("NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}")
+        return found
+
+    def _existing(self, kind: ObjectDef, record_id: str | None, key: tuple[str, Any] | None) -> dict[str, Any] | None:
+        if record_id is not None:
+            if len(record_id) not in (15, 18) or not record_id.startswith(kind.prefix):
+                raise RowRefused("MALFORMED_ID", f"id value of incorrect type: {record_id}", ["Id"])
+            found = next((r for i, r in kind.records.items() if i[:15] == record_id[:15]), None)
+            if len(record_id) == 18:
+                found = kind.records.get(record_id)
+            if found is None:
+                raise RowRefused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+            if found.get("IsDeleted"):
+                raise RowRefused("ENTITY_IS_DELETED", "entity is deleted")
+            return found
+        if key is None:
+            return None
+        target = self._key_field(kind, key[0])
+        if key[1] in (None, ""):
+            raise RowRefused("MISSING_ARGUMENT", f"{target.name} not specified", [target.name])
+        holders = self.holders(kind, target.name, key[1])
+        if len(holders) > 1:
+            ids = [r["Id"] for r in holders]
+            raise RowRefused(
+                "DUPLICATE_EXTERNAL_ID",
+                f"{target.name}: more than one record found for external id field: [{', '.join(ids)}]",
+                [target.name],
+                {"several": ids},
+            )
+        return holders[0] if holders else None
+
+    def _resolve(self, kind: ObjectDef, values: Mapping[str, Any], old: Mapping[str, Any] | None) -> dict[str, Any]:
+        clean: dict[str, Any] = {}
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                self._reference(kind, name, value, clean)
+                continue
+            target = kind.find(name)
+            if target is None:
+                raise RowRefused(
+                    "INVALID_FIELD", f"No such column '{name}' on sobject of type {kind.name}", extra={"request": True}
+                )
+            if not (target.updateable if old is not None else target.createable):
+                raise RowRefused(
+                    "INVALID_FIELD_FOR_INSERT_UPDATE",
+                    f"Unable to create/update fields: {target.name}. Please check the security settings of this field "
+                    "and verify that it is read/write for your profile or permission set.",
+                    [target.name],
+                )
+            clean[target.name] = self._value(kind, target, value)
+        if old is None:
+            missing = [
+                f.name
+                for f in kind.fields.values()
+                if f.required and not f.defaulted and clean.get(f.name) in (None, "")
+            ]
+            if missing:
+                raise RowRefused(
+                    "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing
+                )
+        return clean
+
+    def _reference(self, kind: ObjectDef, name: str, value: Mapping[str, Any], clean: dict[str, Any]) -> None:
+        lookup = next((f for f in kind.fields.values() if (f.relationship or "").lower() == name.lower()), None)
+        if lookup is None or len(value) != 1:
+            raise RowRefused(
+                "INVALID_FIELD", f"No such column '{name}' on sobject of type {kind.name}", extra={"request": True}
+            )
+        ((key, wanted),) = value.items()
+        if wanted is None:
+            raise RowRefused("INVALID_FIELD", f"{key} is null: specify the field {lookup.name} instead", [lookup.name])
+        for target_name in lookup.refers_to:
+            target = self.objects[target_name]
+            found = self.holders(target, self._key_field(target, key).name, wanted)
+            if found:
+                clean[lookup.name] = found[0]["Id"]
+                return
+        raise RowRefused(
+            "INVALID_FIELD",
+            f"Foreign key external ID: {str(wanted).lower()} not found for field {key} in entity {lookup.refers_to[0]}",
+        )
+
+    def _value(self, kind: ObjectDef, target: FieldDef, value: Any) -> Any:
+        if value is None or value == "":
+            if target.required:
+                raise RowRefused(
+                    "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{target.name}]", [target.name]
+                )
+            return None
+        checks = {
+            "boolean": lambda v: isinstance(v, bool),
+            "double": _is_number,
+            "currency": _is_number,
+            "percent": _is_number,
+            "int": _is_number,
+            "date": lambda v: isinstance(v, str) and _parses(date.fromisoformat, v),
+            "datetime": lambda v: isinstance(v, str) and "T" in v and _parses(datetime.fromisoformat, v),
+        }
+        if not checks.get(target.type, lambda v: isinstance(v, str))(value):
+            raise RowRefused(
+                "JSON_PARSER_ERROR",
+                f"Cannot deserialize instance of {target.type} from the value at {target.name}",
+                extra={"request": True},
+            )
+        if target.type in _TEXT and len(value) > target.length:
+            raise RowRefused(
+                "STRING_TOO_LONG", f"{target.name}: data value too large: (max length={target.length})", [target.name]
+            )
+        if target.type == "email" and not _EMAIL.fullmatch(value):
+            raise RowRefused("INVALID_EMAIL_ADDRESS", f"{target.name}: invalid email address: {value}", [target.name])
+        if target.type == "reference":
+            self._points_at(target, value)
+        if target.restricted and target.picklist:
+            self._picked(target, value)
+        return value
+
+    @staticmethod
+    def _picked(target: FieldDef, value: str) -> None:
+        for part in value.split(";") if target.type == "multipicklist" else [value]:
+            if part in target.picklist:
+                continue
+            if target.name.endswith(("StateCode", "CountryCode")):
+                kind = "state" if "State" in target.name else "country"
+                raise RowRefused(
+                    "FIELD_INTEGRITY_EXCEPTION",
+                    f"There's a problem with this {kind}: {part} is not valid",
+                    [target.name],
+                )
+            raise RowRefused(
+                "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+                f"{target.name}: bad value for restricted picklist field: {part}",
+                [target.name],
+            )
+
+    def _points_at(self, target: FieldDef, value: str) -> None:
+        for name in target.refers_to:
+            kind = self.objects.get(name)
+            if kind and value.startswith(kind.prefix):
+                found = kind.records.get(value) or next((r for i, r in kind.records.items() if i[:15] == value), None)
+                if found is None or found.get("IsDeleted"):
+                    raise RowRefused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [target.name])
+                return
+        raise RowRefused("MALFORMED_ID", f"{target.name}: id value of incorrect type: {value}", [target.name])
+
+    def _lock(self, clean: Mapping[str, Any]) -> None:
+        for value in clean.values():
+            if self.locks.get(str(value), 0) > 0:
+                self.locks[str(value)] -= 1
+                raise RowRefused("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record")
+
+    def _unique(self, kind: ObjectDef, clean: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        for name, value in clean.items():
+            if value is None or not kind.fields[name].unique:
+                continue
+            for record in self.holders(kind, name, value):
+                if old is None or record["Id"] != old["Id"]:
+                    raise RowRefused(
+                        "DUPLICATE_VALUE",
+                        f"duplicate value found: {name} duplicates value on record with id: {record['Id']}",
+                    )
+
+    def _duplicates(
+        self, kind: ObjectDef, merged: Mapping[str, Any], old: Mapping[str, Any] | None, allowed: bool
+    ) -> None:
+        for name, field_name, action in self.duplicate_rules:
+            if name != kind.name or not merged.get(field_name) or (action == "alert" and allowed):
+                continue
+            found = [
+                r["Id"] for r in self.holders(kind, field_name, merged[field_name]) if not old or r["Id"] != old["Id"]
+            ]
+            if found and old is None:
+                matches = [{"record": {"attributes": {"type": name}, "Id": i}, "matchConfidence": 100.0} for i in found]
+                raise RowRefused(
+                    "DUPLICATES_DETECTED",
+                    "Use one of these records?",
+                    extra={"duplicateResult": {"matchResults": [{"rule": "Rule", "matchRecords": matches}]}},
+                )
+
+    def _rules(
+        self, kind: ObjectDef, clean: Mapping[str, Any], merged: Mapping[str, Any], old: Mapping[str, Any] | None
+    ) -> None:
+        for name, test, message in self.validation_rules:
+            if name == kind.name and test(merged):
+                raise RowRefused("FIELD_CUSTOM_VALIDATION_EXCEPTION", message)
+        if kind.name == "Lead" and old is not None and old.get("IsConverted"):
+            raise RowRefused("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
+        self._regions(kind, clean, merged)
+        if self.person_accounts and kind.name == "Account":
+            self._person(clean, old)
+        if kind.name in ("Order", "OrderItem"):
+            from .orders import check_order
+
+            check_order(self, kind.name, clean, merged, old)
+
+    def _regions(self, kind: ObjectDef, clean: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+        for name, value in clean.items():
+            if value is None or not name.endswith("StateCode") or not kind.fields[name].picklist:
+                continue
+            country = merged.get(name.replace("StateCode", "CountryCode"))
+            if country is None or value not in self.states.get(str(country), set()):
+                raise RowRefused(
+                    "FIELD_INTEGRITY_EXCEPTION",
+                    f"There's a problem with this state, even though it may appear correct: {value}",
+                    [name],
+                )
+
+    def _person(self, clean: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        wanted = clean.get("RecordTypeId")
+        person = bool(wanted and self.objects["RecordType"].records.get(str(wanted), {}).get("IsPersonType"))
+        was_person = bool(old and old.get("IsPersonAccount"))
+        if old is not None and person and not was_person:
+            raise RowRefused(
+                "INVALID_FIELD_FOR_INSERT_UPDATE", "a business account changes to a person account on its own only"
+            )
+        if person or was_person:
+            if clean.get("Name"):
+                raise RowRefused("INVALID_FIELD_FOR_INSERT_UPDATE", "Account: Name may not be set", ["Name"])
+            if old is None and not clean.get("LastName"):
+                raise RowRefused("REQUIRED_FIELD_MISSING", "Required fields are missing: [LastName]", ["LastName"])
+        elif old is None and not clean.get("Name"):
+            raise RowRefused("REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]", ["Name"])
+        elif clean.get("LastName") or clean.get("PersonEmail"):
+            raise RowRefused("INVALID_FIELD_FOR_INSERT_UPDATE", "person fields on a business account", ["LastName"])
+
+    def _created(self, kind: ObjectDef, clean: dict[str, Any]) -> dict[str, Any]:
+        record = {f.name: False for f in kind.fields.values() if f.type == "boolean"} | clean
+        if kind.name == "Account" and self.person_accounts:
+            person = self.objects["RecordType"].records.get(str(clean.get("RecordTypeId")), {}).get("IsPersonType")
+            record["IsPersonAccount"] = bool(person)
+            if person:
+                names = {n: clean.get(n) for n in ("FirstName", "LastName")}
+                record["PersonContactId"] = self.insert(
+                    "Contact", {**names, "Email": clean.get("PersonEmail")}, raw=True
+                )
+                record["Name"] = " ".join(str(v) for v in names.values() if v)
+        return record
+
+    def remove(self, name: str, record_id: str) -> None:
+        """Move a record to the Recycle Bin. Raises RowRefused."""
+        kind = self.object(name)
+        record = self._existing(kind, record_id, None)
+        if record is not None:
+            if kind.name == "Order" and record.get("Status") == "Activated":
+                raise RowRefused("ENTITY_IS_LOCKED", "an activated order cannot be deleted")
+            if kind.name in ("Account", "Contact") and any(
+                record["Id"] in (o.get("AccountId"), o.get("BillToContactId")) for o in self.records("Order")
+            ):
+                raise RowRefused("DELETE_FAILED", "the record is associated with orders")
+            record["IsDeleted"] = True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _parses(parse: Callable[[str], Any], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
