@@ -81,7 +81,7 @@ class Structurer:
         """An attrs class from a table, or INVALID. Keys in `extra` are known and left to the caller."""
         if not isinstance(table, Mapping):
             return typing.cast("T", self.problem(f"is a table, not {_shown(table)}"))
-        fields = {f.alias or f.name: f for f in _attributes(cls) if f.init}
+        fields = {f.alias or f.name: f for f in attributes(cls) if f.init}
         known = [*fields, *extra]
         values: dict[str, Any] = {}
         for key in table:
@@ -290,7 +290,7 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _attributes(cls: Any) -> "tuple[attrs.Attribute[Any], ...]":
+def attributes(cls: Any) -> "tuple[attrs.Attribute[Any], ...]":
     """The fields of an attrs class with their types resolved."""
     found: tuple[attrs.Attribute[Any], ...] = attrs.fields(attrs.resolve_types(cls))
     return found
