@@ -118,7 +118,8 @@ def _metrics(
     names = {m["name"] for m in found if (m.get("integration") or {}).get("name") in (None, "API")}
     total = len(found) + len(ours - names)
     if total > METRICS_LIMIT:
-        message = f"{len(found)} metrics and {len(ours - names)} new ones: an account has {METRICS_LIMIT}, events beyond are dropped"
+        message = f"{len(found)} metrics and {len(ours - names)} new ones: an account holds {METRICS_LIMIT}"
+        message += ", events of further ones are dropped"
         findings.append(Finding(level="error", path=path, message=message))
     elif total > METRICS_WARNING:
         message = f"{total} of {METRICS_LIMIT} metrics in use: events of further ones will be dropped"

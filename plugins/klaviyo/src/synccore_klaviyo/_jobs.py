@@ -38,10 +38,10 @@ class Item:
     operation: Operation
     body: bytes
 
-    @property
-    def mark(self) -> str:
-        """What this state of this record is remembered by."""
-        return hashlib.sha256(self.operation.idempotency_key.encode()).hexdigest()[:20]
+
+def _mark(operation: Operation) -> str:
+    """What this state of this record is remembered by."""
+    return hashlib.sha256(operation.idempotency_key.encode()).hexdigest()[:20]
 
 
 class Jobs:
@@ -55,12 +55,9 @@ class Jobs:
     # -- submit
 
     def submit(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Outcome]:
-        """Hand the operations to as few jobs as fit, except those that a job of ours holds already."""
+        """Hand the operations to as few jobs as fit."""
         outcomes: dict[int, Outcome] = {}
-        items = [Item(op, dumps(profiles[op.id].resource())) for op in operations]
-        held = self._held(items)
-        outcomes |= {i.operation.id: Submitted(held[i.mark]) for i in items if i.mark in held}
-        for chunk in _chunks([i for i in items if i.mark not in held]):
+        for chunk in _chunks([Item(op, dumps(profiles[op.id].resource())) for op in operations]):
             outcomes |= self._post(chunk)
         return outcomes
 
@@ -68,7 +65,7 @@ class Jobs:
         if not items:
             return {}
         intent = {
-            "marks": [i.mark for i in items],
+            "marks": [_mark(i.operation) for i in items],
             "at": self._context.clock.now().isoformat(),
             "job": None,
             "done": False,
@@ -102,10 +99,11 @@ class Jobs:
         }
         return outcomes | self._post([i for n, i in enumerate(items) if n not in pointed])
 
-    def _held(self, items: Sequence[Item]) -> dict[str, str]:
-        """Which records a job of ours holds that nobody has collected: mark -> job id."""
+    def held(self, operations: Sequence[Operation]) -> dict[int, str]:
+        """The operations that a job of ours holds and nobody has collected: operation id -> job id."""
         held: dict[str, str] = {}
-        wanted = {i.mark for i in items}
+        marks = {op.id: _mark(op) for op in operations}
+        wanted = set(marks.values())
         oldest = self._context.clock.now() - REMEMBERED
         for name, intent in list(self._state.scan(_INTENT)):
             if datetime.fromisoformat(intent["at"]) < oldest:
@@ -113,7 +111,7 @@ class Jobs:
             elif not intent["done"] and wanted.intersection(intent["marks"]):
                 job = intent["job"] or self._found(name, intent)
                 held |= dict.fromkeys(intent["marks"], job) if job else {}
-        return held
+        return {number: held[mark] for number, mark in marks.items() if mark in held}
 
     def _found(self, name: str, intent: Mapping[str, Any]) -> str | None:
         """The job that was posted without our learning its id: same size, made just then, and nobody else's."""
@@ -178,7 +176,7 @@ class Jobs:
 
     def _errors(self, job: Job) -> dict[int, SynccoreError]:
         """Operation id -> what Klaviyo says about its record."""
-        by_mark = {Item(op, b"").mark: op for op in job.operations}
+        by_mark = {_mark(op): op for op in job.operations}
         intent = next((i for _, i in self._state.scan(_INTENT) if i["job"] == job.id), None)
         order = [by_mark.get(m) for m in intent["marks"]] if intent else list(job.operations)
         by_email = {str(op.fields.get("email") or "").strip().lower(): op for op in job.operations}

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
-from synccore.types import Delivered, Failed, Operation, Outcome
+from synccore.types import Delivered, Failed, Link, Operation, Outcome, Submitted
 
 from . import _consent, _reading
 from ._jobs import Jobs
@@ -40,7 +40,7 @@ class Profiles:
         outcomes |= each(deletes, self._delete)
         profiles = self._build([op for op in operations if op.op != "delete"], outcomes)
         wanted = [op for op in operations if op.id in profiles]
-        notes = self._leave(wanted, outcomes)
+        notes = self._leave([op for op in wanted if profiles[op.id].email], outcomes)
         singles, bulk = self._divide([op for op in wanted if op.id not in outcomes], profiles, outcomes)
         if bulk:
             outcomes |= self._jobs.submit(bulk, profiles)
@@ -63,16 +63,14 @@ class Profiles:
         asking = [op for op in operations if any(o.keep_existing for o in op.options.values())]
         if not asking:
             return {}
-        found = [op.link or twin for op, twin in zip(asking, _reading.lookup(self._client, asking), strict=True)]
-        links = [
-            evolve(twin, fields=op.fields) for op, twin in zip(asking, found, strict=True) if hasattr(twin, "remote_id")
-        ]  # type: ignore[type-var]
-        held = {link.remote_id: fields for link, fields in zip(links, _reading.read(self._client, links), strict=True)}
-        return {
-            op.id: held.get(twin.remote_id) or {}
-            for op, twin in zip(asking, found, strict=True)
-            if hasattr(twin, "remote_id")
-        }
+        links: dict[int, Link] = {}
+        for op, twin in zip(asking, _reading.lookup(self._client, asking), strict=True):
+            found = op.link or twin
+            if isinstance(found, Link):
+                # With the fields as names, so that the very ones at stake are read.
+                links[op.id] = evolve(found, fields=op.fields)
+        held = _reading.read(self._client, list(links.values()))
+        return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
     def _leave(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-outs go first: nothing may hold them up."""
@@ -81,7 +79,8 @@ class Profiles:
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-ins go last: a welcome mail should find the name in place."""
-        joining = [op for op in operations if _consent.change(op) and isinstance(outcomes[op.id], Delivered)]
+        joining = [op for op in operations if _consent.change(op) and op.fields.get("email")]
+        joining = [op for op in joining if isinstance(outcomes[op.id], Delivered)]
         try:
             return _take_over(_consent.opt_in(self._client, joining, self._list), outcomes)
         except SynccoreError as error:
@@ -92,6 +91,9 @@ class Profiles:
         self, operations: Sequence[Operation], profiles: Mapping[int, Profile], outcomes: dict[int, Outcome]
     ) -> tuple[list[Operation], list[Operation]]:
         """(one by one, by job). Jobs ignore nulls, cannot move an address and know no consent."""
+        held = self._jobs.held(operations) if len(operations) > self._job_from or _unsure(operations) else {}
+        outcomes |= {op.id: Submitted(held[op.id]) for op in operations if op.id in held}
+        operations = [op for op in operations if op.id not in held]
         if len(operations) <= self._job_from:
             return list(operations), []
         singles, bulk, addresses = [], [], set()
@@ -160,6 +162,10 @@ def each(operations: Sequence[Operation], do: Callable[[Operation], Outcome]) ->
         except SynccoreError as error:
             outcomes[op.id] = Failed(error)
     return outcomes
+
+
+def _unsure(operations: Sequence[Operation]) -> bool:
+    return any(op.maybe_applied for op in operations)
 
 
 def _moves(operation: Operation, profile: Profile) -> bool:

@@ -197,10 +197,11 @@ def _subscription_properties(
         key=lambda s: (_stamp(s.next_payment_at), s.key),
     )
     failed = [p.at for p in payments if not p.succeeded]
-    failed += [o.updated_at or o.created_at for o in orders if o.subscription_key and o.status == "failed"]  # type: ignore[misc]
+    renewals = [o for o in orders if o.subscription_key and o.status == "failed"]
+    failed += [t for o in renewals if (t := o.updated_at or o.created_at) is not None]
     paid = [p.at for p in payments if p.succeeded]
     paid += [s.last_payment_at for s in subscriptions if s.last_payment_at]
-    last_failed, last_paid = max((t for t in failed if t), default=None), max(paid, default=None)
+    last_failed, last_paid = max(failed, default=None), max(paid, default=None)
     found: dict[str, Any] = {
         "subscription_states": sorted({s.status for s in subscriptions}),
         "active_subscription_count": len(active),

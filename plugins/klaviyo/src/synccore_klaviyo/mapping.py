@@ -36,7 +36,7 @@ _CHOICES = {
 
 
 def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
-    """The objects with default mappings, as the instance's `prefix`, `use_external_id` and `commerce_events` shape them."""
+    """The objects with default mappings, shaped by `prefix`, `use_external_id` and `commerce_events`."""
     prefix = config.prefix if config else "woo_"
     external = config.use_external_id if config else False
     commerce = config.commerce_events if config else False

@@ -3,8 +3,8 @@
     with FakeKlaviyo() as klaviyo:
         sink = SINK.open(KlaviyoConfig(api_key=Secret(klaviyo.key), api_url=klaviyo.url), FakeContext())
 
-It refuses what Klaviyo refuses and, where Klaviyo silently drops or ignores, it refuses too or keeps nothing: unknown keys,
-missing identifiers, sizes and counts, consent rules, a revision that never was.
+It refuses what Klaviyo refuses and, where Klaviyo silently drops or ignores, it refuses too or keeps nothing: unknown
+keys, missing identifiers, sizes and counts, consent rules, a revision that never was.
 """
 
 from .server import FakeKlaviyo

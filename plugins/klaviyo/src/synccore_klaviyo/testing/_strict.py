@@ -1,7 +1,7 @@
 """What a body must look like: the strict layer that the published schema lacks.
 
-Each check gives a list of (code, detail, pointer). The published schema allows unknown keys, no identifier at all and any
-size; Klaviyo's documentation does not.
+Each check gives a list of (code, detail, pointer). The published schema allows unknown keys, no identifier at all and
+any size; Klaviyo's documentation does not.
 """
 
 import json
