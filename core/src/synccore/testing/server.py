@@ -144,12 +144,6 @@ class LoopbackServer:
         """Answer one request. Runs under the server's lock."""
         return Reply(404, {"error": f"{request.method} {request.path} is not here"})
 
-    def arrived(self, request: Request) -> None:
-        """Told of each request before it waits its turn, so that a stand-in can see two at once. No lock is held."""
-
-    def left(self, request: Request) -> None:
-        """Told of each request after it was carried out. No lock is held."""
-
     # -- for tests
 
     @property
