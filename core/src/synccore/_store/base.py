@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import SynccoreError
 from ..types import Link, Snapshot, State
 from .rows import (
     BackfillJob,
@@ -33,6 +34,15 @@ from .rows import (
     Settlement,
     Work,
 )
+
+
+class StoreError(SynccoreError):
+    """The database cannot be used just now (full disk, locked file).
+
+    Nothing of the call was stored, and nothing stored before is lost: the caller may try again.
+    """
+
+    kind = "store"
 
 
 class Store(Protocol):

@@ -1,0 +1,233 @@
+"""Claiming due deliveries, and gathering what delivering them needs."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from ..types import EntityRef, Link, Snapshot
+from . import codec, sql
+from ._convert import from_ms, to_delivery, to_link, to_snapshot
+from .rows import ClaimRule, Delivery, JobWork, Work
+
+__all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "made_up", "next_due", "routes_of"]
+
+#: Age, state before event, row id: what included records are sorted by.
+_Aged = tuple[datetime, int, int, Snapshot]
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def find_route(
+    view: sqlite3.Connection, sink: str, rules: Sequence[ClaimRule], now: int
+) -> tuple[ClaimRule, bool] | None:
+    """The route to claim from and whether its bulk rows: live first, then the earliest due, then rule order."""
+    for bulk in (False, True):
+        best: tuple[int, ClaimRule] | None = None
+        for rule in rules:
+            at = {"sink": sink, "route": rule.route, "bulk": bulk, "now": now}
+            row = view.execute(sql.CLAIM_HEAD, at).fetchone()
+            if row is not None and (best is None or row["due_at"] < best[0]):
+                best = row["due_at"], rule
+        if best is not None:
+            return best[1], bulk
+    return None
+
+
+def claim(
+    tx: sqlite3.Connection, sink: str, rules: Sequence[ClaimRule], now: int, lease: timedelta, token: str
+) -> list[Delivery]:
+    """Lease what is due of one route."""
+    found = find_route(tx, sink, rules, now)
+    if found is None:
+        return []
+    rule, bulk = found
+    at = {"sink": sink, "route": rule.route, "bulk": bulk, "now": now}
+    size = rule.max_batch
+    if bulk and tx.execute(sql.CLAIM_NTH, at | {"nth": max(rule.bulk_threshold - 1, 0)}).fetchone() is not None:
+        size = rule.bulk_batch
+    rows = _one_per_key(tx.execute(sql.CLAIM_ROWS, at | {"size": size}))
+    ids = json.dumps([row["id"] for row in rows])
+    until = now + lease // timedelta(milliseconds=1)
+    tx.execute(sql.LEASE, {"ids": ids, "token": token, "until": until})
+    tx.execute(sql.BLOCK_OTHERS, {"ids": ids})
+    return [evolve(to_delivery(row), state="running", lease_token=token, lease_until=from_ms(until)) for row in rows]
+
+
+def _one_per_key(rows: Iterable[sqlite3.Row]) -> list[sqlite3.Row]:
+    """State and event of one key may both be due; the second waits for the first."""
+    first: dict[tuple[str, str, str], sqlite3.Row] = {}
+    for row in rows:
+        first.setdefault((row["source"], row["entity"], row["key"]), row)
+    return list(first.values())
+
+
+def routes_of(view: sqlite3.Connection, sink: str) -> list[str]:
+    """Routes that ever had rows for this sink."""
+    return [row["route"] for row in view.execute("SELECT DISTINCT route FROM delivery_count WHERE sink = ?", (sink,))]
+
+
+def due(view: sqlite3.Connection, sink: str, now: int, limit: int) -> int:
+    """Ready and due rows, counted up to `limit`."""
+    count: int = 0
+    for route in routes_of(view, sink):
+        for bulk in (False, True):
+            at = {"sink": sink, "route": route, "bulk": bulk, "now": now, "limit": limit - count}
+            count += view.execute(sql.DUE, at).fetchone()[0]
+            if count >= limit:
+                return count
+    return count
+
+
+def next_due(view: sqlite3.Connection, sink: str) -> datetime | None:
+    """The earliest due_at of what may be claimed."""
+    found = [
+        ms
+        for route in routes_of(view, sink)
+        for bulk in (False, True)
+        if (ms := view.execute(sql.NEXT_DUE, {"sink": sink, "route": route, "bulk": bulk}).fetchone()[0]) is not None
+    ]
+    return from_ms(min(found)) if found else None
+
+
+class Gatherer:
+    """Gathers `Work` for one route's deliveries; owners and what they own are read once per batch."""
+
+    def __init__(
+        self, view: sqlite3.Connection, include: Sequence[str], after: str | None, after_entity: str | None
+    ) -> None:
+        self._view = view
+        self._include = include
+        self._after = after
+        self._after_entity = after_entity
+        self._snapshots: dict[tuple[str, str, str], Snapshot | None] = {}
+        self._owned: dict[tuple[str, EntityRef, str], list[_Aged]] = {}
+
+    def gather(self, delivery: Delivery, sent: str | None = None) -> Work:
+        """All that one delivery needs."""
+        snapshot = self._state_of(delivery)
+        owner_ref = None if snapshot is None else snapshot.owner
+        parent_ref = self._parent_ref(delivery, owner_ref)
+        own = EntityRef(delivery.entity, delivery.key)
+        return Work(
+            delivery=delivery,
+            snapshot=snapshot,
+            owner=None if owner_ref is None else self._snapshot(delivery.source, owner_ref),
+            included={
+                entity: self._included(delivery.source, [own] if owner_ref is None else [owner_ref, own], entity)
+                for entity in self._include
+            },
+            link=None if delivery.op == "event" else self._link(delivery.route, delivery.source, own),
+            parent_ref=parent_ref,
+            parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,
+            sent=None if sent is None else codec.load_fields(sent),
+        )
+
+    def _state_of(self, delivery: Delivery) -> Snapshot | None:
+        if delivery.op == "event":
+            row = self._view.execute(
+                "SELECT * FROM event WHERE source = ? AND entity = ? AND event_id = ?",
+                (delivery.source, delivery.entity, delivery.event_id),
+            ).fetchone()
+            return None if row is None else to_snapshot(row)
+        return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
+
+    def _parent_ref(self, delivery: Delivery, owner: EntityRef | None) -> EntityRef | None:
+        if self._after is None:
+            return None
+        if self._after_entity == delivery.entity:
+            return EntityRef(delivery.entity, delivery.key)
+        if owner is not None and self._after_entity in (None, owner.entity):
+            return owner
+        return None
+
+    def _snapshot(self, source: str, ref: EntityRef) -> Snapshot | None:
+        place = (source, ref.entity, ref.key)
+        if place not in self._snapshots:
+            values = {"source": source, "entity": ref.entity, "key": ref.key}
+            row = self._view.execute(sql.SNAPSHOT, values).fetchone()
+            self._snapshots[place] = None if row is None else to_snapshot(row)
+        return self._snapshots[place]
+
+    def _link(self, route: str, source: str, ref: EntityRef) -> Link | None:
+        values = {"route": route, "source": source, "entity": ref.entity, "key": ref.key}
+        row = self._view.execute(sql.LINK, values).fetchone()
+        return None if row is None else to_link(row)
+
+    def _included(self, source: str, owners: Sequence[EntityRef], entity: str) -> tuple[Snapshot, ...]:
+        found = {item[:3]: item for owner in owners for item in self._owned_by(source, owner, entity)}
+        return tuple(found[age][3] for age in sorted(found))
+
+    def _owned_by(self, source: str, owner: EntityRef, entity: str) -> list[_Aged]:
+        place = (source, owner, entity)
+        if place not in self._owned:
+            values = {"source": source, "owner_entity": owner.entity, "owner_key": owner.key, "entity": entity}
+            self._owned[place] = [
+                (snapshot.data.created_at or snapshot.changed_at or _EPOCH, kind, row["id"], snapshot)
+                for kind, statement in enumerate((sql.OWNED, sql.OWNED_EVENTS))
+                for row in self._view.execute(statement, values)
+                for snapshot in (to_snapshot(row),)
+            ]
+        return self._owned[place]
+
+
+def made_up(view: sqlite3.Connection, route: str, source: str, entity: str, key: str) -> Delivery:
+    """A delivery that nobody owes: of the record's state, or of the newest event of that key."""
+    values = {"source": source, "entity": entity, "key": key}
+    snapshot = view.execute(sql.SNAPSHOT, values).fetchone()
+    event = None
+    if snapshot is None:
+        event = view.execute(
+            "SELECT * FROM event WHERE source = :source AND entity = :entity AND key = :key ORDER BY id DESC LIMIT 1",
+            values,
+        ).fetchone()
+    at = _EPOCH if event is None else from_ms(event["at"])
+    if snapshot is not None:
+        at = from_ms(snapshot["changed_at"])
+    return Delivery(
+        id=0,
+        route=route,
+        sink="",
+        source=source,
+        entity=entity,
+        key=key,
+        op="event" if event is not None else "delete" if snapshot is not None and snapshot["deleted"] else "upsert",
+        state="ready",
+        bulk=False,
+        event_id=None if event is None else event["event_id"],
+        due_at=at,
+        attempts=0,
+        first_failed_at=None,
+        first_change_at=at,
+        last_change_at=at,
+        maybe_applied=False,
+        lease_token=None,
+        lease_until=None,
+        job=None,
+        error_kind=None,
+        error=None,
+        created_at=at,
+        settled_at=None,
+    )
+
+
+def jobs(view: sqlite3.Connection, sink: str) -> list[JobWork]:
+    """Submitted jobs with their rows as they were sent."""
+    rows = view.execute(
+        "SELECT * FROM outbox WHERE state = 'submitted' AND sink = ? ORDER BY job, job_position", (sink,)
+    )
+    grouped: dict[str, list[sqlite3.Row]] = {}
+    for row in rows:
+        grouped.setdefault(row["job"], []).append(row)
+    gatherer = Gatherer(view, (), None, None)
+    found = [
+        JobWork(
+            sink=sink,
+            job=job,
+            submitted_at=from_ms(min(row["submitted_at"] for row in members)),
+            work=tuple(gatherer.gather(to_delivery(row), row["sent"]) for row in members),
+        )
+        for job, members in grouped.items()
+    ]
+    return sorted(found, key=lambda job: (job.submitted_at, job.job))

@@ -1,0 +1,185 @@
+"""Database rows to the rows the contract speaks in, and times to milliseconds."""
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..types import EntityRef, Link, Snapshot
+from . import codec
+from .rows import BackfillJob, Delivery, HistoryEntry, LaneRecord
+
+__all__ = [
+    "from_ms",
+    "history_values",
+    "maybe_from_ms",
+    "maybe_ms",
+    "to_backfill",
+    "to_delivery",
+    "to_history",
+    "to_lane",
+    "to_link",
+    "to_ms",
+    "to_snapshot",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since 1970 UTC, rounded down."""
+    return (at - _EPOCH) // _MS
+
+
+def from_ms(ms: int) -> datetime:
+    """The time, aware UTC."""
+    return _EPOCH + ms * _MS
+
+
+def maybe_ms(at: datetime | None) -> int | None:
+    """As `to_ms`; None stays None."""
+    return None if at is None else to_ms(at)
+
+
+def maybe_from_ms(ms: int | None) -> datetime | None:
+    """As `from_ms`; None stays None."""
+    return None if ms is None else from_ms(ms)
+
+
+def to_delivery(row: sqlite3.Row) -> Delivery:
+    """A row of `outbox`."""
+    return Delivery(
+        id=row["id"],
+        route=row["route"],
+        sink=row["sink"],
+        source=row["source"],
+        entity=row["entity"],
+        key=row["key"],
+        op=row["op"],
+        state=row["state"],
+        bulk=bool(row["bulk"]),
+        event_id=row["event_id"],
+        due_at=from_ms(row["due_at"]),
+        attempts=row["attempts"],
+        first_failed_at=maybe_from_ms(row["first_failed_at"]),
+        first_change_at=from_ms(row["first_change_at"]),
+        last_change_at=from_ms(row["last_change_at"]),
+        maybe_applied=bool(row["maybe_applied"]),
+        lease_token=row["lease_token"],
+        lease_until=maybe_from_ms(row["lease_until"]),
+        job=row["job"],
+        error_kind=row["error_kind"],
+        error=row["error"],
+        created_at=from_ms(row["created_at"]),
+        settled_at=maybe_from_ms(row["settled_at"]),
+        waiting_since=maybe_from_ms(row["waiting_since"]),
+    )
+
+
+def _owner(row: sqlite3.Row) -> EntityRef | None:
+    return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
+
+
+def to_snapshot(row: sqlite3.Row) -> Snapshot:
+    """A row of `snapshot`, or of `event` as a snapshot of its own data."""
+    event = "event_id" in row.keys()  # noqa: SIM118  `in` on a sqlite3.Row looks at its values
+    return Snapshot(
+        source=row["source"],
+        entity=row["entity"],
+        key=row["key"],
+        data=codec.load_entity(row["entity"], row["data"]),
+        version=row["version"],
+        owner=_owner(row),
+        deleted=not event and bool(row["deleted"]),
+        changed_at=from_ms(row["at"] if event else row["changed_at"]),
+    )
+
+
+def to_link(row: sqlite3.Row) -> Link:
+    """A row of `link`."""
+    return Link(
+        object=row["object"],
+        remote_id=row["remote_id"],
+        etag=row["etag"],
+        fields=codec.load_fields(row["fields"]),
+        delivered_at=maybe_from_ms(row["delivered_at"]),
+        source=row["source"],
+        entity=row["entity"],
+        key=row["key"],
+        route=row["route"],
+    )
+
+
+def to_history(row: sqlite3.Row) -> HistoryEntry:
+    """A row of `history`."""
+    return HistoryEntry(
+        at=from_ms(row["at"]),
+        route=row["route"],
+        sink=row["sink"],
+        source=row["source"],
+        entity=row["entity"],
+        key=row["key"],
+        op=row["op"],
+        outcome=row["outcome"],
+        remote_id=row["remote_id"],
+        fields=tuple(json.loads(row["fields"])),
+        error_kind=row["error_kind"],
+        error=row["error"],
+        note=row["note"],
+        duration_ms=row["duration_ms"],
+        delivery_id=row["delivery"],
+        id=row["id"],
+    )
+
+
+def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[str, Any]:
+    """The parameters of `sql.ADD_HISTORY`."""
+    return {
+        "at": to_ms(entry.at),
+        "route": entry.route,
+        "sink": entry.sink,
+        "source": entry.source,
+        "entity": entry.entity,
+        "key": entry.key,
+        "op": entry.op,
+        "outcome": entry.outcome,
+        "remote_id": entry.remote_id,
+        "fields": json.dumps(entry.fields),
+        "error_kind": entry.error_kind,
+        "error": entry.error,
+        "note": entry.note,
+        "duration_ms": entry.duration_ms,
+        "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,
+    }
+
+
+def to_lane(row: sqlite3.Row) -> LaneRecord:
+    """A row of `lane`."""
+    return LaneRecord(
+        sink=row["sink"],
+        state=row["state"],
+        reason=row["reason"],
+        until=maybe_from_ms(row["until"]),
+        changed_at=maybe_from_ms(row["changed_at"]),
+        failures=row["failures"],
+    )
+
+
+def to_backfill(row: sqlite3.Row) -> BackfillJob:
+    """A row of `backfill`."""
+    return BackfillJob(
+        id=row["id"],
+        kind=row["kind"],
+        source=row["source"],
+        entity=row["entity"],
+        filters=json.loads(row["filters"]),
+        route=row["route"],
+        state=row["state"],
+        cursor=row["cursor"],
+        seen=row["seen"],
+        total=row["total"],
+        error=row["error"],
+        created_at=from_ms(row["created_at"]),
+        finished_at=maybe_from_ms(row["finished_at"]),
+    )

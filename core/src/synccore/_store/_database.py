@@ -1,0 +1,189 @@
+"""Connections: one writer behind a fair lock, readers on loan, and errors that say what to do."""
+
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ConfigError
+from .base import StoreError
+
+__all__ = ["BUSY_TIMEOUT", "Database", "FairLock"]
+
+#: Seconds to wait for another process's write before giving up.
+BUSY_TIMEOUT = 15.0
+_PATH = "synccore.database"
+
+
+class FairLock:
+    """A lock that threads get in the order they asked for it; `threading.Lock` promises no order."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held = False
+        self._queue: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._queue.append(turn)
+        try:
+            turn.acquire()
+        except BaseException:
+            # Interrupted while waiting: leave the queue, or hand on what arrived in the same moment.
+            with self._guard:
+                waiting = turn in self._queue
+                if waiting:
+                    self._queue.remove(turn)
+            if not waiting:
+                self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._queue:
+                self._queue.popleft().release()
+            else:
+                self._held = False
+
+
+class Database:
+    """One SQLite file. Raises ConfigError where it cannot be opened, StoreError where it cannot be used just now."""
+
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self.path = path
+        self._busy_timeout = busy_timeout
+        self._writing = FairLock()
+        self._guard = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        if sqlite3.sqlite_version_info < (3, 37):
+            raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: synccore needs 3.37 or later", path=_PATH)
+        _create(path)
+        try:
+            self._writer = self._connect()
+        except sqlite3.Error as error:
+            raise _unusable(error, path) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            # A burst grows the log; afterwards the file shrinks to this again.
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is durable when the block ends, or nothing."""
+        with self._writing, self._said():
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have ended the transaction by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view, never waiting for writers."""
+        with self._guard:
+            connection = self._idle.pop() if self._idle else None
+        with self._said():
+            if connection is None:
+                connection = self._connect()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                with self._guard:
+                    keep = not self._closed
+                    if keep:
+                        self._idle.append(connection)
+                if not keep:
+                    connection.close()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The writer outside any transaction (migrations, checkpoints)."""
+        with self._writing, self._said():
+            yield self._writer
+
+    def close(self) -> None:
+        """Close all connections; those on loan close when they come back."""
+        with self._guard:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        with self._writing:
+            self._writer.close()
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise _unusable(error, self.path) from error
+
+
+def _create(path: Path) -> None:
+    """Make the file with mode 0600; SQLite gives the same mode to its -wal and -shm files."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except FileNotFoundError:
+        raise ConfigError(f"the directory {path.parent} does not exist: create it", path=_PATH) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a directory: name a file in it", path=_PATH) from None
+    except PermissionError:
+        raise ConfigError(
+            f"{path} cannot be opened for writing: check the owner and mode of the file and of its directory",
+            path=_PATH,
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be created: {error.strerror}", path=_PATH) from error
+
+
+def _unusable(error: sqlite3.Error, path: Path) -> Exception:
+    """What happened, and what to do about it."""
+    # Extended codes keep the plain one in their low byte.
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return StoreError(f"the disk with {path} is full: free some space; what was accepted before is safe")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreError(f"{path} is locked by another program: close it, or wait for it to finish, and try again")
+        case sqlite3.SQLITE_READONLY:
+            return StoreError(f"{path} is read-only: make the file and its directory writable for this user")
+        case sqlite3.SQLITE_NOTADB:
+            return ConfigError(f"{path} is not a SQLite database: name another file", path=_PATH)
+        case sqlite3.SQLITE_CORRUPT:
+            return StoreError(f"{path} is damaged: stop synccore and restore the last backup (synccore db backup)")
+        case sqlite3.SQLITE_CANTOPEN:
+            return StoreError(f"{path} cannot be opened: check that its directory exists and is writable")
+        case _:
+            return StoreError(f"{path} cannot be used: {error}")

@@ -1,0 +1,395 @@
+"""Taking changes in: what is new becomes snapshot and debt in one transaction, everything else leaves no trace."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from ..entities import Customer, Entity, guest_key
+from ..types import Change, EntityRef, Op
+from . import codec, sql
+from ._convert import from_ms, to_ms
+from ._owing import owe, refresh, write_history
+from ._people import key_digest
+from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
+
+__all__ = ["ingest"]
+
+_Fate = Literal["accepted", "unchanged", "stale", "forgotten"]
+
+
+def ingest(tx: sqlite3.Connection, batch: Sequence[Ingest], now: int) -> list[Ingested]:
+    """Take several units; the caller commits."""
+    return [_Intake(tx, unit, now).take() for unit in batch]
+
+
+class _Intake:
+    """One unit on its way in."""
+
+    def __init__(self, tx: sqlite3.Connection, unit: Ingest, now: int) -> None:
+        self._tx = tx
+        self._unit = unit
+        self._now = now
+        self._dirtied = 0
+        self._sinks: set[str] = set()
+        self._sweeps = self._open_sweeps()
+        self._tombstones = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone)").fetchone()[0]
+
+    def take(self) -> Ingested:
+        fates = Counter(self._take(change) for change in self._unit.changes)
+        if self._unit.cursor is not None:
+            name, value = self._unit.cursor
+            self._tx.execute(
+                "INSERT INTO cursor VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value, "
+                "stored_at = excluded.stored_at",
+                (self._unit.source, name, value, self._now),
+            )
+        return Ingested(
+            accepted=fates["accepted"],
+            unchanged=fates["unchanged"],
+            stale=fates["stale"],
+            forgotten=fates["forgotten"],
+            dirtied=self._dirtied,
+            sinks=frozenset(self._sinks),
+        )
+
+    def _take(self, change: Change) -> _Fate:
+        if change.op == "event":
+            if change.data is None or change.event_id is None:
+                raise ValueError(f"an event needs data and event_id: {change.entity} {change.key}")
+            if self._is_forgotten(change, change.data):
+                return "forgotten"
+            return self._event(change, change.data, change.event_id)
+        if change.op == "delete":
+            return self._delete(change)
+        if change.data is None:
+            raise ValueError(f"an upsert needs data: {change.entity} {change.key}")
+        self._mark_seen(change)
+        if self._is_forgotten(change, change.data):
+            return "forgotten"
+        return self._upsert(change, change.data)
+
+    # -- the three kinds of change
+
+    def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
+        owner = self._owner(change, data)
+        values = self._values(change, data, owner) | {"event_id": event_id, "at": self._at(change)}
+        new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
+        event = self._tx.execute(sql.EVENT, values).fetchone()["id"]
+        for rule in self._rules(change.entity):
+            if rule.target == "self" and (new or rule.route in self._unit.force):
+                self._owe_event(rule, change.key, event)
+            elif rule.target == "owner" and new and owner is not None:
+                self._dirty_owner(rule, owner)
+        if new:
+            self._received(change)
+        return "accepted" if new else "unchanged"
+
+    def _delete(self, change: Change) -> _Fate:
+        known = self._snapshot(change.entity, change.key)
+        if known is None:
+            return "unchanged"
+        if _older(change.version, known["version"]):
+            return "stale"
+        buried = {
+            "id": known["id"],
+            "version": change.version,
+            "replaced_by": known["replaced_by"],
+            "changed_at": self._at(change),
+            "now": self._now,
+        }
+        if known["deleted"]:
+            if change.version is not None and change.version != known["version"]:
+                self._tx.execute(sql.BURY_SNAPSHOT, buried | {"changed_at": known["changed_at"]})
+            return "unchanged"
+        self._tx.execute(sql.BURY_SNAPSHOT, buried)
+        self._dirty(change.entity, change.key, "delete", [_owner_of(known), change.owner])
+        self._received(change)
+        return "accepted"
+
+    def _upsert(self, change: Change, data: Entity) -> _Fate:
+        known = self._snapshot(change.entity, change.key)
+        if self._taken_over(change, data, known):
+            return "stale"
+        if known is not None and _older(change.version, known["version"]):
+            if not known["deleted"]:
+                self._dirty_forced(change.entity, change.key, _owner_of(known))
+            return "stale"
+        owner = self._owner(change, data)
+        moved = self._take_over(change)
+        values = self._values(change, data, owner) | {"fingerprint": codec.fingerprint(data)}
+        same = (
+            known is not None
+            and not known["deleted"]
+            and known["fingerprint"] == values["fingerprint"]
+            and _owner_of(known) == owner
+        )
+        if same and known is not None:
+            if change.version is not None and change.version != known["version"]:
+                self._tx.execute(sql.TOUCH_SNAPSHOT, values | {"id": known["id"]})
+            if not moved:
+                self._dirty_forced(change.entity, change.key, owner)
+                return "unchanged"
+        else:
+            self._tx.execute(sql.PUT_SNAPSHOT, values | {"changed_at": self._at(change)})
+        self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner])
+        self._received(change)
+        return "accepted"
+
+    def _values(self, change: Change, data: Entity, owner: EntityRef | None) -> dict[str, Any]:
+        return {
+            "source": self._unit.source,
+            "entity": change.entity,
+            "key": change.key,
+            "data": codec.dump_entity(data),
+            "version": change.version,
+            "owner_entity": owner and owner.entity,
+            "owner_key": owner and owner.key,
+            "email": email_of(data),
+            "now": self._now,
+        }
+
+    # -- owing
+
+    def _rules(self, entity: str) -> Sequence[DirtyRule]:
+        return self._unit.rules.get(entity, ())
+
+    def _dirty(self, entity: str, key: str, op: Op, owners: Iterable[EntityRef | None]) -> None:
+        distinct = dict.fromkeys(owner for owner in owners if owner is not None)
+        for rule in self._rules(entity):
+            if rule.target == "self":
+                self._owe(rule, key, op)
+                continue
+            for owner in distinct:
+                self._dirty_owner(rule, owner)
+
+    def _dirty_forced(self, entity: str, key: str, owner: EntityRef | None) -> None:
+        for rule in self._rules(entity):
+            if rule.route not in self._unit.force:
+                continue
+            if rule.target == "self":
+                self._owe(rule, key, "upsert", changed=False)
+            elif owner is not None:
+                self._dirty_owner(rule, owner, changed=False)
+
+    def _dirty_owner(self, rule: DirtyRule, owner: EntityRef, *, changed: bool = True) -> None:
+        if owner.entity == rule.entity:
+            row = self._snapshot(owner.entity, owner.key)
+            # An owner that is not known yet sees what it includes when it arrives.
+            keys = [owner.key] if row is not None and not row["deleted"] else []
+        else:
+            # The route maps a record with the same owner: all of those see the change.
+            keys = [row["key"] for row in self._tx.execute(sql.OWNED, self._owned(owner, rule.entity)).fetchall()]
+        for key in keys:
+            self._owe(rule, key, "upsert", changed=changed)
+
+    def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True) -> None:
+        if owe(self._tx, rule, self._unit.source, key, op, bulk=self._unit.bulk, now=self._now, changed=changed):
+            self._dirtied += 1
+        self._sinks.add(rule.sink)
+
+    def _owe_event(self, rule: DirtyRule, key: str, event: int) -> None:
+        values = {
+            "route": rule.route,
+            "sink": rule.sink,
+            "source": self._unit.source,
+            "entity": rule.entity,
+            "key": key,
+            "bulk": self._unit.bulk,
+            "event": event,
+            "now": self._now,
+        }
+        if self._tx.execute(sql.GIVE_EVENT, values).rowcount > 0:
+            self._tx.execute(sql.OWE_EVENT, values)
+            self._dirtied += 1
+            self._sinks.add(rule.sink)
+
+    def _received(self, change: Change) -> None:
+        """The first line of a record's trail. A listing of the past would only repeat what `delivered` says."""
+        if self._unit.bulk:
+            return
+        write_history(
+            self._tx,
+            HistoryEntry(
+                at=from_ms(self._now),
+                route="",
+                sink="",
+                source=self._unit.source,
+                entity=change.entity,
+                key=change.key,
+                op=change.op,
+                outcome="received",
+            ),
+        )
+
+    # -- whose it is
+
+    def _owner(self, change: Change, data: Entity) -> EntityRef | None:
+        """The owner, or the account that took a guest's place."""
+        owner = change.owner
+        if owner is None:
+            return None
+        known = self._snapshot(owner.entity, owner.key)
+        if known is not None and not known["deleted"]:
+            return owner
+        account = self._successor(owner.entity, owner.key, known, email_of(data))
+        return owner if account is None else EntityRef(owner.entity, account)
+
+    def _taken_over(self, change: Change, data: Entity, known: sqlite3.Row | None) -> bool:
+        """Whether this is a guest whose account is known: the account speaks for both."""
+        if known is not None and not known["deleted"]:
+            return False
+        if not (isinstance(data, Customer) and data.guest) and (known is None or known["replaced_by"] is None):
+            return False
+        return self._successor(change.entity, change.key, known, email_of(data)) is not None
+
+    def _successor(self, entity: str, key: str, known: sqlite3.Row | None, email: str | None) -> str | None:
+        """The live record that took the place of `key`, as long as it has the same address."""
+        if known is not None and known["replaced_by"] is not None:
+            account = self._snapshot(entity, known["replaced_by"])
+            if account is not None and not account["deleted"] and account["email"] == known["email"]:
+                return str(account["key"])
+        if entity == Customer.entity and email is not None and key == guest_key(email):
+            row = self._tx.execute(sql.ACCOUNT_BY_EMAIL, {"source": self._unit.source, "email": email}).fetchone()
+            return None if row is None else str(row["key"])
+        return None
+
+    def _take_over(self, change: Change) -> bool:
+        """Move what belonged to the replaced keys here; whether there was anything."""
+        moved = False
+        for old in change.replaces:
+            if old == change.key:
+                continue
+            known = self._snapshot(change.entity, old)
+            if known is not None and not known["deleted"]:
+                self._move(known, change.key)
+                moved = True
+        return moved
+
+    def _move(self, known: sqlite3.Row, key: str) -> None:
+        tx, source, entity, old = self._tx, self._unit.source, known["entity"], known["key"]
+        where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
+        same = "source = :source AND entity = :entity AND key = :old"
+        # A key that has a link of its own on a route keeps it.
+        tx.execute(f"UPDATE OR IGNORE link SET key = :new WHERE {same}", where)  # noqa: S608  constant text
+        for table in ("snapshot", "event"):
+            tx.execute(
+                f"UPDATE {table} SET owner_key = :new "  # noqa: S608  constant text
+                "WHERE source = :source AND owner_entity = :entity AND owner_key = :old",
+                where,
+            )
+        # What is under way goes on under the new key, so that the account is not sent beside it.
+        tx.execute(
+            "UPDATE OR IGNORE delivery SET key = :new "  # noqa: S608  constant text
+            f"WHERE {same} AND settled_at IS NULL AND state IN ('running', 'submitted')",
+            where,
+        )
+        open_rows = tx.execute(
+            f"SELECT * FROM delivery WHERE {same} AND settled_at IS NULL "  # noqa: S608  constant text
+            "AND state IN ('ready', 'parked') AND event IS NULL",
+            where,
+        ).fetchall()
+        for row in open_rows:
+            self._drop(row, f"taken over by {entity} {key}")
+        tx.execute(
+            "UPDATE delivery SET wait_key = :new, due_at = min(due_at, :now) WHERE wait_route IS NOT NULL "
+            "AND source = :source AND wait_entity = :entity AND wait_key = :old",
+            where,
+        )
+        tx.execute(
+            "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
+            where,
+        )
+        tx.execute(
+            sql.BURY_SNAPSHOT,
+            {"id": known["id"], "version": None, "replaced_by": key, "changed_at": self._now, "now": self._now},
+        )
+        sinks = tx.execute(
+            "SELECT DISTINCT sink FROM delivery WHERE source = :source AND entity = :entity AND key = :new "
+            "AND settled_at IS NULL",
+            where,
+        ).fetchall()
+        refresh(tx, [(row["sink"], source, entity, key) for row in sinks])
+
+    def _drop(self, row: sqlite3.Row, note: str) -> None:
+        """Owe this no longer, and say why."""
+        self._tx.execute(
+            "UPDATE delivery SET state = 'skipped', blocked = 0, settled_at = ?, wait_route = NULL, "
+            "wait_entity = NULL, wait_key = NULL, waiting_since = NULL WHERE id = ?",
+            (self._now, row["id"]),
+        )
+        entry = HistoryEntry(
+            at=from_ms(self._now),
+            route=row["route"],
+            sink=row["sink"],
+            source=row["source"],
+            entity=row["entity"],
+            key=row["key"],
+            op=row["op"],
+            outcome="skipped",
+            note=note,
+        )
+        write_history(self._tx, entry, row["id"])
+
+    # -- looking
+
+    def _snapshot(self, entity: str, key: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._tx.execute(
+            sql.SNAPSHOT, {"source": self._unit.source, "entity": entity, "key": key}
+        ).fetchone()
+        return row
+
+    def _owned(self, owner: EntityRef, entity: str) -> dict[str, Any]:
+        return {
+            "source": self._unit.source,
+            "owner_entity": owner.entity,
+            "owner_key": owner.key,
+            "entity": entity,
+        }
+
+    def _at(self, change: Change) -> int:
+        return self._now if change.at is None else to_ms(change.at)
+
+    def _is_forgotten(self, change: Change, data: Entity) -> bool:
+        """Whether this is about a person who asked to be forgotten."""
+        if not self._tombstones:
+            return False
+        digests = []
+        if (email := email_of(data)) is not None:
+            digests.append(email_digest(email))
+        elif (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:
+            digests.append(key_digest(self._unit.source, owner.entity, owner.key))
+        return any(
+            self._tx.execute("SELECT 1 FROM tombstone WHERE digest = ?", (d,)).fetchone() is not None for d in digests
+        )
+
+    # -- full comparisons
+
+    def _open_sweeps(self) -> list[str]:
+        source, wanted = self._unit.source, self._unit.sweep
+        names = [
+            str(row["name"])
+            for row in self._tx.execute("SELECT name FROM sweep WHERE source = ?", (source,)).fetchall()
+        ]
+        if wanted is not None and wanted not in names:
+            self._tx.execute(
+                "INSERT INTO sweep SELECT ?, ?, coalesce(max(id), 0), ? FROM snapshot", (source, wanted, self._now)
+            )
+            names.append(wanted)
+        return names
+
+    def _mark_seen(self, change: Change) -> None:
+        # Whatever arrives while a comparison runs exists, wherever it was learned from.
+        for name in self._sweeps:
+            self._tx.execute(
+                "INSERT INTO sweep_seen VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (self._unit.source, name, change.entity, change.key),
+            )
+
+
+def _older(version: int | None, known: int | None) -> bool:
+    return version is not None and known is not None and version < known
+
+
+def _owner_of(row: sqlite3.Row | None) -> EntityRef | None:
+    return None if row is None or row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])

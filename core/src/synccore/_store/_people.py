@@ -1,0 +1,137 @@
+"""What a person does to the outbox: retry, dismiss, forget."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from ..entities import Customer, normalize_email
+from ..types import Link
+from . import sql
+from ._convert import from_ms, to_link
+from ._owing import fold_or_ready, refresh, slot_of, write_history
+from .rows import HistoryEntry
+
+__all__ = ["dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "retry"]
+
+#: (source, entity, key)
+Ref = tuple[str, str, str]
+
+
+def key_digest(source: str, entity: str, key: str) -> str:
+    """The tombstone of a key, for records that carry no address."""
+    return hashlib.sha256(f"synccore:key:{source}:{entity}:{key}".encode()).hexdigest()
+
+
+def retry(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
+    """Parked to ready, with a clean slate."""
+    slots = []
+    for row in _parked(tx, ids):
+        # The newer row of the same key, where there is one, backs off for the same reason: it is retried too.
+        tx.execute(
+            "UPDATE delivery SET due_at = min(due_at, :now) WHERE route = :route AND source = :source "
+            "AND entity = :entity AND key = :key AND state = 'ready' AND event IS NULL AND error_kind IS NOT NULL",
+            dict(row) | {"now": now},
+        )
+        fold_or_ready(
+            tx,
+            row,
+            due_at=now if row["event"] is not None or not _has_ready(tx, row) else 0,
+            attempts=0,
+            first_failed_at=None,
+            waiting_since=None,
+            wait_route=None,
+            wait_entity=None,
+            wait_key=None,
+            error_kind=None,
+            error=None,
+        )
+        _note(tx, row, "retried", now)
+        slots.append(slot_of(row))
+    refresh(tx, slots)
+    return len(slots)
+
+
+def dismiss(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
+    """Parked to dismissed."""
+    rows = _parked(tx, ids)
+    for row in rows:
+        tx.execute("UPDATE delivery SET state = 'dismissed', settled_at = ? WHERE id = ?", (now, row["id"]))
+        _note(tx, row, "dismissed", now)
+    return len(rows)
+
+
+def _parked(tx: sqlite3.Connection, ids: Sequence[int]) -> list[sqlite3.Row]:
+    return tx.execute(
+        "SELECT * FROM delivery WHERE state = 'parked' AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps(list(ids)),),
+    ).fetchall()
+
+
+def _has_ready(tx: sqlite3.Connection, row: sqlite3.Row) -> bool:
+    return tx.execute(sql.READY, dict(row)).fetchone() is not None
+
+
+def _note(tx: sqlite3.Connection, row: sqlite3.Row, outcome: str, now: int) -> None:
+    entry = HistoryEntry(
+        at=from_ms(now),
+        route=row["route"],
+        sink=row["sink"],
+        source=row["source"],
+        entity=row["entity"],
+        key=row["key"],
+        op=row["op"],
+        outcome=outcome,
+        error_kind=row["error_kind"],
+    )
+    write_history(tx, entry, row["id"])
+
+
+def keys_by_email(view: sqlite3.Connection, email: str) -> list[tuple[str, str]]:
+    """(source, customer key) of everyone with this address, deleted ones too."""
+    rows = view.execute(
+        "SELECT source, key FROM snapshot WHERE email = ? AND entity = ? ORDER BY source, id",
+        (normalize_email(email), Customer.entity),
+    )
+    return [(row["source"], row["key"]) for row in rows]
+
+
+def owned_refs(view: sqlite3.Connection, people: Sequence[tuple[str, str]]) -> list[Ref]:
+    """The records of these customers: themselves, whom they replaced, and what they own."""
+    found: dict[Ref, None] = {}
+    for source, key in people:
+        own = {"source": source, "entity": Customer.entity, "key": key}
+        found[source, Customer.entity, key] = None
+        for statement in (
+            "SELECT entity, key FROM snapshot WHERE source = :source AND entity = :entity AND replaced_by = :key",
+            "SELECT entity, key FROM snapshot WHERE source = :source AND owner_entity = :entity AND owner_key = :key",
+            "SELECT entity, key FROM event WHERE source = :source AND owner_entity = :entity AND owner_key = :key",
+        ):
+            for row in view.execute(statement, own):
+                found[source, row["entity"], row["key"]] = None
+    return list(found)
+
+
+def forget(tx: sqlite3.Connection, email: str, digest: str, now: int) -> list[Link]:
+    """Erase a person and leave hashes; their links."""
+    address = normalize_email(email)
+    people = keys_by_email(tx, address)
+    refs = dict.fromkeys(owned_refs(tx, people))
+    for table in ("snapshot", "event"):
+        for row in tx.execute(f"SELECT source, entity, key FROM {table} WHERE email = ?", (address,)):  # noqa: S608
+            refs[row["source"], row["entity"], row["key"]] = None
+    links: list[Link] = []
+    for source, entity, key in refs:
+        place = (source, entity, key)
+        where = "source = ? AND entity = ? AND key = ?"
+        links += map(to_link, tx.execute(f"SELECT * FROM link WHERE {where} ORDER BY route", place))  # noqa: S608
+        for table in ("delivery", "link", "history", "snapshot", "event", "sweep_seen"):
+            tx.execute(f"DELETE FROM {table} WHERE {where}", place)  # noqa: S608  constant names
+        tx.execute(
+            "UPDATE delivery SET wait_route = NULL, wait_entity = NULL, wait_key = NULL "
+            "WHERE wait_route IS NOT NULL AND source = ? AND wait_entity = ? AND wait_key = ?",
+            place,
+        )
+    stones = [digest, *(key_digest(source, Customer.entity, key) for source, key in people)]
+    tx.executemany("INSERT INTO tombstone VALUES (?, ?) ON CONFLICT DO NOTHING", [(stone, now) for stone in stones])
+    return links

@@ -1,0 +1,337 @@
+"""The tables, and the migrations that make them.
+
+All times are integer milliseconds since 1970 UTC. A migration that was released is never edited: the next change is the
+next function.
+"""
+
+import sqlite3
+
+from sqlite_utils import Database, Migrations
+
+from ..errors import ConfigError
+
+__all__ = ["MIGRATIONS", "migrate"]
+
+MIGRATIONS = Migrations("synccore")
+
+_RECORDS = """
+-- The last known state of every record. A deleted one stays as a tombstone that keeps its version.
+CREATE TABLE snapshot (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    data TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    version INTEGER,
+    owner_entity TEXT,
+    owner_key TEXT,
+    email TEXT,
+    deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+    -- The key that took this one's place (a guest who registered).
+    replaced_by TEXT,
+    changed_at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    UNIQUE (source, entity, key),
+    CHECK ((owner_entity IS NULL) = (owner_key IS NULL)),
+    CHECK (replaced_by IS NULL OR deleted = 1)
+) STRICT;
+CREATE INDEX snapshot_owner ON snapshot (source, owner_entity, owner_key, entity) WHERE owner_key IS NOT NULL;
+CREATE INDEX snapshot_email ON snapshot (email) WHERE email IS NOT NULL;
+CREATE INDEX snapshot_replaced ON snapshot (source, entity, replaced_by) WHERE replaced_by IS NOT NULL;
+
+-- Facts, each once. They stay after delivery: they are what keeps a second observation from being a second event.
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    data TEXT NOT NULL,
+    version INTEGER,
+    owner_entity TEXT,
+    owner_key TEXT,
+    email TEXT,
+    at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    UNIQUE (source, entity, event_id),
+    CHECK ((owner_entity IS NULL) = (owner_key IS NULL))
+) STRICT;
+CREATE INDEX event_key ON event (source, entity, key);
+CREATE INDEX event_owner ON event (source, owner_entity, owner_key, entity) WHERE owner_key IS NOT NULL;
+CREATE INDEX event_email ON event (email) WHERE email IS NOT NULL;
+
+-- Which routes were given an event, for good: the deliveries themselves are pruned.
+CREATE TABLE event_route (
+    event INTEGER NOT NULL REFERENCES event (id) ON DELETE CASCADE,
+    route TEXT NOT NULL,
+    PRIMARY KEY (event, route)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE link (
+    id INTEGER PRIMARY KEY,
+    route TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    object TEXT NOT NULL,
+    remote_id TEXT NOT NULL,
+    etag TEXT,
+    fields TEXT NOT NULL DEFAULT '{}',
+    delivered_at INTEGER,
+    UNIQUE (route, source, entity, key)
+) STRICT;
+CREATE INDEX link_key ON link (source, entity, key);
+CREATE INDEX link_page ON link (route, key);
+"""
+
+_OUTBOX = """
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    route TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('upsert', 'delete', 'event')),
+    state TEXT NOT NULL
+        CHECK (state IN ('ready', 'running', 'submitted', 'done', 'skipped', 'parked', 'dismissed')),
+    bulk INTEGER NOT NULL CHECK (bulk IN (0, 1)),
+    -- A ready row that may not be claimed yet: its key runs at this sink, or an earlier event of its key is open.
+    blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)),
+    event INTEGER REFERENCES event (id) ON DELETE CASCADE,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    first_failed_at INTEGER,
+    first_change_at INTEGER NOT NULL,
+    last_change_at INTEGER NOT NULL,
+    maybe_applied INTEGER NOT NULL DEFAULT 0 CHECK (maybe_applied IN (0, 1)),
+    lease_token TEXT,
+    lease_until INTEGER,
+    job TEXT,
+    job_position INTEGER,
+    submitted_at INTEGER,
+    sent TEXT,
+    wait_route TEXT,
+    wait_entity TEXT,
+    wait_key TEXT,
+    waiting_since INTEGER,
+    error_kind TEXT,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    settled_at INTEGER,
+    CHECK ((op = 'event') = (event IS NOT NULL)),
+    CHECK ((state = 'running') = (lease_token IS NOT NULL)),
+    CHECK ((lease_token IS NULL) = (lease_until IS NULL)),
+    CHECK ((state = 'submitted') = (job IS NOT NULL)),
+    CHECK ((state IN ('done', 'skipped', 'dismissed')) = (settled_at IS NOT NULL)),
+    CHECK (blocked = 0 OR state = 'ready')
+) STRICT;
+-- Rules: one ready state-delivery per route and key, one delivery at a sink per key.
+CREATE UNIQUE INDEX delivery_ready ON delivery (route, source, entity, key) WHERE state = 'ready' AND event IS NULL;
+CREATE UNIQUE INDEX delivery_running ON delivery (sink, source, entity, key)
+    WHERE state = 'running' OR state = 'submitted';
+-- Ways in: claiming, one key's rows, leases, jobs, pruning, causes, age, waiting for parents.
+CREATE INDEX delivery_claim ON delivery (sink, route, bulk, due_at, id) WHERE state = 'ready' AND blocked = 0;
+CREATE INDEX delivery_key ON delivery (source, entity, key, settled_at);
+CREATE INDEX delivery_lease ON delivery (lease_token, lease_until) WHERE state = 'running';
+CREATE INDEX delivery_job ON delivery (sink, job, job_position) WHERE state = 'submitted';
+CREATE INDEX delivery_settled ON delivery (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX delivery_parked ON delivery (sink, route, error_kind, error) WHERE state = 'parked';
+CREATE INDEX delivery_oldest ON delivery (sink, route, first_change_at) WHERE state = 'ready';
+CREATE INDEX delivery_waiting ON delivery (wait_route, source, wait_entity, wait_key) WHERE wait_route IS NOT NULL;
+CREATE INDEX delivery_event ON delivery (event) WHERE event IS NOT NULL;
+
+CREATE VIEW outbox AS
+    SELECT d.*, e.event_id AS event_id FROM delivery d LEFT JOIN event e ON e.id = d.event;
+
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('upsert', 'delete', 'event')),
+    outcome TEXT NOT NULL,
+    remote_id TEXT,
+    fields TEXT NOT NULL DEFAULT '[]',
+    error_kind TEXT,
+    error TEXT,
+    note TEXT,
+    duration_ms INTEGER,
+    delivery INTEGER
+) STRICT;
+CREATE INDEX history_key ON history (source, entity, key);
+CREATE INDEX history_sink ON history (sink);
+CREATE INDEX history_at ON history (at);
+"""
+
+_COUNTS = """
+-- Rows per state, kept by triggers: `status` costs the same with a million rows as with ten.
+CREATE TABLE delivery_count (
+    sink TEXT NOT NULL,
+    route TEXT NOT NULL,
+    state TEXT NOT NULL,
+    rows INTEGER NOT NULL CHECK (rows >= 0),
+    PRIMARY KEY (sink, route, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER delivery_made AFTER INSERT ON delivery BEGIN
+    INSERT INTO delivery_count VALUES (new.sink, new.route, new.state, 1)
+        ON CONFLICT DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER delivery_moved AFTER UPDATE OF sink, state ON delivery
+    WHEN old.state <> new.state OR old.sink <> new.sink
+BEGIN
+    UPDATE delivery_count SET rows = rows - 1
+        WHERE sink = old.sink AND route = old.route AND state = old.state;
+    INSERT INTO delivery_count VALUES (new.sink, new.route, new.state, 1)
+        ON CONFLICT DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER delivery_gone AFTER DELETE ON delivery BEGIN
+    UPDATE delivery_count SET rows = rows - 1
+        WHERE sink = old.sink AND route = old.route AND state = old.state;
+END;
+
+CREATE TABLE snapshot_count (
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    rows INTEGER NOT NULL CHECK (rows >= 0),
+    PRIMARY KEY (source, entity)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER snapshot_made AFTER INSERT ON snapshot WHEN new.deleted = 0 BEGIN
+    INSERT INTO snapshot_count VALUES (new.source, new.entity, 1) ON CONFLICT DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER snapshot_moved AFTER UPDATE OF deleted ON snapshot WHEN old.deleted <> new.deleted BEGIN
+    UPDATE snapshot_count SET rows = rows + old.deleted - new.deleted
+        WHERE source = new.source AND entity = new.entity;
+END;
+CREATE TRIGGER snapshot_gone AFTER DELETE ON snapshot WHEN old.deleted = 0 BEGIN
+    UPDATE snapshot_count SET rows = rows - 1 WHERE source = old.source AND entity = old.entity;
+END;
+"""
+
+_REST = """
+CREATE TABLE cursor (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT,
+    stored_at INTEGER NOT NULL,
+    PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;
+
+-- A running full comparison and the keys it has seen.
+CREATE TABLE sweep (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    -- The last snapshot that existed when it began.
+    last_snapshot INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    PRIMARY KEY (source, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sweep_seen (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (source, name, entity, key),
+    FOREIGN KEY (source, name) REFERENCES sweep (source, name) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lane (
+    sink TEXT PRIMARY KEY NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('ok', 'paused', 'rate_limited', 'needs_auth', 'circuit_open', 'error')),
+    reason TEXT,
+    until INTEGER,
+    changed_at INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE backfill (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('backfill', 'reconcile')),
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    filters TEXT NOT NULL,
+    route TEXT,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed')),
+    cursor TEXT,
+    seen INTEGER NOT NULL DEFAULT 0,
+    total INTEGER,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    CHECK ((state IN ('done', 'failed')) = (finished_at IS NOT NULL))
+) STRICT;
+CREATE INDEX backfill_open ON backfill (id) WHERE finished_at IS NULL;
+
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY NOT NULL,
+    ciphertext TEXT NOT NULL,
+    stored_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE plugin_state (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (namespace, key)
+) STRICT, WITHOUT ROWID;
+
+-- Hashes of the addresses and keys of people who were forgotten.
+CREATE TABLE tombstone (
+    digest TEXT PRIMARY KEY NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def _run(db: Database, script: str) -> None:
+    """Execute a script inside the migration's own transaction (`executescript` would commit it)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.conn.execute(statement)
+            statement = ""
+
+
+@MIGRATIONS()
+def m001_records(db: Database) -> None:
+    """Snapshots, events and links."""
+    _run(db, _RECORDS)
+
+
+@MIGRATIONS()
+def m002_outbox(db: Database) -> None:
+    """Deliveries and their history."""
+    _run(db, _OUTBOX)
+
+
+@MIGRATIONS()
+def m003_counts(db: Database) -> None:
+    """Counts kept by triggers."""
+    _run(db, _COUNTS)
+
+
+@MIGRATIONS()
+def m004_rest(db: Database) -> None:
+    """Cursors, sweeps, lanes, backfills, secrets, plugin state, tombstones."""
+    _run(db, _REST)
+
+
+def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Apply what is pending; the names. Raises ConfigError for a database of a newer synccore."""
+    db = Database(connection, execute_plugins=False)
+    known = {m.name for m in MIGRATIONS._migrations}  # noqa: SLF001  sqlite-utils has no public list of all of them
+    unknown = {m.name for m in MIGRATIONS.applied(db)} - known
+    if unknown:
+        raise ConfigError(
+            f"the database was written by a newer synccore ({', '.join(sorted(unknown))}): upgrade synccore",
+            path="synccore.database",
+        )
+    pending = tuple(m.name for m in MIGRATIONS.pending(db))
+    if pending:
+        MIGRATIONS.apply(db)
+    return pending

@@ -1,0 +1,231 @@
+"""The hot statements, each with its sentence. Everything that runs once per change or delivery is here."""
+
+# -- snapshots and events --------------------------------------------------------------------------------------------
+
+#: The stored state of one record.
+SNAPSHOT = "SELECT * FROM snapshot WHERE source = :source AND entity = :entity AND key = :key"
+
+#: Store a record's newest state; a tombstone comes back to life.
+PUT_SNAPSHOT = """
+INSERT INTO snapshot (source, entity, key, data, fingerprint, version, owner_entity, owner_key, email, changed_at,
+                      stored_at)
+VALUES (:source, :entity, :key, :data, :fingerprint, :version, :owner_entity, :owner_key, :email, :changed_at, :now)
+ON CONFLICT (source, entity, key) DO UPDATE SET
+    data = excluded.data, fingerprint = excluded.fingerprint, version = coalesce(excluded.version, version),
+    owner_entity = excluded.owner_entity, owner_key = excluded.owner_key, email = excluded.email, deleted = 0,
+    replaced_by = NULL, changed_at = excluded.changed_at, stored_at = excluded.stored_at
+"""
+
+#: An equal state under a newer version: remember the version, so that older ones stay stale.
+TOUCH_SNAPSHOT = "UPDATE snapshot SET version = :version, data = :data WHERE id = :id"
+
+#: Make a tombstone; it keeps the data (whom to forget) and the version (what is older).
+BURY_SNAPSHOT = """
+UPDATE snapshot SET deleted = 1, version = coalesce(:version, version), replaced_by = :replaced_by,
+    changed_at = :changed_at, stored_at = :now
+WHERE id = :id
+"""
+
+#: The account with this address, if the source has one.
+ACCOUNT_BY_EMAIL = """
+SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = 'customer' AND deleted = 0
+    AND NOT coalesce(json_extract(data, '$.guest'), 0) ORDER BY id LIMIT 1
+"""
+
+#: Live records of one owner, oldest first.
+OWNED = """
+SELECT * FROM snapshot WHERE source = :source AND owner_entity = :owner_entity AND owner_key = :owner_key
+    AND entity = :entity AND deleted = 0 ORDER BY id
+"""
+
+#: Facts of one owner in the order they came.
+OWNED_EVENTS = """
+SELECT * FROM event WHERE source = :source AND owner_entity = :owner_entity AND owner_key = :owner_key
+    AND entity = :entity ORDER BY id
+"""
+
+#: Store a fact unless it is known.
+PUT_EVENT = """
+INSERT INTO event (source, entity, event_id, key, data, version, owner_entity, owner_key, email, at, stored_at)
+VALUES (:source, :entity, :event_id, :key, :data, :version, :owner_entity, :owner_key, :email, :at, :now)
+ON CONFLICT (source, entity, event_id) DO NOTHING
+"""
+
+#: A known fact.
+EVENT = "SELECT id FROM event WHERE source = :source AND entity = :entity AND event_id = :event_id"
+
+# -- owing -----------------------------------------------------------------------------------------------------------
+
+#: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time.
+OWE = """
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, due_at, first_change_at,
+                      last_change_at, created_at)
+VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
+    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
+            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted')),
+    :now + :delay, :now, :now, :now)
+ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO UPDATE SET
+    op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
+    last_change_at = :now,
+    due_at = CASE WHEN error_kind IS NULL THEN min(:now + :delay, first_change_at + 4 * :delay) ELSE due_at END
+"""
+
+#: A backfill asks for a key that did not change: owed at once, unless it is owed already.
+OWE_ANYWAY = """
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, due_at, first_change_at,
+                      last_change_at, created_at)
+VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
+    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
+            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted')),
+    :now, :now, :now, :now)
+ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO NOTHING
+"""
+
+#: Each route is given an event once, for good.
+GIVE_EVENT = "INSERT INTO event_route (event, route) VALUES (:event, :route) ON CONFLICT DO NOTHING"
+
+#: An event is owed at once, behind the open ones of its key.
+OWE_EVENT = """
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, event, due_at, first_change_at,
+                      last_change_at, created_at)
+VALUES (:route, :sink, :source, :entity, :key, 'event', 'ready', :bulk,
+    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
+            AND r.settled_at IS NULL AND r.sink = :sink
+            AND (r.state IN ('running', 'submitted') OR r.event IS NOT NULL AND r.state = 'ready')),
+    :event, :now, :now, :now, :now)
+"""
+
+#: Say anew which ready rows of a key may be claimed: none while one runs, and of the events only the first.
+REFRESH_BLOCKED = """
+UPDATE delivery SET blocked =
+    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
+            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted'))
+    OR (event IS NOT NULL AND id > (
+            SELECT min(e.id) FROM delivery e WHERE e.source = :source AND e.entity = :entity AND e.key = :key
+            AND e.settled_at IS NULL AND e.sink = :sink AND e.event IS NOT NULL AND e.state <> 'parked'))
+WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL AND sink = :sink
+    AND state = 'ready'
+"""
+
+# -- claiming --------------------------------------------------------------------------------------------------------
+
+#: The earliest due row of a route, live or bulk.
+CLAIM_HEAD = """
+SELECT due_at FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+    AND blocked = 0 AND due_at <= :now ORDER BY due_at LIMIT 1
+"""
+
+#: Whether at least `nth` + 1 rows of a route are due.
+CLAIM_NTH = """
+SELECT 1 FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+    AND blocked = 0 AND due_at <= :now ORDER BY due_at LIMIT 1 OFFSET :nth
+"""
+
+#: The rows to take, the earliest due first.
+CLAIM_ROWS = """
+SELECT * FROM outbox WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+    AND blocked = 0 AND due_at <= :now ORDER BY due_at, id LIMIT :size
+"""
+
+#: Lease them.
+LEASE = """
+UPDATE delivery SET state = 'running', lease_token = :token, lease_until = :until
+WHERE id IN (SELECT value FROM json_each(:ids))
+"""
+
+#: What else waits for these keys at this sink waits now.
+BLOCK_OTHERS = """
+UPDATE delivery SET blocked = 1 WHERE id IN (
+    SELECT o.id FROM json_each(:ids) j CROSS JOIN delivery r ON r.id = j.value
+    CROSS JOIN delivery o ON o.source = r.source AND o.entity = r.entity AND o.key = r.key
+        AND o.settled_at IS NULL AND o.sink = r.sink AND o.state = 'ready' AND o.blocked = 0)
+"""
+
+#: Rows of a route that are ready and due, counted up to a limit.
+DUE = """
+SELECT count(*) FROM (
+    SELECT 1 FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+        AND blocked = 0 AND due_at <= :now LIMIT :limit)
+"""
+
+#: When the next row of a route is due.
+NEXT_DUE = """
+SELECT min(due_at) FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+    AND blocked = 0
+"""
+
+# -- settling --------------------------------------------------------------------------------------------------------
+
+#: A row, if the lease (or the job) it was claimed with is still the one it has.
+FENCED = """
+SELECT * FROM outbox WHERE id = :id
+    AND (state = 'running' AND lease_token = :token OR state = 'submitted' AND job = :token)
+"""
+
+#: Move a row on; a lease or a job ends with the state it belongs to.
+MOVE = """
+UPDATE delivery SET state = :state, due_at = :due_at, attempts = :attempts, first_failed_at = :first_failed_at,
+    maybe_applied = :maybe_applied, lease_token = NULL, lease_until = NULL, job = :job, job_position = :job_position,
+    submitted_at = :submitted_at, sent = :sent, wait_route = :wait_route, wait_entity = :wait_entity,
+    wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error,
+    settled_at = :settled_at
+WHERE id = :id
+"""
+
+#: The ready row of a route and key.
+READY = """
+SELECT * FROM delivery WHERE route = :route AND source = :source AND entity = :entity AND key = :key
+    AND state = 'ready' AND event IS NULL
+"""
+
+#: Fold a row that goes back to ready into the newer ready one.
+FOLD = """
+UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_failed_at = :first_failed_at,
+    first_change_at = min(first_change_at, :first_change_at), bulk = min(bulk, :bulk),
+    maybe_applied = max(maybe_applied, :maybe_applied), wait_route = :wait_route, wait_entity = :wait_entity,
+    wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
+WHERE id = :id
+"""
+
+#: Earlier parked rows of a route and key, which a later delivery of the newest state makes pointless.
+OLDER_PARKED = """
+SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL
+    AND route = :route AND state = 'parked' AND event IS NULL AND id < :id
+"""
+
+#: Rows of one lease.
+LEASED = "SELECT * FROM outbox WHERE state = 'running' AND lease_token = :token ORDER BY id"
+
+#: Rows whose lease is over.
+OVERDUE = "SELECT * FROM outbox WHERE state = 'running' AND lease_until <= :now ORDER BY id"
+
+#: Rows that waited for this link are due now.
+WAKE = """
+UPDATE delivery SET due_at = min(due_at, :now), wait_route = NULL, wait_entity = NULL, wait_key = NULL
+WHERE wait_route = :route AND source = :source AND wait_entity = :entity AND wait_key = :key
+"""
+
+# -- links and history -----------------------------------------------------------------------------------------------
+
+#: One link.
+LINK = "SELECT * FROM link WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+
+#: Write a link; without a remote id or fields the known ones stay.
+PUT_LINK = """
+INSERT INTO link (route, source, entity, key, object, remote_id, etag, fields, delivered_at)
+VALUES (:route, :source, :entity, :key, :object, :remote_id, :etag, coalesce(:fields, '{}'), :now)
+ON CONFLICT (route, source, entity, key) DO UPDATE SET
+    object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
+    fields = coalesce(:fields, fields), delivered_at = excluded.delivered_at
+"""
+
+#: Forget a link.
+DROP_LINK = "DELETE FROM link WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+
+#: A line of the audit trail.
+ADD_HISTORY = """
+INSERT INTO history (at, route, sink, source, entity, key, op, outcome, remote_id, fields, error_kind, error, note,
+                     duration_ms, delivery)
+VALUES (:at, :route, :sink, :source, :entity, :key, :op, :outcome, :remote_id, :fields, :error_kind, :error, :note,
+        :duration_ms, :delivery)
+"""
