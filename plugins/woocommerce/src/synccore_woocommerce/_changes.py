@@ -5,8 +5,10 @@ subscription, an attempt to collect money. Rules that keep people and facts from
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+
+from attrs import evolve
 
 from synccore.entities import guest_key, normalize_email
 from synccore.types import Change, EntityRef, State
@@ -88,8 +90,6 @@ class Translator:
         if self._config.consent_keys and data.accepts_marketing is None:
             agreed = self._state.get(f"consent/{data.key}")
             if agreed is not None:
-                from attrs import evolve
-
                 data = evolve(data, accepts_marketing=agreed["value"], consent_at=mapping.moment(agreed["at"]))
         return Change(
             entity="customer",
@@ -193,6 +193,13 @@ class Translator:
             return []
         return [self._attempt(record, owner, event, at, failures, reason)]
 
+    def fails_anew(self, record: Record) -> bool:
+        """Whether this order is a renewal whose failure was not seen before."""
+        if record.get("status") != _FAILED or "payment" not in self.emits or not mapping.renewed(record):
+            return False
+        seen = self._state.get(f"renewal/{record['id']}")
+        return seen is None or seen["status"] != _FAILED
+
     def _attempt(
         self, record: Record, owner: str | None, event: str, at: datetime, failures: int, reason: str | None
     ) -> Change:
@@ -259,7 +266,3 @@ class Translator:
 
 def _customer_ref(key: str | None) -> EntityRef | None:
     return None if key is None else EntityRef("customer", key)
-
-
-#: Rows that change while they are read are read again: this much before the newest change seen.
-OVERLAP = timedelta(seconds=60)

@@ -1,9 +1,10 @@
-"""Listing: what a poll reads, in which order, and where it goes on after a kill.
+"""Listing: how a list is read, and where it goes on after a kill.
 
 Lists are paged by offset, so a row that goes away moves the others up and one is skipped. Lists with an order (id, or
 modified time and id) are therefore read by position: each page must begin at or before the last row already read,
 otherwise the reader steps back. Orders and subscriptions also move their window along, so that an offset stays small
-and any number of rows in one second is read once.
+and any number of rows in one second is read once. Members have no order at all: they are read over and over, with
+another page size each time, until as many were met as the shop says there are.
 
 A cursor is JSON. Between two polls it holds the marks of each stage (`{"marks": ...}`), in the middle of a listing
 also the stage, its position and whether everything is asked for.
@@ -16,20 +17,21 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from synccore.errors import ConfigError
 from synccore.types import BackfillFilters, Change, Context, Page
 
-from ._changes import OVERLAP, TRASH, Translator
 from .client import PER_PAGE, NoRoute, Record, Shop
-from .config import Config
-from .mapping import FIELDS, moment
+from .mapping import moment
 
-__all__ = ["Poller"]
+__all__ = ["Cursor", "Poller", "Position", "Stage"]
 
 #: Rows that each page shares with the one before.
 _SHARED = 5
-_REFRESH = timedelta(hours=1)
+#: Saves that were under way when the last poll read are found again: this much before its newest change.
+_OVERLAP = timedelta(seconds=60)
+#: How often a list without an order is read before what was met has to do.
+_TURNS = 4
 Key = tuple[str, int]
+Planner = Callable[[str, "Cursor", BackfillFilters], "list[Stage]"]
 
 
 @frozen(kw_only=True)
@@ -40,7 +42,7 @@ class Position:
     offset: int = 0
     last: Key | None = None
     total: int | None = None
-    #: For lists without an order: which pass over them it is.
+    #: For lists without an order: which time they are read.
     turn: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -65,10 +67,14 @@ class Stage:
     params: Mapping[str, str] = field(factory=dict)
     #: Ordered by modified time (and read from the last mark on) instead of by id.
     by_modified: bool = False
+    #: Without any order.
+    unordered: bool = False
     #: The stage whose mark to start from where there is none of its own yet.
     follows: str = ""
-    #: Without any order: read over and over until every row was met.
-    unordered: bool = False
+    #: A mark that gets the time when this stage has been read.
+    stamps: str = ""
+    #: Runs before the first page.
+    before: Callable[[], None] | None = None
 
 
 @frozen(kw_only=True)
@@ -108,26 +114,26 @@ class Cursor:
 
 
 class Poller:
-    """Reads the shop's lists."""
+    """Reads the shop's lists, one stage after the other. `plan` says which stages an entity has."""
 
-    def __init__(self, shop: Shop, translator: Translator, config: Config, context: Context) -> None:
+    def __init__(self, shop: Shop, plan: Planner, pause: timedelta, context: Context) -> None:
         self._shop = shop
-        self._translate = translator
-        self._config = config
+        self._plan = plan
+        self._pause = pause
         self._context = context
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
-        """The pages of one entity; an entity that the shop lacks is empty."""
+        """The pages of one entity; an entity that the shop lacks is empty. Raises as `Shop.list`."""
         place = Cursor.from_json(cursor)
-        stages = self._stages(entity, place, filters)
+        stages = self._plan(entity, place, filters)
         names = [stage.name for stage in stages]
-        first = names.index(place.stage) if place.stage in names else 0
         if place.stage not in names:
             place = evolve(place, stage=None, position=None)
+        first = names.index(place.stage) if place.stage is not None else 0
         try:
-            for index in range(first, len(stages)):
-                following = names[index + 1] if index + 1 < len(names) else None
-                for page, place in self._read(stages[index], following, place):
+            for stage, following in zip(stages[first:], [*names[first + 1 :], None], strict=True):
+                for page, reached in self._read(stage, following, place):
+                    place = reached
                     yield page
                     if self._context.stopping():
                         return
@@ -135,101 +141,45 @@ class Poller:
             if entity in ("customer", "order"):
                 raise
             yield Page(changes=(), cursor=Cursor(marks=place.marks).to_json(), total=0)
-            return
-        if not stages:
-            yield Page(changes=(), cursor=Cursor(marks=place.marks).to_json(), total=0)
-
-    # -- what is read
-
-    def _stages(self, entity: str, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        build = {
-            "customer": self._customer_stages,
-            "order": self._order_stages,
-            "subscription": self._subscription_stages,
-            "membership": self._membership_stages,
-            "payment": self._payment_stages,
-        }.get(entity)
-        if build is None:
-            raise ConfigError(f"a WooCommerce shop has no {entity}")
-        return build(place.full, place, filters)
-
-    def _customer_stages(self, full: bool, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        accounts = Stage(
-            name="accounts",
-            path="wc/v3/customers",
-            params={"role": "all", "orderby": "id", "order": "asc", "_fields": FIELDS["customer"]},
-            read=self._translate.customers,
-        )
-        guests = self._orders_stage("guests", {"customer": "0"}, only=("customer",))
-        wanted = self._translate.guests and (full or "order" not in self._config.entities)
-        return [accounts, guests] if wanted else [accounts]
-
-    def _order_stages(self, full: bool, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        orders = self._orders_stage("orders", {})
-        return [orders] if full else [self._trash_stage("orders"), orders]
-
-    def _payment_stages(self, full: bool, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        return [self._orders_stage("payments", {}, only=("payment",))]
-
-    def _subscription_stages(self, full: bool, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        return []
-
-    def _membership_stages(self, full: bool, place: Cursor, filters: BackfillFilters) -> list[Stage]:
-        return []
-
-    def _orders_stage(self, name: str, params: Mapping[str, str], only: tuple[str, ...] = ()) -> Stage:
-        def read(rows: Sequence[Record]) -> list[Change]:
-            changes = [change for row in rows for change in self._translate.order(row)]
-            return _newest([c for c in changes if not only or c.entity in only])
-
-        ordered = {"orderby": "modified", "order": "asc", "_fields": FIELDS["order"]}
-        return Stage(name=name, path="wc/v3/orders", params={**ordered, **params}, read=read, by_modified=True)
-
-    def _trash_stage(self, path: str) -> Stage:
-        """What was put into the trash: lists leave it out unless it is asked for by name."""
-        read = self._translate.order if path == "orders" else self._translate.subscription
-        return Stage(
-            name="trash",
-            path=f"wc/v3/{path}",
-            params={
-                "status": TRASH,
-                "orderby": "modified",
-                "order": "asc",
-                "_fields": "id,status,date_modified_gmt",
-            },
-            read=lambda rows: [change for row in rows for change in read(row)],
-            by_modified=True,
-            follows=path,
-        )
-
-    # -- how it is read
 
     def _read(self, stage: Stage, following: str | None, place: Cursor) -> Iterator[tuple[Page, Cursor]]:
         here = place.position if place.stage == stage.name else None
-        position: Position | None = here or self._start(stage, place)
-        top = place.marks.get(stage.name)
-        while position is not None:
-            fresh, position, total = self._step(stage, position)
-            if stage.by_modified and fresh:
-                top = max(top or "", _modified(fresh[-1])) or None
-            marks = {**place.marks, stage.name: top} if stage.by_modified and top else place.marks
-            if position is not None:
-                place = evolve(place, marks=marks, stage=stage.name, position=position)
+        if stage.before is not None:
+            stage.before()
+        steps = self._unordered(stage, here or Position()) if stage.unordered else self._ordered(stage, here, place)
+        for rows, ahead, total in steps:
+            marks = dict(place.marks)
+            if stage.by_modified and rows:
+                marks[stage.name] = max(marks.get(stage.name, ""), _modified(rows[-1]))
+            if ahead is None and stage.stamps:
+                marks[stage.stamps] = self._context.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            if ahead is not None:
+                place = evolve(place, marks=marks, stage=stage.name, position=ahead)
             elif following is not None:
                 place = evolve(place, marks=marks, stage=following, position=None)
             else:
                 place = Cursor(marks=marks)
-            yield Page(changes=stage.read(fresh), cursor=place.to_json(), total=total), place
-            if self._config.pause:
-                self._context.clock.sleep(self._config.pause)
+            yield Page(changes=stage.read(rows), cursor=place.to_json(), total=total), place
+            if self._pause:
+                self._context.clock.sleep(self._pause)
+
+    # -- lists with an order
+
+    def _ordered(
+        self, stage: Stage, here: Position | None, place: Cursor
+    ) -> Iterator[tuple[Sequence[Record], Position | None, int | None]]:
+        position: Position | None = here or self._start(stage, place)
+        while position is not None:
+            rows, position, total = self._step(stage, position)
+            yield rows, position, total
 
     def _start(self, stage: Stage, place: Cursor) -> Position:
         mark = place.marks.get(stage.name) or place.marks.get(stage.follows)
-        if place.full or not stage.by_modified or mark is None:
+        if place.full or not stage.by_modified or not mark:
             return Position()
-        return Position(after=_shift(mark, -OVERLAP))
+        return Position(after=_shift(mark, -_OVERLAP))
 
-    def _step(self, stage: Stage, position: Position) -> tuple[list[Record], Position | None, int | None]:
+    def _step(self, stage: Stage, position: Position) -> tuple[Sequence[Record], Position | None, int | None]:
         """The rows of one page that are new, where to go on (None: all read), and how many there are."""
         key, last = _by_modified if stage.by_modified else _by_id, position.last
         while True:
@@ -244,8 +194,8 @@ class Poller:
             position = evolve(position, offset=max(0, position.offset - PER_PAGE))
         fresh = [row for row in listing.rows if last is None or key(row) > last]
         total = position.total if position.total is not None else listing.total
-        short = len(listing.rows) < PER_PAGE
-        if short and (not fresh or listing.total is None or position.offset + len(listing.rows) >= listing.total):
+        end = position.offset + len(listing.rows)
+        if len(listing.rows) < PER_PAGE and (not fresh or listing.total is None or end >= listing.total):
             return fresh, None, total
         newest = key(fresh[-1]) if fresh else last
         ahead = evolve(position, offset=position.offset + PER_PAGE - _SHARED, last=newest, total=total)
@@ -254,6 +204,34 @@ class Poller:
             if floor > (position.after or ""):
                 ahead = evolve(ahead, after=floor, offset=0)
         return fresh, ahead, total
+
+    # -- lists without an order
+
+    def _unordered(
+        self, stage: Stage, position: Position
+    ) -> Iterator[tuple[Sequence[Record], Position | None, int | None]]:
+        """`offset` counts pages here. What was met before a kill is met again: a resumed turn proves nothing."""
+        met: set[int] = set()
+        while True:
+            size = PER_PAGE - 3 * (position.turn - 1)
+            params = {**stage.params, "per_page": str(size), "page": str(position.offset + 1)}
+            listing = self._shop.list(stage.path, params)
+            fresh = [row for row in listing.rows if int(row["id"]) not in met]
+            met.update(int(row["id"]) for row in listing.rows)
+            ended = not listing.rows or (
+                len(listing.rows) < size
+                and (listing.total is None or position.offset * size + len(listing.rows) >= listing.total)
+            )
+            ahead: Position | None = evolve(position, offset=position.offset + 1)
+            if ended:
+                enough = listing.total is None or len(met) >= listing.total
+                if not enough and position.turn == _TURNS:
+                    self._context.log.warning("list_incomplete", path=stage.path, met=len(met), total=listing.total)
+                ahead = None if enough or position.turn == _TURNS else Position(turn=position.turn + 1)
+            yield fresh, ahead, listing.total
+            if ahead is None:
+                return
+            position = ahead
 
 
 def _by_id(row: Record) -> Key:
@@ -271,21 +249,3 @@ def _modified(row: Record) -> str:
 def _shift(mark: str, by: timedelta) -> str:
     at = moment(mark) or datetime(1970, 1, 2, tzinfo=UTC)
     return (at + by).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _newest(changes: Sequence[Change]) -> list[Change]:
-    """One change per guest and page: of several orders the newest knows the person best."""
-    best: dict[str, Change] = {}
-    for change in changes:
-        known = best.get(change.key) if change.entity == "customer" else None
-        if change.entity == "customer" and (known is None or (change.version or 0) >= (known.version or 0)):
-            best[change.key] = change
-    seen: set[str] = set()
-    out = []
-    for change in changes:
-        if change.entity != "customer":
-            out.append(change)
-        elif change.key not in seen:
-            seen.add(change.key)
-            out.append(best[change.key])
-    return out

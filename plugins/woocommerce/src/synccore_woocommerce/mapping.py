@@ -92,7 +92,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def version(record: Record) -> int | None:
-    """The record's modified time in ms; None for records that have none (memberships, users WooCommerce never saved)."""
+    """The record's modified time in ms; None where there is none (members, users WooCommerce never saved)."""
     at = moment(record.get("date_modified_gmt"))
     return None if at is None else int(at.timestamp() * 1000)
 

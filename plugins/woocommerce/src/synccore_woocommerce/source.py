@@ -2,22 +2,30 @@
 
 from collections.abc import Iterator, Sequence
 
-from synccore.errors import AuthError
-from synccore.hookspecs import SourceType
+from synccore.errors import AuthError, SynccoreError
+from synccore.hookspecs import Source, SourceType
+from synccore.oauth import Browser
 from synccore.types import (
     Account,
     BackfillFilters,
     Change,
     Check,
     Context,
+    Outcome,
     Page,
     WebhookRequest,
+    WriteBack,
 )
 
+from ._abilities import Abilities
 from ._changes import Translator
+from ._connect import Checker
 from ._fetch import Fetcher
-from ._hooks import Receiver
+from ._hooks import APPROVAL, KEY_NAMES, Receiver
 from ._poll import Poller
+from ._registry import Registry
+from ._stages import Stages
+from ._writeback import Writer
 from .client import Shop
 from .config import ENTITIES, Config
 
@@ -33,14 +41,19 @@ class WooCommerce:
         self._shop = Shop(config, context, self._keys)
         self._translate = Translator(config, context.state())
         self._receiver = Receiver(self._translate, config, context)
-        self._poller = Poller(self._shop, self._translate, config, context)
+        self._abilities = Abilities(self._shop, context.clock)
+        self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
+        self._checker = Checker(self._shop, self._abilities, self._registry, config, context)
+        self._writer = Writer(self._shop)
+        stages = Stages(self._shop, self._translate, config, context.clock)
+        self._poller = Poller(self._shop, stages.plan, config.pause, context)
         self._fetcher = Fetcher(self._shop, self._translate, context)
 
     def _keys(self) -> tuple[str, str]:
         key, secret = self._config.consumer_key, self._config.consumer_secret
         if key is not None and secret is not None:
             return key.reveal(), secret.reveal()
-        stored = self._context.vault.get("consumer_key"), self._context.vault.get("consumer_secret")
+        stored = [self._context.vault.get(name) for name in KEY_NAMES]
         if stored[0] is None or stored[1] is None:
             raise AuthError(
                 f"no keys: set consumer_key and consumer_secret, or run synccore connect {self._context.name}"
@@ -48,11 +61,28 @@ class WooCommerce:
         return stored[0], stored[1]
 
     def check(self) -> Check:
-        """Reach the shop and say what it is. Raises AuthError, ConfigError, Transient."""
-        index = self._shop.index()
-        self._shop.count("wc/v3/customers", {"role": "all"})
-        home = str(index.get("home") or self._shop.url)
-        return Check(account=Account(id=home, label=str(index.get("name") or home)))
+        """Reach the shop and say what it is and has. Raises AuthError, ConfigError, Transient."""
+        return self._checker.check()
+
+    def known(self, entity: str) -> bool:
+        """Whether the shop has that entity at all (subscriptions and memberships are plugins)."""
+        return self._abilities.known(entity)
+
+    def connect(self, browser: Browser) -> Account:
+        """Verify address, keys and permissions; where no keys are configured ask the shop's owner for some."""
+        return self._checker.connect(browser)
+
+    def disconnect(self, keep_grant: bool = False) -> str:
+        """Remove our webhooks and the keys that `connect` stored; WooCommerce has no way to revoke a key from here."""
+        try:
+            said = self._registry.unsubscribe()
+        except SynccoreError as error:
+            said = f"the shop's webhooks could not be removed ({error.message})"
+        for name in (*KEY_NAMES, APPROVAL):
+            self._context.vault.delete(name)
+        if keep_grant:
+            return said
+        return f"{said}; delete the key itself in WooCommerce > Settings > Advanced > REST API"
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
         """List records; see `_poll` for the cursor. Raises Transient, RateLimited, AuthError, ConfigError."""
@@ -66,12 +96,28 @@ class WooCommerce:
         """Read one record; None where it is gone. Raises Transient when that cannot be told."""
         return self._fetcher.fetch(entity, key)
 
+    def subscribe(self, hook_url: str) -> str:
+        """Make sure the shop's webhooks point at `hook_url`, once each."""
+        return self._registry.subscribe(hook_url)
+
+    def unsubscribe(self) -> str:
+        """Remove the webhooks that `subscribe` made."""
+        return self._registry.unsubscribe()
+
+    def heal(self, hook_url: str) -> tuple[str, ...]:
+        """Repair webhooks that the shop switched off or lost, and notice a shop that went quiet."""
+        return self._registry.heal(hook_url)
+
+    def write_back(self, links: Sequence[WriteBack]) -> Sequence[Outcome]:
+        """Store remote ids in meta data, a hundred per call, nothing that is there already."""
+        return self._writer.write_back(links)
+
     def close(self) -> None:
         """Close the connections."""
         self._shop.close()
 
 
-def _open(config: Config, context: Context) -> WooCommerce:
+def _open(config: Config, context: Context) -> Source:
     return WooCommerce(config, context)
 
 

@@ -48,7 +48,7 @@ class Gate:
         needed = "write" if writes else "read"
         if needed not in key.permissions:
             error = RestError(401, _CODE, f"The API key provided does not have {needed} permissions.")
-            error.body["cached"] = True
+            error.known = True
             raise error
         return key
 

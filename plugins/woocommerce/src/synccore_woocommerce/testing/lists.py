@@ -27,6 +27,8 @@ class RestError(Exception):
         self.body = {"code": code, "message": message, "data": {"status": status, **data}}
         #: Whether the `Allow` header is there; it is not where the caller may do nothing with the address.
         self.allow = True
+        #: Whether the shop knew who asked.
+        self.known = False
 
     @classmethod
     def parameter(cls, name: str, message: str, code: str, data: Any = None) -> "RestError":
@@ -130,7 +132,7 @@ def _purchases(rows: list[Record], query: Mapping[str, str]) -> list[Record]:
         word = query["search"].lower()
         rows = [r for r in rows if word in " ".join(r["billing"].values()).lower()]
     are_gmt = query.get("dates_are_gmt", "").lower() in ("1", "true")
-    for name, column, later in (
+    for name, dated, later in (
         ("modified_after", "date_modified_gmt", True),
         ("modified_before", "date_modified_gmt", False),
         ("after", "date_created_gmt", True),
@@ -139,12 +141,13 @@ def _purchases(rows: list[Record], query: Mapping[str, str]) -> list[Record]:
         if name in query:
             limit = _date(name, query[name], are_gmt=are_gmt)
             edge = limit.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") if limit else "9999"
-            rows = [r for r in rows if r[column] and ((r[column] > edge) if later else (r[column] < edge))]
+            rows = [r for r in rows if r[dated] and ((r[dated] > edge) if later else (r[dated] < edge))]
     orderby = query.get("orderby", "date")
-    column = {"modified": "date_modified_gmt", "date": "date_created_gmt"}.get(orderby)
+    dates = {"modified": "date_modified_gmt", "date": "date_created_gmt"}
+    by = dates.get(orderby, "")
     return sorted(
         rows,
-        key=lambda r: (r[column] or "" if column else "", r["id"]),
+        key=lambda r: (r.get(by) or "", r["id"]),
         reverse=query.get("order", "desc") == "desc",
     )
 

@@ -186,8 +186,7 @@ class FakeWooCommerce(LoopbackServer):
         try:
             user = self.gate.user(request, https=self.php_knows_https)
         except RestError as error:
-            cached = not error.body.pop("cached", False)
-            return self._reply(error.status, error.body, cached=cached)
+            return self._reply(error.status, error.body, cached=not error.known)
         try:
             return self._routed(request, path, query, user)
         except RestError as error:
@@ -461,7 +460,8 @@ class FakeWooCommerce(LoopbackServer):
                 raise RestError(
                     400,
                     "registration-error-email-exists",
-                    f"An account is already registered with {body['email']}. Please log in or use a different email address.",
+                    f"An account is already registered with {body['email']}. "
+                    "Please log in or use a different email address.",
                 )
             fields = {
                 k: v

@@ -1,0 +1,240 @@
+"""What is read for each entity: which lists, in which order, under which filters."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from synccore.errors import ConfigError, Rejected
+from synccore.types import BackfillFilters, Change, Clock
+
+from ._changes import TRASH, Translator
+from ._poll import Cursor, Stage
+from .client import BATCH, PER_PAGE, Record, Shop
+from .config import Config
+from .mapping import FIELDS, moment
+
+__all__ = ["Stages"]
+
+#: Moving the next payment date does not move a subscription's modified date: active ones are read this often anyway.
+_REFRESHED = timedelta(hours=1)
+_BY_MODIFIED = {"orderby": "modified", "order": "asc"}
+_BY_ID = {"orderby": "id", "order": "asc"}
+
+#: What `backfill --filter` may name, per entity.
+FILTERS: Mapping[str, tuple[str, ...]] = {
+    "customer": ("email", "role", "customer", "plan"),
+    "order": ("status", "customer", "email", "after", "before"),
+    "payment": ("status", "customer", "email", "after", "before"),
+    "subscription": ("status", "customer", "email", "after", "before"),
+    "membership": ("plan", "status", "customer", "email"),
+}
+
+
+class Stages:
+    """Plans a poll."""
+
+    def __init__(self, shop: Shop, translator: Translator, config: Config, clock: Clock) -> None:
+        self._shop = shop
+        self._translate = translator
+        self._config = config
+        self._clock = clock
+
+    def plan(self, entity: str, place: Cursor, filters: BackfillFilters) -> list[Stage]:
+        """The stages of one poll. Raises ConfigError for an entity or a filter that there is not."""
+        known = FILTERS.get(entity)
+        if known is None:
+            raise ConfigError(f"a WooCommerce shop has no {entity}")
+        for name in filters:
+            if name not in known:
+                raise ConfigError(f"{entity} cannot be filtered by {name}: use {', '.join(known)}")
+        if filters:
+            return self._filtered(entity, filters)
+        if entity == "customer":
+            return self._customers(place.full)
+        if entity == "membership":
+            return [self._members({}, owners=False)]
+        if entity == "payment":
+            return [self._orders("payments", {}, only=("payment",), ask=not place.full)]
+        if entity == "order":
+            orders = self._orders("orders", {}, ask=not place.full)
+            return [orders] if place.full else [self._trashed("orders"), orders]
+        return self._subscriptions(place)
+
+    # -- customers
+
+    def _customers(self, full: bool) -> list[Stage]:
+        """Accounts, then the guests; between full listings guests come with the orders where these are read anyway."""
+        stages = [self._accounts({"role": "all"})]
+        if self._translate.guests and (full or "order" not in self._config.entities):
+            stages.append(self._orders("guests", {"customer": "0"}, only=("customer",)))
+        return stages
+
+    def _accounts(self, params: Mapping[str, str]) -> Stage:
+        """All of WordPress's users: the list for customers alone leaves out those with an active subscription."""
+        return Stage(
+            name="accounts",
+            path="wc/v3/customers",
+            params={**_BY_ID, **params, "_fields": FIELDS["customer"]},
+            read=self._translate.customers,
+        )
+
+    def _accounts_of(self, rows: Sequence[Record]) -> list[Change]:
+        """The customers that own these rows, read in one request."""
+        ids = sorted({int(row["customer_id"]) for row in rows if row.get("customer_id")})
+        changes: list[Change] = []
+        for start in range(0, len(ids), BATCH):
+            include = ",".join(str(i) for i in ids[start : start + BATCH])
+            params = {"role": "all", "include": include, "per_page": PER_PAGE, "_fields": FIELDS["customer"]}
+            changes += self._translate.customers(self._shop.list("wc/v3/customers", params).rows)
+        return changes
+
+    # -- orders
+
+    def _orders(self, name: str, params: Mapping[str, str], *, only: tuple[str, ...] = (), ask: bool = False) -> Stage:
+        """`ask`: read the notes of a renewal that failed just now for the reason."""
+
+        def read(rows: Sequence[Record]) -> list[Change]:
+            changes: list[Change] = []
+            for row in rows:
+                reason = self._reason(row) if ask and self._translate.fails_anew(row) else None
+                changes += self._translate.order(row, reason=reason)
+            return _newest_guest([c for c in changes if not only or c.entity in only])
+
+        return Stage(
+            name=name,
+            path="wc/v3/orders",
+            params={**_BY_MODIFIED, **params, "_fields": FIELDS["order"]},
+            read=read,
+            by_modified=True,
+        )
+
+    def _reason(self, order: Record) -> str | None:
+        """Why a payment failed: the API has it in the order's notes only, newest first."""
+        try:
+            notes = self._shop.get(f"wc/v3/orders/{order['id']}/notes", {"_fields": "id,note"})
+        except Rejected:
+            return None
+        for note in notes if isinstance(notes, list) else ():
+            text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", str(note.get("note", "")))).split())
+            if re.search(r"(?i)fail|declin|refus|insufficient|expired|error", text):
+                return text[:200]
+        return None
+
+    def _trashed(self, path: str) -> Stage:
+        """What was put into the trash: lists leave it out unless it is asked for by name."""
+        read = self._translate.order if path == "orders" else self._translate.subscription
+        return Stage(
+            name="trash",
+            path=f"wc/v3/{path}",
+            params={**_BY_MODIFIED, "status": TRASH, "_fields": "id,status,date_modified_gmt"},
+            read=lambda rows: [change for row in rows for change in read(row)],
+            by_modified=True,
+            follows=path,
+        )
+
+    # -- subscriptions and memberships
+
+    def _subscriptions(self, place: Cursor) -> list[Stage]:
+        stages = [self._subscription_list("subscriptions", _BY_MODIFIED, stamps="refreshed" if place.full else "")]
+        if not place.full:
+            stages.insert(0, self._trashed("subscriptions"))
+            refreshed = moment(place.marks.get("refreshed"))
+            due = refreshed is None or self._clock.now() - refreshed >= _REFRESHED
+            if due or place.stage == "active":
+                stages.append(self._subscription_list("active", {**_BY_ID, "status": "active"}, stamps="refreshed"))
+        if not {"order", "payment"} & set(self._config.entities):
+            stages.append(self._orders("payments", {}, only=("payment",), ask=not place.full))
+        return stages
+
+    def _subscription_list(self, name: str, params: Mapping[str, str], stamps: str = "") -> Stage:
+        return Stage(
+            name=name,
+            path="wc/v3/subscriptions",
+            params={**params, "_fields": FIELDS["subscription"]},
+            read=lambda rows: [change for row in rows for change in self._translate.subscription(row)],
+            by_modified=params.get("orderby") == "modified",
+            stamps=stamps,
+        )
+
+    def _members(self, params: Mapping[str, str], *, owners: bool, members: bool = True) -> Stage:
+        """`owners`: the members' customers too, so that one plan can be synced on its own."""
+
+        def read(rows: Sequence[Record]) -> list[Change]:
+            changes = self._accounts_of(rows) if owners else []
+            return changes + ([c for row in rows for c in self._translate.membership(row)] if members else [])
+
+        return Stage(
+            name="members",
+            path="wc/v3/memberships/members",
+            params={**params, "_fields": FIELDS["membership"]},
+            read=read,
+            unordered=True,
+            before=self._read_plans,
+        )
+
+    def _read_plans(self) -> None:
+        page = 1
+        while True:
+            params = {"per_page": PER_PAGE, "page": page, "_fields": "id,slug,name"}
+            listing = self._shop.list("wc/v3/memberships/plans", params)
+            self._translate.plans(listing.rows)
+            if len(listing.rows) < PER_PAGE:
+                return
+            page += 1
+
+    # -- filters
+
+    def _filtered(self, entity: str, filters: BackfillFilters) -> list[Stage]:
+        if entity == "membership":
+            params = {name: filters[name] for name in ("plan", "status", "customer") if name in filters}
+            if "email" in filters:
+                params["customer"] = filters["email"]
+            return [self._members(params, owners="customer" in self._translate.emits)]
+        if entity == "customer":
+            if "plan" in filters:
+                return [self._members({"plan": filters["plan"]}, owners=True, members=False)]
+            params = {"role": filters.get("role", "all")}
+            params |= {"email": filters["email"]} if "email" in filters else {}
+            params |= {"include": filters["customer"]} if "customer" in filters else {}
+            return [self._accounts(params)]
+        params = self._purchase_filters(filters)
+        if entity == "subscription":
+            return [self._subscription_list("subscriptions", {**_BY_ID, **params})]
+        stage = self._orders(entity, params, only=("payment",) if entity == "payment" else ())
+        return [stage]
+
+    def _purchase_filters(self, filters: BackfillFilters) -> dict[str, str]:
+        params = {name: filters[name] for name in ("status", "customer") if name in filters}
+        if "email" in filters:
+            found = self._shop.list(
+                "wc/v3/customers", {"role": "all", "email": filters["email"], "per_page": 1, "_fields": "id"}
+            )
+            if not found.rows:
+                raise ConfigError("no account of the shop has that e-mail address")
+            params["customer"] = str(found.rows[0]["id"])
+        for name in ("after", "before"):
+            if name in filters:
+                params |= {name: _moment_of(name, filters[name]), "dates_are_gmt": "true"}
+        return params
+
+
+def _moment_of(name: str, text: str) -> str:
+    """A date or time as the shop takes it: UTC, whole seconds, no suffix."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}={text} is no date: write for instance 2026-01-31") from error
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _newest_guest(changes: Sequence[Change]) -> list[Change]:
+    """One change per guest and page: of several orders the newest knows the person best."""
+    best: dict[str, Change] = {}
+    for change in changes:
+        if change.entity == "customer":
+            known = best.get(change.key)
+            if known is None or (change.version or 0) >= (known.version or 0):
+                best[change.key] = change
+    return [c for c in changes if c.entity != "customer" or best[c.key] is c]
