@@ -1,0 +1,192 @@
+"""What to write on a contact so that it holds the mapped fields and keeps everything else.
+
+The sink remembers per contact which values it wrote itself (`own`). Those it may replace; what the owner or another
+app wrote stays: parts they filled are left alone, and in repeated fields ours is added beside theirs.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from synccore.errors import Rejected
+from synccore.types import FieldOptions
+
+from .mapping import SINGLE, Entries, Entry, Part, field_named, freeze, plain
+
+#: `clientData` key of the marker; its value is the operation's uid. The same value stands in `externalIds` under the
+#: predefined type `customer`, should a program drop the first.
+MARKER = "synccore.source"
+EXTERNAL = "customer"
+
+
+@define
+class Merge:
+    """The state of one merge.
+
+    Attributes:
+        person: the contact as Google has it; empty for a new one.
+        own: flat field -> what we wrote there (a text for parts, entries for the rest).
+        adopting: the contact is the owner's and is written for the first time: only what is empty is filled.
+        fields: person field -> its new entries in full, only those that differ.
+        kept: flat fields left as they are.
+    """
+
+    person: Mapping[str, Any]
+    own: dict[str, Any]
+    adopting: bool = False
+    kept: list[str] = field(factory=list)
+    _now: dict[str, list[Entry]] = field(factory=dict)
+
+    @property
+    def fields(self) -> dict[str, list[Entry]]:
+        """The person fields that differ from what is there."""
+        return {
+            name: entries
+            for name, entries in self._now.items()
+            if freeze(entries) != freeze([plain(e) for e in self.person.get(name, ())])
+        }
+
+    def entries(self, person_field: str) -> list[Entry]:
+        """The entries as they will be."""
+        return self._now.setdefault(person_field, [plain(e) for e in self.person.get(person_field, ())])
+
+    def apply(self, fields: Mapping[str, Any], changed: Collection[str], options: Mapping[str, FieldOptions]) -> None:
+        """Merge the changed fields in. Raises Rejected for a name that is no field of a contact."""
+        for name, value in fields.items():
+            if name not in changed:
+                continue
+            spec = field_named(name)
+            if spec is None:
+                raise Rejected(f"{name} is no field of a contact: see the list in the plugin's README", [name])
+            keep = name in options and options[name].keep_existing
+            done = self._part(spec, value, keep) if isinstance(spec, Part) else self._entries(spec, value, keep)
+            if not done:
+                self.kept.append(name)
+
+    # -- one entry, several fields
+
+    def _part(self, spec: Part, value: Any, keep: bool) -> bool:
+        entries = self.entries(spec.person_field)
+        entry = self._own_entry(spec, entries)
+        text = spec.text(value) if value is not None else ""
+        current = str(entry.get(spec.key) or "") if entry is not None else ""
+        if current == text:
+            if text:
+                self.own[spec.name] = text
+            return True
+        if current and (keep or spec.name not in self.own):
+            return False
+        if entry is None:
+            if entries:
+                return False
+            entry = {}
+            entries.append(entry)
+        elif not current and entry and not self._owned(spec.person_field):
+            return False
+        self._set(spec, entries, entry, text)
+        return True
+
+    def _set(self, spec: Part, entries: list[Entry], entry: Entry, text: str) -> None:
+        entry.pop("unstructuredName", None)
+        if text:
+            entry[spec.key] = self.own[spec.name] = text
+            return
+        entry.pop(spec.key, None)
+        self.own.pop(spec.name, None)
+        # An empty entry would blank the name in the list of contacts.
+        if not any(v for k, v in entry.items() if k not in ("metadata", "type")):
+            entries.remove(entry)
+
+    def _own_entry(self, spec: Part, entries: list[Entry]) -> Entry | None:
+        if not entries:
+            return None
+        if spec.person_field in SINGLE or len(entries) == 1:
+            return entries[0]
+        company = self.own.get("company")
+        return next((e for e in entries if company and e.get("name") == company), None)
+
+    def _owned(self, person_field: str) -> bool:
+        return any(
+            isinstance(spec := field_named(name), Part) and spec.person_field == person_field for name in self.own
+        )
+
+    # -- one field, several entries
+
+    def _entries(self, spec: Entries, value: Any, keep: bool) -> bool:
+        entries = self.entries(spec.person_field)
+        new = {spec.identity(e): e for e in (spec.build(value) if value is not None else ())}
+        there = {spec.identity(e) for e in entries if spec.owns(e)}
+        if spec.name not in self.own and new and there >= set(new):
+            if spec.person_field in SINGLE:
+                self.own[spec.name] = list(new.values())
+            return True
+        if there and (keep or (self.adopting and spec.name not in self.own)):
+            return False
+        old = {spec.identity(e): e for e in self.own.get(spec.name, ())}
+        result = self._replaced(spec, entries, old, new)
+        if spec.person_field in SINGLE and len(result) > 1:
+            return False  # the owner wrote something else there
+        entries[:] = result
+        ours = [e for identity, e in new.items() if identity in old or identity not in there]
+        if ours:
+            self.own[spec.name] = ours
+        else:
+            self.own.pop(spec.name, None)
+        return True
+
+    @staticmethod
+    def _replaced(
+        spec: Entries, entries: list[Entry], old: Mapping[Any, Entry], new: Mapping[Any, Entry]
+    ) -> list[Entry]:
+        """Ours that are no longer wanted give way, in place, to those that are new; all others stay."""
+        there = {spec.identity(e) for e in entries if spec.owns(e)}
+        fresh = [e for identity, e in new.items() if identity not in there]
+        result: list[Entry] = []
+        for entry in entries:
+            identity = spec.identity(entry)
+            if not spec.owns(entry) or identity not in old or identity in new:
+                result.append(_with_new_text(spec, entry, old, fresh))
+            elif fresh:
+                # The owner's own label on the entry ("mobile") survives.
+                result.append({**{k: v for k, v in entry.items() if k in ("type", "metadata")}, **fresh.pop(0)})
+        return [*result, *fresh]
+
+
+def _with_new_text(spec: Entries, entry: Entry, old: Mapping[Any, Entry], fresh: list[Entry]) -> Entry:
+    """A note the owner wrote around ours: only our part of it changes."""
+    if spec.name != "notes" or len(old) != 1 or len(fresh) != 1:
+        return entry
+    ours = next(iter(old.values()))["value"]
+    text = str(entry.get("value", ""))
+    if not ours or ours not in text:
+        return entry
+    return {**entry, "value": text.replace(ours, fresh.pop()["value"], 1)}
+
+
+# -- markers ---------------------------------------------------------------------------------------------------------
+
+
+def markers(person: Mapping[str, Any]) -> set[str]:
+    """All markers on a contact, those of other shops included."""
+    found = {str(d.get("value")) for d in person.get("clientData", ()) if d.get("key") == MARKER}
+    found |= {str(d.get("value")) for d in person.get("externalIds", ()) if d.get("type") == EXTERNAL}
+    return {m for m in found if m}
+
+
+def is_guest(marker: str) -> bool:
+    """Whether the marker is that of a buyer without an account."""
+    return ":customer:guest:" in marker
+
+
+def mark(merge: Merge, uid: str) -> None:
+    """Put the marker on; a guest's marker of the same shop gives way to the account's."""
+    prefix = uid.split(":", 1)[0] + ":"
+    stale = {m for m in markers(merge.person) if m != uid and m.startswith(prefix) and is_guest(m)}
+    if is_guest(uid):
+        stale = set()
+    for name, kind, value in (("clientData", "key", MARKER), ("externalIds", "type", EXTERNAL)):
+        entries = merge.entries(name)
+        entries[:] = [e for e in entries if not (e.get(kind) == value and e.get("value") in stale)]
+        if not any(e.get(kind) == value and e.get("value") == uid for e in entries):
+            entries.append({kind: value, "value": uid})

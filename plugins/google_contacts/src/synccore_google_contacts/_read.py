@@ -1,0 +1,45 @@
+"""A contact as flat fields, for people and for proof."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .mapping import Entries, Part, field_named, plain
+
+
+def flat(person: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields named in `expected`, in the shape they are delivered in.
+
+    Where the contact holds what was delivered, beside whatever else, the value is the delivered one; otherwise it is
+    what stands there instead, None for nothing.
+    """
+    return {name: _value(person, name, value) for name, value in expected.items()}
+
+
+def _value(person: Mapping[str, Any], name: str, expected: Any) -> Any:
+    spec = field_named(name)
+    if spec is None:
+        return None
+    entries = person.get(spec.person_field, ())
+    if isinstance(spec, Part):
+        texts = [str(e[spec.key]) for e in entries if e.get(spec.key)]
+        wanted = spec.text(expected) if expected is not None else ""
+        return expected if wanted in texts else (texts[0] if texts else None)
+    return _entries(spec, [e for e in entries if spec.owns(e)], expected)
+
+
+def _entries(spec: Entries, entries: list[Mapping[str, Any]], expected: Any) -> Any:
+    there = {spec.identity(e) for e in entries}
+    wanted = {spec.identity(e) for e in spec.build(expected)} if expected is not None else set()
+    if wanted and wanted <= there:
+        return expected
+    values = [_plain_value(spec, e) for e in entries]
+    return None if not values else values[0] if len(values) == 1 else values
+
+
+def _plain_value(spec: Entries, entry: Mapping[str, Any]) -> Any:
+    if spec.kind in ("list", "address"):
+        return plain(entry)
+    if "date" in entry:
+        day = entry["date"]
+        return f"{day.get('year') or 0:04d}-{day.get('month') or 0:02d}-{day.get('day') or 0:02d}"
+    return entry.get("value")

@@ -1,0 +1,114 @@
+"""The state of one `deliver`: what is to be written, what came of it, what has to be looked at again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import define, field
+
+from synccore.errors import AuthError, ConfigError, Conflict, RateLimited, SynccoreError, Transient
+from synccore.types import Context, Delivered, Failed, Operation, Outcome
+
+from ._hold import hold
+from ._index import Index, Own, contact_source
+from ._labels import Labels
+from .client import People, Person
+from .config import Config
+
+#: Reads and writes of one contact before a conflict is handed back (seen to happen right after a read:
+#: googleapis/google-api-python-client#2417), and the pauses between them in seconds.
+TRIES = 5
+PAUSES = (0, 0, 1, 2, 4, 8)
+#: Errors that concern the account, not a contact: the round ends with them.
+LANE = (AuthError, ConfigError, RateLimited, Transient)
+
+
+@define(eq=False)
+class Work:
+    """What one operation needs written."""
+
+    op: Operation
+    #: The contact; None: it is to be made.
+    name: str | None = None
+    #: The person to send: etags and the masked fields, or the whole new contact.
+    body: Person = field(factory=dict)
+    mask: frozenset[str] = frozenset()
+    #: What to remember as written by us once it is done.
+    own: Own = field(factory=Own)
+    #: Resource names of the label to put on, and of the one to take off.
+    add: str | None = None
+    remove: str | None = None
+    delete: bool = False
+    note: str | None = None
+
+
+@define(eq=False)
+class Round:
+    """One `deliver`, under the account's lock.
+
+    Attributes:
+        again: operations whose contact was read anew and that are to be planned again.
+        stopped: what keeps everything else from being sent now.
+    """
+
+    context: Context
+    config: Config
+    people: People
+    index: Index
+    labels: Labels
+    operations: Sequence[Operation]
+    outcomes: dict[int, Outcome] = field(factory=dict)
+    again: list[Operation] = field(factory=list)
+    stopped: SynccoreError | None = None
+    _tries: dict[int, int] = field(factory=dict)
+
+    def done(self, op: Operation, name: str, person: Mapping[str, Any], *, note: str | None = None) -> None:
+        """It is at Google."""
+        self.outcomes[op.id] = Delivered(remote_id=name, etag=contact_source(person).get("etag"), note=note)
+
+    def fail(self, op: Operation, error: SynccoreError) -> None:
+        """It is not."""
+        self.outcomes[op.id] = Failed(error)
+
+    def tries(self, op: Operation) -> int:
+        """How often it had to be planned again."""
+        return self._tries.get(op.id, 0)
+
+    def retry(self, op: Operation, error: SynccoreError) -> None:
+        """Plan it again, unless that was tried often enough."""
+        self._tries[op.id] = self.tries(op) + 1
+        self.outcomes.pop(op.id, None)
+        if self._tries[op.id] > TRIES:
+            self.fail(op, error if isinstance(error, Conflict) else Transient(error.message, outage=False))
+        else:
+            self.again.append(op)
+
+    def stop(self, error: SynccoreError) -> SynccoreError:
+        """Nothing more can be sent now; gives the error as it is to be reported."""
+        self.stopped = hold(self.context, self.index.state, error) if isinstance(error, RateLimited) else error
+        return self.stopped
+
+    def pause(self) -> None:
+        """Wait before contacts that met a conflict are written again."""
+        worst = max((self.tries(op) for op in self.again), default=0)
+        if worst > 1 and self.stopped is None:
+            seconds = PAUSES[min(worst, len(PAUSES) - 1)] + self.context.random.random()
+            self.context.clock.sleep(timedelta(seconds=seconds))
+
+    def finish(self) -> list[Outcome]:
+        """One outcome per operation, in order; what was not sent carries the error that stopped the round."""
+        for op in self.operations:
+            if op.id not in self.outcomes:
+                self.fail(op, _unsent(self.stopped))
+        return [self.outcomes[op.id] for op in self.operations]
+
+    def label_name(self, op: Operation) -> str:
+        """The label the operation's route gives; empty for none."""
+        name = op.settings.get("label")
+        return self.config.label if name is None else str(name)
+
+
+def _unsent(error: SynccoreError | None) -> SynccoreError:
+    if isinstance(error, Transient) or error is None:
+        return Transient(error.message if error else "not sent", outage=error.outage if error else True)
+    return error

@@ -1,0 +1,229 @@
+"""The People API over HTTP: masks, pages, batches, quota, errors. Knows nothing of operations.
+
+Costs in quota units (People API usage limits page): a single create or update takes one critical read and one
+critical write, a batch of up to 200 takes six and six; a delete one write, a batch of deletes ten.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from synccore.errors import AuthError
+from synccore.http import Budget, Client, Response
+from synccore.types import Context
+
+from ._errors import entry_error, error_of
+from .mapping import READ_FIELDS
+
+__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "People", "Person"]
+
+Person = dict[str, Any]
+
+#: Contacts per batch create, update or get; names per batch delete; members per change of a label.
+BATCH, DELETE_BATCH, MEMBERS = 200, 500, 1000
+#: Critical reads and writes of one batch; writes of one batch delete.
+BATCH_COST, DELETE_BATCH_COST = 6, 10
+PAGE = 1000
+#: Without it the profile of a linked Google user is mixed into the contact.
+CONTACT_SOURCE = "READ_SOURCE_TYPE_CONTACT"
+GROUP_FIELDS = "clientData,groupType,memberCount,metadata,name"
+
+#: Per minute and user; Google shows the real figures in the console only.
+CRITICAL_READS, CRITICAL_WRITES, WRITES, GROUP_READS = 60, 30, 30, 90
+#: A call waits this long for its turn; longer than that the lane waits instead.
+PATIENCE = timedelta(seconds=5)
+
+
+class People:
+    """One account's contacts.
+
+    Args:
+        token: gives an access token; called again with the one Google refused.
+    """
+
+    def __init__(self, context: Context, api_url: str, token: Callable[[str | None], str]) -> None:
+        self._context = context
+        self._http = Client(context, api_url)
+        self._token = token
+        minute = timedelta(minutes=1)
+        self._budgets = {
+            "critical_read": Budget(context.clock, [(CRITICAL_READS, minute)]),
+            "critical_write": Budget(context.clock, [(CRITICAL_WRITES, minute)]),
+            "write": Budget(context.clock, [(WRITES, minute)]),
+            "group_read": Budget(context.clock, [(GROUP_READS, minute)]),
+        }
+
+    # -- reading
+
+    def connections(self, sync_token: str | None = None, page_token: str | None = None) -> dict[str, Any]:
+        """One page of all contacts, or of what changed since `sync_token`. Raises SyncTokenExpired."""
+        params = {**self.listing(), "requestSyncToken": "true"}
+        if sync_token:
+            params["syncToken"] = sync_token
+        if page_token:
+            params["pageToken"] = page_token
+        return self._call("GET", "/v1/people/me/connections", params=params, critical_read=1)
+
+    @staticmethod
+    def listing() -> dict[str, str]:
+        """The parameters a sync token is bound to."""
+        return {"personFields": READ_FIELDS, "pageSize": str(PAGE), "sources": CONTACT_SOURCE}
+
+    def batch_get(self, names: Sequence[str]) -> dict[str, Person]:
+        """Contacts by resource name asked for; those that are gone are left out."""
+        found: dict[str, Person] = {}
+        for start in range(0, len(names), BATCH):
+            params = [("resourceNames", n) for n in names[start : start + BATCH]]
+            params += [("personFields", READ_FIELDS), ("sources", CONTACT_SOURCE)]
+            answer = self._call("GET", "/v1/people:batchGet", params=params, critical_read=1)
+            for entry in answer.get("responses", ()):
+                person = entry.get("person")
+                if person and person.get("resourceName") and not (entry.get("status") or {}).get("code"):
+                    found[entry.get("requestedResourceName") or person["resourceName"]] = person
+        return found
+
+    def search(self, query: str) -> list[Person]:
+        """Up to 30 contacts with a name, address or number that begins so. An empty query warms Google's cache."""
+        params = {"query": query, "readMask": READ_FIELDS, "pageSize": "30", "sources": CONTACT_SOURCE}
+        answer = self._call("GET", "/v1/people:searchContacts", params=params, critical_read=1)
+        return [r["person"] for r in answer.get("results", ()) if r.get("person")]
+
+    # -- writing
+
+    def create(self, person: Person) -> Person:
+        """Make one contact."""
+        params = {"personFields": READ_FIELDS, "sources": CONTACT_SOURCE}
+        return self._call(
+            "POST", "/v1/people:createContact", params=params, json=person, creates=True, critical_read=1,
+            critical_write=1,
+        )  # fmt: skip
+
+    def batch_create(self, people: Sequence[Person]) -> list[Person | Exception]:
+        """Make up to 200 contacts. Gives what came back, in Google's order: tell them apart by their markers.
+
+        Raises EntriesRejected (nothing made) with the indexes at fault.
+        """
+        body = {
+            "contacts": [{"contactPerson": p} for p in people],
+            "readMask": READ_FIELDS,
+            "sources": [CONTACT_SOURCE],
+        }
+        answer = self._call(
+            "POST", "/v1/people:batchCreateContacts", json=body, creates=True, critical_read=BATCH_COST,
+            critical_write=BATCH_COST,
+        )  # fmt: skip
+        return [_entry(e) for e in answer.get("createdPeople", ())]
+
+    def update(self, name: str, person: Person, mask: Iterable[str]) -> Person:
+        """Replace the masked fields of one contact. Raises StaleEtag, NotFound."""
+        params = {
+            "updatePersonFields": ",".join(sorted(mask)),
+            "personFields": READ_FIELDS,
+            "sources": CONTACT_SOURCE,
+        }
+        return self._call(
+            "PATCH", f"/v1/{name}:updateContact", params=params, json=person, critical_read=1, critical_write=1
+        )
+
+    def batch_update(self, people: Mapping[str, Person], mask: Iterable[str]) -> dict[str, Person | Exception]:
+        """Replace the masked fields of up to 200 contacts; a masked field a person lacks is cleared.
+
+        Raises EntriesRejected (nothing written) with the resource names at fault, StaleEtag, NotFound.
+        """
+        body = {
+            "contacts": dict(people),
+            "updateMask": ",".join(sorted(mask)),
+            "readMask": READ_FIELDS,
+            "sources": [CONTACT_SOURCE],
+        }
+        answer = self._call(
+            "POST", "/v1/people:batchUpdateContacts", json=body, critical_read=BATCH_COST, critical_write=BATCH_COST
+        )
+        return {name: _entry(e) for name, e in answer.get("updateResult", {}).items()}
+
+    def delete(self, name: str) -> None:
+        """Move one contact to the bin. Raises NotFound."""
+        self._call("DELETE", f"/v1/{name}:deleteContact", write=1)
+
+    def batch_delete(self, names: Sequence[str]) -> None:
+        """Move up to 500 contacts to the bin. Raises NotFound, EntriesRejected."""
+        self._call(
+            "POST", "/v1/people:batchDeleteContacts", json={"resourceNames": list(names)}, write=DELETE_BATCH_COST
+        )
+
+    # -- labels
+
+    def groups(self) -> list[dict[str, Any]]:
+        """All labels, the system's included."""
+        found: list[dict[str, Any]] = []
+        page: str | None = None
+        while True:
+            params = {"pageSize": "1000", "groupFields": GROUP_FIELDS, **({"pageToken": page} if page else {})}
+            answer = self._call("GET", "/v1/contactGroups", params=params, group_read=1)
+            found += answer.get("contactGroups", ())
+            page = answer.get("nextPageToken")
+            if not page:
+                return found
+
+    def create_group(self, name: str, client_data: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        """Make a label. Raises NameTaken."""
+        body = {"contactGroup": {"name": name, "clientData": list(client_data)}, "readGroupFields": GROUP_FIELDS}
+        return self._call("POST", "/v1/contactGroups", json=body, write=1)
+
+    def modify_members(
+        self, group: str, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Put contacts under a label, take others off it.
+
+        Gives the names Google does not know, and those that stay because it is their last label.
+        """
+        missing: set[str] = set()
+        last: set[str] = set()
+        changes = [("resourceNamesToAdd", n) for n in add] + [("resourceNamesToRemove", n) for n in remove]
+        for start in range(0, len(changes), MEMBERS):
+            body: dict[str, list[str]] = {"resourceNamesToAdd": [], "resourceNamesToRemove": []}
+            for key, name in changes[start : start + MEMBERS]:
+                body[key].append(name)
+            answer = self._call("POST", f"/v1/{group}/members:modify", json=body, write=1)
+            missing.update(answer.get("notFoundResourceNames", ()))
+            last.update(answer.get("canNotRemoveLastContactGroupResourceNames", ()))
+        return frozenset(missing), frozenset(last)
+
+    # -- one call
+
+    def _call(
+        self, method: str, path: str, *, params: Any = None, json: Any = None, creates: bool = False, **cost: int
+    ) -> dict[str, Any]:
+        """Send one request, with a new token once where the old one is refused. `cost` is in quota units."""
+        token = self._token(None)
+        for name, units in cost.items():
+            self._budgets[name].acquire(units, PATIENCE)
+        answer = self._send(method, path, params, json, token)
+        if answer.status == 401:
+            fresh = self._token(token)
+            answer = self._send(method, path, params, json, fresh)
+        if not answer.ok:
+            error = error_of(answer, self._context.clock.now(), creates=creates)
+            if isinstance(error, AuthError):
+                raise AuthError(f"{error.message}. Run synccore connect {self._context.name}")
+            raise error
+        data = answer.json_or_none()
+        if isinstance(data, dict):
+            return data
+        raise error_of(answer, self._context.clock.now(), creates=creates)
+
+    def _send(self, method: str, path: str, params: Any, json: Any, token: str) -> Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return self._http.request(method, path, params=params, json=json, headers=headers)
+
+    def close(self) -> None:
+        """Close the connection pool."""
+        self._http.close()
+
+
+def _entry(entry: Mapping[str, Any]) -> Person | Exception:
+    status = entry.get("status") or {}
+    if status.get("code"):
+        return entry_error(status)
+    person = entry.get("person")
+    return person if isinstance(person, dict) else entry_error({"message": "an entry came back without a contact"})

@@ -1,0 +1,177 @@
+"""The sink: synccore's operations on one side, one Google account's contacts on the other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from synccore.errors import ConfigError, RateLimited
+from synccore.hookspecs import SinkType
+from synccore.oauth import Browser
+from synccore.types import (
+    Account,
+    Ambiguous,
+    Check,
+    Context,
+    Limits,
+    Link,
+    LookupResult,
+    ObjectInfo,
+    Operation,
+    Outcome,
+    Retry,
+)
+
+from ._account import Connection
+from ._check import check
+from ._errors import NotFound
+from ._hold import check_held, hold
+from ._index import Index, contact_source
+from ._labels import Labels
+from ._match import find
+from ._plan import plan, prepare, waiting
+from ._read import flat
+from ._round import Round
+from ._writer import write
+from .client import BATCH, People
+from .config import Config
+from .mapping import CONTACT, describe
+
+__all__ = ["SINK", "GoogleContacts"]
+
+CHOICES = {"on_delete": ("keep", "unlabel", "delete"), "ambiguous": ("skip", "create", "first")}
+
+
+class GoogleContacts:
+    """One Google account as a target."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        for route in context.routes:
+            _check_settings(route.name, route.settings)
+        self._config = config
+        self._context = context
+        self._connection = Connection(config, context)
+        self._people = People(context, config.api_url, self._connection.token)
+        self._index: Index | None = None
+        #: Title, player and page of each support video, for the dashboard and `plugins show`.
+        self.videos = tuple((v.title, v.preview_url, v.view_url) for v in config.videos)
+
+    # -- delivering
+
+    def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Create, update, label and delete contacts; one outcome per operation."""
+        with self._account() as index:
+            labels = Labels(self._people, index.state)
+            round_ = Round(self._context, self._config, self._people, index, labels, operations)
+            prepare(round_)
+            pending = list(operations)
+            while pending and round_.stopped is None:
+                works, deferred = plan(round_, pending)
+                write(round_, works)
+                round_.pause()
+                pending, round_.again = [*round_.again, *deferred], []
+            return round_.finish()
+
+    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        """The contact each operation would be written to. Writes nothing at Google."""
+        with self._account() as index:
+            labels = Labels(self._people, index.state)
+            round_ = Round(self._context, self._config, self._people, index, labels, operations)
+            prepare(round_)
+            return [self._look(round_, op) for op in operations]
+
+    def _look(self, round_: Round, op: Operation) -> LookupResult:
+        match = find(round_.index, op)
+        if match.candidates:
+            choice = op.settings.get("ambiguous") or self._config.ambiguous
+            if choice == "skip":
+                return Ambiguous(match.candidates)
+            name = match.candidates[0] if choice == "first" else None
+        else:
+            name = match.name
+        if name is None:
+            wait = waiting(round_, op)
+            return Retry(after=wait, reason="Google's listing may not show the contact yet") if wait else None
+        etag = contact_source(round_.index.person(name)).get("etag")
+        return Link(object=op.object, remote_id=name, etag=etag)
+
+    @contextmanager
+    def _account(self) -> Iterator[Index]:
+        """The account's index, locked: one writer per account among all threads and processes."""
+        account = self._connection.account().id
+        with self._context.lock(f"google:{account}"):
+            if self._index is None or self._index.account != account:
+                self._index = Index(self._context, account, self._people)
+            check_held(self._context, self._index.state)
+            self._index.open()
+            try:
+                yield self._index
+            except RateLimited as error:
+                raise hold(self._context, self._index.state, error) from error
+
+    # -- reading and erasing
+
+    def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
+        """The contacts as they are now, under the names and in the shape `deliver` takes."""
+        with self._account() as index:
+            index.sync()
+            names = [index.resolve(link.remote_id) for link in links]
+            people = self._people.batch_get(sorted(set(names)))
+            index.store(people.values())
+        return [
+            flat(people[name], link.fields) if name in people else None for name, link in zip(names, links, strict=True)
+        ]
+
+    def erase(self, link: Link) -> None:
+        """Delete the contact, whoever made it."""
+        with self._account() as index:
+            name = index.resolve(link.remote_id)
+            with suppress(NotFound):  # gone already
+                self._people.delete(name)
+            index.drop([name])
+
+    # -- connection
+
+    def check(self) -> Check:
+        """Reach the account and say what could go wrong."""
+        return check(self._config, self._context, self._connection, self._people)
+
+    def describe(self) -> list[ObjectInfo]:
+        """The fields of a contact, and the custom ones the routes use."""
+        used = [name for route in self._context.routes for name in route.fields]
+        return [ObjectInfo(name=CONTACT.name, label="Contact", fields=describe(used))]
+
+    def connect(self, browser: Browser) -> Account:
+        """Let a person connect their Google account."""
+        return self._connection.connect(browser)
+
+    def disconnect(self, keep_grant: bool = False) -> str:
+        """End the grant, wipe the tokens, forget the owner's contacts (not what was written on which)."""
+        said, account = self._connection.disconnect(keep_grant=keep_grant)
+        if account is not None:
+            with self._context.lock(f"google:{account}"):
+                Index(self._context, account, self._people).forget()
+        self._index = None
+        return said
+
+    def close(self) -> None:
+        """Close the connection pools."""
+        self._people.close()
+        self._connection.close()
+
+
+def _check_settings(route: str, settings: Mapping[str, Any]) -> None:
+    for name, choices in CHOICES.items():
+        value = settings.get(name)
+        if value is not None and value not in choices:
+            raise ConfigError(f"{name} is one of {', '.join(choices)}", path=f"routes.{route}.{name}")
+
+
+SINK = SinkType(
+    name="google_contacts",
+    summary="Google Contacts: one contact per customer, the owner's own data kept",
+    config=Config,
+    open=GoogleContacts,
+    objects=(CONTACT,),
+    # Google takes 200 contacts a call and wants one mutation at a time per account.
+    limits=Limits(max_batch=BATCH, max_in_flight=1),
+)

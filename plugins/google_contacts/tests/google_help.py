@@ -1,0 +1,101 @@
+"""Operations and a connected sink for the tests of this plugin."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from synccore.secrets import Secret
+from synccore.testing import FakeClock, FakeContext
+from synccore.types import Delivered, FieldOptions, Link, Operation, Outcome, Unchanged
+from synccore_google_contacts.config import Config
+from synccore_google_contacts.sink import GoogleContacts
+from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
+
+_ids = count(1)
+
+
+class Rig:
+    """A stand-in, a context and a sink that share one clock; keeps links as core does."""
+
+    def __init__(self, *, quota: Mapping[str, int] | None = None, lag: timedelta = timedelta(0),
+                 capacity: int = 25_000, connect: bool = True, **config: Any) -> None:  # fmt: skip
+        self.clock = FakeClock()
+        plenty = {"critical_read": 10**6, "critical_write": 10**6, "write": 10**6, "group_read": 10**6}
+        self.google = FakePeople(clock=self.clock.now, quota={**plenty, **(quota or {})}, sync_lag=lag,
+                                 capacity=capacity)  # fmt: skip
+        self.context = FakeContext("contacts", "google_contacts", clock=self.clock)
+        self.settings = {**settings(self.google), **config}
+        self.links: dict[str, Link] = {}
+        self.sink = self.open()
+        if connect:
+            self.sink.connect(AutoBrowser())
+
+    def open(self, context: FakeContext | None = None) -> GoogleContacts:
+        """Another instance on the same state: a restart, or a second process."""
+        table = {k: v for k, v in self.settings.items() if k != "type"}
+        for name in ("client_secret", "service_account", "drive_api_key"):
+            if isinstance(table.get(name), str):
+                table[name] = Secret(table[name])
+        return GoogleContacts(Config(**table), context or self.context)
+
+    def op(self, key: str | int, *, op: str = "upsert", link: Link | None = None, settings: Mapping[str, Any] | None = None,
+           options: Mapping[str, FieldOptions] | None = None, maybe: bool = False, source: str = "shop",
+           **fields: Any) -> Operation:  # fmt: skip
+        """An operation as core would make it from the mapped fields and the stored link."""
+        link = link or self.links.get(f"{source}:{key}")
+        before = link.fields if link else {}
+        changed = {n for n in {*fields, *before} if fields.get(n, ...) != before.get(n, ...)}
+        return Operation(
+            id=next(_ids), route="contacts_customers", object="contact", op=op, source=source, entity="customer",
+            key=str(key), fields=fields, changed=frozenset(changed), options=options or {}, match=("email", "phone"),
+            link=link, idempotency_key=f"{key}", at=self.clock.now(), maybe_applied=maybe, settings=settings or {},
+        )  # fmt: skip
+
+    def deliver(self, *operations: Operation) -> list[Outcome]:
+        """Deliver and keep the links."""
+        outcomes = list(self.sink.deliver(operations))
+        assert len(outcomes) == len(operations)
+        for op, outcome in zip(operations, outcomes, strict=True):
+            name = f"{op.source}:{op.key}"
+            if op.op == "delete":
+                self.links.pop(name, None)
+            elif isinstance(outcome, Delivered | Unchanged):
+                assert outcome.remote_id
+                fields = (outcome.fields if isinstance(outcome, Delivered) else None) or op.fields
+                self.links[name] = Link(object="contact", remote_id=outcome.remote_id, etag=outcome.etag, fields=fields)
+        return outcomes
+
+    def put(self, key: str | int, **fields: Any) -> Outcome:
+        """Deliver one record."""
+        return self.deliver(self.op(key, **fields))[0]
+
+    def writes(self) -> int:
+        """Mutations sent so far, labels left out."""
+        paths = ("/v1/people",)
+        return sum(1 for r in self.google.requests if r.method != "GET" and r.path.startswith(paths))
+
+    def calls(self, method: str | None = None) -> int:
+        """Calls of the People API so far."""
+        return self.google.count(method, "/v1/")
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.sink.close()
+        self.google.close()
+
+
+def person_fields(n: int, **more: Any) -> dict[str, Any]:
+    """A made-up customer, mapped."""
+    return {"given_name": f"Ann{n}", "family_name": "Test", "email": f"ann{n}@shop.test",
+            "phone": f"+1415555{n:04d}", **more}  # fmt: skip
+
+
+def values(person: Mapping[str, Any], field: str, key: str = "value") -> list[Any]:
+    """The values of a repeated field."""
+    return [e.get(key) for e in person.get(field, ())]
+
+
+def by_email(people: Iterable[Mapping[str, Any]], email: str) -> list[Mapping[str, Any]]:
+    """The contacts that have an address."""
+    return [p for p in people if email in values(p, "emailAddresses")]
