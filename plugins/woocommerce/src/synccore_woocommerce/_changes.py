@@ -17,48 +17,13 @@ from . import mapping
 from .client import Record
 from .config import Config
 
-__all__ = ["Accounts", "Translator"]
+__all__ = ["DRAFTS", "TRASH", "Translator"]
 
 #: Statuses of orders that are no orders: an unfinished checkout holds full personal data of somebody who did not buy.
 DRAFTS = ("checkout-draft", "auto-draft", "draft")
 TRASH = "trash"
 _FAILED = "failed"
 _PAID = ("processing", "completed", "refunded")
-
-
-class Accounts:
-    """Which account has which e-mail address, by hash: an order placed without logging in finds its account.
-
-    WooCommerce never joins guest orders to an account with the same address, so this memory has to.
-    """
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    def remember(self, people: Iterable[tuple[str, str | None]]) -> None:
-        """Note the e-mail addresses (None where there is none) of accounts by key."""
-        items: dict[str, Any] = {}
-        for key, email in people:
-            new = guest_key(email) if email else None
-            old = self._state.get(f"account/{key}")
-            if old == new:
-                continue
-            if old is not None and self._state.get(f"email/{old}") == key:
-                items[f"email/{old}"] = None
-            items[f"account/{key}"] = new
-            if new is not None:
-                items[f"email/{new}"] = key
-        if items:
-            self._state.put(items)
-
-    def forget(self, key: str) -> None:
-        """The account is gone."""
-        self.remember([(key, None)])
-
-    def find(self, guest: str) -> str | None:
-        """The account with this guest's address."""
-        found = self._state.get(f"email/{guest}")
-        return None if found is None else str(found)
 
 
 class Translator:
@@ -68,7 +33,6 @@ class Translator:
         self._config = config
         self._state = state
         self._url = config.url.rstrip("/")
-        self.accounts = Accounts(state)
         self.emits = frozenset(config.entities) | ({"payment"} if "subscription" in config.entities else set())
 
     @property
@@ -81,8 +45,6 @@ class Translator:
     def customers(self, records: Iterable[Record]) -> list[Change]:
         """Changes of the accounts whose role makes them customers."""
         wanted = [r for r in records if r.get("role") in self._config.roles]
-        if self.guests:
-            self.accounts.remember((str(r["id"]), r.get("email")) for r in wanted)
         return [self._customer(r) for r in wanted] if "customer" in self.emits else []
 
     def _customer(self, record: Record) -> Change:
@@ -142,9 +104,6 @@ class Translator:
         if not email or not normalize_email(email) or not self.guests:
             return None, []
         key = guest_key(email)
-        account = self.accounts.find(key)
-        if account is not None:
-            return account, []
         placed = mapping.moment(record.get("date_created_gmt"))
         guest = Change(
             entity="customer",
@@ -259,8 +218,6 @@ class Translator:
 
     def deleted(self, entity: str, key: str) -> Change:
         """The record is gone."""
-        if entity == "customer" and self.guests:
-            self.accounts.forget(key)
         return Change(entity=entity, key=key, op="delete")
 
 

@@ -79,8 +79,8 @@ class Checker:
         body = answer.json_or_none()
         if answer.ok and isinstance(body, dict) and "namespaces" in body:
             raise ConfigError(
-                "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress choose any other "
-                "structure under Settings > Permalinks",
+                "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress, choose any "
+                "other structure under Settings > Permalinks",
                 path="url",
             ) from error
 

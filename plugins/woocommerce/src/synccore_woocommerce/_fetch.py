@@ -65,9 +65,7 @@ class Fetcher:
         return self._translate.order(record)
 
     def _guest(self, key: str) -> Change | None:
-        """A guest is gone when no order without an account carries the address any more, or an account took it."""
-        if self._translate.accounts.find(key) is not None:
-            return None
+        """A guest is gone when no order without an account carries the address any more."""
         now = self._context.clock.now()
         if self._walked is None or now - self._walked[0] > _WALK_LASTS:
             self._walked = (now, self._walk())

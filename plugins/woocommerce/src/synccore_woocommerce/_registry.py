@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from synccore.errors import Rejected
+from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
 
 from ._abilities import Abilities
@@ -33,6 +33,16 @@ _TOPICS: Mapping[str, tuple[str, ...]] = {
         "membership_plan.updated",
     ),
 }
+#: What is kept of the shop's webhooks in the instance's state.
+_REMEMBERED = (
+    "webhooks",
+    "hook_url",
+    "subscribed_at",
+    "secret_mark",
+    "silent",
+    "topics_refused",
+    "webhook_refused",
+)
 #: WP-Cron sends within a minute while somebody visits the shop; longer than this is silence.
 _QUIET = timedelta(minutes=15)
 
@@ -61,7 +71,7 @@ class Registry:
 
     def subscribe(self, hook_url: str) -> str:
         """Make what is missing, adopt what is there already, and say what was done."""
-        with self._context.lock("webhooks"):
+        with self._context.lock(f"webhooks.{self._context.name}"):
             made, adopted, dropped = self._arrange(hook_url, wake=True)
         parts = [
             f"{count} {word}"
@@ -72,18 +82,37 @@ class Registry:
 
     def unsubscribe(self) -> str:
         """Remove every webhook of ours."""
-        with self._context.lock("webhooks"):
+        with self._context.lock(f"webhooks.{self._context.name}"):
             url = self._state.get("hook_url")
             rows = [row for row in self._all() if self._is_ours(row, url)]
             for row in rows:
                 self._drop(int(row["id"]))
-            self._state.put({"webhooks": None, "hook_url": None, "subscribed_at": None, "silent": None})
+            gone = (
+                "webhooks",
+                "hook_url",
+                "subscribed_at",
+                "silent",
+                "secret_mark",
+                "topics_refused",
+                "webhook_refused",
+            )
+            self._state.put(dict.fromkeys(gone))
             self._context.vault.delete(SECRET)
         return f"removed {len(rows)} webhooks from the shop"
 
     def heal(self, hook_url: str) -> tuple[str, ...]:
-        """Repair what broke; says what, and whether the shop went quiet, so that core sweeps the gap."""
-        with self._context.lock("webhooks"):
+        """Repair what broke; says what, and whether the shop went quiet, so that core sweeps the gap.
+
+        A key that may not make webhooks is no reason to stop polling: `check` says so.
+        """
+        try:
+            return self._heal(hook_url)
+        except AuthError as error:
+            self._context.log.warning("webhooks_not_healed", reason=error.message)
+            return ()
+
+    def _heal(self, hook_url: str) -> tuple[str, ...]:
+        with self._context.lock(f"webhooks.{self._context.name}"):
             before = {str(row["id"]): row for row in self._all() if self._is_ours(row, hook_url)}
             said = self._broken(before, hook_url)
             if said:
@@ -120,7 +149,8 @@ class Registry:
         resources += [
             name for name in ("subscription", "membership") if name in self._emits and self._abilities.known(name)
         ]
-        return [topic for resource in resources for topic in _TOPICS[resource]]
+        refused = self._state.get("topics_refused") or []
+        return [topic for resource in resources for topic in _TOPICS[resource] if topic not in refused]
 
     def _all(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -197,7 +227,8 @@ class Registry:
         except Rejected as error:
             if "invalid_topic" not in str(error):
                 raise
-            self._context.log.warning("webhook_topic_unknown", topic=topic)
+            # An older version of the plugin: what it cannot send is found by polling.
+            self._state.put({"topics_refused": [*(self._state.get("topics_refused") or []), topic]})
             return None
         return int(made["id"])
 

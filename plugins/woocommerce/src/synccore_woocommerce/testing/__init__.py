@@ -11,6 +11,7 @@ https shop with a certificate of its own (`ca_file`), where Basic works.
 """
 
 from .auth import Key
-from .rest import KEY, READ_KEY, FakeWooCommerce, maintenance, php_fatal, php_notice
+from .faults import maintenance, php_fatal, php_notice
+from .rest import KEY, READ_KEY, FakeWooCommerce
 
 __all__ = ["KEY", "READ_KEY", "FakeWooCommerce", "Key", "maintenance", "php_fatal", "php_notice"]

@@ -1,7 +1,7 @@
 """The shop's REST API over HTTP."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,17 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from synccore.testing import Fault, LoopbackServer, Reply, Request
+from synccore.testing import LoopbackServer, Reply, Request
 from synccore.types import Clock
 
 from .auth import Gate, Key
 from .lists import RestError, only_fields, page_of, rows_of
 from .records import Record
+from .resources import ALL_METHODS, Resources
 from .shop import Shop
 from .webhooks import Webhooks
 
-__all__ = ["KEY", "READ_KEY", "FakeWooCommerce", "maintenance", "php_fatal", "php_notice"]
+__all__ = ["KEY", "READ_KEY", "FakeWooCommerce"]
 
 KEY = Key(key="ck_" + "0a" * 20, secret="cs_" + "0b" * 20)
 READ_KEY = Key(key="ck_" + "1a" * 20, secret="cs_" + "1b" * 20, permissions="read")
@@ -27,54 +28,6 @@ _JSON = "application/json; charset=UTF-8"
 _NO_CACHE = "no-cache, must-revalidate, max-age=0, no-store, private"
 _NAMESPACES = ["oembed/1.0", "wc/v3", "wc/v1", "wc-analytics", "wc/store", "wc/store/v1", "wc/v2", "wp/v2"]
 _MEMBERS = ["wc/v2/memberships", "wc/v3/memberships", "wc/v4/memberships"]
-_GONE = {
-    "customers": ("wc_user_invalid_id", "Invalid user ID."),
-    "orders": ("woocommerce_rest_shop_order_invalid_id", "Invalid ID."),
-    "subscriptions": ("woocommerce_rest_shop_subscription_invalid_id", "Invalid ID."),
-    "memberships/members": (
-        "woocommerce_rest_invalid_wc_user_membership_id",
-        "User Membership invalid or not found.",
-    ),
-    "memberships/plans": ("woocommerce_rest_invalid_wc_membership_plan_id", "Membership Plan invalid or not found."),
-    "webhooks": ("woocommerce_rest_shop_webhook_invalid_id", "Invalid ID."),
-}
-#: Topic's resource -> list.
-_LISTS = {
-    "customer": "customers",
-    "order": "orders",
-    "subscription": "subscriptions",
-    "user_membership": "memberships/members",
-    "membership_plan": "memberships/plans",
-}
-_ALL = "GET, POST, PUT, PATCH, DELETE"
-
-
-def php_notice(rows: str = '[{"id":4}]') -> Fault:
-    """200, and a PHP warning printed before the JSON."""
-    text = "<br />\n<b>Warning</b>:  Undefined array key in <b>/srv/www/broken.php</b> on line <b>7</b><br />\n"
-    return Fault(kind="reply", reply=Reply(200, text + rows, {"Content-Type": _JSON}))
-
-
-def php_fatal() -> Fault:
-    """500 as WordPress gives it to a caller that accepts JSON; it leaks paths."""
-    body = {
-        "code": "internal_server_error",
-        "message": "<p>There has been a critical error on this website.</p>",
-        "data": {"status": 500, "error": {"type": 1, "message": "Uncaught Error in /srv/store/www/x.php:13"}},
-        "additional_errors": [],
-    }
-    return Fault.status(500, body, {"Content-Type": _JSON, "Cache-Control": _NO_CACHE})
-
-
-def maintenance() -> Fault:
-    """503 while WordPress updates itself."""
-    body = {
-        "code": "wp_die",
-        "message": "Briefly unavailable for scheduled maintenance. Check back in a minute.",
-        "data": {"status": 503},
-        "additional_errors": [],
-    }
-    return Fault.status(503, body, {"Content-Type": _JSON, "Cache-Control": _NO_CACHE, "Retry-After": "600"})
 
 
 @frozen(kw_only=True)
@@ -124,7 +77,8 @@ class FakeWooCommerce(LoopbackServer):
         self.hooks = Webhooks(self.now, self.home)
         self.shop = Shop(self.now, self.home, hpos=hpos)
         self.shop.queue = self.hooks.queue
-        self.hooks.payload = self._payload
+        self.resources = Resources(self.shop, self.hooks, self.home)
+        self.hooks.payload = self.resources.payload
         self.gate = Gate(self.now, self.home)
         for key in (KEY, READ_KEY):
             self.gate.keys[key.key] = key
@@ -237,7 +191,7 @@ class FakeWooCommerce(LoopbackServer):
             return "GET"
         if route.extra == "batch":
             return "POST, PUT, PATCH"
-        return "GET, POST" if route.number is None or route.extra else _ALL
+        return "GET, POST" if route.number is None or route.extra else ALL_METHODS
 
     def _route(self, path: str) -> _Route | None:
         parts = path.split("/")
@@ -315,12 +269,11 @@ class FakeWooCommerce(LoopbackServer):
 
     def _list(self, request: Request, kind: str, query: dict[str, str]) -> Reply:
         size, page, offset = page_of(kind, query)
-        rows = self._webhook_rows(query) if kind == "webhooks" else rows_of(kind, self.shop, query)
+        rows = self.resources.webhook_rows(query) if kind == "webhooks" else rows_of(kind, self.shop, query)
         total = len(rows)
         pages = -(-total // size)
         part = rows[offset : offset + size]
-        keep = kind == "subscriptions"
-        body = [only_fields(self._linked(kind, row), query.get("_fields"), links=keep) for row in part]
+        body = [only_fields(self.resources.linked(kind, row), query.get("_fields"), links=False) for row in part]
         if kind in ("orders", "subscriptions") and not part and offset and self.shop.hpos:
             total = pages = 0
         headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
@@ -335,64 +288,13 @@ class FakeWooCommerce(LoopbackServer):
         others = {k: v for k, v in query.items() if k != "page"}
         return f'<{self.home()}{request.path}?{urlencode({**others, "page": page})}>; rel="{rel}"'
 
-    def _webhook_rows(self, query: Mapping[str, str]) -> list[Record]:
-        rows = [r for r in self.hooks.all.values() if query.get("status", "all") in ("all", r["status"])]
-        by = (lambda r: r["id"]) if query.get("orderby") == "id" else (lambda r: (r["date_created_gmt"], r["id"]))
-        return sorted(rows, key=by, reverse=query.get("order", "desc") == "desc")
-
-    def _table(self, kind: str) -> dict[int, Record]:
-        tables: dict[str, dict[int, Record]] = {
-            "customers": self.shop.customers,
-            "orders": self.shop.orders,
-            "subscriptions": self.shop.subscriptions,
-            "memberships/members": self.shop.members,
-            "memberships/plans": self.shop.plans,
-            "webhooks": self.hooks.all,
-        }
-        return tables[kind]
-
-    def _find(self, kind: str, number: int) -> Record:
-        record = self._table(kind).get(number)
-        if record is None:
-            code, message = _GONE[kind]
-            error = RestError(404, code, message)
-            error.allow = kind != "customers"
-            raise error
-        return record
-
-    def _linked(self, kind: str, record: Record) -> Record:
-        base = f"{self.home()}/wp-json/wc/v3/{kind}"
-        own = {"href": f"{base}/{record['id']}"}
-        allow = ["GET"] if kind == "memberships/plans" else _ALL.split(", ")
-        if kind == "customers" and record["role"] == "administrator":
-            allow = ["GET", "POST", "PUT", "PATCH"]
-        links: dict[str, Any] = {"self": [{**own, "targetHints": {"allow": allow}}], "collection": [{"href": base}]}
-        if kind in ("orders", "subscriptions"):
-            links["email_templates"] = [{"embeddable": True, "href": f"{base}/{record['id']}/actions/email_templates"}]
-        if record.get("customer_id"):
-            links["customer"] = [{"href": f"{self.home()}/wp-json/wc/v3/customers/{record['customer_id']}"}]
-        if kind in ("orders", "subscriptions") and record.get("parent_id"):
-            links["up"] = [{"href": f"{self.home()}/wp-json/wc/v3/orders/{record['parent_id']}"}]
-        if kind == "memberships/plans" and record["access_product_ids"]:
-            links["products"] = [
-                {"href": f"{self.home()}/wp-json/wc/v3/products/{number}"} for number in record["access_product_ids"]
-            ]
-        return {**record, "_links": links}
-
-    def _payload(self, resource: str, number: int) -> Any:
-        """A webhook's body: the record as it is now, or the error that reading it gives."""
-        kind = _LISTS[resource]
-        try:
-            record = self._find(kind, number)
-        except RestError as error:
-            return error.body
-        return dict(record) if kind.startswith("memberships/") else self._linked(kind, record)
-
     def _single(self, request: Request, route: _Route, query: dict[str, str], body: Any, user: Key | None) -> Reply:
         kind, number = route.kind, route.number or 0
         if request.method == "DELETE":
-            return self._delete(kind, number, query)
-        record = self._find(kind, number)
+            old = self.resources.delete(kind, number, force=query.get("force", "").lower() in ("1", "true"))
+            allow = None if kind == "customers" else self._allow(f"wc/v3/{kind}/1")
+            return self._reply(200, only_fields(old, query.get("_fields"), links=True), allow=allow)
+        record = self.resources.find(kind, number)
         if request.method not in ("GET", "HEAD"):
             if (
                 kind == "customers"
@@ -403,21 +305,21 @@ class FakeWooCommerce(LoopbackServer):
                 raise RestError(
                     403, "woocommerce_rest_cannot_edit", "Sorry, you are not allowed to edit this resource."
                 )
-            self._write(kind, number, body)
-            record = self._find(kind, number)
+            self.resources.write(kind, number, body)
+            record = self.resources.find(kind, number)
         return self._reply(
             200,
-            only_fields(self._linked(kind, record), query.get("_fields"), links=True),
+            only_fields(self.resources.linked(kind, record), query.get("_fields"), links=True),
             allow=self._allow(f"wc/v3/{kind}/1"),
         )
 
     def _inner(self, request: Request, route: _Route, query: dict[str, str]) -> Reply:
         number = route.number or 0
         if route.kind == "orders" and route.extra == "notes":
-            self._find("orders", number)
+            self.resources.find("orders", number)
             return self._reply(200, self.shop.notes.get(number, []), allow="GET, POST")
         if route.kind == "subscriptions" and route.extra == "orders":
-            self._find("subscriptions", number)
+            self.resources.find("subscriptions", number)
             rows = [
                 order
                 for order in self.shop.orders.values()
@@ -426,7 +328,7 @@ class FakeWooCommerce(LoopbackServer):
             ]
             headers = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": "1"}
             return self._reply(
-                200, [self._linked("orders", row) for row in reversed(rows)], allow="GET", headers=headers
+                200, [self.resources.linked("orders", row) for row in reversed(rows)], allow="GET", headers=headers
             )
         raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
 
@@ -438,8 +340,8 @@ class FakeWooCommerce(LoopbackServer):
 
     def _create(self, route: _Route, body: Any, query: Mapping[str, str]) -> Reply:
         kind = route.kind
-        number = self._new(kind, body)
-        record = self._linked(kind, self._find(kind, number))
+        number = self.resources.new(kind, body)
+        record = self.resources.linked(kind, self.resources.find(kind, number))
         location = f"{self.home()}/wp-json/wc/v3/{kind}/{number}"
         return self._reply(
             201,
@@ -447,72 +349,6 @@ class FakeWooCommerce(LoopbackServer):
             allow=self._allow(f"wc/v3/{kind}"),
             headers={"Location": location},
         )
-
-    def _new(self, kind: str, body: Mapping[str, Any]) -> int:
-        if kind == "webhooks":
-            return int(self.hooks.create(body)["id"])
-        if kind == "orders":
-            return self.shop.place_order(**body)
-        if kind == "customers":
-            if "email" not in body:
-                raise RestError(400, "rest_missing_callback_param", "Missing parameter(s): email", params=["email"])
-            if any(c["email"].lower() == str(body["email"]).lower() for c in self.shop.customers.values()):
-                raise RestError(
-                    400,
-                    "registration-error-email-exists",
-                    f"An account is already registered with {body['email']}. "
-                    "Please log in or use a different email address.",
-                )
-            fields = {
-                k: v
-                for k, v in body.items()
-                if k in ("first_name", "last_name", "username", "billing", "shipping", "meta_data")
-            }
-            return self.shop.add_customer(str(body["email"]), **fields)
-        raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
-
-    def _write(self, kind: str, number: int, body: Any) -> None:
-        if kind == "webhooks":
-            self.hooks.edit(number, body)
-        elif kind == "orders":
-            self.shop.edit_order(number, **body)
-        elif kind == "subscriptions":
-            self.shop.edit_subscription(number, **body)
-        elif kind == "memberships/members":
-            self._write_member(number, body)
-        else:
-            email = body.get("billing", {}).get("email") if isinstance(body.get("billing"), dict) else None
-            if email is not None and "@" not in email:
-                raise RestError.parameter("billing", "Invalid email address.", "rest_invalid_email")
-            self.shop.edit_customer(number, **body)
-
-    def _write_member(self, number: int, body: Mapping[str, Any]) -> None:
-        allowed = ("active", "free_trial", "delayed", "complimentary", "pending", "paused", "expired", "cancelled")
-        if "status" in body:
-            if body["status"] not in allowed:
-                message = f"status is not one of {', '.join(allowed[:-1])}, and {allowed[-1]}."
-                raise RestError.parameter("status", message, "rest_not_in_enum")
-            self.shop.set_member_status(number, body["status"])
-        if body.get("end_date_gmt"):
-            self.shop.move_member_end(number, datetime.fromisoformat(body["end_date_gmt"]).replace(tzinfo=UTC))
-
-    def _delete(self, kind: str, number: int, query: Mapping[str, str]) -> Reply:
-        record = self._linked(kind, self._find(kind, number))
-        force = query.get("force", "").lower() in ("1", "true")
-        if kind in ("customers", "webhooks") and not force:
-            raise RestError(
-                501, "woocommerce_rest_trash_not_supported", f"{kind.capitalize()} do not support trashing."
-            )
-        removers: dict[str, Callable[[int], Any]] = {
-            "customers": self.shop.delete_customer,
-            "orders": self.shop.delete_order if force else self.shop.trash_order,
-            "subscriptions": self.shop.delete_subscription if force else self.shop.trash_subscription,
-            "memberships/members": self.shop.delete_member,
-            "webhooks": self.hooks.delete,
-        }
-        shown = only_fields(record, query.get("_fields"), links=True)
-        removers[kind](number)
-        return self._reply(200, shown, allow=None if kind == "customers" else self._allow(f"wc/v3/{kind}/1"))
 
     def _batch(self, kind: str, body: Mapping[str, Any], user: Key | None) -> Reply:
         if sum(len(body.get(part, ())) for part in ("create", "update", "delete")) > 100:
@@ -525,21 +361,8 @@ class FakeWooCommerce(LoopbackServer):
         for part in ("create", "update", "delete"):
             for row in body.get(part, ()):
                 number = int(row if part == "delete" else row.get("id", 0))
-                out.setdefault(part, []).append(self._batch_row(kind, part, number, row))
+                out.setdefault(part, []).append(self.resources.batch_row(kind, part, number, row))
         return self._reply(200, out, allow="POST, PUT, PATCH")
-
-    def _batch_row(self, kind: str, part: str, number: int, row: Any) -> Any:
-        try:
-            if part == "create":
-                return self._linked(kind, self._find(kind, self._new(kind, row)))
-            record = self._linked(kind, self._find(kind, number))
-            if part == "delete":
-                self._delete(kind, number, {"force": "true"})
-                return record
-            self._write(kind, number, {k: v for k, v in row.items() if k != "id"})
-            return self._linked(kind, self._find(kind, number))
-        except RestError as error:
-            return {"id": number, "error": error.body}
 
     # -- TLS
 
