@@ -91,7 +91,10 @@ def test_vanished_properties_are_unset(sink, klaviyo, operation):
     person = klaviyo.add_person(
         email="a@shop.test", properties={"woo_plan_gold_status": "active", "woo_plan_silver_status": "paused", "own": 1}
     )
-    before = {"email": "a@shop.test", "properties": {"woo_plan_gold_status": "active", "woo_plan_silver_status": "paused"}}
+    before = {
+        "email": "a@shop.test",
+        "properties": {"woo_plan_gold_status": "active", "woo_plan_silver_status": "paused"},
+    }
     after = {"email": "a@shop.test", "properties": {"woo_plan_gold_status": "expired"}}
     one(sink, operation(fields=after, previous=before, remote_id=person.id))
     assert person.properties == {"woo_plan_gold_status": "expired", "own": 1}
@@ -133,7 +136,11 @@ def test_a_phone_that_is_somebody_elses_is_left_out(sink, klaviyo, operation):
 
 def test_a_new_address_that_has_a_profile_moves_the_link_there(sink, klaviyo, operation):
     linked, owner = klaviyo.add_person(email="old@shop.test"), klaviyo.add_person(email="new@shop.test")
-    op = operation(fields={"email": "new@shop.test", "first_name": "Anna"}, previous={"email": "old@shop.test"}, remote_id=linked.id)
+    op = operation(
+        fields={"email": "new@shop.test", "first_name": "Anna"},
+        previous={"email": "old@shop.test"},
+        remote_id=linked.id,
+    )
     outcome = one(sink, op)
     assert outcome.remote_id == owner.id
     assert owner.attributes["first_name"] == "Anna"
@@ -154,7 +161,9 @@ def test_or_the_old_profile_is_merged_into_it(sink, klaviyo, operation):
 
 
 def test_a_linked_profile_that_is_gone_is_made_again(sink, klaviyo, operation):
-    outcome = one(sink, operation(fields={"email": "a@shop.test"}, previous={"email": "a@shop.test"}, remote_id="01GONE"))
+    outcome = one(
+        sink, operation(fields={"email": "a@shop.test"}, previous={"email": "a@shop.test"}, remote_id="01GONE")
+    )
     assert outcome.remote_id == klaviyo.person("a@shop.test").id
     assert "gone" in outcome.note
 
@@ -196,7 +205,17 @@ def test_retry_after_is_respected_and_nothing_goes_before(sink, klaviyo, operati
 
 
 def test_refused_fields_come_back_by_name(sink, klaviyo, operation):
-    body = {"errors": [{"id": "1", "code": "invalid", "title": "t", "detail": "no for b@shop.test", "source": {"pointer": "/data/attributes/properties/Favourite"}}]}
+    body = {
+        "errors": [
+            {
+                "id": "1",
+                "code": "invalid",
+                "title": "t",
+                "detail": "no for b@shop.test",
+                "source": {"pointer": "/data/attributes/properties/Favourite"},
+            }
+        ]
+    }
     klaviyo.fail_next(Fault.status(400, body))
     error = one(sink, operation(fields={"email": "b@shop.test", "Favourite": "x"})).error
     assert error.fields == ("Favourite",)

@@ -70,7 +70,7 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
     subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
     marketing = (subscriptions.get("email") or {}).get("marketing") or {}
     refused = [s.get("timestamp") for s in marketing.get("suppression") or []]
-    if marketing.get("consent") == "UNSUBSCRIBED":
+    if marketing.get("consent") == "UNSUBSCRIBED" and not refused:
         refused.append(marketing.get("consent_timestamp"))
     if refused:
         given = operation.fields.get("consent_at")

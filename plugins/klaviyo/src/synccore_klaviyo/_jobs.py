@@ -136,24 +136,26 @@ class Jobs:
 
     def collect(self, job: Job) -> list[Outcome] | None:
         """One outcome per operation, or None while the job runs."""
-        try:
-            answer = self._client.call(BULK_STATUS, job.id)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return [Failed(Transient("the import job is gone before its result was read", outage=False))] * len(
-                job.operations
-            )
-        attributes = answer["data"]["attributes"]
-        if attributes["status"] in ("queued", "processing"):
+        status, failed = self._status(job.id)
+        if status in ("queued", "processing"):
             return None
-        if attributes["status"] == "cancelled":
+        if status != "complete":
             self._forget(job.id)
-            return [Failed(Transient("the import job was cancelled in Klaviyo", outage=False))] * len(job.operations)
-        errors = self._errors(job) if attributes.get("failed_count") else {}
+            return [Failed(Transient(f"the import job is {status}", outage=False))] * len(job.operations)
+        errors = self._errors(job) if failed else {}
         outcomes = self._outcomes(job.operations, errors)
         self._forget(job.id)
         return outcomes
+
+    def _status(self, job_id: str) -> tuple[str, int]:
+        """Its status, and how many records it refused; a job that Klaviyo forgot is "gone"."""
+        try:
+            attributes = self._client.call(BULK_STATUS, job_id)["data"]["attributes"]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return "gone", 0
+        return str(attributes["status"]), attributes.get("failed_count") or 0
 
     def _outcomes(self, operations: Sequence[Operation], errors: Mapping[int, SynccoreError]) -> list[Outcome]:
         emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in operations if op.id not in errors}
