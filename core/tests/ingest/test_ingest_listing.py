@@ -1,0 +1,205 @@
+"""Polls, backfills and comparisons over a source that fails, shrinks and is killed in the middle."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from synccore._daemon.sources import SourceWorker, lane_name
+from synccore._ingest.intake import Intake
+from synccore._store.rows import Ingest, Ingested
+from synccore.entities import Customer
+from synccore.errors import Transient
+from synccore.testing import FakeClock, Harness, customer, upsert
+from synccore.types import Change, Limits
+
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+
+
+@pytest.fixture
+def app(tmp_path):
+    with Harness(tmp_path, PEOPLE, limits=Limits(max_batch=200)) as harness:
+        harness.source.put(*(customer(f"{n:04}", email=f"p{n}@shop.test") for n in range(250)))
+        yield harness
+
+
+def worker_of(app):
+    return SourceWorker(app.app, app.app.sources["shop"])
+
+
+def backfill(app, **filters):
+    store = app.app.store
+    store.queue_backfill("backfill", "shop", "customer", filters, None, app.clock.now())
+    worker = worker_of(app)
+    while worker.work_job():
+        pass
+
+
+def reconcile(app):
+    worker = worker_of(app)
+    worker.queue_reconcile(app.clock.now())
+    while worker.work_job():
+        pass
+
+
+def test_the_first_poll_is_the_past_and_later_changes_are_news(app):
+    worker_of(app).poll_all()
+    assert {d.bulk for d in app.deliveries()} == {True}
+    app.drain()
+    app.source.put(customer("0001", email="new@shop.test"))
+    worker_of(app).poll_all()
+    (row,) = app.deliveries(state="ready")
+    assert (row.key, row.bulk) == ("0001", False)
+
+
+def test_a_first_poll_that_was_interrupted_is_still_the_past_when_it_goes_on(app):
+    app.source.fail_polls.extend([Transient("503")])
+    stop_after_one_page(app)
+    app.clock.advance(timedelta(hours=1))
+    worker_of(app).poll_all()
+    assert len(app.deliveries()) == 250
+    assert {d.bulk for d in app.deliveries()} == {True}
+
+
+def stop_after_one_page(app):
+    app.source.fail_polls.clear()
+    receive = app.app.intake.submit
+    calls = []
+
+    def submit(unit):
+        if calls:
+            raise Transient("shop down")
+        calls.append(unit)
+        return receive(unit)
+
+    app.app.intake.submit = submit
+    assert not worker_of(app).poll_all()
+    app.app.intake.submit = receive
+
+
+def test_a_backfill_resumes_at_the_page_where_the_shop_went_down(app):
+    store = app.app.store
+    job = store.queue_backfill("backfill", "shop", "customer", {}, None, app.clock.now())
+    app.source.fail_polls.append(Transient("503"))
+    worker = worker_of(app)
+    worker.work_job()
+    assert store.get_backfill(job.id).state == "running"
+    assert store.lane(lane_name("shop")).state in ("ok", "error")
+    app.clock.advance(timedelta(minutes=10))
+    worker.work_job()
+    assert store.get_backfill(job.id).state == "done"
+    app.drain()
+    assert len(app.sink.records) == 250
+
+
+def test_the_same_backfill_asked_twice_is_one_job(app):
+    store = app.app.store
+    first = store.queue_backfill("backfill", "shop", "customer", {}, None, app.clock.now())
+    again = store.queue_backfill("backfill", "shop", "customer", {}, None, app.clock.now())
+    assert first.id == again.id
+
+
+def test_a_filter_reaches_the_source(app):
+    backfill(app, email="p7@shop.test")
+    app.drain()
+    assert list(app.sink.by_uid()) == ["shop:customer:0007"]
+
+
+def test_a_comparison_finds_what_webhooks_missed_and_what_is_gone(app):
+    backfill(app)
+    app.drain()
+    app.source.put(customer("0003", email="moved@shop.test"), Change(entity="customer", key="0009", op="delete"))
+    reconcile(app)
+    app.drain()
+    held = app.sink.by_uid()
+    assert held["shop:customer:0003"]["email"] == "moved@shop.test"
+    assert "shop:customer:0009" not in held
+    assert len(held) == 249
+
+
+def test_a_record_that_a_listing_skipped_but_is_still_there_is_kept(app):
+    backfill(app)
+    app.drain()
+    whole = dict(app.source.records)
+    del app.source.records["customer", "0009"]
+    app.source.fetch = lambda entity, key: whole.get((entity, key))
+    reconcile(app)
+    app.drain()
+    assert len(app.sink.by_uid()) == 250
+
+
+def test_a_listing_that_lost_more_than_a_tenth_deletes_nothing_until_confirmed(app):
+    backfill(app)
+    app.drain()
+    for n in range(30):
+        app.source.put(Change(entity="customer", key=f"{n:04}", op="delete"))
+    reconcile(app)
+    app.drain()
+    assert len(app.sink.by_uid()) == 250
+    lane = app.app.store.lane(lane_name("shop"))
+    assert lane.state == "error"
+    assert "30 of 250" in lane.reason
+    store = app.app.store
+    job = store.queue_backfill("reconcile", "shop", "customer", {}, None, app.clock.now())
+    worker_of(app).run_job(job, confirmed=True)
+    app.drain()
+    assert len(app.sink.by_uid()) == 220
+
+
+def test_a_failing_source_is_named_and_forgiven(app):
+    worker = worker_of(app)
+    app.source.fail_polls.append(ValueError("plugin bug"))
+    assert not worker.poll_all()
+    assert "ValueError" in app.app.store.lane(lane_name("shop")).reason
+    assert worker.poll_all()
+    assert app.app.store.lane(lane_name("shop")).state == "ok"
+
+
+class SlowStore:
+    """Commits when the test lets it; refuses one key."""
+
+    def __init__(self):
+        self.groups = []
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def ingest(self, batch, now):
+        if any(c.key == "poison" for unit in batch for c in unit.changes):
+            raise ValueError("poison")
+        self.groups.append(len(batch))
+        self.entered.set()
+        assert self.gate.wait(10)
+        return [Ingested(accepted=len(unit.changes)) for unit in batch]
+
+
+def unit(key):
+    return Ingest(source="shop", changes=(upsert(Customer(key=key)),), rules={})
+
+
+def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_it():
+    store = SlowStore()
+    intake = Intake(store, FakeClock(), lambda _: None)
+    results, errors = [], []
+
+    def submit(key):
+        try:
+            results.append(intake.submit(unit(key)))
+        except ValueError as error:
+            errors.append(error)
+
+    first = threading.Thread(target=submit, args=("0",))
+    first.start()
+    assert store.entered.wait(10)
+    others = [threading.Thread(target=submit, args=(str(n),)) for n in range(1, 20)]
+    others.append(threading.Thread(target=submit, args=("poison",)))
+    for thread in others:
+        thread.start()
+    while len(intake._waiting) < 20:
+        threading.Event().wait(0.001)
+    assert results == []
+    store.gate.set()
+    for thread in (first, *others):
+        thread.join(10)
+    assert len(results) == 20
+    assert len(errors) == 1
+    assert store.groups[0] == 1
