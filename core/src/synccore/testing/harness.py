@@ -8,7 +8,7 @@ def test_a_customer_arrives(tmp_path):
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -69,6 +69,7 @@ class Harness:
         folder: where configuration and database go.
         routes: name -> table; source, sink and object default to shop, crm and thing.
         sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`.
+        filters: a plugin's own filters for expressions, as its `synccore_template_filters` gives them.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Harness:
         source_table: Mapping[str, Any] | None = None,
         clock: FakeClock | None = None,
         mappers: Sequence[Any] = (),
+        filters: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.folder = folder
         self.clock = clock or FakeClock()
         self.source = EmitterSource()
         self.sink = ScriptedSink()
         self._mappers = tuple(mappers)
+        self._filters = dict(filters or {})
         self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
         self._config = {
             "sources": {"shop": {"type": "emitter", **(source_table or {"entities": _entities(routes)})}},
@@ -105,6 +108,7 @@ class Harness:
             synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
             synccore_sinks=hookimpl(_named("synccore_sinks", [kind for kind, _ in self._types.values()])),
             synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
+            synccore_template_filters=hookimpl(_named("synccore_template_filters", self._filters)),
         )
         path = self.folder / "synccore.toml"
         path.write_text(tomlkit.dumps(self._config), encoding="utf-8")
@@ -177,7 +181,7 @@ class Harness:
 
 
 def _named(name: str, values: Iterable[Any]) -> Any:
-    found = list(values)
+    found = dict(values) if isinstance(values, Mapping) else list(values)
 
     def hook() -> Any:
         return found
