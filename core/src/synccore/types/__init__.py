@@ -1,0 +1,69 @@
+"""The words of the plugin contract.
+
+entity     a kind of thing at the source (see `synccore.entities`)
+change     one observation: entity + key + op, with the source's own version and time
+snapshot   the last known state of one entity and its owner
+operation  what a sink is asked to do: object, op, fields, match keys, link, idempotency key
+outcome    what came of it: Delivered, Unchanged, Submitted or Failed
+link       what is known of the remote twin: remote id, etag, the fields last delivered
+lane       everything core owes one sink instance: its limiter, circuit, pause state and workers
+"""
+
+from ._context import Clock, Context, Log, Opener, State, Vault
+from ._describe import Account, Check, Defaults, FieldInfo, Finding, Limits, ObjectInfo, ObjectType, Settled
+from ._mapping import FieldOptions, MapContext, RouteSpec, Skip
+from ._sink import (
+    Ambiguous,
+    Delivered,
+    Failed,
+    Job,
+    Link,
+    LookupResult,
+    Operation,
+    Outcome,
+    Retry,
+    Submitted,
+    Unchanged,
+)
+from ._source import BackfillFilters, Change, EntityRef, Op, Page, Snapshot, WebhookRequest, WriteBack
+
+__all__ = [
+    "Account",
+    "Ambiguous",
+    "BackfillFilters",
+    "Change",
+    "Check",
+    "Clock",
+    "Context",
+    "Defaults",
+    "Delivered",
+    "EntityRef",
+    "Failed",
+    "FieldInfo",
+    "FieldOptions",
+    "Finding",
+    "Job",
+    "Limits",
+    "Link",
+    "Log",
+    "LookupResult",
+    "MapContext",
+    "ObjectInfo",
+    "ObjectType",
+    "Op",
+    "Opener",
+    "Operation",
+    "Outcome",
+    "Page",
+    "Retry",
+    "RouteSpec",
+    "Settled",
+    "Skip",
+    "Snapshot",
+    "State",
+    "Submitted",
+    "Unchanged",
+    "Vault",
+    "WebhookRequest",
+    "WriteBack",
+]

@@ -1,0 +1,134 @@
+"""Descriptions of targets and accounts, findings, limits."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class FieldInfo:
+    """A field of a target object."""
+
+    name: str
+    label: str = ""
+    type: str = "string"
+    length: int | None = None
+    required: bool = False
+    createable: bool = True
+    updateable: bool = True
+    #: Usable as a match key.
+    unique: bool = False
+    picklist: tuple[str, ...] = ()
+    help: str = ""
+
+
+@frozen(kw_only=True)
+class Defaults:
+    """How an entity becomes an object unless the route says otherwise.
+
+    Attributes:
+        fields: target field -> expression, template or constant, as in `[routes.NAME.fields]`.
+        compare: fields whose change alone makes a delivery; empty means all.
+    """
+
+    fields: Mapping[str, Any]
+    match: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
+    when: str | None = None
+    delay: timedelta = timedelta(0)
+
+
+@frozen(kw_only=True)
+class ObjectType:
+    """An object a sink can write.
+
+    Attributes:
+        defaults: entity -> default mapping; an entity that is not here can still be routed with `fields`.
+        options: the sink's own per-route settings: name -> (type, default, help).
+    """
+
+    name: str
+    summary: str
+    defaults: Mapping[str, Defaults] = field(factory=dict)
+    options: Mapping[str, tuple[type, Any, str]] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class ObjectInfo:
+    """An object as the target describes it now."""
+
+    name: str
+    label: str = ""
+    fields: tuple[FieldInfo, ...] = ()
+    createable: bool = True
+    updateable: bool = True
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How much a sink takes at once.
+
+    Attributes:
+        max_batch: operations per `deliver`.
+        max_in_flight: `deliver` calls at the same time; 1 means one writer.
+        bulk_batch: operations per `deliver` when more than `bulk_threshold` deliveries of one route wait; None
+            means max_batch.
+        calls: calls per `per` that core may make, None where the vendor states none; headers correct it.
+        linger: how long a batch that is not full may wait for more while the lane is busy.
+        deadline: how long one `deliver` may take.
+    """
+
+    max_batch: int = 1
+    max_in_flight: int = 1
+    bulk_batch: int | None = None
+    bulk_threshold: int = 1000
+    calls: int | None = None
+    per: timedelta = timedelta(minutes=1)
+    linger: timedelta = timedelta(milliseconds=200)
+    deadline: timedelta = timedelta(seconds=120)
+
+
+@frozen(kw_only=True)
+class Finding:
+    """Something `check` has to say. `path` is where in the configuration, dotted."""
+
+    level: Literal["error", "warning", "info"]
+    path: str
+    message: str
+
+
+@frozen(kw_only=True)
+class Account:
+    """Whom an instance is connected to, for people. `id` is stable; a reconnect with another id is refused."""
+
+    id: str
+    label: str
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class Check:
+    """What a connection check found."""
+
+    account: Account | None = None
+    detail: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@frozen(kw_only=True)
+class Settled:
+    """What observers (`synccore_settled`) are told: a settled delivery, or a lane that changed state."""
+
+    at: datetime
+    sink: str
+    route: str | None = None
+    entity: str | None = None
+    key: str | None = None
+    #: delivered, unchanged, skipped, parked, retry, snoozed, submitted; or `lane` for a change of lane state.
+    outcome: str
+    error_kind: str | None = None
+    lane_state: str | None = None
+    reason: str | None = None

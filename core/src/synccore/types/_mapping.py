@@ -1,0 +1,65 @@
+"""Routes, and what a mapper may look at."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import field, frozen
+
+from ._source import Snapshot
+
+
+@frozen(kw_only=True)
+class FieldOptions:
+    """Per-field settings of a route: `{ value = "...", truncate = true, keep_existing = true, clear = true }`."""
+
+    #: Cut a text that is too long for the target instead of refusing the record.
+    truncate: bool = False
+    #: Never overwrite what the target already holds.
+    keep_existing: bool = False
+    #: An empty value empties the field at the target; without it empty values are not sent.
+    clear: bool = False
+
+
+@frozen(kw_only=True)
+class RouteSpec:
+    """One `[routes.NAME]` after validation, defaults of the sink merged in."""
+
+    name: str
+    source: str
+    entity: str
+    sink: str
+    object: str
+    #: Target field -> expression, template or constant, as in the configuration file.
+    fields: Mapping[str, Any]
+    options: Mapping[str, FieldOptions] = field(factory=dict)
+    match: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    when: str | None = None
+    delay: timedelta = timedelta(0)
+    #: Route whose link must exist first: of the same record where it maps the same entity, else of the owner.
+    after: str | None = None
+    mapper: str = "jinja"
+    #: Fields whose change alone makes a delivery; empty means all.
+    compare: tuple[str, ...] = ()
+    #: The sink's own per-route settings (`on_delete`, `on_opt_out` ...), checked against `ObjectType.options`.
+    settings: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class MapContext:
+    """What a mapper may look at beside the record itself."""
+
+    route: RouteSpec
+    owner: Snapshot | None = None
+    #: Entity -> snapshots of that entity with the same owner (or owned by the record), oldest first.
+    included: Mapping[str, Sequence[Snapshot]] = field(factory=dict)
+    #: The fields last delivered on this route for this key.
+    previous: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Skip:
+    """A mapper's answer when nothing is owed; `reason` is shown in `log`."""
+
+    reason: str

@@ -1,0 +1,100 @@
+"""What a source tells, and the record as core remembers it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from attrs import field, frozen
+
+from ..entities import Entity
+
+Op = Literal["upsert", "delete", "event"]
+BackfillFilters = Mapping[str, str]
+
+
+@frozen
+class EntityRef:
+    """Names one record of a source."""
+
+    entity: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.entity} {self.key}"
+
+
+@frozen(kw_only=True)
+class Change:
+    """One observation by a source.
+
+    `upsert` and `delete` are state: core keeps the newest and owes each route one delivery of it. `event` is a fact:
+    every one is delivered, in order, once per `event_id`.
+    """
+
+    entity: str
+    key: str
+    op: Op
+    #: The record; None only for `delete`.
+    data: Entity | None = None
+    #: Grows with every change of this record (usually its modified time in ms). An older version is dropped;
+    #: None means unknown: the later observation wins.
+    version: int | None = None
+    #: When it happened by the source's clock, if known.
+    at: datetime | None = None
+    #: Required for events: unique per source and entity, the same each time the same fact is observed.
+    event_id: str | None = None
+    #: Whom it belongs to (an order's customer).
+    owner: EntityRef | None = None
+    #: Keys this record takes the place of (a guest who registered): their links move here and nothing is deleted
+    #: at the targets.
+    replaces: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        cursor: where to go on. Core stores it with the page's commit, so a listing resumes after a kill. After the
+            last page it is what the next `poll` starts from.
+        total: how many records the whole listing has, if known.
+    """
+
+    changes: Sequence[Change]
+    cursor: str | None = None
+    total: int | None = None
+
+
+@frozen(kw_only=True)
+class WebhookRequest:
+    """A request to `POST /hooks/{source}`, body as raw bytes. Header names are lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    query: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class WriteBack:
+    """Remote ids to store at the source beside a record: `links` is sink instance -> remote id."""
+
+    entity: str
+    key: str
+    links: Mapping[str, str]
+    at: datetime
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """The last known state of one record."""
+
+    source: str
+    entity: str
+    key: str
+    data: Entity
+    version: int | None = None
+    owner: EntityRef | None = None
+    deleted: bool = False
+    changed_at: datetime | None = None
