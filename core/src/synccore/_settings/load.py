@@ -119,25 +119,28 @@ def _core(reader: Structurer, document: Mapping[str, Any], plugins: Plugins) -> 
             return _database(reader, table.database, plugins), table.retention
 
 
-def _database(reader: Structurer, value: Any, plugins: Plugins) -> str:
-    if isinstance(value, Mapping):  # an address with a password may be kept outside, as any secret
-        secret = reader.read_secret(value)
-        if secret is INVALID:
-            return ""
-        value = secret.reveal()
-    elif isinstance(value, str) and "://" in value and urlsplit(value).password:
-        reader.warning('holds a password; keep it outside: { env = "NAME" } or { file = "PATH" }')
-    if not isinstance(value, str) or not value:
-        reader.problem("is the path of a file, or the address of another engine, as text")
+def _database(reader: Structurer, value: str, plugins: Plugins) -> str:
+    """The absolute path of the file, or the address of another engine."""
+    if not value:
+        reader.problem("is empty")
         return ""
     if "://" not in value:
         return str(reader.base / Path(value).expanduser())
+    if _has_password(value):
+        reader.warning("holds a password: leave it out and set PGPASSWORD, or use a .pgpass file")
     if plugins.store_for(value) is None:
         scheme = value.partition("://")[0]
         package = "synccore-postgres" if scheme in ("postgresql", "postgres") else f"a plugin that brings {scheme}://"
         why = plugins.why_missing("postgres" if scheme.startswith("postgres") else scheme)
         reader.problem(f"{scheme}:// needs {package}, which is not loaded" + (f"; {why}" if why else ""))
     return value
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:
+        return False
 
 
 def _server(reader: Structurer, document: Mapping[str, Any]) -> ServerSettings:

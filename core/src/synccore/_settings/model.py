@@ -25,7 +25,7 @@ class SettingsError(ConfigProblems):
 class CoreTable:
     """`[synccore]` as it is written."""
 
-    database: Any = option(
+    database: str = option(
         default="synccore.db",
         help="the outbox: a file, relative to this one, or postgresql://... (needs synccore-postgres)",
     )

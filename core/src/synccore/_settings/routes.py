@@ -185,10 +185,6 @@ class _Route:
         can = source.descriptor.entities
         if entity not in can:
             self._reader.problem(f"{source.type} reports no {entity} (it reports: {', '.join(can)})", key)
-        elif entity not in source.config.entities:
-            self._reader.warning(
-                f"source {source.name} is not asked for {entity}: add it to sources.{source.name}.entities", key
-            )
 
     # -- fields
 

@@ -73,10 +73,6 @@ class Structurer:
         except ValueError as error:
             return self.problem(str(error))
 
-    def read_secret(self, value: Any) -> Secret:
-        """As `read` for a secret, for a value that may be one."""
-        return typing.cast("Secret", self.read(value, Secret))
-
     def read_table(self, table: Any, cls: type[T], *, extra: Sequence[str] = ()) -> T:
         """An attrs class from a table, or INVALID. Keys in `extra` are known and left to the caller."""
         if not isinstance(table, Mapping):
