@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import structlog
 from attrs import define
@@ -29,6 +29,7 @@ from .._settings import InstanceSettings, Settings, find_config, load_settings
 from .._store.base import Store
 from .._store.rows import DirtyRule
 from ..errors import ConfigError
+from ..hookspecs import SinkType, SourceType
 from ..secrets import Cipher, load_key
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled, Vault
 from .context import InstanceContext, StoredVault, SystemClock
@@ -48,6 +49,11 @@ class Unit:
 class SourceUnit(Unit):
     """A `[sources.NAME]`."""
 
+    @property
+    def known_entities(self) -> tuple[str, ...]:
+        """What this type of source can report."""
+        return cast(SourceType, self.settings.descriptor).entities
+
 
 class SinkUnit(Unit):
     """A `[sinks.NAME]`."""
@@ -55,14 +61,18 @@ class SinkUnit(Unit):
     @property
     def limits(self) -> Limits:
         """The instance's limits, where it states some, else the type's."""
-        limits: Limits = getattr(self.instance, "limits", None) or self.settings.descriptor.limits
+        limits: Limits = getattr(self.instance, "limits", None) or self._type.limits
         return limits
 
     @property
     def objects(self) -> Sequence[ObjectType]:
         """What can be written, with the defaults that depend on the configuration."""
-        objects: Sequence[ObjectType] = getattr(self.instance, "objects", None) or self.settings.descriptor.objects
+        objects: Sequence[ObjectType] = getattr(self.instance, "objects", None) or self._type.objects
         return objects
+
+    @property
+    def _type(self) -> SinkType:
+        return cast(SinkType, self.settings.descriptor)
 
 
 class App:

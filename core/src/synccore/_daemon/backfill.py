@@ -103,9 +103,9 @@ def _entities(app: App, unit: SourceUnit, entity: str | None, route: str | None)
     if entity is None:
         routed = rules_of(app.routes.values(), unit.name)
         return tuple(e for e in known if e in routed) or known
-    if entity not in unit.settings.descriptor.entities:
+    if entity not in unit.known_entities:
         raise ConfigError(
-            f"{unit.settings.type} has no {entity!r}; it has: {', '.join(unit.settings.descriptor.entities)}",
+            f"{unit.settings.type} has no {entity!r}; it has: {', '.join(unit.known_entities)}",
             path=f"sources.{unit.name}.entities",
         )
     return (entity,)
