@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from attrs import evolve
@@ -212,10 +212,12 @@ def made_up(view: sqlite3.Connection, route: str, source: str, entity: str, key:
     )
 
 
-def jobs(view: sqlite3.Connection, sink: str) -> list[JobWork]:
+def jobs(view: sqlite3.Connection, sink: str, skip: Collection[str] = ()) -> list[JobWork]:
     """Submitted jobs with their rows as they were sent."""
     rows = view.execute(
-        "SELECT * FROM outbox WHERE state = 'submitted' AND sink = ? ORDER BY job, job_position", (sink,)
+        "SELECT * FROM outbox WHERE state = 'submitted' AND sink = ? "
+        "AND job NOT IN (SELECT value FROM json_each(?)) ORDER BY job, job_position",
+        (sink, json.dumps(list(skip))),
     )
     grouped: dict[str, list[sqlite3.Row]] = {}
     for row in rows:

@@ -11,7 +11,7 @@ one transaction. Everything above it (mapping, lanes, policy) may crash at any l
     done, skipped, dismissed                      final, pruned after retention
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -173,8 +173,8 @@ class Store(Protocol):
         """Give back deliveries whose lease is over (all of them at the start of the only daemon), maybe_applied set."""
         ...
 
-    def jobs(self, sink: str) -> list[JobWork]:
-        """Submitted jobs of a sink."""
+    def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
+        """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs whose rows are not wanted now."""
         ...
 
     # -- lanes

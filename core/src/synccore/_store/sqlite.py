@@ -6,7 +6,7 @@ The way of a change through these modules: `_ingest` stores it and owes, `_claim
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -223,9 +223,9 @@ class SqliteStore:
         with self._database.write() as tx:
             return _settle.give_back(tx, tx.execute(sql.OVERDUE, overdue).fetchall(), maybe_applied=True)
 
-    def jobs(self, sink: str) -> list[JobWork]:
+    def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
         with self._database.read() as view:
-            return _claim.jobs(view, sink)
+            return _claim.jobs(view, sink, skip)
 
     # -- lanes
 
