@@ -52,7 +52,7 @@ class SourceUnit(Unit):
     @property
     def known_entities(self) -> tuple[str, ...]:
         """What this type of source can report."""
-        return cast(SourceType, self.settings.descriptor).entities
+        return cast("SourceType", self.settings.descriptor).entities
 
 
 class SinkUnit(Unit):
@@ -72,7 +72,7 @@ class SinkUnit(Unit):
 
     @property
     def _type(self) -> SinkType:
-        return cast(SinkType, self.settings.descriptor)
+        return cast("SinkType", self.settings.descriptor)
 
 
 class App:
