@@ -39,9 +39,18 @@ class Rig:
                 table[name] = Secret(table[name])
         return GoogleContacts(Config(**table), context or self.context)
 
-    def op(self, key: str | int, *, op: str = "upsert", link: Link | None = None, settings: Mapping[str, Any] | None = None,
-           options: Mapping[str, FieldOptions] | None = None, maybe: bool = False, source: str = "shop",
-           **fields: Any) -> Operation:  # fmt: skip
+    def op(
+        self,
+        key: str | int,
+        *,
+        op: str = "upsert",
+        link: Link | None = None,
+        settings: Mapping[str, Any] | None = None,
+        options: Mapping[str, FieldOptions] | None = None,
+        maybe: bool = False,
+        source: str = "shop",
+        **fields: Any,
+    ) -> Operation:
         """An operation as core would make it from the mapped fields and the stored link."""
         link = link or self.links.get(f"{source}:{key}")
         before = link.fields if link else {}

@@ -1,6 +1,7 @@
 """Creating and updating contacts."""
 
 from google_help import person_fields, values
+
 from synccore.types import Delivered, Unchanged
 
 

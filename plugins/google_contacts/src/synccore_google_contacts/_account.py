@@ -51,7 +51,6 @@ class Connection:
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config
         self._context = context
-        self._state = context.state()
         self._key = _service_key(config)
         self._http = Client(context)
         secret = config.client_secret
@@ -132,8 +131,9 @@ class Connection:
         return datetime.fromisoformat(record["ends_at"]) if record and record.get("ends_at") else None
 
     def _record(self) -> dict[str, Any] | None:
-        record = self._state.get("account")
-        return record if isinstance(record, dict) else None
+        # In the vault beside the tokens: it names a person, and whoever restores the one restores the other.
+        text = self._context.vault.get("account")
+        return json.loads(text) if text else None
 
     def _remember(self, info: Mapping[str, Any], tokens: Tokens | None) -> Account:
         lifetime = (tokens.extra if tokens else {}).get("refresh_token_expires_in")
@@ -144,7 +144,7 @@ class Connection:
             "name": info.get("name") or "",
             "ends_at": ends.isoformat() if ends else None,
         }
-        self._state.put({"account": record})
+        self._context.vault.put("account", json.dumps(record))
         account = _account(record)
         self._context.state(account.id).put({f"connected:{self._context.name}": True})
         return account
@@ -188,7 +188,8 @@ class Connection:
         if before is not None and before["id"] != str(info["id"]):
             raise AuthError(
                 f"{self._context.name} belongs to {before['email'] or before['id']}, and this is another account: "
-                f"sign in as the first, or run synccore disconnect {self._context.name} to change accounts"
+                f"sign in as the first, or change accounts with synccore disconnect {self._context.name} and then "
+                f"synccore connect {self._context.name} --switch-account"
             )
         with self._context.lock("oauth"):
             self._oauth.store(tokens)
@@ -222,7 +223,7 @@ class Connection:
         with self._context.lock("oauth"):
             said = self._revoke(keep_grant, last)
             self._oauth.forget()
-            self._state.put({"account": None})
+            self._context.vault.delete("account")
         return said, record["id"] if record is not None and last else None
 
     def _revoke(self, keep_grant: bool, last: bool) -> str:

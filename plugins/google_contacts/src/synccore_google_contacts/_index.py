@@ -77,10 +77,17 @@ class Index:
         """The contact as last seen; empty where it is not known."""
         return self.state.get(f"person:{name}") or {}
 
-    def own(self, name: str) -> Own:
-        """What we wrote on it."""
-        data = self.state.get(f"own:{name}") or {}
+    def own(self, name: str) -> Own | None:
+        """What we did to it; None where we never wrote on it, or forgot."""
+        data = self.state.get(f"own:{name}")
+        if data is None:
+            return None
         return Own(fields=data.get("fields", {}), made=data.get("made", False), label=data.get("label"))
+
+    def made(self, name: str) -> bool:
+        """Whether we made it."""
+        own = self.own(name)
+        return own is not None and own.made
 
     def resolve(self, name: str) -> str:
         """Its name now."""

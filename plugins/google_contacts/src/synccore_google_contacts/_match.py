@@ -38,7 +38,7 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
             return Match(name, "link")
     marked = sorted(index.with_marker(op.uid))
     if marked:
-        made = [n for n in marked if index.own(n).made]
+        made = [n for n in marked if index.made(n)]
         return Match((made or marked)[0], "marker")
     for field in op.match or ("email", "phone"):
         candidates = _candidates(index, op, field)
@@ -67,8 +67,8 @@ def _candidates(index: Index, op: Operation, field: str) -> set[str]:
 def _foreign(index: Index, op: Operation, name: str) -> bool:
     """Whether the contact is marked as another customer of the same shop.
 
-    A guest's marker does not count against an account: it is the same person, before registering.
+    A guest and an account do not count against each other: it is the same person, before and after registering.
     """
     kind = f"{op.source}:{op.entity}:"
     mine = {m for m in index.markers_of(name) if m.startswith(kind)}
-    return bool(mine) and op.uid not in mine and not any(is_guest(m) for m in mine)
+    return bool(mine) and op.uid not in mine and not any(is_guest(m) for m in (op.uid, *mine))

@@ -158,8 +158,9 @@ class _Planner:
         person = self.index.person(name)
         own = self._own(op, name, person)
         known = op.link is not None and bool(op.link.fields)
+        ours = own.made and any(m.startswith(f"{op.source}:{op.entity}:") for m in markers(person))
         changed = op.changed if known else frozenset(op.fields)
-        merge = Merge(person=person, own=own.fields, adopting=not known and not own.made)
+        merge = Merge(person=person, own=dict(own.fields), adopting=not known and not ours)
         merge.apply(op.fields, changed, op.options)
         mark(merge, op.uid)
         label = self._label(op)
@@ -169,7 +170,8 @@ class _Planner:
         note = f"left as they are: {', '.join(sorted(merge.kept))}" if merge.kept else None
         fields = merge.fields
         if not fields and add is None:
-            self.index.store((), {name: record})
+            if record != own:
+                self.index.store((), {name: record})
             etag = contact_source(person).get("etag")
             self.round.outcomes[op.id] = Unchanged(remote_id=name, etag=etag, note=note)
             return None
@@ -179,14 +181,16 @@ class _Planner:
     def _own(self, op: Operation, name: str, person: Mapping[str, Any]) -> Own:
         """What we wrote there; from the link where the index was lost and the contact is certainly ours."""
         own = self.index.own(name)
-        if own.fields or own.made or op.link is None or not op.link.fields or op.uid not in markers(person):
+        if own is not None:
             return own
+        if op.link is None or op.uid not in markers(person):
+            return Own()
         fields: dict[str, Any] = {}
         for field_name, value in op.link.fields.items():
             spec = field_named(field_name)
             if spec is not None and value is not None:
                 fields[field_name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
-        return Own(fields, made=False, label=own.label)
+        return Own(fields)
 
     def delete(self, op: Operation) -> Work | None:
         policy = op.settings.get("on_delete") or self.round.config.on_delete
@@ -194,7 +198,7 @@ class _Planner:
         if op.link is None or name not in self.index:
             self.round.outcomes[op.id] = Unchanged(remote_id=name or None, note="the contact is gone already")
             return None
-        own = self.index.own(name)
+        own = self.index.own(name) or Own()
         if policy == "keep":
             self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept (on_delete = keep)")
             return None

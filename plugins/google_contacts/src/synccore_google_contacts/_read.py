@@ -1,18 +1,23 @@
 """A contact as flat fields, for people and for proof."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .mapping import Entries, Part, field_named, plain
+from .mapping import FLAT, Entries, Part, address_value, field_named, plain
 
 
-def flat(person: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields named in `expected`, in the shape they are delivered in.
+def flat(person: Mapping[str, Any], delivered: Mapping[str, Any], used: Iterable[str] = ()) -> dict[str, Any]:
+    """The contact under the names and in the shape `deliver` takes.
 
-    Where the contact holds what was delivered, beside whatever else, the value is the delivered one; otherwise it is
-    what stands there instead, None for nothing.
+    Where it holds what was delivered, beside whatever else, the value is the delivered one; otherwise it is what
+    stands there. Fields of `delivered` that are not there are None, others are left out.
     """
-    return {name: _value(person, name, value) for name, value in expected.items()}
+    found: dict[str, Any] = dict.fromkeys(delivered)
+    for name in (*FLAT, *used, *delivered):
+        value = _value(person, name, delivered.get(name))
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _value(person: Mapping[str, Any], name: str, expected: Any) -> Any:
@@ -37,7 +42,9 @@ def _entries(spec: Entries, entries: list[Mapping[str, Any]], expected: Any) -> 
 
 
 def _plain_value(spec: Entries, entry: Mapping[str, Any]) -> Any:
-    if spec.kind in ("list", "address"):
+    if spec.kind == "address":
+        return address_value(entry)
+    if spec.kind == "list":
         return plain(entry)
     if "date" in entry:
         day = entry["date"]

@@ -169,6 +169,11 @@ _ADDRESS = {
 }  # fmt: skip
 
 
+def address_value(entry: Mapping[str, Any]) -> dict[str, str]:
+    """An address entry as the mapping it is delivered as."""
+    return {name: str(entry[key]) for name, key in _ADDRESS.items() if entry.get(key)}
+
+
 def _raw(value: Any) -> list[Entry]:
     entries = [value] if isinstance(value, Mapping) else _values(value)
     return [dict(e) for e in entries if isinstance(e, Mapping)]
@@ -236,6 +241,9 @@ _FIELDS: dict[str, Field] = {
         Entries("notes", "biographies", "Notes", _notes, _value_identity, kind="text"),
     )
 }  # fmt: skip
+
+
+FLAT = tuple(_FIELDS)
 
 
 @cache

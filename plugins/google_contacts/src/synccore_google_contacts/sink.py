@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from synccore.errors import ConfigError, RateLimited
 from synccore.hookspecs import SinkType
@@ -41,6 +41,14 @@ __all__ = ["SINK", "GoogleContacts"]
 CHOICES = {"on_delete": ("keep", "unlabel", "delete"), "ambiguous": ("skip", "create", "first")}
 
 
+class VideoLink(NamedTuple):
+    """A support video: its player for a frame, its page for a link."""
+
+    title: str
+    preview_url: str
+    view_url: str
+
+
 class GoogleContacts:
     """One Google account as a target."""
 
@@ -52,8 +60,8 @@ class GoogleContacts:
         self._connection = Connection(config, context)
         self._people = People(context, config.api_url, self._connection.token)
         self._index: Index | None = None
-        #: Title, player and page of each support video, for the dashboard and `plugins show`.
-        self.videos = tuple((v.title, v.preview_url, v.view_url) for v in config.videos)
+        #: For the dashboard and `plugins show`.
+        self.videos = tuple(VideoLink(v.title, v.preview_url, v.view_url) for v in config.videos)
 
     # -- delivering
 
@@ -118,7 +126,8 @@ class GoogleContacts:
             people = self._people.batch_get(sorted(set(names)))
             index.store(people.values())
         return [
-            flat(people[name], link.fields) if name in people else None for name, link in zip(names, links, strict=True)
+            flat(people[name], link.fields, self._used()) if name in people else None
+            for name, link in zip(names, links, strict=True)
         ]
 
     def erase(self, link: Link) -> None:
@@ -137,8 +146,11 @@ class GoogleContacts:
 
     def describe(self) -> list[ObjectInfo]:
         """The fields of a contact, and the custom ones the routes use."""
-        used = [name for route in self._context.routes for name in route.fields]
-        return [ObjectInfo(name=CONTACT.name, label="Contact", fields=describe(used))]
+        return [ObjectInfo(name=CONTACT.name, label="Contact", fields=describe(self._used()))]
+
+    def _used(self) -> list[str]:
+        """The fields the routes write."""
+        return [name for route in self._context.routes for name in route.fields]
 
     def connect(self, browser: Browser) -> Account:
         """Let a person connect their Google account."""
