@@ -45,6 +45,7 @@ _DECIMALS = dict.fromkeys(
     ),
     0,
 ) | (dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3))
+_MOST_DIGITS = 1000
 _HASHES = ("sha256", "sha1", "sha512", "md5")
 
 
@@ -218,10 +219,16 @@ def money(value: Any, currency: str | None = None, places: int | None = None) ->
 
 def int_(value: Any, default: Any = None, base: int = 10) -> Any:
     """A whole number, decimals cut off; `default` for what is no number."""
-    try:
-        return int(value, base) if isinstance(value, str) and base != 10 else int(Decimal(str(value).strip()))
-    except (ArithmeticError, ValueError):
-        return int(value) if isinstance(value, bool) else default
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and base != 10:
+        try:
+            return int(value, base)
+        except ValueError:
+            return default
+    exact = number(value)
+    # "1e999999999" would be a number of a thousand million digits.
+    return default if exact is None or exact.adjusted() > _MOST_DIGITS else int(exact)
 
 
 def float_(value: Any, default: Any = None) -> Any:

@@ -133,7 +133,7 @@ def _syntax(source: str, error: TemplateError) -> str:
     return f"is no expression: {message}; a fixed text has quotes inside, \"'like this'\""
 
 
-_QUOTED = re.compile(r"(?:attribute |^)'(\w+)'")
+_MISSING = re.compile(r"(?:attribute '(\w+)'|^'(\w+)' is undefined)")
 
 
 def _reason(error: Exception, expression: str) -> str:
@@ -141,8 +141,9 @@ def _reason(error: Exception, expression: str) -> str:
     if isinstance(error, ValueFault):
         return str(error)
     if isinstance(error, UndefinedError):
-        found = _QUOTED.search(error.message or "")
-        name = found[1] if found and found[1] in expression else None
+        found = _MISSING.search(error.message or "")
+        name = found[1] or found[2] if found else ""
+        name = name if name in expression else ""
         empty = (error.message or "").startswith("'None' has no")
         if name and empty:
             return f"what {name!r} is asked of is empty"

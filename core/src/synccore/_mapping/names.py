@@ -11,10 +11,12 @@ from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
 from ..config import suggest
-from ..entities import PLURALS
+from ..entities import PLURALS, Customer
 
 _SAME_LIST = frozenset({"select", "reject", "selectattr", "rejectattr", "sort", "unique", "list", "reverse"})
 _ONE_OF = frozenset({"first", "last", "min", "max"})
+#: Attributes that core fills from a customer's orders.
+_TOTALS = frozenset({"order_count", "total_spent", "last_order_at"})
 #: Filters whose named (or first) argument is an attribute of the items.
 _TAKES_ATTRIBUTE = {
     "map": "attribute",
@@ -51,8 +53,11 @@ def find_unknown(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str
 
 def _attributes(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str]:
     for node in tree.find_all(nodes.Getattr):
-        if (cls := _class(_infer(node.node, names))) and node.attr not in _members(cls):
+        cls = _class(_infer(node.node, names))
+        if cls and node.attr not in _members(cls):
             yield _no_attribute(cls, node.attr)
+        if cls is Customer and node.attr in _TOTALS and PLURALS["order"] not in names:
+            yield f'{node.attr} is known only where orders are included; write include = ["order"] on the route'
     for filtered in tree.find_all(nodes.Filter):
         cls = _class(_element(_infer(filtered.node, names)))
         attribute = _attribute_argument(filtered)
@@ -63,7 +68,7 @@ def _attributes(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str]
 
 
 def _no_attribute(cls: type, name: str) -> str:
-    return f"a {cls.__name__.lower()} has no {name!r}{suggest(name, sorted(_members(cls)))}"
+    return f"{cls.__name__.lower()} has no {name!r}{suggest(name, sorted(_members(cls)))}"
 
 
 def _attribute_argument(node: nodes.Filter) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Undefined
 
 _MAX_DEPTH = 20
+_MAX_BITS = 4096
 
 
 class ValueFault(ValueError):
@@ -36,12 +37,14 @@ def plain(value: Any, depth: int = 0) -> Any:
         return [plain(v, depth + 1) for v in value]
     if callable(value):
         raise ValueFault("the result is a function: write () behind its name")
-    raise ValueFault(f"the result is a {type(value).__name__}: name one of its parts")
+    raise ValueFault(f"the result is of type {type(value).__name__}: name one of its parts")
 
 
 def _checked(value: Any) -> Any:
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise ValueFault("the result is no finite number")
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise ValueFault("the result is a number of more than a thousand digits")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValueFault("the result is a time without time zone")
     return value
