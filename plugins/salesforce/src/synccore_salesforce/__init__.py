@@ -1,10 +1,11 @@
 """Salesforce as a synccore sink: any object, matched by external id, written in batches of 200 or by Bulk API 2.0."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from synccore.hookspecs import DemoVendor, SinkType, hookimpl
 
-__all__ = ["synccore_demo", "synccore_sinks"]
+__all__ = ["synccore_demo", "synccore_sinks", "synccore_template_filters"]
 
 
 @hookimpl
@@ -13,6 +14,14 @@ def synccore_sinks() -> Iterable[SinkType]:
     from .sink import SINK
 
     return [SINK]
+
+
+@hookimpl
+def synccore_template_filters() -> Mapping[str, Callable[..., Any]]:
+    """`salesforce_items`: an order's lines as the items of a Salesforce order."""
+    from .mapping import items
+
+    return {"salesforce_items": items}
 
 
 @hookimpl

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from synccore.errors import AuthError, ConfigError, Rejected, Transient
 from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo, RouteSpec
 
-from ._schema import PERSON_ACCOUNT, Catalog, Schema, api_name
+from ._errors import Refused
+from ._schema import PERSON_ACCOUNT, Catalog, Field, Schema
 from ._session import Session, account_of
-from .client import Client, Refused
+from .client import Client
 from .config import Config
 from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
 
@@ -106,7 +109,7 @@ def route_findings(route: RouteSpec, catalog: Catalog) -> Iterator[Finding]:
         yield Finding(
             level="error",
             path=f"{path}.object",
-            message=f"the connected user sees no object {route.object}: check its API name and the permission set.{hint}",
+            message=f"the connected user sees no object {route.object}: see its API name and permission set.{hint}",
         )
         return
     if not schema.createable:
@@ -182,34 +185,12 @@ def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> It
             continue
         if name in defaults:
             absent.append(name)
-        else:
-            yield Finding(
-                level="error",
-                path=f"{path}.fields.{name}",
-                message=f"{schema.name} has no field {name}, or field-level security hides it from the connected user",
-            )
     if absent := [n for n in absent if not n.endswith(_PAIRED)]:
         yield Finding(
             level="warning",
             path=f"{path}.fields",
             message=f"left out, because the org has no such fields or hides them: {', '.join(absent)}",
         )
-    yield from _required(route, schema, path)
-
-
-def _required(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
-    mapped = {n.lower() for n in route.fields} | {m.lower() for m in route.match}
-    mapped |= {f.name.lower() for n in route.fields if "." in n and (f := schema.relation(n.partition(".")[0]))}
-    if LAST_NAME_FALLBACK in route.fields:
-        mapped.add("lastname")
-    for target in schema.fields.values():
-        given_by_parent = bool(target.refers_to) and route.after is not None
-        if target.required and target.name.lower() not in mapped and not given_by_parent:
-            yield Finding(
-                level="error",
-                path=f"{path}.fields.{target.name}",
-                message=f"{schema.name} requires {target.name} ({target.label}), and nothing is mapped to it",
-            )
 
 
 def _reference(name: str, schema: Schema, catalog: Catalog, path: str) -> Iterator[Finding]:
@@ -265,22 +246,39 @@ def _person_account(route: RouteSpec, schema: Schema, path: str) -> Iterator[Fin
 
 def described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]:
     """The routes' objects; each also lists what the sink takes beyond the object's own fields."""
-    wanted: dict[str, dict[str, FieldInfo]] = {}
+    by_object: dict[str, list[RouteSpec]] = {}
     for route in routes:
-        extra = wanted.setdefault(route.object, {})
-        schema = catalog.find(route.object)
-        if schema is None:
-            continue
-        defaults = default_fields(route)
-        for name in route.fields:
-            if name in _PSEUDO:
-                extra[name] = _PSEUDO[name]
-            elif "." in name and schema.relation(name.partition(".")[0]):
-                extra[name] = FieldInfo(name=name, type="reference", help="the parent's external id")
-            elif name in defaults and schema.get(name) is None:
-                extra[name] = FieldInfo(name=name, help="not in this org: left out of what is written")
+        by_object.setdefault(route.object, []).append(route)
     found = []
-    for name, extra in wanted.items():
-        if schema := catalog.find(api_name(name)):
-            found.append(schema.describe_as(name, extra.values()))
+    for name, mine in by_object.items():
+        if schema := catalog.find(name):
+            extra = {info.name: info for route in mine for info in _extra(route, schema)}
+            info = schema.describe_as(name, extra.values())
+            found.append(evolve(info, fields=tuple(_eased(f, schema, mine) for f in info.fields)))
     return found
+
+
+def _extra(route: RouteSpec, schema: Schema) -> Iterator[FieldInfo]:
+    defaults = default_fields(route)
+    for name in route.fields:
+        if name in _PSEUDO:
+            yield _PSEUDO[name]
+        elif "." in name and schema.relation(name.partition(".")[0]):
+            yield FieldInfo(name=name, type="reference", help="the parent's external id")
+        elif name in defaults and schema.get(name) is None:
+            text = "not in this org: left out of what is written"
+            yield FieldInfo(name=name, unique=name == KEY_FIELD, help=text)
+
+
+def _eased(info: FieldInfo, schema: Schema, routes: Sequence[RouteSpec]) -> FieldInfo:
+    """What the sink or the platform fills is required of nobody."""
+    target = schema.get(info.name)
+    if not info.required or target is None:
+        return info
+    by_parent = bool(target.refers_to) and all(r.after or _refers(r, target) for r in routes)
+    by_platform = info.name == "Name" and all(r.object == PERSON_ACCOUNT for r in routes)
+    return evolve(info, required=False) if by_parent or by_platform else info
+
+
+def _refers(route: RouteSpec, target: Field) -> bool:
+    return any(n.partition(".")[0] == target.relationship for n in route.fields if "." in n)

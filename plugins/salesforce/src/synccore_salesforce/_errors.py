@@ -21,7 +21,7 @@ from synccore.errors import (
     redact,
 )
 
-__all__ = ["Problem", "classify", "problems_of"]
+__all__ = ["GONE_CODES", "Problem", "Refused", "classify", "problems_of", "waits_for"]
 
 _FOREIGN_KEY = re.compile(r"Foreign key external ID: (.+?) not found for field (\S+) in entity (\S+)")
 _RECORD_ID = re.compile(r"\b([a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?)\b")
@@ -41,6 +41,9 @@ _SETUP = (
     "UNSUPPORTED_API_VERSION",
     "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
 )
+
+#: The record is not where it was: merged, deleted, converted, or never there.
+GONE_CODES = ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD")
 
 #: How long to wait when the day's calls are used up: usage falls gradually, the window is a rolling 24 hours.
 DAILY_PAUSE = timedelta(minutes=15)
@@ -112,6 +115,18 @@ def _problem(item: Mapping[str, Any]) -> Problem:
     )
 
 
+class Refused(Rejected):
+    """Salesforce refuses a record, or a request as a whole, and wrote nothing of it."""
+
+    def __init__(self, problem: Problem, status: int = 400) -> None:
+        hint = ""
+        if problem.code.startswith(_SETUP):
+            hint = " (setup of the org or of this route: see synccore check; field-level security hides fields too)"
+        super().__init__(problem.text + hint, fields=problem.fields)
+        self.problem = problem
+        self.status = status
+
+
 def classify(problem: Problem, status: int = 400, *, write: bool = False) -> SynccoreError:
     """What a problem means to core.
 
@@ -129,8 +144,8 @@ def classify(problem: Problem, status: int = 400, *, write: bool = False) -> Syn
         return RateLimited(problem.text, retry_after=pause)
     if code in _API_OFF:
         return ConfigError(
-            f"{problem.text}. This edition or user has no API: Enterprise, Unlimited, Performance and Developer have it, "
-            "Professional by add-on; the user needs the permission API Enabled"
+            f"{problem.text}. This edition or user has no API: Enterprise, Unlimited, Performance and Developer have "
+            "it, Professional by add-on; the user needs the permission API Enabled"
         )
     if problem.is_lock:
         return Transient(problem.text, outage=False)
@@ -138,10 +153,7 @@ def classify(problem: Problem, status: int = 400, *, write: bool = False) -> Syn
         return Transient(problem.text or f"HTTP {status}", maybe_applied=write)
     if status == 410 or code == "UNSUPPORTED_API_VERSION":
         return ConfigError(f"this version of the API is retired: {problem.text}", path="api_version")
-    hint = ""
-    if code.startswith(_SETUP):
-        hint = " (setup of the org or of this route: see synccore check; field-level security hides fields too)"
-    return Rejected(problem.text + hint, fields=problem.fields)
+    return Refused(problem, status)
 
 
 def waits_for(problem: Problem, source: str, parent: tuple[str, str] | None) -> WaitFor | None:

@@ -9,52 +9,45 @@ from synccore.errors import Rejected, SynccoreError
 
 from ._match import Finder
 from ._record import Row, Shaper
-from ._schema import Catalog
+from ._schema import api_name
 from .client import Client
 
-__all__ = ["CONTACT_PREFIX", "Follower"]
+__all__ = ["Follower"]
 
-#: Key prefixes of standard objects are the same in every org.
-CONTACT_PREFIX = "003"
 _MERGED = ("Account", "Contact", "Lead", "Case")
-#: Lead fields whose namesake on Contact has another name.
-_LEAD_TO_CONTACT = {
-    n: f"Mailing{n}" for n in ("Street", "City", "PostalCode", "State", "StateCode", "Country", "CountryCode")
-}
-_LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
 
 
 class Follower:
     """Follows the records of one route."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, finder: Finder) -> None:
+    def __init__(self, client: Client, shaper: Shaper, finder: Finder) -> None:
         self._client = client
-        self._catalog = catalog
         self._shaper = shaper
         self._finder = finder
 
-    def follow(self, rows: Sequence[Row]) -> dict[int, SynccoreError]:
-        """Point rows at where their records are now; an error for each row that has nowhere to go.
+    def follow(self, rows: Sequence[Row]) -> dict[int, SynccoreError | None]:
+        """Point rows at where their records are now.
 
-        An error with an empty message says that the row's own record is fine: the refusal stands.
+        Gives an error for each row that has nowhere to go, and None for a row whose record is where it was: there the
+        refusal stands.
         """
-        parents = {r.op.parent.remote_id for r in rows if r.op.parent}
-        states = self._states(rows[0].object, [r.id for r in rows if r.id])
-        moved = self._moved_parents(rows, parents)
-        verdicts: dict[int, SynccoreError] = {}
+        states: dict[str, Mapping[str, Any]] = {}
+        for name in {r.object for r in rows}:
+            states.update(self._states(name, [r.id for r in rows if r.id and r.object == name]))
+        moved = self._moved_parents(rows)
+        verdicts: dict[int, SynccoreError | None] = {}
         lost: list[Row] = []
         for row in rows:
             state = states.get((row.id or "")[:15])
-            if state and state.get("ConvertedContactId"):
+            if row.id is None or (state and not state.get("IsDeleted") and not state.get("ConvertedContactId")):
+                if not self._repoint(row, moved):
+                    verdicts[row.op.id] = None
+            elif state and state.get("ConvertedContactId"):
                 self._to_contact(row, str(state["ConvertedContactId"]))
             elif state and state.get("MasterRecordId"):
                 row.id = str(state["MasterRecordId"])
                 row.notes.append("the record was merged: its survivor is used")
-                row.adopted = True
                 self.stamp(row)
-            elif state and not state.get("IsDeleted"):
-                if not self._repoint(row, moved):
-                    verdicts[row.op.id] = Rejected("")
             else:
                 lost.append(row)
         verdicts.update(self._rematch(lost))
@@ -69,16 +62,15 @@ class Follower:
         found = self._client.select(columns, name, "Id", ids, deleted=True)
         return {str(r["Id"])[:15]: r for r in found}
 
-    def _moved_parents(self, rows: Sequence[Row], ids: set[str]) -> dict[str, str]:
+    def _moved_parents(self, rows: Sequence[Row]) -> dict[str, str]:
         """Old id -> surviving id of parents that were merged away."""
-        parent = next((r.op.parent for r in rows if r.op.parent), None)
-        if parent is None:
-            return {}
-        name = "Account" if parent.object == "PersonAccount" else parent.object
+        parents = [r.op.parent for r in rows if r.op.parent]
+        name = api_name(parents[0].object) if parents else ""
         if name not in _MERGED:
             return {}
-        states = self._states(name, sorted(ids))
-        return {i: str(s["MasterRecordId"]) for i in ids if (s := states.get(i[:15])) and s.get("MasterRecordId")}
+        states = self._states(name, [p.remote_id for p in parents])
+        found = {p.remote_id: states.get(p.remote_id[:15], {}).get("MasterRecordId") for p in parents}
+        return {old: str(new) for old, new in found.items() if new}
 
     @staticmethod
     def _repoint(row: Row, moved: Mapping[str, str]) -> bool:
@@ -110,17 +102,11 @@ class Follower:
 
     def _to_contact(self, row: Row, contact: str) -> None:
         row.id = contact
-        self.as_contact(row)
-        row.notes.append("the lead was converted: its contact is used")
-
-    def as_contact(self, row: Row) -> None:
-        """Turn a lead's row into one for the contact it became: what Contact has not is left out."""
-        schema = self._catalog.find("Contact")
-        row.object = "Contact"
-        renamed = {_LEAD_TO_CONTACT.get(n, n): v for n, v in row.fields.items() if n not in _LEAD_ONLY}
-        row.fields = {n: v for n, v in renamed.items() if schema and (f := schema.get(n)) and f.updateable}
+        self._shaper.as_contact(row)
         if row.key is not None:
+            # The contact's own key is not the lead's.
             row.drop(row.key[0])
+        row.notes.append("the lead was converted: its contact is used")
 
     def stamp(self, row: Row) -> None:
         """Put the key on a record that was found, where it has none."""

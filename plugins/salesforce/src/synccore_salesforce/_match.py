@@ -128,5 +128,8 @@ class Finder:
         for name in row.keep | (row.soft if adopted else set()):
             if record.get(name) not in (None, ""):
                 row.drop(name)
-        if adopted and row.key is not None and not record.get(row.key[0]):
+        if row.key is None:
+            return
+        row.drop(row.key[0])
+        if adopted and not record.get(row.key[0]):
             row.fields[row.key[0]] = row.key[1]

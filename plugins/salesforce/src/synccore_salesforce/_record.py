@@ -14,6 +14,13 @@ from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_de
 
 __all__ = ["Matching", "Row", "Shaper"]
 
+#: Key prefixes of standard objects are the same in every org.
+CONTACT_PREFIX = "003"
+#: Lead fields whose namesake on Contact has another name, and those that are the lead's alone.
+_LEAD_TO_CONTACT = {
+    n: f"Mailing{n}" for n in ("Street", "City", "PostalCode", "State", "StateCode", "Country", "CountryCode")
+}
+_LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
 _OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
 
 
@@ -107,8 +114,10 @@ class Shaper:
         if not known:
             self._person_type(row)
             self._parent(row)
-        if row.key is not None and row.id is None:
+        if row.key is not None and (row.id is None or row.adopted):
             row.drop(row.key[0])
+        if self.schema.name == "Lead" and (row.id or "").startswith(CONTACT_PREFIX):
+            self.as_contact(row)
         return row
 
     def key_of(self, op: Operation) -> tuple[str, str] | None:
@@ -120,10 +129,11 @@ class Shaper:
         if key is None:
             return None
         mapped = next((v for n, v in op.fields.items() if n.lower() == key.name.lower()), None)
-        if any(n.lower() == key.name.lower() for n in self.route.fields):
-            value = str(convert(key, mapped)) if mapped not in (None, "") else ""
-        elif op.event_id:
+        if op.event_id:
+            # One record per fact, not per record the facts are about.
             value = f"{op.source}:{op.entity}:{op.event_id}"
+        elif any(n.lower() == key.name.lower() for n in self.route.fields):
+            value = str(convert(key, mapped)) if mapped not in (None, "") else ""
         else:
             value = op.uid
         if too_long(key, value):
@@ -213,6 +223,14 @@ class Shaper:
             raise Rejected("this org has no record type for person accounts: see synccore check")
         row.fields["RecordTypeId"] = record_type
         row.soft.add("RecordTypeId")
+
+    def as_contact(self, row: Row) -> None:
+        """Turn a converted lead's row into one for its contact: what Contact has not is left out."""
+        schema = self._catalog.find("Contact")
+        row.object = "Contact"
+        renamed = {_LEAD_TO_CONTACT.get(n, n): v for n, v in row.fields.items() if n not in _LEAD_ONLY}
+        row.fields = {n: v for n, v in renamed.items() if schema and (f := schema.get(n)) and f.updateable}
+        row.adopted = False
 
     # -- states and countries
 

@@ -12,7 +12,8 @@ from attrs import field, frozen
 
 from synccore.types import Clock, FieldInfo, ObjectInfo
 
-from .client import Client, Refused
+from ._errors import Refused
+from .client import Client
 
 __all__ = ["Catalog", "Field", "Schema", "api_name"]
 

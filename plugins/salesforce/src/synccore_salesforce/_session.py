@@ -149,7 +149,7 @@ class Session(OAuth):
 def account_of(tokens: Tokens, user: Any, org: Any) -> Account:
     """Whom we are connected to, for people; `user` and `org` may be empty where the scope does not allow asking."""
     instance = str(tokens.extra.get("instance_url") or "")
-    name = str(org.get("Name") or instance.split("//")[-1])
+    name = str(org.get("Name") or instance.rsplit("//", maxsplit=1)[-1])
     kind = "" if "IsSandbox" not in org else ("sandbox" if org["IsSandbox"] else "production")
     label = " · ".join(p for p in (name, str(user.get("preferred_username") or "")) if p)
     return Account(id=org_of(tokens) or quote(instance, safe=""), label=label, detail=kind)

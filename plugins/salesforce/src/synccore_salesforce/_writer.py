@@ -8,16 +8,15 @@ from typing import Any
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Clock, Delivered, Failed, Outcome, Unchanged
 
-from ._errors import Problem, classify, problems_of, waits_for
+from ._errors import GONE_CODES, Problem, Refused, classify, problems_of, waits_for
 from ._follow import Follower
 from ._record import Row
-from .client import COLLECTION, Client, Refused, chunked
+from .client import COLLECTION, Client, chunked
 
 __all__ = ["Writer", "writable"]
 
 _LOCK_WAITS = (1, 2, 4, 8)
 _ROUNDS = 8
-_GONE = ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD")
 _REGIONS = ("StateCode", "CountryCode", "State", "Country")
 
 Result = Mapping[str, Any] | SynccoreError
@@ -69,12 +68,12 @@ class Writer:
             problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION", "no reason given"))[0]
             if problem.is_lock and len([t for t in row.tried if t.startswith("lock")]) < len(_LOCK_WAITS):
                 locked.append(row)
-            elif problem.code in _GONE and problem.foreign_key is None and row.id and "follow" not in row.tried:
+            elif problem.code in GONE_CODES and (row.id or row.op.parent) and "follow" not in row.tried:
                 gone.append((row, problem))
             elif self._remedy(row, problem):
                 again.append(row)
             else:
-                outcomes[row.op.id] = Failed(self._verdict(row, problem))
+                outcomes[row.op.id] = Failed(self.verdict(row, problem))
         if gone:
             again += self._follow(gone, outcomes)
         if locked:
@@ -85,7 +84,8 @@ class Writer:
                 row.tried.add(f"lock{len([t for t in row.tried if t.startswith('lock')])}")
         return again + locked
 
-    def _verdict(self, row: Row, problem: Problem) -> SynccoreError:
+    def verdict(self, row: Row, problem: Problem) -> SynccoreError:
+        """What a refusal that no remedy helped against means."""
         parent = (row.op.parent.entity, row.op.parent.key) if row.op.parent and row.op.parent.entity else None
         waiting = waits_for(problem, row.op.source, parent)
         if waiting is not None:
@@ -176,11 +176,10 @@ class Writer:
         verdicts = self._follower.follow([row for row, _ in gone])
         for row, problem in gone:
             row.tried.add("follow")
-            verdict = verdicts.get(row.op.id)
-            if verdict is None:
+            if row.op.id not in verdicts:
                 again.append(row)
             else:
-                outcomes[row.op.id] = Failed(verdict if verdict.args[0] else classify(problem))
+                outcomes[row.op.id] = Failed(verdicts[row.op.id] or self.verdict(row, problem))
         return again
 
     # -- requests

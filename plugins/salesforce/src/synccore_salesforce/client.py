@@ -17,11 +17,11 @@ from synccore.http import Response
 from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
-from ._errors import Problem, classify, problems_of
+from ._errors import Problem, Refused, classify, problems_of
 from ._governor import Governor
 from .config import is_safe_url
 
-__all__ = ["Client", "Refused", "chunked", "literal", "org_of"]
+__all__ = ["Client", "chunked", "literal", "org_of"]
 
 T = TypeVar("T")
 
@@ -34,16 +34,6 @@ _IN_VALUES = 200
 _BARE = "'(),@:*=!"
 _JOB_TIMEOUT = timedelta(seconds=300)
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"'}
-
-
-class Refused(Rejected):
-    """Salesforce refused the request as a whole and wrote nothing. `problem` has its code."""
-
-    def __init__(self, problem: Problem, status: int) -> None:
-        error = classify(problem, status)
-        super().__init__(str(error.args[0]), fields=problem.fields)
-        self.problem = problem
-        self.status = status
 
 
 def org_of(tokens: Tokens) -> str | None:
@@ -150,12 +140,13 @@ class Client:
             return Transient(problem.text)
         self._unrouted = 0
         if answer.status in (301, 302, 307, 308):
-            return ConfigError(f"{path.split('?')[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?")
+            return ConfigError(
+                f"{path.split('?', maxsplit=1)[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?"
+            )
         if not problems and answer.status in (403, 407, 429):
             # No word of Salesforce's own: a firewall or proxy in between.
             return Transient(problem.text)
-        error = classify(problem, answer.status, write=method != "GET")
-        return Refused(problem, answer.status) if isinstance(error, Rejected) else error
+        return classify(problem, answer.status, write=method != "GET")
 
     # -- the org
 
@@ -204,7 +195,7 @@ class Client:
         where: str = "",
         deleted: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """Records of object `name` whose field `key` is one of `values`, in as few statements as their length allows."""
+        """Records of object `name` whose field `key` is one of `values`, in few statements of a fair length."""
         head = f"SELECT {','.join(dict.fromkeys(columns))} FROM {name} WHERE {key} IN ("  # noqa: S608  not SQL
         tail = ")" + (f" AND {where}" if where else "")
         room = _SOQL_CHARS - len(quote(head + tail, safe=_BARE))
@@ -305,8 +296,6 @@ class Client:
 
 def _checked(results: Any, expected: int) -> list[dict[str, Any]]:
     if not isinstance(results, list) or len(results) != expected:
-        raise Transient(
-            f"{expected} records were sent and the answer holds {len(results) if isinstance(results, list) else 'none'}",
-            maybe_applied=True,
-        )
+        count = len(results) if isinstance(results, list) else "none"
+        raise Transient(f"{expected} records were sent and the answer holds {count}", maybe_applied=True)
     return results

@@ -38,7 +38,7 @@ def _environment(_: Any, attribute: "Attribute[str]", value: str) -> None:
         )
     if not host.endswith(_SUFFIXES):
         raise ValueError(
-            f"{attribute.name} is production, sandbox, or a My Domain host such as acme.my.salesforce.com, not {value!r}"
+            f"{attribute.name} is production, sandbox, or a My Domain host (acme.my.salesforce.com), not {value!r}"
         )
 
 
@@ -104,7 +104,7 @@ class Config:
     )
     api_share: float = option(
         default=0.8,
-        help="share of the org's daily API calls at which backfills wait; live changes may use three quarters of the rest",
+        help="share of the org's daily API calls at which backfills wait; live changes may use most of the rest",
         validator=_share,
     )
     bulk_threshold: int = option(

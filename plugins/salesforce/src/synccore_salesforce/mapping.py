@@ -1,6 +1,6 @@
 """How shop records become Salesforce objects unless a route says otherwise, and what a route may set.
 
-Fields that an org lacks (custom ones, state and country codes) are left out of the defaults silently; `check` lists them.
+Fields that an org lacks (custom ones, state and country codes) are left out of the defaults; `check` lists them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,6 +73,7 @@ _PHONE = "customer.phone or customer.billing.phone"
 
 _CONTACT = Defaults(
     fields={
+        KEY_FIELD: "uid",
         **_NAMES,
         "Email": "customer.email",
         "Phone": _PHONE,
@@ -85,6 +86,7 @@ _CONTACT = Defaults(
 )
 _COMPANY = Defaults(
     fields={
+        KEY_FIELD: "uid",
         "Name": "customer.company or customer.billing.company or customer.name or customer.email or 'Customer'",
         "Phone": _PHONE,
         **_address("Billing", "customer.billing"),
@@ -95,6 +97,7 @@ _COMPANY = Defaults(
 )
 _PERSON_ACCOUNT = Defaults(
     fields={
+        KEY_FIELD: "uid",
         **_NAMES,
         "PersonEmail": "customer.email",
         "Phone": _PHONE,
@@ -107,6 +110,7 @@ _PERSON_ACCOUNT = Defaults(
 )
 _LEAD = Defaults(
     fields={
+        KEY_FIELD: "uid",
         **_NAMES,
         "Company": "customer.company or customer.billing.company or customer.name or '[not provided]'",
         "Email": "customer.email",
@@ -119,10 +123,12 @@ _LEAD = Defaults(
 )
 _ORDER_FIELDS = Defaults(
     fields={
+        KEY_FIELD: "uid",
         "EffectiveDate": "(order.created_at or order.paid_at) | date",
         "Status": "'Activated' if order.status == 'completed' else 'Draft'",
         "Name": "order.number",
         "OrderReferenceNumber": "uid",
+        "CurrencyIsoCode": "order.currency",
         "Description": "order.customer_note",
         **_address("Billing", "order.billing"),
         **_address("Shipping", "order.shipping"),
@@ -132,11 +138,13 @@ _ORDER_FIELDS = Defaults(
 )
 _OPPORTUNITY = Defaults(
     fields={
+        KEY_FIELD: "uid",
         "Name": "Order {{ order.number }}",
         "StageName": "'Closed Won' if order.status in ('processing', 'completed') "
         "else 'Closed Lost' if order.status in ('cancelled', 'failed', 'refunded') else 'Prospecting'",
         "CloseDate": "(order.paid_at or order.created_at) | date",
         "Amount": "order.total",
+        "CurrencyIsoCode": "order.currency",
         "Description": "order.customer_note",
     },
     match=(KEY_FIELD,),

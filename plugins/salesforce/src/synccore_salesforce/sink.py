@@ -1,21 +1,20 @@
 """The Salesforce sink: translates between synccore's operations and the org's records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
-from attrs import frozen
-
 from synccore.errors import ConfigError, Rejected, SynccoreError, Transient
-from synccore.hookspecs import SinkType
+from synccore.hookspecs import Sink, SinkType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
-    Ambiguous,
     Check,
     Context,
     Delivered,
     Failed,
+    Job,
     Limits,
     Link,
     LookupResult,
@@ -23,23 +22,34 @@ from synccore.types import (
     Operation,
     Outcome,
     RouteSpec,
+    Submitted,
     Unchanged,
 )
 
-from ._follow import CONTACT_PREFIX, Follower
+from ._bulk import Bulk
+from ._check import Checker, described
+from ._errors import GONE_CODES, Problem
 from ._governor import Governor
-from ._match import Finder, SeveralFound
-from ._record import Row, Shaper
+from ._route import Route, failed_alike
 from ._schema import Catalog
 from ._session import Session
-from ._writer import Writer
+from ._writer import writable
 from .client import COLLECTION, Client, chunked
 from .config import Config
 from .mapping import OBJECTS
 
 __all__ = ["SINK", "SalesforceSink"]
 
+#: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
 _BULK_ROWS = 10_000
+#: Refusals of a bulk row that the same row may survive when it is written on its own.
+_WORTH_A_TRY = (
+    *GONE_CODES,
+    "DUPLICATE_VALUE",
+    "DUPLICATES_DETECTED",
+    "FIELD_INTEGRITY_EXCEPTION",
+    "INVALID_EMAIL_ADDRESS",
+)
 
 
 def _limits(config: Config | None = None) -> Limits:
@@ -65,17 +75,17 @@ class SalesforceSink:
         self._session = Session(config, context)
         self._client = Client(context, self._session, Governor(context.clock, config.api_share), config.api_version)
         self._catalog = Catalog(self._client, context.clock)
-        self._routes = {r.name: r for r in context.routes}
+        self._bulk = Bulk(self._client, context)
+        self._checker = Checker(config, self._client, self._session, self._catalog)
+        self._specs = {r.name: r for r in context.routes}
         self._written = False
 
     # -- connection
 
     def connect(self, browser: Browser) -> Account:
         """Sign in by the configured flow and say which org and user it is."""
-        from ._check import Checker
-
         self._session.sign_in(browser)
-        return Checker(self._config, self._client, self._session, self._catalog).account()
+        return self._checker.account()
 
     def disconnect(self, keep_grant: bool = False) -> str:
         """Revoke the grant and wipe the tokens."""
@@ -84,14 +94,10 @@ class SalesforceSink:
 
     def check(self) -> Check:
         """Version, session, user, kind of org, then each route's object."""
-        from ._check import Checker
-
-        return Checker(self._config, self._client, self._session, self._catalog).check(self._context.routes)
+        return self._checker.check(self._context.routes)
 
     def describe(self) -> Sequence[ObjectInfo]:
         """The objects of the routes, with what the sink takes beyond their own fields."""
-        from ._check import described
-
         return described(self._catalog, self._context.routes)
 
     def close(self) -> None:
@@ -103,9 +109,11 @@ class SalesforceSink:
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """Write the operations of one route, 200 to a request, or hand them to Bulk API 2.0."""
         self._admit(operations)
-        outcomes: dict[int, Outcome] = {}
-        rest: list[Operation] = list(operations)
-        for chunk in chunked(rest, COLLECTION):
+        outcomes: dict[int, Outcome] = self._bulk.resume(operations)
+        rest = [op for op in operations if op.id not in outcomes]
+        if len(rest) > COLLECTION:
+            outcomes.update(self._in_bulk(rest))
+        for chunk in chunked([op for op in rest if op.id not in outcomes], COLLECTION):
             outcomes.update(self._guarded(chunk))
         return self._answer(operations, outcomes)
 
@@ -115,74 +123,124 @@ class SalesforceSink:
             self._client.limits()
         governor.admit(bulk=operations[0].bulk, full=len(operations) >= COLLECTION)
 
+    def _answer(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> list[Outcome]:
+        found = [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in operations]
+        if error := failed_alike(found):
+            raise error
+        if not self._written and any(isinstance(o, Delivered | Submitted) for o in found):
+            self._session.mark_written()
+            self._written = True
+        return found
+
     def _guarded(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """A chunk's outcomes; an error that stops it is the outcome of each."""
+        """A request's worth of operations; an error that stops it is the outcome of each."""
         try:
             return self._live(operations)
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
 
-    def _answer(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> list[Outcome]:
-        found = [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in operations]
-        errors = {id(o.error): o.error for o in found if isinstance(o, Failed)}
-        if len(errors) == 1 and all(isinstance(o, Failed) for o in found):
-            (error,) = errors.values()
-            if not isinstance(error, Rejected):
-                raise error
-        if not self._written and any(isinstance(o, Delivered) for o in found):
-            self._session.mark_written()
-            self._written = True
-        return found
-
     def _live(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        route = self._route(operations[0].route, operations[0])
         outcomes: dict[int, Outcome] = {}
-        tools = self._tools(operations[0])
-        rows: list[Row] = []
-        for op in operations:
-            try:
-                rows.append(tools.shaper.row(op))
-            except Rejected as error:
-                outcomes[op.id] = Failed(error)
-        for op_id, error in tools.finder.resolve(rows).items():
-            outcomes[op_id] = Failed(error)
-        outcomes.update(tools.writer.write([r for r in rows if r.op.id not in outcomes]))
+        if deletes := [op for op in operations if op.op == "delete"]:
+            outcomes.update(route.remove(deletes))
+        with self._alone(route):
+            rows = route.rows([op for op in operations if op.op != "delete"], outcomes)
+            outcomes.update(route.write(rows))
         return outcomes
 
-    def _tools(self, op: Operation) -> "_Tools":
-        route = self._routes.get(op.route) or RouteSpec(
-            name=op.route,
-            source=op.source,
-            entity=op.entity,
-            sink=self._context.name,
-            object=op.object,
-            fields=op.fields,
-            match=op.match,
-        )
-        schema = self._catalog.find(route.object)
+    def _alone(self, route: Route) -> AbstractContextManager[None]:
+        """Search and create are two steps: no other process may come in between."""
+        return self._context.lock(f"salesforce:{route.schema.name}") if route.searches else nullcontext()
+
+    def _in_bulk(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        """What a job can take of a backlog; the rest, and all where jobs cannot be used, is left out."""
+        if self._config.duplicate_rule == "save":
+            # The header that saves duplicates has no effect on jobs.
+            return {}
+        try:
+            route = self._route(operations[0].route, operations[0])
+            if route.has_items:
+                return {}
+            outcomes: dict[int, Outcome] = {}
+            rows = route.rows([op for op in operations if op.op != "delete"], outcomes)
+            for row in rows:
+                if not writable(row):
+                    outcomes[row.op.id] = Unchanged(remote_id=row.id)
+            outcomes.update(self._bulk.submit([r for r in rows if writable(r)]))
+        except SynccoreError as error:
+            return {op.id: Failed(error) for op in operations}
+        return outcomes
+
+    def collect(self, job: Job) -> Sequence[Outcome] | None:
+        """What came of a bulk job, or None while it runs. Rows that may pass on their own are written on their own."""
+        ended = self._bulk.collect(job)
+        if ended is None:
+            return None
+        outcomes = dict(ended.outcomes)
+        again = []
+        for op in job.operations:
+            problem = ended.refused.get(op.id)
+            if problem is None:
+                continue
+            if problem.is_lock or problem.code in _WORTH_A_TRY:
+                again.append(op)
+            else:
+                outcomes[op.id] = Failed(self._verdict(op, problem))
+        for chunk in chunked(again, COLLECTION):
+            outcomes.update(self._guarded(chunk))
+        return [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in job.operations]
+
+    def _verdict(self, op: Operation, problem: Problem) -> SynccoreError:
+        route = self._route(op.route, op)
+        return route.writer.verdict(route.shaper.row(op), problem)
+
+    # -- looking and erasing
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        """What exists already: by external id, then by the other match fields."""
+        return self._route(operations[0].route, operations[0]).lookup(operations) if operations else []
+
+    def read(self, links: Sequence[Link]) -> Sequence[Any]:
+        """The records as they are now."""
+        found: dict[int, Any] = {}
+        for name in dict.fromkeys((link.route, link.object) for link in links):
+            mine = [i for i, link in enumerate(links) if (link.route, link.object) == name]
+            route = self._route_of(links[mine[0]])
+            found.update(zip(mine, route.read([links[i] for i in mine]), strict=True))
+        return [found[i] for i in range(len(links))]
+
+    def erase(self, link: Link) -> None:
+        """Delete the record: it goes to the org's Recycle Bin, which Salesforce empties after 15 days."""
+        self._route_of(link).erase(link)
+
+    # -- routes
+
+    def _route_of(self, link: Link) -> Route:
+        spec = self._specs.get(link.route) or next(
+            (s for s in self._specs.values() if s.object == link.object),
+            RouteSpec(name=link.route, source=link.source, entity=link.entity, sink=self._context.name,
+                      object=link.object, fields=link.fields),
+        )  # fmt: skip
+        return self._open_route(spec)
+
+    def _route(self, name: str, op: Operation) -> Route:
+        return self._open_route(
+            self._specs.get(name)
+            or RouteSpec(name=name, source=op.source, entity=op.entity, sink=self._context.name, object=op.object,
+                         fields=op.fields, match=op.match, options=op.options, settings=op.settings)
+        )  # fmt: skip
+
+    def _open_route(self, spec: RouteSpec) -> Route:
+        schema = self._catalog.find(spec.object)
         if schema is None:
-            raise Rejected(f"the connected user sees no object {route.object} in this org: see synccore check")
-        shaper = Shaper(route, schema, self._catalog)
-        finder = Finder(self._client, shaper)
-        follower = Follower(self._client, self._catalog, shaper, finder)
-        return _Tools(
-            shaper=shaper,
-            finder=finder,
-            follower=follower,
-            writer=Writer(self._client, self._context.clock, follower, self._config.duplicate_rule),
-        )
+            raise Rejected(f"the connected user sees no object {spec.object} in this org: see synccore check")
+        return Route(spec, schema, self._client, self._catalog, self._context.clock, self._config.duplicate_rule)
 
 
-@frozen(kw_only=True)
-class _Tools:
-    """What works on the operations of one route."""
-
-    shaper: Shaper
-    finder: Finder
-    follower: Follower
-    writer: Writer
-
-
-def _open(config: Any, context: Context) -> SalesforceSink:
+def _open(config: Any, context: Context) -> Sink:
+    if not isinstance(config, Config):
+        raise ConfigError("this is no configuration of a Salesforce sink")
     return SalesforceSink(config, context)
 
 

@@ -335,7 +335,7 @@ class Org:
                     "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{target.name}]", [target.name]
                 )
             return None
-        checks = {
+        checks: dict[str, Callable[[Any], bool]] = {
             "boolean": lambda v: isinstance(v, bool),
             "double": _is_number,
             "currency": _is_number,
@@ -344,7 +344,7 @@ class Org:
             "date": lambda v: isinstance(v, str) and _parses(date.fromisoformat, v),
             "datetime": lambda v: isinstance(v, str) and "T" in v and _parses(datetime.fromisoformat, v),
         }
-        if not checks.get(target.type, lambda v: isinstance(v, str))(value):
+        if not checks.get(target.type, _is_text)(value):
             raise RowRefused(
                 "JSON_PARSER_ERROR",
                 f"Cannot deserialize instance of {target.type} from the value at {target.name}",
@@ -495,6 +495,10 @@ class Org:
             ):
                 raise RowRefused("DELETE_FAILED", "the record is associated with orders")
             record["IsDeleted"] = True
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,7 +30,7 @@ class FakeSalesforce(LoopbackServer):
     def __init__(self, port: int = 0, **org: Any) -> None:
         self.org = Org(**org)
         self.client_id = "3MVG9.shop.test"
-        self.client_secret = "stand-in-secret"  # noqa: S105
+        self.client_secret = "stand-in-secret"
         self.username = "sync@shop.test"
         self.user_id = full_id("005", 1)
         self.public_key = ""
@@ -225,7 +226,7 @@ class FakeSalesforce(LoopbackServer):
         kinds = [r.get("attributes", {}).get("type") for r in records]
         if None in kinds:
             raise RowRefused("INVALID_INPUT", "attributes.type is missing")
-        runs = 1 + sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
+        runs = 1 + sum(a != b for a, b in pairwise(kinds))
         if runs > 10:
             raise RowRefused("LIMIT_EXCEEDED", "more than 10 runs of types")
 
