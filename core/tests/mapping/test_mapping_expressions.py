@@ -1,5 +1,6 @@
 """Expressions keep their type, templates give text, and neither reaches further than the record."""
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -222,10 +223,10 @@ def test_an_expression_that_fails_names_route_field_and_expression(expression, w
     [
         "customer.meta[customer.first_name]",
         "customer.meta[customer.first_name].x",
-        "customer.meta | selectattr(customer.first_name)",
+        "[customer] | selectattr(customer.first_name)",
         "customer.first_name + 1",
-        "customer.first_name | round(method=customer.first_name)",
-        "customer.first_name | date(tz=customer.first_name)",
+        "5 | round(method=customer.first_name)",
+        "'2024-01-01T00:00' | date(tz=customer.first_name)",
         "customer.first_name | hash(customer.first_name)",
         "'%d' % customer.first_name",
         "[1] | map(customer.first_name) | list",
@@ -233,10 +234,9 @@ def test_an_expression_that_fails_names_route_field_and_expression(expression, w
 )
 def test_an_error_never_holds_the_records_values(expression):
     secret = Customer(key="1", first_name="Zanzibar")
-    try:
+    with pytest.raises(MappingError) as caught:
         run({"F": expression}, secret)
-    except MappingError as error:
-        assert "Zanzibar" not in str(error)
+    assert "Zanzibar" not in str(caught.value)
 
 
 # -- failing before any record
@@ -285,7 +285,7 @@ def test_every_wrong_field_is_named_at_once():
 
 @pytest.mark.parametrize("when", ["{{ customer.email }}", "{% if 1 %}x{% endif %}"])
 def test_when_is_never_a_template_since_any_text_would_be_true(when):
-    with pytest.raises(ConfigProblems, match="without {{ }}"):
+    with pytest.raises(ConfigProblems, match=re.escape("without {{ }}")):
         compiled({}, when=when)
 
 

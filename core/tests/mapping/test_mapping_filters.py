@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synccore._mapping.countries import COUNTRIES
 from synccore._mapping.environment import make_environment

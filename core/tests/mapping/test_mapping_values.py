@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synccore._mapping import compile_mapper
 from synccore._mapping.shape import changed_fields, digest, shape
@@ -131,7 +132,7 @@ def test_a_status_of_the_shops_own_counts_where_it_is_paid():
 def test_refunds_are_taken_off():
     partly = order("1", "10", refunds=(Refund(key="r", amount=Decimal("2.50")),))
     wholly = order("2", "10", "refunded")
-    more = order("3", "10", refunds=(Refund(key="r", amount=Decimal("99")),))
+    more = order("3", "10", refunds=(Refund(key="r", amount=Decimal(99)),))
     assert totals(partly, wholly, more) == (3, Decimal("7.50"), None)
 
 
@@ -243,7 +244,8 @@ def test_hostile_data_sets_off_nothing_but_mapping_errors(customer, orders):
         try:
             mapped = mapper.map(snapshot, context)
         except MappingError as error:
-            assert (error.route, error.field, error.expression) in (("r", name, text), ("r", "", ""))
+            named = (error.route, error.field, error.expression)
+            assert named in (("r", name, text), ("r", "", ""))
             continue
         assert mapper.map(snapshot, context) == mapped, "the same record gives the same fields"
         json.loads(json.dumps(mapped, default=str))

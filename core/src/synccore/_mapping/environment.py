@@ -39,6 +39,12 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """On mappings keys win: `customer.meta.items` is the key `items` where there is one."""
+        if hasattr(obj, "__attrs_attrs__") and not attribute.startswith("_"):
+            # The usual case by far: a frozen record, of which all that is public may be seen.
+            try:
+                return getattr(obj, attribute)
+            except AttributeError:
+                return self.undefined(obj=obj, name=attribute)
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
