@@ -10,6 +10,7 @@ def test_a_customer_arrives(tmp_path):
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -69,6 +70,7 @@ class Harness:
         folder: where configuration and database go.
         routes: name -> table; source, sink and object default to shop, crm and thing.
         sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`.
+        installed: load the installed plugins as well, for their sinks and filters.
         filters: a plugin's own filters for expressions, as its `synccore_template_filters` gives them.
     """
 
@@ -83,12 +85,14 @@ class Harness:
         clock: FakeClock | None = None,
         mappers: Sequence[Any] = (),
         filters: Mapping[str, Callable[..., Any]] | None = None,
+        installed: bool = False,
     ) -> None:
         self.folder = folder
         self.clock = clock or FakeClock()
         self.source = EmitterSource()
         self.sink = ScriptedSink()
         self._mappers = tuple(mappers)
+        self._installed = installed
         self._filters = dict(filters or {})
         self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
         self._config = {
@@ -104,15 +108,18 @@ class Harness:
         from .._daemon.app import App
         from .._plugins import load_plugins
 
+        points = list(entry_points(group="synccore")) if self._installed else []
+        known = load_plugins(environ={}, entry_points=points).sinks
+        sinks = [kind for kind, _ in self._types.values() if kind.name not in known]
         module = SimpleNamespace(
             synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
-            synccore_sinks=hookimpl(_named("synccore_sinks", [kind for kind, _ in self._types.values()])),
+            synccore_sinks=hookimpl(_named("synccore_sinks", sinks)),
             synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
             synccore_template_filters=hookimpl(_named("synccore_template_filters", self._filters)),
         )
         path = self.folder / "synccore.toml"
         path.write_text(tomlkit.dumps(self._config), encoding="utf-8")
-        plugins = load_plugins(environ={}, entry_points=[_EntryPoint("harness", module)])  # type: ignore[list-item]
+        plugins = load_plugins(environ={}, entry_points=[*points, _EntryPoint("harness", module)])  # type: ignore[list-item]
         app = App.open(path, environ={}, clock=self.clock, random=random.Random(1), plugins=plugins)  # noqa: S311
         app.store.rescue(self.clock.now(), all_running=True)
         return app

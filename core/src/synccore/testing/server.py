@@ -130,6 +130,7 @@ class LoopbackServer:
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self._faults: deque[Fault] = deque()
+        self._standing: Fault | None = None
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -156,10 +157,16 @@ class LoopbackServer:
         with self._lock:
             self._faults.extend(faults)
 
+    def fail_always(self, fault: Fault) -> None:
+        """Fail every request it matches until `clear_faults`."""
+        with self._lock:
+            self._standing = fault
+
     def clear_faults(self) -> None:
         """Behave again."""
         with self._lock:
             self._faults.clear()
+            self._standing = None
 
     def count(self, method: str | None = None, path: str = "") -> int:
         """How many requests of that method came whose path begins with `path`."""
@@ -188,7 +195,8 @@ class LoopbackServer:
             if fault.when is None or fault.when(request):
                 self._faults.remove(fault)
                 return fault
-        return None
+        standing = self._standing
+        return standing if standing and (standing.when is None or standing.when(request)) else None
 
     def answer(self, request: Request) -> tuple[Reply, Fault | None]:
         """What goes back, and how it goes wrong."""

@@ -1,0 +1,440 @@
+"""What every sink must withstand: one class of cases, named after the hazards they stage.
+
+    class TestMyCrm(SinkContract):
+        sink_type = SINK
+        object = "person"
+
+        def start(self, clock):
+            return FakeMyCrm()
+
+        def config(self, stand_in):
+            return {"api_url": stand_in.url, "token": "t"}
+
+        def held(self, stand_in):
+            return [p["email"] for p in stand_in.people.values()]
+
+Every case runs the whole engine around the sink: temporary database, fake clock, real HTTP to the stand-in.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ...entities import Address, Customer
+from ...hookspecs import SinkType
+from ...types import Change, Link
+from ..clock import FakeClock
+from ..harness import Harness, upsert
+from ..server import Fault, LoopbackServer, Request
+from ..strategies import HOSTILE_TEXTS
+
+__all__ = ["SinkContract", "Stage"]
+
+
+class PowerCutError(BaseException):
+    """The process dies here."""
+
+
+class Stage:
+    """One case's world: the app, the sink inside it, the stand-in it talks to."""
+
+    def __init__(self, app: Harness, stand_in: LoopbackServer, contract: "SinkContract") -> None:
+        self.app = app
+        self.stand_in = stand_in
+        self.contract = contract
+
+    @property
+    def sink(self) -> Any:
+        """The open instance."""
+        return self.app.app.sinks["target"].instance
+
+    def emit(self, count: int = 1, *, first: int = 0, **values: Any) -> None:
+        """Customers `first` to `first + count - 1` change."""
+        self.app.emit(*(upsert(self.contract.customer(n, **values)) for n in range(first, first + count)))
+
+    def deliver(self) -> None:
+        """Let everything arrive that can, waiting as long as it takes (two days at most)."""
+        self.app.settle_down()
+
+    def held(self) -> list[str]:
+        """E-mail addresses the target holds, sorted, doubles included."""
+        return sorted(self.contract.held(self.stand_in))
+
+    def expected(self, count: int) -> list[str]:
+        """The addresses of the first `count` customers."""
+        return sorted(email for n in range(count) if (email := self.contract.customer(n).email))
+
+    def link(self, number: int) -> Link:
+        """The link of a customer that was delivered."""
+        link = self.app.app.store.link("people", "shop", "customer", str(number))
+        assert link is not None, f"customer {number} was delivered without a remote id"
+        return link
+
+    def errors(self) -> str:
+        """Every word that was kept about what went wrong."""
+        kept = [d.error or "" for d in self.app.deliveries()]
+        kept += [f"{h.error} {h.note}" for h in self.app.history()]
+        return "\n".join(kept)
+
+
+class SinkContract:
+    """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`.
+
+    Attributes:
+        sink_type: the descriptor under test.
+        object: the object the cases write.
+        route: more of the route's table (fields, match, sink settings).
+        exempt: case -> why it cannot hold for this target; the case is skipped with that reason.
+    """
+
+    sink_type: ClassVar[SinkType]
+    object: ClassVar[str]
+    route: ClassVar[Mapping[str, Any]] = {}
+    exempt: ClassVar[Mapping[str, str]] = {}
+
+    # -- what a subclass gives
+
+    def start(self, clock: FakeClock) -> LoopbackServer:
+        """Start the vendor's stand-in."""
+        raise NotImplementedError("write start(): it starts your stand-in")
+
+    def config(self, stand_in: Any) -> Mapping[str, Any]:
+        """The `[sinks.target]` table that reaches it, without `type`."""
+        raise NotImplementedError("write config(): the table that reaches your stand-in")
+
+    def held(self, stand_in: Any) -> Sequence[str]:
+        """The e-mail address of every record the stand-in holds, doubles included."""
+        raise NotImplementedError("write held(): what your stand-in holds")
+
+    def connect(self, sink: Any, stand_in: Any) -> None:
+        """Sign in, for targets that need it."""
+
+    def refuse(self, stand_in: Any, email: str) -> bool:
+        """Make the stand-in refuse the record with this address for good; False where no target would."""
+        return False
+
+    def unauthorised(self) -> Fault:
+        """How the vendor answers to credentials it does not accept any more."""
+        return Fault.status(401, {"error": "unauthorized"})
+
+    def rate_limited(self) -> Fault:
+        """How the vendor asks to slow down."""
+        return Fault.status(429, {"error": "slow down"}, {"Retry-After": "120"})
+
+    def is_write(self, request: Request) -> bool:
+        """Whether a request changes something at the vendor."""
+        return request.method != "GET"
+
+    def customer(self, number: int, **values: Any) -> Customer:
+        """The customer with this number."""
+        data: dict[str, Any] = {
+            "key": str(number),
+            "email": f"person{number}@shop.test",
+            "first_name": "Ann",
+            "last_name": f"Person {number}",
+            "phone": f"+1 212 555 {1000 + number:04}",
+            "created_at": datetime(2025, 3, 1, tzinfo=UTC),
+            "billing": Address(line1="1 Main St", city="Boston", postcode="02101", state="MA", country="US"),
+        }
+        return Customer(**{**data, **values})
+
+    # -- the stage
+
+    @contextmanager
+    def stage(self, folder: Path) -> Iterator[Stage]:
+        """An app around the sink, connected."""
+        clock = FakeClock()
+        stand_in = self.start(clock)
+        try:
+            config = dict(self.config(stand_in))
+            routes = {
+                "people": {"entity": "customer", "sink": "target", "object": self.object, **self.route},
+            }
+            with Harness(
+                folder, routes, sink_types={"target": (self.sink_type, config)}, clock=clock, installed=True
+            ) as app:
+                stage = Stage(app, stand_in, self)
+                self.connect(stage.sink, stand_in)
+                yield stage
+        finally:
+            stand_in.close()
+
+    @pytest.fixture
+    def on(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        """The stage of one case; skipped where the subclass exempts it."""
+        case = request.node.originalname.removeprefix("test_")
+        if reason := self.exempt.get(case):
+            pytest.skip(reason)
+        with self.stage(tmp_path) as stage:
+            yield stage
+
+    # -- cases: the contract's form
+
+    def test_opening_talks_to_nobody(self, tmp_path: Path) -> None:
+        """`open` is for reading the configuration; `check` is for the network."""
+        clock = FakeClock()
+        with self.start(clock) as stand_in:
+            routes = {"people": {"entity": "customer", "sink": "target", "object": self.object, **self.route}}
+            types = {"target": (self.sink_type, dict(self.config(stand_in)))}
+            before = len(stand_in.requests)
+            with Harness(tmp_path, routes, sink_types=types, clock=clock, installed=True) as app:
+                assert app.app.sinks["target"].error is None
+                assert len(stand_in.requests) == before, "open() sent a request"
+
+    def test_check_names_the_account(self, on: Stage) -> None:
+        """An operator must see whom they are connected to."""
+        account = on.sink.check().account
+        assert account is not None, "check() names no account"
+        assert account.id
+        assert account.label
+
+    def test_describe_lists_the_object(self, on: Stage) -> None:
+        """`synccore check` compares mappings with it."""
+        found = {o.name: {f.name for f in o.fields} for o in on.sink.describe()}
+        assert self.object in found, f"describe() lists {sorted(found)}"
+        assert found[self.object], "describe() lists no fields"
+
+    def test_an_empty_call_is_fine(self, on: Stage) -> None:
+        """Nothing asked, nothing answered."""
+        assert list(on.sink.deliver([])) == []
+
+    def test_closing_twice_is_fine(self, on: Stage) -> None:
+        """The daemon may close what a command already closed."""
+        on.sink.close()
+        on.sink.close()
+
+    # -- cases: no doubles, nothing lost
+
+    def test_a_record_arrives_once(self, on: Stage) -> None:
+        """The simplest thing, and its link."""
+        on.emit()
+        on.deliver()
+        assert on.held() == on.expected(1)
+        assert on.link(0).remote_id
+
+    def test_the_same_state_again_writes_nothing(self, on: Stage) -> None:
+        """A second backfill costs no write."""
+        on.emit(3)
+        on.deliver()
+        before = self._writes(on)
+        on.app.emit(*(upsert(self.customer(n)) for n in range(3)), bulk=True)
+        on.deliver()
+        assert self._writes(on) == before, "equal state was written again"
+
+    def test_a_change_updates_the_same_record(self, on: Stage) -> None:
+        """One person, one record, however often they change."""
+        on.emit(2)
+        on.deliver()
+        before = on.link(0)
+        on.emit(1, last_name="Married")
+        on.deliver()
+        after = on.link(0)
+        assert on.held() == on.expected(2)
+        assert after.remote_id == before.remote_id
+        assert after.fields != before.fields, "the change was not delivered"
+
+    def test_a_changed_address_follows_the_record(self, on: Stage) -> None:
+        """An e-mail address is data, not identity."""
+        on.emit()
+        on.deliver()
+        on.emit(1, email="moved@shop.test")
+        on.deliver()
+        assert on.held() == ["moved@shop.test"]
+
+    def test_outcomes_keep_the_order_of_operations(self, on: Stage) -> None:
+        """More than a batch at once; every key is linked to its own record."""
+        count = min(on.app.app.sinks["target"].limits.max_batch, 300) + 3
+        on.emit(count)
+        on.deliver()
+        assert on.held() == on.expected(count)
+        links = [on.link(n) for n in range(count)]
+        assert len({link.remote_id for link in links}) == count, "two keys share a record"
+        if hasattr(on.sink, "read"):
+            on.emit(count, last_name="Read back")
+            on.deliver()
+            self._read_back(on, links[:20])
+
+    def _read_back(self, on: Stage, links: Sequence[Any]) -> None:
+        stored = [on.link(int(link.key)) for link in links]
+        for link, remote in zip(stored, on.sink.read(stored), strict=True):
+            assert remote is not None, f"read() does not find {link.key}"
+            differing = [name for name, value in link.fields.items() if remote.get(name) != value]
+            assert not differing, f"read() differs from what deliver() took in {differing}"
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            pytest.param(Fault.commit_then_drop(), id="commit-then-drop"),
+            pytest.param(Fault.commit_then_status(503), id="commit-then-503"),
+            pytest.param(Fault.truncated(), id="truncated"),
+        ],
+    )
+    def test_a_lost_answer_makes_no_second_record(self, on: Stage, fault: Fault) -> None:
+        """The request was carried out, and nobody told us."""
+        on.emit(3)
+        on.stand_in.fail_next(self._only_writes(fault))
+        on.deliver()
+        assert on.held() == on.expected(3)
+        assert on.app.states() == {"done": 3}
+
+    def test_a_crash_after_the_call_makes_no_second_record(self, on: Stage) -> None:
+        """Killed between the vendor's answer and our commit."""
+
+        def cut(*_: Any, **__: Any) -> Any:
+            raise PowerCutError
+
+        on.emit(3)
+        store: Any = on.app.app.store
+        store.settle, store.release = cut, lambda *_, **__: 0
+        with pytest.raises(PowerCutError):
+            on.app.drain()
+        del store.settle, store.release
+        on.app.crash()
+        on.deliver()
+        assert on.held() == on.expected(3)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            pytest.param(Fault.status(500), id="500"),
+            pytest.param(Fault.status(503, headers={"Retry-After": "5"}), id="503"),
+            pytest.param(Fault.html(502), id="html-502"),
+            pytest.param(Fault.html(200), id="html-200"),
+            pytest.param(Fault.reset(), id="reset"),
+        ],
+    )
+    def test_an_outage_parks_nothing_and_uses_no_attempt(self, on: Stage, fault: Fault) -> None:
+        """An hour of it, then the target is back."""
+        on.emit(3)
+        on.stand_in.fail_always(fault)
+        for _ in range(12):
+            on.app.advance(timedelta(minutes=5))
+        assert {d.state for d in on.app.deliveries()} == {"ready"}, on.errors()
+        assert {d.attempts for d in on.app.deliveries()} == {0}, "an outage was counted against the records"
+        on.stand_in.clear_faults()
+        on.deliver()
+        assert on.held() == on.expected(3)
+
+    def test_one_refused_record_leaves_its_mates_alone(self, on: Stage) -> None:
+        """199 of 200 arrive; one is parked with the vendor's words."""
+        refused = self.customer(1).email or ""
+        if not self.refuse(on.stand_in, refused):
+            pytest.skip("this target refuses no single record")
+        on.emit(5)
+        on.deliver()
+        assert on.held() == [e for e in on.expected(5) if e != refused]
+        (parked,) = on.app.deliveries(state="parked")
+        assert (parked.key, parked.error_kind) == ("1", "rejected")
+        assert parked.error, "parked without the vendor's words"
+
+    # -- cases: being told off
+
+    def test_lost_credentials_pause_the_lane(self, on: Stage) -> None:
+        """needs_auth, nothing lost, no attempt used."""
+        on.emit(2)
+        on.stand_in.fail_always(self.unauthorised())
+        on.app.drain()
+        assert on.app.app.store.lane("target").state == "needs_auth", on.errors()
+        assert {(d.state, d.attempts) for d in on.app.deliveries()} == {("ready", 0)}
+
+    def test_a_rate_limit_is_respected(self, on: Stage) -> None:
+        """No request before the vendor's time is over, and no attempt used."""
+        on.emit(2)
+        on.stand_in.fail_next(self.rate_limited())
+        on.app.drain()
+        seen = len(on.stand_in.requests)
+        on.app.advance(timedelta(seconds=60))
+        assert len(on.stand_in.requests) == seen, "asked again before Retry-After was over"
+        on.deliver()
+        assert on.held() == on.expected(2)
+        assert {d.attempts for d in on.app.deliveries()} == {0}
+
+    # -- cases: data
+
+    @pytest.mark.parametrize("text", [pytest.param(t, id=name) for name, t in HOSTILE_TEXTS.items()])
+    def test_hostile_text_is_delivered_or_refused(self, on: Stage, text: str) -> None:
+        """Never a bug, never a stuck lane, never a mate that suffers."""
+        on.emit(2)
+        on.emit(1, first_name=text, last_name=text, company=text)
+        on.deliver()
+        kinds = {d.key: (d.state, d.error_kind) for d in on.app.deliveries()}
+        assert kinds["1"] == ("done", None), on.errors()
+        assert kinds["0"][0] == "done" or kinds["0"] == ("parked", "rejected"), on.errors()
+
+    def test_a_bare_record_is_delivered_or_refused(self, on: Stage) -> None:
+        """Nothing but an address."""
+        on.app.emit(upsert(Customer(key="0", email="person0@shop.test")))
+        on.deliver()
+        (only,) = on.app.deliveries()
+        assert only.state in ("done", "skipped") or only.error_kind == "rejected", on.errors()
+
+    def test_errors_hold_no_personal_data(self, on: Stage) -> None:
+        """Vendors quote what they refuse; we do not."""
+        on.emit()
+        words = {"error": "invalid person0@shop.test, phone +1 212 555 1000", "message": "bad person0@shop.test"}
+        on.stand_in.fail_next(self._only_writes(Fault.status(400, words)))
+        on.app.drain()
+        assert "person0@" not in on.errors()
+        assert "555 1000" not in on.errors()
+
+    # -- cases: endings
+
+    def test_a_deletion_of_what_is_gone_already_is_fine(self, on: Stage) -> None:
+        """Deleted at the source; whatever the sink's policy, it ends settled."""
+        on.emit(2)
+        on.deliver()
+        on.app.emit(Change(entity="customer", key="0", op="delete"))
+        on.deliver()
+        assert {d.state for d in on.app.deliveries()} <= {"done", "skipped"}, on.errors()
+        assert (self.customer(1).email or "") in on.held()
+
+    def test_erasing_twice_is_fine(self, on: Stage) -> None:
+        """`forget` may be run again after half of it failed."""
+        on.emit(2)
+        on.deliver()
+        link = on.link(0)
+        on.sink.erase(link)
+        on.sink.erase(link)
+        assert on.held() == [e for e in on.expected(2) if e != self.customer(0).email]
+
+    def test_looking_up_finds_what_was_delivered_and_writes_nothing(self, on: Stage) -> None:
+        """Adoption, plan, and what to do after a lost answer rest on it."""
+        if not hasattr(on.sink, "lookup"):
+            pytest.skip("this sink has no lookup")
+        on.emit(2)
+        on.deliver()
+        before = self._writes(on)
+        # Vendors' indexes lag: what was written is looked for a quarter of an hour later.
+        on.app.clock.advance(timedelta(minutes=15))
+        operations = self._operations(on, 3)
+        found = on.sink.lookup(operations)
+        assert [getattr(f, "remote_id", None) for f in found[:2]] == [on.link(n).remote_id for n in range(2)]
+        assert found[2] is None, "lookup() found a record that was never delivered"
+        assert self._writes(on) == before, "lookup() wrote something"
+
+    # -- inside
+
+    def _operations(self, on: Stage, count: int) -> list[Any]:
+        """What the engine would ask for these customers if it knew no links."""
+        from attrs import evolve
+
+        app = on.app.app
+        on.emit(count)
+        store = app.store
+        works = store.work_for("people", "shop", "customer", [str(n) for n in range(count)])
+        prepared = [
+            app.preparer("people").prepare(evolve(work, link=None), number) for number, work in enumerate(works)
+        ]
+        return [p.operation for p in prepared if p.operation is not None]
+
+    def _writes(self, on: Stage) -> int:
+        return sum(1 for request in on.stand_in.requests if self.is_write(request))
+
+    def _only_writes(self, fault: Fault) -> Fault:
+        from attrs import evolve
+
+        return evolve(fault, when=self.is_write)
