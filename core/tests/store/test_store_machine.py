@@ -1,4 +1,4 @@
-"""Anything in any order against the real engine, crashes and clock steps included; then quiet, and the sums must be right.
+"""Anything in any order against the real engine, crashes and clock steps included; then quiet, and the sums are right.
 
 Two routes of one sink map customers (one includes memberships), one maps payments (events).
 """
@@ -351,7 +351,7 @@ class OutboxMachine(RuleBasedStateMachine):
             kept = "SELECT sink, route, state, rows FROM delivery_count WHERE rows > 0 ORDER BY 1, 2, 3"
             real = "SELECT sink, route, state, count(*) FROM delivery GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             assert db.execute(kept).fetchall() == db.execute(real).fetchall()
-            live = {e: n for e, n in db.execute("SELECT entity, count(*) FROM snapshot WHERE deleted = 0 GROUP BY 1")}
+            live = dict(db.execute("SELECT entity, count(*) FROM snapshot WHERE deleted = 0 GROUP BY 1"))
             assert {e: n for e, n in self.store.snapshot_counts("shop").items() if n} == live
         finally:
             db.close()

@@ -175,7 +175,7 @@ def sample_links(view: sqlite3.Connection, route: str, count: int, seed: int) ->
     """The same sample for the same seed and links."""
     rows = view.execute(
         "SELECT * FROM link WHERE id IN (SELECT id FROM link WHERE route = :route "
-        "ORDER BY (id + :seed) % 2147483647 * 48271 % 2147483647, id LIMIT :count) ORDER BY key",
+        "ORDER BY (id * 1103515245 % 2147483647 + :seed * 48271) % 2147483647, id LIMIT :count) ORDER BY key",
         {"route": route, "count": count, "seed": seed % 2147483647},
     )
     return [to_link(row) for row in rows]

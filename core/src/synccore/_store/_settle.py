@@ -160,7 +160,7 @@ def put_link(
 def give_back(tx: sqlite3.Connection, rows: Iterable[sqlite3.Row], *, maybe_applied: bool) -> int:
     """Running rows to ready, no attempt used."""
     slots = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: int(row["id"])):
         fold_or_ready(tx, row, maybe_applied=bool(maybe_applied or row["maybe_applied"]))
         slots.append(slot_of(row))
     refresh(tx, slots)

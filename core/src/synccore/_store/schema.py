@@ -134,7 +134,8 @@ CREATE UNIQUE INDEX delivery_running ON delivery (sink, source, entity, key)
 -- Ways in: claiming, one key's rows, leases, jobs, pruning, causes, age, waiting for parents.
 CREATE INDEX delivery_claim ON delivery (sink, route, bulk, due_at, id) WHERE state = 'ready' AND blocked = 0;
 CREATE INDEX delivery_key ON delivery (source, entity, key, settled_at);
-CREATE INDEX delivery_lease ON delivery (lease_token, lease_until) WHERE state = 'running';
+CREATE INDEX delivery_token ON delivery (lease_token) WHERE lease_token IS NOT NULL;
+CREATE INDEX delivery_lease ON delivery (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX delivery_job ON delivery (sink, job, job_position) WHERE state = 'submitted';
 CREATE INDEX delivery_settled ON delivery (settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX delivery_parked ON delivery (sink, route, error_kind, error) WHERE state = 'parked';

@@ -194,10 +194,10 @@ SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :ke
 """
 
 #: Rows of one lease.
-LEASED = "SELECT * FROM outbox WHERE state = 'running' AND lease_token = :token ORDER BY id"
+LEASED = "SELECT * FROM outbox WHERE lease_token = :token"
 
 #: Rows whose lease is over.
-OVERDUE = "SELECT * FROM outbox WHERE state = 'running' AND lease_until <= :now ORDER BY id"
+OVERDUE = "SELECT * FROM outbox WHERE lease_until <= :now"
 
 #: Rows that waited for this link are due now.
 WAKE = """
