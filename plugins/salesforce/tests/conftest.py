@@ -1,21 +1,19 @@
-"""An org on loopback and a sink connected to it."""
+"""An org on loopback, a sink connected to it, and operations made by hand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from attrs import evolve
 
-from synccore.config import parse_duration
 from synccore.secrets import Secret
 from synccore.testing import START, FakeContext
-from synccore.types import Link, Operation, RouteSpec
+from synccore.types import Delivered, Job, Link, Operation, Outcome, RouteSpec, Unchanged
 from synccore_salesforce.config import Config
 from synccore_salesforce.mapping import OBJECTS
 from synccore_salesforce.sink import SalesforceSink
 from synccore_salesforce.testing import FakeSalesforce
-
-assert parse_duration
 
 
 class Browser:
@@ -24,43 +22,50 @@ class Browser:
     def __init__(self, org: FakeSalesforce) -> None:
         self.org = org
         self.said: list[str] = []
-        self.redirect = ""
+        self.url = ""
 
-    def authorize(self, build_url, *, host="127.0.0.1", port=0, path="/"):
-        from urllib.parse import parse_qsl, urlsplit
-
-        self.redirect = f"http://{host}:{port}{path}"
-        landed = self.org.approve(build_url(self.redirect))
-        return self.redirect, dict(parse_qsl(urlsplit(landed).query))
+    def authorize(
+        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
+    ) -> tuple[str, Mapping[str, str]]:
+        redirect = f"http://{host}:{port}{path}"
+        self.url = build_url(redirect)
+        return redirect, dict(parse_qsl(urlsplit(self.org.approve(self.url)).query))
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
 
-def make_route(name="crm_customers", object="Contact", entity="customer", fields=None, **options: Any) -> RouteSpec:  # noqa: A002
-    """A route as core would hand it over: the defaults merged with `fields`."""
+def make_route(
+    name: str = "crm_customers",
+    object: str = "Contact",  # noqa: A002  the contract's word
+    entity: str = "customer",
+    fields: Mapping[str, Any] | None = None,
+    *,
+    defaults: bool = True,
+    **options: Any,
+) -> RouteSpec:
+    """A route as core would hand it over: the object's defaults merged with `fields`."""
     kind = next((o for o in OBJECTS if o.name == object), None)
-    defaults = kind.defaults.get(entity) if kind else None
-    with_defaults = options.pop("defaults", True)
-    merged = {**(defaults.fields if defaults and with_defaults else {}), **(fields or {})}
-    options.setdefault("match", defaults.match if defaults else ())
+    default = kind.defaults.get(entity) if kind else None
+    merged = {**(default.fields if default and defaults else {}), **(fields or {})}
+    options.setdefault("match", default.match if default else ())
     return RouteSpec(name=name, source="shop", entity=entity, sink="crm", object=object, fields=merged, **options)
 
 
 class Bench:
-    """An org, a context, and operations made by hand."""
+    """One sink at one org. Remembers links as core does."""
 
     def __init__(self, org: FakeSalesforce, *routes: RouteSpec, connect: bool = True, **config: Any) -> None:
         self.org = org
         self.context = FakeContext("crm", "salesforce", routes=routes)
-        self.config = Config(
-            login_url=org.url, client_id=org.client_id, client_secret=Secret(org.client_secret), **config
-        )
+        config.setdefault("client_secret", Secret(org.client_secret))
+        self.config = Config(login_url=org.url, client_id=org.client_id, **config)
         self.sink = SalesforceSink(self.config, self.context)
+        self.browser = Browser(org)
         self.links: dict[tuple[str, str], Link] = {}
         self._ids = 0
         if connect:
-            self.sink.connect(Browser(org))
+            self.sink.connect(self.browser)
 
     def restart(self) -> None:
         """A new process: only what is stored survives."""
@@ -68,64 +73,126 @@ class Bench:
         self.sink = SalesforceSink(self.config, self.context)
 
     def op(self, key: str, fields: Mapping[str, Any] | None = None, **options: Any) -> Operation:
-        """One operation of the first route, or of `route`."""
+        """An operation of `route` (by default the first), with the link of what was delivered before."""
         name = options.pop("route", None)
-        route = next(r for r in self.context.routes if name in (None, r.name))
+        spec = next(r for r in self.context.routes if name in (None, r.name))
         self._ids += 1
-        link = options.pop("link", self.links.get((route.name, key)))
+        link = options.pop("link", self.links.get((spec.name, key)))
         values = dict(fields or {})
         before = link.fields if link else {}
-        changed = frozenset(n for n in {*values, *before} if values.get(n) != before.get(n) or not before)
+        names = {n for n in {*values, *before} if values.get(n) != before.get(n)} if before else set(values)
+        kind = options.pop("kind", "upsert")
         return Operation(
-            id=self._ids, route=route.name, object=route.object, op=options.pop("kind", "upsert"), source="shop",
-            entity=route.entity, key=key, fields=values, changed=changed, options=route.options, match=route.match,
-            link=link, idempotency_key=options.pop("idempotency_key", f"{route.name}:{key}:{sorted(values.items())}"),
-            at=START, settings=route.settings, **options,
-        )  # fmt: skip
+            id=self._ids,
+            route=spec.name,
+            object=spec.object,
+            op=kind,
+            source="shop",
+            entity=spec.entity,
+            key=key,
+            fields=values,
+            changed=frozenset(names),
+            options=spec.options,
+            match=spec.match,
+            link=link,
+            idempotency_key=f"{spec.name}/{key}/{kind}/{sorted(values.items(), key=str)}",
+            at=START,
+            settings=spec.settings,
+            **options,
+        )
 
-    def deliver(self, *ops: Operation):
-        """Deliver and remember the links, as core does."""
-        outcomes = self.sink.deliver(ops)
-        assert len(outcomes) == len(ops)
-        self.remember(ops, outcomes)
-        return list(outcomes)
+    def deliver(self, *operations: Operation) -> list[Outcome]:
+        """Deliver and remember the links."""
+        outcomes = list(self.sink.deliver(operations))
+        self.remember(operations, outcomes)
+        return outcomes
 
-    def remember(self, ops, outcomes) -> None:
-        for op, outcome in zip(ops, outcomes, strict=True):
-            if getattr(outcome, "remote_id", None):
+    def one(self, key: str, fields: Mapping[str, Any] | None = None, **options: Any) -> Outcome:
+        """Deliver one operation."""
+        return self.deliver(self.op(key, fields, **options))[0]
+
+    def remember(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
+        assert len(outcomes) == len(operations)
+        for op, outcome in zip(operations, outcomes, strict=True):
+            if isinstance(outcome, Delivered | Unchanged) and outcome.remote_id:
                 self.links[op.route, op.key] = Link(
-                    object=op.object, remote_id=outcome.remote_id, fields=dict(op.fields), source=op.source,
-                    entity=op.entity, key=op.key, route=op.route,
-                )  # fmt: skip
+                    object=op.object,
+                    remote_id=outcome.remote_id,
+                    fields=dict(op.fields),
+                    source=op.source,
+                    entity=op.entity,
+                    key=op.key,
+                    route=op.route,
+                )
 
-    def parent(self, route: str, key: str) -> Link:
-        return self.links[route, key]
+    def collect(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Poll all jobs to their end, as core does; the outcomes in the operations' order."""
+        found: dict[int, Outcome] = {}
+        for job_id in dict.fromkeys(o.job for o in outcomes if hasattr(o, "job")):
+            mine = tuple(
+                op for op, o in zip(operations, outcomes, strict=True) if getattr(o, "job", None) == job_id
+            )
+            job = Job(id=job_id, operations=mine, submitted_at=self.context.clock.now())
+            for _ in range(20):
+                self.context.clock.sleep(timedelta(seconds=10))
+                if (answers := self.sink.collect(job)) is not None:
+                    break
+            else:
+                raise AssertionError("the job never ended")
+            found.update({op.id: o for op, o in zip(mine, answers, strict=True)})
+        final = [found.get(op.id, o) for op, o in zip(operations, outcomes, strict=True)]
+        self.remember(operations, final)
+        return final
+
+    def found(self, name: str, **fields: Any) -> dict[str, Any]:
+        """The one live record with these values."""
+        (record,) = (r for r in self.org.records(name) if all(r.get(n) == v for n, v in fields.items()))
+        return record
 
     def close(self) -> None:
         self.sink.close()
 
 
-@pytest.fixture
-def org() -> Iterator[FakeSalesforce]:
-    """An org whose contacts, accounts, leads and orders have the external id field."""
-    with FakeSalesforce() as server:
-        add_keys(server)
-        yield server
-
-
-def add_keys(server: FakeSalesforce) -> None:
+def add_keys(server: FakeSalesforce) -> FakeSalesforce:
     for name in ("Contact", "Account", "Lead", "Order", "Opportunity"):
         if name in server.org.objects:
             server.add_field(name, "WooId__c", length=100, external_id=True, unique=True)
+    return server
 
 
 @pytest.fixture
-def bench(org) -> Iterator[Any]:
-    """Makes benches on the org; closes them."""
-    made = []
+def make_org() -> Iterator[Callable[..., FakeSalesforce]]:
+    """Makes orgs whose objects have the external id field; `keys=False` leaves that out."""
+    made: list[FakeSalesforce] = []
 
-    def make(*routes: RouteSpec, **config: Any) -> Bench:
-        made.append(Bench(config.pop("org", org), *(routes or (make_route(match=("WooId__c",)),)), **config))
+    def make(*, keys: bool = True, **options: Any) -> FakeSalesforce:
+        made.append(FakeSalesforce(**options))
+        return add_keys(made[-1]) if keys else made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def org(make_org: Callable[..., FakeSalesforce]) -> FakeSalesforce:
+    """A plain org."""
+    return make_org()
+
+
+@pytest.fixture
+def route() -> Callable[..., RouteSpec]:
+    """`make_route`."""
+    return make_route
+
+
+@pytest.fixture
+def bench(org: FakeSalesforce) -> Iterator[Callable[..., Bench]]:
+    """Makes benches on the org (or on `at`); by default with contacts matched by external id."""
+    made: list[Bench] = []
+
+    def make(*routes: RouteSpec, at: FakeSalesforce | None = None, **config: Any) -> Bench:
+        made.append(Bench(at or org, *(routes or (make_route(match=("WooId__c",)),)), **config))
         return made[-1]
 
     yield make
@@ -133,9 +200,12 @@ def bench(org) -> Iterator[Any]:
         one.close()
 
 
-def person(n: int | str, **fields: Any) -> dict[str, Any]:
+@pytest.fixture
+def person() -> Callable[..., dict[str, Any]]:
     """Mapped fields of customer n."""
-    return {"FirstName": f"Ann{n}", "LastName": f"Lee{n}", "Email": f"ann{n}@shop.test", **fields}
 
+    def make(n: int | str, **fields: Any) -> dict[str, Any]:
+        values = {"FirstName": f"Ann{n}", "LastName": f"Lee{n}", "Email": f"ann{n}@shop.test"}
+        return {**values, "WooId__c": f"shop:customer:{n}", **fields}
 
-assert evolve
+    return make

@@ -63,6 +63,9 @@ class Problem:
     @property
     def text(self) -> str:
         """Code and message for people, free of personal values."""
+        if self.code == "INVALID_EMAIL_ADDRESS":
+            # The message repeats the address, which redaction cannot know: it is none.
+            return f"{self.code}: {', '.join(self.fields) or 'the address'} is not valid"
         return redact(f"{self.code}: {self.message}" if self.message else self.code)
 
     @property

@@ -242,11 +242,17 @@ class Route:
         return "Contact" if self._renamed(link) else self.schema.name
 
 
+def is_outage(error: Exception) -> bool:
+    """True for what concerns the connection and will meet the next request as well."""
+    if isinstance(error, RateLimited):
+        return error.scope == "lane"
+    return isinstance(error, AuthError | ConfigError) or (isinstance(error, Transient) and error.outage)
+
+
 def failed_alike(outcomes: Sequence[Outcome]) -> Exception | None:
     """The one error all outcomes share, where it concerns the connection and not the records."""
     errors = {id(o.error): o.error for o in outcomes if isinstance(o, Failed)}
     if len(errors) != 1 or not all(isinstance(o, Failed) for o in outcomes):
         return None
     (error,) = errors.values()
-    alone = isinstance(error, Rejected) or (isinstance(error, Transient) and not error.outage)
-    return None if alone else error
+    return error if is_outage(error) else None
