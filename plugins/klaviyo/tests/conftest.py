@@ -70,9 +70,14 @@ def _validate(klaviyo: FakeKlaviyo) -> int:
 
 
 @pytest.fixture
-def validate() -> Callable[[FakeKlaviyo], int]:
+def schema() -> Path:
     if not SCHEMA.exists():
         pytest.skip("Klaviyo's published schema is not beside the repository (../shared/reference)")
+    return SCHEMA
+
+
+@pytest.fixture
+def validate(schema: Path) -> Callable[[FakeKlaviyo], int]:
     return _validate
 
 

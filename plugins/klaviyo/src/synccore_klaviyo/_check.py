@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from synccore.errors import AuthError
+from synccore.errors import AuthError, RateLimited
 from synccore.types import Account, Check, Finding, RouteSpec
 
 from ._events import METRICS
@@ -49,7 +49,7 @@ def check(client: Client, config: KlaviyoConfig, routes: Sequence[RouteSpec], na
 
 def _account(client: Client, path: str, findings: list[Finding]) -> Account | None:
     try:
-        found = client.call(ACCOUNTS)["data"][0]
+        found = _accounts(client)
     except MissingScope:
         _missing(findings, path, "warning", "accounts:read", "the account cannot be named")
         return None
@@ -59,6 +59,14 @@ def _account(client: Client, path: str, findings: list[Finding]) -> Account | No
     if attributes.get("test_account"):
         details.append("test account")
     return Account(id=str(found["id"]), label=str(label), detail=", ".join(d for d in details if d))
+
+
+def _accounts(client: Client) -> Any:
+    try:
+        return client.call(ACCOUNTS)["data"][0]
+    except RateLimited:
+        # One call a second for everybody: a second look waits until Klaviyo said it may.
+        return client.call(ACCOUNTS)["data"][0]
 
 
 def _revision(config: KlaviyoConfig, path: str, today: date, findings: list[Finding]) -> None:
