@@ -1,16 +1,22 @@
 """What went wrong, in words and as an exit code: never a traceback for bad input."""
 
+from __future__ import annotations
+
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._session import Session
 
-__all__ = ["CONFIGURATION", "DONE", "FINDINGS", "USAGE", "guarded"]
+if TYPE_CHECKING:
+    from ..config import Problem
+    from ..errors import ConfigError
+
+__all__ = ["CONFIGURATION", "DONE", "FINDINGS", "USAGE", "guarded", "problems_of", "say_error"]
 
 DONE, FINDINGS, USAGE, CONFIGURATION = 0, 1, 2, 3
 #: What a shell gives a program that Ctrl-C ended.
@@ -60,11 +66,9 @@ def _failure(session: Session, error: Exception) -> int:
     return FINDINGS
 
 
-def _configuration(session: Session, error: Any) -> int:
+def _configuration(session: Session, error: ConfigError) -> int:
     """All problems at once, each with its path."""
-    from ..config import Problem
-
-    problems = tuple(getattr(error, "problems", ())) or (Problem(error.path or "", error.message),)
+    problems = problems_of(error)
     if session.json:
         _document("config", error.message, [{"path": p.path, "message": p.message} for p in problems])
     if len(problems) == 1:
@@ -74,6 +78,14 @@ def _configuration(session: Session, error: Any) -> int:
         for problem in problems:
             click.echo(f"  {problem}", err=True)
     return CONFIGURATION
+
+
+def problems_of(error: ConfigError) -> tuple[Problem, ...]:
+    """Every mistake a configuration error tells of."""
+    from ..config import Problem
+
+    found: tuple[Problem, ...] = tuple(getattr(error, "problems", ()))
+    return found or (Problem(error.path or "", error.message),)
 
 
 def say_error(text: str) -> None:

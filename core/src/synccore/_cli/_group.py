@@ -1,6 +1,7 @@
 """The group of verbs: which there are, where they live, and what plugins add."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -66,12 +67,13 @@ VERBS: dict[str, Verb] = {
 class _Group(click.Group):
     """Imports a verb when it is called; an unknown verb may be one that a plugin adds."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """As click's, with our exit codes and our words for what went wrong."""
+        main = super().main
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return main(args, standalone_mode=False, **extra)
         session = extra.pop("obj", None) or Session()
-        sys.exit(guarded(session, lambda: super(_Group, self).main(*args, standalone_mode=False, obj=session, **extra)))
+        sys.exit(guarded(session, lambda: main(args, standalone_mode=False, obj=session, **extra)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*VERBS, *self.commands]

@@ -10,7 +10,7 @@ from ..config import parse_duration
 __all__ = ["DURATION", "pairs"]
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[timedelta]):
     """ "30s", "5m", "24h", "90d"."""
 
     name = "duration"

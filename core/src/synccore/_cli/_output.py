@@ -2,15 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 __all__ = [
+    "Shown",
     "ago",
     "duration_of",
     "level_text",
@@ -136,6 +137,14 @@ def duration_of(seconds: float | None) -> str:
     return f"{int(seconds)}s"
 
 
+class Shown(Protocol):
+    """Shows how far something is."""
+
+    def __call__(self, title: str, seen: int, total: int | None, text: str = "") -> None:
+        """`seen` of `total` (None: not known), under a title of its own."""
+        ...
+
+
 class Progress:
     """A line on stderr that says how far something is: redrawn on a terminal, now and then otherwise."""
 
@@ -144,9 +153,11 @@ class Progress:
         self._bars = bars
         self._task = bars.add_task(title, total=None, text="") if bars is not None else None
         self._last = ""
+        self._total: int | None = None
 
     def update(self, seen: int, total: int | None, text: str = "") -> None:
-        """`seen` of `total` (None: unknown), with further words behind."""
+        """`seen` of `total` (None: as before), with further words behind."""
+        self._total = total = self._total if total is None else total
         if self._bars is not None:
             self._bars.update(self._task, completed=seen, total=total, text=text)
             return
@@ -159,11 +170,10 @@ class Progress:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int | None, str], None]]:
+def progress() -> Iterator[Shown]:
     """Progress of long work on stderr: call it with (title, seen, total or None, further words), a line per title."""
-    shown: dict[str, Progress] = {}
     if not sys.stderr.isatty():
-        yield lambda title, seen, total, text="": _line(shown, None, title).update(seen, total, text)
+        yield _Lines(None)
         return
     from rich import progress as rich_progress
     from rich.console import Console
@@ -177,10 +187,17 @@ def progress() -> Iterator[Callable[[str, int, int | None, str], None]]:
         console=Console(stderr=True),
         transient=True,
     ) as bars:
-        yield lambda title, seen, total, text="": _line(shown, bars, title).update(seen, total, text)
+        yield _Lines(bars)
 
 
-def _line(shown: dict[str, Progress], bars: Any, title: str) -> Progress:
-    if title not in shown:
-        shown[title] = Progress(title, bars)
-    return shown[title]
+class _Lines:
+    """A `Progress` for each title."""
+
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+        self._lines: dict[str, Progress] = {}
+
+    def __call__(self, title: str, seen: int, total: int | None, text: str = "") -> None:
+        if title not in self._lines:
+            self._lines[title] = Progress(title, self._bars)
+        self._lines[title].update(seen, total, text)

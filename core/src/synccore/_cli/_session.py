@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from .._daemon.app import App
     from .._plugins import Plugins
 
-__all__ = ["Group", "Session", "config_option", "current", "json_option", "stopping", "verb"]
+__all__ = [
+    "Group",
+    "Session",
+    "config_option",
+    "current",
+    "json_option",
+    "named",
+    "named_sink",
+    "named_unit",
+    "stopping",
+    "verb",
+]
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
@@ -133,3 +144,25 @@ def stopping(app: App) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def named(name: str, there: Iterable[str], what: str) -> str:
+    """A name given on the command line that must be one of `there`. Raises UsageError naming those there are."""
+    from ..config import suggest
+
+    known = list(there)
+    if name not in known:
+        raise click.UsageError(
+            f"no {what} is called {name!r}{suggest(name, known)} (there are: {', '.join(known) or 'none'})"
+        )
+    return name
+
+
+def named_unit(app: App, name: str) -> str:
+    """The name of a source or sink."""
+    return named(name, [*app.sources, *app.sinks], "source or sink")
+
+
+def named_sink(app: App, name: str) -> str:
+    """The name of what deliveries are owed to: a sink, or a source that is written back to."""
+    return named(name, [*app.sinks, *app.sources], "sink")

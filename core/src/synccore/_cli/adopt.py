@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import current, json_option, stopping, verb
+from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
     from .._daemon.adopt import Adoption
@@ -30,8 +30,8 @@ def adopt(route: str, dry_run: bool, as_json: bool) -> int:
     from .preview import heard_by
 
     with current().open() as app, stopping(app), progress() as shown:
-        result = run_adopt(app, route, dry_run=dry_run, heard=heard_by(shown, app.route(route).source))
-        source = app.route(route).source
+        source = app.routes[named(route, app.routes, "route")].source
+        result = run_adopt(app, route, dry_run=dry_run, heard=heard_by(shown, source))
     if as_json:
         print_json(result.document(dry_run=dry_run))
     else:
@@ -86,7 +86,7 @@ def verify(route: str, sample: int, as_json: bool) -> int:
     from ._output import print_json
 
     with current().open() as app:
-        proof = run_verify(app, route, sample=sample)
+        proof = run_verify(app, named(route, app.routes, "route"), sample=sample)
     if as_json:
         print_json(proof.document())
     else:

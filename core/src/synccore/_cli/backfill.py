@@ -9,10 +9,11 @@ import click
 
 from ._failure import DONE, FINDINGS, say_error
 from ._options import pairs
-from ._session import current, stopping, verb
+from ._session import current, named, stopping, verb
 
 if TYPE_CHECKING:
     from .._daemon.backfill import BackfillReport, Progress
+    from ._output import Shown
 
 
 @verb("backfill")
@@ -31,10 +32,16 @@ def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: s
     Equal records cost no call.
     """
     from .._daemon.backfill import backfill as run_backfill
+    from ..entities import ENTITIES
     from ._output import progress
 
     wanted = pairs(filters, "--filter")
     with current().open() as app, stopping(app), progress() as shown:
+        named(source, app.sources, "source")
+        if route is not None:
+            named(route, app.routes, "route")
+        if entity is not None:
+            named(entity, ENTITIES, "entity")
         report = run_backfill(app, source, entity, wanted, route, enqueue_only=enqueue_only, progress=_watching(shown))
     if enqueue_only and not report.handed_over:
         click.echo(
@@ -56,11 +63,12 @@ def reconcile(source: str, confirm_deletions: bool) -> int:
     from ._output import progress
 
     with current().open() as app, stopping(app), progress() as shown:
+        named(source, app.sources, "source")
         report = run_reconcile(app, source, progress=_watching(shown), confirmed=confirm_deletions)
     return _report(report, "comparison")
 
 
-def _watching(shown: Callable[..., None]) -> Callable[[Progress], None]:
+def _watching(shown: Shown) -> Callable[[Progress], None]:
     def watch(step: Progress) -> None:
         shown(f"{step.source} {step.entity}", step.seen, step.total, f"{step.owed:,} owed, {step.settled:,} settled")
 

@@ -16,17 +16,18 @@ def check(offline: bool, as_json: bool) -> int:
     that are missing, match keys that are not unique, constants that a picklist does not have.
     """
     from .._daemon.check import check as run_check
-    from ..config import ConfigProblems
+    from ..errors import ConfigError
+    from ._failure import problems_of
     from ._output import print_json
 
     session = current()
     try:
         app = session.open()
-    except ConfigProblems as error:
+    except ConfigError as error:
         if not as_json:
             raise
         # A configuration that cannot be read is what check is for: its document has the usual shape.
-        findings = [{"level": "error", "path": p.path, "message": p.message} for p in error.problems]
+        findings = [{"level": "error", "path": p.path, "message": p.message} for p in problems_of(error)]
         print_json({"ok": False, "findings": findings, "instances": {}})
         return 3
     with app:

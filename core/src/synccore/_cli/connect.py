@@ -3,7 +3,7 @@
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import current, verb
+from ._session import current, named_unit, verb
 
 
 @verb("connect")
@@ -23,6 +23,7 @@ def connect(name: str, no_browser: bool, switch_account: bool) -> int:
     from ._output import level_text
 
     with current().open() as app:
+        named_unit(app, name)
         browser = PasteBrowser() if no_browser else LoopbackBrowser()
         reached = run_connect(app, name, browser, switch_account=switch_account)
     if reached.account is not None:
@@ -49,7 +50,7 @@ def disconnect(name: str, keep_grant: bool, yes: bool) -> int:
     from .._daemon.disconnect import disconnect as run_disconnect
 
     with current().open() as app:
-        app.unit(name)
+        named_unit(app, name)
         if not yes:
             click.confirm(f"Disconnect {name} and erase its stored credentials?", abort=True, err=True)
         ended = run_disconnect(app, name, keep_grant=keep_grant)

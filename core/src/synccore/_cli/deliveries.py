@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import Group, config_option, current, json_option
+from ._session import Group, config_option, current, json_option, named_sink
 
 if TYPE_CHECKING:
     from .._daemon.app import App
@@ -41,7 +41,7 @@ def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) 
 
     with current().open() as app:
         if sink is not None:
-            app.unit(sink)
+            named_sink(app, sink)
         found = app.store.deliveries(state=state, sink=sink, limit=None if everything else _SHOWN)
         now = app.clock.now()
     if as_json:
@@ -116,7 +116,7 @@ def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in t
         history = [
             line
             for line in app.store.history(key=delivery.key, sink=delivery.sink, limit=None)
-            if line.route == delivery.route and line.entity == delivery.entity
+            if line.route == delivery.route and line.entity == delivery.entity and line.delivery_id in (None, id)
         ]
     more = {
         "source": delivery.source,
@@ -151,7 +151,7 @@ def _chosen(app: App, ids: tuple[int, ...], everything: bool, sink: str | None, 
     if state not in (None, "parked"):
         raise click.UsageError(f"only parked deliveries wait for a person; those in state {state} do not")
     if sink is not None:
-        app.unit(sink)
+        named_sink(app, sink)
     return [d.id for d in app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ._failure import DONE
-from ._session import Group, config_option, current, json_option
+from ._session import Group, config_option, current, json_option, named_sink
 
 
 @click.group("lanes", cls=Group)
@@ -87,7 +87,7 @@ def _put(name: str, state: str, reason: str | None) -> None:
     from .._daemon.check import lane_of
 
     with current().open() as app:
-        app.unit(name)
+        named_sink(app, name)
         lane = evolve(
             lane_of(app, name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0
         )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import current, json_option, stopping, verb
+from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
     from .._daemon.plan import Plan
     from .._daemon.preview import Preview
     from .._daemon.records import Heard
+    from ._output import Shown
 
 
-def heard_by(shown: Callable[..., None], source: str) -> Heard:
+def heard_by(shown: Shown, source: str) -> Heard:
     """Progress of a listing, for stderr."""
     return lambda what, seen, total: shown(what if what == "compared" else f"{source} {what}", seen, total)
 
@@ -35,7 +35,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     from .._daemon.preview import preview as run_preview
 
     with current().open() as app:
-        found = run_preview(app, route, key, live=live)
+        found = run_preview(app, named(route, app.routes, "route"), key, live=live)
     if as_json:
         _document(found)
     else:
@@ -109,7 +109,8 @@ def plan(route: str, as_json: bool) -> int:
     from ._output import print_json, progress
 
     with current().open() as app, stopping(app), progress() as shown:
-        found = run_plan(app, route, heard_by(shown, app.route(route).source))
+        spec = app.routes[named(route, app.routes, "route")]
+        found = run_plan(app, route, heard_by(shown, spec.source))
     if as_json:
         print_json(found.document())
     else:

@@ -1,11 +1,17 @@
 """`synccore run`."""
 
+from __future__ import annotations
+
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from ._options import DURATION
 from ._session import current, verb
+
+if TYPE_CHECKING:
+    from .._daemon.app import App
 
 
 @verb("run")
@@ -26,8 +32,20 @@ def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
     session = current()
     configure_logging(session.environ)
 
-    def ready(text: object = "") -> None:
-        click.echo(f"{click.style('ready', fg='green', bold=True)}: {text}".rstrip(": "), err=True)
+    def ready(url: str) -> None:
+        click.echo(f"{click.style('ready', fg='green', bold=True)}: listening on {url}", err=True)
 
     with session.open() as app:
-        return run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready)
+        code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready)
+        if once:
+            _summary(app)
+        return code
+
+
+def _summary(app: App) -> None:
+    counts = app.store.counts_by_sink().values()
+    owed = sum(c.ready + c.running + c.submitted for c in counts)
+    parked = sum(c.parked for c in counts)
+    if parked:
+        click.echo(f"{parked:,} parked: synccore deliveries list --state parked", err=True)
+    click.echo(f"{owed:,} still owed: synccore status says why" if owed else "nothing is owed", err=True)

@@ -9,7 +9,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import DURATION
-from ._session import current, json_option, stopping, verb
+from ._session import current, json_option, named_sink, stopping, verb
 
 if TYPE_CHECKING:
     from .._store.rows import HistoryEntry
@@ -118,7 +118,7 @@ def log(
 
     with current().open() as app, stopping(app):
         if sink is not None:
-            app.unit(sink)
+            named_sink(app, sink)
         wanted = Wanted(key=key, email=email, sink=sink, since=app.clock.now() - since if since else None)
         lines = trail(app, wanted, limit)
         if not follow:

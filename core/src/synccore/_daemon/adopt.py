@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
+from .._delivery.policy import error_text
 from .._store.rows import HistoryEntry, LinkUpdate
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
@@ -161,7 +162,7 @@ def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: _
             result.example(key, "refused", reason=f"cannot be said yet: {answer.reason}")
         case Failed():
             result.refused += 1
-            result.example(key, "refused", reason=answer.error.message)
+            result.example(key, "refused", reason=error_text(answer.error))
 
 
 def _write(app: App, route: RouteSpec, key: str, twin: Link) -> None:

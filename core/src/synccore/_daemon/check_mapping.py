@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..config import suggest
-from ..errors import ConfigError
 from ..types import FieldInfo, FieldOptions, Finding, ObjectInfo, RouteSpec
 from .app import App
 
@@ -19,32 +18,8 @@ _OPEN_TYPES = ("object", "map", "json", "mapping", "dict")
 
 
 def check_routes(app: App) -> list[Finding]:
-    """Whether each route gets what it needs from its source, and compiles."""
-    findings: list[Finding] = []
-    for route in app.routes.values():
-        findings += _reported(app, route)
-        try:
-            app.preparer(route.name)
-        except ConfigError as error:
-            findings.append(_error(error.path or f"routes.{route.name}", error.message))
-    findings += _unused(app)
-    findings += _doubled(app)
-    return findings
-
-
-def _reported(app: App, route: RouteSpec) -> Iterator[Finding]:
-    unit = app.sources.get(route.source)
-    if unit is None:
-        return
-    reported = tuple(getattr(unit.settings.config, "entities", ()))
-    for what, entity in (("entity", route.entity), *(("include", e) for e in route.include)):
-        # Payments come with the subscriptions or orders they belong to at some sources; the source's type knows.
-        if entity in reported or entity not in unit.settings.descriptor.entities or not reported:
-            continue
-        yield _error(
-            f"routes.{route.name}.{what}",
-            f"source {route.source} does not report {entity}: add it to sources.{route.source}.entities",
-        )
+    """What the settings leave to `check`: instances without a route, and routes that write the same twice."""
+    return [*_unused(app), *_doubled(app)]
 
 
 def _unused(app: App) -> Iterator[Finding]:
@@ -158,8 +133,6 @@ def _match(route: RouteSpec, fields: Mapping[str, FieldInfo]) -> Iterator[Findin
             yield _warning(
                 path, f"{name} is not unique at the target: records it finds twice are left alone and reported"
             )
-        if name not in route.fields:
-            yield _warning(path, f"{name} is not mapped, so nothing can be found by it unless the sink fills it")
 
 
 def _error(path: str, message: str) -> Finding:

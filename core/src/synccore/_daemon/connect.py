@@ -74,7 +74,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
         checked = unit.instance.check()
         account = checked.account
     switched = known is not None and account is not None and known.id != account.id
-    if switched and not switch_account:
+    if known is not None and account is not None and switched and not switch_account:
         _restore(app, name, stored)
         raise AuthError(
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "

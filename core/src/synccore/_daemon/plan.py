@@ -5,12 +5,12 @@ from typing import Any
 
 from attrs import Factory, define, field
 
-from ..errors import ConfigError, MappingError
+from .._delivery.policy import error_text
+from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 from .app import App
 from .compare import differing
-from .connect import open_unit
-from .records import Heard, Records, lookup, patient, shop_records
+from .records import Heard, Records, ability, lookup, read_back, shop_records
 
 __all__ = ["Plan", "plan"]
 
@@ -47,6 +47,11 @@ class Plan:
             entry.count += 1
             if len(entry.examples) < EXAMPLES:
                 entry.examples.append(key)
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def document(self) -> dict[str, Any]:
         """The JSON of `plan --json`."""
@@ -104,40 +109,38 @@ def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], found
     """Records never written: the target may have them all the same."""
     twins: list[tuple[Operation, Link]] = [(o, o.link) for o in operations if o.link is not None]
     asked = [o for o in operations if o.link is None]
-    try:
-        for operation, answer in lookup(app, route, asked):
-            match answer:
-                case None:
-                    found.add("create", operation.key)
-                case Link():
-                    twins.append((operation, answer))
-                case Ambiguous():
-                    count = len(answer.candidates)
-                    found.add("refused", operation.key, f"{count} records at the target could be it")
-                case Failed():
-                    found.add("refused", operation.key, answer.error.message)
-                case Retry():
-                    found.add("skipped", operation.key, f"cannot be said yet: {answer.reason}")
-    except ConfigError:
-        if callable(getattr(open_unit(app, route.sink).instance, "lookup", None)):
-            raise
-        if (note := "the target cannot say what it already has: every record without a link counts as new") not in (
-            found.notes
-        ):
-            found.notes.append(note)
+    if ability(app, route.sink, "lookup") is None:
+        found.note("the target cannot say what it already has: every record without a link counts as new")
         for operation in asked:
             found.add("create", operation.key)
+    else:
+        for operation, answer in lookup(app, route, asked):
+            if isinstance(answer, Link):
+                twins.append((operation, answer))
+            else:
+                found.add(*_sorted(operation.key, answer))
     _twins(app, route, twins, found)
+
+
+def _sorted(key: str, answer: Ambiguous | Retry | Failed | None) -> tuple[str, str, str | None]:
+    match answer:
+        case None:
+            return "create", key, None
+        case Ambiguous():
+            return "refused", key, f"{len(answer.candidates)} records at the target could be it"
+        case Retry():
+            return "skipped", key, f"cannot be said yet: {answer.reason}"
+        case Failed():
+            return "refused", key, error_text(answer.error)
 
 
 def _twins(app: App, route: RouteSpec, twins: Sequence[tuple[Operation, Link]], found: Plan) -> None:
     """Records that exist and were never written by us: equal already, or to be updated."""
-    read = getattr(open_unit(app, route.sink).instance, "read", None)
-    size = max(1, app.sinks[route.sink].limits.max_batch)
-    for start in range(0, len(twins), size):
-        batch = twins[start : start + size]
-        links = [link for _, link in batch]
-        remotes = patient(app.clock, lambda links=links: read(links)) if callable(read) else [None] * len(batch)
-        for (operation, _), remote in zip(batch, remotes, strict=True):
-            equal = remote is not None and not differing(operation.fields, remote)
-            found.add("unchanged" if equal else "update", operation.key)
+    if ability(app, route.sink, "read") is None:
+        for operation, _ in twins:
+            found.add("update", operation.key)
+        return
+    remotes = read_back(app, route, [link for _, link in twins])
+    for (operation, _), (_, remote) in zip(twins, remotes, strict=True):
+        equal = remote is not None and not differing(operation.fields, remote)
+        found.add("unchanged" if equal else "update", operation.key)

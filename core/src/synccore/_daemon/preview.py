@@ -7,11 +7,12 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from .._store.rows import Delivery, Work
-from ..errors import ConfigError, MappingError, WaitFor
+from ..errors import MappingError, SynccoreError, WaitFor
 from ..types import Change, RouteSpec, Skip, Snapshot
 from .app import App
 from .compare import differing
 from .connect import open_unit
+from .records import read_back
 
 __all__ = ["Preview", "preview"]
 
@@ -55,7 +56,7 @@ class Preview:
 def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Preview:
     """Prepare one record as a delivery would. Writes nothing.
 
-    Raises ConfigError for an unknown route, or a key that is known neither here nor at the source.
+    Raises ConfigError for an unknown route, SynccoreError for a key that is known neither here nor at the source.
     """
     route = app.route(route_name)
     work = app.store.work_for(
@@ -78,8 +79,8 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     """Ask the source; what the record owns is known only as far as it is stored."""
     change: Change | None = open_unit(app, route.source).instance.fetch(route.entity, work.delivery.key)
     if change is None or change.data is None:
-        raise ConfigError(
-            f"{route.source} knows no {route.entity} with the key {work.delivery.key!r}", path=f"routes.{route.name}"
+        raise SynccoreError(
+            f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"
         )
     snapshot = Snapshot(
         source=route.source,
@@ -134,15 +135,8 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
 
 
 def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Preview:
-    instance = open_unit(app, route.sink).instance
     if work.link is None:
         return evolve(found, live=True)
-    read = getattr(instance, "read", None)
-    if not callable(read):
-        raise ConfigError(
-            f"{app.sinks[route.sink].settings.type} cannot read records back: leave --live out",
-            path=f"sinks.{route.sink}",
-        )
-    remote = read([work.link])[0]
+    [(_, remote)] = read_back(app, route, [work.link])
     drift = differing(found.fields, remote) if remote is not None else ()
     return evolve(found, live=True, remote=remote, drift=tuple(drift))

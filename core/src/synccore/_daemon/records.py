@@ -6,9 +6,10 @@ exactly as a delivery finds them, and memory stays flat however large the shop i
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +23,13 @@ from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
 from .app import App
 from .connect import open_unit
 
-__all__ = ["Found", "Heard", "Records", "lookup", "patient", "shop_records"]
+__all__ = ["Found", "Heard", "Records", "ability", "lookup", "patient", "read_back", "shop_records"]
 
 #: (entity, records seen so far, total if known)
 Heard = Callable[[str, int, int | None], None]
 Found = LookupResult | Failed
 _Result = TypeVar("_Result")
+_Item = TypeVar("_Item")
 
 #: Records read and mapped at a time.
 PAGE = 500
@@ -144,18 +146,42 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
             return
 
 
+def ability(app: App, sink: str, name: str) -> Callable[..., Any] | None:
+    """An optional method of a sink, or None where it has none. Raises ConfigError where the sink is not open."""
+    method = getattr(open_unit(app, sink).instance, name, None)
+    return method if callable(method) else None
+
+
+def needed_ability(app: App, sink: str, name: str, what: str) -> Callable[..., Any]:
+    """As `ability`; raises ConfigError saying that this target cannot do `what`."""
+    method = ability(app, sink, name)
+    if method is None:
+        raise ConfigError(f"{app.sinks[sink].settings.type} cannot {what}", path=f"sinks.{sink}")
+    return method
+
+
+def batches(app: App, sink: str, items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Cut to what one call of the sink takes."""
+    size = max(1, app.sinks[sink].limits.max_batch)
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
 def lookup(app: App, route: RouteSpec, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Found]]:
-    """Ask the sink, in batches it takes, what already exists; an operation it refuses to look up is Failed.
+    """Ask the sink what already exists; an operation it refuses to look up is Failed.
 
     Raises ConfigError where the sink cannot say.
     """
-    unit = app.sinks[route.sink]
-    ask = getattr(open_unit(app, route.sink).instance, "lookup", None)
-    if not callable(ask):
-        raise ConfigError(f"{unit.settings.type} cannot say what already exists", path=f"sinks.{route.sink}")
-    size = max(1, unit.limits.max_batch)
-    for start in range(0, len(operations), size):
-        yield from _ask(app.clock, ask, operations[start : start + size])
+    ask = needed_ability(app, route.sink, "lookup", "say what already exists")
+    for batch in batches(app, route.sink, operations):
+        yield from _ask(app.clock, ask, batch)
+
+
+def read_back(app: App, route: RouteSpec, links: Sequence[Link]) -> Iterator[tuple[Link, Mapping[str, Any] | None]]:
+    """The remote fields of each link, None where the record is gone. Raises ConfigError where the sink cannot read."""
+    read = needed_ability(app, route.sink, "read", "read records back")
+    for batch in batches(app, route.sink, links):
+        yield from zip(batch, patient(app.clock, partial(read, batch)), strict=True)
 
 
 def _ask(

@@ -7,8 +7,7 @@ from attrs import define, field
 from ..types import Finding, Link, RouteSpec
 from .app import App
 from .compare import differing
-from .connect import open_unit
-from .records import patient
+from .records import ability, read_back
 
 __all__ = ["Proof", "verify"]
 
@@ -30,8 +29,8 @@ class Proof:
 
     @property
     def ok(self) -> bool:
-        """True where nothing was found."""
-        return not self.findings
+        """True where there is nothing to do for a person."""
+        return all(f.level == "info" for f in self.findings)
 
     def document(self) -> dict[str, Any]:
         """The JSON of `verify --json`."""
@@ -86,19 +85,13 @@ def _balance(route: RouteSpec, proof: Proof) -> None:
 
 
 def _sample(app: App, route: RouteSpec, count: int, proof: Proof) -> None:
-    unit = app.sinks[route.sink]
-    read = getattr(open_unit(app, route.sink).instance, "read", None)
-    if not callable(read):
-        proof.findings.append(
-            _finding("info", f"sinks.{route.sink}", f"{unit.settings.type} cannot read records back: no sample")
-        )
+    if ability(app, route.sink, "read") is None:
+        text = f"{app.sinks[route.sink].settings.type} cannot read records back: no sample"
+        proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
         return
-    links: list[Link] = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
-    size = max(1, unit.limits.max_batch)
-    for start in range(0, len(links), size):
-        batch = links[start : start + size]
-        for link, remote in zip(batch, patient(app.clock, lambda batch=batch: read(batch)), strict=True):
-            _compare(route, link, remote, proof)
+    links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
+    for link, remote in read_back(app, route, links):
+        _compare(route, link, remote, proof)
     proof.sampled = len(links)
 
 

@@ -1,0 +1,379 @@
+"""`synccore plugins`: what is installed, and what it takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._failure import DONE, FINDINGS
+from ._session import Group, Session, config_option, current, json_option
+
+if TYPE_CHECKING:
+    from .._daemon.app import App
+    from .._plugins import Plugins
+    from ..hookspecs import SinkType, SourceType
+    from ..types import FieldInfo, ObjectInfo, ObjectType
+
+
+class _PluginsGroup(Group):
+    """`new` lives in a module of its own, which is imported only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "new"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "new":
+            from .new import new
+
+            command: click.Command = new
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("plugins", cls=_PluginsGroup)
+@config_option
+def plugins() -> None:
+    """List and show the installed plugins, or begin a new one.
+
+    Sources and sinks are separate distributions: pip install synccore-woocommerce synccore-klaviyo. The variable
+    SYNCCORE_PLUGINS limits which of the installed ones load.
+    """
+
+
+@plugins.verb("list")
+@json_option
+def list_(as_json: bool) -> int:
+    """List the installed plugins: what they bring, and why one did not load."""
+    from ._output import print_json, table
+
+    statuses = current().plugins().statuses
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": s.name,
+                    "distribution": s.distribution,
+                    "version": s.version,
+                    "status": s.status,
+                    "reason": s.reason,
+                    "provides": list(s.provides),
+                }
+                for s in statuses
+            ]
+        )
+    else:
+        colours = {"loaded": "green", "disabled": None}
+        table(
+            ("plugin", "distribution", "version", "status", "brings, or why not"),
+            [
+                (
+                    s.name,
+                    s.distribution,
+                    s.version,
+                    click.style(s.status, fg=colours.get(s.status, "red")),
+                    s.reason or _brings(s.provides),
+                )
+                for s in statuses
+            ],
+            empty="no plugin is installed: pip install synccore-woocommerce",
+        )
+    return FINDINGS if any(s.status not in ("loaded", "disabled") for s in statuses) else DONE
+
+
+def _brings(provides: Iterable[str]) -> str:
+    """Filters are many and are counted; the rest is named."""
+    from ._output import plural
+
+    named = [p for p in provides if not p.startswith("filter ")]
+    filters = sum(1 for p in provides if p.startswith("filter "))
+    return ", ".join([*named, *([plural(filters, "filter")] if filters else [])])
+
+
+# -- show
+
+
+@plugins.verb("show")
+@click.argument("name")
+@click.option("--object", "object_name", help="List the fields of this object as the target describes them now.")
+@json_option
+def show(name: str, object_name: str | None, as_json: bool) -> int:
+    """Show a source or sink: settings, objects, default mappings, limits.
+
+    NAME is what `type =` takes, or the name of an instance in the configuration. --object asks the target itself,
+    so it needs a configuration with an instance of that type.
+    """
+    from ._output import print_json
+
+    session = current()
+    loaded = session.plugins()
+    instances = _Instances(session, needed=object_name is not None)
+    type_name = instances.type_of(name) or name
+    if object_name is not None:
+        described = instances.describe(name, type_name, object_name)
+        if as_json:
+            print_json(_object_document(described))
+        else:
+            _show_fields(described)
+        return DONE
+    descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
+    if descriptor is None:
+        return _show_status(loaded, name, as_json=as_json)
+    document = {**_document(loaded, descriptor), "instances": instances.of(type_name)}
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+    return DONE
+
+
+class _Instances:
+    """What the configuration has of a type, where there is a configuration at all."""
+
+    def __init__(self, session: Session, *, needed: bool) -> None:
+        from ..errors import ConfigError
+        from ._output import note
+
+        self._app: App | None = None
+        try:
+            if needed or session.has_config():
+                self._app = session.open()
+                click.get_current_context().call_on_close(self._app.close)
+        except ConfigError:
+            if needed:
+                raise
+            note("the configuration has mistakes (synccore check), so its instances are left out")
+
+    def type_of(self, name: str) -> str | None:
+        """The type of an instance of that name."""
+        unit = self._units().get(name)
+        return None if unit is None else str(unit.settings.type)
+
+    def of(self, type_name: str) -> dict[str, Any]:
+        """Instance -> its videos, for each of the type."""
+        return {
+            name: {"error": unit.error, "videos": [list(_video(v)) for v in getattr(unit.instance, "videos", ())]}
+            for name, unit in self._units().items()
+            if unit.settings.type == type_name
+        }
+
+    def describe(self, name: str, type_name: str, object_name: str) -> ObjectInfo:
+        """The object as the target describes it now."""
+        from .._daemon.connect import open_unit
+        from ..config import suggest
+
+        fitting = [n for n, u in self._units().items() if n == name or (u.settings.type == type_name and n != name)]
+        if self._app is None or not fitting:
+            raise click.UsageError(f"--object asks the target: the configuration needs a sink of type {type_name}")
+        instance = open_unit(self._app, fitting[0]).instance
+        describe_object = getattr(instance, "describe_object", None)
+        if callable(describe_object):
+            found: ObjectInfo = describe_object(object_name)
+            return found
+        objects: dict[str, ObjectInfo] = {o.name: o for o in instance.describe()}
+        if object_name not in objects:
+            raise click.UsageError(
+                f"{fitting[0]} describes no {object_name}; it has: {', '.join(objects)}"
+                + suggest(object_name, list(objects))
+            )
+        return objects[object_name]
+
+    def _units(self) -> dict[str, Any]:
+        return {} if self._app is None else {**self._app.sources, **self._app.sinks}
+
+
+def _video(video: Any) -> tuple[str, str]:
+    """Title and address: of a (title, ..., address) tuple, or of an object that has them."""
+    if isinstance(video, (tuple, list)):
+        return str(video[0]), str(video[-1])
+    return str(video.title), str(getattr(video, "view_url", getattr(video, "url", "")))
+
+
+def _document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:
+    from ..hookspecs import SinkType
+
+    sink = descriptor if isinstance(descriptor, SinkType) else None
+    word = f"{'sink' if sink else 'source'} {descriptor.name}"
+    status = next((s for s in loaded.statuses if word in s.provides), None)
+    document: dict[str, Any] = {
+        "name": descriptor.name,
+        "kind": "sink" if sink else "source",
+        "summary": descriptor.summary,
+        "distribution": status.distribution if status else "",
+        "version": status.version if status else "",
+        "status": status.status if status else "loaded",
+        "settings": list(_settings(descriptor.config)),
+    }
+    if sink is None:
+        return {**document, "entities": list(descriptor.entities)}  # type: ignore[union-attr]
+    limits = sink.limits
+    return {
+        **document,
+        "any_object": sink.any_object,
+        "objects": [_object_type(o) for o in sink.objects],
+        "limits": {
+            "max_batch": limits.max_batch,
+            "max_in_flight": limits.max_in_flight,
+            "bulk_batch": limits.bulk_batch,
+            "bulk_threshold": limits.bulk_threshold,
+            "calls": limits.calls,
+            "per_seconds": limits.per.total_seconds(),
+        },
+    }
+
+
+def _settings(config: type) -> Iterator[dict[str, Any]]:
+    import attrs
+
+    from .._settings.structure import type_text
+    from ._toml import shown
+
+    for setting in attrs.fields(attrs.resolve_types(config)):
+        required = setting.default is attrs.NOTHING
+        default = setting.default.factory() if isinstance(setting.default, attrs.Factory) else setting.default  # type: ignore[arg-type]
+        yield {
+            "name": setting.name,
+            "type": type_text(setting.type),
+            "required": required,
+            "default": None if required else shown(default),
+            "help": setting.metadata.get("help", ""),
+        }
+
+
+def _object_type(target: ObjectType) -> dict[str, Any]:
+    from ..config import format_duration
+
+    return {
+        "name": target.name,
+        "summary": target.summary,
+        "options": [
+            {"name": name, "type": getattr(kind, "__name__", str(kind)), "default": default, "help": text}
+            for name, (kind, default, text) in target.options.items()
+        ],
+        "defaults": {
+            entity: {
+                "fields": dict(d.fields),
+                "match": list(d.match),
+                "include": list(d.include),
+                "when": d.when,
+                "delay": format_duration(d.delay),
+            }
+            for entity, d in target.defaults.items()
+        },
+    }
+
+
+def _object_document(described: ObjectInfo) -> dict[str, Any]:
+    from attrs import asdict
+
+    return asdict(described)
+
+
+# -- for people
+
+
+def _show(document: dict[str, Any]) -> None:
+    from ._output import table
+
+    click.echo(f"{document['name']}: {document['summary']}")
+    click.echo(f"{document['kind']} of {document['distribution']} {document['version']}, {document['status']}")
+    click.echo(f'\nSettings of [{document["kind"]}s.NAME] with type = "{document["name"]}"')
+    table(
+        ("setting", "type", "default", "what it is"),
+        [
+            (s["name"], s["type"], "(required)" if s["required"] else s["default"] or "-", s["help"])
+            for s in document["settings"]
+        ],
+        empty="none",
+    )
+    if "entities" in document:
+        click.echo(f"\nReports: {', '.join(document['entities'])}")
+    for target in document.get("objects", ()):
+        _show_object_type(target)
+    if document.get("any_object"):
+        click.echo("\nA route may name any other object of the target too.")
+    if limits := document.get("limits"):
+        if limits["calls"] is None:
+            del limits["per_seconds"]
+        told = [f"{name.replace('_', ' ')} {value:g}" for name, value in limits.items() if value is not None]
+        click.echo(f"\nLimits: {', '.join(told)}")
+    for name, instance in document["instances"].items():
+        state = f"stopped: {instance['error']}" if instance["error"] else "configured"
+        click.echo(f"\nInstance {name}: {state}")
+        for title, url in instance["videos"]:
+            click.echo(f"  video: {title}: {url}")
+
+
+def _show_object_type(target: dict[str, Any]) -> None:
+    from ._output import table
+
+    click.echo(f"\nObject {target['name']}: {target['summary']}")
+    for option in target["options"]:
+        click.echo(f"  {option['name']} ({option['type']}, default {option['default']!r}): {option['help']}")
+    for entity, defaults in target["defaults"].items():
+        facts = [f"{name} {', '.join(defaults[name])}" for name in ("match", "include") if defaults[name]]
+        facts += [f"when {defaults['when']}"] if defaults["when"] else []
+        facts += [f"delay {defaults['delay']}"] if defaults["delay"] != "0s" else []
+        click.echo(f"\n  From a {entity}{' (' + '; '.join(facts) + ')' if facts else ''}:")
+        table(("  field", "expression"), [(f"  {n}", e) for n, e in defaults["fields"].items()], empty="")
+
+
+def _show_fields(described: ObjectInfo) -> None:
+    from ._output import table
+
+    click.echo(f"{described.name}{f' ({described.label})' if described.label else ''}")
+    table(
+        ("field", "label", "type", "length", "rules", "values"),
+        [(f.name, f.label, f.type, f.length, _marks(f), ", ".join(f.picklist)) for f in described.fields],
+        numbers=("length",),
+        empty="the target takes any field",
+    )
+
+
+def _marks(info: FieldInfo) -> str:
+    marks = {
+        "required": info.required,
+        "unique": info.unique,
+        "read only": not info.createable and not info.updateable,
+        "only when created": info.createable and not info.updateable,
+        "not when created": info.updateable and not info.createable,
+    }
+    return ", ".join(name for name, there in marks.items() if there)
+
+
+def _show_status(loaded: Plugins, name: str, *, as_json: bool) -> int:
+    """A plugin that brings no source or sink of that name, or did not load."""
+    from ..config import suggest
+    from ._output import print_json
+
+    found = [s for s in loaded.statuses if name in (s.name, s.distribution)]
+    if not found:
+        known = [*loaded.sources, *loaded.sinks]
+        why = loaded.why_missing(name)
+        raise click.UsageError(
+            f"no source or sink {name!r} is installed{suggest(name, known)}"
+            + (f" ({why})" if why else f"; there are: {', '.join(known) or 'none'}")
+        )
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": s.name,
+                    "distribution": s.distribution,
+                    "version": s.version,
+                    "status": s.status,
+                    "reason": s.reason,
+                    "provides": list(s.provides),
+                }
+                for s in found
+            ]
+        )
+        return DONE
+    for status in found:
+        click.echo(f"{status.name}: {status.distribution} {status.version}, {status.status}")
+        if status.reason:
+            click.echo(f"  {status.reason}")
+        for what in status.provides:
+            click.echo(f"  {what}")
+    return DONE if all(s.status in ("loaded", "disabled") for s in found) else FINDINGS
