@@ -7,6 +7,7 @@ the one the shop is configured with, not the one that was dialled, so it is aske
 
 import base64
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -185,13 +186,16 @@ class Shop:
             key=key,
             secret=secret,
             timestamp=int(self._context.clock.now().timestamp()),
-            nonce=f"{self._context.random.getrandbits(128):032x}",
+            # Not from the context: repeatable numbers would be refused as used.
+            nonce=secrets.token_hex(16),
         )
         return self._http.request(method, path, params=params, json=json)
 
     def _signing_home(self) -> str:
         if self._home is None:
             answer = self._http.get("wp-json/", params={"_fields": "home"})
+            if answer.status >= 500 or answer.status == 429:
+                raise self._failure(answer)
             body = answer.json_or_none()
             home = body.get("home") if answer.ok and isinstance(body, dict) else None
             if not home:

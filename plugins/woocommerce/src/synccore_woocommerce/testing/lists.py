@@ -175,8 +175,8 @@ def _members(shop: Shop, query: Mapping[str, str]) -> list[Record]:
 
     def shuffled(row: Record) -> int:
         number = int(row["id"])
-        # Only neighbours change places, as they do where a database sorts a slice of equal rows.
-        return number ^ 1 if (salt // 3) % 2 else number
+        # Neighbours change places, as they do where a database sorts a slice of equal rows.
+        return number // 3 * 3 + (number + salt) % 3
 
     rows.sort(key=shuffled)
     return sorted(rows, key=lambda r: str(r["date_created_gmt"]), reverse=True)
