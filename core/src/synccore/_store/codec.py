@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from cattrs import Converter
-from cattrs.errors import BaseValidationError
+from cattrs.errors import ForbiddenExtraKeysError
 
 from ..entities import ENTITIES, Entity
 
@@ -152,7 +152,8 @@ def load_entity(entity: str, text: str) -> Entity:
     """The entity again. Raises ValueError where the text is not one."""
     try:
         return _CONVERTER.structure(json.loads(text), ENTITIES[entity])
-    except (BaseValidationError, KeyError, TypeError, ArithmeticError) as error:
+    except (ArithmeticError, AttributeError, ForbiddenExtraKeysError, LookupError, TypeError, ValueError) as error:
+        # The type of the error only: its text may quote the record.
         raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from error
 
 

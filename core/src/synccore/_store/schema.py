@@ -10,7 +10,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
 
-__all__ = ["MIGRATIONS", "migrate"]
+__all__ = ["MIGRATIONS", "SCHEMA", "migrate"]
 
 MIGRATIONS = Migrations("synccore")
 
@@ -286,6 +286,9 @@ CREATE TABLE tombstone (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+#: The whole schema as it is today, to read and to compare with what the migrations give.
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST
 
 
 def _run(db: Database, script: str) -> None:

@@ -1,0 +1,129 @@
+"""What the tables look like, and how they come to be."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database, Migrations
+
+from synccore._store import schema
+from synccore._store.sqlite import open_sqlite
+from synccore.errors import ConfigError
+
+NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest")
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2")
+        return [f"{kind} {name}: {text}" for kind, name, text in rows]
+
+
+def written(path: Path) -> list[str]:
+    """The whole schema executed as one script, without migrations."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(schema.SCHEMA)
+        schema.MIGRATIONS.ensure_migrations_table(Database(db, execute_plugins=False))
+    return dump(path)
+
+
+def test_the_schema_from_scratch_is_what_migrations_give(tmp_path):
+    open_sqlite(tmp_path / "a.db").close()
+    assert dump(tmp_path / "a.db") == written(tmp_path / "b.db")
+
+
+@pytest.mark.parametrize("stop", range(len(NAMES)))
+def test_every_older_database_is_brought_up_to_date(tmp_path, stop):
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as db:
+        schema.MIGRATIONS.apply(Database(db, execute_plugins=False), stop_before=NAMES[stop])
+    with closing(open_sqlite(path)) as store:
+        assert store.migrate() == ()
+    assert dump(path) == written(tmp_path / "new.db")
+
+
+def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):
+    broken = Migrations("synccore")
+    broken._migrations = [*schema.MIGRATIONS._migrations]
+
+    @broken()
+    def m999_broken(db):
+        db.conn.execute("CREATE TABLE half (x)")
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", broken)
+    path = tmp_path / "a.db"
+    with pytest.raises(RuntimeError, match="power cut"):
+        open_sqlite(path)
+    monkeypatch.undo()
+    open_sqlite(path).close()
+    assert dump(path) == written(tmp_path / "b.db")
+
+
+def test_every_table_is_strict(desk):
+    with closing(sqlite3.connect(desk.path)) as db:
+        loose = db.execute(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict "
+            "AND name NOT LIKE 'sqlite_%' AND name <> '_sqlite_migrations'"
+        ).fetchall()
+    assert loose == []
+
+
+def test_every_connection_is_durable_and_checks_references(desk):
+    for ask, answer in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+        with desk.store._database.write() as tx:
+            assert tx.execute(f"PRAGMA {ask}").fetchone()[0] == answer
+        with desk.store._database.read() as view:
+            assert view.execute(f"PRAGMA {ask}").fetchone()[0] == answer
+
+
+ROW = (
+    "INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, due_at, first_change_at, last_change_at, "
+    "created_at, lease_token, lease_until, job, settled_at) "
+    "VALUES ('r', 's', 'shop', 'customer', 'k', ?, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?)"
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("upsert", "lost", None, None, None, None),
+        ("merge", "ready", None, None, None, None),
+        ("event", "ready", None, None, None, None),
+        ("upsert", "running", None, None, None, None),
+        ("upsert", "ready", "t", 1, None, None),
+        ("upsert", "running", "t", None, None, None),
+        ("upsert", "submitted", None, None, None, None),
+        ("upsert", "done", None, None, None, None),
+        ("upsert", "parked", None, None, None, 1),
+        ("upsert", "ready", None, None, "j", None),
+    ],
+)
+def test_the_table_refuses_illegal_rows(desk, values):
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK"), desk.store._database.write() as tx:
+        tx.execute(ROW, values)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("upsert", "ready", None, None, None, None), ("delete", "ready", None, None, None, None)),
+        (("upsert", "running", "a", 1, None, None), ("upsert", "running", "b", 1, None, None)),
+        (("upsert", "running", "a", 1, None, None), ("upsert", "submitted", None, None, "j", None)),
+    ],
+)
+def test_the_table_refuses_a_second_ready_or_running_row(desk, first, second):
+    with desk.store._database.write() as tx:
+        tx.execute(ROW, first)
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"), desk.store._database.write() as tx:
+        tx.execute(ROW, second)
+
+
+def test_a_database_of_a_newer_synccore_is_left_alone(tmp_path):
+    path = tmp_path / "a.db"
+    open_sqlite(path).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('synccore', 'm900_x', '')")
+    with pytest.raises(ConfigError, match=r"newer synccore \(m900_x\): upgrade"):
+        open_sqlite(path)
