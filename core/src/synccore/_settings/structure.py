@@ -132,7 +132,7 @@ class Structurer:
             bool: _bool,
             int: _int,
             float: lambda v: float(_number(v)),
-            Decimal: lambda v: Decimal(repr(v)) if isinstance(v, float) else Decimal(_number(v)),
+            Decimal: lambda v: Decimal(repr(_number(v))),
             timedelta: _duration,
             Schedule: _schedule,
             Path: self._file,
