@@ -27,6 +27,7 @@ class Rig:
         self.context = FakeContext("contacts", "google_contacts", clock=self.clock)
         self.settings = {**settings(self.google), **config}
         self.links: dict[str, Link] = {}
+        self._opened: list[GoogleContacts] = []
         self.sink = self.open()
         if connect:
             self.sink.connect(AutoBrowser())
@@ -37,7 +38,8 @@ class Rig:
         for name in ("client_secret", "service_account", "drive_api_key"):
             if isinstance(table.get(name), str):
                 table[name] = Secret(table[name])
-        return GoogleContacts(Config(**table), context or self.context)
+        self._opened.append(GoogleContacts(Config(**table), context or self.context))
+        return self._opened[-1]
 
     def op(
         self,
@@ -90,7 +92,8 @@ class Rig:
 
     def close(self) -> None:
         """Stop everything."""
-        self.sink.close()
+        for sink in self._opened:
+            sink.close()
         self.google.close()
 
 

@@ -213,16 +213,29 @@ class Index:
         now = self._clock.now().isoformat()
         self.state.put({f"intent:{uid}": {"at": now} for uid in uids})
 
+    def doubt(self, uids: Iterable[str]) -> None:
+        """Google refused the batch for its quota and very likely made none of it: a short look is enough."""
+        now = self._clock.now().isoformat()
+        self.state.put({f"intent:{uid}": {"at": now, "refused": True} for uid in uids})
+
     def withdraw(self, uids: Iterable[str]) -> None:
         """Google said for certain that it made none of these."""
         self.state.put({f"intent:{uid}": None for uid in uids})
 
-    def intent(self, uid: str) -> datetime | None:
-        """When a create of this marker was sent whose answer is not known."""
-        record = self.state.get(f"intent:{uid}")
-        return datetime.fromisoformat(record["at"]) if record else None
+    def intended(self, uid: str) -> bool:
+        """Whether a create of this marker was sent whose answer is not known."""
+        return self.state.get(f"intent:{uid}") is not None
 
-    def patience(self) -> timedelta:
+    def left(self, uid: str) -> tuple[timedelta, timedelta] | None:
+        """How long ago such a create was sent, and how long it may still take to show up; None where none was."""
+        record = self.state.get(f"intent:{uid}")
+        if record is None:
+            return None
+        age = self._clock.now() - datetime.fromisoformat(record["at"])
+        patience = SHORTEST_LAG if record.get("refused") else self._patience()
+        return age, patience - age
+
+    def _patience(self) -> timedelta:
         """How long a create may stay invisible before it counts as not carried out.
 
         Ten minutes, unless the account's own listing was just seen to be faster: then three times what it took for
@@ -244,7 +257,7 @@ class Index:
         record = self.state.get("sync") or {}
         moment = self._clock.now()
         params = _fingerprint(self._people.listing())
-        if record.get("params") != params or moment - _time(record, "full_at") > FULL_EVERY:
+        if record.get("params") != params or moment - _time(record, "full_at") >= FULL_EVERY:
             self._full(params)
         elif now or moment - _time(record, "synced_at") > SYNC_EVERY:
             try:

@@ -32,7 +32,7 @@ def prepare(round_: Round) -> None:
     """Know the account well enough to tell what is there already."""
     index = round_.index
     creates = [op for op in round_.operations if op.op == "upsert" and op.link is None]
-    unsure = [op for op in creates if op.maybe_applied or index.intent(op.uid)]
+    unsure = [op for op in creates if op.maybe_applied or index.intended(op.uid)]
     index.sync(now=bool(unsure))
     lost = [op for op in unsure if not index.with_marker(op.uid)]
     if lost and len(lost) <= SEARCHES:
@@ -55,11 +55,10 @@ def _search(round_: Round, lost: Sequence[Operation]) -> None:
 
 def waiting(round_: Round, op: Operation) -> timedelta | None:
     """How long to wait because a create of this very record may still show up; None: no need."""
-    since = round_.index.intent(op.uid)
-    if since is None:
+    lost = round_.index.left(op.uid)
+    if lost is None:
         return None
-    age = round_.context.clock.now() - since
-    left = round_.index.patience() - age
+    age, left = lost
     return min(left, max(timedelta(seconds=2), age)) if left > timedelta(0) else None
 
 

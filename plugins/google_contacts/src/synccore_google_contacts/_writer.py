@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient
+from synccore.errors import Conflict, Rejected, SynccoreError, Transient
 from synccore.types import Delivered
 
 from ._errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NotFound, StaleEtag
@@ -86,10 +86,9 @@ def _create_batch(round_: Round, works: list[Work]) -> None:
     except Rejected as error:
         round_.index.withdraw(uids)
         _refused(round_, works, error)
-    except RateLimited as error:
-        # Whether a batch that met a quota half-way was undone is not documented: the intents stay.
-        if not isinstance(error, MinuteQuota | DailyQuota | HiddenQuota):
-            round_.index.withdraw(uids)
+    except (MinuteQuota, DailyQuota, HiddenQuota):
+        # Whether a batch that met a quota half-way was undone is not documented.
+        round_.index.doubt(uids)
         raise
     except Transient as error:
         if not error.maybe_applied:

@@ -30,7 +30,7 @@ from ._labels import Labels
 from ._match import find
 from ._plan import plan, prepare, waiting
 from ._read import flat
-from ._round import Round
+from ._round import LANE, Round
 from ._writer import write
 from .client import BATCH, People
 from .config import Config
@@ -73,10 +73,7 @@ class GoogleContacts:
             prepare(round_)
             pending = list(operations)
             while pending and round_.stopped is None:
-                works, deferred = plan(round_, pending)
-                write(round_, works)
-                round_.pause()
-                pending, round_.again = [*round_.again, *deferred], []
+                pending = _wave(round_, pending)
             return round_.finish()
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
@@ -169,6 +166,19 @@ class GoogleContacts:
         """Close the connection pools."""
         self._people.close()
         self._connection.close()
+
+
+def _wave(round_: Round, pending: Sequence[Operation]) -> list[Operation]:
+    """Plan and write as much as can go now; gives what is left."""
+    try:
+        works, deferred = plan(round_, pending)
+        write(round_, works)
+    except LANE as error:
+        round_.stop(error)
+        return []
+    round_.pause()
+    left, round_.again = [*round_.again, *deferred], []
+    return left
 
 
 def _check_settings(route: str, settings: Mapping[str, Any]) -> None:

@@ -1,0 +1,216 @@
+"""Contacts, labels and records that are not as expected."""
+
+from datetime import timedelta
+
+import pytest
+from google_help import person_fields, values
+
+from synccore.errors import Conflict, Rejected
+from synccore.testing import Fault
+from synccore.types import Delivered, Failed, Unchanged
+
+STALE = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Request person.etag is different than "
+         "the current person.etag. Clear local cache and get the latest person."}}  # fmt: skip
+
+
+def updates(request):
+    return request.path.endswith(("updateContact", "batchUpdateContacts"))
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_contact_the_owner_edited_is_read_anew_and_merged(rig, count):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(count)])
+    name = rig.links["shop:0"].remote_id
+    rig.google.edit(name, relations=[{"person": "Eve", "type": "spouse"}], nicknames=[{"value": "Annie"}])
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n, company="Acme")) for n in range(count)])
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    person = rig.google.contact(name)
+    assert values(person, "organizations", "name") == ["Acme"]
+    assert values(person, "nicknames") == ["Annie"]
+    assert values(person, "relations", "person") == ["Eve"]
+
+
+def test_a_conflict_that_comes_back_is_retried_with_pauses(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.fail_next(*[Fault.status(400, STALE, when=updates) for _ in range(5)])
+    assert isinstance(rig.put(1, **person_fields(1, company="Acme")), Delivered)
+    pauses = [round(p.total_seconds()) for p in rig.clock.slept]
+    assert len(pauses) == 4
+    assert pauses == sorted(pauses)
+    assert 14 <= sum(pauses) <= 22
+
+
+def test_a_conflict_without_end_is_handed_back(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.fail_next(*[Fault.status(400, STALE, when=updates) for _ in range(50)])
+    outcome = rig.put(1, **person_fields(1, company="Acme"))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, Conflict)
+
+
+def test_a_batch_that_conflicts_without_naming_whom_is_read_anew(rig):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(20)])
+    rig.google.fail_next(Fault.status(400, STALE, when=updates))
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n, company="Acme")) for n in range(20)])
+    assert all(isinstance(o, Delivered) for o in outcomes)
+
+
+def test_a_contact_the_owner_deleted_comes_back_with_the_next_change_and_once(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.remove(made.remote_id)
+    assert isinstance(rig.put(1, **person_fields(1)), Unchanged)
+    assert rig.google.contacts() == []
+    again = rig.put(1, **person_fields(1, company="Acme"))
+    assert isinstance(again, Delivered)
+    assert again.remote_id != made.remote_id
+    rig.clock.advance(timedelta(hours=1))
+    third = rig.put(1, **person_fields(1, company="Best"))
+    assert third.remote_id == again.remote_id
+    assert len(rig.google.contacts()) == 1
+    assert rig.google.contacts()[0]["names"][0]["givenName"] == "Ann1"
+
+
+def test_deletion_seen_in_the_listing_is_followed_too(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.remove(made.remote_id)
+    rig.clock.advance(timedelta(minutes=6))
+    assert rig.sink.lookup([rig.op(2, **person_fields(1))]) == [None]
+    assert rig.put(1, **person_fields(1, company="Acme")).remote_id != made.remote_id
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_renamed_contact_is_followed(rig, seen):
+    made = rig.put(1, **person_fields(1))
+    later = rig.google.rename(made.remote_id)
+    if seen:
+        rig.clock.advance(timedelta(minutes=6))
+    outcome = rig.put(1, **person_fields(1, given_name="Zoe"))
+    assert outcome.remote_id == later
+    assert rig.google.contact(later)["names"][0]["givenName"] == "Zoe"
+    assert len(rig.google.contacts()) == 1
+
+
+def test_one_refused_record_stands_alone_with_googles_words(rig):
+    rig.google.refuse = lambda p: "Bad nickname." if values(p, "nicknames") == ["poison"] else None
+    outcomes = rig.deliver(*[
+        rig.op(n, **person_fields(n, **({"nickname": "poison"} if n == 77 else {}))) for n in range(200)
+    ])  # fmt: skip
+    failed = [o for o in outcomes if isinstance(o, Failed)]
+    assert len(failed) == 1
+    assert failed[0] is outcomes[77]
+    assert isinstance(failed[0].error, Rejected)
+    assert "Bad nickname." in failed[0].error.message
+    assert len(rig.google.contacts()) == 199
+    assert rig.writes() == 2
+    # The refusal left no doubt behind: the corrected record goes out at once.
+    assert isinstance(rig.put(77, **person_fields(77)), Delivered)
+
+
+def test_a_batch_refused_without_naming_anybody_is_halved(rig):
+    rig.google.refuse = lambda p: "Bad." if values(p, "nicknames") == ["poison"] else None
+    refusal = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Request contains an invalid argument."}}
+    rig.google.fail_next(Fault.status(400, refusal, when=lambda r: "batchCreate" in r.path))
+    outcomes = rig.deliver(*[
+        rig.op(n, **person_fields(n, **({"nickname": "poison"} if n == 7 else {}))) for n in range(20)
+    ])  # fmt: skip
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, Failed)] == [7]
+    assert len(rig.google.contacts()) == 19
+
+
+def test_a_batch_whose_mates_were_written_all_the_same_doubles_none(rig):
+    errors = {"3": {"code": 3, "message": "Bad."}}
+    body = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Request contains an invalid argument.",
+            "details": [{"@type": "type.googleapis.com/google.people.v1.BatchCreateContactsErrorDetails",
+                         "contactErrors": errors}]}}  # fmt: skip
+    rig.google.fail_next(Fault.commit_then_status(400, body, when=lambda r: "batchCreate" in r.path))
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(20)])
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, Failed)] == [3]
+    assert len(rig.google.contacts()) == 20
+
+
+def test_one_refused_update_stands_alone(rig):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(20)])
+    rig.google.refuse = lambda p: "Bad." if values(p, "nicknames") == ["poison"] else None
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n, nickname="poison" if n == 7 else "ok")) for n in range(20)])
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, Failed)] == [7]
+    assert sum(values(p, "nicknames") == ["ok"] for p in rig.google.contacts()) == 19
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_label_the_owner_deleted_is_made_again(rig, count):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(10)])
+    rig.google.remove_group("Customers")
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(10, 10 + count)])
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    assert len(rig.google.members("Customers")) == count
+
+
+def test_a_label_the_owner_renamed_is_still_used(rig):
+    made = rig.put(1, **person_fields(1))
+    key = next(k for k, g in rig.google.groups.items() if g.name == "Customers")
+    rig.google.groups[key].name = "Shop people"
+    rig.context.state("1001").put({"label:Customers": None})
+    second = rig.put(2, **person_fields(2))
+    assert rig.google.members("Shop people") == {made.remote_id, second.remote_id}
+    assert len(rig.google.groups) == 3
+
+
+def test_a_label_of_that_name_is_used_whoever_made_it(rigs):
+    from synccore_google_contacts.testing._people import Group
+
+    rig = rigs()
+    rig.google.groups["contactGroups/77"] = Group("Customers")
+    made = rig.put(1, **person_fields(1))
+    assert rig.google.members("Customers") == {made.remote_id}
+    assert "contactGroups/77" in rig.google.groups
+    assert rig.google.count("POST", "/v1/contactGroups") == 0
+
+
+def test_a_label_with_other_capitals_is_found_after_the_conflict(rigs):
+    from synccore_google_contacts.testing._people import Group
+
+    rig = rigs()
+    rig.google.groups["contactGroups/77"] = Group("CUSTOMERS")
+    made = rig.put(1, **person_fields(1))
+    assert rig.google.members("CUSTOMERS") == {made.remote_id}
+
+
+def test_a_route_can_have_a_label_of_its_own_or_none(rig):
+    (vip,) = rig.deliver(rig.op(1, settings={"label": "VIP"}, **person_fields(1)))
+    (bare,) = rig.deliver(rig.op(2, settings={"label": ""}, **person_fields(2)))
+    assert rig.google.members("VIP") == {vip.remote_id}
+    assert bare.remote_id in rig.google.members("myContacts")
+    assert "Customers" not in {g.name for g in rig.google.groups.values()}
+
+
+def test_a_label_the_owner_took_off_is_not_put_on_again(rig):
+    made = rig.put(1, **person_fields(1))
+    mine = [{"contactGroupMembership": {"contactGroupResourceName": "contactGroups/myContacts"}}]
+    rig.google.edit(made.remote_id, memberships=mine)
+    rig.put(1, **person_fields(1, company="Acme"))
+    assert rig.google.members("Customers") == set()
+
+
+def test_a_full_account_refuses_creates_and_still_takes_updates(rigs):
+    rig = rigs(capacity=12)
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(10)])
+    outcomes = rig.deliver(
+        *[rig.op(n, **person_fields(n)) for n in range(10, 20)], rig.op(1, **person_fields(1, company="Acme"))
+    )
+    assert all(isinstance(o.error, Rejected) for o in outcomes[:10])
+    assert "25,000" in outcomes[0].error.message
+    assert isinstance(outcomes[10], Delivered)
+    before = rig.writes()
+    assert isinstance(rig.put(30, **person_fields(30)), Failed)
+    assert rig.writes() == before
+    assert any("full" in f.message for f in rig.sink.check().findings)
+    rig.google.capacity = 100
+    rig.clock.advance(timedelta(hours=2))
+    assert isinstance(rig.put(30, **person_fields(30)), Delivered)
+
+
+def test_an_unknown_field_is_refused_by_name_and_stops_nobody_else(rig):
+    outcomes = rig.deliver(rig.op(1, **person_fields(1, shoe_size="44")), rig.op(2, **person_fields(2)))
+    assert isinstance(outcomes[0], Failed)
+    assert outcomes[0].error.fields == ("shoe_size",)
+    assert isinstance(outcomes[1], Delivered)

@@ -1,0 +1,161 @@
+"""Answers that get lost: nothing is made twice, nothing is forgotten."""
+
+from datetime import timedelta
+
+import pytest
+from google_help import person_fields
+
+from synccore.errors import RateLimited, Transient
+from synccore.testing import Fault
+from synccore.types import Delivered, Failed, Link, Retry
+
+
+def creates(request):
+    return request.path.endswith(("createContact", "batchCreateContacts"))
+
+
+def settle(rig, operations, limit=40):
+    """What core does: ask `lookup` where a create may have been carried out, wait as told, deliver again."""
+    pending = list(operations)
+    unsure: set[str] = set()
+    for _ in range(limit):
+        asked = [op for op in pending if op.key in unsure]
+        waits = []
+        for op, found in zip(asked, rig.sink.lookup(asked) if asked else (), strict=True):
+            if isinstance(found, Retry):
+                waits.append((op, found.after))
+            elif isinstance(found, Link):
+                rig.links[f"{op.source}:{op.key}"] = found
+        waiting = {op.key for op, _ in waits}
+        ready = [op for op in pending if op.key not in waiting]
+        ready = [rig.op(op.key, maybe=op.key in unsure, **op.fields) for op in ready]
+        outcomes = rig.deliver(*ready) if ready else []
+        pause = max((after for _, after in waits), default=timedelta(0))
+        pending = [op for op in pending if op.key in waiting]
+        for op, outcome in zip(ready, outcomes, strict=True):
+            if not isinstance(outcome, Failed):
+                continue
+            pending.append(op)
+            error = outcome.error
+            assert isinstance(error, Transient | RateLimited), error
+            if isinstance(error, Transient) and error.maybe_applied:
+                unsure.add(op.key)
+            if isinstance(error, RateLimited):
+                pause = max(pause, error.retry_after)
+        if not pending:
+            return
+        rig.clock.advance(pause or timedelta(seconds=2))
+    raise AssertionError(f"{len(pending)} never settled")
+
+
+def no_duplicates(rig, count):
+    people = rig.google.contacts()
+    marks = {d["value"] for p in people for d in p["clientData"]}
+    assert (len(people), len(marks)) == (count, count)
+
+
+@pytest.mark.parametrize("lag", [0, 5, 120, 480])
+@pytest.mark.parametrize("count", [1, 4, 60])
+def test_a_create_carried_out_without_an_answer_is_found_and_not_repeated(rigs, lag, count):
+    rig = rigs(lag=timedelta(seconds=lag))
+    rig.google.fail_next(Fault.commit_then_drop(when=creates))
+    settle(rig, [rig.op(n, **person_fields(n)) for n in range(count)])
+    no_duplicates(rig, count)
+
+
+@pytest.mark.parametrize("fault", [Fault.reset, lambda when: Fault.status(503, when=when),
+                                   lambda when: Fault.html(502, when=when)])  # fmt: skip
+def test_a_create_that_was_lost_is_made_once_the_listing_would_show_it(rig, fault):
+    rig.google.fail_next(fault(when=creates))
+    start = rig.clock.now()
+    settle(rig, [rig.op(1, **person_fields(1))])
+    no_duplicates(rig, 1)
+    assert rig.clock.now() - start >= timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("fault", [Fault.truncated, lambda when: Fault.commit_then_status(500, when=when),
+                                   lambda when: Fault.commit_then_status(200, "<html>", when=when)])  # fmt: skip
+def test_an_answer_that_cannot_be_read_counts_as_lost(rigs, fault):
+    rig = rigs(lag=timedelta(seconds=30))
+    rig.google.fail_next(fault(when=creates))
+    settle(rig, [rig.op(n, **person_fields(n)) for n in range(30)])
+    no_duplicates(rig, 30)
+
+
+def test_where_the_listing_was_seen_to_be_quick_the_wait_is_short(rig):
+    settle(rig, [rig.op(n, **person_fields(n)) for n in range(20)])
+    rig.google.fail_next(Fault.reset(when=creates))
+    start = rig.clock.now()
+    settle(rig, [rig.op(n, **person_fields(n)) for n in range(20, 40)])
+    no_duplicates(rig, 40)
+    assert timedelta(seconds=30) <= rig.clock.now() - start < timedelta(minutes=2)
+
+
+def test_timeouts_after_every_tenth_create_leave_no_duplicate(rigs):
+    rig = rigs(lag=timedelta(seconds=20))
+    for n in range(100):
+        if n % 10 == 0:
+            rig.google.fail_next(Fault.commit_then_drop(when=creates))
+        settle(rig, [rig.op(n, **person_fields(n))])
+    no_duplicates(rig, 100)
+
+
+def test_a_process_that_dies_before_it_stores_the_answer_makes_none_twice(rigs):
+    rig = rigs(lag=timedelta(seconds=20))
+    operations = [rig.op(n, **person_fields(n)) for n in range(50)]
+    store = rig.sink._people.batch_create
+
+    def killed(people):
+        store(people)
+        raise KeyboardInterrupt
+
+    rig.sink._people.batch_create = killed
+    with pytest.raises(KeyboardInterrupt):
+        rig.sink.deliver(operations)
+    rig.sink = rig.open()
+    (wait,) = {type(found) for found in rig.sink.lookup(operations)}
+    assert wait is Retry
+    settle(rig, operations)
+    no_duplicates(rig, 50)
+
+
+def test_search_finds_a_lost_create_that_the_listing_hides(rigs):
+    rig = rigs(lag=timedelta(seconds=1))
+    rig.google.fail_next(Fault.commit_then_drop(when=creates))
+    rig.deliver(rig.op(1, **person_fields(1)))
+    rig.clock.advance(timedelta(seconds=2))
+    rig.google.fail_next(Fault.status(200, {"nextSyncToken": "nothing-new"}, when=lambda r: "connections" in r.path))
+    (found,) = rig.sink.lookup([rig.op(1, maybe=True, **person_fields(1))])
+    assert isinstance(found, Link)
+
+
+def test_a_lost_update_is_sent_again_and_harmless(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "PATCH"))
+    outcome = rig.put(1, **person_fields(1, given_name="Zoe", phone="+14155559999"))
+    assert isinstance(outcome, Failed)
+    outcome = rig.put(1, **person_fields(1, given_name="Zoe", phone="+14155559999"))
+    assert outcome.remote_id == made.remote_id
+    person = rig.google.contact(made.remote_id)
+    assert person["names"][0]["givenName"] == "Zoe"
+    assert [p["value"] for p in person["phoneNumbers"]] == ["+14155559999"]
+
+
+def test_an_outage_leaves_no_doubt_and_costs_nothing(rig):
+    rig.google.fail_next(*[Fault.status(503) for _ in range(3)])
+    for _ in range(3):
+        with pytest.raises(Transient) as caught:
+            rig.sink.deliver([rig.op(1, **person_fields(1))])
+        assert not caught.value.maybe_applied
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+
+
+def test_what_was_not_sent_after_a_failure_is_not_in_doubt(rig):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(100, 110)])
+    rig.google.fail_next(Fault.commit_then_drop(when=creates))
+    outcomes = rig.deliver(
+        *[rig.op(n, **person_fields(n)) for n in range(3)], rig.op(100, **person_fields(100, company="Acme"))
+    )
+    doubts = [o.error.maybe_applied for o in outcomes]
+    assert doubts == [True, False, False, False]
+    assert rig.sink.lookup([rig.op(2, **person_fields(2))]) == [None]

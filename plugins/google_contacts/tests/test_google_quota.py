@@ -1,0 +1,173 @@
+"""Quotas: what a write costs, how long to wait, and one writer at a time."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from google_help import Rig, person_fields
+
+from synccore.errors import RateLimited
+from synccore.testing import FakeContext
+from synccore.types import Delivered, Failed
+from synccore_google_contacts.client import BATCH_COST
+from synccore_google_contacts.testing._rules import Refused
+
+LIMITS = {"critical_read": 60, "critical_write": 30, "write": 30, "group_read": 90}
+
+
+def waits(outcomes):
+    return [o.error.retry_after for o in outcomes if isinstance(o, Failed) and isinstance(o.error, RateLimited)]
+
+
+@pytest.mark.parametrize(("count", "singles"), [(1, 1), (BATCH_COST, BATCH_COST), (BATCH_COST + 1, 0)])
+def test_a_batch_is_used_from_where_it_costs_less(rig, count, singles):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(count)])
+    assert rig.google.count("POST", "/v1/people:createContact") == singles
+    assert rig.google.count("POST", "/v1/people:batchCreateContacts") == (0 if singles else 1)
+    assert rig.google.quota.used["critical_write"] == min(count, BATCH_COST)
+    rig.deliver(*[rig.op(n, **person_fields(n, company="Acme")) for n in range(count)])
+    assert rig.google.count("PATCH") == singles
+    assert rig.google.quota.used["critical_write"] == 2 * min(count, BATCH_COST)
+
+
+def test_updates_are_grouped_by_mask_and_put_together_where_that_costs_less(rig):
+    changes = [{"company": "Acme"}, {"nickname": "A"}, {"given_name": "Zoe"}, {"phone": "+14155559999"}]
+    rig.deliver(*[rig.op(n, **person_fields(n, notes="n")) for n in range(40)])
+    before = rig.writes()
+    rig.deliver(*[rig.op(n, **person_fields(n, notes="n", **changes[n % 2])) for n in range(8)])
+    assert rig.writes() - before == 1
+    before = rig.writes()
+    rig.deliver(*[rig.op(n, **person_fields(n, notes="n", **changes[n % 4])) for n in range(8, 14)])
+    assert rig.writes() - before == 6
+    people = {p["clientData"][0]["value"]: p for p in rig.google.contacts()}
+    assert people["shop:customer:0"]["organizations"][0]["name"] == "Acme"
+    assert people["shop:customer:1"]["nicknames"][0]["value"] == "A"
+    assert all(p["biographies"][0]["value"] == "n" for p in people.values())
+
+
+def test_the_minute_is_respected_without_meeting_googles_refusal(rigs):
+    rig = rigs(quota=LIMITS)
+    refused = 0
+    started = rig.clock.now()
+    for start in range(0, 1400, 200):
+        operations = [rig.op(n, **person_fields(n)) for n in range(start, start + 200)]
+        while True:
+            outcomes = rig.deliver(*operations)
+            wait = waits(outcomes)
+            if not wait:
+                break
+            refused += 1
+            rig.clock.advance(max(wait))
+    assert len(rig.google.contacts()) == 1400
+    assert rig.writes() == 7
+    assert refused == 1
+    assert rig.clock.now() - started < timedelta(minutes=2)
+
+
+def test_a_minute_quota_of_googles_holds_the_account_and_loses_nothing(rigs):
+    rig = rigs(quota={"critical_write": 13})
+    operations = [rig.op(n, **person_fields(n)) for n in range(60)]
+    first = rig.deliver(*operations[:20])
+    second = rig.deliver(*operations[20:40])
+    third = rig.deliver(*operations[40:])
+    assert all(isinstance(o, Delivered) for o in (*first, *second))
+    assert {timedelta(seconds=60) <= w <= timedelta(seconds=70) for w in waits(third)} == {True}
+    calls = rig.calls()
+    with pytest.raises(RateLimited) as caught:
+        rig.open().deliver(operations[40:])
+    assert timedelta(0) < caught.value.retry_after <= timedelta(seconds=70)
+    assert rig.calls() == calls
+    rig.clock.advance(timedelta(seconds=71))
+    assert all(isinstance(o, Delivered) for o in rig.deliver(*operations[40:]))
+    assert len(rig.google.contacts()) == 60
+
+
+def test_googles_hidden_quota_is_waited_for_longer_and_longer(rig):
+    rig.put(0, **person_fields(0))
+    rig.google.quota.hidden = True
+    seen = []
+    for _ in range(9):
+        (wait,) = waits(rig.deliver(rig.op(1, **person_fields(1))))
+        seen.append(int(wait.total_seconds() // 60))
+        rig.clock.advance(wait)
+    assert seen == [5, 10, 20, 40, 80, 160, 320, 360, 360]
+    rig.google.quota.hidden = False
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+    rig.google.quota.hidden = True
+    (wait,) = waits(rig.deliver(rig.op(1, **person_fields(1, company="Acme"))))
+    assert wait < timedelta(minutes=6)
+
+
+def test_the_days_quota_is_waited_for_until_it_starts_anew(rigs):
+    rig = rigs(quota={"daily": 1})
+    rig.put(1, **person_fields(1))
+    (wait,) = waits(rig.deliver(rig.op(2, **person_fields(2))))
+    assert timedelta(hours=20) <= wait < timedelta(hours=20, minutes=1)
+
+
+def test_a_quota_met_in_the_middle_keeps_what_was_done(rigs):
+    rig = rigs(quota={"critical_write": 3})
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(5)])
+    assert [type(o) for o in outcomes] == [Delivered] * 3 + [Failed] * 2
+    assert len(waits(outcomes)) == 2
+    rig.clock.advance(timedelta(seconds=71))
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(5)])
+    assert len(rig.google.contacts()) == 5
+
+
+def test_writers_of_one_account_take_turns(rig):
+    """Two sinks on one account: the stand-in refuses mutations that overlap."""
+    other = rig.open()
+    aborted = []
+    route = rig.google._route
+
+    def watched(request, path):
+        try:
+            return route(request, path)
+        except Refused as refused:
+            aborted.append(refused)
+            raise
+
+    rig.google._route = watched
+
+    def work(sink, first):
+        for n in range(first, first + 20):
+            (outcome,) = sink.deliver([rig.op(n, **person_fields(n))])
+            assert isinstance(outcome, Delivered)
+
+    threads = [threading.Thread(target=work, args=(s, f)) for s, f in ((rig.sink, 0), (other, 100))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not aborted
+    assert len(rig.google.contacts()) == 40
+
+
+def test_an_index_that_another_process_wrote_to_is_read_anew(rig):
+    other = rig.open()
+    rig.put(1, **person_fields(1))
+    (outcome,) = other.deliver([rig.op("guest:1", **person_fields(1))])
+    assert outcome.remote_id == rig.links["shop:1"].remote_id
+    (outcome,) = rig.sink.deliver([rig.op("guest:1", **person_fields(1, company="Acme"))])
+    assert outcome.remote_id == rig.links["shop:1"].remote_id
+
+
+def test_the_stand_in_refuses_two_mutations_at_once():
+    rig = Rig(connect=False)
+    try:
+        rig.google._writers = 2
+        with pytest.raises(Refused) as caught:
+            rig.google._route(type("R", (), {"method": "POST"})(), "/v1/people:createContact")
+        assert caught.value.status == "ABORTED"
+    finally:
+        rig.close()
+
+
+def test_a_context_of_its_own_sees_the_same_account(rig):
+    """Two instances by name share index and pause, because both belong to the account."""
+    context = FakeContext("second", "google_contacts", clock=rig.clock)
+    context.vault, context._states = rig.context.vault, rig.context._states
+    rig.put(1, **person_fields(1))
+    (found,) = rig.open(context).lookup([rig.op(1, **person_fields(1))])
+    assert found.remote_id == rig.links["shop:1"].remote_id
