@@ -13,7 +13,7 @@ from attrs import frozen, validators
 from synccore import hookimpl
 from synccore._plugins import load_plugins
 from synccore._settings import SettingsError, load_settings
-from synccore.config import Schedule, SourceSettings, option
+from synccore.config import SourceSettings, option
 from synccore.hookspecs import SinkType, SourceType
 from synccore.secrets import Secret
 from synccore.types import Defaults, ObjectType

@@ -139,35 +139,56 @@ def test_a_wrong_field_is_named_with_its_path(files, route, written, expected):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('source = "shop"', 'source = "shpo"', "routes.people.source: no source is called 'shpo' (there are: shop); did you mean shop?"),
-        ('sink = "crm"', 'sink = "cmr"', "routes.people.sink: no sink is called 'cmr' (there are: crm); did you mean crm?"),
+        (
+            'source = "shop"',
+            'source = "shpo"',
+            "routes.people.source: no source is called 'shpo' (there are: shop); did you mean shop?",
+        ),
+        (
+            'sink = "crm"',
+            'sink = "cmr"',
+            "routes.people.sink: no sink is called 'cmr' (there are: crm); did you mean crm?",
+        ),
         ('entity = "customer"', 'entity = "custmer"', "did you mean customer?"),
         ('entity = "customer"', 'entity = "payment"', "routes.people.entity: acme_shop reports no payment"),
-        ('entity = "customer"', 'entity = "membership"', "routes.people.fields: Contact has no default mapping for membership (it has for: customer)"),
+        (
+            'entity = "customer"',
+            'entity = "membership"',
+            "routes.people.fields: Contact has no default mapping for membership (it has for: customer)",
+        ),
         ('entity = "customer"', "", "routes.people.entity: is required"),
         ('source = "shop"', "source = 5", "routes.people.source: is text, not 5"),
         ('object = "Contact"', "", "routes.people.object: is required: Contact, ..."),
         ('object = "Contact"', 'object = "*"', "acme_crm has no object '*'"),
-        ('object = "Contact"', 'object = "Contact"\ninclud = ["order"]', "routes.people.includ: unknown key; did you mean include?"),
-        ('object = "Contact"', 'object = "Contact"\non_delte = "keep"', "routes.people.on_delte: unknown key; did you mean on_delete?"),
-        ('object = "Contact"', 'object = "Contact"\non_delete = "drop"', 'routes.people.on_delete: is "drop"; accepted: keep, erase'),
-        ('object = "Contact"', 'object = "Contact"\ndeep = true', "routes.people.deep: unknown key"),
-        ('object = "Contact"', 'object = "Contact"\ninclude = ["orders"]', "routes.people.include: 'orders' is no entity"),
-        ('object = "Contact"', 'object = "Contact"\ninclude = ["order", "subscription"]', "routes.people.include: acme_shop reports no subscription"),
-        ('object = "Contact"', 'object = "Contact"\nmapper = "jinj"', "routes.people.mapper: no mapper 'jinj' (installed: jinja); did you mean jinja?"),
-        ('object = "Contact"', 'object = "Contact"\ncompare = ["Emial"]', "routes.people.compare: no field is called 'Emial'; did you mean Email?"),
-        ('object = "Contact"', 'object = "Contact"\nwhen = "customer.emial"', "routes.people.when: customer has no 'emial'"),
-        ('object = "Contact"', 'object = "Contact"\nwhen = "{{ key }}"', "routes.people.when: is an expression"),
-        ('object = "Contact"', 'object = "Contact"\nafter = "peple"', "routes.people.after: no route is called 'peple'; did you mean people?"),
-        ('object = "Contact"', 'object = "Contact"\nafter = "people"', "routes.people.after: the routes wait for each other: people -> people"),
-        ('object = "Contact"', 'object = "Contact"\ndelay = 5', "routes.people.delay: is a duration, not 5"),
-        ('object = "Contact"', 'object = "Contact"\nfields = 5', "routes.people.fields: is a table, not 5"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_reference_is_named_with_its_path(files, route, old, new, expected):
-    problems = files.problems(route.replace(old, new))
-    assert len(problems) == 1
-    assert expected in problems[0]
+    (problem,) = files.problems(route.replace(old, new))
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('includ = ["order"]', "routes.people.includ: unknown key; did you mean include?"),
+        ('on_delte = "keep"', "routes.people.on_delte: unknown key; did you mean on_delete?"),
+        ('on_delete = "drop"', 'routes.people.on_delete: is "drop"; accepted: keep, erase'),
+        ("deep = true", "routes.people.deep: unknown key"),
+        ('include = ["orders"]', "routes.people.include: 'orders' is no entity"),
+        ('include = ["order", "subscription"]', "routes.people.include: acme_shop reports no subscription"),
+        ('mapper = "jinj"', "routes.people.mapper: no mapper 'jinj' (installed: jinja); did you mean jinja?"),
+        ('compare = ["Emial"]', "routes.people.compare: no field is called 'Emial'; did you mean Email?"),
+        ('when = "customer.emial"', "routes.people.when: customer has no 'emial'"),
+        ('when = "{{ key }}"', "routes.people.when: is an expression"),
+        ('after = "peple"', "routes.people.after: no route is called 'peple'; did you mean people?"),
+        ('after = "people"', "routes.people.after: the routes wait for each other: people -> people"),
+        ("delay = 5", "routes.people.delay: is a duration, not 5"),
+        ("fields = 5", "routes.people.fields: is a table, not 5"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_path(files, route, line, expected):
+    (problem,) = files.problems(route + line)
+    assert expected in problem
 
 
 def test_an_object_may_be_left_out_where_the_sink_has_one(files, base):

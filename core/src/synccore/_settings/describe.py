@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -88,6 +89,8 @@ def toml_value(value: Any) -> Any:
         return {str(k): toml_value(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [toml_value(v) for v in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     return value if isinstance(value, str | bool | int | float) else str(value)
 
 
