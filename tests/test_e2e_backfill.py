@@ -2,20 +2,23 @@
 
 import random
 
+#: As many as fit into one minute of Google's quota for one account; the rest would wait for the next minute.
+MANY = 900
 
-def test_a_thousand_customers_from_plan_to_proof(world, until):
-    people = world.customers(1000)
+
+def test_many_customers_from_plan_to_proof(world, until):
+    people = world.customers(MANY)
     world.hooks_to_daemon()
     assert "owner@shop.test" in world.connect()
 
     plan = world.cli("plan", "people", "--json").json
-    assert plan["create"] == 1000, plan
+    assert plan["create"] == MANY, plan
     assert world.writes() == []
 
     done = world.cli("backfill", "shop", "customer")
     assert done.code == 0, done.err
-    assert len(world.emails()) == len(set(world.emails())) == 1000
-    assert 5 <= len(world.writes()) <= 8, "few more than 5 batches"
+    assert len(world.emails()) == len(set(world.emails())) == MANY
+    assert 5 <= len(world.writes()) <= 7, "few more than 5 batches of 200"
 
     before = len(world.writes())
     assert world.cli("backfill", "shop", "customer").code == 0
@@ -24,7 +27,7 @@ def test_a_thousand_customers_from_plan_to_proof(world, until):
     proof = world.cli("verify", "people", "--json")
     assert proof.code == 0, proof.out
     status = world.cli("status", "--json").json
-    assert status["sources"]["shop"]["entities"]["customer"]["snapshots"] == 1000
+    assert status["sources"]["shop"]["entities"]["customer"]["snapshots"] == MANY
     assert status["routes"]["people"]["ready"] == 0
     assert status["sinks"]["contacts"]["state"] == "ok"
 
