@@ -72,17 +72,45 @@ class Log(Protocol):
 class Context(Protocol):
     """What `open(config, context)` receives: everything an instance may use of the world besides HTTP."""
 
-    #: Name in the configuration (`shop`, `crm`) and type of the instance.
-    name: str
-    type: str
-    clock: Clock
-    random: random.Random
-    vault: Vault
-    log: Log
-    #: `[server] public_url`, if set.
-    public_url: str | None
-    #: The routes that lead to this sink (or from this source).
-    routes: Sequence[RouteSpec]
+    @property
+    def name(self) -> str:
+        """Name in the configuration (`shop`, `crm`)."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """The type the instance is of."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
+
+    @property
+    def random(self) -> random.Random:
+        """Randomness for jitter; secrets come from `secrets`."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """The instance's secrets."""
+        ...
+
+    @property
+    def log(self) -> Log:
+        """A logger bound to the instance."""
+        ...
+
+    @property
+    def public_url(self) -> str | None:
+        """`[server] public_url`, if set."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[RouteSpec]:
+        """The routes that lead to this sink (or from this source); known once `open` has returned."""
+        ...
 
     def state(self, account: str = "") -> State:
         """Durable state of this instance, or, with `account`, state shared by all instances of this type on it."""

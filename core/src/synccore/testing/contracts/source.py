@@ -1,0 +1,285 @@
+"""What every source must withstand.
+
+class TestMyShop(SourceContract):
+    source_type = SOURCE
+
+    def start(self, clock):
+        return FakeMyShop()
+
+    def config(self, stand_in):
+        return {"url": stand_in.url, "key": "k"}
+
+    def put(self, stand_in, number):
+        stand_in.add(number, f"person{number}@shop.test")
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from attrs import evolve
+
+from ...config import SourceSettings
+from ...errors import AuthError, RateLimited, SignatureError, Transient
+from ...hookspecs import SourceType
+from ...types import Change, Page, WebhookRequest, WriteBack
+from ..clock import FakeClock
+from ..context import FakeContext
+from ..server import Fault, LoopbackServer
+
+__all__ = ["SourceContract", "SourceStage"]
+
+
+class SourceStage:
+    """One case's world: the open source and the stand-in it talks to."""
+
+    def __init__(self, source: Any, stand_in: LoopbackServer, contract: "SourceContract", context: FakeContext) -> None:
+        self.source = source
+        self.stand_in = stand_in
+        self.contract = contract
+        self.context = context
+
+    def put(self, count: int) -> None:
+        """The shop has customers 0 to `count - 1`."""
+        for number in range(count):
+            self.contract.put(self.stand_in, number)
+
+    def pages(self, cursor: str | None = None) -> list[Page]:
+        """A whole listing."""
+        return list(self.source.poll("customer", cursor, {}))
+
+    def customers(self, cursor: str | None = None) -> dict[str, Change]:
+        """Key -> change, of a whole listing; fails on doubles."""
+        found: dict[str, Change] = {}
+        for page in self.pages(cursor):
+            for change in page.changes:
+                if change.entity == "customer":
+                    found[change.key] = change
+        return found
+
+
+class SourceContract:
+    """Subclass it; set `source_type`, write `start`, `config` and `put`, and what else your source can do.
+
+    Attributes:
+        exempt: case -> why it cannot hold for this source; the case is skipped with that reason.
+    """
+
+    source_type: ClassVar[SourceType]
+    exempt: ClassVar[Mapping[str, str]] = {}
+
+    # -- what a subclass gives
+
+    def start(self, clock: FakeClock) -> LoopbackServer:
+        """Start the vendor's stand-in, empty of customers."""
+        raise NotImplementedError("write start(): it starts your stand-in")
+
+    def config(self, stand_in: Any) -> Any:
+        """The open configuration object (an instance of `source_type.config`) that reaches it."""
+        raise NotImplementedError("write config(): the configuration that reaches your stand-in")
+
+    def put(self, stand_in: Any, number: int) -> None:
+        """Make a customer with the address person{number}@shop.test exist."""
+        raise NotImplementedError("write put(): make a customer exist in your stand-in")
+
+    def edit(self, stand_in: Any, number: int) -> None:
+        """Change that customer's name."""
+        pytest.skip("edit() is not written")
+
+    def remove(self, stand_in: Any, number: int) -> None:
+        """Delete that customer."""
+        pytest.skip("remove() is not written")
+
+    def webhook(self, stand_in: Any, number: int) -> WebhookRequest:
+        """The request the vendor sends for that customer."""
+        pytest.skip("webhook() is not written")
+
+    def unauthorised(self) -> Fault:
+        """How the vendor answers to keys it does not accept."""
+        return Fault.status(401, {"error": "unauthorized"})
+
+    # -- the stage
+
+    @pytest.fixture
+    def on(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceStage]:
+        """The stage of one case; skipped where the subclass exempts it."""
+        case = request.node.originalname.removeprefix("test_")
+        if reason := self.exempt.get(case):
+            pytest.skip(reason)
+        clock = FakeClock()
+        with self.start(clock) as stand_in:
+            context = FakeContext("shop", self.source_type.name, clock=clock)
+            source = self.source_type.open(self.config(stand_in), context)
+            yield SourceStage(source, stand_in, self, context)
+            source.close()
+
+    # -- cases: the contract's form
+
+    def test_opening_talks_to_nobody(self, on: SourceStage) -> None:
+        """`open` is for reading the configuration; `check` is for the network."""
+        fresh = self.source_type.open(self.config(on.stand_in), FakeContext("other", self.source_type.name))
+        fresh.close()
+        assert on.context.calls == 0
+
+    def test_the_settings_are_those_core_reads(self, on: SourceStage) -> None:
+        """entities, poll, reconcile and write_back come from SourceSettings."""
+        assert issubclass(self.source_type.config, SourceSettings)
+
+    def test_check_names_the_account(self, on: SourceStage) -> None:
+        """An operator must see which shop they are connected to."""
+        account = on.source.check().account
+        assert account is not None, "check() names no account"
+        assert account.id
+
+    def test_closing_twice_is_fine(self, on: SourceStage) -> None:
+        """The daemon may close what a command already closed."""
+        on.source.close()
+        on.source.close()
+
+    # -- cases: listings
+
+    def test_an_empty_shop_lists_nothing(self, on: SourceStage) -> None:
+        """And does not fail."""
+        assert on.customers() == {}
+
+    def test_a_listing_gives_every_customer(self, on: SourceStage) -> None:
+        """25 of them, each with its address."""
+        on.put(25)
+        emails = sorted(getattr(c.data, "email", "") or "" for c in on.customers().values())
+        assert emails == sorted(f"person{n}@shop.test" for n in range(25))
+
+    def test_listing_twice_gives_equal_records(self, on: SourceStage) -> None:
+        """Equal fingerprints, or every poll would dirty everything."""
+        on.put(5)
+        first, second = on.customers(), on.customers()
+        assert {k: _print(c) for k, c in first.items()} == {k: _print(c) for k, c in second.items()}
+
+    def test_a_listing_killed_at_any_page_goes_on_without_loss(self, on: SourceStage) -> None:
+        """Core commits each page with its cursor; a new process goes on from there."""
+        on.put(25)
+        seen: set[str] = set()
+        cursor: str | None = None
+        for _ in range(200):
+            page = next(iter(on.source.poll("customer", cursor, {})), None)
+            if page is None:
+                break
+            seen |= {c.key for c in page.changes if c.entity == "customer"}
+            cursor = page.cursor
+            if cursor is None or len(seen) >= 25:
+                break
+        assert len(seen) == 25, "resuming from a page's cursor loses records"
+
+    def test_a_later_poll_sees_what_changed(self, on: SourceStage) -> None:
+        """From the cursor of the last page."""
+        on.put(3)
+        pages = on.pages()
+        before = {c.key: _print(c) for p in pages for c in p.changes if c.entity == "customer"}
+        on.contract.edit(on.stand_in, 1)
+        after = {k: _print(c) for k, c in on.customers(pages[-1].cursor if pages else None).items()}
+        changed = [k for k, fingerprint in after.items() if before.get(k) != fingerprint]
+        assert len(changed) == 1, f"{len(changed)} records look changed after one edit"
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            pytest.param(Fault.status(503), id="503"),
+            pytest.param(Fault.html(502), id="html-502"),
+            pytest.param(Fault.html(200), id="html-200"),
+            pytest.param(Fault.reset(), id="reset"),
+            pytest.param(Fault.truncated(), id="truncated"),
+        ],
+    )
+    def test_an_outage_is_transient(self, on: SourceStage, fault: Fault) -> None:
+        """So that core goes on later from the last page."""
+        on.put(3)
+        on.stand_in.fail_always(fault)
+        with pytest.raises((Transient, RateLimited)):
+            on.customers()
+        on.stand_in.clear_faults()
+        assert len(on.customers()) == 3
+
+    def test_refused_keys_are_an_auth_error(self, on: SourceStage) -> None:
+        """`needs_auth`, not an endless retry."""
+        on.put(1)
+        on.stand_in.fail_always(self.unauthorised())
+        with pytest.raises(AuthError):
+            on.customers()
+
+    def test_keys_and_cursors_hold_no_personal_data(self, on: SourceStage) -> None:
+        """They are shown in logs."""
+        on.put(5)
+        words = [c.key for c in on.customers().values()] + [p.cursor or "" for p in on.pages()]
+        assert not [w for w in words if "@" in w or "person" in w]
+
+    # -- cases: one record
+
+    def test_fetching_gives_the_record_as_the_listing_does(self, on: SourceStage) -> None:
+        """Confirming a deletion rests on it."""
+        on.put(3)
+        listed = on.customers()
+        for key, change in listed.items():
+            fetched = on.source.fetch("customer", key)
+            assert fetched is not None
+            assert _print(fetched) == _print(change)
+
+    def test_fetching_what_is_gone_gives_none(self, on: SourceStage) -> None:
+        """Only a clear answer counts as gone."""
+        on.put(3)
+        before = set(on.customers())
+        on.contract.remove(on.stand_in, 1)
+        (gone,) = before - set(on.customers())
+        assert on.source.fetch("customer", gone) is None
+
+    def test_an_outage_does_not_look_like_a_deletion(self, on: SourceStage) -> None:
+        """`None` from fetch deletes at every target."""
+        on.put(1)
+        (key,) = on.customers()
+        on.stand_in.fail_always(Fault.status(503))
+        with pytest.raises((Transient, RateLimited)):
+            on.source.fetch("customer", key)
+
+    # -- cases: webhooks
+
+    def test_a_webhook_says_what_the_listing_says(self, on: SourceStage) -> None:
+        """Equal fingerprints, or webhook and poll would fight."""
+        on.put(2)
+        request = on.contract.webhook(on.stand_in, 1)
+        calls = on.context.calls
+        changes = [c for c in on.source.receive(request) if c.entity == "customer"]
+        assert on.context.calls == calls, "receive() used the network"
+        listed = on.customers()
+        assert [_print(c) for c in changes] == [_print(listed[c.key]) for c in changes]
+        assert changes, "the webhook gave no customer"
+
+    def test_a_tampered_webhook_is_refused(self, on: SourceStage) -> None:
+        """The signature covers the raw bytes."""
+        on.put(2)
+        request = on.contract.webhook(on.stand_in, 1)
+        with pytest.raises(SignatureError):
+            on.source.receive(evolve(request, body=request.body + b" "))
+        with pytest.raises(SignatureError):
+            on.source.receive(evolve(request, body=request.body.replace(b"person1@", b"person9@")))
+
+    # -- cases: write-back
+
+    def test_writing_back_the_same_ids_twice_writes_once(self, on: SourceStage) -> None:
+        """Each write makes the shop send a webhook."""
+        on.put(2)
+        links = [
+            WriteBack(entity="customer", key=key, links={"crm": f"r{key}"}, at=on.context.clock.now())
+            for key in on.customers()
+        ]
+        on.source.write_back(links)
+        before = self._writes(on)
+        on.source.write_back(links)
+        assert self._writes(on) == before
+
+    def _writes(self, on: SourceStage) -> int:
+        return sum(1 for r in on.stand_in.requests if r.method not in ("GET", "HEAD"))
+
+
+def _print(change: Change) -> str:
+    from ..._store.codec import fingerprint
+
+    return fingerprint(change.data) if change.data is not None else ""
