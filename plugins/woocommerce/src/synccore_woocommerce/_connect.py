@@ -13,7 +13,7 @@ from synccore.types import Account, Check, Context, Finding
 from ._abilities import Abilities
 from ._hooks import APPROVAL, KEY_NAMES
 from ._registry import Registry
-from .client import Forbidden, Shop
+from .client import Forbidden, NoApi, Shop
 from .config import Config
 
 __all__ = ["Checker"]
@@ -62,7 +62,7 @@ class Checker:
     def _index(self) -> Mapping[str, Any]:
         try:
             index = self._shop.index()
-        except (ConfigError, Transient) as error:
+        except NoApi as error:
             self._explain_plain_permalinks(error)
             raise
         if "wc/v3" not in (index.get("namespaces") or ()):

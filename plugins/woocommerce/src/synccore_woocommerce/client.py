@@ -23,7 +23,7 @@ from synccore.types import Context
 from ._oauth1 import signed
 from .config import Config
 
-__all__ = ["BATCH", "PER_PAGE", "Forbidden", "Gone", "Listing", "NoRoute", "Record", "Shop"]
+__all__ = ["BATCH", "PER_PAGE", "Forbidden", "Gone", "Listing", "NoApi", "NoRoute", "Record", "Shop"]
 
 Record = Mapping[str, Any]
 Params = Mapping[str, Any]
@@ -43,6 +43,10 @@ class Forbidden(AuthError):
 
 class Gone(Rejected):
     """There is no record of that id."""
+
+
+class NoApi(ConfigError):
+    """Something answers at the address, but no REST API of WordPress."""
 
 
 class NoRoute(ConfigError):
@@ -208,8 +212,8 @@ class Shop:
             return answer.json()
         raise self._failure(answer, authorized=authorized)
 
-    def _no_api(self) -> ConfigError:
-        return ConfigError(
+    def _no_api(self) -> NoApi:
+        return NoApi(
             f"{self.url} answers, but not with WordPress's REST API: is it the shop's address, and are permalinks on?",
             path="url",
         )
