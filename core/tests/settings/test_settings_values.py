@@ -301,7 +301,8 @@ TOML = st.recursive(
 )
 KEYS = [
     "synccore.database", "synccore.retention", "server.listen", "server.public_url", "server.dashboard_password",
-    "sources.shop.url", "sources.shop.consumer_key", "sources.shop.poll", "sources.shop.entities", "sources.shop.labels",
+    "sources.shop.url", "sources.shop.consumer_key", "sources.shop.poll", "sources.shop.entities",
+    "sources.shop.labels",
     "sinks.crm.token", "sinks.crm.limit", "sinks.crm.port", "sinks.crm",
     "routes.people.source", "routes.people.object", "routes.people.fields", "routes.people.fields.Email",
     "routes.people.when", "routes.people.after", "routes.people.delay", "routes.people.on_delete",
