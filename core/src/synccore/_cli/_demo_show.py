@@ -72,7 +72,7 @@ class LiveShow:
         self._stage = stage
         self._said = ""
         self._waves: list[Wave] = []
-        self._batches: dict[str, tuple[int, int]] = {}
+        self._batches: dict[str, int] = {}
         self._live = Live(get_renderable=self._screen, refresh_per_second=8)
 
     def __enter__(self) -> "LiveShow":
@@ -86,9 +86,8 @@ class LiveShow:
     def look(self) -> None:
         """Count the batches; the screen draws itself."""
         while self._stage.batches:
-            sink, size = self._stage.batches.popleft()
-            calls, records = self._batches.get(sink, (0, 0))
-            self._batches[sink] = (calls + 1, records + size)
+            sink, _ = self._stage.batches.popleft()
+            self._batches[sink] = self._batches.get(sink, 0) + 1
 
     def say(self, text: str) -> None:
         """A sentence below the tables."""
@@ -122,7 +121,7 @@ def open_show(stage: Stage, *, once: bool) -> Show:
     return LiveShow(stage) if sys.stdout.isatty() and not once else PlainShow(stage)
 
 
-def _route_table(lines: Sequence[RouteLine], batches: dict[str, tuple[int, int]] | None = None) -> Any:
+def _route_table(lines: Sequence[RouteLine], batches: dict[str, int] | None = None) -> Any:
     from rich import box
     from rich.table import Table
 
@@ -131,13 +130,12 @@ def _route_table(lines: Sequence[RouteLine], batches: dict[str, tuple[int, int]]
     for column in ("owed", "delivered", "skipped", "parked", "HTTP calls"):
         table.add_column(column, justify="right")
     if batches is not None:
-        table.add_column("records per batch", justify="right")
+        table.add_column("batches", justify="right")
     seen: set[str] = set()
     for line in lines:
         cells = [line.name, *_cells(line, first=line.sink not in seen)]
         if batches is not None:
-            calls, records = batches.get(line.sink, (0, 0))
-            cells.append(f"{records / calls:.0f}" if calls and line.sink not in seen else "")
+            cells.append(f"{batches.get(line.sink, 0):,}" if line.sink not in seen else "")
         seen.add(line.sink)
         table.add_row(*cells, style="red" if line.parked else "yellow" if line.owed else "green")
     return table

@@ -1,0 +1,65 @@
+"""What the documents say is so."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+pytestmark = pytest.mark.skipif(not README.exists(), reason="runs in the source tree only")
+
+
+def block(marker, language=""):
+    found = re.search(rf"<!-- {marker} -->\n```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"README has no {marker}"
+    return found[1]
+
+
+def test_the_first_configuration_passes_check(tmp_path):
+    text = block("config", "toml")
+    (tmp_path / "synccore.toml").write_text(text, encoding="utf-8")
+    secrets = dict.fromkeys(re.findall(r'env = "(\w+)"', text), "x" * 20)
+    secrets["KLAVIYO_KEY"] = "pk_" + "a" * 34
+    done = subprocess.run(
+        [sys.executable, "-m", "synccore", "check", "--offline"],
+        cwd=tmp_path,
+        env=os.environ | secrets,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(tomllib.loads(text)["routes"]) == {"contacts", "profiles"}
+
+
+def test_the_cast_shows_the_demo_as_it_is():
+    cast = block("cast")
+    for words in ("owed", "delivered", "HTTP calls", "contacts_customers", "marketing_profiles", "crm_customers"):
+        assert words in cast
+
+
+@pytest.mark.parametrize("page", [README, *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_test_command_is_the_one_ci_runs():
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "pip install uv && uv run pytest" in README.read_text(encoding="utf-8")
+    assert "uv run pytest" in ci
+
+
+def test_every_verb_named_in_the_documents_exists():
+    from synccore._cli import VERBS
+
+    for page in (README, *(ROOT / "docs").rglob("*.md")):
+        for verb in re.findall(r"`synccore ([a-z]+)", page.read_text(encoding="utf-8")):
+            assert verb in VERBS, f"{page.name}: synccore {verb}"
