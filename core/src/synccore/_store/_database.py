@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from .base import StoreError
 
-__all__ = ["BUSY_TIMEOUT", "Database", "FairLock"]
+__all__ = ["BUSY_TIMEOUT", "Database", "FairLock", "create_file"]
 
 #: Seconds to wait for another process's write before giving up.
 BUSY_TIMEOUT = 15.0
@@ -66,7 +66,6 @@ class Database:
         self._closed = False
         if sqlite3.sqlite_version_info < (3, 37):
             raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: synccore needs 3.37 or later", path=_PATH)
-        _create(path)
         try:
             self._writer = self._connect()
         except sqlite3.Error as error:
@@ -151,8 +150,11 @@ class Database:
             raise _unusable(error, self.path) from error
 
 
-def _create(path: Path) -> None:
-    """Make the file with mode 0600; SQLite gives the same mode to its -wal and -shm files."""
+def create_file(path: Path) -> None:
+    """Make the file with mode 0600; SQLite gives the same mode to its -wal and -shm files.
+
+    Raises ConfigError where that cannot be done.
+    """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except FileNotFoundError:

@@ -31,8 +31,13 @@ class FileLocks:
         self._named: dict[str, _Named] = {}
 
     def _open(self, name: str) -> int:
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        return os.open(self._directory / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            return os.open(self._directory / name, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"the lock file {self._directory / name} cannot be opened: {error.strerror}", path="synccore.database"
+            ) from error
 
     @contextmanager
     def _gate(self) -> Iterator[None]:

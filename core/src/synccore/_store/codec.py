@@ -154,7 +154,7 @@ def load_entity(entity: str, text: str) -> Entity:
         return _CONVERTER.structure(json.loads(text), ENTITIES[entity])
     except (ArithmeticError, AttributeError, ForbiddenExtraKeysError, LookupError, TypeError, ValueError) as error:
         # The type of the error only: its text may quote the record.
-        raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from error
+        raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from None
 
 
 def fingerprint(data: Entity) -> str:

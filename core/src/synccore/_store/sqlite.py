@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..types import Link, Snapshot
 from . import _claim, _ingest, _keep, _look, _people, _settle, schema, sql
 from ._convert import from_ms, maybe_ms, to_backfill, to_lane, to_link, to_ms, to_snapshot
-from ._database import Database
+from ._database import BUSY_TIMEOUT, Database, create_file
 from ._locks import FileLocks
 from ._owing import write_history
 from .rows import (
@@ -55,20 +55,22 @@ def open_sqlite(path: Path) -> "SqliteStore":
 class SqliteStore:
     """An outbox in one SQLite file, for one daemon and any number of commands beside it."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path)
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        create_file(path)
         self._locks = FileLocks(path)
-        try:
-            self.migrate()
-        except BaseException:
-            self._database.close()
-            raise
+        # Two processes that open a new database at once must not both set it up.
+        with self._locks.named("schema"):
+            self._database = Database(path, busy_timeout=busy_timeout)
+            try:
+                self.migrate()
+            except BaseException:
+                self._database.close()
+                raise
 
     # -- life
 
     def migrate(self) -> tuple[str, ...]:
-        # Two processes that open a new database at once must not both make its tables.
-        with self._locks.named("migrate"), self._database.exclusive() as connection:
+        with self._locks.named("schema"), self._database.exclusive() as connection:
             return schema.migrate(connection)
 
     def close(self) -> None:
