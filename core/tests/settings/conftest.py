@@ -69,7 +69,7 @@ CONTACT = ObjectType(
                 "Orders": "orders | length",
             },
             match=("Email",),
-            include=("order",),
+            include=("order", "subscription"),
             compare=("Email",),
             when="customer.email",
             delay=timedelta(minutes=1),

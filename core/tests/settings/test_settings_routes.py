@@ -23,7 +23,7 @@ def test_a_route_takes_the_sinks_defaults(files, route):
         "Orders": "orders | length",
     }
     assert spec.options == {"Phone": FieldOptions(keep_existing=True)}
-    assert (spec.match, spec.include, spec.compare) == (("Email",), ("order",), ("Email",))
+    assert (spec.match, spec.include, spec.compare) == (("Email",), ("order", "subscription"), ("Email",))
     assert (spec.when, spec.delay, spec.mapper) == ("customer.email", timedelta(minutes=1), "jinja")
     assert spec.settings == {"on_delete": "keep", "grace": timedelta(0)}
 

@@ -84,6 +84,8 @@ def check_objects(objects: Any, where: str) -> None:
             _need(isinstance(defaults.delay, timedelta), f"{here}: delay of {entity} is no timedelta")
             for name in ("match", "include", "compare"):
                 _texts(getattr(defaults, name), f"{here}: {name} of {entity}")
+            for included in defaults.include:
+                _need(included in ENTITIES, f"{here}: {included!r} is no entity ({', '.join(ENTITIES)})")
         for name, option in item.options.items():
             _need(
                 isinstance(name, str) and isinstance(option, tuple) and len(option) == 3,

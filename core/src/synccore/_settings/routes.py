@@ -213,7 +213,8 @@ class _Route:
         self, route: RouteSpec, read: RouteTable, source: InstanceSettings | None, defaults: Defaults
     ) -> None:
         reader = self._reader
-        for entity in route.include:
+        # What the sink includes by itself and the source never reports is simply empty.
+        for entity in read.include or ():
             if entity not in ENTITIES:
                 reader.problem(
                     f"{entity!r} is no entity ({', '.join(ENTITIES)}){suggest(entity, list(ENTITIES))}", "include"
