@@ -69,6 +69,14 @@ def test_an_opt_out_goes_before_anything_else(sink, klaviyo, operation, anna):
     assert klaviyo.requests[0].path == UNSUBSCRIBE
 
 
+def test_an_opt_out_with_a_new_address_makes_no_second_profile(sink, klaviyo, operation, anna):
+    fields = {"email": "new@shop.test", "accepts_marketing": False}
+    previous = {"email": "a0@shop.test", "accepts_marketing": True}
+    sink.deliver([operation(fields=fields, previous=previous, remote_id=anna.id)])
+    assert list(klaviyo.store.people.values()) == [anna]
+    assert (anna.attributes["email"], anna.consent) == ("new@shop.test", "UNSUBSCRIBED")
+
+
 def test_or_suppresses(sink, klaviyo, operation, anna):
     sink.deliver([person_op(operation, False, True, remote_id=anna.id, settings={"on_opt_out": "suppress"})])
     assert [reason for reason, _ in anna.suppressions] == ["USER_SUPPRESSED"]

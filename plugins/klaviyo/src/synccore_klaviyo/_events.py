@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from synccore.errors import Rejected, WaitFor
 from synccore.types import Context, Delivered, Failed, Operation, Outcome
 
-from ._profile import check_email, plain
+from ._profile import check_email, iso, plain
 from ._profiles import MAX_BATCH, each
 from .client import BULK_EVENTS, EVENT, ApiError, Client, dumps
 from .config import KlaviyoConfig
@@ -87,7 +87,7 @@ class Event:
         """What single and bulk requests have in common."""
         found: dict[str, Any] = {
             "properties": dict(self.properties),
-            "time": self.time.isoformat(timespec="seconds"),
+            "time": iso(self.time),
             "unique_id": self.unique_id,
             "metric": {"data": {"type": "metric", "attributes": {"name": self.metric}}},
         }

@@ -21,8 +21,8 @@ from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, ApiErro
 __all__ = ["PROFILES_LIMIT", "Jobs"]
 
 PROFILES_LIMIT = 10_000
-#: 5 MB per job, less the envelope and the way megabytes are counted.
-JOB_LIMIT = 4_900_000
+#: 5 MB per job, counted the short way, less the envelope.
+JOB_LIMIT = 4_990_000
 #: Klaviyo keeps jobs for about a week; so do we keep what was in them.
 REMEMBERED = timedelta(days=7)
 #: Clocks differ: a job may seem to have been made a little before we asked for it.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import phonenumbers
@@ -14,7 +14,7 @@ from synccore.types import Operation
 
 from .client import dumps
 
-__all__ = ["ATTRIBUTES", "CONSENT_FIELDS", "LOCATION", "Profile", "build", "check_email", "plain", "valid_phone"]
+__all__ = ["ATTRIBUTES", "CONSENT_FIELDS", "LOCATION", "Profile", "build", "check_email", "iso", "plain", "valid_phone"]
 
 #: Attributes of Klaviyo's own; any other field of a route becomes a custom property.
 ATTRIBUTES = (
@@ -111,7 +111,7 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
 def plain(value: Any) -> Any:
     """The value as JSON knows it: times as ISO texts, sequences as lists. Decimals stay until they are sent."""
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return iso(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -121,6 +121,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return value
+
+
+def iso(moment: datetime) -> str:
+    """The moment as Klaviyo's dates want it: UTC, to the second, and short: ten thousand profiles share 5 MB."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_email(email: str) -> str:

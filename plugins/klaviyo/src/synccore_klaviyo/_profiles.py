@@ -40,11 +40,17 @@ class Profiles:
         outcomes |= each(deletes, self._delete)
         profiles = self._build([op for op in operations if op.op != "delete"], outcomes)
         wanted = [op for op in operations if op.id in profiles]
-        notes = self._leave([op for op in wanted if profiles[op.id].email], outcomes)
+        leaving = [op for op in wanted if profiles[op.id].email and _consent.change(op) is False]
+        # Whoever leaves with a new address does so once the address is theirs: unsubscribing an unknown one makes
+        # another profile.
+        moving = [op for op in leaving if _moves(op, profiles[op.id])]
+        # All other opt-outs go first: nothing may hold them up.
+        notes = self._leave([op for op in leaving if op not in moving], outcomes)
         singles, bulk = self._divide([op for op in wanted if op.id not in outcomes], profiles, outcomes)
         if bulk:
             outcomes |= self._jobs.submit(bulk, profiles)
         outcomes |= each(singles, lambda op: write(self._client, op, profiles[op.id]))
+        notes |= self._leave([op for op in moving if isinstance(outcomes[op.id], Delivered)], outcomes)
         notes |= self._join(singles, outcomes)
         return [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
 
@@ -73,9 +79,7 @@ class Profiles:
         return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
     def _leave(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
-        """Opt-outs go first: nothing may hold them up."""
-        leaving = [op for op in operations if _consent.change(op) is False]
-        return _take_over(_consent.opt_out(self._client, leaving), outcomes)
+        return _take_over(_consent.opt_out(self._client, operations), outcomes)
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-ins go last: a welcome mail should find the name in place."""

@@ -14,6 +14,8 @@ import phonenumbers
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
 
+from ._profile import iso
+
 __all__ = ["FILTERS"]
 
 #: How many subscriptions the list for templates holds.
@@ -91,8 +93,8 @@ def changed_at(memberships: Any) -> datetime | None:
 
 
 def time(value: Any) -> str | None:
-    """A time as Klaviyo's date properties want it: ISO 8601 with offset, to the second."""
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else None
+    """A time as Klaviyo's date properties want it: ISO 8601 in UTC, to the second."""
+    return iso(value) if isinstance(value, datetime) else None
 
 
 def products(record: Subscription | Order | Payment) -> list[str]:

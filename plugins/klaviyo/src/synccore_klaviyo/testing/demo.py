@@ -19,9 +19,18 @@ class KlaviyoDemo:
             "type": "klaviyo",
             "api_key": self.klaviyo.key,
             "api_url": self.klaviyo.url,
+            # Nobody else sends orders to this account, so they cannot count twice.
+            "commerce_events": True,
         }
         self.routes: Mapping[str, Mapping[str, Any]] = {
             "marketing_profiles": {"source": "shop", "entity": "customer", "sink": "marketing", "object": "profile"},
+            "marketing_orders": {
+                "source": "shop",
+                "entity": "order",
+                "sink": "marketing",
+                "object": "event",
+                "backfill": True,
+            },
         }
 
     def seed(self, count: int) -> None:
