@@ -111,6 +111,10 @@ class App:
             stored_secret=self._stored_secret,
             objects_of=self._open_sink,
         )
+        for instance in self.settings.sinks.values():
+            if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
+                self._open_sink(instance)
+        self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
         for instance in self.settings.sources.values():
             self._open_source(instance)
         self.routes: Mapping[str, RouteSpec] = self.settings.routes
