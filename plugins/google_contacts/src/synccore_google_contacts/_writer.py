@@ -345,9 +345,12 @@ def _delete(round_: Round, works: list[Work]) -> None:
     try:
         round_.people.batch_delete([w.name or "" for w in works])
     except Rejected:
-        half = len(works) // 2
-        _delete(round_, works[:half])
-        _delete(round_, works[half:])
+        # Most likely some are gone already, which refuses the whole batch.
+        there = round_.people.batch_get([w.name or "" for w in works])
+        _deleted(round_, [w for w in works if w.name not in there])
+        rest = [w for w in works if w.name in there]
+        for part in (rest,) if len(rest) < len(works) else (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
+            _delete(round_, part)
     else:
         _deleted(round_, works)
 

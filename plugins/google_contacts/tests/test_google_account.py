@@ -1,0 +1,259 @@
+"""Connecting, staying connected, and the end of a connection."""
+
+import json
+import threading
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google_help import Rig, person_fields
+
+from synccore.errors import AuthError, ConfigError, Transient
+from synccore.secrets import Secret
+from synccore.testing import FakeContext, Fault
+from synccore.types import Delivered, Failed
+from synccore_google_contacts._account import CONTACTS_SCOPE
+from synccore_google_contacts.config import Config
+from synccore_google_contacts.sink import GoogleContacts
+from synccore_google_contacts.testing import AutoBrowser
+
+
+@pytest.fixture
+def fresh(rigs):
+    return rigs(connect=False)
+
+
+def test_connect_shows_the_account_and_asks_for_the_least(fresh):
+    account = fresh.sink.connect(AutoBrowser())
+    assert (account.id, account.label, account.detail) == ("1001", "owner@shop.test", "Olive Owner")
+    asked = parse_qs(urlsplit(next(r.target for r in fresh.google.requests if "/auth" in r.path)).query)
+    assert asked["access_type"] == ["offline"]
+    assert asked["prompt"] == ["consent"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert "include_granted_scopes" not in asked
+    assert not [s for s in asked["scope"][0].split() if "drive" in s or "other" in s]
+    assert isinstance(fresh.put(1, **person_fields(1)), Delivered)
+
+
+def test_a_person_who_refuses_leaves_nothing_stored(fresh):
+    fresh.google.sign_in.refuses = True
+    with pytest.raises(AuthError, match="access_denied"):
+        fresh.sink.connect(AutoBrowser())
+    assert fresh.context.vault.secrets == {}
+
+
+def test_contacts_unticked_on_the_consent_screen_is_refused(fresh):
+    fresh.google.sign_in.unticked = {CONTACTS_SCOPE}
+    with pytest.raises(AuthError, match="box for contacts"):
+        fresh.sink.connect(AutoBrowser())
+    assert fresh.context.vault.secrets == {}
+
+
+def test_a_wrong_client_secret_is_a_matter_of_configuration(rigs):
+    rig = rigs(connect=False, client_secret="wrong")
+    with pytest.raises(ConfigError, match="invalid_client"):
+        rig.sink.connect(AutoBrowser())
+
+
+def test_reconnecting_as_another_account_is_refused_and_changes_nothing(rig):
+    before = dict(rig.context.vault.secrets)
+    rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+    with pytest.raises(AuthError, match="another account"):
+        rig.sink.connect(AutoBrowser())
+    assert rig.context.vault.secrets == before
+    rig.sink.disconnect(keep_grant=True)
+    assert rig.sink.connect(AutoBrowser()).id == "2002"
+
+
+def test_not_connected_names_the_command(fresh):
+    with pytest.raises(AuthError, match="run synccore connect contacts"):
+        fresh.sink.deliver([fresh.op(1, **person_fields(1))])
+    with pytest.raises(AuthError, match="run synccore connect contacts"):
+        fresh.sink.check()
+
+
+def test_a_token_that_ran_out_is_renewed_unnoticed(rig):
+    rig.put(1, **person_fields(1))
+    rig.clock.advance(timedelta(hours=2))
+    assert isinstance(rig.put(2, **person_fields(2)), Delivered)
+    assert rig.google.count("POST", "/token") == 2
+
+
+def test_a_token_google_refuses_is_renewed_once(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.sign_in.expire_tokens()
+    assert isinstance(rig.put(2, **person_fields(2)), Delivered)
+    assert rig.google.count("POST", "/token") == 2
+
+
+def test_refreshes_of_many_threads_are_one(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.sign_in.expire_tokens()
+    sinks = [rig.sink, *(rig.open() for _ in range(5))]
+    threads = [threading.Thread(target=sink.check) for sink in sinks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert rig.google.count("POST", "/token") == 2
+
+
+def test_access_taken_away_in_the_middle_loses_nothing_and_resumes_after_connect(rig):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(3)])
+    operations = [rig.op(n, **person_fields(n)) for n in range(3, 9)]
+    create, made = rig.sink._people.create, []
+
+    def revoked_after_two(person):
+        if len(made) == 2:
+            rig.google.sign_in.revoke_all()
+        made.append(person)
+        return create(person)
+
+    rig.sink._people.create = revoked_after_two
+    outcomes = rig.deliver(*operations)
+    assert [type(o) for o in outcomes] == [Delivered] * 2 + [Failed] * 4
+    assert all(isinstance(o.error, AuthError) for o in outcomes[2:])
+    assert "synccore connect contacts" in outcomes[2].error.message
+    rig.sink.connect(AutoBrowser())
+    assert all(isinstance(o, Delivered) for o in rig.deliver(*operations[2:]))
+    assert len(rig.google.contacts()) == 9
+
+
+def test_a_token_endpoint_that_is_down_is_no_reason_to_connect_again(rig):
+    rig.put(1, **person_fields(1))
+    rig.clock.advance(timedelta(hours=2))
+    rig.google.fail_next(Fault.status(503, when=lambda r: r.path == "/token"))
+    with pytest.raises(Transient):
+        rig.sink.deliver([rig.op(2, **person_fields(2))])
+    assert isinstance(rig.put(2, **person_fields(2)), Delivered)
+
+
+def test_an_app_in_testing_is_named_when_connecting_checking_and_ending(fresh):
+    fresh.google.sign_in.testing = True
+    browser = AutoBrowser()
+    fresh.sink.connect(browser)
+    assert any("2026-01-08" in text and "publish" in text for text in browser.said)
+    assert any("publish" in f.message for f in fresh.sink.check().findings)
+    fresh.clock.advance(timedelta(days=8))
+    with pytest.raises(AuthError, match=r"in testing.*publish.*synccore connect contacts"):
+        fresh.sink.deliver([fresh.op(1, **person_fields(1))])
+
+
+def test_a_published_app_has_nothing_to_say(rig):
+    assert rig.sink.check().findings == ()
+
+
+def test_disconnect_revokes_and_wipes(rig):
+    said = rig.sink.disconnect()
+    assert "Revoked" in said
+    assert rig.context.vault.secrets == {}
+    assert all(g.ended for g in rig.google.sign_in.refresh.values())
+    with pytest.raises(AuthError):
+        rig.sink.check()
+    assert "no connection" in rig.sink.disconnect()
+
+
+def test_disconnect_can_keep_the_grant(rig):
+    assert "stays" in rig.sink.disconnect(keep_grant=True)
+    assert rig.context.vault.secrets == {}
+    assert rig.google.count("POST", "/revoke") == 0
+
+
+def test_disconnect_wipes_even_where_google_cannot_be_told(rig):
+    rig.google.fail_next(Fault.status(503, when=lambda r: r.path == "/revoke"))
+    assert "could not be told" in rig.sink.disconnect()
+    assert rig.context.vault.secrets == {}
+
+
+def test_revoking_waits_for_the_last_connection_of_the_account(rig):
+    second = FakeContext("second", "google_contacts", clock=rig.clock)
+    second._states = rig.context._states
+    other = rig.open(second)
+    other.connect(AutoBrowser())
+    rig.put(1, **person_fields(1))
+    assert "another sink uses the same account" in rig.sink.disconnect()
+    assert rig.google.count("POST", "/revoke") == 0
+    assert other.check().account.id == "1001"
+    assert "Revoked" in other.disconnect()
+
+
+# -- service accounts
+
+
+@pytest.fixture(scope="module")
+def key_pair():
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()  # fmt: skip
+    key = {"type": "service_account", "client_email": "sync@project.test", "client_id": "117", "private_key": pem,
+           "private_key_id": "k1"}  # fmt: skip
+    return json.dumps(key), public
+
+
+@pytest.fixture
+def robot(rigs, key_pair):
+    def make(service_account=key_pair[0], subject="owner@workspace.test", allowed=True):
+        rig = rigs(connect=False, client_id=None, client_secret=None, service_account=service_account, subject=subject)
+        rig.google.sign_in.service_key = key_pair[1]
+        rig.google.sign_in.service_users = {"owner@workspace.test"} if allowed else set()
+        return rig
+
+    return make
+
+
+def test_a_service_account_acts_for_its_subject_without_anybody_connecting(robot):
+    rig = robot()
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+    assert rig.sink.check().account.label == "owner@workspace.test"
+    rig.clock.advance(timedelta(hours=3))
+    assert isinstance(rig.put(2, **person_fields(2)), Delivered)
+    assert rig.sink.connect(AutoBrowser()).label == "owner@workspace.test"
+
+
+def test_the_key_can_be_a_file(robot, tmp_path, key_pair):
+    path = tmp_path / "key.json"
+    path.write_text(key_pair[0])
+    assert isinstance(robot(service_account=str(path)).put(1, **person_fields(1)), Delivered)
+
+
+def test_missing_delegation_says_what_the_administrator_has_to_do(robot):
+    rig = robot(allowed=False)
+    with pytest.raises(ConfigError, match=r"administrator must allow client 117"):
+        rig.sink.deliver([rig.op(1, **person_fields(1))])
+
+
+def test_a_service_account_without_subject_would_write_where_nobody_looks(robot):
+    with pytest.raises(ConfigError, match="subject"):
+        robot(subject=None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{broken", '{"client_email": "x"}', "/nowhere/key.json", '{"client_email": "x", "private_key": "no pem"}'],
+)
+def test_a_key_that_cannot_work_is_said_plainly(robot, text):
+    with pytest.raises(ConfigError, match="service account"):
+        robot(service_account=text).sink.check()
+
+
+def test_neither_client_nor_service_account_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="client_id"):
+        GoogleContacts(Config(), FakeContext("contacts", "google_contacts"))
+
+
+def test_secrets_and_people_never_show(rig):
+    rig.put(1, **person_fields(1))
+    shown = repr(rig.sink._config) + str(rig.context.log.events) + repr(rig.sink._connection._oauth.tokens())
+    for secret in ("demo-secret", "ya29", "1//0e", "ann1@shop.test"):
+        assert secret not in shown
+    assert Secret("x") != Config(client_id="a").client_secret
+
+
+def test_rigs_close():
+    Rig(connect=False).close()

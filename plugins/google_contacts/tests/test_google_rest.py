@@ -1,0 +1,243 @@
+"""Deleting, reading back, erasing, checking, describing."""
+
+from datetime import timedelta
+
+import pytest
+from google_help import person_fields, values
+
+from synccore.errors import AuthError, ConfigError
+from synccore.testing import FakeContext
+from synccore.types import Delivered, Link, RouteSpec, Unchanged
+from synccore_google_contacts.config import Config, Video
+from synccore_google_contacts.sink import GoogleContacts
+
+FILE = "1aBcD_ef-GhIjKlMn"
+
+
+# -- a customer deleted in the shop
+
+
+def delete(rig, *keys, **settings):
+    return rig.deliver(*[rig.op(k, op="delete", settings=settings) for k in keys])
+
+
+def test_a_deleted_customers_contact_is_kept_by_default(rig):
+    made = rig.put(1, **person_fields(1))
+    before = rig.google.contact(made.remote_id)
+    (outcome,) = delete(rig, 1)
+    assert isinstance(outcome, Unchanged)
+    assert rig.google.contact(made.remote_id) == before
+    assert rig.put(1, **person_fields(1)).remote_id == made.remote_id
+
+
+def test_unlabel_takes_the_label_off_and_keeps_the_contact(rigs):
+    rig = rigs(on_delete="unlabel")
+    made = rig.put(1, **person_fields(1))
+    (outcome,) = delete(rig, 1)
+    assert isinstance(outcome, Delivered)
+    assert rig.google.members("Customers") == set()
+    assert rig.google.members("myContacts") == {made.remote_id}
+
+
+def test_unlabel_leaves_a_contact_that_has_no_other_label_in_my_contacts(rigs):
+    rig = rigs(on_delete="unlabel")
+    made = rig.put(1, **person_fields(1))
+    label = next(k for k, g in rig.google.groups.items() if g.name == "Customers")
+    rig.google.edit(made.remote_id, memberships=[{"contactGroupMembership": {"contactGroupResourceName": label}}])
+    delete(rig, 1)
+    assert rig.google.members("Customers") == set()
+    assert rig.google.members("myContacts") == {made.remote_id}
+
+
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_delete_deletes_singly_or_in_one_batch(rig, count):
+    for start in range(0, count, 30):
+        rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(start, count)])
+    before = rig.google.quota.used["write"]
+    outcomes = delete(rig, *range(count), on_delete="delete")
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    assert rig.google.contacts() == []
+    assert rig.google.quota.used["write"] - before == min(count, 10)
+
+
+def test_delete_never_deletes_what_the_owner_had_before(rigs):
+    rig = rigs(on_delete="delete")
+    name = rig.google.add(names=[{"givenName": "Ann"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.put(1, **person_fields(1))
+    (outcome,) = delete(rig, 1)
+    assert "owner had" in outcome.note
+    assert rig.google.contact(name)["names"][0]["givenName"] == "Ann"
+    assert rig.google.members("Customers") == set()
+
+
+def test_deleting_what_is_gone_is_fine(rigs):
+    rig = rigs(on_delete="delete")
+    made = rig.put(1, **person_fields(1))
+    rig.google.remove(made.remote_id)
+    (outcome,) = delete(rig, 1)
+    assert isinstance(outcome, Delivered | Unchanged)
+
+
+def test_a_batch_of_deletes_with_one_gone_still_deletes_the_rest(rigs):
+    rig = rigs(on_delete="delete")
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(30)])
+    rig.google.remove(rig.links["shop:7"].remote_id)
+    assert all(isinstance(o, Delivered | Unchanged) for o in delete(rig, *range(30)))
+    assert rig.google.contacts() == []
+
+
+def test_a_wrong_word_on_a_route_stops_the_sink_with_its_path():
+    route = RouteSpec(name="r", source="shop", entity="customer", sink="contacts", object="contact", fields={},
+                      settings={"on_delete": "burn"})  # fmt: skip
+    context = FakeContext("contacts", "google_contacts", routes=[route])
+    with pytest.raises(ConfigError) as caught:
+        GoogleContacts(Config(client_id="x"), context)
+    assert caught.value.path == "routes.r.on_delete"
+
+
+# -- reading back and erasing
+
+
+def test_what_was_delivered_reads_back_as_delivered(rig):
+    fields = person_fields(
+        1, company="Acme", notes="Hi", customer_since="2020-02-03", url="https://shop.test/1", birthday="1990-05-06",
+        billing_address={"street": "1 Main", "city": "Town", "country": "US"}, nickname="Annie",
+        relations=[{"person": "Eve", "type": "spouse"}],
+        email=["ann1@shop.test", "billing@shop.test"],
+    ) | {"custom.Size": "44"}  # fmt: skip
+    rig.put(1, **fields)
+    (found,) = rig.sink.read([rig.links["shop:1"]])
+    assert found == fields
+
+
+def test_what_the_owner_changed_reads_back_as_it_is(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.edit(made.remote_id, names=[{"givenName": "Anna"}], phoneNumbers=[])
+    (found,) = rig.sink.read([rig.links["shop:1"]])
+    assert (found["given_name"], found["phone"], found["email"]) == ("Anna", None, "ann1@shop.test")
+
+
+def test_a_contact_never_written_reads_back_in_full(rig):
+    name = rig.google.add(names=[{"givenName": "Bob"}], addresses=[{"type": "billing", "city": "Town"}])
+    found = rig.sink.read([Link(object="contact", remote_id=name), Link(object="contact", remote_id="people/c1")])
+    assert found == [{"given_name": "Bob", "billing_address": {"city": "Town"}}, None]
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+def test_erase_deletes_whoever_made_it_and_twice_is_fine(rig, adopted):
+    if adopted:
+        rig.google.add(emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.put(1, **person_fields(1))
+    rig.sink.erase(rig.links["shop:1"])
+    rig.sink.erase(rig.links["shop:1"])
+    assert rig.google.contacts() == []
+    kept = dict(rig.context.state("1001").scan())
+    assert "ann1" not in str(kept).lower()
+
+
+# -- check and describe
+
+
+def test_check_names_the_account_and_counts(rig):
+    rig.put(1, **person_fields(1))
+    found = rig.sink.check()
+    assert found.account.label == "owner@shop.test"
+    assert found.detail == "1 contacts"
+
+
+def test_an_api_that_is_off_says_where_to_switch_it_on(rig):
+    rig.google.enabled = False
+    for call in (rig.sink.check, lambda: rig.sink.deliver([rig.op(1, **person_fields(1))])):
+        with pytest.raises(ConfigError, match=r"https://console\.developers.google\.com/apis/api/people"):
+            call()
+
+
+def test_a_permission_taken_back_is_seen(rig):
+    for grant, _ in rig.google.sign_in.access.values():
+        grant.scopes = frozenset({"openid"})
+    with pytest.raises(AuthError, match="synccore connect contacts"):
+        rig.sink.check()
+    with pytest.raises(AuthError, match="synccore connect contacts"):
+        rig.sink.deliver([rig.op(1, **person_fields(1))])
+
+
+@pytest.mark.parametrize(("count", "level"), [(22_499, None), (22_500, "warning"), (25_000, "error")])
+def test_a_filling_account_is_said_before_it_is_full(rig, monkeypatch, count, level):
+    monkeypatch.setattr(rig.google, "_group", lambda name: {"resourceName": name, "memberCount": count})
+    assert [f.level for f in rig.sink.check().findings] == ([level] if level else [])
+
+
+def test_two_contacts_of_one_customer_are_reported(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.add(clientData=[{"key": "synccore.source", "value": "shop:customer:1"}])
+    rig.clock.advance(timedelta(minutes=6))
+    assert rig.put(1, **person_fields(1, company="Acme")).remote_id == made.remote_id
+    rig.put(2, **person_fields(2))
+    assert any("two contacts" in f.message for f in rig.sink.check().findings)
+
+
+def test_describe_names_every_field_and_the_custom_ones_of_the_routes():
+    route = RouteSpec(name="r", source="shop", entity="customer", sink="contacts", object="contact",
+                      fields={"custom.Size": "1", "given_name": "2"})  # fmt: skip
+    sink = GoogleContacts(Config(client_id="x"), FakeContext("c", "google_contacts", routes=[route]))
+    (contact,) = sink.describe()
+    names = [f.name for f in contact.fields]
+    assert {"given_name", "email", "phone", "billing_address", "notes", "custom.Size", "relations"} <= set(names)
+    assert len(names) == len(set(names))
+    assert not {"clientData", "memberships"} & set(names)
+    sink.close()
+
+
+# -- videos
+
+
+def video(rigs, **file):
+    rig = rigs(videos=(Video(title="Connect", file_id=FILE, resource_key="0-abc"),), drive_api_key="drive-key")
+    if file:
+        rig.google.sign_in.files[FILE] = {"name": "a.mp4", "mimeType": "video/mp4", **file}
+    return rig
+
+
+def test_videos_are_listed_with_player_and_page(rigs):
+    (found,) = video(rigs).sink.videos
+    assert found.title == "Connect"
+    assert found.preview_url == f"https://drive.google.com/file/d/{FILE}/preview?resourcekey=0-abc"
+    assert found.view_url == f"https://drive.google.com/file/d/{FILE}/view?resourcekey=0-abc"
+
+
+@pytest.mark.parametrize(("file", "words"), [
+    ({"resourceKey": "0-abc"}, None), ({"resourceKey": "other"}, "not public"), ({}, "not public"),
+    ({"trashed": True}, "bin"), ({"mimeType": "image/png"}, "no video"),
+])  # fmt: skip
+def test_check_says_when_a_video_cannot_be_seen(rigs, file, words):
+    messages = [f.message for f in video(rigs, **file).sink.check().findings]
+    assert (not messages) if words is None else (words in messages[0])
+
+
+def test_a_wrong_api_key_is_not_taken_for_a_private_video(rigs):
+    rig = video(rigs, resourceKey="0-abc")
+    rig.google.sign_in.drive_key = "another"
+    (finding,) = rig.sink.check().findings
+    assert "could not be checked" in finding.message
+
+
+@pytest.mark.parametrize(
+    "bad", ["short", "https://drive.google.com/file/d/x/view", "has spaces in it", "<script>alert"]
+)
+def test_a_file_id_that_is_none_is_refused(bad):
+    with pytest.raises(ValueError, match="file_id"):
+        Video(title="x", file_id=bad)
+
+
+def test_no_drive_permission_is_ever_used(rigs):
+    rig = video(rigs, resourceKey="0-abc")
+    rig.sink.check()
+    (request,) = [r for r in rig.google.requests if "/drive/" in r.path]
+    assert "authorization" not in request.headers
+
+
+def test_values_longer_than_google_takes_are_cut(rig):
+    made = rig.put(1, **person_fields(1, company="x" * 2000, notes="y" * 3000))
+    person = rig.google.contact(made.remote_id)
+    assert len(values(person, "organizations", "name")[0]) == 1024
+    assert len(values(person, "biographies")[0]) == 3000
