@@ -102,6 +102,7 @@ class Harness:
                 name: {"source": "shop", "sink": "crm", "object": "thing", **table} for name, table in routes.items()
             },
         }
+        self._wrecks: list[App] = []
         self.app: App = self._open()
 
     def _open(self) -> "App":
@@ -155,6 +156,7 @@ class Harness:
 
     def crash(self) -> None:
         """Die at once and start again: nothing is closed, what ran is rescued."""
+        self._wrecks.append(self.app)
         self.app = self._open()
 
     # -- looking
@@ -175,8 +177,9 @@ class Harness:
         return self.app.store.history(limit=None, **filters)
 
     def close(self) -> None:
-        """Close the app."""
-        self.app.close()
+        """Close the app, and what crashed ones left open: a dead process would have."""
+        for app in (self.app, *self._wrecks):
+            app.close()
 
     def __enter__(self) -> Self:
         return self
