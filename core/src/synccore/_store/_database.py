@@ -68,6 +68,8 @@ class Database:
             raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: synccore needs 3.37 or later", path=_PATH)
         try:
             self._writer = self._connect()
+            # Kibibytes: a backfill of a million keys touches index pages all over the file.
+            self._writer.execute("PRAGMA cache_size = -32768")
         except sqlite3.Error as error:
             raise _unusable(error, path) from error
 

@@ -117,21 +117,16 @@ class _Intake:
             return "stale"
         owner = self._owner(change, data)
         moved = self._take_over(change)
-        values = self._values(change, data, owner) | {"fingerprint": codec.fingerprint(data)}
-        same = (
-            known is not None
-            and not known["deleted"]
-            and known["fingerprint"] == values["fingerprint"]
-            and _owner_of(known) == owner
-        )
-        if same and known is not None:
+        fingerprint = codec.fingerprint(data)
+        if known is not None and _same(known, fingerprint, owner):
             if change.version is not None and change.version != known["version"]:
-                self._tx.execute(sql.TOUCH_SNAPSHOT, values | {"id": known["id"]})
+                self._tx.execute(sql.TOUCH_SNAPSHOT, self._values(change, data, owner) | {"id": known["id"]})
             if not moved:
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
         else:
-            self._tx.execute(sql.PUT_SNAPSHOT, values | {"changed_at": self._at(change)})
+            values = self._values(change, data, owner) | {"fingerprint": fingerprint, "changed_at": self._at(change)}
+            self._tx.execute(sql.PUT_SNAPSHOT, values)
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner])
         self._received(change)
         return "accepted"
@@ -389,6 +384,10 @@ class _Intake:
 
 def _older(version: int | None, known: int | None) -> bool:
     return version is not None and known is not None and version < known
+
+
+def _same(known: sqlite3.Row, fingerprint: str, owner: EntityRef | None) -> bool:
+    return not known["deleted"] and known["fingerprint"] == fingerprint and _owner_of(known) == owner
 
 
 def _owner_of(row: sqlite3.Row | None) -> EntityRef | None:
