@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "LOCAL",
+    "SUBSCRIPTION_STATUSES",
     "customer_address",
     "customer_record",
     "gmt",
@@ -15,6 +16,7 @@ __all__ = [
     "meta_rows",
     "order_record",
     "plan_record",
+    "refund_record",
     "stamp",
     "subscription_record",
 ]
@@ -23,6 +25,17 @@ __all__ = [
 LOCAL = timezone(timedelta(hours=-5))
 
 Record = dict[str, Any]
+
+#: A list of statuses has prefixes, the records have none.
+SUBSCRIPTION_STATUSES: Mapping[str, str] = {
+    "wc-pending": "Pending",
+    "wc-active": "Active",
+    "wc-on-hold": "On hold",
+    "wc-cancelled": "Cancelled",
+    "wc-switched": "Switched",
+    "wc-expired": "Expired",
+    "wc-pending-cancel": "Pending Cancellation",
+}
 
 
 def gmt(at: datetime) -> str:
@@ -155,6 +168,28 @@ def _purchase(number: int, at: datetime, given: Mapping[str, Any], lines: Sequen
 def order_record(number: int, at: datetime, given: Mapping[str, Any], lines: Sequence[Record], home: str) -> Record:
     """An order as `/orders/ID` gives it, without `_links`."""
     return _purchase(number, at, given, lines, home) | {"currency_symbol": "$"}
+
+
+def refund_record(number: int, order: int, at: datetime, given: Mapping[str, Any], base: str) -> Record:
+    """A refund as `POST /orders/ID/refunds` gives it; `base` is the address of the orders."""
+    record: Record = {"id": number}
+    stamp(record, "date_created", at)
+    return record | {
+        "amount": str(given["amount"]),
+        "reason": str(given.get("reason", "")),
+        "refunded_by": 1,
+        "refunded_payment": bool(given.get("api_refund", True)),
+        "meta_data": [{"id": number + 1000, "key": "_refund_type", "value": "partial"}],
+        "line_items": [],
+        "shipping_lines": [],
+        "tax_lines": [],
+        "fee_lines": [],
+        "_links": {
+            "self": [{"href": f"{base}/{order}/refunds/{number}", "targetHints": {"allow": ["GET", "DELETE"]}}],
+            "collection": [{"href": f"{base}/{order}/refunds"}],
+            "up": [{"href": f"{base}/{order}"}],
+        },
+    }
 
 
 def subscription_record(

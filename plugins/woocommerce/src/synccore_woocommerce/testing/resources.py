@@ -99,6 +99,8 @@ class Resources:
             return int(self.hooks.create(body)["id"])
         if kind == "orders":
             return self.shop.place_order(**body)
+        if kind == "memberships/members":
+            return self._new_member(int(body["customer_id"]), int(body["plan_id"]))
         if kind == "customers":
             if "email" not in body:
                 raise RestError(400, "rest_missing_callback_param", "Missing parameter(s): email", params=["email"])
@@ -116,6 +118,13 @@ class Resources:
             }
             return self.shop.add_customer(str(body["email"]), **fields)
         raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
+
+    def _new_member(self, customer: int, plan: int) -> int:
+        """One plan once per customer."""
+        if any((m["customer_id"], m["plan_id"]) == (customer, plan) for m in self.shop.members.values()):
+            message = f"A membership already exists for user {customer} and plan {plan}."
+            raise RestError(400, "woocommerce_rest_wc_user_membership_exists", message)
+        return self.shop.add_member(customer, plan)
 
     def write(self, kind: str, number: int, body: Any) -> None:
         if kind == "webhooks":
@@ -157,6 +166,9 @@ class Resources:
             "webhooks": self.hooks.delete,
         }
         removers[kind](number)
+        if kind == "customers":
+            # Nothing may be done with the address any more.
+            record["_links"]["self"] = [{"href": record["_links"]["self"][0]["href"]}]
         return record
 
     def batch_row(self, kind: str, part: str, number: int, row: Any) -> Any:

@@ -14,7 +14,7 @@ from synccore.types import Clock
 
 from .auth import Gate, Key
 from .lists import RestError, only_fields, page_of, rows_of
-from .records import Record
+from .records import SUBSCRIPTION_STATUSES, Record, refund_record
 from .resources import ALL_METHODS, Resources
 from .shop import Shop
 from .webhooks import Webhooks
@@ -144,7 +144,7 @@ class FakeWooCommerce(LoopbackServer):
         try:
             return self._routed(request, path, query, user)
         except RestError as error:
-            allow = self._allow(path) if error.allow else None
+            allow = self._allow(path, user) if error.allow else None
             return self._reply(error.status, error.body, allow=allow, cached=user is None)
 
     def _outside(self, request: Request) -> Reply:
@@ -183,10 +183,14 @@ class FakeWooCommerce(LoopbackServer):
             out["Allow"] = allow
         return Reply(status, body, {**out, **(headers or {})})
 
-    def _allow(self, path: str) -> str:
+    def _allow(self, path: str, user: Key | None = None) -> str:
+        """What the caller may do with an address; nobody may delete the administrator who asks."""
         route = self._route(path)
         if route is None:
             return ""
+        record = self.shop.customers.get(route.number or 0) if route.kind == "customers" else None
+        if record is not None and record["role"] == "administrator":
+            return "GET" if user is not None and user.role == "shop_manager" else "GET, POST, PUT, PATCH"
         if route.kind == "system_status" or route.kind == "memberships/plans" or route.extra in ("orders", "statuses"):
             return "GET"
         if route.extra == "batch":
@@ -226,7 +230,7 @@ class FakeWooCommerce(LoopbackServer):
         if route.extra == "batch":
             return self._batch(route.kind, body, user)
         if route.extra:
-            return self._inner(request, route, query)
+            return self._inner(request, route, body)
         if route.number is None:
             return (
                 self._list(request, route.kind, query)
@@ -310,27 +314,36 @@ class FakeWooCommerce(LoopbackServer):
         return self._reply(
             200,
             only_fields(self.resources.linked(kind, record), query.get("_fields"), links=True),
-            allow=self._allow(f"wc/v3/{kind}/1"),
+            allow=self._allow(f"wc/v3/{kind}/{number}", user),
         )
 
-    def _inner(self, request: Request, route: _Route, query: dict[str, str]) -> Reply:
+    def _inner(self, request: Request, route: _Route, body: Any) -> Reply:
         number = route.number or 0
+        if route.extra == "statuses" and route.kind == "subscriptions":
+            return self._reply(200, SUBSCRIPTION_STATUSES, allow="GET")
+        if route.kind == "orders" and route.extra == "refunds" and request.method == "POST":
+            return self._refund(number, body)
         if route.kind == "orders" and route.extra == "notes":
             self.resources.find("orders", number)
             return self._reply(200, self.shop.notes.get(number, []), allow="GET, POST")
         if route.kind == "subscriptions" and route.extra == "orders":
             self.resources.find("subscriptions", number)
-            rows = [
-                order
-                for order in self.shop.orders.values()
-                if {"key": "_subscription_renewal", "value": str(number)}
-                in [{k: m[k] for k in ("key", "value")} for m in order["meta_data"]]
-            ]
+            meta = {"key": "_subscription_renewal", "value": str(number)}
+            rows = [o for o in self.shop.orders.values() if meta.items() <= (o["meta_data"] or [{}])[0].items()]
+            body = [_renewal(self.resources.linked("orders", row)) for row in reversed(rows)]
             headers = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": "1"}
-            return self._reply(
-                200, [self.resources.linked("orders", row) for row in reversed(rows)], allow="GET", headers=headers
-            )
+            return self._reply(200, body, allow="GET", headers=headers)
         raise RestError(404, "rest_no_route", "No route was found matching the URL and request method.")
+
+    def _refund(self, order: int, body: Any) -> Reply:
+        self.resources.find("orders", order)
+        number = self.shop.refund(order, str(body["amount"]), str(body.get("reason", "")))
+        base = f"{self.home()}/wp-json/wc/v3/orders"
+        # The pattern in the address is the real shop's own slip.
+        location = f"{base}/(?P<order_id>[\\d]+)/refunds/{number}"
+        return self._reply(
+            201, refund_record(number, order, self.now(), body, base), allow="GET, POST", headers={"Location": location}
+        )
 
     def _status(self, query: Mapping[str, str]) -> Reply:
         status = {"environment": {"version": "11.0.1"}, "settings": {"HPOS_enabled": self.shop.hpos}}
@@ -377,3 +390,10 @@ class FakeWooCommerce(LoopbackServer):
 
 def _cannot_view(status: int) -> RestError:
     return RestError(status, "woocommerce_rest_cannot_view", "Sorry, you cannot list resources.")
+
+
+def _renewal(order: Record) -> Record:
+    """An order as `/subscriptions/ID/orders` shows it: some fields less, one more."""
+    links = order.pop("_links")
+    shown = {name: value for name, value in order.items() if name not in ("refunds", "currency_symbol")}
+    return {**shown, "order_type": "renewal_order", "_links": links}

@@ -133,6 +133,30 @@ class Shop:
         self.queue("order.created", number)
         return number
 
+    def checkout_with_account(self, email: str, **fields: Any) -> tuple[int, int]:
+        """A checkout that makes an account: customer and order. The order is announced first."""
+        number, customer = self._id("post"), self._id("user")
+        now = self._now()
+        billing = {**fields.pop("billing", {}), "email": email}
+        given = {
+            "status": "processing",
+            "created_via": "store-api",
+            **fields,
+            "billing": billing,
+            "customer_id": customer,
+        }
+        self.orders[number] = order_record(number, now, given, self._lines(given), self.home())
+        names = {name: billing.get(name, "") for name in ("first_name", "last_name")}
+        self.customers[customer] = customer_record(customer, now, {"email": email, **names, "billing": billing}, now)
+        for topic, record in (
+            ("order.updated", number),
+            ("customer.created", customer),
+            ("customer.updated", customer),
+            ("order.created", number),
+        ):
+            self.queue(topic, record)
+        return customer, number
+
     def edit_order(self, number: int, **fields: Any) -> None:
         """A save of an order."""
         record = self.orders[number]
@@ -145,14 +169,15 @@ class Shop:
             record["customer_id"] = int(fields["customer_id"])
         changed = record != old
         record["meta_data"] = self._meta(record["meta_data"], fields.get("meta_data", ()))
-        self._pay(record)
         if self.hpos or changed:
             stamp(record, "date_modified", self._now())
             self.queue("order.updated", number)
+        self._pay(record)
 
     def _pay(self, record: Record) -> None:
         now = self._now()
-        if record["status"] in _PAID and record["date_paid"] is None:
+        owed = record["payment_method"] == "cod" and record["status"] != "completed"
+        if record["status"] in _PAID and record["date_paid"] is None and not owed:
             stamp(record, "date_paid", now)
             customer = self.customers.get(record["customer_id"])
             if customer is not None and not customer["is_paying_customer"]:
@@ -162,13 +187,14 @@ class Shop:
         if record["status"] == "completed" and record["date_completed"] is None:
             stamp(record, "date_completed", now)
 
-    def refund(self, number: int, amount: str, reason: str = "") -> None:
+    def refund(self, number: int, amount: str, reason: str = "") -> int:
         """Money back: moves the order's date under HPOS only."""
-        record = self.orders[number]
-        record["refunds"].append({"id": self._id("post"), "reason": reason, "total": f"-{amount}"})
+        record, refund = self.orders[number], self._id("post")
+        record["refunds"].append({"id": refund, "reason": reason, "total": f"-{amount}", "total_tax": "0.00"})
         if self.hpos:
             stamp(record, "date_modified", self._now())
         self.queue("order.updated", number)
+        return refund
 
     def trash_order(self, number: int) -> None:
         """Looks like a deletion."""
@@ -186,8 +212,14 @@ class Shop:
         self.queue("order.restored", number)
 
     def delete_order(self, number: int) -> None:
-        """For good: nothing is sent."""
-        self.orders.pop(number)
+        """For good: no order topic is sent. With the last paid order its customer stops being a paying one."""
+        customer = self.customers.get(self.orders.pop(number)["customer_id"])
+        if customer is None or not customer["is_paying_customer"]:
+            return
+        if not any(o["customer_id"] == customer["id"] and o["date_paid"] for o in self.orders.values()):
+            customer["is_paying_customer"] = False
+            stamp(customer, "date_modified", self._now())
+            self.queue("customer.updated", customer["id"])
 
     def note(self, number: int, text: str) -> None:
         """An order note: nothing is sent, no date moves."""
@@ -198,8 +230,9 @@ class Shop:
     # -- subscriptions
 
     def subscribe(self, customer: int, **fields: Any) -> int:
-        """A subscription; its customer gets the role `subscriber` without a word."""
+        """A subscription; its customer gets the role `subscriber` without a word. `bought`: at a checkout."""
         number, now = self._id("post"), self._now()
+        bought = fields.pop("bought", False)
         given = {
             "status": "active",
             "customer_id": customer,
@@ -215,6 +248,8 @@ class Shop:
         if record["status"] == "active":
             self.set_role(customer, "subscriber")
         self.queue("subscription.updated", number)
+        if bought:
+            self.queue("subscription.created", number)
         return number
 
     def edit_subscription(self, number: int, **fields: Any) -> None:
