@@ -65,7 +65,11 @@ class Bench:
         self.links: dict[tuple[str, str], Link] = {}
         self._ids = 0
         if connect:
-            self.sink.connect(self.browser)
+            try:
+                self.sink.connect(self.browser)
+            except BaseException:
+                self.sink.close()
+                raise
 
     def restart(self) -> None:
         """A new process: only what is stored survives."""
@@ -129,9 +133,7 @@ class Bench:
         """Poll all jobs to their end, as core does; the outcomes in the operations' order."""
         found: dict[int, Outcome] = {}
         for job_id in dict.fromkeys(o.job for o in outcomes if hasattr(o, "job")):
-            mine = tuple(
-                op for op, o in zip(operations, outcomes, strict=True) if getattr(o, "job", None) == job_id
-            )
+            mine = tuple(op for op, o in zip(operations, outcomes, strict=True) if getattr(o, "job", None) == job_id)
             job = Job(id=job_id, operations=mine, submitted_at=self.context.clock.now())
             for _ in range(20):
                 self.context.clock.sleep(timedelta(seconds=10))

@@ -250,17 +250,13 @@ class TestParents:
     """Contacts of accounts, and parents by external id."""
 
     def test_contact_belongs_to_the_account_of_the_route_before(self, bench, person, route):
-        crm = bench(
-            route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts")
-        )
+        crm = bench(route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts"))
         crm.one("1", {"Name": "Lee Ltd", "WooId__c": "shop:customer:1"}, route="accounts")
         crm.one("1", person(1), route="crm_customers", parent=crm.links["accounts", "1"])
         assert crm.found("Contact")["AccountId"] == crm.found("Account")["Id"]
 
     def test_accounts_and_contacts_cost_two_calls_for_200(self, bench, person, route):
-        crm = bench(
-            route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts")
-        )
+        crm = bench(route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts"))
         crm.sink.describe()
         before = crm.context.calls
         names = [{"Name": f"Firm {n}", "WooId__c": f"shop:customer:{n}"} for n in range(200)]
@@ -292,9 +288,7 @@ class TestParents:
         assert crm.found("Contact")["AccountId"] is None
 
     def test_merged_parent_is_followed(self, bench, person, route):
-        crm = bench(
-            route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts")
-        )
+        crm = bench(route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts"))
         crm.one("1", {"Name": "Lee", "WooId__c": "shop:customer:1"}, route="accounts")
         survivor = crm.org.org.insert("Account", {"Name": "Lee Ltd"})
         crm.org.org.merge("Account", crm.links["accounts", "1"].remote_id, survivor)

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from synccore.errors import Rejected, SynccoreError, WaitFor
+from synccore.errors import RateLimited, Rejected, SynccoreError
 
 from ._record import Row, Shaper
 from ._schema import PERSON_ACCOUNT, Field
 from .client import Client
 
-__all__ = ["Finder", "SeveralFound", "fold"]
+__all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
 
 
 class SeveralFound(Rejected):
@@ -23,6 +24,16 @@ class SeveralFound(Rejected):
             fields=[target],
         )
         self.candidates = tuple(candidates)
+
+
+class AfterAnother(RateLimited):
+    """Another record with the same value goes first; this one then finds what that one made."""
+
+    def __init__(self, leader: int, target: str) -> None:
+        text = f"another record with the same {target} goes first"
+        super().__init__(text, retry_after=timedelta(minutes=1), scope="operation")
+        #: Operation id of the other record.
+        self.leader = leader
 
 
 def fold(value: Any) -> str:
@@ -118,9 +129,7 @@ class Finder:
         if not candidates and leader.id is None:
             # Two shop records, one value, no record yet: the first makes it, the others find it after that.
             for row in others:
-                failures[row.op.id] = WaitFor(
-                    leader.op.entity, leader.op.key, f"another record with the same {target.name} goes first"
-                )
+                failures[row.op.id] = AfterAnother(leader.op.id, target.name)
 
     def _take(self, row: Row, record: Mapping[str, Any], *, adopted: bool) -> None:
         row.id = str(record["Id"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.errors import Rejected, Transient
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import (
     Ambiguous,
     Clock,
@@ -29,7 +29,7 @@ from ._writer import Writer
 from .client import COLLECTION, Client, chunked
 from .mapping import ITEMS, default_fields
 
-__all__ = ["Route"]
+__all__ = ["Route", "failed_alike", "unsent"]
 
 
 class Route:
@@ -247,6 +247,15 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, RateLimited):
         return error.scope == "lane"
     return isinstance(error, AuthError | ConfigError) or (isinstance(error, Transient) and error.outage)
+
+
+def unsent(outcomes: Sequence[Outcome]) -> SynccoreError | None:
+    """The error that would meet the next request too, in the words of a request that was never sent."""
+    for outcome in outcomes:
+        error = outcome.error if isinstance(outcome, Failed) else None
+        if isinstance(error, SynccoreError) and is_outage(error):
+            return Transient(error.message) if isinstance(error, Transient) else error
+    return None
 
 
 def failed_alike(outcomes: Sequence[Outcome]) -> Exception | None:

@@ -30,7 +30,8 @@ from ._bulk import Bulk
 from ._check import Checker, described
 from ._errors import GONE_CODES, Problem
 from ._governor import Governor
-from ._route import Route, failed_alike
+from ._match import AfterAnother
+from ._route import Route, failed_alike, unsent
 from ._schema import Catalog
 from ._session import Session
 from ._writer import writable
@@ -113,9 +114,18 @@ class SalesforceSink:
         rest = [op for op in operations if op.id not in outcomes]
         if len(rest) > COLLECTION:
             outcomes.update(self._in_bulk(rest))
-        for chunk in chunked([op for op in rest if op.id not in outcomes], COLLECTION):
-            outcomes.update(self._guarded(chunk))
+        outcomes.update(self._in_collections([op for op in rest if op.id not in outcomes]))
         return self._answer(operations, outcomes)
+
+    def _in_collections(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        """200 at a time; what stops one request stops the rest."""
+        outcomes: dict[int, Outcome] = {}
+        stop: SynccoreError | None = None
+        for chunk in chunked(operations, COLLECTION):
+            found = {op.id: Failed(stop) for op in chunk} if stop else self._guarded(chunk)
+            stop = stop or unsent(list(found.values()))
+            outcomes.update(found)
+        return outcomes
 
     def _admit(self, operations: Sequence[Operation]) -> None:
         governor = self._client.governor
@@ -135,7 +145,10 @@ class SalesforceSink:
     def _guarded(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
         """A request's worth of operations; an error that stops it is the outcome of each."""
         try:
-            return self._live(operations)
+            outcomes = self._live(operations)
+            if later := [op for op in operations if _leader(outcomes[op.id]) is not None]:
+                outcomes.update(self._live(later))
+            return outcomes
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
 
@@ -167,7 +180,10 @@ class SalesforceSink:
             for row in rows:
                 if not writable(row):
                     outcomes[row.op.id] = Unchanged(remote_id=row.id)
-            outcomes.update(self._bulk.submit([r for r in rows if writable(r)]))
+            # Records that share a value are written one after the other, which a job cannot promise.
+            leaders = {_leader(o) for o in outcomes.values()} - {None}
+            outcomes = {i: o for i, o in outcomes.items() if _leader(o) is None}
+            outcomes.update(self._bulk.submit([r for r in rows if writable(r) and r.op.id not in leaders]))
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
         return outcomes
@@ -187,8 +203,7 @@ class SalesforceSink:
                 again.append(op)
             else:
                 outcomes[op.id] = Failed(self._verdict(op, problem))
-        for chunk in chunked(again, COLLECTION):
-            outcomes.update(self._guarded(chunk))
+        outcomes.update(self._in_collections(again))
         return [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in job.operations]
 
     def _verdict(self, op: Operation, problem: Problem) -> SynccoreError:
@@ -236,6 +251,11 @@ class SalesforceSink:
         if schema is None:
             raise Rejected(f"the connected user sees no object {spec.object} in this org: see synccore check")
         return Route(spec, schema, self._client, self._catalog, self._context.clock, self._config.duplicate_rule)
+
+
+def _leader(outcome: Outcome) -> int | None:
+    error = outcome.error if isinstance(outcome, Failed) else None
+    return error.leader if isinstance(error, AfterAnother) else None
 
 
 def _open(config: Any, context: Context) -> Sink:

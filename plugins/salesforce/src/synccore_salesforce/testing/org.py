@@ -181,7 +181,7 @@ class Org:
         index = self._index(kind, field_name)
         return [
             r
-            for i in index.get(wanted, ())
+            for i in dict.fromkeys(index.get(wanted, ()))
             if (r := kind.records.get(i)) and not r.get("IsDeleted") and str(r.get(field_name)).casefold() == wanted
         ]
 

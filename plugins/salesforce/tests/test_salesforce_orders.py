@@ -1,0 +1,246 @@
+"""Orders with their items, drafts and activation, and what stands in for them."""
+
+import pytest
+
+from synccore.errors import Rejected, Transient
+from synccore.testing import Fault
+from synccore.types import Delivered, Unchanged
+
+CUSTOMERS = "customers"
+
+
+@pytest.fixture
+def shop(org):
+    """An org with two products in the standard price book."""
+    (book,) = org.records("Pricebook2")
+    for code, price in (("HAT", 10), ("MUG", 4)):
+        product = org.org.insert("Product2", {"Name": code.title(), "ProductCode": code, "IsActive": True})
+        entry = {"Pricebook2Id": book["Id"], "Product2Id": product, "UnitPrice": price, "IsActive": True}
+        org.org.insert("PricebookEntry", entry)
+    return org
+
+
+@pytest.fixture
+def crm(shop, bench, route):
+    """An accounts route with one customer, and an orders route behind it."""
+
+    def make(**settings):
+        made = bench(
+            route("orders", "Order", "order", after=CUSTOMERS, settings=settings),
+            route(CUSTOMERS, "Account", match=("WooId__c",)),
+        )
+        made.one("7", {"Name": "Lee", "WooId__c": "shop:customer:7"}, route=CUSTOMERS)
+        return made
+
+    return make
+
+
+def item(code, quantity=1, price="9.99"):
+    return {"sku": code, "name": code.title(), "quantity": str(quantity), "price": price}
+
+
+def order(*items, **fields):
+    values = {"EffectiveDate": "2026-11-21", "Status": "Draft", "Name": "1001", "WooId__c": "shop:order:1001"}
+    return {**values, "OrderReferenceNumber": "shop:order:1001", **fields, "items": list(items)}
+
+
+def send(crm, fields, key="1001", **options):
+    return crm.one(key, fields, parent=crm.links[CUSTOMERS, "7"], **options)
+
+
+def lines(crm):
+    entries = crm.org.org.objects["PricebookEntry"].records
+    products = crm.org.org.objects["Product2"].records
+    return sorted(
+        (products[entries[i["PricebookEntryId"]]["Product2Id"]]["ProductCode"], i["Quantity"], i["UnitPrice"])
+        for i in crm.org.records("OrderItem")
+    )
+
+
+def test_order_is_a_draft_of_its_customers_account_with_items(crm):
+    crm = crm()
+    assert isinstance(send(crm, order(item("HAT", 2), item("MUG", 1, "4"), Status="Activated")), Delivered)
+    record = crm.found("Order")
+    assert (record["Status"], record["AccountId"]) == ("Draft", crm.links[CUSTOMERS, "7"].remote_id)
+    assert lines(crm) == [("HAT", 2, 9.99), ("MUG", 1, 4)]
+
+
+def test_nothing_changed_nothing_sent(crm):
+    crm = crm()
+    send(crm, order(item("HAT")))
+    before = crm.context.calls
+    assert isinstance(send(crm, order(item("HAT"))), Unchanged)
+    assert crm.context.calls == before
+
+
+def test_items_are_changed_one_by_one(crm):
+    crm = crm()
+    send(crm, order(item("HAT", 2), item("MUG")))
+    kept = crm.found("OrderItem", Quantity=2)["Id"]
+    outcome = send(crm, order(item("HAT", 3), item("HAT", 1)))
+    assert isinstance(outcome, Delivered)
+    assert lines(crm) == [("HAT", 1, 9.99), ("HAT", 3, 9.99)]
+    assert crm.found("OrderItem", Quantity=3)["Id"] == kept
+
+
+def test_completed_orders_are_activated_where_asked(crm):
+    crm = crm(activate=True)
+    send(crm, order(item("HAT"), Status="Draft"))
+    assert crm.found("Order")["Status"] == "Draft"
+    send(crm, order(item("HAT"), Status="Activated"))
+    assert crm.found("Order")["Status"] == "Activated"
+
+
+def test_activated_order_is_opened_changed_and_activated_again(crm):
+    crm = crm(activate=True)
+    send(crm, order(item("HAT"), Status="Activated"))
+    outcome = send(crm, order(item("HAT", 5), Status="Activated", Description="a gift"))
+    assert isinstance(outcome, Delivered)
+    record = crm.found("Order")
+    assert (record["Status"], record["Description"]) == ("Activated", "a gift")
+    assert lines(crm) == [("HAT", 5, 9.99)]
+
+
+def test_order_that_is_no_longer_completed_becomes_a_draft(crm):
+    crm = crm(activate=True)
+    send(crm, order(item("HAT"), Status="Activated"))
+    send(crm, order(item("HAT"), Status="Draft"))
+    assert crm.found("Order")["Status"] == "Draft"
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_order_somebody_activated_is_opened_and_activated_again(crm, linked):
+    crm = crm()
+    send(crm, order(item("HAT")))
+    crm.org.org.save("Order", {"Status": "Activated"}, record_id=crm.found("Order")["Id"])
+    if not linked:
+        del crm.links["orders", "1001"]
+    assert isinstance(send(crm, order(item("HAT", 4), Description="late")), Delivered)
+    record = crm.found("Order")
+    assert (record["Status"], record["Description"]) == ("Activated", "late")
+    assert lines(crm) == [("HAT", 4, 9.99)]
+
+
+def test_unknown_sku_is_the_orders_own_fault(crm):
+    crm = crm()
+    outcomes = crm.deliver(
+        crm.op("1", order(item("SOCK"), WooId__c="1", OrderReferenceNumber="1"), parent=crm.links[CUSTOMERS, "7"]),
+        crm.op("2", order(item("HAT"), WooId__c="2", OrderReferenceNumber="2"), parent=crm.links[CUSTOMERS, "7"]),
+    )
+    assert isinstance(outcomes[0].error, Rejected)
+    assert "SOCK" in outcomes[0].error.message
+    assert isinstance(outcomes[1], Delivered)
+    assert len(crm.org.records("Order")) == 1, "no order without its items"
+
+
+def test_products_are_made_where_asked_and_once(crm):
+    crm = crm(create_products=True)
+    no_sku = {"sku": "", "name": "Gift wrap", "quantity": "1", "price": "2"}
+    send(crm, order(item("SOCK"), no_sku))
+    send(crm, order(item("SOCK"), no_sku, WooId__c="shop:order:2", OrderReferenceNumber="2"), key="2")
+    names = sorted(p["Name"] for p in crm.org.records("Product2"))
+    assert names == ["Gift wrap", "Hat", "Mug", "Sock"]
+    assert len(crm.org.records("PricebookEntry")) == 4
+
+
+def test_other_price_book(crm):
+    crm = crm(create_products=True, price_book="Shop")
+    book = crm.org.org.insert("Pricebook2", {"Name": "Shop", "IsActive": True})
+    send(crm, order(item("HAT")))
+    assert crm.found("Order")["Pricebook2Id"] == book
+    assert len(crm.org.records("PricebookEntry")) == 3
+
+
+def test_missing_price_book_is_named(crm):
+    crm = crm(price_book="Nowhere")
+    assert "Nowhere" in send(crm, order(item("HAT"))).error.message
+
+
+def test_items_that_failed_are_made_up_for_without_a_second_order(crm):
+    crm = crm()
+    crm.org.fail_next(Fault.html(502, when=lambda r: r.method == "POST" and b"OrderItem" in r.body))
+    with pytest.raises(Transient):
+        send(crm, order(item("HAT")))
+    assert isinstance(send(crm, order(item("HAT"))), Delivered)
+    assert len(crm.org.records("Order")) == 1
+    assert lines(crm) == [("HAT", 1, 9.99)]
+
+
+def test_answer_lost_after_items_were_made_does_not_double_them(crm):
+    crm = crm()
+    crm.org.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "POST" and b"OrderItem" in r.body))
+    with pytest.raises(Transient):
+        send(crm, order(item("HAT"), item("MUG")))
+    send(crm, order(item("HAT"), item("MUG")))
+    assert len(crm.org.records("OrderItem")) == 2
+
+
+def test_without_a_key_field_orders_match_by_reference_number(make_org, shop, bench, route):
+    del shop.org.objects["Order"].fields["WooId__c"]
+    crm = bench(route("orders", "Order", "order", after=CUSTOMERS), route(CUSTOMERS, "Account", match=("WooId__c",)))
+    crm.one("7", {"Name": "Lee", "WooId__c": "shop:customer:7"}, route=CUSTOMERS)
+    send(crm, order(item("HAT")))
+    crm.links.pop(("orders", "1001"))
+    send(crm, order(item("HAT", 2)))
+    assert len(crm.org.records("Order")) == 1
+    assert lines(crm) == [("HAT", 2, 9.99)]
+
+
+class TestCustomersAreContacts:
+    """The order's customer is a contact: its account is found through it."""
+
+    @pytest.fixture
+    def crm(self, shop, bench, route):
+        return bench(
+            route("orders", "Order", "order", after=CUSTOMERS), route(CUSTOMERS, "Contact", match=("WooId__c",))
+        )
+
+    def test_order_has_both(self, crm, person):
+        account = crm.org.org.insert("Account", {"Name": "Lee Ltd"})
+        crm.one("7", person(7), route=CUSTOMERS)
+        crm.found("Contact")["AccountId"] = account
+        send(crm, order(item("HAT")))
+        record = crm.found("Order")
+        assert (record["BillToContactId"], record["AccountId"]) == (crm.links[CUSTOMERS, "7"].remote_id, account)
+
+    def test_contact_without_account_is_explained(self, crm, person):
+        crm.one("7", person(7), route=CUSTOMERS)
+        assert "needs an account" in send(crm, order(item("HAT"))).error.message
+
+
+def test_opportunity_instead_of_an_order(shop, bench, route, person):
+    crm = bench(
+        route("deals", "Opportunity", "order", match=("WooId__c",), after=CUSTOMERS),
+        route(CUSTOMERS, "Contact", match=("WooId__c",)),
+    )
+    crm.one("7", person(7), route=CUSTOMERS)
+    deal = {"Name": "Order 1001", "StageName": "Closed Won", "CloseDate": "2026-11-21", "Amount": "12.50"}
+    crm.one("1001", {**deal, "WooId__c": "shop:order:1001"}, parent=crm.links[CUSTOMERS, "7"])
+    record = crm.found("Opportunity")
+    assert (record["Amount"], record["ContactId"]) == (12.5, crm.links[CUSTOMERS, "7"].remote_id)
+    crm.one("1001", {**deal, "StageName": "Closed Lost"}, parent=crm.links[CUSTOMERS, "7"])
+    assert crm.found("Opportunity")["StageName"] == "Closed Lost"
+
+
+def test_deleted_activated_order_is_opened_first(crm):
+    crm = crm(activate=True, on_delete="delete")
+    send(crm, order(item("HAT"), Status="Activated"))
+    assert isinstance(crm.one("1001", kind="delete"), Delivered)
+    assert crm.org.records("Order") == []
+
+
+def test_orders_of_a_backlog_are_written_whole(crm):
+    crm = crm()
+    operations = [
+        crm.op(
+            str(n),
+            order(item("HAT"), WooId__c=f"shop:order:{n}", OrderReferenceNumber=f"shop:order:{n}"),
+            parent=crm.links[CUSTOMERS, "7"],
+            bulk=True,
+        )
+        for n in range(450)
+    ]
+    before = crm.context.calls
+    assert all(isinstance(o, Delivered) for o in crm.deliver(*operations))
+    assert len(crm.org.records("OrderItem")) == 450
+    assert crm.context.calls - before < 40
