@@ -24,6 +24,7 @@ from ._sink import (
     Retry,
     Submitted,
     Unchanged,
+    each,
 )
 from ._source import BackfillFilters, Change, EntityRef, Op, Page, Snapshot, WebhookRequest, WriteBack
 
@@ -66,4 +67,5 @@ __all__ = [
     "Vault",
     "WebhookRequest",
     "WriteBack",
+    "each",
 ]

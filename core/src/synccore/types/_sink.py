@@ -1,11 +1,12 @@
 """What a sink is asked, and answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import field, frozen
 
+from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from ._mapping import FieldOptions
 from ._source import Op
 
@@ -143,3 +144,33 @@ class Retry:
 
 
 LookupResult = Link | Ambiguous | Retry | None
+
+
+def each(operations: Sequence[Operation], write: Callable[[Operation], Outcome]) -> list[Outcome]:
+    """Carry out operations one at a time, for targets without a batch call.
+
+    A record's own error (Rejected, Conflict, WaitFor ...) is its outcome. An error of the whole target (AuthError,
+    RateLimited, ConfigError, an outage) is the outcome of all that follow too, and they are not tried.
+    """
+    outcomes: list[Outcome] = []
+    stop: SynccoreError | None = None
+    for operation in operations:
+        if stop is not None:
+            outcomes.append(Failed(stop))
+            continue
+        try:
+            outcomes.append(write(operation))
+        except SynccoreError as error:
+            outcomes.append(Failed(error))
+            if _is_the_targets(error):
+                # Those that follow were never sent, whatever became of this one.
+                stop = Transient(error.message) if isinstance(error, Transient) else error
+    return outcomes
+
+
+def _is_the_targets(error: SynccoreError) -> bool:
+    if isinstance(error, Transient):
+        return error.outage
+    if isinstance(error, RateLimited):
+        return error.scope == "lane"
+    return isinstance(error, AuthError | ConfigError)
