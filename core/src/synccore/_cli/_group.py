@@ -41,8 +41,10 @@ VERBS: dict[str, Verb] = {
     "connect": Verb(_SETUP, "connect:connect", "Connect a source or a sink, and say which account it reached."),
     "disconnect": Verb(_SETUP, "connect:disconnect", "Revoke access and erase every stored credential."),
     "secret": Verb(_SETUP, "secret:secret", "Keep secrets encrypted in the database.", ("set", "list", "delete")),
-    "plugins": Verb(_SETUP, "plugins:plugins", "List and show the installed plugins.", ("list", "show", "new")),
-    "demo": Verb(_SETUP, "demo:demo", "Try it: shop and targets on loopback, no account needed."),
+    "plugins": Verb(
+        _SETUP, "plugins:plugins", "List and show the installed plugins, or begin a new one.", ("list", "show", "new")
+    ),
+    "demo": Verb(_SETUP, "demo:demo", "Try it: a shop and targets on loopback, no account needed."),
     "run": Verb(_RUN, "run:run", "Run the daemon."),
     "backfill": Verb(_RUN, "backfill:backfill", "List everything at a source and deliver it."),
     "reconcile": Verb(_RUN, "backfill:reconcile", "Compare everything with a source; heals what webhooks missed."),

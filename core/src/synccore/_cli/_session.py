@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from .._daemon.app import App
     from .._plugins import Plugins
+    from ..types import Clock
 
 __all__ = [
     "Group",
@@ -31,15 +32,18 @@ _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 
 class Session:
-    """One call of the command line."""
+    """One call of the command line. Tests and the demo bring plugins and a clock of their own."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, *, plugins: Plugins | None = None, clock: Clock | None = None
+    ) -> None:
         self.environ = environ
         #: What `-c/--config` says; None leaves it to SYNCCORE_CONFIG and ./synccore.toml.
         self.config: Path | None = None
         #: True once a verb was told `--json`: errors then become a document too.
         self.json = False
-        self._plugins: Plugins | None = None
+        self._plugins = plugins
+        self._clock = clock
 
     @classmethod
     def of(cls, ctx: click.Context) -> Session:
@@ -58,7 +62,7 @@ class Session:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._daemon.app import App
 
-        return App.open(self.config, environ=self.environ)
+        return App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
 
     def has_config(self) -> bool:
         """Whether there is a configuration at all (`plugins show` works without one)."""

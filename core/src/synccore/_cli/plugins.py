@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,7 @@ class _PluginsGroup(Group):
     """`new` lives in a module of its own, which is imported only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "new"]
+        return [*super().list_commands(ctx), *(["new"] if find_spec(".new", __package__) else [])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "new":

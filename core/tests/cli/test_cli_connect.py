@@ -1,0 +1,202 @@
+"""`connect` and `disconnect`: a browser here or elsewhere, one account, nothing left behind."""
+
+import threading
+import urllib.request
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from synccore._cli._browser import LoopbackBrowser, PasteBrowser
+from synccore.errors import AuthError, ConfigError, Transient
+from synccore.testing import customer
+from synccore.types import Account
+
+LANDED = "http://127.0.0.1:1/?code=grant-1&state=s1\n"
+
+
+def connect(world, code=0, landed=LANDED, args=()):
+    return world.run("connect", "crm", "--no-browser", *args, input=landed, code=code)
+
+
+def vault(world):
+    with world_app(world) as app:
+        return {n: app.vault("crm").get(n.removeprefix("crm/")) for n, _ in app.store.secret_names("crm/")}
+
+
+def world_app(world):
+    from synccore._daemon.app import App
+
+    return App.open(world.path, environ={}, plugins=world.plugins(), clock=world.clock)
+
+
+def test_no_browser_prints_the_address_alone_and_reads_where_it_landed(world):
+    result = connect(world)
+    first, *rest = result.stdout.splitlines()
+    assert first.startswith("https://crm.test/auth?redirect_uri=http://127.0.0.1:")
+    assert "Shop CRM" in rest[0]
+    assert "Open this address" in result.stderr
+    assert vault(world) == {"crm/token": "grant-1"}
+
+
+@pytest.mark.parametrize("landed", ["\n", "", "no address\n", "http://127.0.0.1:1/\n"])
+def test_something_else_than_the_address_is_told(world, landed):
+    told = connect(world, landed=landed, code=1).stderr
+    assert "address" in told
+    assert vault(world) == {}
+
+
+def test_another_account_is_refused_and_the_old_grant_stays(world):
+    connect(world)
+    world.crm.account = Account(id="acc-2", label="Somebody else")
+    told = connect(world, landed=LANDED.replace("grant-1", "grant-2"), code=1).stderr
+    assert "Somebody else" in told
+    assert "--switch-account" in told
+    assert vault(world) == {"crm/token": "grant-1"}
+
+
+def test_switching_accounts_drops_the_links_to_the_old_one(world):
+    connect(world)
+    world.source.put(customer("1", email="p1@shop.test"))
+    world.deliver()
+    world.crm.account = Account(id="acc-2", label="New CRM")
+    told = connect(world, args=("--switch-account",)).stdout
+    assert "1 links to records of the old account were dropped" in told
+    assert world.json("preview", "people", "1")["action"] == "create"
+
+
+def test_connecting_lets_a_lane_that_waits_for_it_go_on(world):
+    world.source.put(customer("1", email="p1@shop.test"))
+    world.crm.always(AuthError("the grant was revoked"))
+    world.run("run", "--once", code=0)
+    assert world.json("status", code=1)["sinks"]["crm"]["state"] == "needs_auth"
+    world.crm.always(None)
+    connect(world)
+    assert world.json("status")["sinks"]["crm"]["state"] == "ok"
+    world.deliver()
+    assert world.crm.by_uid()
+
+
+def test_a_lane_that_a_person_paused_stays_paused(world):
+    world.run("lanes", "pause", "crm")
+    connect(world)
+    assert world.json("status")["sinks"]["crm"]["state"] == "paused"
+
+
+def test_a_source_with_keys_is_checked_and_its_webhooks_are_registered(world):
+    assert "public_url is not set" in world.run("connect", "shop").stdout
+    world.write(server={"public_url": "https://sync.shop.test"})
+    assert "would send to https://sync.shop.test/hooks/shop" in world.run("connect", "shop").stdout
+
+
+def test_a_check_that_fails_after_the_grant_is_a_finding_and_the_grant_stays(world):
+    world.crm.check_error = Transient("down for maintenance")
+    assert "down for maintenance" in connect(world, code=1).stderr
+    assert vault(world) == {"crm/token": "grant-1"}
+
+
+def test_disconnect_ends_the_grant_wipes_and_holds_the_lane(world):
+    connect(world)
+    told = world.run("disconnect", "crm", "--yes").stdout
+    assert "ended the grant" in told
+    assert "1 stored credential erased" in told
+    assert vault(world) == {}
+    sink = world.json("status", code=1)["sinks"]["crm"]
+    assert (sink["state"], sink["reason"]) == ("needs_auth", "disconnected: run synccore connect crm")
+
+
+def test_disconnect_can_keep_the_grant(world):
+    connect(world)
+    assert "kept the grant" in world.run("disconnect", "crm", "--keep-grant", "--yes").stdout
+
+
+def test_disconnect_wipes_even_when_the_vendor_fails(world):
+    connect(world)
+    world.crm.disconnect_error = Transient("the vendor is down")
+    result = world.run("disconnect", "crm", "--yes", code=1)
+    assert "the vendor is down" in result.stderr
+    assert vault(world) == {}
+
+
+def test_disconnect_asks_first(world):
+    connect(world)
+    world.run("disconnect", "crm", input="n\n", code=130)
+    assert vault(world) == {"crm/token": "grant-1"}
+
+
+def test_an_instance_that_could_not_be_opened_says_why(world):
+    def opened(*_):
+        raise ConfigError("the region is unknown")
+
+    import attrs
+
+    from . import conftest
+
+    original = conftest.crm_type
+    conftest.crm_type = lambda crm: attrs.evolve(original(crm), open=opened)
+    try:
+        assert "the region is unknown" in world.run("connect", "crm", code=3).stderr
+    finally:
+        conftest.crm_type = original
+
+
+# -- browsers
+
+
+def visit(browser, *paths):
+    """Play the person: the browser opens, asks for an icon, and comes back to each path."""
+    seen = {}
+
+    def opened(url):
+        seen["url"] = url
+
+        def come_back():
+            base = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+            for path in paths:
+                try:
+                    with urllib.request.urlopen(base + path) as answer:  # noqa: S310  loopback
+                        seen[path] = answer.read().decode()
+                except urllib.error.HTTPError as error:
+                    seen[path] = error.code
+                    error.close()
+
+        threading.Thread(target=come_back).start()
+        return True
+
+    browser._open_url = opened
+    return seen
+
+
+def test_the_browser_comes_back_to_a_loopback_port():
+    browser = LoopbackBrowser(patience=20)
+    seen = visit(browser, "favicon.ico", "?code=c1&state=s1")
+    redirect, params = browser.authorize(lambda r: f"https://crm.test/auth?redirect_uri={r}")
+    assert redirect.startswith("http://127.0.0.1:")
+    assert params == {"code": "c1", "state": "s1"}
+    assert seen["favicon.ico"] == 404
+
+
+def test_nobody_coming_back_is_an_auth_error():
+    browser = LoopbackBrowser(open_url=lambda _: False, patience=0.05)
+    with pytest.raises(AuthError, match="nobody came back"):
+        browser.authorize(lambda r: r)
+
+
+def test_a_port_in_use_is_named():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}.*--no-browser"):
+            LoopbackBrowser(open_url=lambda _: True).authorize(lambda r: r, port=port)
+
+
+def test_pasting_keeps_the_port_and_path_the_vendor_compares(monkeypatch, capsys):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("<http://localhost:1717/callback?code=c&state=s>\n"))
+    redirect, params = PasteBrowser().authorize(
+        lambda r: f"https://x.test/?r={r}", host="localhost", port=1717, path="/callback"
+    )
+    assert redirect == "http://localhost:1717/callback"
+    assert params == {"code": "c", "state": "s"}
+    assert capsys.readouterr().out == "https://x.test/?r=http://localhost:1717/callback\n"
