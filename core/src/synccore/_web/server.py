@@ -44,6 +44,8 @@ class WebServer:
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=10,
+                # A body is read before it can be authenticated: this bounds what strangers can make us hold.
+                limit_concurrency=500,
             )
         )
         self._thread: threading.Thread | None = None
