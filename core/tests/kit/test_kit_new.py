@@ -1,0 +1,55 @@
+"""`plugins new` writes what installs and passes at once."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from synccore._cli.new import new, write
+
+
+@pytest.mark.parametrize("kind", ["source", "mapper"])
+def test_a_generated_plugin_passes_its_own_tests(tmp_path, kind):
+    write(f"sample_{kind}", kind, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "src"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_generated_sink_is_short(tmp_path):
+    write("sample_short", "sink", tmp_path)
+    text = (tmp_path / "src/synccore_sample_short/sink.py").read_text()
+    body = text.partition("class SampleShortSink:")[2].partition("SINK = ")[0]
+    code = [line for line in body.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
+    assert len(code) <= 45
+
+
+def test_no_placeholder_stays(tmp_path):
+    for kind in ("sink", "source", "mapper"):
+        for path in write(f"sample_{kind}", kind, tmp_path / kind):
+            assert "@NAME@" not in path.read_text()
+            assert not [word for word in ("@DIST@", "@MODULE@", "@CLASS@", "@ENV@") if word in path.read_text()]
+
+
+def test_a_folder_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(new, ["my_crm"]).exit_code == 0
+    mine = tmp_path / "synccore-my-crm/src/synccore_my_crm/sink.py"
+    mine.write_text("mine")
+    assert runner.invoke(new, ["my_crm"]).exit_code != 0
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["9lives", "my crm", "class", "../evil", ""])
+def test_a_name_that_cannot_be_a_module_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(new, [name]).exit_code == 2
