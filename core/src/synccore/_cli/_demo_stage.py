@@ -1,6 +1,7 @@
 """What the demo plays on: stand-ins, a configuration that leads to them, and a real daemon in this process."""
 
 import json
+import logging
 import socket
 import sys
 import tempfile
@@ -282,14 +283,15 @@ def _log_to(path: Path) -> Iterator[None]:
     """The daemon's log goes to a file: the terminal shows the play."""
     import structlog
 
-    before = structlog.get_config()
+    from ._logging import configure_logging
+
+    root = logging.getLogger()
+    before, handlers, level = structlog.get_config(), root.handlers[:], root.level
     with path.open("w", encoding="utf-8") as file:
-        structlog.configure(
-            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
-            logger_factory=structlog.WriteLoggerFactory(file),
-            cache_logger_on_first_use=False,
-        )
+        configure_logging({}, file)
         try:
             yield
         finally:
             structlog.configure(**before)
+            root.handlers[:] = handlers
+            root.setLevel(level)
