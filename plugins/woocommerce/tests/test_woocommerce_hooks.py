@@ -85,7 +85,7 @@ def test_the_raw_bytes_are_what_is_signed(body, extra):
     context = FakeContext()
     context.vault.put("webhook_secret", SECRET)
     config = Config(url="https://shop.test")
-    receiver = Receiver(Translator(config, context.state()), config, context)
+    receiver = Receiver(Translator(config, context.state(), context.clock), config, context)
     receiver.receive(delivery("customer.updated", body))
     with pytest.raises(SignatureError):
         receiver.receive(evolve(delivery("customer.updated", body), body=body + extra))

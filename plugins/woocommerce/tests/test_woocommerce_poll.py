@@ -208,6 +208,28 @@ def test_a_guest_is_there_while_one_of_the_orders_is(shop, client):
     assert client.source.fetch("customer", guest_key("gast@shop.test")) is None
 
 
+def test_a_deleted_customer_does_not_come_back_as_a_guest(shop, client, clock):
+    """WooCommerce turns the orders of a deleted customer into guest orders."""
+    for found_by in ("webhook", "comparison"):
+        email = f"{found_by}@shop.test"
+        person = shop.add_customer(email)
+        order = shop.place_order(customer_id=person, status="completed", billing={"email": email})
+        client.all("customer")
+        shop.delete_customer(person)
+        clock.advance(timedelta(minutes=1))
+        if found_by == "webhook":
+            client.source._translate.deleted("customer", str(person))
+        else:
+            assert client.source.fetch("customer", str(person)) is None
+        assert client.all("customer") == []
+        assert client.source.fetch("customer", guest_key(email)) is None
+        orders = {c.key: c for c in client.all("order")}
+        assert orders[str(order)].owner is None
+    clock.advance(timedelta(minutes=1))
+    guest_order(shop, "webhook@shop.test")
+    assert keys(client.all("customer")) == [guest_key("webhook@shop.test")], "who buys again is a guest again"
+
+
 def test_many_missing_guests_cost_one_walk(shop, client):
     for i in range(150):
         guest_order(shop, f"g{i}@shop.test")

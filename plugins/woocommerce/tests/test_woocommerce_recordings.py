@@ -59,7 +59,7 @@ def receiver() -> Receiver:
     context = FakeContext("shop", "woocommerce")
     context.vault.put("webhook_secret", DELIVERIES["secret_of_all_webhooks"])
     config = Config(url="http://127.0.0.1:8080", entities=("customer", "order", "subscription", "membership"))
-    return Receiver(Translator(config, context.state()), config, context)
+    return Receiver(Translator(config, context.state(), context.clock), config, context)
 
 
 def test_all_46_recorded_signatures_verify():

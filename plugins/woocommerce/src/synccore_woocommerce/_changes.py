@@ -11,9 +11,10 @@ from typing import Any
 from attrs import evolve
 
 from synccore.entities import guest_key, normalize_email
-from synccore.types import Change, EntityRef, State
+from synccore.types import Change, Clock, EntityRef, State
 
 from . import mapping
+from ._departed import Departed
 from .client import Record
 from .config import Config
 
@@ -29,9 +30,11 @@ _PAID = ("processing", "completed", "refunded")
 class Translator:
     """Turns records into changes. Reads and writes the instance's state, never the network."""
 
-    def __init__(self, config: Config, state: State) -> None:
+    def __init__(self, config: Config, state: State, clock: Clock) -> None:
         self._config = config
         self._state = state
+        self._clock = clock
+        self._departed = Departed(state)
         self._url = config.url.rstrip("/")
         self.emits = frozenset(config.entities) | ({"payment"} if "subscription" in config.entities else set())
 
@@ -45,6 +48,8 @@ class Translator:
     def customers(self, records: Iterable[Record]) -> list[Change]:
         """Changes of the accounts whose role makes them customers."""
         wanted = [r for r in records if r.get("role") in self._config.roles]
+        if self.guests:
+            self._departed.remember((str(r["id"]), r.get("email")) for r in wanted)
         return [self._customer(r) for r in wanted] if "customer" in self.emits else []
 
     def _customer(self, record: Record) -> Change:
@@ -105,6 +110,8 @@ class Translator:
             return None, []
         key = guest_key(email)
         placed = mapping.moment(record.get("date_created_gmt"))
+        if self._departed.is_remnant(key, placed):
+            return None, []
         guest = Change(
             entity="customer",
             key=key,
@@ -218,6 +225,8 @@ class Translator:
 
     def deleted(self, entity: str, key: str) -> Change:
         """The record is gone."""
+        if entity == "customer" and self.guests:
+            self._departed.leave(key, self._clock.now())
         return Change(entity=entity, key=key, op="delete")
 
 

@@ -46,6 +46,7 @@ class Fetcher:
             fields = FIELDS["order" if entity == "payment" else entity]
             record = self._shop.get(f"{path}/{key}", {"_fields": fields})
         except Gone:
+            self._translate.deleted(entity, key)
             return None
         except NoRoute as error:
             raise Transient(f"the shop knows no {entity} at the moment: {error.message}", outage=False) from error

@@ -39,7 +39,7 @@ class WooCommerce:
         self._config = config
         self._context = context
         self._shop = Shop(config, context, self._keys)
-        self._translate = Translator(config, context.state())
+        self._translate = Translator(config, context.state(), context.clock)
         self._receiver = Receiver(self._translate, config, context)
         self._abilities = Abilities(self._shop, context.clock)
         self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
