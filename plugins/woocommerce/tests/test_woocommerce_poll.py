@@ -140,6 +140,19 @@ def test_a_short_page_is_not_the_end(shop, client):
     assert len(set(keys(client.all("customer")))) == 250
 
 
+def test_a_slow_shop_is_not_swept_all_the_time(shop, make, clock):
+    """A sweep of 20 s rests for 180 s, whatever `poll` says; a process that was just started always sweeps."""
+    crowd(shop, 250)
+    client = make(shop, pause=timedelta(seconds=10), guests=False)
+    _, cursor = client.listed("customer")
+    clock.advance(timedelta(seconds=60))
+    assert list(client.source.poll("customer", cursor, {})) == []
+    assert len(make(shop, guests=False).all("customer", cursor)) == 250
+    assert len(client.all("customer")) == 250, "asked for everything"
+    clock.advance(timedelta(seconds=181))
+    assert len(client.all("customer", cursor)) == 250
+
+
 # -- guests
 
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from synccore.types import BackfillFilters, Change, Context, Page
+from synccore.types import BackfillFilters, Change, Clock, Context, Page
 
 from .client import PER_PAGE, NoRoute, Record, Shop
 from .mapping import moment
 
-__all__ = ["Cursor", "Poller", "Position", "Stage"]
+__all__ = ["Cursor", "Pace", "Poller", "Position", "Stage"]
 
 #: Rows that each page shares with the one before.
 _SHARED = 5
@@ -30,6 +30,8 @@ _SHARED = 5
 _OVERLAP = timedelta(seconds=60)
 #: How often a list without an order is read before what was met has to do.
 _TURNS = 4
+#: A full sweep rests so many times as long as it took.
+_REST = 9
 Key = tuple[str, int]
 Planner = Callable[[str, "Cursor", BackfillFilters], "list[Stage]"]
 
@@ -113,12 +115,34 @@ class Cursor:
             return cls(full=True)
 
 
+class Pace:
+    """Keeps full sweeps polite: a list that takes a minute to read is read again after ten, however short `poll` is.
+
+    It lasts as long as the process: one that was just started reads everything, since it may have missed something.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._took: dict[str, tuple[datetime, timedelta]] = {}
+
+    def finished(self, name: str, started: datetime) -> None:
+        """A sweep was read to its end."""
+        now = self._clock.now()
+        self._took[name] = (now, now - started)
+
+    def due(self, name: str) -> bool:
+        """Whether it is time to sweep again."""
+        ended, took = self._took.get(name, (None, timedelta(0)))
+        return ended is None or self._clock.now() - ended >= _REST * took
+
+
 class Poller:
     """Reads the shop's lists, one stage after the other. `plan` says which stages an entity has."""
 
-    def __init__(self, shop: Shop, plan: Planner, pause: timedelta, context: Context) -> None:
+    def __init__(self, shop: Shop, plan: Planner, pace: Pace, pause: timedelta, context: Context) -> None:
         self._shop = shop
         self._plan = plan
+        self._pace = pace
         self._pause = pause
         self._context = context
 
@@ -131,7 +155,7 @@ class Poller:
             place = evolve(place, stage=None, position=None)
         first = names.index(place.stage) if place.stage is not None else 0
         try:
-            for stage, following in zip(stages[first:], [*names[first + 1 :], None], strict=True):
+            for stage, following in list(zip(stages, [*names[1:], None], strict=False))[first:]:
                 for page, reached in self._read(stage, following, place):
                     place = reached
                     yield page
@@ -144,6 +168,7 @@ class Poller:
 
     def _read(self, stage: Stage, following: str | None, place: Cursor) -> Iterator[tuple[Page, Cursor]]:
         here = place.position if place.stage == stage.name else None
+        started = self._context.clock.now()
         if stage.before is not None:
             stage.before()
         steps = self._unordered(stage, here or Position()) if stage.unordered else self._ordered(stage, here, place)
@@ -160,6 +185,8 @@ class Poller:
             else:
                 place = Cursor(marks=marks)
             yield Page(changes=stage.read(rows), cursor=place.to_json(), total=total), place
+            if ahead is None:
+                self._pace.finished(stage.name, started)
             if self._pause:
                 self._context.clock.sleep(self._pause)
 

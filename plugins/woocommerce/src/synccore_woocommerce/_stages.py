@@ -9,7 +9,7 @@ from synccore.errors import ConfigError, Rejected
 from synccore.types import BackfillFilters, Change, Clock
 
 from ._changes import TRASH, Translator
-from ._poll import Cursor, Stage
+from ._poll import Cursor, Pace, Stage
 from .client import BATCH, PER_PAGE, Record, Shop
 from .config import Config
 from .mapping import FIELDS, moment
@@ -34,9 +34,10 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 class Stages:
     """Plans a poll."""
 
-    def __init__(self, shop: Shop, translator: Translator, config: Config, clock: Clock) -> None:
+    def __init__(self, shop: Shop, translator: Translator, pace: Pace, config: Config, clock: Clock) -> None:
         self._shop = shop
         self._translate = translator
+        self._pace = pace
         self._config = config
         self._clock = clock
 
@@ -51,9 +52,9 @@ class Stages:
         if filters:
             return self._filtered(entity, filters)
         if entity == "customer":
-            return self._customers(place.full)
+            return self._customers(place)
         if entity == "membership":
-            return [self._members({}, owners=False)]
+            return [self._members({}, owners=False)] if self._sweeps("members", place) else []
         if entity == "payment":
             return [self._orders("payments", {}, only=("payment",), ask=not place.full)]
         if entity == "order":
@@ -63,10 +64,14 @@ class Stages:
 
     # -- customers
 
-    def _customers(self, full: bool) -> list[Stage]:
+    def _sweeps(self, name: str, place: Cursor) -> bool:
+        """Whether a list without a modified filter is read: when asked for, under way, or rested enough."""
+        return place.full or place.stage is not None or self._pace.due(name)
+
+    def _customers(self, place: Cursor) -> list[Stage]:
         """Accounts, then the guests; between full listings guests come with the orders where these are read anyway."""
-        stages = [self._accounts({"role": "all"})]
-        if self._translate.guests and (full or "order" not in self._config.entities):
+        stages = [self._accounts({"role": "all"})] if self._sweeps("accounts", place) else []
+        if self._translate.guests and (place.full or "order" not in self._config.entities):
             stages.append(self._orders("guests", {"customer": "0"}, only=("customer",)))
         return stages
 

@@ -22,7 +22,7 @@ from ._changes import Translator
 from ._connect import Checker
 from ._fetch import Fetcher
 from ._hooks import APPROVAL, KEY_NAMES, Receiver
-from ._poll import Poller
+from ._poll import Pace, Poller
 from ._registry import Registry
 from ._stages import Stages
 from ._writeback import Writer
@@ -45,8 +45,9 @@ class WooCommerce:
         self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
         self._checker = Checker(self._shop, self._abilities, self._registry, config, context)
         self._writer = Writer(self._shop)
-        stages = Stages(self._shop, self._translate, config, context.clock)
-        self._poller = Poller(self._shop, stages.plan, config.pause, context)
+        pace = Pace(context.clock)
+        stages = Stages(self._shop, self._translate, pace, config, context.clock)
+        self._poller = Poller(self._shop, stages.plan, pace, config.pause, context)
         self._fetcher = Fetcher(self._shop, self._translate, context)
 
     def _keys(self) -> tuple[str, str]:
