@@ -89,9 +89,7 @@ def test_a_loaded_plugin_says_what_it_provides():
     plugins = load(
         Point(
             "mine",
-            plugin(
-                synccore_sinks=[SINK], synccore_sources=[SOURCE], synccore_template_filters={"mine_x": lambda v: v}
-            ),
+            plugin(synccore_sinks=[SINK], synccore_sources=[SOURCE], synccore_template_filters={"mine_x": lambda v: v}),
         )
     )
     assert status(plugins, "mine").status == "loaded"
@@ -237,6 +235,7 @@ def test_the_same_entry_point_found_twice_is_loaded_once():
             {"synccore_sinks": [evolve(SINK, objects=[ObjectType(name="t", summary="", options={"a": str})])]},
             "(type, default, help)",
         ),
+        ({"synccore_sinks": [evolve(SINK, objects=[ObjectType(name="t", summary="", defaults=None)])]}, "odd"),
         ({"synccore_sources": [evolve(SOURCE, config=Config)]}, "inherit SourceSettings"),
         ({"synccore_sources": [evolve(SOURCE, entities="customer")]}, "not a tuple of texts"),
         ({"synccore_sources": [evolve(SOURCE, entities=("people",))]}, "no entity"),

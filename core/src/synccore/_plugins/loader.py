@@ -190,6 +190,9 @@ def load_plugins(
         except PluginFault as fault:
             statuses.append(evolve(status, status=fault.status, reason=str(fault)))
             continue
+        except Exception as error:  # noqa: BLE001  a descriptor so odd that looking at it fails
+            statuses.append(evolve(status, status="failed", reason=f"its descriptors are odd: {_describe(error)}"))
+            continue
         loaded.append(plugin)
         statuses.append(plugin.status)
         taken.update(dict.fromkeys((f"plugin {point.name}", *plugin.status.provides), plugin.status))
@@ -203,7 +206,7 @@ def load_plugins(
 
 
 def _load(point: EntryPoint, status: PluginStatus, taken: Mapping[str, PluginStatus], *, trace: bool) -> _Loaded:
-    """Import one plugin and ask its hooks. Raises PluginFault and nothing else."""
+    """Import one plugin and ask its hooks. Raises PluginFault."""
     if other := taken.get(f"plugin {point.name}"):
         raise PluginFault("duplicate", f"plugin name {point.name!r} is brought by both {other} and {status}")
     try:
