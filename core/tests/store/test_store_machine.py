@@ -109,9 +109,13 @@ class OutboxMachine(RuleBasedStateMachine):
         plans = sorted((k, p.text) for k, p in self.plans.items() if p.owner == key and not p.deleted)
         return self.people[key].text, tuple(plans) if route == "plans" else ()
 
-    def dirty(self, *keys: str | None) -> None:
-        for key in keys:
-            self.excused -= {("plain", str(key)), ("plans", str(key))}
+    def dirty(self, key: str) -> None:
+        """A customer changed: what a person dismissed is owed anew."""
+        self.excused -= {("plain", key), ("plans", key)}
+
+    def dirty_owner(self, *keys: str | None) -> None:
+        """What a customer owns changed: only the route that includes it, and only for a customer who is there."""
+        self.excused -= {("plans", str(key)) for key in keys if self.live(key)}
 
     # -- ingest
 
@@ -171,7 +175,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.ingest(Change(entity="membership", key=key, op="delete", owner=ref))
             if known is not None and not known.deleted:
                 known.deleted = True
-                self.dirty(known.owner, owner)
+                self.dirty_owner(known.owner, owner)
             return
         data = Membership(key=key, status=text, plan_key="p")
         fate = self.ingest(Change(entity="membership", key=key, op="upsert", data=data, owner=ref))
@@ -180,7 +184,7 @@ class OutboxMachine(RuleBasedStateMachine):
         same = known is not None and not known.deleted and (known.text, known.owner) == (text, owner)
         assert fate == ("unchanged" if same else "accepted")
         if not same:
-            self.dirty(owner, known and known.owner)
+            self.dirty_owner(owner, known and known.owner)
         self.plans[key] = Known(text, None, owner)
 
     @rule(number=st.integers(0, 9), key=st.sampled_from(("p1", "p2")))

@@ -39,11 +39,8 @@ class _Intake:
         fates = Counter(self._take(change) for change in self._unit.changes)
         if self._unit.cursor is not None:
             name, value = self._unit.cursor
-            self._tx.execute(
-                "INSERT INTO cursor VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value, "
-                "stored_at = excluded.stored_at",
-                (self._unit.source, name, value, self._now),
-            )
+            values = {"source": self._unit.source, "name": name, "value": value, "now": self._now}
+            self._tx.execute(sql.PUT_CURSOR, values)
         return Ingested(
             accepted=fates["accepted"],
             unchanged=fates["unchanged"],
@@ -376,10 +373,8 @@ class _Intake:
     def _mark_seen(self, change: Change) -> None:
         # Whatever arrives while a comparison runs exists, wherever it was learned from.
         for name in self._sweeps:
-            self._tx.execute(
-                "INSERT INTO sweep_seen VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (self._unit.source, name, change.entity, change.key),
-            )
+            values = {"source": self._unit.source, "name": name, "entity": change.entity, "key": change.key}
+            self._tx.execute(sql.MARK_SEEN, values)
 
 
 def _older(version: int | None, known: int | None) -> bool:

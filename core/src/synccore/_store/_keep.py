@@ -6,11 +6,20 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from . import sql
 from ._convert import from_ms, maybe_ms, to_backfill
 from ._database import Database
 from .rows import BackfillJob, LaneRecord
 
-__all__ = ["PluginState", "next_backfill", "put_cursor", "put_lane", "queue_backfill", "update_backfill"]
+__all__ = [
+    "PluginState",
+    "next_backfill",
+    "put_cursor",
+    "put_lane",
+    "queue_backfill",
+    "secret_names",
+    "update_backfill",
+]
 
 _PAGE = 500
 
@@ -20,11 +29,7 @@ def put_cursor(tx: sqlite3.Connection, source: str, name: str, value: str | None
     if value is None:
         tx.execute("DELETE FROM cursor WHERE source = ? AND name = ?", (source, name))
     else:
-        tx.execute(
-            "INSERT INTO cursor VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET value = excluded.value, stored_at = excluded.stored_at",
-            (source, name, value, now),
-        )
+        tx.execute(sql.PUT_CURSOR, {"source": source, "name": name, "value": value, "now": now})
 
 
 def put_lane(tx: sqlite3.Connection, record: LaneRecord) -> None:

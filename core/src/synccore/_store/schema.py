@@ -133,7 +133,8 @@ CREATE UNIQUE INDEX delivery_running ON delivery (sink, source, entity, key)
     WHERE state = 'running' OR state = 'submitted';
 -- Ways in: claiming, one key's rows, leases, jobs, pruning, causes, age, waiting for parents.
 CREATE INDEX delivery_claim ON delivery (sink, route, bulk, due_at, id) WHERE state = 'ready' AND blocked = 0;
-CREATE INDEX delivery_key ON delivery (source, entity, key, settled_at);
+-- The key first: people ask for a key without saying of what.
+CREATE INDEX delivery_key ON delivery (key, entity, source, settled_at);
 CREATE INDEX delivery_token ON delivery (lease_token) WHERE lease_token IS NOT NULL;
 CREATE INDEX delivery_lease ON delivery (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX delivery_job ON delivery (sink, job, job_position) WHERE state = 'submitted';
@@ -164,7 +165,7 @@ CREATE TABLE history (
     duration_ms INTEGER,
     delivery INTEGER
 ) STRICT;
-CREATE INDEX history_key ON history (source, entity, key);
+CREATE INDEX history_key ON history (key, entity, source);
 CREATE INDEX history_sink ON history (sink);
 CREATE INDEX history_at ON history (at);
 """

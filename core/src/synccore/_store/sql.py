@@ -54,6 +54,17 @@ ON CONFLICT (source, entity, event_id) DO NOTHING
 #: A known fact.
 EVENT = "SELECT id FROM event WHERE source = :source AND entity = :entity AND event_id = :event_id"
 
+#: Where a listing goes on; None where it has no more to say than when it was last asked.
+PUT_CURSOR = """
+INSERT INTO cursor (source, name, value, stored_at) VALUES (:source, :name, :value, :now)
+ON CONFLICT (source, name) DO UPDATE SET value = excluded.value, stored_at = excluded.stored_at
+"""
+
+#: A running comparison has seen a key.
+MARK_SEEN = """
+INSERT INTO sweep_seen (source, name, entity, key) VALUES (:source, :name, :entity, :key) ON CONFLICT DO NOTHING
+"""
+
 # -- owing -----------------------------------------------------------------------------------------------------------
 
 #: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time.

@@ -38,13 +38,8 @@ __all__ = ["SqliteStore", "open_sqlite"]
 
 #: Rows deleted per transaction by `prune`, so that it never holds up a webhook for long.
 _PRUNE = 500
-#: Lists that grow with retention and the column that says how old a row is.
-_PRUNED = (
-    ("delivery", "settled_at"),
-    ("history", "at"),
-    ("backfill", "finished_at"),
-    ("sweep", "started_at"),
-)
+#: Lists that grow, and the column that says how old a row is (a parked delivery has none: it is not settled).
+_PRUNED = (("delivery", "settled_at"), ("history", "at"), ("backfill", "finished_at"))
 
 
 def open_sqlite(path: Path) -> "SqliteStore":
@@ -107,22 +102,20 @@ class SqliteStore:
             draft.unlink(missing_ok=True)
 
     def prune(self, before: datetime) -> Mapping[str, int]:
-        gone = {}
+        gone = dict.fromkeys((table for table, _ in _PRUNED), 0)
         for table, column in _PRUNED:
-            gone[table] = 0
-            while True:
+            count = _PRUNE
+            while count == _PRUNE:
                 with self._database.write() as tx:
-                    if table == "sweep":
-                        count = tx.execute("DELETE FROM sweep WHERE started_at < ?", (to_ms(before),)).rowcount
-                    else:
-                        count = tx.execute(
-                            f"DELETE FROM {table} WHERE id IN "  # noqa: S608  own names
-                            f"(SELECT id FROM {table} WHERE {column} < ? LIMIT ?)",
-                            (to_ms(before), _PRUNE),
-                        ).rowcount
+                    count = tx.execute(
+                        f"DELETE FROM {table} WHERE id IN "  # noqa: S608  own names
+                        f"(SELECT id FROM {table} WHERE {column} < ? LIMIT ?)",
+                        (to_ms(before), _PRUNE),
+                    ).rowcount
                 gone[table] += count
-                if count < _PRUNE:
-                    break
+        with self._database.write() as tx:
+            # Comparisons that never came to their end.
+            tx.execute("DELETE FROM sweep WHERE started_at < ?", (to_ms(before),))
         return gone
 
     # -- ingest
