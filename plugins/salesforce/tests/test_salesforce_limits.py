@@ -24,7 +24,14 @@ def test_used_up_day_holds_the_lane_and_loses_nothing(crm, person, org):
     org.calls_used = org.call_limit
     with pytest.raises(RateLimited) as caught:
         crm.one("1", person(1))
-    assert caught.value.retry_after >= timedelta(minutes=5)
+    waits = [caught.value.retry_after]
+    for _ in range(6):
+        crm.context.clock.advance(waits[-1])
+        with pytest.raises(RateLimited) as again:
+            crm.one("1", person(1))
+        waits.append(again.value.retry_after)
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (timedelta(seconds=30), timedelta(minutes=15))
     org.calls_used = 0
     crm.context.clock.advance(caught.value.retry_after)
     assert isinstance(crm.one("1", person(1)), Delivered)

@@ -4,8 +4,7 @@ A job's intent (which operation is which row) is stored before Salesforce is tol
 the same operations arrive again: a job that began is then taken up where it is, one that did not is given up.
 """
 
-import csv
-import io
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ _ENDED = "bulk_ended:"
 _KEPT = timedelta(days=8)
 #: A job takes 150 MB in base64, which is 100 MB of file with room to spare.
 _FILE_BYTES = 90_000_000
+_SPECIAL = re.compile(r"[\",\r\n]")
 _TERMINAL = ("JobComplete", "Failed", "Aborted")
 #: The file itself cannot be used: trying it again would end the same way.
 _BAD_FILE = ("InvalidBatch", "InvalidJob", "ClientInputError")
@@ -240,6 +240,10 @@ def _files(rows: Sequence[Row], column: str) -> Iterator[tuple[list[Row], str]]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    # The standard library's writer leaves a lone carriage return bare.
+    return ",".join(_quoted(c) for c in cells) + "\n"
+
+
+def _quoted(cell: str) -> str:
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"' if _SPECIAL.search(cell) else cell

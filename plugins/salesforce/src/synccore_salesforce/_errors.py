@@ -45,9 +45,8 @@ _SETUP = (
 #: The record is not where it was: merged, deleted, converted, or never there.
 GONE_CODES = ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD")
 
-#: How long to wait when the day's calls are used up: usage falls gradually, the window is a rolling 24 hours.
-DAILY_PAUSE = timedelta(minutes=15)
-CONCURRENT_PAUSE = timedelta(seconds=30)
+#: How long to wait where the client knows no better.
+LIMIT_PAUSE = timedelta(seconds=30)
 
 
 @frozen
@@ -143,8 +142,7 @@ def classify(problem: Problem, status: int = 400, *, write: bool = False) -> Syn
             f"{problem.text}. A new session is refused as well: see the user's login IP ranges and API access control"
         )
     if code in _LIMITS:
-        pause = CONCURRENT_PAUSE if "concurrent" in problem.message.lower() else DAILY_PAUSE
-        return RateLimited(problem.text, retry_after=pause)
+        return RateLimited(problem.text, retry_after=LIMIT_PAUSE)
     if code in _API_OFF:
         return ConfigError(
             f"{problem.text}. This edition or user has no API: Enterprise, Unlimited, Performance and Developer have "

@@ -15,9 +15,11 @@ from synccore.types import Clock
 __all__ = ["Governor"]
 
 _USAGE = re.compile(r"(per-app-)?api-usage=(\d+)/(\d+)")
+#: Waits grow while usage does not fall. The window is a rolling 24 hours: it falls slowly, but somebody may also buy
+#: more, and one question (`/limits`) per wait costs next to nothing.
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=15)
 #: A reading older than this is not held against anyone: it is asked for anew.
 _FRESH = timedelta(minutes=10)
-_PAUSE = timedelta(minutes=15)
 #: While calls are short, a batch that is not full leaves at most this often.
 _STRETCH = timedelta(seconds=60)
 
@@ -35,6 +37,8 @@ class Governor:
         self._ratio = 0.0
         self._seen_at: datetime | None = None
         self._small_batch_at: datetime | None = None
+        self._pause = timedelta(0)
+        self._refused = timedelta(0)
 
     def observe(self, header: str | None) -> None:
         """Learn from an answer's header."""
@@ -56,15 +60,29 @@ class Governor:
         """True where a stop would rest on an old reading: ask `/limits` before holding anyone."""
         if self._ratio < self.soft * 0.75 or self._seen_at is None:
             return False
-        return self._clock.now() - self._seen_at >= _FRESH
+        return self._clock.now() - self._seen_at >= (self._pause or _FRESH)
+
+    def refused(self) -> timedelta:
+        """Salesforce itself said that the day's calls are used up: how long to wait, longer each time in a row."""
+        with self._lock:
+            self._refused = _longer(self._refused)
+            return self._refused
+
+    def accepted(self) -> None:
+        """A call went through."""
+        self._refused = timedelta(0)
 
     def admit(self, *, bulk: bool, full: bool) -> None:
         """Let a batch through. Raises RateLimited(retry_after) for one that has to wait."""
         if self._ratio >= (self.soft if bulk else self.hard):
+            with self._lock:
+                self._pause = _longer(self._pause)
             what = "a backfill waits" if bulk else "everything waits"
             raise RateLimited(
-                f"{self.used} of {self.limit} API calls of the org's last 24 hours are used: {what}", retry_after=_PAUSE
+                f"{self.used} of {self.limit} API calls of the org's last 24 hours are used: {what}",
+                retry_after=self._pause,
             )
+        self._pause = timedelta(0)
         if full or self._ratio < self.soft * 0.75:
             return
         with self._lock:
@@ -75,3 +93,7 @@ class Governor:
                 raise RateLimited(
                     "API calls are getting short: small batches wait for company", retry_after=_STRETCH - (now - last)
                 )
+
+
+def _longer(pause: timedelta) -> timedelta:
+    return min(pause * 2, _LONGEST_PAUSE) if pause else _FIRST_PAUSE

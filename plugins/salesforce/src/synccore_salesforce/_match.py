@@ -134,6 +134,9 @@ class Finder:
     def _take(self, row: Row, record: Mapping[str, Any], *, adopted: bool) -> None:
         row.id = str(record["Id"])
         row.adopted = adopted
+        for name in [n for n in row.fields if (f := self._schema.get(n)) and not f.updateable]:
+            # Shaped as a new record, where it may be set.
+            row.drop(name)
         for name in row.keep | (row.soft if adopted else set()):
             if record.get(name) not in (None, ""):
                 row.drop(name)

@@ -21,7 +21,7 @@ _LEAD_TO_CONTACT = {
     n: f"Mailing{n}" for n in ("Street", "City", "PostalCode", "State", "StateCode", "Country", "CountryCode")
 }
 _LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
-_OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
+OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
 
 
 @define(kw_only=True)
@@ -190,7 +190,7 @@ class Shaper:
 
     def _withheld(self, row: Row, target: Field, value: Any) -> bool:
         """An opt-out made in Salesforce is not ours to clear, unless the route allows it."""
-        if target.name.lower() not in _OPT_OUTS or convert(target, value):
+        if target.name.lower() not in OPT_OUTS or convert(target, value):
             return False
         return not row.op.settings.get("clear_opt_out", False)
 

@@ -22,12 +22,12 @@ from ._follow import Follower
 from ._match import Finder, SeveralFound
 from ._orders import Orders
 from ._products import Products
-from ._record import CONTACT_PREFIX, Row, Shaper
+from ._record import CONTACT_PREFIX, OPT_OUTS, Row, Shaper
 from ._schema import Catalog, Schema, api_name
 from ._values import same
 from ._writer import Writer
 from .client import COLLECTION, Client, chunked
-from .mapping import ITEMS, default_fields
+from .mapping import ITEMS, LAST_NAME_FALLBACK, default_fields
 
 __all__ = ["Route", "failed_alike", "unsent"]
 
@@ -161,8 +161,15 @@ class Route:
             # What this org has no field for is never sent, and so does not differ; and values that say the same are
             # given in the words they were delivered in.
             unsent = target is None and (name == ITEMS or name in default_fields(self.spec) or self._renamed(link))
+            unsent = unsent or name == LAST_NAME_FALLBACK or self._withheld(name, ours)
             seen[name] = ours if unsent or self._holds(name, ours, theirs) else theirs
         return seen
+
+    def _withheld(self, name: str, ours: Any) -> bool:
+        """What is mapped and not written all the same: an order's status without `activate`, an opt-in."""
+        if self.has_items and name == "Status":
+            return not self.spec.settings.get("activate", False)
+        return name.lower() in OPT_OUTS and not ours and not self.spec.settings.get("clear_opt_out", False)
 
     def _renamed(self, link: Link) -> bool:
         return self.schema.name == "Lead" and link.remote_id.startswith(CONTACT_PREFIX)

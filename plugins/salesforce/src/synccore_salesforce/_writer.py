@@ -107,6 +107,7 @@ class Writer:
             "DUPLICATES_DETECTED": self._link_duplicate,
             "FIELD_INTEGRITY_EXCEPTION": self._without_region,
             "INVALID_EMAIL_ADDRESS": self._without_email,
+            "INVALID_FIELD_FOR_INSERT_UPDATE": self._without_fixed,
         }
         remedy = remedies.get(problem.code)
         return remedy is not None and remedy(row, problem)
@@ -170,6 +171,17 @@ class Writer:
             row.drop(name)
         row.notes.append(f"{', '.join(names)} left out: Salesforce refuses the address")
         return bool(names)
+
+    @staticmethod
+    def _without_fixed(row: Row, problem: Problem) -> bool:
+        """The upsert met a record that exists, and these fields can only be set when one is made."""
+        names = [n for n in problem.fields if n in row.fields]
+        if row.id is not None or row.key is None or "fixed" in row.tried or not names:
+            return False
+        row.tried.add("fixed")
+        for name in names:
+            row.drop(name)
+        return True
 
     def _follow(self, gone: Sequence[tuple[Row, Problem]], outcomes: dict[int, Outcome]) -> list[Row]:
         again = []

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from synccore.errors import AuthError, ConfigError, Rejected, Transient
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, Transient
 from synccore.http import Client as Http
 from synccore.http import Response
 from synccore.oauth import OAuth, Tokens
@@ -97,6 +97,7 @@ class Client:
             answer = self._send(method, path, tokens, headers, options)
         if answer.ok or answer.status == 300:
             self._unrouted = 0
+            self.governor.accepted()
             return answer
         raise self._failure(method, path, answer)
 
@@ -146,7 +147,10 @@ class Client:
         if not problems and answer.status in (403, 407, 429):
             # No word of Salesforce's own: a firewall or proxy in between.
             return Transient(problem.text)
-        return classify(problem, answer.status, write=method != "GET")
+        error = classify(problem, answer.status, write=method != "GET")
+        if isinstance(error, RateLimited) and "concurrent" not in problem.message.lower():
+            error.retry_after = self.governor.refused()
+        return error
 
     # -- the org
 

@@ -148,9 +148,9 @@ class SalesforceSink:
             outcomes = self._live(operations)
             if later := [op for op in operations if _leader(outcomes[op.id]) is not None]:
                 outcomes.update(self._live(later))
-            return outcomes
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
+        return outcomes
 
     def _live(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
         route = self._route(operations[0].route, operations[0])
