@@ -74,6 +74,15 @@ def test_what_others_use_counts_too(open_sink, klaviyo, operation, clock):
     assert klaviyo.throttled == 0
 
 
+def test_a_process_that_stops_waits_for_no_quota(open_sink, klaviyo, operation, context, clock):
+    sink = open_sink()
+    context.stop = True
+    outcomes = sink.deliver([operation(key=str(n), fields={"email": f"a{n}@shop.test"}) for n in range(50)])
+    assert klaviyo.count("POST") == 10
+    assert isinstance(outcomes[-1].error, RateLimited)
+    assert clock.slept == []
+
+
 def test_endpoints_have_windows_of_their_own(open_sink, klaviyo, operation):
     sink = open_sink()
     for start in range(0, 500, 50):

@@ -169,7 +169,7 @@ class Client:
             AuthError, ConfigError, RateLimited, Transient: as core handles them.
         """
         budget = self._budget(endpoint)
-        budget.acquire(max_wait=max_wait)
+        self._wait_for(budget, max_wait)
         answer = self._http.request(
             endpoint.method,
             endpoint.path.format(*ids),
@@ -198,6 +198,19 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _wait_for(self, budget: Budget, max_wait: timedelta) -> None:
+        """Take one call from the budget; a process that stops does not wait for it."""
+        waited = timedelta(0)
+        while True:
+            try:
+                return budget.acquire(max_wait=timedelta(0))
+            except RateLimited as error:
+                wait = error.retry_after or DEFAULT_RETRY
+                if waited + wait > max_wait or self._context.stopping():
+                    raise
+            self._context.clock.sleep(wait)
+            waited += wait
 
     def _budget(self, endpoint: Endpoint) -> Budget:
         # setdefault is atomic: two threads that race here end with the same budget.
