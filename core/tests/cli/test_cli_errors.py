@@ -78,7 +78,6 @@ def test_wrong_names_on_the_command_line_are_usage_errors(world):
         ("log", "--sink", "cmr"),
         ("deliveries", "list", "--sink", "cmr"),
         ("deliveries", "show", "7"),
-        ("run", "--wait"),
         ("run", "--once", "--timeout", "soon"),
     ):
         told = world.run(*args, code=2).stderr

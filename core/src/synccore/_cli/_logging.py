@@ -1,4 +1,4 @@
-"""What the daemon says while it runs: key=value lines, or JSON with SYNCCORE_LOG=json, on stderr."""
+"""What is said beside the results: key=value lines, or JSON with SYNCCORE_LOG=json, on stderr, never on stdout."""
 
 import logging
 import sys
@@ -11,21 +11,37 @@ from ..errors import redact
 
 __all__ = ["configure_logging", "redacting"]
 
+#: Longer than a traceback in one line, shorter than a flood.
+_LIMIT = 4000
+
 
 def redacting(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The last line of defence: no address, number, token or key leaves through a log line."""
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = redact(value, 2000)
-        elif value is not None and not isinstance(value, (bool, int, float)):
-            event[name] = redact(str(value), 2000)
+        if name != "at" and value is not None and not isinstance(value, (bool, int, float)):
+            event[name] = redact(str(value), _LIMIT)
     return event
 
 
-def configure_logging(environ: Mapping[str, str], stream: TextIO | None = None) -> None:
-    """Set up structlog, and the standard library's loggers (uvicorn, plugins) behind the same processors."""
-    stream = stream or sys.stderr
-    as_json = environ.get("SYNCCORE_LOG", "").lower() == "json"
+class _Stderr:
+    """Whatever stderr is when something is written."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Ours among the root logger's handlers."""
+
+
+def configure_logging(environ: Mapping[str, str], to: TextIO | None = None, *, level: int = logging.INFO) -> None:
+    """Set up structlog, and the standard library's loggers (uvicorn, plugins) behind the same processors.
+
+    `to` takes the place of stderr.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -33,19 +49,18 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO | None = None) 
         structlog.processors.format_exc_info,
         redacting,
     ]
-    render: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if as_json
-        else structlog.processors.KeyValueRenderer(key_order=["at", "level", "event"], drop_missing=True)
-    )
+    render: Any = structlog.processors.KeyValueRenderer(key_order=["at", "level", "event"], drop_missing=True)
+    if environ.get("SYNCCORE_LOG", "").lower() == "json":
+        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    stream: Any = to or _Stderr()
     structlog.configure(
         processors=[*shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    handler = _Handler(stream)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[remove, render], foreign_pre_chain=shared))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.handlers[:] = [*(h for h in root.handlers if not isinstance(h, _Handler)), handler]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Session:
         self.config: Path | None = None
         #: True once a verb was told `--json`: errors then become a document too.
         self.json = False
+        #: What the log says: warnings only, unless a verb wants more.
+        self.log_level = logging.WARNING
         self._plugins = plugins
         self._clock = clock
 
@@ -61,7 +64,9 @@ class Session:
     def open(self) -> App:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._daemon.app import App
+        from ._logging import configure_logging
 
+        configure_logging(self.environ, level=self.log_level)
         return App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
 
     def has_config(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 @verb("run")
 @click.option("--once", is_flag=True, help="Poll, deliver what is due, stop.")
-@click.option("--wait", is_flag=True, help="With --once: go on until nothing is owed.")
-@click.option("--timeout", type=DURATION, help="With --once: stop after this long whatever is owed, for instance 10m.")
+@click.option("--wait", is_flag=True, help="As --once, and go on until nothing is owed.")
+@click.option("--timeout", type=DURATION, help="Stop after this long whatever is owed, for instance 10m.")
 def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
     """Run the daemon.
 
@@ -25,12 +26,10 @@ def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
     then running calls finish or are given back. With --once the exit code is 1 where something is parked.
     """
     from .._daemon.run import run_daemon
-    from ._logging import configure_logging
 
-    if (wait or timeout is not None) and not once:
-        raise click.UsageError("--wait and --timeout go with --once")
     session = current()
-    configure_logging(session.environ)
+    session.log_level = logging.INFO
+    once = once or wait
 
     def ready(url: str) -> None:
         click.echo(f"{click.style('ready', fg='green', bold=True)}: listening on {url}", err=True)

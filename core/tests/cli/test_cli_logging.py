@@ -1,0 +1,67 @@
+"""The log: on stderr, in two forms, with nothing in it that belongs to a person or opens a door."""
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from synccore._cli._logging import configure_logging, redacting
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    handlers, config = list(logging.getLogger().handlers), structlog.get_config()
+    yield
+    logging.getLogger().handlers[:] = handlers
+    structlog.configure(**config)
+
+
+def test_lines_are_key_value_pairs_on_stderr(capsys):
+    configure_logging({}, level=logging.INFO)
+    structlog.get_logger().info("page listed", source="shop", seen=100)
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert "event='page listed'" in told
+    assert "seen=100" in told
+
+
+def test_json_lines_are_asked_for_by_a_variable(capsys):
+    configure_logging({"SYNCCORE_LOG": "json"})
+    structlog.get_logger().warning("prune failed", error="OSError")
+    logging.getLogger("synccore.plugins").warning("plugin %s is slow", "crm")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["prune failed", "plugin crm is slow"]
+    assert {line["level"] for line in lines} == {"warning"}
+
+
+def test_verbs_say_warnings_only(capsys):
+    configure_logging({}, level=logging.WARNING)
+    structlog.get_logger().info("page listed")
+    assert capsys.readouterr().err == ""
+
+
+def test_no_address_number_or_key_gets_through(capsys):
+    configure_logging({})
+    try:
+        raise ValueError("anna@shop.test has no account")
+    except ValueError:
+        structlog.get_logger().exception(
+            "call failed", about="+49 171 1234567", header="Bearer abcdefgh12345", person={"email": "anna@shop.test"}
+        )
+    told = capsys.readouterr().err
+    assert "call failed" in told
+    for secret in ("anna@shop.test", "1234567", "abcdefgh12345"):
+        assert secret not in told
+
+
+def test_setting_up_twice_says_everything_once(capsys):
+    configure_logging({})
+    configure_logging({})
+    logging.getLogger("x").warning("once")
+    assert capsys.readouterr().err.count("once") == 1
+
+
+def test_redaction_leaves_facts_alone():
+    event = {"at": "2026-01-01T12:00:00Z", "seen": 12345678, "ok": True, "ratio": 0.5, "none": None}
+    assert redacting(None, "info", dict(event)) == event
