@@ -54,6 +54,13 @@ def test_a_new_customer_who_opted_in_is_subscribed(sink, klaviyo, operation):
     assert klaviyo.person("a0@shop.test").consent == "SUBSCRIBED"
 
 
+def test_one_who_opted_in_long_ago_and_is_first_seen_now_is_not(sink, klaviyo, operation, clock):
+    given = clock.now() - timedelta(days=400)
+    (outcome,) = sink.deliver([person_op(operation, True, known=False, extra={"consent_at": given})])
+    assert klaviyo.person("a0@shop.test").consent == "NEVER_SUBSCRIBED"
+    assert "long ago" in outcome.note
+
+
 def test_an_opt_out_unsubscribes_everywhere(open_sink, klaviyo, operation, anna):
     newsletter, other = klaviyo.add_list("Newsletter"), klaviyo.add_list("Other")
     anna.consent, anna.lists = "SUBSCRIBED", {newsletter, other}
@@ -110,7 +117,7 @@ def test_a_new_customer_who_ticked_nothing_is_not_unsubscribed(sink, klaviyo, op
 def test_an_unsubscribe_in_klaviyo_is_not_undone_by_an_old_consent(sink, klaviyo, operation, anna, clock):
     anna.consent, anna.suppressions = "UNSUBSCRIBED", [("UNSUBSCRIBE", clock.now())]
     given = clock.now() - timedelta(days=400)
-    (outcome,) = sink.deliver([person_op(operation, True, known=False, extra={"consent_at": given})])
+    (outcome,) = sink.deliver([person_op(operation, True, remote_id=anna.id, extra={"consent_at": given})])
     assert anna.consent == "UNSUBSCRIBED"
     assert "not subscribed" in outcome.note
 

@@ -1,7 +1,7 @@
 """Opt-ins and opt-outs: only a change that the shop has just recorded travels, never a resync."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import SynccoreError
@@ -15,6 +15,8 @@ __all__ = ["Consent", "change", "opt_in", "opt_out"]
 
 SUBSCRIBE_LIMIT = 1000
 OPT_OUT_LIMIT = 100
+#: A consent this much older than the change that brought the customer here was not given just now.
+FRESH = timedelta(days=1)
 
 #: Per operation id: a note for the audit trail, or the error that kept the change from travelling.
 Consent = dict[int, str | SynccoreError]
@@ -67,13 +69,15 @@ def opt_in(client: Client, operations: Sequence[Operation], list_id: str | None)
 
 
 def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str | None:
+    given = operation.fields.get("consent_at")
+    if not operation.previous and given and operation.at - _moment(given) > FRESH:
+        return "not subscribed: first seen with a consent of long ago, which is the past and not news"
     subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
     marketing = (subscriptions.get("email") or {}).get("marketing") or {}
     refused = [s.get("timestamp") for s in marketing.get("suppression") or []]
     if marketing.get("consent") == "UNSUBSCRIBED" and not refused:
         refused.append(marketing.get("consent_timestamp"))
     if refused:
-        given = operation.fields.get("consent_at")
         if given and all(t and _moment(t) < _moment(given) for t in refused):
             return None
         return "not subscribed: unsubscribed or suppressed in Klaviyo, and the shop's consent is not newer"
