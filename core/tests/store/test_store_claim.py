@@ -37,6 +37,16 @@ def test_due_counts_up_to_its_limit_over_all_routes(desk):
     assert desk.store.next_due("mail") is None
 
 
+def test_rows_of_a_route_that_is_gone_can_be_left_out(desk):
+    desk.take(desk.customer("1"), desk.order("o1", None))
+    desk.settle(desk.claim()[0], "ready", due_at=desk.now + timedelta(hours=1))
+    assert desk.store.due("crm", desk.now, 10, routes=["people"]) == 0
+    assert desk.store.due("crm", desk.now, 10) == 1
+    assert desk.store.next_due("crm", routes=["people"]) == desk.now + timedelta(hours=1)
+    assert desk.store.next_due("crm", routes=["facts"]) is None
+    assert desk.store.next_due("crm") == desk.now
+
+
 def test_the_earliest_due_route_comes_first_and_rule_order_breaks_ties(desk):
     desk.take(desk.order("o1", None))
     desk.tick(seconds=1)

@@ -68,10 +68,10 @@ def routes_of(view: sqlite3.Connection, sink: str) -> list[str]:
     return [row["route"] for row in view.execute("SELECT DISTINCT route FROM delivery_count WHERE sink = ?", (sink,))]
 
 
-def due(view: sqlite3.Connection, sink: str, now: int, limit: int) -> int:
+def due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None, now: int, limit: int) -> int:
     """Ready and due rows, counted up to `limit`."""
     count: int = 0
-    for route in routes_of(view, sink):
+    for route in routes_of(view, sink) if routes is None else routes:
         for bulk in (False, True):
             at = {"sink": sink, "route": route, "bulk": bulk, "now": now, "limit": limit - count}
             count += view.execute(sql.DUE, at).fetchone()[0]
@@ -80,11 +80,11 @@ def due(view: sqlite3.Connection, sink: str, now: int, limit: int) -> int:
     return count
 
 
-def next_due(view: sqlite3.Connection, sink: str) -> datetime | None:
+def next_due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None) -> datetime | None:
     """The earliest due_at of what may be claimed."""
     found = [
         ms
-        for route in routes_of(view, sink)
+        for route in (routes_of(view, sink) if routes is None else routes)
         for bulk in (False, True)
         if (ms := view.execute(sql.NEXT_DUE, {"sink": sink, "route": route, "bulk": bulk}).fetchone()[0]) is not None
     ]

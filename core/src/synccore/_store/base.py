@@ -110,12 +110,15 @@ class Store(Protocol):
 
     # -- delivery
 
-    def due(self, sink: str, now: datetime, limit: int) -> int:
-        """How many deliveries are ready and due, counted up to `limit`."""
+    def due(self, sink: str, now: datetime, limit: int, *, routes: Sequence[str] | None = None) -> int:
+        """How many deliveries could be claimed, counted up to `limit`.
+
+        `routes` counts only these: rows of a route that left the configuration are never claimed.
+        """
         ...
 
-    def next_due(self, sink: str) -> datetime | None:
-        """The earliest due_at among ready deliveries; None where none is ready."""
+    def next_due(self, sink: str, *, routes: Sequence[str] | None = None) -> datetime | None:
+        """When the next delivery can be claimed; None where none is ready, or all that are wait for their key."""
         ...
 
     def claim(

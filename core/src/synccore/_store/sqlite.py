@@ -156,13 +156,13 @@ class SqliteStore:
 
     # -- delivery
 
-    def due(self, sink: str, now: datetime, limit: int) -> int:
+    def due(self, sink: str, now: datetime, limit: int, *, routes: Sequence[str] | None = None) -> int:
         with self._database.read() as view:
-            return _claim.due(view, sink, to_ms(now), limit)
+            return _claim.due(view, sink, routes, to_ms(now), limit)
 
-    def next_due(self, sink: str) -> datetime | None:
+    def next_due(self, sink: str, *, routes: Sequence[str] | None = None) -> datetime | None:
         with self._database.read() as view:
-            return _claim.next_due(view, sink)
+            return _claim.next_due(view, sink, routes)
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str
