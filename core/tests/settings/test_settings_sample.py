@@ -2,13 +2,21 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
 
 import pytest
+from attrs import frozen, validators
 
 from synccore._plugins import load_plugins
 from synccore._settings import describe_config, load_settings, make_sample, write_sample
+from synccore.config import Schedule, option
 from synccore.errors import ConfigError
+from synccore.hookspecs import SinkType
+from synccore.secrets import Secret
 
 SHIPPED = {"woocommerce": "source", "google_contacts": "sink", "klaviyo": "sink", "salesforce": "sink"}
 
@@ -38,6 +46,11 @@ def test_required_keys_have_a_placeholder_that_their_validator_takes(files):
     assert tomllib.loads(make_sample(files.plugins()).text)["sources"]["shop"]["url"] == "https://example.com"
 
 
+def test_the_source_reports_what_the_routes_read(files):
+    settings = load(files.folder, files.plugins(), make_sample(files.plugins()))
+    assert settings.sources["shop"].config.entities == ("customer", "order")
+
+
 def test_every_optional_key_stands_there_with_its_default_and_help(files):
     text = make_sample(files.plugins()).text
     assert '# poll = "5m"  # how often to ask for changes' in text
@@ -55,6 +68,36 @@ def test_what_is_commented_out_can_be_switched_on(files):
     assert switched_on != sample.text
     settings = load(files.folder, files.plugins(), sample, switched_on)
     assert settings.sources["shop"].config.tries == 3
+
+
+def test_a_class_that_requires_everything_has_a_placeholder_for_each_type(files, point):
+    @frozen(kw_only=True)
+    class Inner:
+        host: str = option(help="h", validator=validators.matches_re(r"https://.*"))
+        level: int = option(default=1, help="l")
+
+    @frozen(kw_only=True)
+    class Demanding:
+        text: str = option(help="t")
+        number: int = option(help="n", validator=validators.ge(50))
+        share: float = option(help="s", validator=validators.lt(0.5))
+        price: Decimal = option(help="p")
+        flag: bool = option(help="f")
+        wait: timedelta = option(help="w")
+        every: Schedule = option(help="e")
+        file: Path = option(help="f")
+        mode: Literal["a", "b"] = option(help="m", validator=validators.in_(["b"]))
+        names: tuple[str, ...] = option(help="n", validator=validators.min_len(1))
+        table: Mapping[str, str] = option(help="t")
+        inner: Inner = option(help="i")
+        either: int | str = option(help="e")
+        secret: Secret = option(help="s")
+
+    kind = SinkType(name="demanding", summary="", config=Demanding, open=lambda *_: None, objects=())
+    files.points.append(point("demanding", synccore_sinks=[kind]))
+    sample = make_sample(files.plugins(), source="acme_shop", sinks=["demanding"])
+    config = load(files.folder, files.plugins(), sample).sinks["demanding"].config
+    assert (config.number, config.mode, config.inner.host) == (100, "b", "https://example.com")
 
 
 def test_chosen_types_alone_are_written(files):

@@ -1,19 +1,20 @@
 """Settings in words: for `plugins show`, the documentation and the sample file."""
 
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import attrs
 from attrs import frozen
 
 from ..config import Schedule, format_duration
 from ..secrets import Secret
-from .structure import attributes, type_text
+from .structure import UNIONS, attributes, type_text
+
+if TYPE_CHECKING:
+    import tomlkit
 
 __all__ = ["SettingHelp", "describe_config"]
 
@@ -63,7 +64,7 @@ def _describe(cls: type, prefix: str) -> Iterator[SettingHelp]:
 
 def required_type(kind: Any) -> Any:
     """The type without its `| None`."""
-    if get_origin(kind) in (types.UnionType, typing.Union):
+    if get_origin(kind) in UNIONS:
         members = [a for a in get_args(kind) if a is not type(None)]
         return members[0] if len(members) == 1 else kind
     return kind
@@ -94,13 +95,19 @@ def toml_value(value: Any) -> Any:
     return value if isinstance(value, str | bool | int | float) else str(value)
 
 
-def toml_text(value: Any) -> str:
-    """A setting's value as it stands in the file."""
+def toml_item(value: Any) -> "tomlkit.items.Item":
+    """A setting's value as an item of a TOML file, tables on one line."""
     import tomlkit
 
-    item = tomlkit.item(toml_value(value))
-    if isinstance(item, tomlkit.items.Table):
-        inline = tomlkit.inline_table()
-        inline.update(item)
-        return str(inline.as_string())
-    return str(item.as_string())
+    plain = toml_value(value)
+    if isinstance(plain, dict):
+        table = tomlkit.inline_table()
+        table.update(plain)
+        return table
+    item: tomlkit.items.Item = tomlkit.item(plain)
+    return item
+
+
+def toml_text(value: Any) -> str:
+    """A setting's value as it stands in the file."""
+    return str(toml_item(value).as_string())

@@ -1,6 +1,5 @@
 """The commented `synccore.toml` of `synccore init`, written from what the installed plugins say of themselves."""
 
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -19,13 +18,14 @@ from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
 from ..secrets import Secret
 from ..types import ObjectType
-from .describe import default_of, required_type, toml_text, toml_value
+from .describe import default_of, required_type, toml_item, toml_text, toml_value
 from .load import FILE_NAME
 from .model import CoreTable, ServerTable
-from .structure import attributes
+from .structure import UNIONS, attributes
 
 __all__ = ["Sample", "make_sample", "write_sample"]
 
+_NOTHING: Mapping[str, Any] = {}
 _TEXTS = ("...", "https://example.com", "example.com", "name@example.com")
 _HEAD = """\
 What goes where. Durations are "30s", "5m", "24h". Secrets stay outside of this file:
@@ -72,7 +72,7 @@ def make_sample(plugins: Plugins, *, source: str | None = None, sinks: Sequence[
     names: dict[str, SourceType] = {}
     for descriptor in chosen:
         names["shop"] = descriptor
-        writer.instance("sources", "shop", descriptor)
+        writer.instance("sources", "shop", descriptor, {"entities": _entities(descriptor, targets)})
     for target in targets:
         writer.instance("sinks", target.name, target)
     for target in targets:
@@ -92,6 +92,18 @@ def _chosen(types: Mapping[str, Any], wanted: Sequence[str], word: str, plugins:
     return [types[name] for name in dict.fromkeys(wanted)]
 
 
+def _main_object(target: SinkType) -> ObjectType | None:
+    """The first object with a default mapping for customers: its route is switched on."""
+    return next((o for o in target.objects if "customer" in o.defaults), None)
+
+
+def _entities(shop: SourceType, targets: Sequence[SinkType]) -> list[str]:
+    """What the routes that are switched on read, as far as the source reports it."""
+    mains = [o.defaults["customer"] for o in map(_main_object, targets) if o]
+    wanted = {"customer", *(entity for defaults in mains for entity in defaults.include)}
+    return [entity for entity in shop.entities if entity in wanted]
+
+
 class _Writer:
     """Writes tables with comments."""
 
@@ -105,22 +117,24 @@ class _Writer:
         """The whole file."""
         return "\n".join(self._parts)
 
-    def instance(self, section: str, name: str, descriptor: SourceType | SinkType) -> None:
-        """`[sources.NAME]` or `[sinks.NAME]`."""
+    def instance(
+        self, section: str, name: str, descriptor: SourceType | SinkType, given: Mapping[str, Any] = _NOTHING
+    ) -> None:
+        """`[sources.NAME]` or `[sinks.NAME]`; `given` are values for settings, whatever their defaults."""
         table = tomlkit.table()
         table.add(tomlkit.comment(descriptor.summary))
         table.add("type", descriptor.name)
-        self._settings(descriptor.config, descriptor.name.upper().replace("-", "_"), table)
+        self._settings(descriptor.config, descriptor.name.upper().replace("-", "_"), table, given)
         self._put(f"{section}.{name}", table)
 
     def routes(self, source: str, shop: SourceType, target: SinkType) -> None:
         """A route per default mapping; only the first for customers is switched on."""
-        switched_on = next((o.name for o in target.objects if "customer" in o.defaults), None)
+        main = _main_object(target)
         for item in target.objects:
             for entity in (e for e in ENTITIES if e in item.defaults and e in shop.entities):
                 name = f"{target.name}_{entity}s" if len(item.defaults) > 1 or len(target.objects) == 1 else ""
                 name = name or f"{target.name}_{_word(item.name)}"
-                if entity == "customer" and item.name == switched_on:
+                if entity == "customer" and item is main:
                     self._put(f"routes.{name}", self._route(source, entity, target, item))
                 else:
                     self._commented_route(name, source, entity, target, item)
@@ -153,35 +167,37 @@ class _Writer:
 
     # -- settings of a class
 
-    def _settings(self, cls: type, prefix: str, table: Table | None = None) -> Table:
+    def _settings(
+        self, cls: type, prefix: str, table: Table | None = None, given: Mapping[str, Any] = _NOTHING
+    ) -> Table:
         table = tomlkit.table() if table is None else table
         for field in attributes(cls):
             if field.init:
-                self._setting(table, field, prefix)
+                self._setting(table, field, prefix, given)
         return table
 
-    def _setting(self, table: Table, field: Any, prefix: str) -> None:
+    def _setting(self, table: Table, field: Any, prefix: str, given: Mapping[str, Any]) -> None:
         key = field.alias or field.name
         help_text = str(field.metadata.get("help", ""))
         kind, default = required_type(field.type), default_of(field)
-        sample = field.metadata.get("sample")
+        sample = given.get(key, field.metadata.get("sample"))
         written = default is attrs.NOTHING or sample is not None
         if kind is Secret:
-            variable = f"{prefix}_{key.removeprefix('synccore_')}".upper()
-            reference = tomlkit.inline_table()
-            reference.update({"env": variable})
-            if not written:
-                _commented(table, key, reference.as_string(), help_text)
-                return
-            self.variables[variable] = help_text
-            table.add(key, reference)
-        elif not written:
-            _commented(table, key, _placeholder_text(kind) if default is None else toml_text(default), help_text)
-            return
+            variable = f"{prefix}_{key}".upper()
+            value: Any = {"env": variable}
+            if written:
+                self.variables[variable] = help_text
+        elif written:
+            value = sample if sample is not None else _placeholder(field, kind)
         else:
-            table.add(key, sample if sample is not None else _placeholder(field, kind))
+            value = next(_candidates(kind, "")) if default is None else default
+        if not written:
+            _commented(table, key, toml_text(value), help_text)
+            return
+        item = toml_item(value)
         if help_text:
-            table[key].comment(_one_line(help_text))
+            item.comment(_one_line(help_text))
+        table.add(key, item)
 
 
 def _commented(table: Table, key: str, value: str, help_text: str) -> None:
@@ -214,29 +230,33 @@ def _placeholder(field: Any, kind: Any) -> Any:
 
 
 def _candidates(kind: Any, name: str) -> Iterator[Any]:
-    if get_origin(kind) is Literal:
+    """Values of a type, the likeliest first."""
+    origin = get_origin(kind)
+    if origin is Literal:
         yield from get_args(kind)
-    elif kind is str:
-        looks_like_address = any(word in name for word in ("url", "host", "login"))
-        yield from (_TEXTS[1:] + _TEXTS[:1] if looks_like_address else _TEXTS)
-    elif kind in (int, float, Decimal):
-        yield from (kind(1), kind(0), kind(100))
-    elif kind is bool:
-        yield from (False, True)
-    elif kind is timedelta:
-        yield timedelta(minutes=5)
-    elif kind is Schedule:
-        yield Schedule("5m")
-    elif kind is Path:
-        yield Path("file")
-    elif get_origin(kind) in (dict, Mapping):
+    elif origin in UNIONS:
+        for member in get_args(kind):
+            yield from _candidates(member, name)
+    elif origin in (dict, Mapping):
         yield {}
-    elif typing.get_origin(kind) is not None:
+    elif origin is not None:
         inner = next((a for a in get_args(kind) if a is not Ellipsis), str)
         yield [next(_candidates(inner, name), "...")]
+    elif kind is str and any(word in name for word in ("url", "host", "login")):
+        yield from (*_TEXTS[1:], _TEXTS[0])
+    elif isinstance(kind, type) and attrs.has(kind) and kind is not Schedule:
+        yield {f.alias: _placeholder(f, required_type(f.type)) for f in attributes(kind) if f.default is attrs.NOTHING}
     else:
-        yield "..."
+        yield from _PLAIN.get(kind, _TEXTS)
 
 
-def _placeholder_text(kind: Any) -> str:
-    return toml_text(next(_candidates(kind, "")))
+_PLAIN: Mapping[Any, tuple[Any, ...]] = {
+    str: _TEXTS,
+    int: (1, 0, 100),
+    float: (1.0, 0.0, 100.0),
+    Decimal: (1, 0, 100),
+    bool: (False, True),
+    timedelta: (timedelta(minutes=5),),
+    Schedule: (Schedule("5m"),),
+    Path: (Path("file"),),
+}

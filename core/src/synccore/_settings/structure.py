@@ -24,7 +24,8 @@ from .references import SecretResolver, Unfit
 T = TypeVar("T")
 #: Stands for a value that could not be read; its problem is noted.
 INVALID: Any = object()
-_UNIONS = (types.UnionType, typing.Union)
+#: Origins of `A | B`.
+UNIONS = (types.UnionType, typing.Union)
 _LISTS = (tuple, list, frozenset, set, Sequence)
 
 
@@ -143,7 +144,7 @@ class Structurer:
         by_shape: Sequence[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]]] = (
             (lambda t: t is Any or t is object, lambda value, _: constant(value)),
             (lambda t: get_origin(t) is Literal, _literal),
-            (lambda t: get_origin(t) in _UNIONS, self._union),
+            (lambda t: get_origin(t) in UNIONS, self._union),
             (lambda t: get_origin(t) in _LISTS or t in (tuple, list), self._list),
             (lambda t: get_origin(t) in (dict, Mapping) or t in (dict, Mapping), self._mapping),
             (lambda t: isinstance(t, type) and attrs.has(t) and t is not Schedule, self.read_table),
@@ -317,7 +318,7 @@ def type_text(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " | ".join(map(str, arguments))
-    if origin in _UNIONS:
+    if origin in UNIONS:
         return " or ".join(type_text(a) for a in arguments if a is not type(None))
     if origin in _LISTS:
         return f"list of {type_text(arguments[0])}"
