@@ -115,11 +115,14 @@ class App:
             if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
                 self._open_sink(instance)
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
+        self.routes: Mapping[str, RouteSpec] = self.settings.routes
+        for sink in self.sinks.values():
+            # Opened once to ask for its objects, which the routes' defaults come from; now with those routes.
+            self._close(sink)
+            sink.context.routes = self._routes_of(sink.name)
+            self._open(sink)
         for instance in self.settings.sources.values():
             self._open_source(instance)
-        self.routes: Mapping[str, RouteSpec] = self.settings.routes
-        for unit in (*self.sources.values(), *self.sinks.values()):
-            unit.context.routes = tuple(r for r in self.routes.values() if unit.name in (r.source, r.sink))
 
     @classmethod
     def open(
@@ -205,16 +208,28 @@ class App:
 
     def _open_source(self, settings: InstanceSettings) -> None:
         unit = SourceUnit(settings.name, settings, self._context(settings))
+        unit.context.routes = self._routes_of(settings.name)
         self.sources[settings.name] = unit
         self._open(unit)
 
+    def _routes_of(self, instance: str) -> tuple[RouteSpec, ...]:
+        return tuple(r for r in self.routes.values() if instance in (r.source, r.sink))
+
     def _open(self, unit: Unit) -> None:
+        unit.instance, unit.error = None, None
         try:
             unit.instance = unit.settings.descriptor.open(unit.settings.config, unit.context)
         except ConfigError as error:
             unit.error = error.message
         except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
             unit.error = describe_bug(error)
+
+    def _close(self, unit: Unit) -> None:
+        if unit.instance is not None:
+            try:
+                unit.instance.close()
+            except Exception as error:  # noqa: BLE001  the others still close
+                self.log.warning("close failed", instance=unit.name, error=type(error).__name__)
 
     def unit(self, name: str) -> Unit:
         """A source or sink by name. Raises ConfigError with the names there are."""
@@ -345,11 +360,7 @@ class App:
     def close(self) -> None:
         """Close every instance and the store."""
         for unit in (*self.sources.values(), *self.sinks.values()):
-            if unit.instance is not None:
-                try:
-                    unit.instance.close()
-                except Exception as error:  # noqa: BLE001  the others still close
-                    self.log.warning("close failed", instance=unit.name, error=type(error).__name__)
+            self._close(unit)
         if "store" in self.__dict__ and self._given_store is None:
             self.store.close()
 
