@@ -1,0 +1,115 @@
+"""The whole sink: settings, calls, operations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from synccore.config import option
+from synccore.errors import AuthError, RateLimited, Rejected, SynccoreError, Transient
+from synccore.hookspecs import SinkType
+from synccore.http import Client, parse_retry_after
+from synccore.secrets import Secret
+from synccore.types import (
+    Account,
+    Check,
+    Context,
+    Defaults,
+    Delivered,
+    Failed,
+    FieldInfo,
+    Limits,
+    Link,
+    LookupResult,
+    ObjectInfo,
+    ObjectType,
+    Operation,
+    Outcome,
+)
+
+FIELDS = ("email", "name", "address")
+
+
+@frozen(kw_only=True)
+class Config:
+    """`[sinks.NAME]` of type mailroom."""
+
+    api_url: str = option(help="address of the service")
+    token: Secret = option(help="API token")
+
+
+class Mailroom:
+    """Recipients are put under our own id, so that sending twice is harmless."""
+
+    def __init__(self, config: Config, context: Context) -> None:
+        self._config, self._context = config, context
+        self._http = Client(context, config.api_url)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._http.request(method, path, headers={"X-Token": self._config.token.reveal()}, **options)
+        if answer.status == 401:
+            raise AuthError(f"the token is not accepted: run synccore connect {self._context.name}")
+        if answer.status == 429:
+            now = self._context.clock.now()
+            raise RateLimited(retry_after=parse_retry_after(answer.headers.get("retry-after"), now))
+        if answer.status >= 500:
+            raise Transient(f"HTTP {answer.status}", maybe_applied=True)
+        if answer.status >= 400:
+            raise Rejected(answer.excerpt())
+        return answer.json() if answer.body else None
+
+    def check(self) -> Check:
+        account = self._call("GET", "/me")
+        return Check(account=Account(id=account["id"], label=account["name"]))
+
+    def describe(self) -> Sequence[ObjectInfo]:
+        return [ObjectInfo(name="recipient", fields=tuple(FieldInfo(name=name) for name in FIELDS))]
+
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        if not operations:
+            return []
+        rows = [{"id": o.uid, "delete": o.op == "delete", **o.fields} for o in operations]
+        answers = {row["id"]: row for row in self._call("PUT", "/recipients", json=rows)}
+        return [self._outcome(o, answers.get(o.uid, {})) for o in operations]
+
+    def _outcome(self, operation: Operation, row: Mapping[str, Any]) -> Outcome:
+        error: SynccoreError | None = Rejected(row["error"]) if row.get("error") else None
+        return Failed(error) if error else Delivered(remote_id=operation.uid)
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        held = {row["id"] for row in self._call("POST", "/find", json=[o.uid for o in operations])}
+        return [Link(object="recipient", remote_id=o.uid) if o.uid in held else None for o in operations]
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        held = {row["id"]: row for row in self._call("POST", "/find", json=[link.remote_id for link in links])}
+        return [held.get(link.remote_id) for link in links]
+
+    def erase(self, link: Link) -> None:
+        self._call("PUT", "/recipients", json=[{"id": link.remote_id, "delete": True}])
+
+    def close(self) -> None:
+        self._http.close()
+
+
+SINK = SinkType(
+    name="mailroom",
+    summary="Customers become recipients of letters.",
+    config=Config,
+    open=Mailroom,
+    objects=(
+        ObjectType(
+            name="recipient",
+            summary="Somebody who gets letters.",
+            defaults={
+                "customer": Defaults(
+                    fields={
+                        "email": "customer.email",
+                        "name": "customer.name",
+                        "address": "customer.billing | mailroom_line",
+                    }
+                )
+            },
+        ),
+    ),
+    limits=Limits(max_batch=50),
+)
