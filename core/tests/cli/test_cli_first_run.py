@@ -219,7 +219,7 @@ def test_plan_of_a_target_that_cannot_look_up_says_so(world):
     document = world.json("plan", "people")
     assert document["create"] == 2
     assert "cannot say" in document["notes"][0]
-    assert "cannot say" in world.run("adopt", "people", code=3).stderr
+    assert "cannot say" in world.run("adopt", "people", code=1).stderr
 
 
 # -- adopt
@@ -335,3 +335,17 @@ def test_a_deleted_record_is_previewed_as_such(world):
         gone = Change(entity="customer", key="1", op="delete")
         app.store.ingest([Ingest(source="shop", changes=[gone], rules={})], app.clock.now())
     assert world.json("preview", "people", "1")["action"] == "delete"
+
+
+def test_routes_of_events_have_nothing_to_compare(world):
+    world.write(sources={"shop": {"type": "emitter", "entities": ["customer", "payment"]}})
+    world.config["routes"]["paid"] = {
+        "source": "shop",
+        "entity": "payment",
+        "sink": "crm",
+        "object": "thing",
+        "fields": {"name": "payment.currency"},
+    }
+    world.write()
+    for word in ("plan", "adopt"):
+        assert "each is sent once" in world.run(word, "paid", code=1).stderr

@@ -129,5 +129,8 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @config_option
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Keep other systems up to date with a shop."""
+    if Session.of(ctx).environ.get("NO_COLOR"):
+        ctx.color = False

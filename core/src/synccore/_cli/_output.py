@@ -67,7 +67,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
 
     Cells are text (with click styles) or None. `empty` is said, on stderr, where there are no rows.
     """
-    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -79,7 +78,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
     if not sys.stdout.isatty():
         _plain_table(columns, rows, numbers)
         return
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:

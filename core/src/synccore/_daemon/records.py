@@ -18,7 +18,8 @@ from attrs import evolve
 from .._store.base import Store
 from .._store.rows import Ingest, Work
 from .._store.sqlite import open_sqlite
-from ..errors import BatchRejected, ConfigError, RateLimited, Rejected, Transient
+from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transient
+from ..hookspecs import SourceType
 from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
 from .app import App
 from .connect import open_unit
@@ -94,30 +95,29 @@ class Records:
         return found or Link(object=self._app.routes[after].object, remote_id="")
 
 
-def _needed(route: RouteSpec) -> tuple[str, ...]:
+def _needed(route: RouteSpec, listed: Sequence[str]) -> tuple[str, ...]:
     """The entities a mapping of this route looks at, its own last (its listing may bring the others' newest state)."""
     words = " ".join(str(v) for v in (*route.fields.values(), route.when or ""))
     needs_owner = route.mapper != "jinja" or route.after is not None or re.search(r"\bcustomer\b", words)
     owner = ("customer",) if route.entity != "customer" and needs_owner else ()
-    return tuple(dict.fromkeys([*owner, *route.include, route.entity]))
+    return tuple(e for e in dict.fromkeys([*owner, *route.include, route.entity]) if e in listed)
 
 
 @contextmanager
 def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> Iterator[Records]:
     """List what the route needs from its source; nothing of it is kept.
 
-    Raises ConfigError for a route of events: those are facts that were sent or not, and never compared.
+    Raises SynccoreError for a route of events: those are facts that were sent or not, and never compared.
     """
     if route.entity == "payment":
-        raise ConfigError(
-            f"route {route.name} delivers events: each is sent once, so there is nothing to compare",
-            path=f"routes.{route.name}",
-        )
+        raise SynccoreError(f"route {route.name} delivers events: each is sent once, so there is nothing to compare")
     source = open_unit(app, route.source).instance
+    descriptor = app.sources[route.source].settings.descriptor
+    assert isinstance(descriptor, SourceType)  # noqa: S101  sources hold sources
     with tempfile.TemporaryDirectory(prefix="synccore-") as folder:
         scratch = open_sqlite(Path(folder) / "listing.db")
         try:
-            for entity in _needed(route):
+            for entity in _needed(route, descriptor.entities):
                 _list(app, source, route.source, entity, scratch, heard)
             yield Records(app, route, scratch)
         finally:
@@ -153,10 +153,10 @@ def ability(app: App, sink: str, name: str) -> Callable[..., Any] | None:
 
 
 def needed_ability(app: App, sink: str, name: str, what: str) -> Callable[..., Any]:
-    """As `ability`; raises ConfigError saying that this target cannot do `what`."""
+    """As `ability`; raises SynccoreError saying that this target cannot do `what`."""
     method = ability(app, sink, name)
     if method is None:
-        raise ConfigError(f"{app.sinks[sink].settings.type} cannot {what}", path=f"sinks.{sink}")
+        raise SynccoreError(f"{sink} cannot {what}: the plugin {app.sinks[sink].settings.type} does not offer it")
     return method
 
 
@@ -170,7 +170,7 @@ def batches(app: App, sink: str, items: Sequence[_Item]) -> Iterator[Sequence[_I
 def lookup(app: App, route: RouteSpec, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Found]]:
     """Ask the sink what already exists; an operation it refuses to look up is Failed.
 
-    Raises ConfigError where the sink cannot say.
+    Raises SynccoreError where the sink cannot say.
     """
     ask = needed_ability(app, route.sink, "lookup", "say what already exists")
     for batch in batches(app, route.sink, operations):
@@ -178,7 +178,7 @@ def lookup(app: App, route: RouteSpec, operations: Sequence[Operation]) -> Itera
 
 
 def read_back(app: App, route: RouteSpec, links: Sequence[Link]) -> Iterator[tuple[Link, Mapping[str, Any] | None]]:
-    """The remote fields of each link, None where the record is gone. Raises ConfigError where the sink cannot read."""
+    """The remote fields of each link, None where the record is gone. Raises SynccoreError where the sink cannot."""
     read = needed_ability(app, route.sink, "read", "read records back")
     for batch in batches(app, route.sink, links):
         yield from zip(batch, patient(app.clock, partial(read, batch)), strict=True)
