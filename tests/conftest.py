@@ -59,7 +59,7 @@ class Daemon:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.process = subprocess.Popen(  # noqa: S603  our own program
+        self.process = subprocess.Popen(
             [*world.command, "run"],
             cwd=world.folder,
             env=world.environ,
@@ -178,7 +178,7 @@ class World:
         self.path.write_text(tomlkit.dumps(self.config), encoding="utf-8")
 
     def cli(self, *arguments: str, given: str | None = None, timeout: float = 120) -> Result:
-        done = subprocess.run(  # noqa: S603  our own program
+        done = subprocess.run(
             [*self.command, *arguments],
             cwd=self.folder,
             env=self.environ,
@@ -193,7 +193,7 @@ class World:
 
     def connect(self) -> str:
         """`connect contacts --no-browser`, with a person who opens the printed address and pastes the answer."""
-        with subprocess.Popen(  # noqa: S603  our own program
+        with subprocess.Popen(
             [*self.command, "connect", "contacts", "--no-browser"],
             cwd=self.folder,
             env=self.environ,

@@ -59,7 +59,7 @@ def test_kill_9_at_any_moment_of_a_backfill_loses_and_doubles_nothing(world):
     chance = random.Random(11)
     kills = 0
     for _ in range(12):
-        process = subprocess.Popen(  # noqa: S603  our own program
+        process = subprocess.Popen(
             [*world.command, "backfill", "shop", "customer"],
             cwd=world.folder,
             env=world.environ,

@@ -20,7 +20,7 @@ def environ(tmp_path):
 
 
 def test_once_delivers_everything_and_sums_it_up(environ, tmp_path):
-    done = subprocess.run(  # noqa: S603  our own program
+    done = subprocess.run(
         [*COMMAND, "--once", "--customers", "12"],
         env=environ,
         capture_output=True,
@@ -45,7 +45,7 @@ def test_two_demos_at_once_do_not_meet(environ):
     from concurrent.futures import ThreadPoolExecutor
 
     def play(_):
-        return subprocess.run(  # noqa: S603  our own program
+        return subprocess.run(
             [*COMMAND, "--once", "--customers", "3"],
             env=environ,
             capture_output=True,
@@ -63,7 +63,7 @@ def test_two_demos_at_once_do_not_meet(environ):
 def test_the_live_one_ends_cleanly(environ, tmp_path, number):
     """On a terminal: it draws, changes a customer by itself, and ends on a signal with a summary."""
     master, terminal = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603  our own program
+    process = subprocess.Popen(
         [*COMMAND, "--customers", "5"], env=environ, stdin=terminal, stdout=terminal, stderr=terminal
     )
     os.close(terminal)
