@@ -100,8 +100,7 @@ class Shop:
                 product_name=f"{plan.title()} year",
                 customer_key=owner,
                 started_at=datetime(2025, 5, 1, tzinfo=UTC),
-                updated_at=self.clock.now(),
-                **values,
+                **{"updated_at": self.clock.now(), **values},
             ),
             owner,
         )
@@ -393,6 +392,28 @@ def test_the_time_is_that_of_the_membership(start, shop, klaviyo, clock):
     clock.advance(DAY)
     happened = clock.now()
     app.emit(shop.membership())
+    app.settle_down()
+    assert klaviyo.events()[0]["time"] == happened
+
+
+def test_a_loss_that_no_date_tells_of_is_not_dated_to_the_beginning(start, shop, klaviyo, clock):
+    app = start("members")
+    app.emit(shop.customer(), shop.membership(updated_at=None), bulk=True)
+    app.settle_down()
+    clock.advance(30 * DAY)
+    happened = clock.now()
+    app.emit(shop.membership(status="expired", updated_at=None))
+    app.settle_down()
+    assert klaviyo.events()[0]["time"] - happened <= timedelta(minutes=5)
+
+
+def test_a_loss_that_a_date_tells_of_has_it(start, shop, klaviyo, clock):
+    app = start("members")
+    app.emit(shop.customer(), shop.membership(updated_at=None), bulk=True)
+    app.settle_down()
+    clock.advance(30 * DAY)
+    happened = clock.now() - timedelta(hours=2)
+    app.emit(shop.membership(status="cancelled", updated_at=None, cancelled_at=happened))
     app.settle_down()
     assert klaviyo.events()[0]["time"] == happened
 

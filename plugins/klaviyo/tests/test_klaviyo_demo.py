@@ -30,5 +30,5 @@ def test_nothing_is_loaded_before_it_is_asked_for():
     import sys
 
     code = "import sys, synccore_klaviyo; print([m for m in sys.modules if m.startswith('synccore_klaviyo.')])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

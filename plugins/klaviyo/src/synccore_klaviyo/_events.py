@@ -69,6 +69,8 @@ EVENTS_LIMIT = 1000
 REQUEST_LIMIT = 4_900_000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = timedelta(days=365)
+#: How much later than it changed a state may have been delivered.
+LAG = timedelta(hours=1)
 
 
 @frozen(kw_only=True)
@@ -138,10 +140,11 @@ class Events:
             return "remembered as the state to compare with; the past sends no event"
         if operation.entity == "order" and not self._commerce and not operation.fields.get("metric"):
             return "no event: commerce_events is off"
-        events = plan(operation)
+        now = self._clock.now()
+        events = plan(operation, now)
         if not events:
             return "no event: this change is none"
-        latest = self._clock.now() + LATEST
+        latest = now + LATEST
         return [evolve(e, time=min(max(e.time, EARLIEST), latest).replace(microsecond=0)) for e in events]
 
     def _send(self, operation: Operation, events: Sequence[Event]) -> Outcome:
@@ -172,21 +175,23 @@ class Events:
         return _done(operation, _SENT)
 
 
-def plan(operation: Operation) -> list[Event]:
+def plan(operation: Operation, now: datetime) -> list[Event]:
     """The events an operation means; empty where its change is none. Raises Rejected, WaitFor."""
     if operation.op == "event":
         return [_event(operation, operation.fields.get("metric"), f"{operation.entity}:{operation.event_id}")]
     if operation.entity == "order" and not operation.fields.get("metric"):
         return list(_order(operation))
-    before, now = _states(operation)
-    metric = operation.fields.get("metric") or _metric(operation, before, now)
-    if metric is None or before == now:
+    before, after = _states(operation)
+    metric = operation.fields.get("metric") or _metric(operation, before, after)
+    if metric is None or before == after:
         return []
     extra: dict[str, Any] = {}
     if "status" in operation.fields:
-        extra = {"NewStatus": now, "Transition": f"{before or 'new'}>{now}"} | ({"OldStatus": before} if before else {})
-    what = f"{operation.entity}:{operation.key}:{_word(before)}>{_word(now)}:{_anchor(operation)}"
-    return [_event(operation, metric, what, extra)]
+        extra = {"NewStatus": after, "Transition": f"{before or 'new'}>{after}"}
+        extra |= {"OldStatus": before} if before else {}
+    what = f"{operation.entity}:{operation.key}:{_word(before)}>{_word(after)}:{_anchor(operation)}"
+    event = _event(operation, metric, what, extra)
+    return [evolve(event, time=_after_the_last(operation, event.time, now))]
 
 
 def _states(operation: Operation) -> tuple[Any, Any]:
@@ -197,15 +202,24 @@ def _states(operation: Operation) -> tuple[Any, Any]:
     return operation.previous and "known", operation.idempotency_key
 
 
-def _metric(operation: Operation, before: Any, now: Any) -> str | None:
+def _metric(operation: Operation, before: Any, after: Any) -> str | None:
     if "is_member" in operation.fields:
         # Whoever was never a member has lost nothing.
-        return None if before is None and now is False else _MEMBER[bool(now)]
+        return None if before is None and after is False else _MEMBER[bool(after)]
     if operation.entity == "subscription":
-        if now == "active" and before not in (None, "pending"):
+        if after == "active" and before not in (None, "pending"):
             return _REACTIVATED
-        return _SUBSCRIPTION.get(str(now))
+        return _SUBSCRIPTION.get(str(after))
     raise Rejected("the route maps no metric: say which event this is", ["metric"])
+
+
+def _after_the_last(operation: Operation, moment: datetime, now: datetime) -> datetime:
+    """A change happened after the state before it was delivered; dates that say otherwise are not those of the change.
+
+    Memberships tell no date of their last change, and a customer's own date moves with none of them.
+    """
+    delivered = operation.link.delivered_at if operation.link and operation.link.fields else None
+    return now if delivered and moment < delivered - LAG else moment
 
 
 def _anchor(operation: Operation) -> str:

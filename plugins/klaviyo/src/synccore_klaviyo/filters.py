@@ -87,9 +87,13 @@ def plans_of(memberships: Any, subscription_key: str | None) -> list[str]:
 
 
 def changed_at(memberships: Any) -> datetime | None:
-    """When the newest change among memberships happened."""
-    times = [m.updated_at or m.cancelled_at or m.started_at or m.created_at for m in memberships or ()]
-    return max((t for t in times if t), default=None)
+    """When the newest change of status among memberships happened, as far as their dates tell."""
+    return max((t for m in memberships or () if (t := _changed_at(m)) is not None), default=None)
+
+
+def _changed_at(membership: Membership) -> datetime | None:
+    ended = {"paused": membership.paused_at, "cancelled": membership.cancelled_at, "expired": membership.ends_at}
+    return membership.updated_at or ended.get(membership.status, membership.started_at or membership.created_at)
 
 
 def time(value: Any) -> str | None:
