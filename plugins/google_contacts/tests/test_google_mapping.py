@@ -101,8 +101,8 @@ def mapped():
 def test_a_full_customer_is_mapped_by_default(mapped):
     customer = Customer(
         key="7", email="ann@shop.test", first_name="Ann", last_name="Test", phone="(415) 555-2671", username="ann",
-        billing=Address(first_name="A.", company="Acme", email="Billing@shop.test", phone="415 555 2671", line1="1 Main",
-                        city="Town", country="US"),
+        billing=Address(first_name="A.", company="Acme", email="Billing@shop.test", phone="415 555 2671",
+                        line1="1 Main", city="Town", country="US"),
         shipping=HOME, created_at=datetime(2020, 2, 3, tzinfo=UTC), admin_url="https://shop.test/admin/7",
     )  # fmt: skip
     assert dict(mapped(customer)) == {

@@ -17,9 +17,9 @@ def call(rig):
     def send(method, path, body=None, token=token, **query):
         connection = HTTPConnection(rig.google.url.removeprefix("http://"), timeout=10)
         try:
-            text = urlencode(query, doseq=True)
-            connection.request(method, quote(path, safe="/:") + (f"?{text}" if text else ""),
-                               None if body is None else json.dumps(body), {"Authorization": f"Bearer {token}"})  # fmt: skip
+            target = quote(path, safe="/:") + (f"?{urlencode(query, doseq=True)}" if query else "")
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, target, sent, {"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             data = json.loads(answer.read() or b"{}")
         finally:

@@ -24,6 +24,10 @@ BATCH, DELETE_BATCH, MEMBERS = 200, 500, 1000
 #: Critical reads and writes of one batch; writes of one batch delete.
 BATCH_COST, DELETE_BATCH_COST = 6, 10
 PAGE = 1000
+#: Contacts per read by name: Google takes 200, whose address would be longer than proxies let through (8 KB).
+READ_BATCH = 100
+#: Google may take long over a full batch, and an answer given up on has to be reconciled.
+TIMEOUT = timedelta(seconds=60)
 #: Without it the profile of a linked Google user is mixed into the contact.
 CONTACT_SOURCE = "READ_SOURCE_TYPE_CONTACT"
 GROUP_FIELDS = "clientData,groupType,memberCount,metadata,name"
@@ -43,7 +47,7 @@ class People:
 
     def __init__(self, context: Context, api_url: str, token: Callable[[str | None], str]) -> None:
         self._context = context
-        self._http = Client(context, api_url)
+        self._http = Client(context, api_url, timeout=TIMEOUT)
         self._token = token
         minute = timedelta(minutes=1)
         self._budgets = {
@@ -72,8 +76,8 @@ class People:
     def batch_get(self, names: Sequence[str]) -> dict[str, Person]:
         """Contacts by resource name asked for; those that are gone are left out."""
         found: dict[str, Person] = {}
-        for start in range(0, len(names), BATCH):
-            params = [("resourceNames", n) for n in names[start : start + BATCH]]
+        for start in range(0, len(names), READ_BATCH):
+            params = [("resourceNames", n) for n in names[start : start + READ_BATCH]]
             params += [("personFields", READ_FIELDS), ("sources", CONTACT_SOURCE)]
             answer = self._call("GET", "/v1/people:batchGet", params=params, critical_read=1)
             for entry in answer.get("responses", ()):

@@ -18,13 +18,15 @@ from ._rules import (
     GROUP_FIELDS,
     MY_CONTACTS,
     READABLE,
-    SOURCES,
     WRITABLE,
     Refused,
+    begins,
     check_person,
+    check_sources,
     computed,
     invalid,
     mask,
+    masked,
     not_found,
     only,
     precondition,
@@ -282,20 +284,20 @@ class FakePeople(LoopbackServer):
         only(params, {"personFields", "pageSize", "pageToken", "requestSyncToken", "syncToken", "sources", "sortOrder"},
              "query")  # fmt: skip
         fields = mask(params.get("personFields"), READABLE, "personFields")
-        _sources(params.get("sources"))
+        check_sources(params.get("sources"))
         size = int(params.get("pageSize", 100))
         if not 1 <= size <= 1000:
             raise invalid("pageSize must be between 1 and 1000.", "pageSize")
         first = not params.get("syncToken") and not params.get("pageToken")
         self.quota.spend(critical_read=1, full_sync=int(first))
-        return self.feed.page(params, size, lambda person: _masked(person, fields))
+        return self.feed.page(params, size, lambda person: masked(person, fields))
 
     def _batch_get(self, request: Request) -> dict[str, Any]:
         names = [v for k, v in request.query if k == "resourceNames"]
         if not 1 <= len(names) <= 200:
             raise invalid("resourceNames: between 1 and 200.", "resourceNames")
         fields = mask(request.param("personFields"), READABLE, "personFields")
-        _sources(request.param("sources"))
+        check_sources(request.param("sources"))
         self.quota.spend(critical_read=1)
         responses = []
         for name in names:
@@ -319,8 +321,8 @@ class FakePeople(LoopbackServer):
             self._cache = self.feed.snapshot()
             return {}
         size = int(request.param("pageSize") or 10)
-        found = [p for p in self._cache or () if _begins(p, query.lower())][:size]
-        return {"results": [{"person": _masked(p, fields)} for p in found]} if found else {}
+        found = [p for p in self._cache or () if begins(p, query.lower())][:size]
+        return {"results": [{"person": masked(p, fields)} for p in found]} if found else {}
 
     # -- writing
 
@@ -481,25 +483,3 @@ class FakePeople(LoopbackServer):
                 self._touch(row)
         answer = {"notFoundResourceNames": missing, "canNotRemoveLastContactGroupResourceNames": last}
         return {k: v for k, v in answer.items() if v}
-
-
-def _sources(value: str | None) -> None:
-    if value is not None and value not in SOURCES:
-        raise invalid(f"Invalid value at 'sources' (type.googleapis.com/ReadSourceType), \"{value}\"", "sources")
-
-
-def _masked(person: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
-    keep = {"resourceName", "etag", *fields}
-    # Deletions are told whatever was asked for.
-    if (person.get("metadata") or {}).get("deleted"):
-        keep.add("metadata")
-    return {k: v for k, v in person.items() if k in keep}
-
-
-def _begins(person: Mapping[str, Any], query: str) -> bool:
-    texts = [str(e.get("displayName", "")) for e in person.get("names", ())]
-    texts += [
-        str(e.get("value", "")) for n in ("emailAddresses", "phoneNumbers", "nicknames") for e in person.get(n, ())
-    ]
-    texts += [str(e.get("name", "")) for e in person.get("organizations", ())]
-    return any(t.lower().startswith(query) for t in texts)

@@ -174,3 +174,28 @@ def _canonical(value: str) -> str | None:
     if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def check_sources(value: str | None) -> None:
+    """The `sources` of a read."""
+    if value is not None and value not in SOURCES:
+        raise invalid(f"Invalid value at 'sources' (type.googleapis.com/ReadSourceType), \"{value}\"", "sources")
+
+
+def masked(person: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    """A person as a mask shows it."""
+    keep = {"resourceName", "etag", *fields}
+    # Deletions are told whatever was asked for.
+    if (person.get("metadata") or {}).get("deleted"):
+        keep.add("metadata")
+    return {k: v for k, v in person.items() if k in keep}
+
+
+def begins(person: Mapping[str, Any], query: str) -> bool:
+    """Whether a search for `query` finds the person."""
+    texts = [str(e.get("displayName", "")) for e in person.get("names", ())]
+    texts += [
+        str(e.get("value", "")) for n in ("emailAddresses", "phoneNumbers", "nicknames") for e in person.get(n, ())
+    ]
+    texts += [str(e.get("name", "")) for e in person.get("organizations", ())]
+    return any(t.lower().startswith(query) for t in texts)
