@@ -54,6 +54,18 @@ def test_retry_hurries_a_newer_row_that_backs_off(desk):
     assert [(d.attempts, d.error_kind) for d in desk.claim()] == [(0, None)]
 
 
+def test_a_retried_row_waits_while_its_key_runs(desk):
+    desk.take(desk.customer("1", "A"))
+    old = desk.claim()[0]
+    park(desk, old)
+    desk.take(desk.customer("1", "B"))
+    running = desk.claim()[0]
+    assert desk.store.retry([old.id], desk.now) == 1
+    assert desk.claim() == []
+    desk.settle(running, "done")
+    assert [d.id for d in desk.claim()] == [old.id]
+
+
 def test_only_parked_rows_are_retried_or_dismissed(desk):
     desk.take(desk.customer("1"))
     row = desk.store.deliveries()[0]

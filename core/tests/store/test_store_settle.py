@@ -153,6 +153,10 @@ def test_a_row_waits_for_its_parent_and_is_woken_by_the_link(desk):
     desk.settle(desk.claim([desk.claim_rule("people")])[0], link=desk.link("R"))
     again = desk.claim([desk.claim_rule("orders")])[0]
     assert (again.key, again.waiting_since) == ("o1", began)
+    # It waits again: the day it may wait counts from the first time.
+    desk.settle(again, "ready", due_at=desk.now, wait=("people", "customer", "9"))
+    again = desk.claim([desk.claim_rule("orders")])[0]
+    assert again.waiting_since == began
     desk.settle(again)
     assert desk.store.deliveries(route="orders")[0].waiting_since is None
 
