@@ -23,7 +23,7 @@ class TestContacts(SinkContract):
         sink.connect(AutoBrowser())
 
     def held(self, stand_in):
-        return [entry["value"] for person in stand_in.contacts for entry in person.get("emailAddresses", [])]
+        return [entry["value"] for person in stand_in.contacts() for entry in person.get("emailAddresses", [])]
 
     def refuse(self, stand_in, email):
         def reason(person):
