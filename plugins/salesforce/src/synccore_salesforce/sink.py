@@ -109,6 +109,8 @@ class SalesforceSink:
 
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """Write the operations of one route, 200 to a request, or hand them to Bulk API 2.0."""
+        if not operations:
+            return []
         self._admit(operations)
         outcomes: dict[int, Outcome] = self._bulk.resume(operations)
         rest = [op for op in operations if op.id not in outcomes]
