@@ -4,7 +4,7 @@ An order says more than one thing: there is the order, the buyer without an acco
 subscription, an attempt to collect money. Rules that keep people and facts from being doubled live here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,28 @@ DRAFTS = ("checkout-draft", "auto-draft", "draft")
 TRASH = "trash"
 _FAILED = "failed"
 _PAID = ("processing", "completed", "refunded")
+
+
+#: Asks for what an order's record does not say.
+Ask = Callable[[Record], str | None]
+
+
+class _Notes:
+    """State that is read through and written once: a page of orders is one write."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._new: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any:
+        return self._new[name] if name in self._new else self._state.get(name)
+
+    def put(self, name: str, value: Any) -> None:
+        self._new[name] = value
+
+    def flush(self) -> None:
+        if self._new:
+            self._state.put(self._new)
 
 
 class Translator:
@@ -70,18 +92,25 @@ class Translator:
 
     # -- orders
 
-    def order(self, record: Record, *, reason: str | None = None) -> list[Change]:
-        """The order, the guest behind it and the payment it stands for, as far as they are wanted.
+    def orders(self, records: Iterable[Record], why: Ask | None = None) -> list[Change]:
+        """Per order: the order, the guest behind it and the payment it stands for, as far as they are wanted.
 
-        An unfinished checkout gives nothing, a trashed order is a deleted one.
+        An unfinished checkout gives nothing, a trashed order is a deleted one. `why` is asked for the reason of a
+        payment that failed just now.
         """
+        notes = _Notes(self._state)
+        changes = [change for record in records for change in self._order(record, notes, why)]
+        notes.flush()
+        return changes
+
+    def _order(self, record: Record, notes: _Notes, why: Ask | None) -> list[Change]:
         status = str(record.get("status", ""))
         if status in DRAFTS:
             return []
         if status == TRASH:
             return [self.deleted("order", str(record["id"]))] if "order" in self.emits else []
         owner, changes = self._buyer(record)
-        self._remember_consent(record)
+        self._remember_consent(record, notes)
         if "order" in self.emits:
             data = mapping.order(record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys)
             changes.append(
@@ -96,7 +125,7 @@ class Translator:
                 )
             )
         if "payment" in self.emits and mapping.renewed(record):
-            changes += self._payment(record, owner, reason)
+            changes += self._payment(record, owner, notes, why)
         return changes
 
     def _buyer(self, record: Record) -> tuple[str | None, list[Change]]:
@@ -123,70 +152,69 @@ class Translator:
         )
         return key, [guest]
 
-    def _remember_consent(self, record: Record) -> None:
+    def _remember_consent(self, record: Record, notes: _Notes) -> None:
         """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record."""
         keys, customer = self._config.consent_keys, record.get("customer_id")
         agreed = mapping.consent(record, keys) if keys and customer else None
         if agreed is None:
             return
         name, at = f"consent/{customer}", str(record.get("date_created_gmt") or "")
-        known = self._state.get(name)
+        known = notes.get(name)
         if known is None or (at, agreed) > (known["at"], known["value"]):
-            self._state.put({name: {"value": agreed, "at": at}})
+            notes.put(name, {"value": agreed, "at": at})
 
     # -- payments
 
-    def _payment(self, record: Record, owner: str | None, reason: str | None) -> list[Change]:
+    def _payment(self, record: Record, owner: str | None, notes: _Notes, why: Ask | None) -> list[Change]:
         """The attempt to collect this renewal that the order's status tells of, if it tells of one.
 
         The API has no list of attempts: they are counted from the changes of status that were seen.
         """
         status = str(record.get("status", ""))
         name = f"renewal/{record['id']}"
-        seen = self._state.get(name) or {"status": "", "failures": 0}
-        failures = int(seen["failures"]) + (1 if status == _FAILED and seen["status"] != _FAILED else 0)
-        now = {"status": status, "failures": failures}
-        if now != seen:
-            self._state.put({name: now})
+        seen = notes.get(name) or {"status": "", "failures": 0}
+        anew = status == _FAILED and seen["status"] != _FAILED
+        failures = int(seen["failures"]) + (1 if anew else 0)
+        if failures and (status, failures) != (seen["status"], seen["failures"]):
+            notes.put(name, {"status": status, "failures": failures})
         paid = mapping.moment(record.get("date_paid_gmt"))
-        if status == _FAILED:
-            at, event = mapping.moment(record.get("date_modified_gmt")), f"{record['id']}:failed:{failures}"
-        elif status in _PAID and paid is not None:
-            at, event = paid, f"{record['id']}:paid"
-        else:
-            return []
-        if at is None:
-            return []
-        return [self._attempt(record, owner, event, at, failures, reason)]
-
-    def fails_anew(self, record: Record) -> bool:
-        """Whether this order is a renewal whose failure was not seen before."""
-        if record.get("status") != _FAILED or "payment" not in self.emits or not mapping.renewed(record):
-            return False
-        seen = self._state.get(f"renewal/{record['id']}")
-        return seen is None or seen["status"] != _FAILED
+        failed = mapping.moment(record.get("date_modified_gmt"))
+        if status == _FAILED and failed is not None:
+            reason = why(record) if anew and why is not None else None
+            return [self._attempt(record, owner, f"failed:{failures}", failed, failures, reason)]
+        if status in _PAID and paid is not None:
+            return [self._attempt(record, owner, "paid", paid, failures + 1, None)]
+        return []
 
     def _attempt(
-        self, record: Record, owner: str | None, event: str, at: datetime, failures: int, reason: str | None
+        self, record: Record, owner: str | None, outcome: str, at: datetime, attempt: int, reason: str | None
     ) -> Change:
-        succeeded = event.endswith(":paid")
         data = mapping.payment(
             record,
             owner=owner,
             shop_url=self._url,
-            succeeded=succeeded,
-            attempt=failures + 1 if succeeded else failures,
+            succeeded=outcome == "paid",
+            attempt=attempt,
             at=at,
-            reason=None if succeeded else reason,
+            reason=reason,
         )
         return Change(
-            entity="payment", key=data.key, op="event", data=data, at=at, event_id=event, owner=_customer_ref(owner)
+            entity="payment",
+            key=data.key,
+            op="event",
+            data=data,
+            at=at,
+            event_id=f"{record['id']}:{outcome}",
+            owner=_customer_ref(owner),
         )
 
     # -- subscriptions and memberships
 
-    def subscription(self, record: Record) -> list[Change]:
-        """A subscription; a trashed one is a deleted one."""
+    def subscriptions(self, records: Iterable[Record]) -> list[Change]:
+        """Subscriptions; a trashed one is a deleted one."""
+        return [change for record in records for change in self._subscription(record)]
+
+    def _subscription(self, record: Record) -> list[Change]:
         if "subscription" not in self.emits or record.get("status") in DRAFTS:
             return []
         if record.get("status") == TRASH:
@@ -205,14 +233,17 @@ class Translator:
             )
         ]
 
-    def membership(self, record: Record) -> list[Change]:
-        """A member. The record has no modified date, so the later observation wins."""
-        if "membership" not in self.emits or record.get("status") == TRASH:
+    def memberships(self, records: Iterable[Record]) -> list[Change]:
+        """Members. The record has no modified date, so the later observation wins."""
+        if "membership" not in self.emits:
             return []
-        owner = str(record["customer_id"]) if record.get("customer_id") else None
         plans = self._state.get("plans") or {}
+        return [self._membership(record, plans) for record in records if record.get("status") != TRASH]
+
+    def _membership(self, record: Record, plans: Mapping[str, Record]) -> Change:
+        owner = str(record["customer_id"]) if record.get("customer_id") else None
         data = mapping.membership(record, owner=owner, plan=plans.get(str(record.get("plan_id"))))
-        return [Change(entity="membership", key=data.key, op="upsert", data=data, owner=_customer_ref(owner))]
+        return Change(entity="membership", key=data.key, op="upsert", data=data, owner=_customer_ref(owner))
 
     def plans(self, records: Iterable[Record]) -> None:
         """Remember plans: a member's record names its plan by id only."""
@@ -227,6 +258,8 @@ class Translator:
         """The record is gone."""
         if entity == "customer" and self.guests:
             self._departed.leave(key, self._clock.now())
+        if entity == "customer" and self._config.consent_keys:
+            self._state.put({f"consent/{key}": None})
         return Change(entity=entity, key=key, op="delete")
 
 

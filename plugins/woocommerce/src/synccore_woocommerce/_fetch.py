@@ -60,10 +60,10 @@ class Fetcher:
         if entity == "customer":
             return self._translate.customers([record])
         if entity == "subscription":
-            return self._translate.subscription(record)
+            return self._translate.subscriptions([record])
         if entity == "membership":
-            return self._translate.membership(record)
-        return self._translate.order(record)
+            return self._translate.memberships([record])
+        return self._translate.orders([record])
 
     def _guest(self, key: str) -> Change | None:
         """A guest is gone when no order without an account carries the address any more."""

@@ -123,10 +123,10 @@ class Receiver:
         if entity == "customer":
             return self._translate.customers([body])
         if entity == "order":
-            return self._translate.order(body)
+            return self._translate.orders([body])
         if entity == "subscription":
-            return self._translate.subscription(body)
-        return self._translate.membership(body)
+            return self._translate.subscriptions([body])
+        return self._translate.memberships([body])
 
     def _note_life(self) -> None:
         now = self._context.clock.now()

@@ -88,12 +88,14 @@ class Cursor:
     #: None: at the start of the stage.
     position: Position | None = None
     full: bool = False
+    #: Rows of the stages before, so that the total is that of the whole poll.
+    base: int = 0
 
     def to_json(self) -> str:
         """The text that core stores."""
         data: dict[str, Any] = {"marks": dict(self.marks)}
         if self.stage is not None:
-            data |= {"stage": self.stage, "full": self.full}
+            data |= {"stage": self.stage, "full": self.full, "base": self.base}
             if self.position is not None:
                 data["position"] = self.position.to_json()
         return json.dumps(data, separators=(",", ":"), sort_keys=True)
@@ -110,6 +112,7 @@ class Cursor:
                 stage=data.get("stage"),
                 position=Position.from_json(data["position"]) if "position" in data else None,
                 full=bool(data.get("full", False)),
+                base=int(data.get("base", 0)),
             )
         except (ValueError, TypeError, KeyError):
             return cls(full=True)
@@ -174,6 +177,7 @@ class Poller:
         steps = self._unordered(stage, here or Position()) if stage.unordered else self._ordered(stage, here, place)
         for rows, ahead, total in steps:
             marks = dict(place.marks)
+            whole = None if total is None else place.base + total
             if stage.by_modified and rows:
                 marks[stage.name] = max(marks.get(stage.name, ""), _modified(rows[-1]))
             if ahead is None and stage.stamps:
@@ -181,10 +185,10 @@ class Poller:
             if ahead is not None:
                 place = evolve(place, marks=marks, stage=stage.name, position=ahead)
             elif following is not None:
-                place = evolve(place, marks=marks, stage=following, position=None)
+                place = evolve(place, marks=marks, stage=following, position=None, base=whole or 0)
             else:
                 place = Cursor(marks=marks)
-            yield Page(changes=stage.read(rows), cursor=place.to_json(), total=total), place
+            yield Page(changes=stage.read(rows), cursor=place.to_json(), total=whole), place
             if ahead is None:
                 self._pace.finished(stage.name, started)
             if self._pause:

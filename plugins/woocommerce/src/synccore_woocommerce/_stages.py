@@ -100,10 +100,7 @@ class Stages:
         """`ask`: read the notes of a renewal that failed just now for the reason."""
 
         def read(rows: Sequence[Record]) -> list[Change]:
-            changes: list[Change] = []
-            for row in rows:
-                reason = self._reason(row) if ask and self._translate.fails_anew(row) else None
-                changes += self._translate.order(row, reason=reason)
+            changes = self._translate.orders(rows, self._reason if ask else None)
             return _newest_guest([c for c in changes if not only or c.entity in only])
 
         return Stage(
@@ -128,12 +125,12 @@ class Stages:
 
     def _trashed(self, path: str) -> Stage:
         """What was put into the trash: lists leave it out unless it is asked for by name."""
-        read = self._translate.order if path == "orders" else self._translate.subscription
+        read = self._translate.orders if path == "orders" else self._translate.subscriptions
         return Stage(
             name="trash",
             path=f"wc/v3/{path}",
             params={**_BY_MODIFIED, "status": TRASH, "_fields": "id,status,date_modified_gmt"},
-            read=lambda rows: [change for row in rows for change in read(row)],
+            read=read,
             by_modified=True,
             follows=path,
         )
@@ -157,7 +154,7 @@ class Stages:
             name=name,
             path="wc/v3/subscriptions",
             params={**params, "_fields": FIELDS["subscription"]},
-            read=lambda rows: [change for row in rows for change in self._translate.subscription(row)],
+            read=self._translate.subscriptions,
             by_modified=params.get("orderby") == "modified",
             stamps=stamps,
         )
@@ -167,7 +164,7 @@ class Stages:
 
         def read(rows: Sequence[Record]) -> list[Change]:
             changes = self._accounts_of(rows) if owners else []
-            return changes + ([c for row in rows for c in self._translate.membership(row)] if members else [])
+            return changes + (self._translate.memberships(rows) if members else [])
 
         return Stage(
             name="members",
