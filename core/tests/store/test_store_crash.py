@@ -62,9 +62,7 @@ for n in itertools.count(start):
 
 def run_and_kill(path: Path, start: int, lines: int) -> list[list[str]]:
     """What the worker said until it was killed, at a line where it may be in the middle of anything."""
-    worker = subprocess.Popen(  # noqa: S603  our own interpreter
-        [sys.executable, "-c", WORKER, str(path), str(start)], stdout=subprocess.PIPE, text=True
-    )
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(start)], stdout=subprocess.PIPE, text=True)
     said = [worker.stdout.readline().split() for _ in range(lines)]
     worker.kill()
     said += [line.split() for line in worker.communicate()[0].splitlines()]

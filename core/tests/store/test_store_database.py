@@ -50,7 +50,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 def child(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process."""
-    return subprocess.Popen(  # noqa: S603  our own interpreter
+    return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
