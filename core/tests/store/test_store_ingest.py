@@ -269,3 +269,15 @@ def test_a_text_with_a_lone_surrogate_is_kept(desk):
 def test_the_owner_of_a_snapshot_is_kept(desk):
     desk.take(desk.order("o1", "1"))
     assert desk.store.snapshot("shop", "order", "o1").owner == EntityRef("customer", "1")
+
+
+def test_a_route_that_moves_to_another_sink_takes_its_waiting_row_along(desk):
+    desk.rules["customer"].append(DirtyRule(route="news", sink="mail", entity="customer"))
+    desk.take(desk.customer("1", "A"))
+    running = desk.claim([desk.claim_rule("news")], sink="mail")[0]
+    desk.rules["customer"] = [DirtyRule(route="people", sink="mail", entity="customer")]
+    desk.take(desk.customer("1", "B"))
+    assert desk.rows(sink="crm") == []
+    assert desk.claim([desk.claim_rule("people")], sink="mail") == []
+    desk.settle(running)
+    assert [d.route for d in desk.claim([desk.claim_rule("people")], sink="mail")] == ["people"]
