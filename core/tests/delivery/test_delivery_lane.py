@@ -1,10 +1,11 @@
 """Lanes end to end in one process: what is owed arrives once, whatever the target does."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from synccore.entities import Customer, Membership, Payment
+from synccore.entities import Customer, Membership, Order, Payment
 from synccore.errors import AuthError, BatchRejected, Conflict, RateLimited, Rejected, Transient, WaitFor
 from synccore.testing import START, Harness, customer, upsert
 from synccore.types import Change, EntityRef, Limits
@@ -402,3 +403,26 @@ def test_a_profile_shows_all_memberships_of_its_owner(tmp_path):
         app.emit(Change(entity="membership", key="8", op="delete"))
         app.drain()
         assert app.sink.by_uid()["shop:customer:1"] == {"plans": ["silver"]}
+
+
+def test_totals_are_known_where_the_route_includes_orders(tmp_path):
+    routes = {
+        "profiles": {"entity": "customer", "include": ["order"], "fields": {"spent": "customer.total_spent"}},
+        "orders": {
+            "entity": "order",
+            "include": ["order"],
+            "object": "sale",
+            "fields": {"nth": "customer.order_count", "total": "order.total"},
+        },
+    }
+    with Harness(tmp_path, routes) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        for key, total in (("7", "20.00"), ("8", "5.50")):
+            order = Order(key=key, number=key, status="completed", currency="USD", total=Decimal(total))
+            app.emit(upsert(order, owner="1"))
+        app.drain()
+        assert app.sink.by_uid() == {
+            "shop:customer:1": {"spent": Decimal("25.50")},
+            "sale/shop:order:7": {"nth": 2, "total": Decimal("20.00")},
+            "sale/shop:order:8": {"nth": 2, "total": Decimal("5.50")},
+        }

@@ -149,10 +149,6 @@ def test_deleted_records_are_not_included():
     assert mapper.map(Snapshot(source="shop", entity="customer", key="12", data=ANN), context) == {"F": 0}
 
 
-def test_a_customer_has_totals_where_orders_are_included():
-    assert value("customer.order_count", include=("order",), included={"order": [ORDER]}) == 1
-
-
 def test_keys_of_mappings_win_over_methods():
     assert value("customer.meta.items") == "three"
     assert value("customer.meta['items']") == "three"

@@ -115,6 +115,7 @@ class App:
             if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
                 self._open_sink(instance)
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
+        self._database = self.settings.database
         self.routes: Mapping[str, RouteSpec] = self.settings.routes
         for sink in self.sinks.values():
             # Opened once to ask for its objects, which the routes' defaults come from; now with those routes.
@@ -384,7 +385,7 @@ def _peek(path: Path) -> Mapping[str, Any]:
 def _database_of(path: Path) -> str:
     table = _peek(path).get("synccore")
     value = table.get("database") if isinstance(table, dict) else None
-    return value if isinstance(value, str) and value else "synccore.db"
+    return os.path.expanduser(value) if isinstance(value, str) and value else "synccore.db"  # noqa: PTH111  also an URL
 
 
 def _server_of(path: Path) -> Mapping[str, Any]:

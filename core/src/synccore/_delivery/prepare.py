@@ -52,18 +52,18 @@ class Preparer:
             return Skip("unknown record")
         context = MapContext(
             route=self.route,
-            owner=work.owner,
+            owner=self._with_totals(work.owner, work),
             included=work.included,
             previous=work.link.fields if work.link else {},
         )
-        mapped = self._mapper.map(self._complete(work.snapshot, work), context)
+        mapped = self._mapper.map(self._with_totals(work.snapshot, work) or work.snapshot, context)
         return mapped if isinstance(mapped, Skip) else shape(mapped, self.route.options)
 
-    def _complete(self, snapshot: Snapshot, work: Work) -> Snapshot:
-        """Totals are known only where the route includes orders."""
-        if "order" not in self.route.include or not isinstance(snapshot.data, Customer):
+    def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:
+        """A customer's totals are known only where the route includes orders."""
+        if snapshot is None or "order" not in self.route.include or not isinstance(snapshot.data, Customer):
             return snapshot
-        orders = [s.data for s in work.included.get("order", ()) if isinstance(s.data, Order)]
+        orders = [s.data for s in work.included.get("order", ()) if isinstance(s.data, Order) and not s.deleted]
         return evolve(snapshot, data=with_totals(snapshot.data, orders))
 
     def _changed(self, work: Work, fields: Mapping[str, Any]) -> frozenset[str]:

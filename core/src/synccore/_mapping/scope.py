@@ -6,7 +6,6 @@ from typing import Any
 
 from ..entities import ENTITIES, PLURALS, Customer
 from ..types import MapContext, RouteSpec, Snapshot
-from .totals import with_totals
 
 
 def visible(route: RouteSpec) -> dict[str, Any]:
@@ -17,10 +16,7 @@ def visible(route: RouteSpec) -> dict[str, Any]:
 
 
 def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
-    """The names of one record: the entity, its owner as `customer` (None without one), and what is included.
-
-    A customer has totals where the route includes orders.
-    """
+    """The names of one record: the entity, its owner as `customer` (None without one), and what is included."""
     names: dict[str, Any] = {
         "previous": context.previous,
         "source": snapshot.source,
@@ -32,8 +28,4 @@ def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
     for entity in context.route.include:
         included = context.included.get(entity, ())
         names[PLURALS[entity]] = [s.data for s in included if not s.deleted]
-    customer = names["customer"]
-    if "order" in context.route.include and isinstance(customer, Customer):
-        orders = names[PLURALS["order"]]
-        names["customer"] = with_totals(customer, orders)
     return names
