@@ -107,7 +107,7 @@ def test_a_bug_is_named_without_a_traceback_and_shown_when_asked(world):
 def test_a_reader_that_goes_away_is_no_error():
     script = "from synccore._cli import main; import sys; sys.argv = ['synccore', '--help']; main()"
     read, write = os.pipe()
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, text=True)  # noqa: S603  our own words
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     os.close(read)
     _, told = process.communicate(timeout=60)

@@ -349,3 +349,26 @@ def test_routes_of_events_have_nothing_to_compare(world):
     world.write()
     for word in ("plan", "adopt"):
         assert "each is sent once" in world.run(word, "paid", code=1).stderr
+
+
+@pytest.mark.parametrize("word", ["plan", "adopt"])
+def test_a_listing_that_was_interrupted_gives_no_half_result(world, word, monkeypatch):
+    from synccore._daemon.app import App
+
+    people(world, 250)
+    poll = world.source.poll
+    opened = []
+    original = App.open
+    monkeypatch.setattr(App, "open", lambda *a, **k: opened.append(original(*a, **k)) or opened[-1])
+
+    def interrupted(entity, cursor, filters):
+        for number, page in enumerate(poll(entity, cursor, filters)):
+            if number == 1:
+                opened[-1].stopping.set()
+                return
+            yield page
+
+    world.source.poll = interrupted
+    result = world.run(word, "people", "--json", code=130)
+    assert result.stdout == ""
+    assert "stopped before the end" in result.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +192,7 @@ def _video(video: Any) -> tuple[str, str]:
 
 
 def _document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:
+    from .._settings import describe_config
     from ..hookspecs import SinkType
 
     sink = descriptor if isinstance(descriptor, SinkType) else None
@@ -204,7 +205,10 @@ def _document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, A
         "distribution": status.distribution if status else "",
         "version": status.version if status else "",
         "status": status.status if status else "loaded",
-        "settings": list(_settings(descriptor.config)),
+        "settings": [
+            {"name": s.name, "type": s.type_text, "required": s.required, "default": s.default_text, "help": s.help}
+            for s in describe_config(descriptor.config)
+        ],
     }
     if sink is None:
         return {**document, "entities": list(descriptor.entities)}  # type: ignore[union-attr]
@@ -222,24 +226,6 @@ def _document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, A
             "per_seconds": limits.per.total_seconds(),
         },
     }
-
-
-def _settings(config: type) -> Iterator[dict[str, Any]]:
-    import attrs
-
-    from .._settings.structure import type_text
-    from ._toml import shown
-
-    for setting in attrs.fields(attrs.resolve_types(config)):
-        required = setting.default is attrs.NOTHING
-        default = setting.default.factory() if isinstance(setting.default, attrs.Factory) else setting.default  # type: ignore[arg-type]
-        yield {
-            "name": setting.name,
-            "type": type_text(setting.type),
-            "required": required,
-            "default": None if required else shown(default),
-            "help": setting.metadata.get("help", ""),
-        }
 
 
 def _object_type(target: ObjectType) -> dict[str, Any]:

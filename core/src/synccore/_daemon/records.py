@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
+from .._ingest.listing import Stopped
 from .._store.base import Store
 from .._store.rows import Ingest, Work
 from .._store.sqlite import open_sqlite
@@ -67,6 +68,8 @@ class Records:
         route, after = self._route, ""
         while page := self._scratch.snapshots(route.source, route.entity, after, PAGE):
             after = page[-1].key
+            if self._app.stopping.is_set():
+                raise Stopped
             yield self._work([snapshot.key for snapshot in page])
 
     def _work(self, keys: Sequence[str]) -> list[Work]:
@@ -105,7 +108,7 @@ def _needed(route: RouteSpec, listed: Sequence[str]) -> tuple[str, ...]:
 
 @contextmanager
 def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> Iterator[Records]:
-    """List what the route needs from its source; nothing of it is kept.
+    """List what the route needs from its source; nothing of it is kept. Raises Stopped when the process is to end.
 
     Raises SynccoreError for a route of events: those are facts that were sent or not, and never compared.
     """
@@ -135,6 +138,8 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
                 cursor, total, failures = page.cursor, page.total if page.total is not None else total, 0
                 seen += len(page.changes)
                 heard(entity, seen, total)
+                if app.stopping.is_set():
+                    raise Stopped
         except (RateLimited, Transient) as error:
             # A long listing goes on where it stopped, as the daemon's does.
             failures += 1
@@ -143,6 +148,8 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
                 raise
             app.clock.sleep(wait)
         else:
+            if app.stopping.is_set():
+                raise Stopped  # the source may have ended early because of it
             return
 
 
