@@ -34,31 +34,31 @@ def mutations(google):
 
 def test_a_backfill_takes_a_batch_per_two_hundred_and_a_second_one_nothing(stage):
     app, google = stage
-    everyone = [shopper(n) for n in range(600)]
+    everyone = [shopper(n) for n in range(400)]
     app.emit(*everyone, bulk=True)
     app.settle_down()
-    assert len(google.contacts()) == 600
-    assert [r.path for r in mutations(google)] == ["/v1/contactGroups", *["/v1/people:batchCreateContacts"] * 3]
+    assert len(google.contacts()) == 400
+    assert [r.path for r in mutations(google)] == ["/v1/contactGroups", *["/v1/people:batchCreateContacts"] * 2]
     calls = len(google.requests)
     app.emit(*everyone, bulk=True)
     app.settle_down()
     assert len(google.requests) == calls
     app.emit(shopper(7, phone="415 555 9999"))
     app.settle_down()
-    (update,) = mutations(google)[4:]
+    (update,) = mutations(google)[3:]
     assert update.path.endswith(":updateContact")
     assert update.param("updatePersonFields") == "phoneNumbers"
 
 
 def test_a_lost_answer_and_a_crash_after_it_make_none_twice(stage):
     app, google = stage
-    app.emit(*[shopper(n) for n in range(400)], bulk=True)
+    app.emit(*[shopper(n) for n in range(60)], bulk=True)
     google.fail_next(Fault.commit_then_drop(when=lambda r: "batchCreate" in r.path))
     app.drain()
     app.crash()
     app.settle_down()
-    assert len(google.contacts()) == 400
-    assert app.states() == {"done": 400}
+    assert len(google.contacts()) == 60
+    assert app.states() == {"done": 60}
 
 
 def test_a_refused_record_is_parked_alone_with_googles_words(stage):

@@ -28,12 +28,12 @@ def test_one_full_listing_then_changes_only_and_not_before_every_delivery(rig):
 
 
 def test_all_pages_of_a_large_account_are_read(rig):
-    for n in range(2500):
+    for n in range(1100):
         rig.google.add(names=[{"givenName": f"P{n}"}], emailAddresses=[{"value": f"p{n}@shop.test"}])
     names = {p["emailAddresses"][0]["value"]: p["resourceName"] for p in rig.google.contacts()}
-    (found,) = rig.sink.lookup([rig.op(1, email="p2499@shop.test")])
-    assert found.remote_id == names["p2499@shop.test"]
-    assert len(listings(rig)) == 3
+    (found,) = rig.sink.lookup([rig.op(1, email="p1099@shop.test")])
+    assert found.remote_id == names["p1099@shop.test"]
+    assert len(listings(rig)) == 2
     assert {r.param("sources") for r in listings(rig)} == {"READ_SOURCE_TYPE_CONTACT"}
 
 
@@ -126,7 +126,7 @@ def test_after_disconnect_and_reconnect_the_same_contacts_are_used(rig):
     assert len(rig.google.contacts()) == 2
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_owner_does_each_customer_stays_on_one_contact(rigs, seed):
     """The owner edits, deletes and renames; Google lags and forgets tokens; the shop changes customers."""
     rig, dice = rigs(lag=timedelta(seconds=90 * (seed % 3))), random.Random(seed)
