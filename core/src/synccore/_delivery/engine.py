@@ -134,12 +134,15 @@ class Engine:
 
     def next_try(self) -> datetime | None:
         """The earliest time a lane with something owed can go on; None where all of them need a person."""
+        now = self._clock.now()
+        submitted = {name for name, counts in self._store.counts_by_sink().items() if counts.submitted}
         moments = []
         for lane in self.lanes.values():
-            opens = lane.gate.open_at(self._clock.now())
-            due = self._store.next_due(lane.name)
-            if opens is not None and due is not None:
+            opens = lane.gate.open_at(now)
+            if opens is None:
+                continue
+            if (due := self._store.next_due(lane.name, routes=lane.routes)) is not None:
                 moments.append(max(opens, due))
-            elif opens is not None and self._store.jobs(lane.name):
-                moments.append(self._clock.now() + IDLE)
+            if lane.name in submitted:
+                moments.append(max(opens, now + IDLE))
         return min(moments, default=None)

@@ -117,6 +117,11 @@ class Lane:
         self._poll_jobs_at: dict[str, datetime] = {}
         self._job_lock = threading.Lock()
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes that lead here; rows of others are left alone."""
+        return tuple(self._preparers)
+
     # -- one step
 
     def step(self) -> Step:
@@ -160,11 +165,11 @@ class Lane:
         ended, full = self._last_batch
         if full or now - ended > self.limits.linger:
             return
-        if 0 < self._store.due(self.name, now, self.limits.max_batch) < self.limits.max_batch:
+        if 0 < self._store.due(self.name, now, self.limits.max_batch, routes=self.routes) < self.limits.max_batch:
             self._clock.sleep(self.limits.linger)
 
     def _next_due(self, now: datetime) -> datetime:
-        due = self._store.next_due(self.name)
+        due = self._store.next_due(self.name, routes=self.routes)
         moments = [m for m in (due, *self._poll_jobs_at.values()) if m is not None and m > now]
         return min([*moments, now + IDLE])
 
@@ -340,9 +345,8 @@ class Lane:
             return 0
         try:
             settled = 0
-            for job in self._store.jobs(self.name):
-                if self._poll_jobs_at.get(job.job, now) > now:
-                    continue
+            waiting = [job for job, at in self._poll_jobs_at.items() if at > now]
+            for job in self._store.jobs(self.name, skip=waiting):
                 settled += self._collect_one(job, now)
             return settled
         finally:

@@ -117,8 +117,9 @@ class Lister:
         )
         self._done(entity)
         deleted = self._delete_missing(entity, sweep, confirmed=confirmed)
-        self._store.end_sweep(self._name, entity, sweep)
+        # In this order: without its marks a sweep that seems unfinished would find everything missing.
         self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
+        self._store.end_sweep(self._name, entity, sweep)
         return Listed(
             seen=listed.seen,
             total=listed.total,
