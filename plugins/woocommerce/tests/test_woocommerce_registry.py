@@ -183,6 +183,36 @@ def test_paused_ones_are_named_and_woken_by_connect_only(shop, client, ears):
     assert shop.hooks.all[number]["status"] == "active"
 
 
+def test_a_shop_that_cannot_reach_us_is_not_healed_over_and_over(shop, client, ears, clock):
+    client.source.subscribe(ears.hook_url)
+    failing(shop, ears, 7)
+    assert client.source.heal(ears.hook_url)
+    clock.advance(timedelta(minutes=10))
+    failing(shop, ears, 7)
+    assert client.source.heal(ears.hook_url) == ()
+    clock.advance(timedelta(hours=6))
+    assert client.source.heal(ears.hook_url)
+    shop.add_customer("heard@shop.test")
+    shop.run_queue()
+    failing(shop, ears, 7)
+    assert client.source.heal(ears.hook_url), "something arrived in between, so it is worth it"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://10.0.0.7", "must be public"),
+        ("http://localhost:8484", "must be public"),
+        ("https://sync.shop.test:8484", "use 443"),
+        ("https://sync.shop.test", None),
+        ("http://sync.shop.test:8080", None),
+    ],
+)
+def test_addresses_that_wordpress_refuses_in_silence_are_named(shop, make, address, said):
+    found = [f.message for f in make(shop, public_url=address).source.check().findings]
+    assert [said in message for message in found] == ([True] if said else [])
+
+
 # -- silence
 
 

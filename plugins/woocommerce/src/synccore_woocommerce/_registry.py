@@ -6,10 +6,12 @@ anew: switched on again it would keep its count of failures, and the very next o
 
 import contextlib
 import hashlib
+import ipaddress
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
@@ -39,10 +41,13 @@ _REMEMBERED = (
     "hook_url",
     "subscribed_at",
     "secret_mark",
+    "healed_at",
     "silent",
     "topics_refused",
     "webhook_refused",
 )
+#: How long webhooks that never arrive are left alone before they are made anew again.
+_FUTILE = timedelta(hours=6)
 #: WP-Cron sends within a minute while somebody visits the shop; longer than this is silence.
 _QUIET = timedelta(minutes=15)
 
@@ -91,6 +96,7 @@ class Registry:
                 "webhooks",
                 "hook_url",
                 "subscribed_at",
+                "healed_at",
                 "silent",
                 "secret_mark",
                 "topics_refused",
@@ -115,9 +121,11 @@ class Registry:
         with self._context.lock(f"webhooks.{self._context.name}"):
             before = {str(row["id"]): row for row in self._all() if self._is_ours(row, hook_url)}
             said = self._broken(before, hook_url)
+            if said and self._is_futile(before):
+                said = []
             if said:
                 self._arrange(hook_url, wake=False)
-                self._state.put({"webhook_refused": None})
+                self._state.put({"healed_at": self._context.clock.now().isoformat()})
         quiet = self._silence()
         return (*said, quiet) if quiet else tuple(said)
 
@@ -134,6 +142,9 @@ class Registry:
                 for row in rows.values()
                 if row.get("status") == "paused"
             ]
+        address = url or (f"{self._context.public_url}/hooks" if self._context.public_url else None)
+        if address and (trouble := _out_of_reach(address)):
+            found.append(Finding(level="warning", path="server.public_url", message=trouble))
         if refused and not url:
             found.append(Finding(level="warning", path=path, message=_refused(refused)))
         if silent:
@@ -184,6 +195,15 @@ class Registry:
         if refused:
             said.append(_refused(refused))
         return said
+
+    def _is_futile(self, rows: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether nothing arrived since it was made anew: the shop cannot reach us, and trying costs a sweep."""
+        healed, heard = self._state.get("healed_at"), self._state.get("last_webhook")
+        if healed is None or (heard is not None and heard >= healed):
+            return False
+        alive = [row for row in rows.values() if row.get("status") != "disabled"]
+        again = self._context.clock.now() - datetime.fromisoformat(healed) >= _FUTILE
+        return len(alive) < len(rows) and not again
 
     def _arrange(self, hook_url: str, *, wake: bool) -> tuple[int, int, int]:
         """Bring the shop's webhooks to what is wanted; gives how many were made, kept and removed."""
@@ -273,3 +293,17 @@ def _refused(refused: Mapping[str, Any]) -> str:
         f"the shop sends {refused.get('code')} instead of records for {refused.get('topic')}: the user who owns the "
         "webhook lost its rights"
     )
+
+
+def _out_of_reach(address: str) -> str | None:
+    """Why WordPress would refuse to send to this address, without telling anybody (`wp_http_validate_url`)."""
+    parts = urlsplit(address)
+    try:
+        private = not ipaddress.ip_address(parts.hostname or "").is_global
+    except ValueError:
+        private = parts.hostname == "localhost" or "." not in (parts.hostname or "")
+    if private:
+        return f"WooCommerce sends no webhooks to {parts.hostname}: the address must be public"
+    if parts.port not in (None, 80, 443, 8080):
+        return f"WooCommerce sends no webhooks to port {parts.port}: use 443"
+    return None

@@ -16,23 +16,23 @@ __all__ = ["ENTITIES", "Config"]
 ENTITIES = ("customer", "order", "membership", "subscription", "payment")
 
 
-def _is_address(_: object, attribute: "Attribute[str]", value: str) -> None:
+def _is_address(_: object, __: "Attribute[str]", value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{attribute.name} must be the shop's address with http:// or https://")
+        raise ValueError("must be the shop's address with http:// or https://")
     if parts.query or parts.fragment or "wp-json" in parts.path:
-        raise ValueError(f"{attribute.name} is the shop's front page, without wp-json and without a query")
+        raise ValueError("must be the address of the shop's front page, without wp-json and without a query")
 
 
-def _is_known(_: object, attribute: "Attribute[Any]", value: tuple[str, ...]) -> None:
+def _is_known(_: object, __: "Attribute[Any]", value: tuple[str, ...]) -> None:
     for entity in value:
         if entity not in ENTITIES:
-            raise ValueError(f"{attribute.name}: {entity!r} is none of {', '.join(ENTITIES)}")
+            raise ValueError(f"{entity!r} is none of {', '.join(ENTITIES)}")
 
 
-def _at_least_one(_: object, attribute: "Attribute[int]", value: int) -> None:
+def _at_least_one(_: object, __: "Attribute[int]", value: int) -> None:
     if value < 1:
-        raise ValueError(f"{attribute.name} must be 1 or more")
+        raise ValueError("must be 1 or more")
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,55 @@
+"""The contract of a source, held to by every source."""
+
+from synccore.secrets import Secret
+from synccore.testing import Fault, LoopbackServer, Reply, SourceContract
+from synccore.types import WebhookRequest
+from synccore_woocommerce.config import Config
+from synccore_woocommerce.source import SOURCE
+from synccore_woocommerce.testing import KEY, FakeWooCommerce
+
+SECRET = "synccore-test-secret"
+
+
+class Ears(LoopbackServer):
+    """Where the shop's webhooks arrive."""
+
+    def handle(self, request):
+        return Reply(200, "ok")
+
+
+class TestWooCommerce(SourceContract):
+    source_type = SOURCE
+
+    def start(self, clock):
+        self.numbers = {}
+        return FakeWooCommerce(clock=clock)
+
+    def config(self, stand_in):
+        return Config(
+            url=stand_in.url,
+            consumer_key=Secret(KEY.key),
+            consumer_secret=Secret(KEY.secret),
+            webhook_secret=Secret(SECRET),
+        )
+
+    def put(self, stand_in, number):
+        self.numbers[number] = stand_in.add_customer(f"person{number}@shop.test", first_name="Ann")
+
+    def edit(self, stand_in, number):
+        stand_in.edit_customer(self.numbers[number], first_name="Married")
+
+    def remove(self, stand_in, number):
+        stand_in.delete_customer(self.numbers[number])
+
+    def webhook(self, stand_in, number):
+        with Ears() as ears:
+            stand_in.hooks.waiting.clear()
+            stand_in.webhook("customer.updated", f"{ears.url}/hooks/shop", SECRET)
+            stand_in.edit_customer(self.numbers[number], first_name="Anna")
+            stand_in.run_queue()
+            (sent,) = ears.requests
+        return WebhookRequest(method=sent.method, path=sent.path, headers=sent.headers, body=sent.body)
+
+    def unauthorised(self):
+        body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 401}}
+        return Fault.status(401, body)
