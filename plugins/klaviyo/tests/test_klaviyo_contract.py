@@ -1,6 +1,6 @@
 """The contract of a sink, held to by every sink."""
 
-from synccore.testing import SinkContract
+from synccore.testing import Fault, SinkContract
 from synccore_klaviyo.sink import SINK
 from synccore_klaviyo.testing import FakeKlaviyo
 
@@ -19,5 +19,7 @@ class TestProfiles(SinkContract):
         return [person.attributes["email"] for person in stand_in.store.people.values()]
 
     def refuse(self, stand_in, email):
-        stand_in.refuse[email] = ("invalid", "The profile could not be saved.")
+        error = {"id": "1", "status": 400, "code": "invalid", "title": "Invalid input.", "detail": "Not this one."}
+        here = email.encode()
+        stand_in.fail_always(Fault.status(400, {"errors": [error]}, when=lambda request: here in request.body))
         return True
