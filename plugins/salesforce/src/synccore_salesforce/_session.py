@@ -1,12 +1,14 @@
 """Signing in to one org and staying with it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import jwt
 
 from synccore.errors import AuthError, ConfigError, SynccoreError
-from synccore.oauth import Browser, OAuth, Tokens
+from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
 from .client import org_of
@@ -17,6 +19,21 @@ __all__ = ["Session"]
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 #: Salesforce refuses assertions that are valid for longer than a few minutes.
 _JWT_SECONDS = 180
+#: What is in the answer -> what it means (Salesforce Help, "OAuth Authorization Errors").
+_HINTS = (
+    ("OAUTH_APPROVAL_ERROR", "Nobody installed the app in this org: an administrator must do that first"),
+    (
+        "invalid_client_id",
+        "{host} does not know this client_id: a new app takes some minutes, and a sandbox has its own",
+    ),
+    ("invalid_client", "client_secret does not belong to client_id, or {host} is not this app's login host"),
+    ("hasn't approved", "An administrator must pre-approve the user for this app (OAuth policies, permission set)"),
+    ("audience", "environment does not fit the org: production or sandbox"),
+    ("grant type not supported", "Is {host} the org's login host? The flow must be switched on in the app, too"),
+    ("not supported on this domain", "This flow works at the org's My Domain only: set environment to that host"),
+    ("inactive_user", "The user was deactivated in Salesforce"),
+    ("inactive_org", "The org is locked, closed or suspended"),
+)
 _PIN = "org"
 _WRITTEN = "org_written"
 
@@ -68,7 +85,8 @@ class Session(OAuth):
 
     def valid(self, rejected: str | None = None) -> Tokens:
         """Tokens to use now. Raises ConfigError where they are for another org than before."""
-        tokens = super().valid(rejected)
+        with self._explained():
+            tokens = super().valid(rejected)
         org = org_of(tokens)
         if org is not None and org != self._pinned:
             self._pin(org)
@@ -92,6 +110,18 @@ class Session(OAuth):
         if not state.get(_WRITTEN):
             state.put({_WRITTEN: True})
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what Salesforce's word for a refusal usually means."""
+        try:
+            yield
+        except TokenError as error:
+            hint = next((h for word, h in _HINTS if word in f"{error.code} {error.args[0]}"), None)
+            if hint is None:
+                raise
+            text = str(error.args[0]).rstrip(".")
+            raise TokenError(f"{text}. {hint.format(host=self._config.base_url)}", code=error.code) from error
+
     # -- connecting
 
     def sign_in(self, browser: Browser) -> Tokens:
@@ -102,11 +132,13 @@ class Session(OAuth):
                 "If Salesforce shows an error and never comes back: an administrator must install the app in this org "
                 f"first, and its callback address must be exactly http://localhost:{port}/callback."
             )
-            tokens = self.connect(browser, host="localhost", port=port, path="/callback")
+            with self._explained():
+                tokens = self.connect(browser, host="localhost", port=port, path="/callback")
             if not tokens.refresh_token:
                 raise AuthError("Salesforce gave no refresh token: add the scope refresh_token to the app")
         else:
-            tokens = self.request_tokens()
+            with self._explained():
+                tokens = self.request_tokens()
         if "instance_url" not in tokens.extra:
             raise AuthError("Salesforce gave no instance_url: add the scope api to the app")
         org = org_of(tokens)

@@ -5,7 +5,8 @@ with FakeSalesforce() as org:
     config = {"type": "salesforce", "login_url": org.url, "client_id": org.client_id, ...}
 """
 
-from .org import FieldDef, Org, RowRefused
+from .model import FieldDef, RowRefused
+from .org import Org
 from .server import FakeSalesforce
 
 __all__ = ["FakeSalesforce", "FieldDef", "Org", "RowRefused"]

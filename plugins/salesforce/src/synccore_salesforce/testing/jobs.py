@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from synccore.testing import Reply, Request
 
-from .org import ObjectDef, RowRefused
+from .model import ObjectDef, RowRefused
 
 if TYPE_CHECKING:
     from .server import FakeSalesforce

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .model import RowRefused
+
 if TYPE_CHECKING:
     from .org import Org
 
@@ -20,8 +22,6 @@ def check_order(
 
 
 def _order(org: "Org", clean: Mapping[str, Any], merged: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
-    from .org import RowRefused
-
     if old is None:
         if not clean.get("AccountId"):
             raise RowRefused("REQUIRED_FIELD_MISSING", "Required fields are missing: [AccountId]", ["AccountId"])
@@ -41,8 +41,6 @@ def _order(org: "Org", clean: Mapping[str, Any], merged: Mapping[str, Any], old:
 
 
 def _item(org: "Org", clean: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
-    from .org import RowRefused
-
     order = org.objects["Order"].records[str(merged["OrderId"])]
     if order["Status"] == "Activated":
         raise RowRefused("ENTITY_IS_LOCKED", "the entity is locked for editing")

@@ -10,7 +10,8 @@ from synccore.testing import LoopbackServer, Reply, Request
 
 from .auth import SignIn
 from .jobs import Jobs
-from .org import Org, RowRefused, full_id
+from .model import RowRefused, full_id
+from .org import Org
 from .soql import run
 
 __all__ = ["FakeSalesforce"]

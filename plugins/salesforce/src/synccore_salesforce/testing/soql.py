@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .org import ObjectDef, Org, RowRefused
+from .model import ObjectDef, RowRefused
+from .org import Org
 
 __all__ = ["run"]
 
