@@ -116,6 +116,17 @@ def test_preview_of_a_child_says_that_it_waits_for_its_parent(world):
     assert world.json("preview", "orders", "o1")["action"] == "create"
 
 
+def test_preview_marks_what_differs_inside_a_field(world):
+    world.source.put(customer("1", email="p1@shop.test", first_name="Anna"))
+    world.config["routes"]["people"]["fields"] = {"name": "{'first': customer.first_name, 'key': customer.key}"}
+    world.write()
+    world.deliver()
+    world.crm.by_uid()["shop:customer:1"]["name"] = {"first": "Ann", "key": "1"}
+    lines = world.run("preview", "people", "1", "--live").stdout.splitlines()
+    marked = [line.split() for line in lines if line.startswith("*")]
+    assert marked == [["*", "name.first", "Anna", "Ann"]]
+
+
 # -- plan
 
 

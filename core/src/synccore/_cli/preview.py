@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +65,7 @@ _COLOURS = {"create": "green", "update": "green", "event": "green", "refused": "
 
 
 def _show(found: Preview) -> None:
+    from .._daemon.compare import same
     from ._output import note, table
 
     target = f"{found.object} {found.remote_id}" if found.remote_id else found.object
@@ -75,25 +77,39 @@ def _show(found: Preview) -> None:
         note("not stored here yet: read from the source, and what belongs to it is not counted")
     if found.live and found.remote is None:
         note("no record is linked at the target" if found.remote_id is None else "the record is gone at the target")
-    names = sorted({*found.fields, *found.previous})
+    live = found.remote is not None
+    mine = _flat(found.fields)
+    theirs = _flat(found.remote or {}) if live else _flat(found.previous)
+    # The target holds more than is mapped; only what is mapped is compared.
+    names = sorted({*mine, *_flat(found.previous)})
     if not names:
         return
     click.echo()
-    beside = found.remote if found.remote is not None else found.previous
-    marked = found.drift if found.remote is not None else found.changed
-    rows = [
-        (click.style("*", fg="yellow") if n in marked else "", n, _text(found.fields, n), _text(beside, n))
-        for n in names
-    ]
-    table(("", "field", "would be", "at the target" if found.remote is not None else "last sent"), rows, empty="")
+    rows = []
+    for name in names:
+        differs = not same(mine.get(name), theirs.get(name))
+        mark = click.style("*", fg="yellow") if differs else ""
+        rows.append((mark, name, _text(mine, name), _text(theirs, name)))
+    table(("", "field", "would be", "at the target" if live else "last sent"), rows, empty="")
 
 
-def _text(fields: Any, name: str) -> str:
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that hold fields as rows of their own: `location.city`."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{below}": inner for below, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         return "(emptied)" if name in fields else "-"
     text = str(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 @verb("plan")
