@@ -237,6 +237,16 @@ def test_somebody_elses_job_of_the_same_size_and_earlier_is_not_ours(
     assert {o.job for o in outcomes} == {"job-000002"}
 
 
+def test_a_job_of_our_own_for_other_records_is_not_taken_for_the_lost_one(sink, klaviyo, operation, restarted):
+    first = members(operation, 60)
+    sink.deliver(first)
+    second = [operation(key=f"x{n}", fields={"email": f"x{n}@shop.test"}, bulk=True) for n in range(60)]
+    klaviyo.fail_next(Fault.reset(when=lambda r: r.path == JOBS))
+    sink.deliver(second)
+    outcomes = restarted().deliver(again(second))
+    assert {o.job for o in outcomes} == {"job-000002"}
+
+
 def test_a_part_of_the_batch_finds_its_job_too(sink, klaviyo, operation, restarted):
     ops = members(operation, 60)
     (job,) = {o.job for o in sink.deliver(ops)}
