@@ -40,7 +40,8 @@ class Checker:
         findings = [*self._entities(), *self._writable(), *self._registry.findings()]
         detail = self._detail(index)
         home = str(index.get("home") or self._shop.url)
-        account = Account(id=home, label=str(index.get("name") or home), detail=detail)
+        # Without the scheme: a shop that moves to https stays the same shop.
+        account = Account(id=home.partition("://")[2] or home, label=str(index.get("name") or home), detail=detail)
         return Check(account=account, detail=detail, findings=tuple(findings))
 
     def connect(self, browser: Browser) -> Account:
