@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from google_help import person_fields, values
 
-from synccore.errors import Conflict, Rejected
+from synccore.errors import ConfigError, Conflict, Rejected
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Unchanged
 
@@ -173,6 +173,14 @@ def test_a_label_with_other_capitals_is_found_after_the_conflict(rigs):
     rig.google.groups["contactGroups/77"] = Group("CUSTOMERS")
     made = rig.put(1, **person_fields(1))
     assert rig.google.members("CUSTOMERS") == {made.remote_id}
+
+
+def test_a_label_google_refuses_stops_the_sink_and_parks_nobody(rig):
+    body = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Bad name."}}
+    rig.google.fail_next(Fault.status(400, body, when=lambda r: r.method == "POST" and r.path == "/v1/contactGroups"))
+    outcomes = rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(3)])
+    assert all(isinstance(o.error, ConfigError) for o in outcomes)
+    assert rig.google.contacts() == []
 
 
 def test_a_route_can_have_a_label_of_its_own_or_none(rig):

@@ -163,6 +163,31 @@ def test_two_operations_of_one_call_that_are_one_person_become_one_contact(rig):
     assert outcomes[10].remote_id == outcomes[3].remote_id
 
 
+def test_two_keys_of_one_contact_are_written_one_after_the_other(rig):
+    rig.put("guest:x", **person_fields(1))
+    rig.put(1, **person_fields(1))
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(2, 12)])
+    outcomes = rig.deliver(
+        rig.op("guest:x", **person_fields(1, company="Acme")),
+        rig.op(1, **person_fields(1, nickname="Annie")),
+        *[rig.op(n, **person_fields(n, nickname="x")) for n in range(2, 12)],
+    )
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    person = rig.google.contact(outcomes[0].remote_id)
+    assert values(person, "organizations", "name") == ["Acme"]
+    assert values(person, "nicknames") == ["Annie"]
+
+
+def test_a_contact_that_another_customer_is_too_is_not_deleted_with_the_first(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.deliver(rig.op(9, source="outlet", **person_fields(1)))
+    for policy in ("delete", "unlabel"):
+        rig.links["shop:1"] = Link(object="contact", remote_id=made.remote_id, fields=person_fields(1))
+        (outcome,) = rig.deliver(rig.op(1, op="delete", settings={"on_delete": policy}))
+        assert "another customer" in outcome.note
+    assert rig.google.members("Customers") == {made.remote_id}
+
+
 def test_a_number_shared_by_a_family_makes_no_waves(rig):
     rig.deliver(*[rig.op(n, **person_fields(n, phone="+14155550100")) for n in range(100)])
     assert len(rig.google.contacts()) == 100

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from synccore.errors import Rejected
+from synccore.errors import ConfigError, Rejected
 from synccore.types import State
 
 from ._errors import NameTaken
@@ -51,10 +51,12 @@ class Labels:
     def _make(self, name: str) -> dict[str, Any]:
         try:
             return self._people.create_group(name, [{"key": MARKER, "value": name}])
-        except NameTaken:
+        except NameTaken as error:
             # Made by another program a moment ago, or spelled with other capitals.
             groups = self._people.groups()
             found = next((g for g in groups if str(g.get("name", "")).casefold() == name.casefold()), None)
             if found is None:
-                raise Rejected(f"Google refuses the label {name!r}: choose another name with label") from None
+                raise ConfigError(f"Google refuses the label {name!r}: choose another name with label") from error
             return found
+        except Rejected as error:
+            raise ConfigError(f"Google refuses the label {name!r} ({error.message}): choose another") from error

@@ -99,7 +99,8 @@ class _Planner:
                 return None
             match = chosen
         if match.name is not None:
-            self.taken[match.name] = op.id
+            if self.taken.setdefault(match.name, op.id) != op.id:
+                return None  # one person under two keys: one after the other
             return self._update(op, match)
         if self._waiting(op) or self._full(op):
             return None
@@ -200,6 +201,9 @@ class _Planner:
         own = self.index.own(name) or Own()
         if policy == "keep":
             self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept (on_delete = keep)")
+            return None
+        if self.index.markers_of(name) - {op.uid}:
+            self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept: another customer is this contact too")
             return None
         if policy == "delete" and own.made:
             return Work(op, name=name, delete=True)

@@ -149,6 +149,8 @@ def _created(round_: Round, made: Sequence[tuple[Work, Person]]) -> None:
         [work.op.uid for work, _ in made],
     )
     release(round_.index.state)
+    if round_.index.state.get("full"):
+        round_.index.state.put({"full": None})
     for work, person in made:
         round_.done(work.op, person["resourceName"], person, note=work.note)
 
@@ -156,7 +158,7 @@ def _created(round_: Round, made: Sequence[tuple[Work, Person]]) -> None:
 def _without_refused(round_: Round, works: list[Work], errors: dict[int, SynccoreError]) -> None:
     """Google names the entries at fault: those are refused, the rest is sent again.
 
-    The reference says both that nothing was written and that the rest was, so look for markers before.
+    The People API's page on these details says both that nothing and that the rest was written: look for markers first.
     """
     round_.index.sync(now=True)
     round_.index.withdraw(w.op.uid for w in works)
