@@ -44,6 +44,7 @@ def shop(tmp_path):
 
     def make(org, connect=True, **routes):
         table = {"login_url": org.url, "client_id": org.client_id, "client_secret": org.client_secret}
+        table["bulk_threshold"] = 250
         spec = {n: {"sink": "sales", "entity": "customer", **r} for n, r in routes.items()}
         apps.append(Harness(tmp_path, spec, sink_types={"sales": (SINK, table)}, installed=True))
         if connect:
@@ -172,23 +173,23 @@ def test_order_before_its_customer_waits(shop, org):
 
 def test_backlog_goes_through_one_job_and_survives_a_crash(shop, org):
     app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
-    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(2500)), bulk=True)
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
     app.drain()
     app.crash()
     org.sign_in.expire()
     app.settle_down()
     assert states(app) == {("done", None, None)}
-    assert len(org.records("Contact")) == 2500
-    assert [j["numberRecordsProcessed"] for j in org.jobs.jobs.values()] == [2500]
+    assert len(org.records("Contact")) == 300
+    assert [j["numberRecordsProcessed"] for j in org.jobs.jobs.values()] == [300]
     before = org.calls_used
-    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(2500)), bulk=True)
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
     app.settle_down()
     assert org.calls_used == before, "equal state costs no call"
 
 
 def test_kill_between_submitting_and_remembering(shop, org):
     app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
-    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(2500)), bulk=True)
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
 
     def die(*_, **__):
         raise KeyboardInterrupt
@@ -201,7 +202,7 @@ def test_kill_between_submitting_and_remembering(shop, org):
     app.settle_down()
     assert states(app) == {("done", None, None)}
     assert len(org.jobs.jobs) == 1
-    assert len(org.records("Contact")) == 2500
+    assert len(org.records("Contact")) == 300
 
 
 def test_used_up_day_resumes_by_itself(shop, org):

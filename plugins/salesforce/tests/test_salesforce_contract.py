@@ -1,4 +1,4 @@
-"""The contract of a sink, held to by every sink, here for three ways to store a customer."""
+"""The contract of a sink, held to by every sink, with and without an external id field."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -61,7 +61,3 @@ class TestContactByAddress(TestContact):
     """An org without the external id field."""
 
     keys = False
-
-
-class TestLead(TestContact):
-    object = "Lead"

@@ -27,7 +27,11 @@ class DemoOrg:
         self.routes: Mapping[str, Mapping[str, Any]] = {
             "crm_customers": {
                 "source": "shop", "entity": "customer", "sink": "crm", "object": "Contact", "match": ["WooId__c"]
-            }
+            },
+            "crm_orders": {
+                "source": "shop", "entity": "order", "sink": "crm", "object": "Opportunity", "match": ["WooId__c"],
+                "after": "crm_customers",
+            },
         }  # fmt: skip
 
     def seed(self, count: int) -> None:
@@ -43,7 +47,7 @@ class DemoOrg:
 
     def counts(self) -> Mapping[str, int]:
         """What the org holds."""
-        names = {"contacts": "Contact", "accounts": "Account", "leads": "Lead", "orders": "Order"}
+        names = {"contacts": "Contact", "accounts": "Account", "leads": "Lead", "opportunities": "Opportunity"}
         found = {word: len(self.server.records(name)) for word, name in names.items()}
         return {word: count for word, count in found.items() if count or word == "contacts"}
 
