@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from synccore.entities import guest_key
 from synccore.errors import AuthError, ConfigError, RateLimited, Transient
-from synccore.testing import FakeClock, FakeContext, Fault
+from synccore.testing import FakeClock, Fault
 from synccore_woocommerce.testing import FakeWooCommerce, maintenance, php_fatal, php_notice
 
 
@@ -319,7 +319,7 @@ def test_an_order_that_changes_while_the_list_is_read_hides_no_other(shop, clien
     for page in pages:
         seen += keys(page.changes)
     assert set(seen) == {str(n) for n in numbers}
-    assert [c for c in seen if seen.count(c) > 1] == [] or len(seen) == 300
+    assert len(seen) == 300, "the 50 that changed are read again, the others once"
 
 
 def test_offsets_stay_small_on_long_lists(shop, client, clock):
@@ -383,10 +383,8 @@ def test_members_name_their_plan(shop, client):
 def test_members_whose_list_has_no_order_are_all_found(shop, client):
     """The real list gave 504 distinct rows of 509; one sweep is not enough to know them all."""
     _, members = club(shop, 409)
-    plan = next(iter(shop.shop.plans))
     page = {m for n in range(1, 6) for m in ids_of(shop, n)}
     assert len(page) < 409, "the stand-in is kinder than the real one"
-    assert plan
     assert sorted(int(k) for k in keys(client.all("membership"))) == members
 
 
@@ -418,7 +416,7 @@ def test_a_killed_sweep_of_members_loses_nobody(shop, client):
 
 
 def test_a_plan_can_be_backfilled_on_its_own(shop, client):
-    gold, _ = club(shop, 3)
+    club(shop, 3)
     silver = shop.add_plan("Silver", "silver")
     ada = shop.add_customer("ada@shop.test")
     member = shop.add_member(ada, silver)
@@ -426,7 +424,6 @@ def test_a_plan_can_be_backfilled_on_its_own(shop, client):
     assert [(c.entity, c.key) for c in changes] == [("customer", str(ada)), ("membership", str(member))]
     assert keys(client.all("membership", plan="silver"), "membership") == [str(member)]
     assert keys(client.all("customer", plan="silver")) == [str(ada)]
-    assert gold != silver
 
 
 def test_filters_reach_the_shop(shop, client):
@@ -684,4 +681,3 @@ def test_the_context_counts_every_call(shop, client):
     crowd(shop, 3)
     client.all("customer")
     assert client.context.calls == len(shop.requests)
-    assert isinstance(client.context, FakeContext)
