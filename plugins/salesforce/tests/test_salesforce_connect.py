@@ -237,6 +237,14 @@ class TestServerFlows:
             bench(auth=auth, client_secret=None)
 
 
+def test_refusals_at_sign_in_say_what_they_mean(bench, org):
+    crm = bench()
+    body = {"error": "invalid_client_id", "error_description": "client identifier invalid"}
+    org.fail_next(Fault.status(400, body, when=lambda r: r.path.endswith("/token")))
+    with pytest.raises(AuthError, match="some minutes"):
+        crm.sink.connect(crm.browser)
+
+
 class TestConfig:
     """Addresses and checks of settings."""
 

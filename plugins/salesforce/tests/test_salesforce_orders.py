@@ -203,7 +203,29 @@ class TestCustomersAreContacts:
         record = crm.found("Order")
         assert (record["BillToContactId"], record["AccountId"]) == (crm.links[CUSTOMERS, "7"].remote_id, account)
 
-    def test_contact_without_account_is_explained(self, crm, person):
+    def test_contact_without_account_gets_one_of_its_own_once(self, crm, person):
+        crm.one("7", person(7), route=CUSTOMERS)
+        assert isinstance(send(crm, order(item("HAT"))), Delivered)
+        other = order(item("HAT"), WooId__c="shop:order:2", OrderReferenceNumber="2")
+        assert isinstance(send(crm, other, key="2"), Delivered)
+        account = crm.found("Account")
+        assert (account["Name"], account["WooId__c"]) == ("Ann7 Lee7", "shop:customer:7")
+        assert crm.found("Contact")["AccountId"] == account["Id"]
+        assert {o["AccountId"] for o in crm.org.records("Order")} == {account["Id"]}
+
+    def test_account_made_before_a_kill_is_found_again(self, crm, person):
+        crm.one("7", person(7), route=CUSTOMERS)
+        crm.org.fail_next(Fault.reset(when=lambda r: b"AccountId" in r.body))
+        with pytest.raises(Transient):
+            send(crm, order(item("HAT")))
+        assert isinstance(send(crm, order(item("HAT"))), Delivered)
+        assert len(crm.org.records("Account")) == 1
+
+    def test_contact_without_account_is_explained_where_none_may_be_made(self, shop, bench, route, person):
+        crm = bench(
+            route("orders", "Order", "order", after=CUSTOMERS, settings={"make_accounts": False}),
+            route(CUSTOMERS, "Contact", match=("WooId__c",)),
+        )
         crm.one("7", person(7), route=CUSTOMERS)
         assert "needs an account" in send(crm, order(item("HAT"))).error.message
 

@@ -53,7 +53,7 @@ class Checker:
     def _org(self) -> Mapping[str, Any]:
         try:
             found = list(self._client.query("SELECT Id,Name,IsSandbox FROM Organization LIMIT 1"))
-        except Rejected:
+        except (Rejected, Transient):
             return {}
         return found[0] if found else {}
 

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from synccore.errors import Rejected, SynccoreError
 
+from ._errors import Refused
 from ._match import Finder
 from ._record import Row, Shaper
 from ._schema import api_name
@@ -59,7 +60,11 @@ class Follower:
             columns.append("MasterRecordId")
         if name == "Lead":
             columns.append("ConvertedContactId")
-        found = self._client.select(columns, name, "Id", ids, deleted=True)
+        try:
+            found = list(self._client.select(columns, name, "Id", ids, deleted=True))
+        except Refused:
+            # The user may not look into the Recycle Bin: what can be seen is at least alive.
+            found = list(self._client.select(["Id"], name, "Id", ids))
         return {str(r["Id"])[:15]: r for r in found}
 
     def _moved_parents(self, rows: Sequence[Row]) -> dict[str, str]:

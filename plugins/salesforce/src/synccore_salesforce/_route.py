@@ -17,13 +17,14 @@ from synccore.types import (
     Unchanged,
 )
 
+from ._accounts import Accounts
 from ._errors import GONE_CODES, Problem, Refused, classify, problems_of
 from ._follow import Follower
 from ._match import Finder, SeveralFound
 from ._orders import Orders
 from ._products import Products
 from ._record import CONTACT_PREFIX, OPT_OUTS, Row, Shaper
-from ._schema import Catalog, Schema, api_name
+from ._schema import Catalog, Schema
 from ._values import same
 from ._writer import Writer
 from .client import COLLECTION, Client, chunked
@@ -45,6 +46,7 @@ class Route:
         self.shaper = Shaper(route, schema, catalog)
         self.finder = Finder(client, self.shaper)
         self.writer = Writer(client, clock, Follower(client, self.shaper, self.finder), duplicate_rule)
+        self._accounts = Accounts(client, catalog, self.shaper)
         self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
 
     @property
@@ -67,7 +69,8 @@ class Route:
                 rows.append(self.shaper.row(op))
             except Rejected as error:
                 outcomes[op.id] = Failed(error)
-        self._accounts(rows)
+        self._accounts.fill(rows, outcomes)
+        rows = [r for r in rows if r.op.id not in outcomes]
         for op_id, reason in self.finder.resolve(rows).items():
             outcomes[op_id] = Failed(reason)
         return [r for r in rows if r.op.id not in outcomes]
@@ -75,29 +78,6 @@ class Route:
     def write(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """Write rows by collections."""
         return self._orders.write(rows) if self.has_items else self.writer.write(rows)
-
-    def _accounts(self, rows: Sequence[Row]) -> None:
-        """What belongs to a contact belongs to the contact's account as well, where the object has room for both."""
-        lookup = self.schema.get("AccountId")
-        if lookup is None or not lookup.createable or self.schema.name == "Contact":
-            return
-        wanted = [
-            r
-            for r in rows
-            if r.op.parent and api_name(r.op.parent.object) == "Contact" and not r.op.previous
-            and not self.shaper.has_parent(r, lookup)
-        ]  # fmt: skip
-        parents = [r.op.parent.remote_id for r in wanted if r.op.parent]
-        found = {
-            str(c["Id"])[:15]: c["AccountId"]
-            for c in self._client.select(["Id", "AccountId"], "Contact", "Id", parents)
-            if c.get("AccountId")
-        }
-        for row in wanted:
-            account = found.get(row.op.parent.remote_id[:15]) if row.op.parent else None
-            if account:
-                row.fields[lookup.name] = account
-                row.soft.add(lookup.name)
 
     # -- looking
 

@@ -220,7 +220,7 @@ class Catalog:
         """Id of the record type for person accounts; `wanted` picks one of several by id or developer name."""
 
         def ask() -> str | None:
-            soql = "SELECT Id,DeveloperName FROM RecordType WHERE SobjectType='Account' AND IsPersonType=true"
+            soql = "SELECT Id,DeveloperName FROM RecordType WHERE SobjectType='Account' AND IsPersonType=True"
             found = list(self._client.query(soql))
             if wanted:
                 found = [r for r in found if wanted in (r["Id"], r["Id"][:15], r["DeveloperName"])]

@@ -70,10 +70,8 @@ class Writer:
                 locked.append(row)
             elif problem.code in GONE_CODES and (row.id or row.op.parent) and "follow" not in row.tried:
                 gone.append((row, problem))
-            elif self._remedy(row, problem):
-                again.append(row)
             else:
-                outcomes[row.op.id] = Failed(self.verdict(row, problem))
+                self._second_try(row, problem, again, outcomes)
         if gone:
             again += self._follow(gone, outcomes)
         if locked:
@@ -83,6 +81,16 @@ class Writer:
             for row in locked:
                 row.tried.add(f"lock{len([t for t in row.tried if t.startswith('lock')])}")
         return again + locked
+
+    def _second_try(self, row: Row, problem: Problem, again: list[Row], outcomes: dict[int, Outcome]) -> None:
+        try:
+            if self._remedy(row, problem):
+                again.append(row)
+            else:
+                outcomes[row.op.id] = Failed(self.verdict(row, problem))
+        except SynccoreError as error:
+            # Asking for more failed; the other rows' outcomes stand.
+            outcomes[row.op.id] = Failed(error)
 
     def verdict(self, row: Row, problem: Problem) -> SynccoreError:
         """What a refusal that no remedy helped against means."""
@@ -185,7 +193,11 @@ class Writer:
 
     def _follow(self, gone: Sequence[tuple[Row, Problem]], outcomes: dict[int, Outcome]) -> list[Row]:
         again = []
-        verdicts = self._follower.follow([row for row, _ in gone])
+        try:
+            verdicts = self._follower.follow([row for row, _ in gone])
+        except SynccoreError as error:
+            outcomes.update({row.op.id: Failed(error) for row, _ in gone})
+            return []
         for row, problem in gone:
             row.tried.add("follow")
             if row.op.id not in verdicts:

@@ -269,7 +269,13 @@ class Client:
 
     def job_create(self, name: str, operation: str, key: str | None) -> str:
         """Open an ingest job; its id."""
-        spec = {"object": name, "operation": operation, "contentType": "CSV", "lineEnding": "LF"}
+        spec = {
+            "object": name,
+            "operation": operation,
+            "contentType": "CSV",
+            "lineEnding": "LF",
+            "columnDelimiter": "COMMA",
+        }
         if key is not None:
             spec["externalIdFieldName"] = key
         return str(self.call("POST", "jobs/ingest", json=spec).json()["id"])
@@ -280,7 +286,7 @@ class Client:
             "PUT",
             f"jobs/ingest/{job}/batches",
             content=data.encode(),
-            headers={"Content-Type": "text/csv; charset=UTF-8"},
+            headers={"Content-Type": "text/csv"},
             timeout=_JOB_TIMEOUT,
         )
 

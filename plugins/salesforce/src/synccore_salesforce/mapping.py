@@ -43,6 +43,7 @@ _ORDER: Mapping[str, tuple[type, Any, str]] = {
         False,
         "activate orders whose Status is mapped to Activated; without it every order stays a draft",
     ),
+    "make_accounts": (bool, True, "give a contact without account one of its own, as orders need one"),
     "price_book": (str, "", "id or name of the price book; the standard one where empty"),
     "create_products": (bool, False, "make products and price book entries that are missing"),
 }
