@@ -39,6 +39,16 @@ def test_help_imports_nothing_heavy_and_no_plugin(args):
     assert done.stdout.strip() == "[]"
 
 
+def test_the_script_and_the_module_are_the_same_program():
+    from importlib.metadata import entry_points
+
+    (script,) = entry_points(group="console_scripts", name="synccore")
+    assert script.value == "synccore._cli:main"
+    done = subprocess.run([sys.executable, "-m", "synccore", "statsu"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "did you mean status?" in done.stderr
+
+
 def test_every_verb_can_be_imported_and_says_what_it_does():
     for name, command in commands():
         assert command is not None, name
