@@ -7,16 +7,20 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from synccore.entities import Address, Coupon, Customer, Membership, Order, OrderLine, Payment, Subscription
 from synccore.secrets import Secret
-from synccore.testing import FakeClock, FakeContext
-from synccore.types import Link, Operation, RouteSpec
+from synccore.testing import FakeClock, FakeContext, Harness, upsert
+from synccore.types import Change, EntityRef, Link, Operation, RouteSpec
 from synccore_klaviyo.config import KlaviyoConfig
+from synccore_klaviyo.filters import FILTERS
 from synccore_klaviyo.sink import SINK, KlaviyoSink
 from synccore_klaviyo.testing import FakeKlaviyo
 
@@ -163,3 +167,147 @@ def operation(clock: FakeClock) -> Callable[..., Operation]:
         )
 
     return make
+
+
+# -- the whole app
+
+ROUTES = {
+    "profiles": {"entity": "customer", "object": "profile"},
+    "changes": {"entity": "membership", "object": "event"},
+    "members": {"entity": "customer", "object": "event"},
+    "subscriptions": {"entity": "subscription", "object": "event"},
+    "payments": {"entity": "payment", "object": "event"},
+    "orders": {"entity": "order", "object": "event"},
+}
+ENTITIES = ["customer", "order", "membership", "subscription", "payment"]
+
+
+@pytest.fixture
+def start(tmp_path, klaviyo, clock):
+    """Starts an app with some of the routes."""
+    apps = []
+
+    def make(*names, settings=None, limits=None, **options):
+        routes = {n: {"sink": "marketing", **ROUTES[n], **options.get(n, {})} for n in names}
+        table = {"api_key": klaviyo.key, "api_url": klaviyo.url, **(settings or {})}
+        if "orders" in names:
+            table.setdefault("commerce_events", True)
+        apps.append(
+            Harness(
+                tmp_path,
+                routes,
+                sink_types={"marketing": (SINK, table)},
+                source_table={"entities": ENTITIES},
+                clock=clock,
+                filters=FILTERS,
+            )
+        )
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+@pytest.fixture
+def crash():
+    """Kills an app and starts it again; the dead one's connections are closed when the test is over."""
+    dead = []
+
+    def make(app):
+        dead.append(app.app)
+        app.crash()
+
+    yield make
+    for app in dead:
+        app.close()
+
+
+class Shop:
+    """Says what changed, with the clock's time and a version that grows."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.version = 0
+
+    def _change(self, record, owner, **values):
+        self.version += 1
+        return upsert(record, version=self.version, owner=owner, at=self.clock.now(), **values)
+
+    def customer(self, key="12", **values):
+        values = {"email": f"c{key}@shop.test", "first_name": "Anna", "updated_at": self.clock.now(), **values}
+        return self._change(Customer(key=key, **values), None)
+
+    def membership(self, key="5", plan="gold", status="active", owner="12", **values):
+        return self._change(
+            Membership(
+                key=key,
+                status=status,
+                plan_key=f"1{len(plan)}",
+                plan_slug=plan,
+                plan_name=plan.title(),
+                product_name=f"{plan.title()} year",
+                customer_key=owner,
+                started_at=datetime(2025, 5, 1, tzinfo=UTC),
+                **{"updated_at": self.clock.now(), **values},
+            ),
+            owner,
+        )
+
+    def subscription(self, key="7", status="active", owner="12", **values):
+        line = OrderLine(key="1", name="Gold year", sku="GOLD", total=Decimal("120.00"))
+        defaults = {"lines": (line,), "billing_period": "year", "billing_interval": 1}
+        return self._change(
+            Subscription(
+                key=key,
+                status=status,
+                currency="EUR",
+                total=Decimal("120.00"),
+                customer_key=owner,
+                **(defaults | values),
+            ),
+            owner,
+        )
+
+    def payment(self, key="900:ok:1", succeeded=True, owner="12", **values):
+        payment = Payment(
+            key=key,
+            succeeded=succeeded,
+            amount=Decimal("120.00"),
+            currency="EUR",
+            at=self.clock.now(),
+            customer_key=owner,
+            subscription_key="7",
+            order_key="900",
+            **values,
+        )
+        return Change(
+            entity="payment",
+            key=key,
+            op="event",
+            data=payment,
+            event_id=key,
+            at=self.clock.now(),
+            owner=EntityRef("customer", owner),
+        )
+
+    def order(self, key="900", status="processing", owner="12", **values):
+        lines = (
+            OrderLine(key="1", name="Mug", sku="MUG", quantity=Decimal(2), price=Decimal(5), total=Decimal("10.00")),
+            OrderLine(key="2", name="Tea", product_key="77", total=Decimal("4.50"), categories=("Drinks",)),
+        )
+        defaults = {
+            "number": key,
+            "lines": lines,
+            "total": Decimal("14.50"),
+            "currency": "EUR",
+            "created_at": datetime(2025, 12, 31, 8, tzinfo=UTC),
+            "coupons": (Coupon(code="TEA"),),
+            "billing": Address(first_name="Anna", city="Köln", country="DE"),
+        }
+        return self._change(Order(key=key, status=status, customer_key=owner, **(defaults | values)), owner)
+
+
+@pytest.fixture
+def shop(clock):
+    return Shop(clock)
