@@ -81,8 +81,18 @@ def test_a_fresh_write_that_the_full_listing_does_not_show_yet_is_kept(rigs):
     rig.clock.advance(timedelta(minutes=6))
     rig.put(2, **person_fields(2))
     assert len(full(listings(rig))) == 2
+    assert rig.put("guest:1", **person_fields(1)).remote_id == made.remote_id
     assert rig.put(1, **person_fields(1, company="Acme")).remote_id == made.remote_id
     assert len(rig.google.contacts()) == 2
+
+
+def test_what_the_owner_typed_is_remembered_when_google_renames_the_contact(rig):
+    name = rig.google.add(names=[{"givenName": "Bobby"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.put(1, **person_fields(1))
+    later = rig.google.rename(name)
+    rig.clock.advance(timedelta(minutes=6))
+    assert rig.put(1, **person_fields(1, given_name="Zoe", company="Acme")).remote_id == later
+    assert rig.google.contact(later)["names"][0]["displayName"] == "Bobby"
 
 
 def test_a_listing_that_lags_does_not_overwrite_what_was_written_since(rigs):
@@ -109,6 +119,19 @@ def test_an_index_lost_with_links_kept_makes_none_twice(rigs):
     person = rig.google.contact(made.remote_id)
     assert person["names"][0]["givenName"] == "Zoe"
     assert values(person, "phoneNumbers") == ["+14155559999"]
+
+
+def test_a_process_that_missed_a_disconnect_starts_afresh(rig):
+    from synccore_google_contacts.testing import AutoBrowser
+
+    other = rig.open()
+    made = rig.put(1, **person_fields(1))
+    other.lookup([rig.op(2, **person_fields(2))])
+    rig.sink.disconnect()
+    rig.sink.connect(AutoBrowser())
+    rig.google.remove(made.remote_id)
+    rig.clock.advance(timedelta(minutes=30))
+    assert other.lookup([rig.op(2, **person_fields(1))]) == [None]
 
 
 def test_after_disconnect_and_reconnect_the_same_contacts_are_used(rig):

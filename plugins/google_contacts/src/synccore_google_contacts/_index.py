@@ -8,6 +8,7 @@ sinks on that account; only the keys are held in memory:
     own:NAME      what we wrote on it (kept when the account is disconnected)
     alias:NAME    its name now, where Google renamed it
     intent:UID    a create that was sent and not yet answered
+    log:N         the contacts that write N touched
     sync, write, lag, version, pause, full    single records
 """
 
@@ -26,6 +27,8 @@ from ._merge import markers
 from .client import People, Person
 from .mapping import phone_key
 
+#: Writes of other processes an index catches up with one by one before it loads everything anew.
+JOURNAL = 100
 #: How old the picture may be before a delivery asks for changes.
 SYNC_EVERY = timedelta(minutes=5)
 #: A sync token lives 7 days after its full listing (connections.list reference).
@@ -126,7 +129,13 @@ class Index:
     def open(self) -> None:
         """Load the keys, if this process has not, or if another one wrote since."""
         version = self.state.get("version") or 0
-        if version == self._version:
+        if self._version is not None and version - JOURNAL < self._version <= version:
+            for missed in range(self._version + 1, version + 1):
+                for name in self.state.get(f"log:{missed}") or ():
+                    self._unlearn(name)
+                    if person := self.state.get(f"person:{name}"):
+                        self._learn(name, person)
+            self._version = version
             return
         self._keys.clear()
         for names in self._by.values():
@@ -165,13 +174,17 @@ class Index:
     def forget(self) -> None:
         """Forget the owner's contacts; what we wrote on which stays, so that a reconnect makes none twice."""
         self.state.clear("person:")
-        self._put({"sync": None, "write": None, "lag": None})
+        # Too far for any other process to catch up by the journal: it loads anew.
+        version = (self.state.get("version") or 0) + JOURNAL
+        self.state.put({"sync": None, "write": None, "lag": None, "version": version})
+        self._version = None
 
     def _put(self, items: dict[str, Any]) -> None:
         if not items:
             return
         version = (self._version or 0) + 1
-        self.state.put({**items, "version": version})
+        names = [key.removeprefix("person:") for key in items if key.startswith("person:")]
+        self.state.put({**items, "version": version, f"log:{version}": names, f"log:{version - JOURNAL}": None})
         self._version = version
 
     def _learn(self, name: str, person: Person) -> None:
