@@ -10,6 +10,7 @@ from .._ingest.listing import Listed
 from .._ingest.rules import rules_of
 from .._store.rows import BackfillJob
 from ..errors import ConfigError
+from ..types import Settled
 from .app import App, SourceUnit
 from .sources import SourceWorker
 
@@ -161,44 +162,58 @@ def _here(
 ) -> BackfillReport:
     """List in this thread while the lanes deliver in others; then deliver until nothing is owed."""
     worker = SourceWorker(app, unit)
-    listing = threading.Event()
-    settled = [0]
-    delivering = threading.Thread(target=_deliver_while, args=(app, listing, settled), name="backfill-lanes")
+    tally = _Tally()
+    app.observers.append(tally)
+    listed = threading.Event()
+    delivering = threading.Thread(target=_deliver_while, args=(app, listed), name="backfill-lanes")
     if deliver:
         delivering.start()
     seen = deleted = 0
     try:
         for job in jobs:
-            listed = worker.run_job(job, confirmed=confirmed, watch=_reporter(app, unit, job, watch))
-            seen += listed.seen
-            deleted += listed.deleted
+            found = worker.run_job(job, confirmed=confirmed, watch=_reporter(app, unit, job, watch, tally))
+            seen += found.seen
+            deleted += found.deleted
     finally:
-        listing.set()
+        listed.set()
         if deliver:
             delivering.join()
     if deliver:
-        settled[0] += deliver_all(app)
+        deliver_all(app)
+    app.observers.remove(tally)
     owed, parked = _owed(app, unit)
-    if jobs:
-        watch(_progress(app, unit, jobs[-1], seen, seen, settled[0]))
+    watch(_progress(app, unit, jobs[-1], seen, seen, tally.settled))
     return BackfillReport(
         source=unit.name,
         entities=tuple(j.entity for j in jobs),
         seen=seen,
         deleted=deleted,
         owed=owed,
-        settled=settled[0],
+        settled=tally.settled,
         parked=parked,
     )
 
 
-def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch) -> Callable[[Listed], None]:
-    return lambda listed: watch(_progress(app, unit, job, job.seen + listed.seen, listed.total))
+class _Tally:
+    """Counts what is settled for good while a command watches."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Settled) -> None:
+        if event.outcome in ("delivered", "unchanged", "skipped", "parked"):
+            with self._lock:
+                self.settled += 1
 
 
-def _deliver_while(app: App, listed: threading.Event, settled: list[int]) -> None:
+def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally: _Tally) -> Callable[[Listed], None]:
+    return lambda found: watch(_progress(app, unit, job, job.seen + found.seen, found.total, tally.settled))
+
+
+def _deliver_while(app: App, listed: threading.Event) -> None:
     while not listed.wait(0.05) and not app.stopping.is_set():
-        settled[0] += app.engine.drain_in_parallel()
+        app.engine.drain_in_parallel()
 
 
 def deliver_all(app: App, deadline: timedelta | None = None) -> int:

@@ -10,6 +10,9 @@ from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer
 
+#: What needs no further try by itself.
+_FINAL = ("done", "skipped", "parked")
+
 
 class Settler:
     """Writes what became of one lane's deliveries and tells the observers."""
@@ -183,7 +186,7 @@ class Settler:
     # -- writing them
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
-        """Write all in one transaction; what lost its lease is left to whoever holds it now."""
+        """Write all in one transaction; how many are final now. What lost its lease is left to whoever holds it."""
         if not settlements:
             return 0
         lost = self._store.settle(settlements, now)
@@ -202,4 +205,4 @@ class Settler:
                         reason=entry.error or entry.note,
                     )
                 )
-        return len(settlements) - len(lost)
+        return sum(s.to in _FINAL and s.delivery_id not in lost for s in settlements)
