@@ -2,8 +2,8 @@
 
 import json
 import logging
+import platform
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RouteLine", "Stage", "Vendor", "Wave", "open_stage"]
 
+#: Whether a socket may listen on a port that another one is only bound to.
+_SHARES_PORTS = platform.system() == "Linux"
 #: How often a wait looks again.
 TICK = 0.05
 
@@ -225,6 +227,8 @@ def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
             if vendor.descriptor.role == "source":
                 vendor.instance.seed(customers)
         stack.enter_context(app.store.daemon_lock())
+        if not _SHARES_PORTS:
+            reserved.close()
         daemon = Daemon(app)
         stage = Stage(running, app, daemon, accounts)
         stack.callback(daemon.stop)
@@ -233,16 +237,10 @@ def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
 
 
 def _reserve() -> socket.socket:
-    """A port of our own: bound and not listening, which on Linux lets the daemon, and nobody else, listen on it."""
+    """A port of our own: bound and not listening, which lets the daemon, and nobody else, listen on it."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.bind(("127.0.0.1", 0))
-    if sys.platform == "linux":
-        return reserved
-    port = reserved.getsockname()
-    reserved.close()
-    reserved = socket.socket()
-    reserved.getsockname = lambda: port  # type: ignore[method-assign]
     return reserved
 
 
