@@ -82,15 +82,16 @@ def test_what_is_not_included_says_nothing():
 
 
 def test_the_next_renewal_is_the_earliest_of_those_that_renew():
-    later, sooner, ending = (
+    later, sooner, ending, undated = (
         subscription("1", next_payment_at=NOW + timedelta(days=9), lines=(OrderLine(key="1", name="Tea"),)),
         subscription("2", next_payment_at=NOW + timedelta(days=2), lines=(OrderLine(key="1", name="Mug"),)),
         subscription("3", "pending-cancel", next_payment_at=NOW + timedelta(days=1)),
+        subscription("4"),
     )
-    state = filters.profile(Customer(key="1"), "", None, [later, sooner, ending])
+    state = filters.profile(Customer(key="1"), "", None, [later, sooner, ending, undated])
     assert state["next_renewal_at"] == "2026-01-03T00:00:00Z"
     assert state["next_renewal_product"] == "Mug"
-    assert state["active_subscription_count"] == 3
+    assert state["active_subscription_count"] == 4
     assert state["active_subscription_products"] == ["Mug", "Tea"]
 
 

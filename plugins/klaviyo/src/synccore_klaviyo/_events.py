@@ -69,8 +69,6 @@ EVENTS_LIMIT = 1000
 REQUEST_LIMIT = 4_900_000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = timedelta(days=365)
-#: How much later than it changed a state may have been delivered.
-LAG = timedelta(hours=1)
 
 
 @frozen(kw_only=True)
@@ -214,12 +212,13 @@ def _metric(operation: Operation, before: Any, after: Any) -> str | None:
 
 
 def _after_the_last(operation: Operation, moment: datetime, now: datetime) -> datetime:
-    """A change happened after the state before it was delivered; dates that say otherwise are not those of the change.
+    """A change happened after the state before it was delivered; a date that says otherwise is not the change's.
 
-    Memberships tell no date of their last change, and a customer's own date moves with none of them.
+    Memberships tell no date of their last change, and a customer's own date moves with none of them. Taking the present
+    instead is wrong by the delay at most.
     """
     delivered = operation.link.delivered_at if operation.link and operation.link.fields else None
-    return now if delivered and moment < delivered - LAG else moment
+    return now if delivered and moment < delivered else moment
 
 
 def _anchor(operation: Operation) -> str:
