@@ -203,3 +203,31 @@ def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_
     assert len(results) == 20
     assert len(errors) == 1
     assert store.groups[0] == 1
+
+
+def test_while_a_listing_fills_the_outbox_its_batches_go_full(tmp_path):
+    limits = Limits(max_batch=20, bulk_batch=120, bulk_threshold=100)
+    with Harness(tmp_path, PEOPLE, limits=limits) as app:
+        app.source.put(*(customer(f"{n:04}", email=f"p{n}@shop.test") for n in range(250)))
+        lane = app.app.engine.lanes["crm"]
+        submit = app.app.intake.submit
+
+        def submit_and_deliver(unit):
+            taken = submit(unit)
+            while lane.step().idle_until is None:
+                pass
+            return taken
+
+        app.app.intake.submit = submit_and_deliver
+        backfill(app)
+        assert [len(call) for call in app.sink.calls] == [120, 120]
+        app.drain()
+        assert [len(call) for call in app.sink.calls] == [120, 120, 10]
+
+
+def test_a_live_change_does_not_wait_for_a_listing(tmp_path):
+    with Harness(tmp_path, PEOPLE, limits=Limits(max_batch=20)) as app, app.app.engine.filling({"people"}):
+        app.emit(customer("past", email="past@shop.test"), bulk=True)
+        app.emit(customer("news", email="news@shop.test"))
+        app.drain()
+        assert list(app.sink.by_uid()) == ["shop:customer:news"]

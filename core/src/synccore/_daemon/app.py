@@ -283,25 +283,25 @@ class App:
     @cached_property
     def engine(self) -> Engine:
         """The lanes of every sink that opened, and of every source that is written back to."""
-        lanes = {
-            name: self._lane(name, unit.instance, unit.limits, self._preparers_of(name))
-            for name, unit in self.sinks.items()
-            if unit.instance is not None
-        }
+        engine = Engine(self.store, self.clock, self.log)
+        for name, unit in self.sinks.items():
+            if unit.instance is not None:
+                engine.lanes[name] = self._lane(engine, name, unit.instance, unit.limits, self._preparers_of(name))
         sink_of = {r.name: r.sink for r in self.routes.values()}
-        for name, unit in self.sources.items():
-            if unit.instance is not None and getattr(unit.settings.config, "write_back", False):
+        for name, source in self.sources.items():
+            if source.instance is not None and getattr(source.settings.config, "write_back", False):
                 entities = {r.entity for r in self.routes.values() if r.source == name}
                 preparers = [WriteBackPreparer(name, e, self.store, sink_of) for e in sorted(entities)]
-                lanes[name] = self._lane(
+                engine.lanes[name] = self._lane(
+                    engine,
                     name,
-                    WriteBackSink(unit.instance),
+                    WriteBackSink(source.instance),
                     WRITE_BACK_LIMITS,
                     {p.route.name: p for p in preparers},
                 )
-        return Engine(lanes, self.store, self.clock, self.log)
+        return engine
 
-    def _lane(self, name: str, sink: Any, limits: Limits, preparers: Mapping[str, Preparer]) -> Lane:
+    def _lane(self, engine: Engine, name: str, sink: Any, limits: Limits, preparers: Mapping[str, Preparer]) -> Lane:
         return Lane(
             name,
             sink,
@@ -316,6 +316,7 @@ class App:
             owes=self.write_back_rules() if name in self.sinks else {},
             observe=self._observe,
             measure=self._measured,
+            filling=engine.is_filling,
         )
 
     def _preparers_of(self, sink: str) -> Mapping[str, Preparer]:
@@ -354,6 +355,7 @@ class App:
             intake=self.intake,
             clock=self.clock,
             stopping=unit.context.stopping,
+            filling=self.engine.filling,
         )
 
     # -- end

@@ -212,7 +212,7 @@ def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally:
 
 
 def _deliver_while(app: App, listed: threading.Event) -> None:
-    while not listed.wait(0.05) and not app.stopping.is_set():
+    while not listed.wait(0.2) and not app.stopping.is_set():
         app.engine.drain_in_parallel()
 
 

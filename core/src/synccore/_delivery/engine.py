@@ -1,8 +1,10 @@
 """All lanes together: threads that repeat `Lane.step`, rescue of lost leases, an orderly stop."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from .._store.base import Store
@@ -18,15 +20,30 @@ TROUBLE_WAIT = timedelta(seconds=5)
 class Engine:
     """The lanes of one process."""
 
-    def __init__(self, lanes: Mapping[str, Lane], store: Store, clock: Clock, log: Log) -> None:
-        self.lanes = dict(lanes)
+    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+        self.lanes: dict[str, Lane] = {}
         self._store = store
         self._clock = clock
         self._log = log
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._filled: Counter[str] = Counter()
         #: Lane -> the last thing that kept its thread from stepping.
         self.troubles: dict[str, str] = {}
+
+    @contextmanager
+    def filling(self, routes: Collection[str]) -> Iterator[None]:
+        """While a listing fills these routes, their bulk rows go in full batches only."""
+        self._filled.update(routes)
+        try:
+            yield
+        finally:
+            self._filled.subtract(routes)
+            self.wake(self.lanes)
+
+    def is_filling(self, route: str) -> bool:
+        """Whether a listing is filling the route now."""
+        return self._filled[route] > 0
 
     # -- threads
 

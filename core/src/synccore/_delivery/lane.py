@@ -78,6 +78,7 @@ class Lane:
         owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
         observe: told about every settled delivery and every change of state; must not raise.
         measure: told about every `deliver`: sink, operations, duration; must not raise.
+        filling: whether a listing is still filling a route; its bulk rows then wait for full batches.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Lane:
         owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
         observe: Callable[[Settled], None] = lambda _: None,
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
+        filling: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -108,6 +110,7 @@ class Lane:
         self._after_entity = after_entity
         self._observe = observe
         self._measure = measure
+        self._filling = filling
         self._call = Caller(name, sink)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
@@ -142,21 +145,25 @@ class Lane:
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)
         token = secrets.token_hex(8)
-        probing = self.gate.probing
-        rules = [
-            ClaimRule(
-                route=route,
-                max_batch=1 if probing else self.limits.max_batch,
-                bulk_batch=1 if probing else self.limits.bulk_batch or self.limits.max_batch,
-                bulk_threshold=self.limits.bulk_threshold,
-            )
-            for route in self._preparers
-        ]
+        rules = [self._rule(route) for route in self._preparers]
         self.in_flight[token] = now
         found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
         if not found:
             self.in_flight.pop(token, None)
         return found, token
+
+    def _rule(self, route: str) -> ClaimRule:
+        limits = self.limits
+        bulk_batch = max(limits.bulk_batch or 0, limits.max_batch)
+        if self.gate.probing:
+            return ClaimRule(route=route, max_batch=1, bulk_batch=1, bulk_threshold=1)
+        return ClaimRule(
+            route=route,
+            max_batch=limits.max_batch,
+            bulk_batch=bulk_batch,
+            bulk_threshold=limits.bulk_threshold,
+            bulk_at_least=bulk_batch if self._filling(route) else 1,
+        )
 
     def _linger(self, now: datetime) -> None:
         """Under load (the last batch was short and has just gone) wait a moment for a fuller one."""

@@ -1,6 +1,7 @@
 """Listings: polls, backfills and full comparisons, page by page, each page committed with its cursor."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
 
@@ -52,6 +53,7 @@ class Lister:
         intake: Intake,
         clock: Clock,
         stopping: Callable[[], bool],
+        filling: Callable[[Collection[str]], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._name = name
         self._source = source
@@ -60,6 +62,7 @@ class Lister:
         self._intake = intake
         self._clock = clock
         self._stopping = stopping
+        self._filling = filling
 
     def poll(self, entity: str, report: Report = lambda _: None) -> Listed:
         """What changed since the last poll; the first one lists everything, as the past."""
@@ -142,6 +145,24 @@ class Lister:
         force: frozenset[str] = frozenset(),
         sweep: str | None = None,
     ) -> Listed:
+        routes = {r.route for r in self._rules.get(entity, ())} if bulk else set()
+        with self._filling(routes):
+            return self._commit_pages(
+                entity, cursor, filters, report, bulk=bulk, cursor_name=cursor_name, force=force, sweep=sweep
+            )
+
+    def _commit_pages(
+        self,
+        entity: str,
+        cursor: str | None,
+        filters: Mapping[str, str],
+        report: Report,
+        *,
+        bulk: bool,
+        cursor_name: str,
+        force: frozenset[str],
+        sweep: str | None,
+    ) -> Listed:
         listed = Listed()
         for page in self._source.poll(entity, cursor, filters):
             taken = self._intake.submit(
@@ -200,4 +221,3 @@ class Lister:
         """A record that a listing skipped may still be there: ask for it by name before it is called deleted."""
         found = self._source.fetch(entity, key)
         return found if found is not None else Change(entity=entity, key=key, op="delete")
-

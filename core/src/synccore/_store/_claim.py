@@ -28,8 +28,13 @@ def find_route(
         for rule in rules:
             at = {"sink": sink, "route": rule.route, "bulk": bulk, "now": now}
             row = view.execute(sql.CLAIM_HEAD, at).fetchone()
-            if row is not None and (best is None or row["due_at"] < best[0]):
-                best = row["due_at"], rule
+            if row is None or (best is not None and row["due_at"] >= best[0]):
+                continue
+            if bulk and rule.bulk_at_least > 1:
+                enough = view.execute(sql.CLAIM_NTH, at | {"nth": rule.bulk_at_least - 1}).fetchone()
+                if enough is None:
+                    continue
+            best = row["due_at"], rule
         if best is not None:
             return best[1], bulk
     return None

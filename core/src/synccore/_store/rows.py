@@ -126,6 +126,8 @@ class ClaimRule:
     max_batch: int
     bulk_batch: int
     bulk_threshold: int
+    #: Bulk rows are left alone until this many are due: while a listing still fills the outbox, batches go full.
+    bulk_at_least: int = 1
 
 
 @frozen(kw_only=True)
