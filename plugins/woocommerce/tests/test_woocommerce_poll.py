@@ -153,6 +153,22 @@ def test_a_slow_shop_is_not_swept_all_the_time(shop, make, clock):
     assert len(client.all("customer", cursor)) == 250
 
 
+@pytest.mark.parametrize("entity", ["customer", "membership"])
+def test_a_cache_that_gives_the_same_page_for_ever_is_noticed(shop, client, entity):
+    crowd(shop, 1)
+    client.source.check()
+    row = {"role": "customer", "email": "x@shop.test", "customer_id": 4, "plan_id": 1, "status": "active"}
+    rows = [{"id": n, **row} for n in range(100, 200)]
+    same = Fault.status(200, rows, {"X-WP-Total": "250"})
+    shop.fail_always(evolve(same, when=lambda r: r.path.endswith(("/customers", "/members"))))
+    if entity == "customer":
+        with pytest.raises(Transient, match="a cache in front of the shop"):
+            client.all(entity)
+    else:
+        assert len(client.all(entity)) == 100
+        assert any(event == "list_incomplete" for _, event, _ in client.context.log.events)
+
+
 # -- guests
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from synccore.errors import Transient
 from synccore.types import BackfillFilters, Change, Clock, Context, Page
 
 from .client import PER_PAGE, NoRoute, Record, Shop
@@ -228,6 +229,8 @@ class Poller:
         end = position.offset + len(listing.rows)
         if len(listing.rows) < PER_PAGE and (not fresh or listing.total is None or end >= listing.total):
             return fresh, None, total
+        if not fresh and listing.total is not None and position.offset >= listing.total:
+            raise Transient(f"{stage.path} gives the same page again and again: is there a cache in front of the shop?")
         newest = key(fresh[-1]) if fresh else last
         ahead = evolve(position, offset=position.offset + PER_PAGE - _SHARED, last=newest, total=total)
         if stage.by_modified and newest is not None and newest[0]:
@@ -249,10 +252,9 @@ class Poller:
             listing = self._shop.list(stage.path, params)
             fresh = [row for row in listing.rows if int(row["id"]) not in met]
             met.update(int(row["id"]) for row in listing.rows)
-            ended = not listing.rows or (
-                len(listing.rows) < size
-                and (listing.total is None or position.offset * size + len(listing.rows) >= listing.total)
-            )
+            short = len(listing.rows) < size or not fresh
+            end = position.offset * size + len(listing.rows)
+            ended = not listing.rows or (short and (listing.total is None or end >= listing.total))
             ahead: Position | None = evolve(position, offset=position.offset + 1)
             if ended:
                 enough = listing.total is None or len(met) >= listing.total
