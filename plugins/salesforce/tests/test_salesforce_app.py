@@ -140,6 +140,20 @@ def test_lead_and_opportunity(shop, org):
     assert (deal["Name"], deal["StageName"], deal["Amount"]) == ("Order 1001", "Closed Won", 24.48)
 
 
+def test_contact_with_its_order(shop, org):
+    app = shop(
+        org,
+        people={"object": "Contact", "match": ["WooId__c", "Email"]},
+        orders={"entity": "order", "object": "Order", "after": "people", "create_products": True},
+    )
+    app.emit(ann(), upsert(purchase(), owner="12"))
+    app.settle_down()
+    assert states(app) == {("done", None, None)}
+    contact, order = only(org, "Contact"), only(org, "Order")
+    assert (order["BillToContactId"], order["AccountId"]) == (contact["Id"], contact["AccountId"])
+    assert order["Status"] == "Draft"
+
+
 def test_nothing_but_an_address_is_enough(shop, org):
     app = shop(org, people={"object": "Contact"}, firms={"object": "Account"}, leads={"object": "Lead"})
     app.emit(customer("guest:1", email="sam@shop.test"))

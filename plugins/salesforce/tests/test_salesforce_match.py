@@ -41,6 +41,21 @@ def test_record_of_another_shop_is_shared_and_keeps_its_key(bench, person, route
     assert crm.found("Contact")["WooId__c"] == "outlet:customer:7"
 
 
+def test_record_nobody_has_claimed_goes_before_one_of_another_shop(bench, person, route):
+    crm = bench(route(match=BOTH))
+    other = {"LastName": "Lee", "Email": "ann1@shop.test", "WooId__c": "outlet:customer:7"}
+    crm.org.org.insert("Contact", other)
+    free = crm.org.org.insert("Contact", {"LastName": "Lee", "Email": "ann1@shop.test"})
+    assert crm.one("1", person(1)).remote_id == free
+
+
+def test_records_that_map_to_one_key_share_a_record_and_the_later_wins(bench, route):
+    crm = bench(route("accounts", "Account", match=("WooId__c",)))
+    outcomes = crm.deliver(*(crm.op(str(n), {"WooId__c": "Lee Ltd", "Name": f"Lee {n}"}) for n in range(3)))
+    assert {o.remote_id for o in outcomes} == {crm.found("Account")["Id"]}
+    assert crm.found("Account")["Name"] == "Lee 2"
+
+
 def test_without_a_key_field_the_address_alone_matches(make_org, bench, person, route):
     crm = bench(route(), at=make_org(keys=False))
     existing = crm.org.org.insert("Contact", {"LastName": "Old", "Email": "ann1@shop.test"})
