@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from synccore import errors
 from synccore._delivery.policy import (
     CAP,
+    OUTAGE_CAP,
     PARENT_PATIENCE,
     PATIENCE,
     Park,
@@ -73,6 +74,7 @@ def test_an_outage_never_parks_and_never_uses_an_attempt(failures, seed):
     decision = decide(errors.Transient("down"), tried, START, random.Random(seed))
     assert isinstance(decision, PauseLane)
     assert decision.until is not None
+    assert decision.until - START <= OUTAGE_CAP
 
 
 def test_the_circuit_opens_after_repeated_outages():

@@ -27,6 +27,8 @@ from ..errors import (
 #: Full jitter: a random wait between zero and BASE x 2^attempts, at most CAP.
 BASE = timedelta(seconds=2)
 CAP = timedelta(hours=1)
+#: A target that is away is looked for at least this often: one record is the probe, so it costs one call.
+OUTAGE_CAP = timedelta(minutes=5)
 #: A record that really was tried for this long is parked.
 PATIENCE = timedelta(days=3)
 #: A record whose parent does not come is parked after this long.
@@ -88,9 +90,9 @@ class Tried:
     outage: bool = True
 
 
-def backoff(tries: int, random_: random.Random) -> timedelta:
+def backoff(tries: int, random_: random.Random, cap: timedelta = CAP) -> timedelta:
     """Full jitter; never overflows, however many tries."""
-    ceiling = min(CAP, BASE * 2 ** min(max(tries, 0), 20))
+    ceiling = min(cap, BASE * 2 ** min(max(tries, 0), 20))
     wait: timedelta = ceiling * random_.uniform(0.1, 1)
     return wait
 
@@ -116,7 +118,7 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
             return Park(error.message)
         case Transient() if error.outage and tried.outage:
             state = "circuit_open" if tried.lane_failures + 1 >= CIRCUIT_AFTER else "ok"
-            return PauseLane(now + backoff(tried.lane_failures, random_), state, error.message)
+            return PauseLane(now + backoff(tried.lane_failures, random_, OUTAGE_CAP), state, error.message)
         case Transient() | Conflict():
             return _retry(error.message, tried, now, random_)
         case _:
