@@ -229,7 +229,9 @@ def _anchor(operation: Operation) -> str:
 
 
 def _word(state: Any) -> str:
-    return {None: "", True: "yes", False: "no"}.get(state, str(state)) if not isinstance(state, dict) else ""
+    if isinstance(state, bool):
+        return "yes" if state else "no"
+    return "" if state is None else str(state)
 
 
 def _order(operation: Operation) -> Iterator[Event]:
