@@ -125,6 +125,7 @@ def test_person_account_with_its_order(shop, make_org):
     account, order = only(org, "Account"), only(org, "Order")
     assert (account["PersonEmail"], account["IsPersonAccount"]) == ("ann@shop.test", True)
     assert (order["AccountId"], order["Status"], order["EffectiveDate"]) == (account["Id"], "Activated", "2024-05-06")
+    assert order["BillToContactId"] == account["PersonContactId"]
     assert (order["Name"], order["BillingCity"]) == ("1001", "New York")
     items = sorted((i["Quantity"], i["UnitPrice"]) for i in org.records("OrderItem"))
     assert items == [(1, 4.5), (2, 9.99)]

@@ -8,7 +8,7 @@ from synccore.types import Failed, Link, Outcome
 from ._errors import Problem, classify, problems_of
 from ._match import fold
 from ._record import Row, Shaper
-from ._schema import Catalog, Schema, api_name
+from ._schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 from .client import COLLECTION, Client, chunked
 from .mapping import KEY_FIELD
 
@@ -25,6 +25,7 @@ class Accounts:
 
     def fill(self, rows: Sequence[Row], outcomes: dict[int, Outcome]) -> None:
         """Give rows of contacts their contact's account, where the object has room for both."""
+        self._bill_to(rows)
         lookup = self._shaper.schema.get("AccountId")
         if lookup is None or not lookup.createable or self._shaper.schema.name == "Contact":
             return
@@ -46,6 +47,25 @@ class Accounts:
         for row in mine:
             if account := found.get(wanted[row.op.id].remote_id[:15]):
                 row.fields[lookup.name] = account
+                row.soft.add(lookup.name)
+
+    def _bill_to(self, rows: Sequence[Row]) -> None:
+        """Orders of a person account are billed to the contact that Salesforce keeps inside it."""
+        lookup = self._shaper.schema.get("BillToContactId")
+        account = self._catalog.find("Account") if lookup is not None else None
+        if lookup is None or account is None or account.get("PersonContactId") is None:
+            return
+        wanted = {
+            r.op.id: r.op.parent.remote_id
+            for r in rows
+            if r.op.parent and r.op.parent.object == PERSON_ACCOUNT and not r.op.previous
+            and not self._shaper.has_parent(r, lookup)
+        }  # fmt: skip
+        found = self._client.select(["Id", "PersonContactId"], "Account", "Id", wanted.values())
+        contacts = {str(a["Id"])[:15]: a["PersonContactId"] for a in found}
+        for row in rows:
+            if contact := contacts.get(wanted.get(row.op.id, "")[:15]):
+                row.fields[lookup.name] = str(contact)
                 row.soft.add(lookup.name)
 
     def _contacts(self, parents: Sequence[Link]) -> dict[str, Mapping[str, Any]]:

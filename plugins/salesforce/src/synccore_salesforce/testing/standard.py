@@ -1,4 +1,4 @@
-"""The standard objects of a make-believe org, with the fields the reference names."""
+"""The standard objects of a make-believe org, with the fields a shop's records go to."""
 
 from typing import Any
 
