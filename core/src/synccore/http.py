@@ -24,6 +24,8 @@ from .types import Clock, Context
 __all__ = ["Budget", "Client", "Response", "Window", "parse_retry_after"]
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
+#: Timers end a little early or late; more than this is on purpose.
+_EARLY = timedelta(milliseconds=100)
 
 
 @frozen(kw_only=True)
@@ -251,6 +253,9 @@ class Budget:
             if ready - now > max_wait:
                 raise RateLimited("the quota is used up", retry_after=ready - now)
             self._clock.sleep(ready - now)
+            if self._clock.now() + _EARLY < ready:
+                # A clock that wakes early says that the process is stopping.
+                raise RateLimited("stopped while waiting for the quota", retry_after=ready - now)
 
     def free_at(self, now: datetime, cost: int = 1) -> datetime:
         """When `cost` units will be free; `now` where they are. Takes nothing."""

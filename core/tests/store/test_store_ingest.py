@@ -281,3 +281,12 @@ def test_a_route_that_moves_to_another_sink_takes_its_waiting_row_along(desk):
     assert desk.claim([desk.claim_rule("people")], sink="mail") == []
     desk.settle(running)
     assert [d.route for d in desk.claim([desk.claim_rule("people")], sink="mail")] == ["people"]
+
+
+def test_the_past_is_due_at_once_whatever_the_delay(desk):
+    desk.rules["customer"] = [DirtyRule(route="people", sink="crm", entity="customer", delay=timedelta(minutes=5))]
+    desk.take(desk.customer("1", "A"), bulk=True)
+    desk.take(desk.customer("1", "B"), bulk=True)
+    assert desk.store.deliveries()[0].due_at == desk.now
+    desk.take(desk.customer("1", "C"))
+    assert desk.store.deliveries()[0].due_at == desk.now + timedelta(minutes=5)

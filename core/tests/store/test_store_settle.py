@@ -209,11 +209,12 @@ def test_a_job_row_can_go_back_to_ready(desk):
 
 
 def test_a_settle_can_owe_another_route(desk):
-    desk.take(desk.customer("1"), bulk=True)
     back = DirtyRule(route="back", sink="shop", entity="customer", delay=timedelta(minutes=1))
-    desk.settle(desk.claim()[0], link=desk.link("R"), owes=(back,))
-    owed = desk.store.deliveries(sink="shop")[0]
-    assert (owed.route, owed.key, owed.bulk, owed.due_at) == ("back", "1", True, desk.now + timedelta(minutes=1))
+    for key, bulk, wait in (("1", True, timedelta(0)), ("2", False, timedelta(minutes=1))):
+        desk.take(desk.customer(key), bulk=bulk)
+        desk.settle(desk.claim()[0], link=desk.link("R"), owes=(back,))
+        owed = desk.store.deliveries(sink="shop", key=key)[0]
+        assert (owed.route, owed.bulk, owed.due_at) == ("back", bulk, desk.now + wait)
 
 
 def test_a_state_that_is_parked_twice_is_one_row(desk):

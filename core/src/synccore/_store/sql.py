@@ -74,11 +74,13 @@ INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked
 VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
     EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
             AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted')),
-    :now + :delay, :now, :now, :now)
+    :now + CASE WHEN :bulk THEN 0 ELSE :delay END, :now, :now, :now)
 ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO UPDATE SET
     op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
     last_change_at = :now,
-    due_at = CASE WHEN error_kind IS NULL THEN min(:now + :delay, first_change_at + 4 * :delay) ELSE due_at END
+    due_at = CASE WHEN error_kind IS NOT NULL THEN due_at
+                  WHEN bulk AND excluded.bulk THEN :now
+                  ELSE min(:now + :delay, first_change_at + 4 * :delay) END
 """
 
 #: A backfill asks for a key that did not change: owed at once, unless it is owed already.
