@@ -51,6 +51,12 @@ def test_the_headline_names_who_needs_somebody(site):
     assert "shop needs you" in words(site.visitor().get("/"))
 
 
+def test_who_needs_somebody_comes_first(site):
+    site.services.document["sinks"]["crm"]["state"] = "needs_auth"
+    page = site.visitor().get("/").text
+    assert page.index("plugins/crm") < page.index("plugins/shop")
+
+
 def test_an_old_debt_is_amber(site):
     site.services.document["sinks"]["crm"]["oldest_ready_seconds"] = 7200
     assert "late by 2 h" in words(site.visitor().get("/"))

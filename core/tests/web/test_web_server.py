@@ -67,10 +67,13 @@ def test_metrics_tell_what_is_owed_and_what_was_done(open_site):
     metrics.settled(Settled(at=site.services.clock.now(), sink="crm", outcome="delivered"))
     metrics.settled(Settled(at=site.services.clock.now(), sink="crm", outcome="lane", lane_state="paused"))
     metrics.batch("crm", 200, timedelta(seconds=1))
+    site.services.document["sinks"]["crm"]["submitted"] = 2  # counted as running in the status document
     lines = site.visitor().get("/metrics").text.splitlines()
     for expected in (
         'synccore_deliveries_total{outcome="delivered",sink="crm"} 1.0',
         'synccore_owed{sink="crm",state="ready"} 3.0',
+        'synccore_owed{sink="crm",state="submitted"} 2.0',
+        'synccore_owed{sink="crm",state="running"} 0.0',
         'synccore_oldest_ready_seconds{sink="crm"} 5.0',
         'synccore_lane_state{sink="crm",state="ok"} 1.0',
         'synccore_lane_state{sink="crm",state="needs_auth"} 0.0',
