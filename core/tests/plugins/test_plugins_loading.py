@@ -314,7 +314,7 @@ def test_loading_leaves_the_parts_that_only_running_needs_alone():
         "import sys; from synccore._plugins import load_plugins; load_plugins(environ={'SYNCCORE_PLUGINS': ''});"
         "print([m for m in ('httpx', 'sqlite_utils', 'starlette', 'uvicorn', 'rich', 'tomlkit') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 
