@@ -156,17 +156,18 @@ class Client:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise ConfigError(f"the address {redact(url)} cannot be used: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _unsent(error, self._http.base_url.host) from error
+            raise _unsent(error, self._host(url)) from error
         except httpx.TransportError as error:
-            raise Transient(
-                f"no answer from {self._http.base_url.host or url}: {type(error).__name__}", maybe_applied=True
-            ) from error
+            raise Transient(f"no answer from {self._host(url)}: {type(error).__name__}", maybe_applied=True) from error
         return Response(
             status=answer.status_code,
             headers={k.lower(): v for k, v in answer.headers.items()},
             body=answer.content,
             url=str(answer.url),
         )
+
+    def _host(self, url: str) -> str:
+        return httpx.URL(url).host or self._http.base_url.host
 
     def get(self, url: str, **options: Any) -> Response:
         """`request("GET", ...)`."""

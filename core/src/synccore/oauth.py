@@ -23,6 +23,8 @@ from .types import Context
 __all__ = ["Browser", "OAuth", "TokenError", "Tokens"]
 
 _VAULT_KEY = "oauth"
+#: Answers without an OAuth error code that no outage gives: the address is wrong.
+_NO_TOKEN_ENDPOINT = (400, 404, 405, 410)
 #: A token this close to its end is refreshed before it is used.
 _MARGIN = timedelta(seconds=60)
 
@@ -249,6 +251,11 @@ class OAuth:
     def _refusal(self, answer: Response) -> Exception:
         data = answer.json_or_none()
         code = str(data.get("error", "")) if isinstance(data, dict) else ""
+        if answer.status in _NO_TOKEN_ENDPOINT and not code:
+            return ConfigError(
+                f"{self._token_url} is no token endpoint: HTTP {answer.status}: {answer.excerpt()}",
+                path=self._context.name,
+            )
         if answer.status >= 500 or answer.status == 429 or not code:
             return Transient(f"the token endpoint answered HTTP {answer.status}: {answer.excerpt()}")
         text = str(data.get("error_description") or "no reason given")

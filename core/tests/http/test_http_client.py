@@ -1,0 +1,178 @@
+"""The HTTP client: what a failure leaves unsure, and quotas that several threads share."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synccore.errors import ConfigError, RateLimited, Transient
+from synccore.http import Budget, Client, parse_retry_after
+from synccore.testing import START, FakeClock, FakeContext, Fault, LoopbackServer, Reply
+
+
+class Echo(LoopbackServer):
+    def handle(self, request):
+        if request.path == "/moved":
+            return Reply(301, None, {"Location": "/elsewhere"})
+        return Reply(200, {"method": request.method, "headers": dict(request.headers), "body": request.body.decode()})
+
+
+@pytest.fixture
+def echo():
+    with Echo() as server:
+        yield server
+
+
+@pytest.fixture
+def context():
+    return FakeContext()
+
+
+@pytest.fixture
+def client(echo, context):
+    with Client(context, echo.url, headers={"X-Own": "1"}) as opened:
+        yield opened
+
+
+def test_every_call_is_counted_and_carries_the_clients_headers(client, context):
+    told = client.get("/x").json()
+    assert told["headers"]["x-own"] == "1"
+    assert told["headers"]["user-agent"].startswith("synccore/")
+    client.post("/x", json={"a": "ü"})
+    assert context.calls == 2
+
+
+def test_a_content_type_of_the_callers_wins_over_json(client):
+    told = client.post("/x", json={}, headers={"Content-Type": "application/vnd.api+json"}).json()
+    assert told["headers"]["content-type"] == "application/vnd.api+json"
+
+
+def test_redirects_are_told_and_not_followed(client, echo):
+    answer = client.get("/moved")
+    assert (answer.status, answer.headers["location"]) == (301, "/elsewhere")
+    assert len(echo.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.commit_then_drop(), Fault.reset(), Fault.truncated()])
+def test_a_lost_answer_may_have_been_carried_out(client, echo, fault):
+    echo.fail_next(fault)
+    with pytest.raises(Transient) as lost:
+        client.post("/x")
+    assert lost.value.maybe_applied
+
+
+def test_what_was_never_sent_was_not_carried_out(context):
+    with Echo() as gone:
+        url = gone.url
+    for base, target in ((url, "/x"), ("", f"{url}/x")):
+        with Client(context, base) as client, pytest.raises(Transient, match=r"cannot reach 127\.0\.0\.1") as unsent:
+            client.post(target)
+        assert not unsent.value.maybe_applied
+
+
+@pytest.mark.parametrize("url", ["ftp://shop.test/x", "http://shop.test:notaport/"])
+def test_an_address_that_cannot_be_is_a_mistake_in_the_configuration(context, url):
+    with Client(context) as client, pytest.raises(ConfigError):
+        client.get(url)
+
+
+def test_html_where_json_was_due_is_transient_and_quotes_no_address(client, echo):
+    echo.fail_next(Fault.status(200, "<html>blocked, write to admin@shop.test</html>"))
+    with pytest.raises(Transient) as found:
+        client.get("/x").json()
+    assert "admin@" not in str(found.value)
+
+
+def test_a_ca_file_that_is_none_is_named(context, tmp_path):
+    with pytest.raises(ConfigError, match="ca_file"):
+        Client(context, "https://shop.test", ca_file=tmp_path / "missing.pem")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5", 5),
+        (" 120 ", 120),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text, seconds):
+    wait = parse_retry_after(text, START)
+    assert wait == (None if seconds is None else timedelta(seconds=seconds))
+
+
+@given(st.text(max_size=40))
+def test_retry_after_never_fails(text):
+    wait = parse_retry_after(text, datetime(2026, 1, 1, tzinfo=UTC))
+    assert wait is None or wait >= timedelta(0)
+
+
+@given(costs=st.lists(st.integers(1, 5), max_size=60), limit=st.integers(5, 12), burst=st.integers(5, 6))
+def test_no_window_ever_holds_more_than_its_limit(costs, limit, burst):
+    clock = FakeClock()
+    budget = Budget(clock, [(burst, timedelta(seconds=1)), (limit, timedelta(minutes=1))])
+    taken = []
+    for cost in costs:
+        budget.acquire(cost, max_wait=timedelta(hours=1))
+        taken.append((clock.now(), cost))
+    minutes: dict[datetime, int] = {}
+    window = None
+    for at, cost in taken:
+        if window is None or at >= window + timedelta(minutes=1):
+            window = at
+        minutes[window] = minutes.get(window, 0) + cost
+    assert all(used <= limit for used in minutes.values())
+
+
+def test_a_wait_that_is_too_long_is_cores_to_make():
+    clock = FakeClock()
+    budget = Budget(clock, [(1, timedelta(hours=1))])
+    budget.acquire()
+    with pytest.raises(RateLimited) as limited:
+        budget.acquire(max_wait=timedelta(minutes=1))
+    assert limited.value.retry_after == timedelta(hours=1)
+
+
+def test_headroom_leaves_a_share_to_others():
+    clock = FakeClock()
+    budget = Budget(clock, [(10, timedelta(minutes=1))], headroom=0.4)
+    for _ in range(6):
+        budget.acquire()
+    assert clock.now() == START
+    budget.acquire()
+    assert clock.now() >= START + timedelta(minutes=1)
+
+
+def test_the_vendors_headers_correct_the_count():
+    clock = FakeClock()
+    budget = Budget(clock, [(100, timedelta(minutes=1))])
+    budget.acquire()
+    budget.observe(limit=50, remaining=0, reset=timedelta(seconds=20))
+    assert budget.free_at(clock.now()) == START + timedelta(seconds=20)
+
+
+def test_a_block_holds_everybody():
+    clock = FakeClock()
+    budget = Budget(clock, [])
+    budget.block(timedelta(seconds=30))
+    budget.block(timedelta(seconds=10))
+    assert budget.free_at(clock.now()) == START + timedelta(seconds=30)
+
+
+def test_a_wait_for_quota_ends_when_the_process_stops():
+    class Stopping(FakeClock):
+        def sleep(self, duration):
+            self.slept.append(duration)
+
+    clock = Stopping()
+    budget = Budget(clock, [(1, timedelta(seconds=30))])
+    budget.acquire()
+    with pytest.raises(RateLimited):
+        budget.acquire()
+    assert len(clock.slept) == 1
