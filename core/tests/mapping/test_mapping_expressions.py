@@ -323,6 +323,11 @@ def test_a_filter_of_a_plugin_can_be_used():
     assert mapper.map(snapshot, MapContext(route=spec)) == {"F": "Ann!"}
 
 
+def test_what_one_field_sets_no_other_field_sees():
+    fields = {"A": "{% set source = 'A' %}{{ source }}", "B": "source", "C": "{{ source }}"}
+    assert run(fields) == {"A": "A", "B": "shop", "C": "shop"}
+
+
 def test_no_template_can_change_a_record():
     with pytest.raises(MappingError):
         value("customer.meta.update({'x': 1})")

@@ -20,7 +20,7 @@ from .names import find_unknown
 from .scope import scope, visible
 from .values import ValueFault, plain
 
-Names = Mapping[str, Any]
+Names = dict[str, Any]
 _WHEN = "when"
 
 
@@ -35,6 +35,7 @@ class JinjaMapper:
     def __init__(self, route: RouteSpec, environment: Environment) -> None:
         self._route = route
         self._problems: list[Problem] = []
+        self._globals = environment.globals
         names = visible(route)
         self._when = self._compile_when(environment, names)
         self._fields = {
@@ -46,7 +47,8 @@ class JinjaMapper:
     def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
         """The fields' values, empty ones as None or "". Raises MappingError."""
         try:
-            names = scope(snapshot, context)
+            # Made once and shared by all fields, Jinja's own names among them: it would copy them for each.
+            names = {**self._globals, **scope(snapshot, context)}
         except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
         if self._when is not None and not self._run(_WHEN, str(self._route.when), self._when, names, truth=True):
@@ -88,7 +90,15 @@ class JinjaMapper:
         # The same text as a template has the same names, and gives them as a tree.
         for message in find_unknown(environment.parse("{{ " + source + " }}"), names):
             self._problem(path, message)
-        return lambda visible_names: compiled(**visible_names)
+        template = compiled._template  # noqa: SLF001  calling `compiled` copies all names
+
+        def evaluate(visible_names: Names) -> Any:
+            context = template.new_context(visible_names, shared=True)
+            for _ in template.root_render_func(context):
+                pass
+            return context.vars["result"]
+
+        return evaluate
 
     def _template(
         self, environment: Environment, names: Names, path: str, source: str
@@ -100,7 +110,9 @@ class JinjaMapper:
             return None
         for message in find_unknown(environment.parse(source), names):
             self._problem(path, message)
-        return lambda visible_names: compiled.render(**visible_names)
+        return lambda visible_names: environment.concat(
+            compiled.root_render_func(compiled.new_context(visible_names, shared=True))
+        )
 
     def _problem(self, path: str, message: str) -> None:
         self._problems.append(Problem(f"routes.{self._route.name}.{path}", message))

@@ -23,5 +23,11 @@ def shape(fields: Mapping[str, Any], options: Mapping[str, FieldOptions]) -> dic
 def changed_fields(new: Mapping[str, Any], old: Mapping[str, Any]) -> frozenset[str]:
     """Names whose value differs, among them those that were there and are gone."""
     gone = old.keys() - new.keys()
-    differing = {n for n, v in new.items() if n not in old or canonical({n: v}) != canonical({n: old[n]})}
+    differing = {n for n, v in new.items() if n not in old or _differs(v, old[n])}
     return frozenset(differing | gone)
+
+
+def _differs(new: Any, old: Any) -> bool:
+    if isinstance(new, str) and isinstance(old, str):
+        return new != old  # most values by far: no need for a comparable text
+    return canonical({"": new}) != canonical({"": old})
