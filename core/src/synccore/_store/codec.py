@@ -18,6 +18,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from attrs import evolve
 from cattrs import Converter
 from cattrs.errors import ForbiddenExtraKeysError
 
@@ -73,13 +74,14 @@ def _decode(value: Any) -> Any:
             raise ValueError(f"unknown tag {tag!r} in a stored value")
 
 
-def _text(value: Any) -> str:
-    # ASCII only: a lone surrogate in a shop's text must not make its record unstorable.
-    return json.dumps(value, separators=(",", ":"))
+# Made once: `json.dumps` with separators makes an encoder for each call.
+# ASCII only: a lone surrogate in a shop's text must not make its record unstorable.
+_text = json.JSONEncoder(separators=(",", ":")).encode
+_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def _sorted_text(value: Any) -> str:
-    return json.dumps(_order(value), separators=(",", ":"), sort_keys=True)
+    return _sorted(_order(value))
 
 
 def _order(value: Any) -> Any:
@@ -159,7 +161,6 @@ def load_entity(entity: str, text: str) -> Entity:
 
 def fingerprint(data: Entity) -> str:
     """Equal for two states of a record that mean the same: `raw` and `updated_at` do not count, nor does dict order."""
-    values = _CONVERTER.unstructure(data)
-    values.pop("raw", None)
-    values.pop("updated_at", None)
+    # Defaults are left out; taken away first, the shop's own record need not be walked through.
+    values = _CONVERTER.unstructure(evolve(data, raw={}, updated_at=None))
     return hashlib.sha256(f"{data.entity}:{_sorted_text(values)}".encode()).hexdigest()
