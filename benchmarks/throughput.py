@@ -1,8 +1,9 @@
 """What the whole engine does per second, and whether that and its memory stay the same with more customers.
 
 Run by hand: `uv run python benchmarks/throughput.py [--sizes 1000,20000] [--profile]`. A real SQLite file, the Jinja
-mapper with fifteen fields, a target in memory that takes 200 at a time. Each size runs in a process of its own; the
-ratios within one run mean something, the times little. `--sizes 1000,20000,200000` takes some ten minutes more.
+mapper with fifteen fields, a target in memory that takes 200 at a time. Each size runs in a process of its own. Times
+depend on the machine and on what else it does; processor time per record and the ratio of the largest size to the
+smallest mean something. `--sizes 1000,20000,200000` takes some five minutes more.
 """
 
 import argparse
@@ -26,12 +27,17 @@ from synccore._daemon.sources import SourceWorker
 from synccore._ingest.rules import rules_of
 from synccore._store.rows import Ingest
 
+#: What is done to every record, and the name of its work.
+PARTS = (
+    "first listing",
+    "delivery",
+    "second backfill, listing",
+    "second backfill, skipping",
+    "reconcile, all unchanged",
+)
 ROWS = (
-    ("first listing", "changes/s"),
-    ("delivery", "records/s"),
-    ("second backfill, listing", "changes/s"),
-    ("second backfill, skipping", "records/s"),
-    ("reconcile, all unchanged", "changes/s"),
+    *((part, "records/s") for part in PARTS),
+    *((part, "processor µs/record") for part in PARTS),
     ("memory added", "MB"),
     ("live change alone, median", "ms"),
     ("live change during backfill, median", "ms"),
@@ -39,11 +45,11 @@ ROWS = (
 )
 
 
-def rate(size: int, work: Callable[[], object]) -> float:
-    """Records per second of work on all of them."""
-    began = time.perf_counter()
+def timed(size: int, work: Callable[[], object]) -> tuple[float, float]:
+    """Records per second, and microseconds of processor time per record, of work on all of them."""
+    began, spent = time.perf_counter(), time.process_time()
     work()
-    return size / (time.perf_counter() - began)
+    return size / (time.perf_counter() - began), (time.process_time() - spent) / size * 1e6
 
 
 def list_all(app: App, kind: str) -> Callable[[], None]:
@@ -59,7 +65,7 @@ def list_all(app: App, kind: str) -> Callable[[], None]:
     return work
 
 
-def live(app: App, target: Target, first: int, rounds: int, busy: Callable[[], bool]) -> list[float]:
+def live(app: App, target: Target, first: int, rounds: int, busy: Callable[[], bool], pause: float) -> list[float]:
     """Milliseconds from a webhook's arrival to the target's having it, one after the other while `busy`."""
     rules = rules_of(app.routes.values(), "shop")
     arrived = threading.Event()
@@ -74,7 +80,7 @@ def live(app: App, target: Target, first: int, rounds: int, busy: Callable[[], b
         if not busy():
             break
         times.append((time.perf_counter() - began) * 1000)
-        time.sleep(0.05)
+        time.sleep(pause)
     target.seen = None
     return times
 
@@ -84,7 +90,7 @@ def latency(app: App, target: Target, size: int) -> tuple[list[float], list[floa
     target.takes = timedelta(milliseconds=20)
     app.engine.start()
     try:
-        alone = live(app, target, size * 2, 20, lambda: True)
+        alone = live(app, target, size * 2, 20, lambda: True, 0.3)
         # New keys, so that the backfill has something to deliver.
         app.sources["shop"].instance.size = size + min(size, 20_000)
         listing = threading.Thread(target=list_all(app, "backfill"))
@@ -93,7 +99,7 @@ def latency(app: App, target: Target, size: int) -> tuple[list[float], list[floa
         def busy() -> bool:
             return listing.is_alive() or app.store.counts_by_sink()["crm"].ready > 0
 
-        during = live(app, target, size * 3, 400, busy)
+        during = live(app, target, size * 3, 400, busy, 0.05)
         app.engine.halt()
         listing.join()
     finally:
@@ -106,19 +112,22 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     target = Target()
     with open_app(folder, Shop(size), {"crm": target}) as app:
         before = resident()
-        found = {
-            "first listing": rate(size, list_all(app, "poll")),
-            "delivery": rate(size, app.engine.drain),
-            "second backfill, listing": rate(size, list_all(app, "backfill")),
-            "second backfill, skipping": rate(size, app.engine.drain),
-            "reconcile, all unchanged": rate(size, list_all(app, "reconcile")),
-        }
+        work = (
+            list_all(app, "poll"),
+            app.engine.drain,
+            list_all(app, "backfill"),
+            app.engine.drain,
+            list_all(app, "reconcile"),
+        )
+        found: dict[str, float] = {}
+        for part, one in zip(PARTS, work, strict=True):
+            found[f"{part}, records/s"], found[f"{part}, processor µs/record"] = timed(size, one)
         assert target.operations == size, "something was lost, or sent twice"
-        found["memory added"] = resident() - before
+        found["memory added, MB"] = resident() - before
         alone, during = latency(app, target, size)
-        found["live change alone, median"] = percentile(alone, 0.5)
-        found["live change during backfill, median"] = percentile(during, 0.5)
-        found["live change during backfill, p95"] = percentile(during, 0.95)
+        found["live change alone, median, ms"] = percentile(alone, 0.5)
+        found["live change during backfill, median, ms"] = percentile(during, 0.5)
+        found["live change during backfill, p95, ms"] = percentile(during, 0.95)
     return found
 
 
@@ -163,11 +172,11 @@ def main() -> None:
             profile(sizes[0], Path(folder))
             return
     found = {size: in_own_process(size) for size in sizes}
-    print(f"{'':38}" + "".join(f"{f'{size:,}':>12}" for size in sizes) + f"{'ratio':>8}")
-    for name, unit in ROWS:
+    print(f"{'':46}" + "".join(f"{f'{size:,}':>12}" for size in sizes) + f"{'ratio':>8}")
+    for part, unit in ROWS:
+        name = f"{part}, {unit}"
         values = [found[size][name] for size in sizes]
-        ratio = f"{values[-1] / values[0]:8.2f}" if values[0] else f"{'':8}"
-        print(f"{name + ', ' + unit:38}" + "".join(f"{value:12,.1f}" for value in values) + ratio)
+        print(f"{name:46}" + "".join(f"{value:12,.1f}" for value in values) + f"{values[-1] / values[0]:8.2f}")
 
 
 if __name__ == "__main__":
