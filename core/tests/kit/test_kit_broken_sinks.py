@@ -10,7 +10,7 @@ from attrs import evolve
 from synccore.errors import Rejected, Transient
 from synccore.testing import Fault, SinkContract
 from synccore.testing.strategies import HOSTILE_TEXTS
-from synccore.types import Check, Delivered, Failed
+from synccore.types import Check, Delivered, Failed, FieldInfo, ObjectInfo
 
 #: case -> (method of the sink, what replaces it; `real` is the sound one)
 Bug = tuple[str, Callable[..., Any]]
@@ -73,6 +73,36 @@ def deletes_what_is_gone(real, sink, operation):
     return outcome
 
 
+def is_gone(sink, operation):
+    return operation.link is not None and sink.read([operation.link]) == [None]
+
+
+def finds_by_address(real, sink, operation):
+    link = real(sink, operation)
+    held = sink.read([link])[0] if link else None
+    return link if held and held["email"] == operation.fields["email"] else None
+
+
+def trusts_the_link(real, sink, operation):
+    if operation.op == "upsert" and is_gone(sink, operation):
+        raise KeyError(operation.link.remote_id)
+    return real(sink, operation)
+
+
+def keeps_and_forgets(real, sink, operation):
+    return Delivered() if operation.op == "delete" else real(sink, operation)
+
+
+def must_find_what_it_deletes(real, sink, operation):
+    if operation.op == "delete" and is_gone(sink, operation):
+        raise LookupError("nothing there")
+    return real(sink, operation)
+
+
+def tells_its_token(real, sink, operation):
+    raise Rejected(f"{sink._client._config.token.reveal()} may not write")
+
+
 BUGS: dict[str, Bug] = {
     "check_names_the_account": ("check", lambda real, sink: Check()),
     "describe_lists_the_object": ("describe", lambda real, sink: []),
@@ -92,14 +122,32 @@ BUGS: dict[str, Bug] = {
     "a_deletion_of_what_is_gone_already_is_fine": ("_write", deletes_what_is_gone),
     "erasing_twice_is_fine": ("erase", fails_on_second_erase),
     "looking_up_finds_what_was_delivered_and_writes_nothing": ("lookup", looks_and_touches),
+    "a_new_address_after_a_lost_answer_makes_no_second_record": ("_find", finds_by_address),
+    "a_record_deleted_at_the_target_is_made_again_or_refused": ("_write", trusts_the_link),
+    "a_customer_who_returns_is_one_record": ("_write", keeps_and_forgets),
+    "a_lost_answer_to_a_deletion_is_harmless": ("_write", must_find_what_it_deletes),
+    "a_call_refused_as_a_whole_parks_one_record_at_most": ("deliver", refuses_all_for_one),
+    "the_default_mapping_fits_what_is_described": (
+        "describe",
+        lambda real, sink: [ObjectInfo(name="person", fields=(FieldInfo(name="mail"),))],
+    ),
+    "secrets_are_masked": ("_write", tells_its_token),
 }
 
+#: Of targets that do more than the generated one: test_kit_broken_special.py.
+SPECIAL = {
+    "a_job_outlives_a_restart",
+    "a_child_waits_for_its_parent_and_hangs_on_it",
+    "an_event_is_told_once",
+    "the_past_fires_no_automation",
+}
 #: Cases whose bug sits in the client or the opener, staged below, or that core itself makes hard to fail.
 ELSEWHERE = {
     "opening_talks_to_nobody",
     "lost_credentials_pause_the_lane",
     "a_rate_limit_is_respected",
     "errors_hold_no_personal_data",
+    *SPECIAL,
 }
 
 CASES = [n.removeprefix("test_") for n, _ in inspect.getmembers(SinkContract) if n.startswith("test_")]
@@ -155,9 +203,8 @@ def test_every_case_has_a_sink_that_fails_it():
 
 @pytest.mark.parametrize("case", sorted(BUGS))
 def test_the_case_finds_its_bug(sample, tmp_path, case):
-    with pytest.raises((AssertionError, Exception)) as found:
+    with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
         run(contract_for(sample, broken(sample, *BUGS[case])), case, tmp_path)
-    assert found.type is not pytest.skip.Exception
 
 
 def test_a_sink_that_connects_when_opened_is_found(sample, tmp_path):
@@ -190,7 +237,7 @@ def test_what_leaks_through_an_unusual_error_is_found(sample, tmp_path):
 
 
 def test_the_generated_sink_passes_every_case(sample, tmp_path):
-    for number, case in enumerate(CASES):
+    for number, case in enumerate(c for c in CASES if c not in SPECIAL):
         folder = tmp_path / str(number)
         folder.mkdir()
         run(contract_for(sample), case, folder)

@@ -16,161 +16,27 @@
 Every case runs the whole engine around the sink: temporary database, fake clock, real HTTP to the stand-in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from ...entities import Address, Customer
-from ...hookspecs import SinkType
-from ...types import Change, Link
+from ...entities import Customer
+from ...types import Change
 from ..clock import FakeClock
 from ..harness import Harness, upsert
-from ..server import Fault, LoopbackServer, Request
+from ..server import Fault
 from ..strategies import HOSTILE_TEXTS
+from ._hard import HardSinkCases
+from ._stage import PowerCutError, Stage
 
 __all__ = ["SinkContract", "Stage"]
 
 
-class PowerCutError(BaseException):
-    """The process dies here."""
-
-
-class Stage:
-    """One case's world: the app, the sink inside it, the stand-in it talks to."""
-
-    def __init__(self, app: Harness, stand_in: LoopbackServer, contract: "SinkContract") -> None:
-        self.app = app
-        self.stand_in = stand_in
-        self.contract = contract
-
-    @property
-    def sink(self) -> Any:
-        """The open instance."""
-        return self.app.app.sinks["target"].instance
-
-    def emit(self, count: int = 1, *, first: int = 0, **values: Any) -> None:
-        """Customers `first` to `first + count - 1` change."""
-        self.app.emit(*(upsert(self.contract.customer(n, **values)) for n in range(first, first + count)))
-
-    def deliver(self) -> None:
-        """Let everything arrive that can, waiting as long as it takes (two days at most)."""
-        self.app.settle_down()
-
-    def held(self) -> list[str]:
-        """E-mail addresses the target holds, sorted, doubles included."""
-        return sorted(self.contract.held(self.stand_in))
-
-    def expected(self, count: int) -> list[str]:
-        """The addresses of the first `count` customers."""
-        return sorted(email for n in range(count) if (email := self.contract.customer(n).email))
-
-    def link(self, number: int) -> Link:
-        """The link of a customer that was delivered."""
-        link = self.app.app.store.link("people", "shop", "customer", str(number))
-        assert link is not None, f"customer {number} was delivered without a remote id"
-        return link
-
-    def errors(self) -> str:
-        """Every word that was kept about what went wrong."""
-        kept = [d.error or "" for d in self.app.deliveries()]
-        kept += [f"{h.error} {h.note}" for h in self.app.history()]
-        return "\n".join(kept)
-
-
-class SinkContract:
-    """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`.
-
-    Attributes:
-        sink_type: the descriptor under test.
-        object: the object the cases write.
-        route: more of the route's table (fields, match, sink settings).
-        exempt: case -> why it cannot hold for this target; the case is skipped with that reason.
-    """
-
-    sink_type: ClassVar[SinkType]
-    object: ClassVar[str]
-    route: ClassVar[Mapping[str, Any]] = {}
-    exempt: ClassVar[Mapping[str, str]] = {}
-
-    # -- what a subclass gives
-
-    def start(self, clock: FakeClock) -> LoopbackServer:
-        """Start the vendor's stand-in."""
-        raise NotImplementedError("write start(): it starts your stand-in")
-
-    def config(self, stand_in: Any) -> Mapping[str, Any]:
-        """The `[sinks.target]` table that reaches it, without `type`."""
-        raise NotImplementedError("write config(): the table that reaches your stand-in")
-
-    def held(self, stand_in: Any) -> Sequence[str]:
-        """The e-mail address of every record the stand-in holds, doubles included."""
-        raise NotImplementedError("write held(): what your stand-in holds")
-
-    def connect(self, sink: Any, stand_in: Any) -> None:
-        """Sign in, for targets that need it."""
-
-    def refuse(self, stand_in: Any, email: str) -> bool:
-        """Make the stand-in refuse the record with this address for good; False where no target would."""
-        return False
-
-    def unauthorised(self) -> Fault:
-        """How the vendor answers to credentials it does not accept any more."""
-        return Fault.status(401, {"error": "unauthorized"})
-
-    def rate_limited(self) -> Fault:
-        """How the vendor asks to slow down."""
-        return Fault.status(429, {"error": "slow down"}, {"Retry-After": "120"})
-
-    def is_write(self, request: Request) -> bool:
-        """Whether a request changes something at the vendor."""
-        return request.method != "GET"
-
-    def customer(self, number: int, **values: Any) -> Customer:
-        """The customer with this number."""
-        data: dict[str, Any] = {
-            "key": str(number),
-            "email": f"person{number}@shop.test",
-            "first_name": "Ann",
-            "last_name": f"Person {number}",
-            "phone": f"+1 212 555 {1000 + number:04}",
-            "created_at": datetime(2025, 3, 1, tzinfo=UTC),
-            "billing": Address(line1="1 Main St", city="Boston", postcode="02101", state="MA", country="US"),
-        }
-        return Customer(**{**data, **values})
-
-    # -- the stage
-
-    @contextmanager
-    def stage(self, folder: Path) -> Iterator[Stage]:
-        """An app around the sink, connected."""
-        clock = FakeClock()
-        stand_in = self.start(clock)
-        try:
-            config = dict(self.config(stand_in))
-            routes = {
-                "people": {"entity": "customer", "sink": "target", "object": self.object, **self.route},
-            }
-            with Harness(
-                folder, routes, sink_types={"target": (self.sink_type, config)}, clock=clock, installed=True
-            ) as app:
-                stage = Stage(app, stand_in, self)
-                self.connect(stage.sink, stand_in)
-                yield stage
-        finally:
-            stand_in.close()
-
-    @pytest.fixture
-    def on(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-        """The stage of one case; skipped where the subclass exempts it."""
-        case = request.node.originalname.removeprefix("test_")
-        if reason := self.exempt.get(case):
-            pytest.skip(reason)
-        with self.stage(tmp_path) as stage:
-            yield stage
+class SinkContract(HardSinkCases):
+    """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`; `SinkStand` says what else."""
 
     # -- cases: the contract's form
 
@@ -178,10 +44,9 @@ class SinkContract:
         """`open` is for reading the configuration; `check` is for the network."""
         clock = FakeClock()
         with self.start(clock) as stand_in:
-            routes = {"people": {"entity": "customer", "sink": "target", "object": self.object, **self.route}}
             types = {"target": (self.sink_type, dict(self.config(stand_in)))}
             before = len(stand_in.requests)
-            with Harness(tmp_path, routes, sink_types=types, clock=clock, installed=True) as app:
+            with Harness(tmp_path, self.routes(), sink_types=types, clock=clock, installed=True) as app:
                 assert app.app.sinks["target"].error is None
                 assert len(stand_in.requests) == before, "open() sent a request"
 
@@ -415,26 +280,3 @@ class SinkContract:
         assert [getattr(f, "remote_id", None) for f in found[:2]] == [on.link(n).remote_id for n in range(2)]
         assert found[2] is None, "lookup() found a record that was never delivered"
         assert self._writes(on) == before, "lookup() wrote something"
-
-    # -- inside
-
-    def _operations(self, on: Stage, count: int) -> list[Any]:
-        """What the engine would ask for these customers if it knew no links."""
-        from attrs import evolve
-
-        app = on.app.app
-        on.emit(count)
-        store = app.store
-        works = store.work_for("people", "shop", "customer", [str(n) for n in range(count)])
-        prepared = [
-            app.preparer("people").prepare(evolve(work, link=None), number) for number, work in enumerate(works)
-        ]
-        return [p.operation for p in prepared if p.operation is not None]
-
-    def _writes(self, on: Stage) -> int:
-        return sum(1 for request in on.stand_in.requests if self.is_write(request))
-
-    def _only_writes(self, fault: Fault) -> Fault:
-        from attrs import evolve
-
-        return evolve(fault, when=self.is_write)

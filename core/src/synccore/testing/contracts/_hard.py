@@ -1,0 +1,197 @@
+"""Cases that take two things at once: a lost answer and a change, a restart during a job, a missing parent."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from ...entities import Order, Payment
+from ...secrets import Secret
+from ...types import Change
+from ..harness import upsert
+from ..server import Fault
+from ._stage import SinkStand, Stage
+
+__all__ = ["HardSinkCases"]
+
+_SECRETIVE = ("token", "secret", "password", "passphrase", "api_key", "private_key")
+
+
+class HardSinkCases(SinkStand):
+    """Part of `SinkContract`."""
+
+    # -- cases: no doubles
+
+    def test_a_new_address_after_a_lost_answer_makes_no_second_record(self, on: Stage) -> None:
+        """Who is looked for by address alone is not found under the new one."""
+        on.emit()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.drain()
+        on.emit(1, email="moved@shop.test")
+        on.deliver()
+        assert on.held() == ["moved@shop.test"]
+
+    def test_a_record_deleted_at_the_target_is_made_again_or_refused(self, on: Stage) -> None:
+        """Somebody deletes by hand what we are linked to; then the customer changes."""
+        on.emit(2)
+        on.deliver()
+        on.sink.erase(on.link(0))
+        on.emit(1, last_name="Back")
+        on.deliver()
+        newest = max((d for d in on.app.deliveries() if d.key == "0"), key=lambda d: d.id)
+        assert newest.state == "done" or newest.error_kind == "rejected", on.errors()
+        assert on.held() == on.expected(2) or newest.state == "parked", "delivered, and not there"
+
+    def test_a_customer_who_returns_is_one_record(self, on: Stage) -> None:
+        """Deleted at the source and restored."""
+        on.emit()
+        on.deliver()
+        on.app.emit(Change(entity="customer", key="0", op="delete"))
+        on.deliver()
+        on.emit(1, last_name="Back")
+        on.deliver()
+        assert on.held() == on.expected(1), on.errors()
+
+    def test_a_lost_answer_to_a_deletion_is_harmless(self, on: Stage) -> None:
+        """Deleted already, and asked to delete again."""
+        on.emit(2)
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.emit(Change(entity="customer", key="0", op="delete"))
+        on.deliver()
+        assert {d.state for d in on.app.deliveries()} <= {"done", "skipped"}, on.errors()
+        assert (self.customer(1).email or "") in on.held()
+
+    def test_a_call_refused_as_a_whole_parks_one_record_at_most(self, on: Stage) -> None:
+        """A 400 to a batch does not say whose fault it is: BatchRejected finds out."""
+        on.emit(4)
+        on.stand_in.fail_next(self._only_writes(Fault.status(400, {"error": "bad request"})))
+        on.deliver()
+        parked = on.app.deliveries(state="parked")
+        assert len(parked) <= 1, f"{len(parked)} records are parked for one refusal"
+
+    def test_a_job_outlives_a_restart(self, on: Stage) -> None:
+        """Killed while the vendor works: the job is asked for again and never submitted twice."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        changes = [upsert(self.customer(n)) for n in range(self.jobs_from)]
+        on.app.emit(*changes, bulk=True)
+        # One step and no more: a stand-in may finish its jobs at once.
+        on.app.app.engine.lanes["target"].step()
+        states = on.app.states()
+        assert states == {"submitted": self.jobs_from}, f"not submitted as one job: {states}"
+        writes = self._writes(on)
+        on.app.crash()
+        on.deliver()
+        assert on.app.states() == {"done": self.jobs_from}, on.errors()
+        assert on.held() == on.expected(self.jobs_from)
+        assert self._writes(on) == writes, "submitted again after the restart"
+        assert all(on.link(n).remote_id for n in range(self.jobs_from))
+
+    # -- cases: more than people
+
+    def test_a_child_waits_for_its_parent_and_hangs_on_it(self, on: Stage) -> None:
+        """An order that comes before its customer."""
+        if not self.child:
+            pytest.skip("this sink has no child records (else set child)")
+        on.emit(2, first=1)
+        on.app.emit(upsert(_order(), owner="0"))
+        on.app.drain()
+        on.app.advance(timedelta(hours=1))
+        assert list(self.parents(on.stand_in)) == [], "a child was written without its parent"
+        on.emit()
+        on.deliver()
+        assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
+
+    def test_an_event_is_told_once(self, on: Stage) -> None:
+        """However often it is sent: answers get lost, sources repeat themselves."""
+        if not self.event:
+            pytest.skip("this sink takes no events (else set event)")
+        on.emit()
+        on.deliver()
+        facts = [_failed_payment(n, self.customer(0).email) for n in range(3)]
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.emit(*facts)
+        on.deliver()
+        on.app.emit(*facts)
+        on.deliver()
+        told = list(self.events(on.stand_in))
+        assert len(told) == len(set(told)) == 3, on.errors()
+
+    def test_the_past_fires_no_automation(self, on: Stage) -> None:
+        """A backfill sends nobody a welcome mail: `operation.bulk`."""
+        before = self.fired(on.stand_in)
+        if before is None:
+            pytest.skip("this target has no automations (else write fired)")
+        on.app.emit(*(upsert(self.customer(n)) for n in range(3)), bulk=True)
+        on.deliver()
+        assert on.held() == on.expected(3)
+        assert self.fired(on.stand_in) == before, "the past was told as news"
+
+    # -- cases: for the operator
+
+    def test_the_default_mapping_fits_what_is_described(self, on: Stage) -> None:
+        """Else `synccore check` is red on every installation."""
+        from ..._daemon.check_mapping import check_mapping
+
+        described = {o.name: o for o in on.sink.describe()}
+        findings = check_mapping(on.app.app.routes["people"], described)
+        assert not [f for f in findings if f.level == "error"], findings
+        for info in described[self.object].fields:
+            assert info.type, f"field {info.name} has no type"
+            assert info.length is None or info.length > 0, f"field {info.name} has length {info.length}"
+        names = [info.name for info in described[self.object].fields]
+        assert len(names) == len(set(names)), "describe() names a field twice"
+
+    def test_secrets_are_masked(self, on: Stage) -> None:
+        """Of type Secret, and in no error whatever the vendor answers."""
+        config = on.app.app.sinks["target"].settings.config
+        plain = [
+            a.name
+            for a in attrs.fields(type(config))
+            if any(word in a.name for word in _SECRETIVE)
+            and not a.name.endswith("_url")
+            and isinstance(getattr(config, a.name), str)
+        ]
+        assert not plain, f"of type str, not Secret: {', '.join(plain)}"
+        values = [getattr(config, a.name) for a in attrs.fields(type(config))]
+        # One letter is found in any text.
+        secrets = [v.reveal() for v in values if isinstance(v, Secret) and len(v.reveal()) > 3]
+        for fault in (self.unauthorised(), Fault.status(400, {"error": "bad"}), Fault.html(502), Fault.reset()):
+            on.emit(2)
+            on.stand_in.fail_next(fault)
+            on.app.drain()
+            on.app.app.store.put_lane(attrs.evolve(on.app.app.store.lane("target"), state="ok", until=None))
+            on.app.advance(timedelta(minutes=10))
+        shown = f"{on.errors()}\n{config!r}\n{on.sink!r}"
+        assert not [s for s in secrets if s in shown], "a secret is shown"
+
+
+def _order() -> Order:
+    return Order(
+        key="900",
+        number="900",
+        status="completed",
+        currency="EUR",
+        total=Decimal("20.00"),
+        customer_key="0",
+        created_at=datetime(2025, 12, 1, tzinfo=UTC),
+    )
+
+
+def _failed_payment(number: int, email: str | None) -> Any:
+    moment = datetime(2025, 12, 1, 12, number, tzinfo=UTC)
+    fact = Payment(
+        key=f"5:{number}",
+        succeeded=False,
+        amount=Decimal("20.00"),
+        currency="EUR",
+        at=moment,
+        customer_key="0",
+        subscription_key="5",
+        attempt=number + 1,
+        email=email,
+    )
+    return upsert(fact, op="event", owner="0", event_id=f"5:{number}", at=moment)

@@ -1,0 +1,203 @@
+"""The world of one case: an app, the sink inside it, the stand-in it talks to, and what a subclass gives for them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from attrs import evolve
+
+from ...entities import Address, Customer
+from ...hookspecs import SinkType
+from ...types import Link, Operation
+from ..clock import FakeClock
+from ..harness import Harness, upsert
+from ..server import Fault, LoopbackServer, Request
+
+__all__ = ["PowerCutError", "SinkStand", "Stage"]
+
+
+class PowerCutError(BaseException):
+    """The process dies here."""
+
+
+class Stage:
+    """One case's world: the app, the sink inside it, the stand-in it talks to."""
+
+    def __init__(self, app: Harness, stand_in: LoopbackServer, contract: "SinkStand") -> None:
+        self.app = app
+        self.stand_in = stand_in
+        self.contract = contract
+
+    @property
+    def sink(self) -> Any:
+        """The open instance."""
+        return self.app.app.sinks["target"].instance
+
+    def emit(self, count: int = 1, *, first: int = 0, **values: Any) -> None:
+        """Customers `first` to `first + count - 1` change."""
+        self.app.emit(*(upsert(self.contract.customer(n, **values)) for n in range(first, first + count)))
+
+    def deliver(self) -> None:
+        """Let everything arrive that can, waiting as long as it takes (two days at most)."""
+        self.app.settle_down()
+
+    def held(self) -> list[str]:
+        """E-mail addresses the target holds, sorted, doubles included."""
+        return sorted(self.contract.held(self.stand_in))
+
+    def expected(self, count: int) -> list[str]:
+        """The addresses of the first `count` customers."""
+        return sorted(email for n in range(count) if (email := self.contract.customer(n).email))
+
+    def link(self, number: int) -> Link:
+        """The link of a customer that was delivered."""
+        link = self.app.app.store.link("people", "shop", "customer", str(number))
+        assert link is not None, f"customer {number} was delivered without a remote id"
+        return link
+
+    def errors(self) -> str:
+        """Every word that was kept about what went wrong."""
+        kept = [d.error or "" for d in self.app.deliveries()]
+        kept += [f"{h.error} {h.note}" for h in self.app.history()]
+        kept.append(self.app.app.store.lane("target").reason or "")
+        return "\n".join(kept)
+
+
+class SinkStand:
+    """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`.
+
+    Attributes:
+        sink_type: the descriptor under test.
+        object: the object the cases write.
+        route: more of the route's table (fields, match, sink settings).
+        exempt: case -> why it cannot hold for this target; the case is skipped with that reason.
+        child: the table of a route whose records hang on the customer's, such as
+            `{"entity": "order", "object": "deal"}`; write `parents` with it.
+        event: the table of a route that delivers payments as events; write `events` with it.
+        jobs_from: how many records at once the sink hands over as one bulk job, under this `config`; 0: it has none.
+    """
+
+    sink_type: ClassVar[SinkType]
+    object: ClassVar[str]
+    route: ClassVar[Mapping[str, Any]] = {}
+    exempt: ClassVar[Mapping[str, str]] = {}
+    child: ClassVar[Mapping[str, Any]] = {}
+    event: ClassVar[Mapping[str, Any]] = {}
+    jobs_from: ClassVar[int] = 0
+
+    # -- what a subclass gives
+
+    def start(self, clock: FakeClock) -> LoopbackServer:
+        """Start the vendor's stand-in."""
+        raise NotImplementedError("write start(): it starts your stand-in")
+
+    def config(self, stand_in: Any) -> Mapping[str, Any]:
+        """The `[sinks.target]` table that reaches it, without `type`."""
+        raise NotImplementedError("write config(): the table that reaches your stand-in")
+
+    def held(self, stand_in: Any) -> Sequence[str]:
+        """The e-mail address of every record the stand-in holds, doubles included."""
+        raise NotImplementedError("write held(): what your stand-in holds")
+
+    def connect(self, sink: Any, stand_in: Any) -> None:
+        """Sign in, for targets that need it."""
+
+    def refuse(self, stand_in: Any, email: str) -> bool:
+        """Make the stand-in refuse the record with this address for good; False where no target would."""
+        return False
+
+    def parents(self, stand_in: Any) -> Sequence[str]:
+        """For every child record the stand-in holds: the remote id of the record it hangs on."""
+        raise NotImplementedError("write parents(): whom your stand-in's child records hang on")
+
+    def events(self, stand_in: Any) -> Sequence[str]:
+        """Something that tells apart every event the stand-in holds, doubles included."""
+        raise NotImplementedError("write events(): the events your stand-in holds")
+
+    def fired(self, stand_in: Any) -> int | None:
+        """How many automations (welcome mails, flows) the stand-in has begun; None where the target has none."""
+        return None
+
+    def unauthorised(self) -> Fault:
+        """How the vendor answers to credentials it does not accept any more."""
+        return Fault.status(401, {"error": "unauthorized"})
+
+    def rate_limited(self) -> Fault:
+        """How the vendor asks to slow down."""
+        return Fault.status(429, {"error": "slow down"}, {"Retry-After": "120"})
+
+    def is_write(self, request: Request) -> bool:
+        """Whether a request changes something at the vendor."""
+        return request.method != "GET"
+
+    def customer(self, number: int, **values: Any) -> Customer:
+        """The customer with this number."""
+        data: dict[str, Any] = {
+            "key": str(number),
+            "email": f"person{number}@shop.test",
+            "first_name": "Ann",
+            "last_name": f"Person {number}",
+            "phone": f"+1 212 555 {1000 + number:04}",
+            "created_at": datetime(2025, 3, 1, tzinfo=UTC),
+            "billing": Address(line1="1 Main St", city="Boston", postcode="02101", state="MA", country="US"),
+        }
+        return Customer(**{**data, **values})
+
+    # -- the stage
+
+    def routes(self) -> dict[str, dict[str, Any]]:
+        """The routes of the stage."""
+        routes = {"people": {"entity": "customer", "sink": "target", "object": self.object, **self.route}}
+        if self.child:
+            routes["children"] = {"sink": "target", "after": "people", **self.child}
+        if self.event:
+            routes["events"] = {"entity": "payment", "sink": "target", **self.event}
+        return routes
+
+    @contextmanager
+    def stage(self, folder: Path) -> Iterator[Stage]:
+        """An app around the sink, connected."""
+        clock = FakeClock()
+        stand_in = self.start(clock)
+        try:
+            config = dict(self.config(stand_in))
+            routes = self.routes()
+            with Harness(
+                folder, routes, sink_types={"target": (self.sink_type, config)}, clock=clock, installed=True
+            ) as app:
+                stage = Stage(app, stand_in, self)
+                self.connect(stage.sink, stand_in)
+                yield stage
+        finally:
+            stand_in.close()
+
+    @pytest.fixture
+    def on(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+        """The stage of one case; skipped where the subclass exempts it."""
+        case = request.node.originalname.removeprefix("test_")
+        if reason := self.exempt.get(case):
+            pytest.skip(reason)
+        with self.stage(tmp_path) as stage:
+            yield stage
+
+    # -- for cases
+
+    def _operations(self, on: Stage, count: int) -> list[Operation]:
+        """What the engine would ask for these customers if it knew no links."""
+        app = on.app.app
+        on.emit(count)
+        store = app.store
+        works = store.work_for("people", "shop", "customer", [str(n) for n in range(count)])
+        prepared = [
+            app.preparer("people").prepare(evolve(work, link=None), number) for number, work in enumerate(works)
+        ]
+        return [p.operation for p in prepared if p.operation is not None]
+
+    def _writes(self, on: Stage) -> int:
+        return sum(1 for request in on.stand_in.requests if self.is_write(request))
+
+    def _only_writes(self, fault: Fault) -> Fault:
+        return evolve(fault, when=self.is_write)

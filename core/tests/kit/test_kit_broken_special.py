@@ -1,0 +1,134 @@
+"""Cases for what not every target has (jobs, children, events, automations): a sound sink and a broken one."""
+
+import pytest
+from attrs import evolve
+
+from synccore.testing import SinkContract
+from synccore.types import Delivered, Failed, Submitted
+
+
+def contract_of(sample, kind, **attributes):
+    testing = sample["testing"]
+
+    class Contract(SinkContract):
+        object = "person"
+
+        def start(self, clock):
+            return testing.FakeSampleCrm()
+
+        def config(self, stand_in):
+            return {"token": testing.TOKEN, "api_url": stand_in.url}
+
+        def held(self, stand_in):
+            return [p["email"] for p in stand_in.people.values() if "kind" not in p]
+
+        def parents(self, stand_in):
+            return [p["parent"] for p in stand_in.people.values() if p.get("kind") == "child"]
+
+        def events(self, stand_in):
+            return [p["fact"] for p in stand_in.people.values() if p.get("kind") == "event"]
+
+        def fired(self, stand_in):
+            return sum(1 for p in stand_in.people.values() if not p.get("quiet"))
+
+    for name, value in attributes.items():
+        setattr(Contract, name, value)
+    Contract.sink_type = evolve(sample["sink"].SINK, open=kind)
+    return Contract()
+
+
+def passes(contract, case, folder):
+    folder.mkdir()
+    with contract.stage(folder) as on:
+        getattr(contract, f"test_{case}")(on)
+
+
+def fails(contract, case, folder):
+    with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
+        passes(contract, case, folder)
+
+
+@pytest.fixture
+def sound(sample):
+    return sample["sink"].SampleCrmSink
+
+
+def test_jobs(sample, sound, tmp_path):
+    class Jobs(sound):
+        """Outcomes wait where a restart finds them."""
+
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.kept = context.state()
+
+        def deliver(self, operations):
+            outcomes = super().deliver(operations)
+            if len(operations) < 5:
+                return outcomes
+            job = f"job-{operations[0].key}"
+            self.keep(job, [None if isinstance(o, Failed) else o.remote_id for o in outcomes])
+            return [Submitted(job)] * len(operations)
+
+        def keep(self, job, ids):
+            self.kept.put({job: ids})
+
+        def collect(self, job):
+            return [Delivered(remote_id=i) for i in self.kept.get(job.id)]
+
+    class Forgetful(Jobs):
+        """The ids of a job are in memory."""
+
+        def keep(self, job, ids):
+            self.kept = {**(self.kept if isinstance(self.kept, dict) else {}), job: ids}
+
+    case = "a_job_outlives_a_restart"
+    passes(contract_of(sample, Jobs, jobs_from=5), case, tmp_path / "sound")
+    fails(contract_of(sample, Forgetful, jobs_from=5), case, tmp_path / "forgetful")
+    fails(contract_of(sample, sound, jobs_from=5), case, tmp_path / "without")
+
+
+def test_children(sample, sound, tmp_path):
+    def hangs_on(parent_of):
+        class Children(sound):
+            def _write(self, operation):
+                if operation.entity != "order":
+                    return super()._write(operation)
+                fields = {**operation.fields, "kind": "child", "parent": parent_of(operation)}
+                return super()._write(evolve(operation, fields=fields))
+
+        route = {"entity": "order", "object": "person", "defaults": False, "fields": {"email": "'o@shop.test'"}}
+        return contract_of(sample, Children, child=route)
+
+    case = "a_child_waits_for_its_parent_and_hangs_on_it"
+    passes(hangs_on(lambda operation: operation.parent.remote_id), case, tmp_path / "sound")
+    fails(hangs_on(lambda operation: operation.link and operation.link.remote_id), case, tmp_path / "orphans")
+
+
+def test_events(sample, sound, tmp_path):
+    def telling(is_new):
+        class Events(sound):
+            def _write(self, operation):
+                if operation.op != "event":
+                    return super()._write(operation)
+                known = self._client.call("GET", "/people", params={"external_id": operation.uid})
+                if is_new(known):
+                    fields = {**operation.fields, "kind": "event", "fact": operation.event_id}
+                    super()._write(evolve(operation, op="upsert", fields=fields))
+                return Delivered()
+
+        route = {"object": "person", "defaults": False, "fields": {"email": "payment.email"}}
+        return contract_of(sample, Events, event=route)
+
+    case = "an_event_is_told_once"
+    passes(telling(lambda known: not known), case, tmp_path / "sound")
+    fails(telling(lambda known: True), case, tmp_path / "repeats")
+
+
+def test_automations(sample, sound, tmp_path):
+    class Quiet(sound):
+        def _write(self, operation):
+            return super()._write(evolve(operation, fields={**operation.fields, "quiet": operation.bulk}))
+
+    case = "the_past_fires_no_automation"
+    passes(contract_of(sample, Quiet), case, tmp_path / "sound")
+    fails(contract_of(sample, sound), case, tmp_path / "loud")
