@@ -4,8 +4,10 @@ Keys come, in this order, from the environment variable SYNCCORE_KEY, from a fil
 on first use), so that a stolen database file alone opens nothing.
 """
 
+import contextlib
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,25 +76,41 @@ class Cipher:
             ) from error
 
 
-def load_key(key_file: Path) -> bytes:
-    """The key from SYNCCORE_KEY, else from `key_file`, which is made (0600) where it is missing.
+def load_key(key_file: Path, *, create: bool = True) -> bytes:
+    """The key from SYNCCORE_KEY, else from `key_file`, which is made (0600) where it is missing and `create` is set.
 
-    Raises ConfigError for a key file that others can read.
+    Raises ConfigError for a key file that is missing, cannot be read, or can be read by others.
     """
     if value := os.environ.get(KEY_VARIABLE):
         return value.encode()
     try:
-        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        if create and not key_file.exists():
+            _make_key(key_file)
         mode = stat.S_IMODE(key_file.stat().st_mode)
         if mode & 0o077:
-            raise ConfigError(
-                f"{key_file} can be read by others: run chmod 600 {key_file}", path="synccore.database"
-            ) from None
+            raise ConfigError(f"{key_file} can be read by others: run chmod 600 {key_file}", path="synccore.database")
         return key_file.read_bytes().strip()
-    with os.fdopen(descriptor, "wb") as file:
-        key = Fernet.generate_key()
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+    except FileNotFoundError:
+        raise ConfigError(
+            f"the key file {key_file} is missing, and what it encrypted cannot be opened: put it back from your "
+            f"backup (or set {KEY_VARIABLE}), or connect again and set the stored secrets again",
+            path="synccore.database",
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"the key file {key_file} cannot be used: {error.strerror or error}", path="synccore.database"
+        ) from error
+
+
+def _make_key(key_file: Path) -> None:
+    """All of it or nothing, whoever else makes one at the same time."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{key_file.name}.", dir=key_file.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, key_file)
+    finally:
+        Path(name).unlink()

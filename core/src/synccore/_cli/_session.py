@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from .._daemon.app import App
+    from .._daemon.base import Base
     from .._plugins import Plugins
     from ..types import Clock
 
@@ -68,6 +69,14 @@ class Session:
 
         configure_logging(self.environ, level=self.log_level)
         return App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
+
+    def open_store(self) -> Base:
+        """Only the store behind the configuration in force, whatever else is wrong in it. Raises ConfigError."""
+        from .._daemon.base import Base
+        from ._logging import configure_logging
+
+        configure_logging(self.environ, level=self.log_level)
+        return Base.open_store(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
 
     def has_config(self) -> bool:
         """Whether there is a configuration at all (`plugins show` works without one)."""
@@ -132,7 +141,7 @@ class Group(click.Group):
 
 
 @contextmanager
-def stopping(app: App) -> Iterator[None]:
+def stopping(app: Base) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask long work to end at the next safe point; a second Ctrl-C ends it at once."""
     import signal
     import threading
@@ -172,6 +181,6 @@ def named_unit(app: App, name: str) -> str:
     return named(name, [*app.sources, *app.sinks], "source or sink")
 
 
-def named_sink(app: App, name: str) -> str:
+def named_sink(app: Base, name: str) -> str:
     """The name of what deliveries are owed to: a sink, or a source that is written back to."""
     return named(name, [*app.sinks, *app.sources], "sink")

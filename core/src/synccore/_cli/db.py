@@ -25,7 +25,7 @@ def backup(path: Path) -> int:
 
     if path.exists():
         raise click.UsageError(f"{path} is there already: choose another name")
-    with current().open() as app:
+    with current().open_store() as app:
         try:
             app.store.backup(path)
         except OSError as error:
@@ -39,8 +39,8 @@ def prune() -> int:
     """Delete final deliveries and history older than the retention. Parked ones always stay."""
     from ..config import format_duration
 
-    with current().open() as app:
-        retention = app.settings.retention
+    with current().open_store() as app:
+        retention = app.retention
         gone = app.store.prune(app.clock.now() - retention)
     for name, count in gone.items():
         click.echo(f"{name}: {count:,} deleted")
@@ -51,7 +51,7 @@ def prune() -> int:
 @db.verb("migrate")
 def migrate() -> int:
     """Bring the database up to date. The daemon does it by itself at its start."""
-    with current().open() as app:
+    with current().open_store() as app:
         applied = app.store.migrate()
     for name in applied:
         click.echo(f"applied {name}")

@@ -10,7 +10,7 @@ from ._failure import DONE, FINDINGS
 from ._session import Group, config_option, current, json_option, named_sink
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
+    from .._daemon.base import Base
     from .._store.rows import Delivery
 
 _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")
@@ -39,7 +39,7 @@ def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) 
     """List deliveries, newest first."""
     from ._output import note, print_json
 
-    with current().open() as app:
+    with current().open_store() as app:
         if sink is not None:
             named_sink(app, sink)
         found = app.store.deliveries(state=state, sink=sink, limit=None if everything else _SHOWN)
@@ -108,7 +108,7 @@ def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in t
     from .status import _document as history_document
     from .status import _table as history_table
 
-    with current().open() as app:
+    with current().open_store() as app:
         found = app.store.deliveries(ids=[id])
         if not found:
             raise click.UsageError(f"no delivery has the id {id}: synccore deliveries list shows them")
@@ -144,7 +144,7 @@ def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in t
     return DONE
 
 
-def _chosen(app: App, ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None) -> list[int]:
+def _chosen(app: Base, ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None) -> list[int]:
     """The ids meant: those named, or with --all every parked one that fits."""
     if everything == bool(ids):
         raise click.UsageError("name the ids, or --all (with --sink NAME for one sink's)")
@@ -163,7 +163,7 @@ def _chosen(app: App, ids: tuple[int, ...], everything: bool, sink: str | None, 
 @json_option
 def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
     """Deliver parked ones again, through today's mapping and newest state."""
-    with current().open() as app:
+    with current().open_store() as app:
         chosen = _chosen(app, ids, everything, sink, state)
         count = app.store.retry(chosen, app.clock.now())
         waking = app.store.daemon_running()
@@ -179,7 +179,7 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
 @json_option
 def dismiss(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
     """Give parked ones up: they are not delivered. The record's next change is."""
-    with current().open() as app:
+    with current().open_store() as app:
         chosen = _chosen(app, ids, everything, sink, state)
         count = app.store.dismiss(chosen, app.clock.now())
     return _told("dismissed", count, ids, chosen, "dismissed", as_json=as_json)

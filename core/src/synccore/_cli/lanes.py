@@ -25,7 +25,7 @@ def list_(as_json: bool) -> int:
     """List the lanes and their state."""
     from ._output import ago, print_json, state_text, table, timestamp
 
-    with current().open() as app:
+    with current().open_store() as app:
         found = [(name, app.store.lane(name)) for name in app.sinks]
         counts = app.store.counts_by_sink()
         now = app.clock.now()
@@ -86,7 +86,7 @@ def _put(name: str, state: str, reason: str | None) -> None:
 
     from .._daemon.check import lane_of
 
-    with current().open() as app:
+    with current().open_store() as app:
         named_sink(app, name)
         lane = evolve(
             lane_of(app, name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0

@@ -31,7 +31,7 @@ def set_(name: str) -> int:
         value = sys.stdin.read().rstrip("\r\n")
     if not value:
         raise click.UsageError("the value is empty: pipe it in, for instance with printf %s")
-    with current().open() as app:
+    with current().open_store() as app:
         app.secrets.put(name, value)
     click.echo(f'stored: write {{ secret = "{name}" }} in the configuration')
     return DONE
@@ -43,7 +43,7 @@ def list_(as_json: bool) -> int:
     """List the names of the stored secrets, never their values."""
     from ._output import ago, print_json, table, timestamp
 
-    with current().open() as app:
+    with current().open_store() as app:
         names = [(name.removeprefix(PREFIX), at) for name, at in app.store.secret_names(PREFIX)]
         now = app.clock.now()
     if as_json:
@@ -57,7 +57,7 @@ def list_(as_json: bool) -> int:
 @click.argument("name")
 def delete(name: str) -> int:
     """Forget a secret."""
-    with current().open() as app:
+    with current().open_store() as app:
         there = app.store.delete_secret(PREFIX + name)
     if not there:
         click.echo(f"no secret is called {name}: synccore secret list shows them", err=True)

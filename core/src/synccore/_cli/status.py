@@ -116,7 +116,7 @@ def log(
     from .._daemon.watch import follow as follow_trail
     from ._output import print_json
 
-    with current().open() as app, stopping(app):
+    with current().open_store() as app, stopping(app):
         if sink is not None:
             named_sink(app, sink)
         wanted = Wanted(key=key, email=email, sink=sink, since=app.clock.now() - since if since else None)

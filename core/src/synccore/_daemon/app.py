@@ -2,13 +2,11 @@
 
 import os
 import random as random_module
-import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, cast
 
 import structlog
@@ -30,9 +28,9 @@ from .._store.base import Store
 from .._store.rows import DirtyRule
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
-from ..secrets import Cipher, load_key
-from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled, Vault
-from .context import InstanceContext, StoredVault, SystemClock
+from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
+from .base import Base
+from .context import InstanceContext
 
 
 @define
@@ -75,8 +73,11 @@ class SinkUnit(Unit):
         return cast("SinkType", self.settings.descriptor)
 
 
-class App:
+class App(Base):
     """Everything that a command or the daemon works with. Opening it talks to nobody."""
+
+    sources: dict[str, SourceUnit]
+    sinks: dict[str, SinkUnit]
 
     def __init__(
         self,
@@ -88,20 +89,14 @@ class App:
         random: random_module.Random | None,
         store: Store | None = None,
     ) -> None:
-        self.path = path
-        self.plugins = plugins
-        #: Set once the process is asked to stop.
-        self.stopping = threading.Event()
-        self.clock: Clock = clock if clock is not None else SystemClock(self.stopping)
+        super().__init__(path, _database_of(path), plugins=plugins, clock=clock, store=store)
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self.log: Log = structlog.get_logger("synccore")
-        self.sources: dict[str, SourceUnit] = {}
-        self.sinks: dict[str, SinkUnit] = {}
+        self.sources = {}
+        self.sinks = {}
         self.observers: list[Callable[[Settled], None]] = [plugins.settled]
         #: Told about every `deliver`: sink, operations, duration.
         self.measure: Callable[[str, int, timedelta], None] = lambda *_: None
-        self._given_store = store
-        self._database = _database_of(path)
         self._preparers: dict[str, Preparer] = {}
         self._public_url = _server_of(path).get("public_url")
         self.settings: Settings = load_settings(
@@ -116,6 +111,7 @@ class App:
                 self._open_sink(instance)
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
         self._database = self.settings.database
+        self.retention = self.settings.retention
         self.routes: Mapping[str, RouteSpec] = self.settings.routes
         for sink in self.sinks.values():
             # Opened once to ask for its objects, which the routes' defaults come from; now with those routes.
@@ -147,42 +143,6 @@ class App:
             clock=clock,
             random=random,
         )
-
-    # -- the store and its secrets, opened when first used
-
-    @cached_property
-    def store(self) -> Store:
-        """The outbox."""
-        if self._given_store is not None:
-            return self._given_store
-        scheme, separator, _ = self._database.partition("://")
-        if separator:
-            engine = next((s for s in self.plugins.stores.values() if scheme in s.schemes), None)
-            if engine is None:
-                raise ConfigError(
-                    f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",
-                    path="synccore.database",
-                )
-            opened: Store = engine.open(self._database, self.clock)
-            return opened
-        from .._store.sqlite import open_sqlite
-
-        return open_sqlite(self.path.parent / self._database)
-
-    @cached_property
-    def cipher(self) -> Cipher:
-        """What encrypts secrets at rest."""
-        base = self._database if "://" not in self._database else "synccore"
-        return Cipher(load_key(self.path.parent / f"{base}.key"))
-
-    def vault(self, instance: str) -> StoredVault:
-        """Secrets of one instance."""
-        return StoredVault(f"{instance}/", lambda: self.store, lambda: self.cipher, self.clock.now)
-
-    @property
-    def secrets(self) -> Vault:
-        """Secrets named by the user (`synccore secret set NAME`)."""
-        return StoredVault("@", lambda: self.store, lambda: self.cipher, self.clock.now)
 
     def _stored_secret(self, name: str) -> str | None:
         return self.secrets.get(name)
@@ -364,16 +324,7 @@ class App:
         """Close every instance and the store."""
         for unit in (*self.sources.values(), *self.sinks.values()):
             self._close(unit)
-        if "store" in self.__dict__ and self._given_store is None:
-            self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
 
 
 def _peek(path: Path) -> Mapping[str, Any]:

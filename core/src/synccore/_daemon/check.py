@@ -9,6 +9,7 @@ from .._store.rows import LaneRecord
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
 from .app import App, Unit
+from .base import Base
 from .check_mapping import check_mapping, check_routes
 from .sources import lane_name
 
@@ -101,7 +102,7 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
     return InstanceReport(state="ok", account=account, detail=found.detail)
 
 
-def lane_of(app: App, name: str) -> LaneRecord:
+def lane_of(app: Base, name: str) -> LaneRecord:
     """The durable state of a sink's lane, or of a source."""
     return app.store.lane(lane_name(name) if name in app.sources else name)
 

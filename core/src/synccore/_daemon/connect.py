@@ -102,19 +102,17 @@ def _checked_after(app: App, name: str, unit: Unit) -> Check:
 
 
 def _credentials(app: App, name: str) -> Mapping[str, str]:
-    vault, prefix = app.vault(name), f"{name}/"
-    names = [entry.removeprefix(prefix) for entry, _ in app.store.secret_names(prefix)]
-    return {entry: value for entry in names if (value := vault.get(entry)) is not None}
+    """As they are stored, encrypted: a key that was lost must not keep anybody from connecting again."""
+    entries = [entry for entry, _ in app.store.secret_names(f"{name}/")]
+    return {entry: token for entry in entries if (token := app.store.get_secret(entry)) is not None}
 
 
 def _restore(app: App, name: str, stored: Mapping[str, str]) -> None:
     """Put back what was there before a flow that must not count."""
-    vault, now = app.vault(name), _credentials(app, name)
-    for entry in now.keys() - stored.keys():
-        vault.delete(entry)
-    for entry, value in stored.items():
-        if now.get(entry) != value:
-            vault.put(entry, value)
+    for entry in _credentials(app, name).keys() - stored.keys():
+        app.store.delete_secret(entry)
+    for entry, token in stored.items():
+        app.store.put_secret(entry, token, app.clock.now())
 
 
 def _drop_links(app: App, name: str) -> int:

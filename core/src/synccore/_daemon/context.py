@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -28,12 +29,18 @@ class SystemClock:
         self._stopping.wait(max(duration.total_seconds(), 0))
 
 
+class CipherOf(Protocol):
+    """Gives the cipher when it is needed."""
+
+    def __call__(self, *, create: bool) -> Cipher:
+        """Raises ConfigError where there is no key, unless `create`."""
+        ...
+
+
 class StoredVault:
     """Secrets of one instance in the store, encrypted."""
 
-    def __init__(
-        self, prefix: str, store: Callable[[], Store], cipher: Callable[[], Cipher], now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, prefix: str, store: Callable[[], Store], cipher: CipherOf, now: Callable[[], datetime]) -> None:
         self._prefix = prefix
         self._store = store
         self._cipher = cipher
@@ -42,11 +49,11 @@ class StoredVault:
     def get(self, name: str) -> str | None:
         """The secret's text, or None."""
         token = self._store().get_secret(self._prefix + name)
-        return None if token is None else self._cipher().decrypt(token)
+        return None if token is None else self._cipher(create=False).decrypt(token)
 
     def put(self, name: str, value: str) -> None:
         """Store it; durable when this returns."""
-        self._store().put_secret(self._prefix + name, self._cipher().encrypt(value), self._now())
+        self._store().put_secret(self._prefix + name, self._cipher(create=True).encrypt(value), self._now())
 
     def delete(self, name: str) -> None:
         """Forget it."""

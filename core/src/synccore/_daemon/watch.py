@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from .._store.rows import HistoryEntry
-from .app import App
+from .base import Base
 
 __all__ = ["Wanted", "follow", "trail"]
 
@@ -23,7 +23,7 @@ class Wanted:
     since: datetime | None = None
 
 
-def _lines(app: App, wanted: Wanted, *, after_id: int | None, limit: int | None) -> list[HistoryEntry]:
+def _lines(app: Base, wanted: Wanted, *, after_id: int | None, limit: int | None) -> list[HistoryEntry]:
     keys: Sequence[tuple[str, str]] | None = None
     if wanted.email is not None:
         keys = app.store.keys_by_email(wanted.email)
@@ -34,12 +34,12 @@ def _lines(app: App, wanted: Wanted, *, after_id: int | None, limit: int | None)
     )
 
 
-def trail(app: App, wanted: Wanted, limit: int | None = 200) -> list[HistoryEntry]:
+def trail(app: Base, wanted: Wanted, limit: int | None = 200) -> list[HistoryEntry]:
     """The newest `limit` lines, oldest first."""
     return _lines(app, wanted, after_id=None, limit=limit)
 
 
-def follow(app: App, wanted: Wanted, after_id: int | None) -> Iterator[HistoryEntry]:
+def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryEntry]:
     """What is added from now on, until the process is asked to stop."""
     while not app.stopping.is_set():
         for line in _lines(app, wanted, after_id=after_id, limit=None):

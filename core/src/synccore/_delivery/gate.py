@@ -49,6 +49,10 @@ class Gate:
             if current.state == "paused":
                 self.record = current
                 return False
+            if outage and current.failures and current.until is not None and current.until > now:
+                # Calls that were under way side by side fail together: that is one outage, not several in a row.
+                self.record = current
+                return False
             changed = (current.state, current.reason) != (decision.state, decision.reason)
             self.record = LaneRecord(
                 sink=self._sink,

@@ -13,12 +13,12 @@ from .._plugins import Plugins
 from ..config import Problem, suggest
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
-from .model import CoreTable, InstanceSettings, ServerSettings, ServerTable, Settings, SettingsError
+from .model import CoreTable, InstanceSettings, Outline, ServerSettings, ServerTable, Settings, SettingsError
 from .references import SecretResolver, StoredSecret
 from .routes import ObjectsOf, read_routes
 from .structure import INVALID, Structurer
 
-__all__ = ["find_config", "load_settings"]
+__all__ = ["find_config", "load_outline", "load_settings"]
 
 FILE_NAME = "synccore.toml"
 CONFIG_VARIABLE = "SYNCCORE_CONFIG"
@@ -33,8 +33,11 @@ def find_config(explicit: Path | str | None, environ: Mapping[str, str] = os.env
     cwd = cwd or Path.cwd()
     named = explicit or environ.get(CONFIG_VARIABLE)
     path = cwd / Path(named).expanduser() if named else cwd / FILE_NAME
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a directory on the way is closed to us
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
     if explicit:
         raise ConfigError(f"there is no file {path}: name the configuration with -c, or run synccore init")
     if named:
@@ -83,6 +86,20 @@ def load_settings(
         routes=routes,
         warnings=_in_file_order(reader.warnings, document),
     )
+
+
+def load_outline(path: Path, plugins: Plugins) -> Outline:
+    """What the store needs of a file: the rest of it may be wrong. Raises SettingsError."""
+    path = path.absolute()
+    document = _parse(path)
+    reader = Structurer(path.parent, SecretResolver({}, lambda _: None, plugins))
+    database, retention = _core(reader, document, plugins)
+    if reader.problems:
+        raise SettingsError(_in_file_order(reader.problems, document))
+    sources, sinks = (
+        tuple(section) if isinstance(section := document.get(name), dict) else () for name in ("sources", "sinks")
+    )
+    return Outline(path=path, database=database, retention=retention, sources=sources, sinks=sinks)
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -85,6 +85,18 @@ class InstanceSettings:
 
 
 @frozen(kw_only=True)
+class Outline:
+    """What can be told of a configuration whose instances and routes may be wrong."""
+
+    path: Path
+    database: str = field(repr=False)
+    retention: timedelta
+    #: Names of instances.
+    sources: tuple[str, ...]
+    sinks: tuple[str, ...]
+
+
+@frozen(kw_only=True)
 class Settings:
     """A whole configuration.
 

@@ -1,0 +1,106 @@
+"""What works without a flawless configuration: the store and its secrets, for verbs that look or repair."""
+
+import threading
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .._plugins import Plugins
+from .._settings import find_config, load_outline
+from .._store.base import Store
+from ..errors import ConfigError
+from ..secrets import Cipher, load_key
+from ..types import Clock, Vault
+from .context import StoredVault, SystemClock
+
+
+class Base:
+    """The outbox behind one configuration file. No instance is opened, no setting outside `[synccore]` is read.
+
+    Attributes:
+        sources, sinks: the names the file has, whether or not the instances can be opened.
+        stopping: set once the process is asked to stop.
+    """
+
+    sources: Collection[str]
+    sinks: Collection[str]
+    retention: timedelta
+
+    def __init__(
+        self, path: Path, database: str, *, plugins: Plugins, clock: Clock | None, store: Store | None = None
+    ) -> None:
+        self.path = path
+        self.plugins = plugins
+        self.stopping = threading.Event()
+        self.clock: Clock = clock if clock is not None else SystemClock(self.stopping)
+        self._database = database
+        self._given_store = store
+
+    @classmethod
+    def open_store(
+        cls, config: Path | None, *, environ: Mapping[str, str], plugins: Plugins, clock: Clock | None = None
+    ) -> "Base":
+        """Find the configuration and read what the store needs of it.
+
+        Raises SettingsError where that part has mistakes, ConfigError where there is no configuration.
+        """
+        outline = load_outline(find_config(config, environ, Path.cwd()), plugins)
+        base = Base(outline.path, outline.database, plugins=plugins, clock=clock)
+        base.sources, base.sinks, base.retention = outline.sources, outline.sinks, outline.retention
+        return base
+
+    @cached_property
+    def store(self) -> Store:
+        """The outbox, opened when first used."""
+        if self._given_store is not None:
+            return self._given_store
+        scheme, separator, _ = self._database.partition("://")
+        if separator:
+            engine = next((s for s in self.plugins.stores.values() if scheme in s.schemes), None)
+            if engine is None:
+                raise ConfigError(
+                    f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",
+                    path="synccore.database",
+                )
+            opened: Store = engine.open(self._database, self.clock)
+            return opened
+        from .._store.sqlite import open_sqlite
+
+        return open_sqlite(self.path.parent / self._database)
+
+    def cipher(self, *, create: bool) -> Cipher:
+        """What encrypts secrets at rest; `create` makes a key where there is none yet."""
+        if self._cipher is None:
+            base = self._database if "://" not in self._database else "synccore"
+            self._cipher = Cipher(load_key(self.path.parent / f"{base}.key", create=create))
+        return self._cipher
+
+    _cipher: Cipher | None = None
+
+    def vault(self, instance: str) -> StoredVault:
+        """Secrets of one instance."""
+        return self._vault(f"{instance}/")
+
+    @property
+    def secrets(self) -> Vault:
+        """Secrets named by the user (`synccore secret set NAME`)."""
+        return self._vault("@")
+
+    def _vault(self, prefix: str) -> StoredVault:
+        return StoredVault(prefix, lambda: self.store, self.cipher, self.clock.now)
+
+    def close(self) -> None:
+        """Close the store."""
+        if "store" in self.__dict__ and self._given_store is None:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

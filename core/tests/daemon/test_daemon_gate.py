@@ -1,0 +1,42 @@
+"""A lane's gate: what calls that run side by side mean for it."""
+
+from datetime import timedelta
+
+import pytest
+
+from synccore._delivery.gate import Gate
+from synccore._delivery.policy import PauseLane
+from synccore._store.sqlite import open_sqlite
+from synccore.testing import START
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def gate(tmp_path):
+    store = open_sqlite(tmp_path / "gate.db")
+    yield Gate(store, "crm")
+    store.close()
+
+
+def down(until):
+    return PauseLane(until, "ok", "no answer")
+
+
+def test_calls_that_fail_side_by_side_are_one_outage(gate):
+    for _ in range(8):
+        gate.close(down(START + MINUTE), START, outage=True)
+    assert gate.record.failures == 1
+    assert gate.record.until == START + MINUTE
+
+
+def test_a_probe_that_fails_after_the_wait_is_the_next_outage(gate):
+    gate.close(down(START + MINUTE), START, outage=True)
+    gate.close(down(START + 3 * MINUTE), START + MINUTE, outage=True)
+    assert gate.record.failures == 2
+
+
+def test_lost_credentials_count_although_the_lane_waits_for_an_outage(gate):
+    gate.close(down(START + MINUTE), START, outage=True)
+    gate.close(PauseLane(None, "needs_auth", "revoked"), START, outage=False)
+    assert gate.record.state == "needs_auth"
