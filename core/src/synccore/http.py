@@ -8,6 +8,7 @@ switches TLS verification off, and states precisely what a failure leaves unsure
 import json as jsonlib
 import ssl
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -74,7 +75,7 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     if not value:
         return None
     value = value.strip()
-    if value.isdigit():
+    if value.isdecimal():
         return timedelta(seconds=min(int(value), 7 * 86400))
     try:
         when = parsedate_to_datetime(value)
@@ -220,17 +221,44 @@ class Window:
         self.used += cost
 
 
+@define
+class SlidingWindow(Window):
+    """At most `limit` units within any `per`, wherever it begins: for quotas whose windows are not announced."""
+
+    _taken: deque[tuple[datetime, int]] = field(factory=deque)
+
+    def free_at(self, cost: int, now: datetime) -> datetime:
+        """When `cost` units fit."""
+        held = [(at + self.per, units) for at, units in self._taken if at + self.per > now]
+        left = self.limit - sum(units for _, units in held)
+        for free, units in held:
+            if left >= cost:
+                break
+            now, left = free, left + units
+        return now
+
+    def take(self, cost: int, now: datetime) -> None:
+        """Use `cost` units."""
+        while self._taken and self._taken[0][0] + self.per <= now:
+            self._taken.popleft()
+        self._taken.append((now, cost))
+
+
 class Budget:
     """A vendor's quota that several threads share: fixed windows, corrected by the vendor's headers.
 
     `headroom` is the share of each window left to other users of the same account; 0.1 keeps a tenth free.
+    `sliding`: nobody says when a window begins (no headers), so the limit is kept within any stretch of that length.
     """
 
-    def __init__(self, clock: Clock, windows: Iterable[tuple[int, timedelta]], headroom: float = 0.0) -> None:
+    def __init__(
+        self, clock: Clock, windows: Iterable[tuple[int, timedelta]], headroom: float = 0.0, *, sliding: bool = False
+    ) -> None:
         self._clock = clock
         self._headroom = headroom
         self._lock = threading.Lock()
-        self._windows = [Window(self._share(limit), per) for limit, per in windows]
+        kind = SlidingWindow if sliding else Window
+        self._windows = [kind(self._share(limit), per) for limit, per in windows]
         self._blocked_until: datetime | None = None
 
     def _share(self, limit: int) -> int:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synccore.errors import ConfigError, RateLimited, Transient
@@ -108,6 +108,7 @@ def test_retry_after_is_seconds_or_a_date(text, seconds):
 
 
 @given(st.text(max_size=40))
+@example("\u00b2")
 def test_retry_after_never_fails(text):
     wait = parse_retry_after(text, datetime(2026, 1, 1, tzinfo=UTC))
     assert wait is None or wait >= timedelta(0)
@@ -128,6 +129,22 @@ def test_no_window_ever_holds_more_than_its_limit(costs, limit, burst):
             window = at
         minutes[window] = minutes.get(window, 0) + cost
     assert all(used <= limit for used in minutes.values())
+
+
+@given(costs=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 40)), max_size=40), limit=st.integers(6, 30))
+def test_a_sliding_budget_keeps_the_limit_in_every_minute_and_waits_no_longer_than_needed(costs, limit):
+    clock, minute = FakeClock(), timedelta(minutes=1)
+    budget = Budget(clock, [(limit, minute)], sliding=True)
+    taken = []
+    for cost, pause in costs:
+        clock.sleep(timedelta(seconds=pause))
+        asked = clock.now()
+        budget.acquire(cost, max_wait=timedelta(hours=1))
+        recent = [c for at, c in taken if at + minute > clock.now()]
+        assert sum(recent) + cost <= limit
+        just_before = clock.now() - timedelta(milliseconds=1)
+        assert clock.now() == asked or sum(c for at, c in taken if at + minute > just_before) + cost > limit
+        taken.append((clock.now(), cost))
 
 
 def test_a_wait_that_is_too_long_is_cores_to_make():
