@@ -139,8 +139,8 @@ def duration_of(seconds: float | None) -> str:
 class Shown(Protocol):
     """Shows how far something is."""
 
-    def __call__(self, title: str, seen: int, total: int | None, text: str = "") -> None:
-        """`seen` of `total` (None: not known), under a title of its own."""
+    def __call__(self, title: str, seen: int, total: int | None, text: str = "", remark: str = "") -> None:
+        """`seen` of `total` (None: not known), under a title of its own; a new `remark` is always worth a line."""
         ...
 
 
@@ -154,14 +154,15 @@ class Progress:
         self._last = ""
         self._total: int | None = None
 
-    def update(self, seen: int, total: int | None, text: str = "") -> None:
+    def update(self, seen: int, total: int | None, text: str = "", remark: str = "") -> None:
         """`seen` of `total` (None: as before), with further words behind."""
         self._total = total = self._total if total is None else total
+        text = "  ".join(filter(None, (text, remark)))
         if self._bars is not None:
             self._bars.update(self._task, completed=seen, total=total, text=text)
             return
         # Piped: one line for each further tenth (or 10,000 records), not one for each page.
-        mark = f"{seen * 10 // total if total else seen // 10_000}"
+        mark = f"{seen * 10 // total if total else seen // 10_000} {remark}"
         if mark != self._last:
             self._last = mark
             of = f" of {total:,}" if total else ""
@@ -196,7 +197,7 @@ class _Lines:
         self._bars = bars
         self._lines: dict[str, Progress] = {}
 
-    def __call__(self, title: str, seen: int, total: int | None, text: str = "") -> None:
+    def __call__(self, title: str, seen: int, total: int | None, text: str = "", remark: str = "") -> None:
         if title not in self._lines:
             self._lines[title] = Progress(title, self._bars)
-        self._lines[title].update(seen, total, text)
+        self._lines[title].update(seen, total, text, remark)

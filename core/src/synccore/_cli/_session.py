@@ -154,7 +154,7 @@ def stopping(app: Base) -> Iterator[None]:
         if app.stopping.is_set():
             raise KeyboardInterrupt
         click.echo("stopping (Ctrl-C again: at once)", err=True)
-        app.stopping.set()
+        app.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -70,7 +70,12 @@ def reconcile(source: str, confirm_deletions: bool) -> int:
 
 def _watching(shown: Shown) -> Callable[[Progress], None]:
     def watch(step: Progress) -> None:
-        shown(f"{step.source} {step.entity}", step.seen, step.total, f"{step.owed:,} owed, {step.settled:,} settled")
+        if step.entity is None:
+            shown(f"{step.source} deliveries", step.seen, step.total, remark=step.waiting)
+        else:
+            shown(
+                f"{step.source} {step.entity}", step.seen, step.total, f"{step.owed:,} owed, {step.settled:,} settled"
+            )
 
     return watch
 

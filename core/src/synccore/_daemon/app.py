@@ -320,6 +320,12 @@ class App(Base):
 
     # -- end
 
+    def stop(self) -> None:
+        """As `Base.stop`; the lanes claim nothing more."""
+        super().stop()
+        if "engine" in self.__dict__:
+            self.engine.halt()
+
     def close(self) -> None:
         """Close every instance and the store."""
         for unit in (*self.sources.values(), *self.sinks.values()):

@@ -1,14 +1,15 @@
 """Backfill and reconcile as an operator asks for them: by the running daemon, else right here."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from .._ingest.listing import Listed
+from .._ingest.listing import Listed, Stopped
 from .._ingest.rules import rules_of
-from .._store.rows import BackfillJob
+from .._store.rows import BackfillJob, LaneRecord
 from ..errors import ConfigError
 from ..types import Settled
 from .app import App, SourceUnit
@@ -22,11 +23,14 @@ class Progress:
     """How far it is: records listed, of how many; deliveries still owed and settled so far (bulk and live)."""
 
     source: str
-    entity: str
+    #: None once everything is listed, and deliveries are all that is left.
+    entity: str | None
     seen: int
     total: int | None
     owed: int
     settled: int
+    #: Which sinks wait, for what and until when; empty where none does.
+    waiting: str = ""
 
 
 @frozen(kw_only=True)
@@ -123,7 +127,10 @@ def _work(
 ) -> BackfillReport:
     watch = progress or (lambda _: None)
     if app.store.daemon_running() and not confirmed:
-        return _watch_daemon(app, unit, jobs, enqueue_only=enqueue_only, watch=watch)
+        report = _watch_daemon(app, unit, jobs, enqueue_only=enqueue_only, watch=watch)
+        if report is not None:
+            return report
+        # It went away over the work: what it left is done here.
     with app.store.daemon_lock():
         app.store.rescue(app.clock.now(), all_running=True)
         return _here(app, unit, jobs, deliver=not enqueue_only, watch=watch, confirmed=confirmed)
@@ -131,30 +138,24 @@ def _work(
 
 def _watch_daemon(
     app: App, unit: SourceUnit, jobs: list[BackfillJob], *, enqueue_only: bool, watch: Watch
-) -> BackfillReport:
-    """The daemon works; this only looks on until listings and bulk deliveries are through."""
+) -> BackfillReport | None:
+    """The daemon works; this only looks on until nothing is left that can go on by itself. None: it went away."""
     report = BackfillReport(source=unit.name, entities=tuple(j.entity for j in jobs), handed_over=True)
     if enqueue_only:
         return report
-    while app.store.daemon_running() and not app.stopping.is_set():
+    while app.store.daemon_running():
         found = [job for j in jobs if (job := app.store.get_backfill(j.id)) is not None]
         for job in found:
             watch(_progress(app, unit, job, job.seen, job.total))
-        owed, parked = _owed(app, unit)
         if all(j.state in ("done", "failed") for j in found):
-            report = BackfillReport(
-                source=unit.name,
-                entities=report.entities,
-                seen=sum(j.seen for j in found),
-                owed=owed,
-                parked=parked,
-                handed_over=True,
-                errors=tuple(j.error for j in found if j.state == "failed" and j.error),
-            )
-            if owed == 0 or report.errors:
-                return report
+            owed, parked = _owed(app, unit)
+            errors = tuple(j.error for j in found if j.state == "failed" and j.error)
+            if owed == 0 or errors or _stuck(app, unit):
+                return evolve(report, seen=sum(j.seen for j in found), owed=owed, parked=parked, errors=errors)
+        if app.stopping.is_set():
+            return report
         app.clock.sleep(WATCH_EVERY)
-    return report
+    return None
 
 
 def _here(
@@ -164,25 +165,29 @@ def _here(
     worker = SourceWorker(app, unit)
     tally = _Tally()
     app.observers.append(tally)
-    listed = threading.Event()
-    delivering = threading.Thread(target=_deliver_while, args=(app, listed), name="backfill-lanes")
-    if deliver:
-        delivering.start()
+    listed, failed = threading.Event(), threading.Event()
     seen = deleted = 0
-    try:
-        for job in jobs:
-            found = worker.run_job(job, confirmed=confirmed, watch=_reporter(app, unit, job, watch, tally))
-            seen += found.seen
-            deleted += found.deleted
-    finally:
-        listed.set()
-        if deliver:
-            delivering.join()
-    if deliver:
-        deliver_all(app)
+    with ThreadPoolExecutor(1, thread_name_prefix="backfill-lanes") as pool:
+        delivering = pool.submit(_deliver, app, listed, failed) if deliver else None
+        try:
+            for job in _unfinished(app, jobs):
+                found = worker.run_job(job, confirmed=confirmed, watch=_reporter(app, unit, job, watch, tally))
+                seen += found.seen
+                deleted += found.deleted
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            listed.set()
+        while delivering is not None and not wait([delivering], WATCH_EVERY.total_seconds()).done:
+            watch(_deliveries(app, unit, tally))
+        if delivering is not None:
+            delivering.result()
+            watch(_deliveries(app, unit, tally))
     app.observers.remove(tally)
+    if deliver and app.stopping.is_set():
+        raise Stopped
     owed, parked = _owed(app, unit)
-    watch(_progress(app, unit, jobs[-1], seen, seen, tally.settled))
     return BackfillReport(
         source=unit.name,
         entities=tuple(j.entity for j in jobs),
@@ -192,6 +197,13 @@ def _here(
         settled=tally.settled,
         parked=parked,
     )
+
+
+def _unfinished(app: App, jobs: list[BackfillJob]) -> Iterator[BackfillJob]:
+    for job in jobs:
+        now = app.store.get_backfill(job.id)
+        if now is not None and now.state not in ("done", "failed"):
+            yield now
 
 
 class _Tally:
@@ -211,9 +223,12 @@ def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally:
     return lambda found: watch(_progress(app, unit, job, job.seen + found.seen, found.total, tally.settled))
 
 
-def _deliver_while(app: App, listed: threading.Event) -> None:
+def _deliver(app: App, listed: threading.Event, failed: threading.Event) -> None:
+    """What is owed meanwhile; and once everything is listed, all of it."""
     while not listed.wait(0.2) and not app.stopping.is_set():
         app.engine.drain_in_parallel()
+    if not failed.is_set():
+        deliver_all(app)
 
 
 def deliver_all(app: App, deadline: timedelta | None = None) -> int:
@@ -226,10 +241,10 @@ def deliver_all(app: App, deadline: timedelta | None = None) -> int:
         now = app.clock.now()
         if upcoming is None or (deadline is not None and now - started >= deadline):
             return settled
-        wait = max(upcoming - now, timedelta(milliseconds=20))
+        pause = max(upcoming - now, timedelta(milliseconds=20))
         if deadline is not None:
-            wait = min(wait, deadline - (now - started))
-        app.clock.sleep(min(wait, timedelta(seconds=1)))
+            pause = min(pause, deadline - (now - started))
+        app.clock.sleep(min(pause, timedelta(seconds=1)))
     return settled
 
 
@@ -237,6 +252,46 @@ def _owed(app: App, unit: SourceUnit) -> tuple[int, int]:
     counts = app.store.counts_by_route()
     mine = [counts[r.name] for r in app.routes.values() if r.source == unit.name and r.name in counts]
     return sum(c.ready + c.running + c.submitted for c in mine), sum(c.parked for c in mine)
+
+
+def _waiting(app: App, unit: SourceUnit) -> list[LaneRecord]:
+    """The lanes of this source's routes that may not work now although something is owed there."""
+    now = app.clock.now()
+    counts = app.store.counts_by_sink()
+    lanes = [
+        app.store.lane(sink) for sink in dict.fromkeys(r.sink for r in app.routes.values() if r.source == unit.name)
+    ]
+    held = [lane for lane in lanes if lane.state not in ("ok", "circuit_open") or (lane.until and lane.until > now)]
+    return [lane for lane in held if (c := counts.get(lane.sink)) is not None and c.ready]
+
+
+def _stuck(app: App, unit: SourceUnit) -> bool:
+    """Whether all that is owed waits for a person."""
+    waiting = {lane.sink for lane in _waiting(app, unit) if lane.until is None}
+    counts = app.store.counts_by_route()
+    mine = [r for r in app.routes.values() if r.source == unit.name and r.name in counts]
+    return not any(counts[r.name].running or counts[r.name].submitted for r in mine) and all(
+        r.sink in waiting for r in mine if counts[r.name].ready
+    )
+
+
+def _deliveries(app: App, unit: SourceUnit, tally: _Tally) -> Progress:
+    owed, _ = _owed(app, unit)
+    waiting = ", ".join(
+        f"{lane.sink} waits until {lane.until:%H:%M:%S} UTC ({lane.state if lane.state != 'ok' else lane.reason})"
+        if lane.until is not None
+        else f"{lane.sink} waits for a person ({lane.state})"
+        for lane in _waiting(app, unit)
+    )
+    return Progress(
+        source=unit.name,
+        entity=None,
+        seen=tally.settled,
+        total=tally.settled + owed,
+        owed=owed,
+        settled=tally.settled,
+        waiting=waiting,
+    )
 
 
 def _progress(app: App, unit: SourceUnit, job: BackfillJob, seen: int, total: int | None, settled: int = 0) -> Progress:

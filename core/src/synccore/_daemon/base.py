@@ -92,6 +92,10 @@ class Base:
     def _vault(self, prefix: str) -> StoredVault:
         return StoredVault(prefix, lambda: self.store, self.cipher, self.clock.now)
 
+    def stop(self) -> None:
+        """Ask everything that runs to end at its next safe point."""
+        self.stopping.set()
+
     def close(self) -> None:
         """Close the store."""
         if "store" in self.__dict__ and self._given_store is None:

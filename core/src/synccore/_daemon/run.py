@@ -191,8 +191,7 @@ def _signals(app: App) -> Iterator[None]:
         return
 
     def stop(*_: object) -> None:
-        app.stopping.set()
-        app.engine.halt()
+        app.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
