@@ -124,12 +124,21 @@ def test_the_balance_counts_each_live_record_once(desk):
     desk.store.prune(desk.now + timedelta(days=1))
     assert desk.store.route_balance("people", "shop", "customer") == {
         "in": 6,
-        "linked": 2,
+        "linked": 1,
         "parked": 1,
         "skipped": 0,
-        "open": 1,
+        "open": 2,
         "missing": 2,
     }
+
+
+def test_a_linked_record_whose_newer_state_is_parked_is_parked_in_the_balance(desk):
+    desk.take(desk.customer("1"))
+    desk.settle(desk.claim()[0], link=desk.link("R1"))
+    desk.take(desk.customer("1", "again"))
+    park(desk, desk.claim()[0])
+    balance = desk.store.route_balance("people", "shop", "customer")
+    assert (balance["in"], balance["linked"], balance["parked"]) == (1, 0, 1)
 
 
 def test_a_skipped_record_is_in_the_balance(desk):

@@ -72,10 +72,14 @@ def history(
             "AND h.entity = json_extract(r.value, '$[1]') AND h.key = json_extract(r.value, '$[2]'))"
         )
         values["refs"] = json.dumps(owned_refs(view, keys))
+    # A record's lines are few: the plus keeps SQLite from looking for them among all of the sink's.
+    narrow = key is not None or keys is not None
     for given, text in (
         (key, "key = :key"),
-        (sink, "sink = :sink"),
+        (sink, "+sink = :sink" if narrow else "sink = :sink"),
         (since, "at >= :since"),
+        # What is older has lower ids, nearly all of it: it need not be read to see that it does not fit.
+        (None if narrow else since, "id >= (SELECT min(id) FROM history INDEXED BY history_at WHERE at >= :since)"),
         (after_id, "id > :after"),
     ):
         if given is not None:
@@ -117,17 +121,19 @@ def balance(view: sqlite3.Connection, route: str, source: str, entity: str) -> M
     """Where the live records of an entity stand on a route, each counted once."""
     rows = view.execute(
         """
-        SELECT CASE
-            WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = s.source AND l.entity = s.entity
-                         AND l.key = s.key) THEN 'linked'
-            ELSE coalesce((
-                SELECT CASE min(CASE d.state WHEN 'parked' THEN 1 WHEN 'skipped' THEN 2 WHEN 'ready' THEN 3
-                                WHEN 'running' THEN 3 WHEN 'submitted' THEN 3 ELSE 4 END)
-                       WHEN 1 THEN 'parked' WHEN 2 THEN 'skipped' WHEN 3 THEN 'open' ELSE 'missing' END
+        SELECT CASE (
+                SELECT min(CASE d.state WHEN 'parked' THEN 1 WHEN 'ready' THEN 2 WHEN 'running' THEN 2
+                           WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 END)
                 FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.key
-                    AND d.route = :route), 'missing')
+                    AND d.route = :route)
+            WHEN 1 THEN 'parked'
+            WHEN 2 THEN 'open'
+            WHEN 3 THEN iif(l.key IS NULL, 'skipped', 'linked')
+            ELSE iif(l.key IS NULL, 'missing', 'linked')
             END AS place, count(*) AS rows
-        FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
+        FROM snapshot s LEFT JOIN link l
+            ON l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key
+        WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
         """,
         {"route": route, "source": source, "entity": entity},
     )

@@ -288,8 +288,8 @@ class Store(Protocol):
 
     def route_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
         """For `verify`: {"in", "linked", "parked", "skipped", "open", "missing"} over the live snapshots of the
-        route's entity, each key counted once: linked before parked before skipped before open (ready, running,
-        submitted); missing has none of these."""
+        route's entity, each key counted once: parked before open (ready, running, submitted) before linked before
+        skipped, since a newer state that did not arrive counts more than an older one that did; missing has none."""
         ...
 
     def parked_causes(self, limit: int = 50) -> list[ParkedCause]:
