@@ -51,8 +51,8 @@ FIELDS: Mapping[str, Any] = {
     "country": "customer.billing.country | country_name",
     "since": "customer.created_at | date",
     "external_id": "uid",
-    "newsletter": "customer.meta.newsletter == 'yes'",
-    "tags": "customer.meta.tags | split(',') | sort",
+    "newsletter": "(customer.meta.newsletter | default('no')) == 'yes'",
+    "tags": "customer.meta.tags | default('') | split(',') | sort",
     "source": "'Web shop'",
 }
 
