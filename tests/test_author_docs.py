@@ -4,8 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 from synccore import errors, hookspecs
-from synccore.testing import SinkContract
+from synccore.testing import MapperContract, SinkContract, SourceContract
 
 PAGES = Path(__file__).parents[1] / "docs/authors"
 
@@ -36,7 +38,19 @@ def test_every_method_of_the_protocols_stands_on_the_contract_page():
         assert [m for m in methods if f"`{m}(" not in page] == []
 
 
-def test_every_case_of_the_sink_contract_stands_on_the_kit_page():
+@pytest.mark.parametrize("contract", [SinkContract, SourceContract, MapperContract])
+def test_every_case_of_the_contracts_stands_on_the_kit_page(contract):
     page = (PAGES / "kit.md").read_text()
-    cases = [n.removeprefix("test_") for n, _ in inspect.getmembers(SinkContract) if n.startswith("test_")]
-    assert [c for c in cases if c not in page] == []
+    cases = [n.removeprefix("test_") for n, _ in inspect.getmembers(contract) if n.startswith("test_")]
+    assert len(cases) >= 3
+    assert [c for c in cases if not re.search(rf"\b{c}\b", page)] == []
+
+
+@pytest.mark.parametrize("contract", [SinkContract, SourceContract, MapperContract])
+def test_everything_a_subclass_may_give_stands_on_the_kit_page(contract):
+    page = (PAGES / "kit.md").read_text()
+    inside = {"stage", "on", "routes", "filters", "open", "sink_type", "source_type", "mapper_type"}
+    given = {
+        n for c in contract.__mro__[:-1] for n in [*vars(c), *c.__annotations__] if not n.startswith(("_", "test_"))
+    }
+    assert [n for n in sorted(given - inside) if not re.search(rf"`{n}\b", page)] == []

@@ -1,7 +1,10 @@
 """`plugins new` writes what installs and passes at once."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,6 +40,17 @@ def test_no_placeholder_stays(tmp_path):
         for path in write(f"sample_{kind}", kind, tmp_path / kind):
             assert "@NAME@" not in path.read_text()
             assert not [word for word in ("@DIST@", "@MODULE@", "@CLASS@", "@ENV@") if word in path.read_text()]
+
+
+@pytest.mark.parametrize("kind", ["sink", "source", "mapper"])
+def test_what_is_generated_is_lint_free(tmp_path, kind):
+    ruff = shutil.which("ruff", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if ruff is None:
+        pytest.skip("ruff is not installed")
+    write(f"sample_{kind}", kind, tmp_path)
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([ruff, *command, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_folder_that_is_there_is_not_overwritten(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ class SourceStage:
         return list(self.source.poll("customer", cursor, {}))
 
     def customers(self, cursor: str | None = None) -> dict[str, Change]:
-        """Key -> change, of a whole listing; fails on doubles."""
+        """Key -> change, of a whole listing; the last one of a key counts."""
         found: dict[str, Change] = {}
         for page in self.pages(cursor):
             for change in page.changes:
@@ -63,10 +63,12 @@ class SourceContract:
     """Subclass it; set `source_type`, write `start`, `config` and `put`, and what else your source can do.
 
     Attributes:
+        many: how many customers make more than one page of a listing.
         exempt: case -> why it cannot hold for this source; the case is skipped with that reason.
     """
 
     source_type: ClassVar[SourceType]
+    many: ClassVar[int] = 25
     exempt: ClassVar[Mapping[str, str]] = {}
 
     # -- what a subclass gives
@@ -144,10 +146,10 @@ class SourceContract:
         assert on.customers() == {}
 
     def test_a_listing_gives_every_customer(self, on: SourceStage) -> None:
-        """25 of them, each with its address."""
-        on.put(25)
+        """`many` of them, each with its address."""
+        on.put(self.many)
         emails = sorted(getattr(c.data, "email", "") or "" for c in on.customers().values())
-        assert emails == sorted(f"person{n}@shop.test" for n in range(25))
+        assert emails == sorted(f"person{n}@shop.test" for n in range(self.many))
 
     def test_listing_twice_gives_equal_records(self, on: SourceStage) -> None:
         """Equal fingerprints, or every poll would dirty everything."""
@@ -157,18 +159,20 @@ class SourceContract:
 
     def test_a_listing_killed_at_any_page_goes_on_without_loss(self, on: SourceStage) -> None:
         """Core commits each page with its cursor; a new process goes on from there."""
-        on.put(25)
+        on.put(self.many)
         seen: set[str] = set()
         cursor: str | None = None
-        for _ in range(200):
+        for number in range(2 * self.many):
             page = next(iter(on.source.poll("customer", cursor, {})), None)
             if page is None:
                 break
             seen |= {c.key for c in page.changes if c.entity == "customer"}
+            if number == 0 and len(seen) == self.many:
+                pytest.skip(f"one page holds {self.many}: set `many` higher, or nothing is proved")
             cursor = page.cursor
-            if cursor is None or len(seen) >= 25:
+            if cursor is None or len(seen) >= self.many:
                 break
-        assert len(seen) == 25, "resuming from a page's cursor loses records"
+        assert len(seen) == self.many, "resuming from a page's cursor loses records"
 
     def test_a_later_poll_sees_what_changed(self, on: SourceStage) -> None:
         """From the cursor of the last page."""
