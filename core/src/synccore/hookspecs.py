@@ -162,6 +162,7 @@ class LookupSink(Sink, Protocol):
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """Per operation: the twin's Link, Ambiguous, Retry (cannot be said yet) or None (there is none).
 
+        Failed with the error where `deliver` would refuse the record whatever is there, so that `plan` can say it.
         Writes nothing. Raises as `deliver` does.
         """
         ...

@@ -277,8 +277,22 @@ def test_a_newer_state_is_not_mistaken_for_the_submitted_one(sink, klaviyo, oper
     ops = members(operation, 60)
     sink.deliver(ops)
     newer = [evolve(op, fields={**op.fields, "title": "x"}, idempotency_key=op.idempotency_key + "2") for op in ops]
-    restarted().deliver(again(newer))
+    assert not any(isinstance(o, Submitted) for o in restarted().deliver(again(newer)))
+    assert posts(klaviyo) == 1
+    klaviyo.finish_jobs()
+    (job,) = {o.job for o in restarted().deliver(again(newer))}
+    assert job == "job-000002"
     assert posts(klaviyo) == 2
+
+
+def test_a_newer_state_waits_while_a_job_with_the_older_one_runs(sink, klaviyo, operation, restarted):
+    ops = members(operation, 60)
+    (job,) = {o.job for o in sink.deliver(ops)}
+    newer = [evolve(op, fields={**op.fields, "title": "x"}, idempotency_key=op.idempotency_key + "2") for op in ops[:3]]
+    outcomes = restarted().deliver(again([*newer, *ops[3:]]))
+    assert [type(o.error) for o in outcomes[:3]] == [RateLimited] * 3
+    assert {o.job for o in outcomes[3:]} == {job}
+    assert klaviyo.count("POST") == 1
 
 
 def test_what_was_remembered_goes_after_a_week(sink, klaviyo, operation, context, clock):

@@ -266,6 +266,21 @@ def test_lookup_finds_twins_a_hundred_per_call(sink, klaviyo, operation):
     assert klaviyo.count("GET", "/api/profiles") == 3
 
 
+def test_a_phone_number_left_out_is_no_drift(sink, klaviyo, operation):
+    fields = {"email": "ada@shop.test", "phone_number": "call me"}
+    (outcome,) = sink.deliver([operation(fields=fields)])
+    (held,) = sink.read([Link(object="profile", remote_id=outcome.remote_id, fields=fields)])
+    assert held["phone_number"] == "call me"
+
+
+def test_lookup_refuses_what_deliver_would(sink, operation):
+    ops = [operation(key=str(n), fields={"email": e}) for n, e in enumerate(("x@example.com", "ok@shop.test", ""))]
+    answers = sink.lookup(ops)
+    refused = sink.deliver([ops[0], ops[2]])
+    assert [str(answers[n].error) for n in (0, 2)] == [str(o.error) for o in refused]
+    assert answers[1] is None
+
+
 def test_two_profiles_for_one_customer_are_ambiguous(sink, klaviyo, operation):
     klaviyo.add_person(email="a@shop.test")
     klaviyo.add_person(external_id="shop:customer:12")

@@ -61,7 +61,7 @@ class Caller:
         """`lookup`, checked."""
         found = self._sink.lookup(operations)
         checked: list[LookupResult] = self._checked(
-            "lookup", found, len(operations), (Link, Ambiguous, Retry, type(None))
+            "lookup", found, len(operations), (Link, Ambiguous, Retry, Failed, type(None))
         )
         return checked
 

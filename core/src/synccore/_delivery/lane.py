@@ -243,6 +243,8 @@ class Lane:
                     sure.append(evolve(item, operation=evolve(item.operation, link=evolve(result, fields={}))))
                 case Ambiguous():
                     settlements.append(self._settler.parked(item.work, _ambiguous(result)))
+                case Failed():
+                    settlements.append(self._failed(item.work, result.error, maybe_applied=True))
                 case _:
                     settlements.append(
                         self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)

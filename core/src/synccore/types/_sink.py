@@ -143,7 +143,8 @@ class Retry:
     reason: str
 
 
-LookupResult = Link | Ambiguous | Retry | None
+#: `Failed` where the sink would refuse to write the record at all: `plan` and `adopt` say so beforehand.
+LookupResult = Link | Ambiguous | Retry | Failed | None
 
 
 def each(operations: Sequence[Operation], write: Callable[[Operation], Outcome]) -> list[Outcome]:

@@ -5,13 +5,13 @@ either the job's id, or that a job may exist without one, and looks for it among
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
-from synccore.errors import Conflict, Rejected, SynccoreError, Transient, redact
+from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
 
 from . import _reading
@@ -28,6 +28,10 @@ REMEMBERED = timedelta(days=7)
 #: Clocks differ: a job may seem to have been made a little before we asked for it.
 SKEW = timedelta(minutes=5)
 ERRORS_PAGE = 100
+#: States of a job that is not through.
+RUNNING = ("queued", "processing")
+#: How long a newer state waits before it looks again whether the job with the older one is through.
+POLL = timedelta(seconds=5)
 _INTENT = "import:"
 
 
@@ -40,8 +44,16 @@ class Item:
 
 
 def _mark(operation: Operation) -> str:
-    """What this state of this record is remembered by."""
-    return hashlib.sha256(operation.idempotency_key.encode()).hexdigest()[:20]
+    """What this state of this record is remembered by: `<record>:<state>`."""
+    return f"{_digest(f'{operation.route} {operation.uid}')}:{_digest(operation.idempotency_key)}"
+
+
+def _record(mark: str) -> str:
+    return mark.partition(":")[0]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Jobs:
@@ -99,19 +111,36 @@ class Jobs:
         }
         return outcomes | self._post([i for n, i in enumerate(items) if n not in pointed])
 
-    def held(self, operations: Sequence[Operation]) -> dict[int, str]:
-        """The operations that a job of ours holds and nobody has collected: operation id -> job id."""
-        held: dict[str, str] = {}
+    def held(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        """The operations whose records are in a job of ours that nobody has collected.
+
+        The very state is in it: `Submitted`. An older state is in it, and the job still runs: the newer one waits,
+        for jobs keep no order among each other.
+        """
+        held: dict[int, Outcome] = {}
         marks = {op.id: _mark(op) for op in operations}
-        wanted = set(marks.values())
+        records = {_record(m) for m in marks.values()}
         oldest = self._context.clock.now() - REMEMBERED
         for name, intent in list(self._state.scan(_INTENT)):
             if datetime.fromisoformat(intent["at"]) < oldest:
                 self._state.put({name: None})
-            elif not intent["done"] and wanted.intersection(intent["marks"]):
-                job = intent["job"] or self._found(name, intent)
-                held |= dict.fromkeys(intent["marks"], job) if job else {}
-        return {number: held[mark] for number, mark in marks.items() if mark in held}
+                continue
+            theirs = {_record(m) for m in intent["marks"]}
+            if intent["done"] or not records & theirs:
+                continue
+            if job := intent["job"] or self._found(name, intent):
+                held |= self._holds(job, set(intent["marks"]), {n: m for n, m in marks.items() if _record(m) in theirs})
+        return held
+
+    def _holds(self, job: str, states: Collection[str], marks: Mapping[int, str]) -> dict[int, Outcome]:
+        held: dict[int, Outcome] = {n: Submitted(job) for n, mark in marks.items() if mark in states}
+        older = marks.keys() - held.keys()
+        if older and self._status(job)[0] in RUNNING:
+            wait = RateLimited("an import job still holds an older state of it", retry_after=POLL, scope="operation")
+            held |= {n: Failed(wait) for n in older}
+        elif not held:
+            self._forget(job)
+        return held
 
     def _found(self, name: str, intent: Mapping[str, Any]) -> str | None:
         """The job that was posted without our learning its id: same size, made just then, and nobody else's."""
@@ -137,7 +166,7 @@ class Jobs:
     def collect(self, job: Job) -> list[Outcome] | None:
         """One outcome per operation, or None while the job runs."""
         status, failed = self._status(job.id)
-        if status in ("queued", "processing"):
+        if status in RUNNING:
             return None
         if status != "complete":
             self._forget(job.id)

@@ -14,7 +14,18 @@ from synccore.types import Operation
 
 from .client import dumps
 
-__all__ = ["ATTRIBUTES", "CONSENT_FIELDS", "LOCATION", "Profile", "build", "check_email", "iso", "plain", "valid_phone"]
+__all__ = [
+    "ATTRIBUTES",
+    "CONSENT_FIELDS",
+    "LOCATION",
+    "Profile",
+    "build",
+    "check_email",
+    "iso",
+    "plain",
+    "refusal",
+    "valid_phone",
+]
 
 #: Attributes of Klaviyo's own; any other field of a route becomes a custom property.
 ATTRIBUTES = (
@@ -106,6 +117,15 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
     if size > PROFILE_LIMIT:
         raise Rejected(f"the profile takes {size} bytes, Klaviyo accepts {PROFILE_LIMIT}")
     return profile
+
+
+def refusal(operation: Operation) -> Rejected | None:
+    """Why no profile can be made of it, if so."""
+    try:
+        build(operation)
+    except Rejected as error:
+        return error
+    return None
 
 
 def plain(value: Any) -> Any:

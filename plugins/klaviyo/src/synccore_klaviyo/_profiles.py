@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
-from synccore.types import Delivered, Failed, Link, Operation, Outcome, Submitted
+from synccore.types import Delivered, Failed, Link, Operation, Outcome
 
 from . import _consent, _reading
 from ._jobs import Jobs
@@ -96,7 +96,7 @@ class Profiles:
     ) -> tuple[list[Operation], list[Operation]]:
         """(one by one, by job). Jobs ignore nulls, cannot move an address and know no consent."""
         held = self._jobs.held(operations) if len(operations) > self._job_from or _unsure(operations) else {}
-        outcomes |= {op.id: Submitted(held[op.id]) for op in operations if op.id in held}
+        outcomes |= held
         operations = [op for op in operations if op.id not in held]
         if len(operations) <= self._job_from:
             return list(operations), []

@@ -7,7 +7,7 @@ from typing import Any
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Link, LookupResult, Operation
 
-from ._profile import ATTRIBUTES, CONSENT_FIELDS, check_email, plain
+from ._profile import ATTRIBUTES, CONSENT_FIELDS, check_email, plain, valid_phone
 from .client import PROFILES, Client
 
 __all__ = ["find", "find_by_email", "lookup", "read"]
@@ -103,6 +103,10 @@ def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:
     attributes = profile["attributes"]
     properties = attributes.get("properties") or {}
     fields: dict[str, Any] = {n: attributes[n] for n in ATTRIBUTES if attributes.get(n) is not None}
+    phone = link.fields.get("phone_number")
+    if phone and "phone_number" not in fields and not valid_phone(str(phone)):
+        # It was left out for not being a number, and what was never sent cannot have drifted.
+        fields["phone_number"] = phone
     place = {k: v for k, v in (attributes.get("location") or {}).items() if v not in (None, "")}
     sent_place = link.fields.get("location")
     if isinstance(sent_place, Mapping):

@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from synccore.hookspecs import SinkType
-from synccore.types import Check, Context, Job, Limits, Link, LookupResult, ObjectInfo, Operation, Outcome
+from synccore.types import Check, Context, Failed, Job, Limits, Link, LookupResult, ObjectInfo, Operation, Outcome
 
 from . import _check, _reading
 from ._events import Events
 from ._jobs import PROFILES_LIMIT, Jobs
+from ._profile import refusal
 from ._profiles import MAX_BATCH, Profiles, erase
 from .client import Client
 from .config import KlaviyoConfig
@@ -69,7 +70,9 @@ class KlaviyoSink:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""
         if operations and operations[0].object == "event":
             return [None] * len(operations)
-        return _reading.lookup(self._client, operations)
+        refused = {op.id: error for op in operations if (error := refusal(op))}
+        found = iter(_reading.lookup(self._client, [op for op in operations if op.id not in refused]))
+        return [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
