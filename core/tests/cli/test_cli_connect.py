@@ -64,6 +64,29 @@ def test_switching_accounts_drops_the_links_to_the_old_one(world):
     assert world.json("preview", "people", "1")["action"] == "create"
 
 
+def test_a_switch_of_accounts_that_fails_leaves_everything_as_it_was(world):
+    connect(world)
+    told = connect(world, args=("--switch-account",), landed="no address\n", code=1)
+    assert "address" in told.stderr
+    assert vault(world) == {"crm/token": "grant-1"}
+    assert world.json("status")["sinks"]["crm"]["state"] == "ok"
+
+
+def test_a_switch_of_accounts_lets_go_of_the_old_one_before_anybody_signs_in(world, monkeypatch):
+    connect(world)
+    seen = []
+    signing_in = type(world.crm).connect
+
+    def connecting(sink, browser):
+        seen.append(sink.context.vault.get("token"))
+        return signing_in(sink, browser)
+
+    monkeypatch.setattr(type(world.crm), "connect", connecting)
+    assert "kept the grant" in connect(world, args=("--switch-account",)).stdout
+    assert seen == [None]
+    assert world.json("status")["sinks"]["crm"]["state"] == "ok"
+
+
 def test_connecting_lets_a_lane_that_waits_for_it_go_on(world):
     world.source.put(customer("1", email="p1@shop.test"))
     world.crm.always(AuthError("the grant was revoked"))

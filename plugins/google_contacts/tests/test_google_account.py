@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -65,6 +66,28 @@ def test_reconnecting_as_another_account_is_refused_and_changes_nothing(rig):
     assert rig.context.vault.secrets == before
     rig.sink.disconnect(keep_grant=True)
     assert rig.sink.connect(AutoBrowser()).id == "2002"
+
+
+def test_what_is_on_its_way_when_the_account_changes_is_not_written_into_the_new_one(rig):
+    lock, switched = rig.context.lock, []
+
+    @contextmanager
+    def waited_for(name):
+        # The account is changed while a delivery waits for its turn.
+        if name == "google:1001" and not switched:
+            switched.append(True)
+            rig.sink.disconnect(keep_grant=True)
+            rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+            rig.sink.connect(AutoBrowser())
+        with lock(name):
+            yield
+
+    rig.context.lock = waited_for
+    with pytest.raises(Transient, match="another account"):
+        rig.deliver(rig.op(1, **person_fields(1)))
+    assert rig.writes() == 0
+    rig.deliver(rig.op(1, **person_fields(1)))
+    assert rig.writes() > 0
 
 
 def test_not_connected_names_the_command(fresh):

@@ -1,22 +1,26 @@
 """`synccore connect`: reach an account, remember which, and let the lane go on."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from attrs import evolve, frozen
 
 from .._store.base import Store
 from .._store.rows import LinkUpdate
-from ..errors import AuthError, ConfigError, SynccoreError
+from ..errors import AuthError, ConfigError, SynccoreError, Transient
 from ..oauth import Browser
 from ..types import Account, Check, Finding
 from .app import App, Unit
 from .check import lane_of, problem_of
+from .disconnect import hold
 
 __all__ = ["Connected", "connect", "hook_url", "known_account", "open_unit"]
 
 #: Namespace of the plugin state in which core keeps whom each instance was connected to. Not a credential: it
 #: survives `disconnect`, because the links to that account's records do.
 _ACCOUNTS = "synccore:accounts"
+#: How long a change of accounts waits for the deliveries that were sent to the old one.
+_ON_ITS_WAY = timedelta(minutes=2)
 
 
 @frozen(kw_only=True)
@@ -59,7 +63,9 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     """Connect a source or sink through its own flow, or check its keys where it has none.
 
     Another account than the last one is refused, and what was stored before stays, unless `switch_account`: then
-    the links to the old account's records are dropped, so that nothing is written to ids that mean nothing there.
+    the sink is let go of first (its grant at the vendor stays), with nothing on its way, and the links to the old
+    account's records are dropped, so that nothing is written to ids that mean nothing there. A flow that fails leaves
+    everything as it was.
 
     Raises AuthError, ConfigError, Transient.
     """
@@ -67,8 +73,19 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     known = known_account(app.store, name)
     stored = _credentials(app, name)
     flow = getattr(unit.instance, "connect", None)
+    notes: list[str] = []
     if callable(flow):
-        account = flow(browser)
+        lane = lane_of(app, name)
+        leaving = switch_account and known is not None and name in app.sinks
+        try:
+            if leaving:
+                notes += _leave(app, name, unit)
+            account = flow(browser)
+        except BaseException:
+            if leaving:
+                _restore(app, name, stored)
+                app.store.put_lane(lane)
+            raise
         checked = _checked_after(app, name, unit)
     else:
         checked = unit.instance.check()
@@ -80,7 +97,6 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
             f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
         )
-    notes: list[str] = []
     if switched:
         notes.append(f"{_drop_links(app, name)} links to records of the old account were dropped")
     if account is not None:
@@ -90,6 +106,21 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
         notes.append(_subscribe(app, name, unit))
     _reopen(app, name)
     return Connected(name=name, account=account, detail=checked.detail, notes=tuple(notes), findings=checked.findings)
+
+
+def _leave(app: App, name: str, unit: Unit) -> list[str]:
+    """Hold the lane, let what is on its way arrive, then let go of the account."""
+    if lane_of(app, name).state != "paused":
+        hold(app, name)
+    patience = app.clock.now() + _ON_ITS_WAY
+    while app.store.daemon_running() and (counts := app.store.counts_by_sink().get(name)) and counts.running:
+        if app.clock.now() > patience:
+            raise Transient(f"deliveries to {name} are still on their way: try again in a minute")
+        app.clock.sleep(timedelta(milliseconds=200))
+    ending = getattr(unit.instance, "disconnect", None)
+    said = ending(keep_grant=True) if callable(ending) else None
+    app.vault(name).wipe()
+    return [str(said)] if said else []
 
 
 def _checked_after(app: App, name: str, unit: Unit) -> Check:

@@ -8,7 +8,7 @@ from ..errors import SynccoreError, redact
 from .app import App
 from .check import lane_of
 
-__all__ = ["Disconnected", "disconnect"]
+__all__ = ["Disconnected", "disconnect", "hold"]
 
 
 @frozen(kw_only=True)
@@ -41,7 +41,7 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
             if said:
                 done.append(said)
 
-    _hold(app, name)
+    hold(app, name)
     instance = unit.instance
     if instance is None:
         failed.append(f"the vendor was not asked to end the grant: {unit.error}")
@@ -56,7 +56,8 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
     return Disconnected(name=name, done=tuple(done), failed=tuple(failed))
 
 
-def _hold(app: App, name: str) -> None:
+def hold(app: App, name: str) -> None:
+    """Let nothing go to it before the next connect."""
     lane = lane_of(app, name)
     reason = f"disconnected: run synccore connect {name}"
     app.store.put_lane(evolve(lane, state="needs_auth", reason=reason, until=None, changed_at=app.clock.now()))

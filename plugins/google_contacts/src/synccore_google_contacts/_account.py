@@ -125,6 +125,11 @@ class Connection:
             return self._remember(self.userinfo(self.token()), self._oauth.tokens())
         raise AuthError(f"not connected: run synccore connect {self._context.name}")
 
+    def known(self) -> Account | None:
+        """The connected account; None where nobody connected. Asks nobody."""
+        record = self._record()
+        return _account(record) if record is not None else None
+
     def ends_at(self) -> datetime | None:
         """When Google ends the grant by itself (app in testing); None: it does not."""
         record = self._record()
@@ -187,9 +192,8 @@ class Connection:
         before = self._record()
         if before is not None and before["id"] != str(info["id"]):
             raise AuthError(
-                f"{self._context.name} belongs to {before['email'] or before['id']}, and this is another account: "
-                f"sign in as the first, or change accounts with synccore disconnect {self._context.name} and then "
-                f"synccore connect {self._context.name} --switch-account"
+                f"{self._context.name} belongs to {before['name'] or before['id']}, and this is another account: "
+                f"sign in as the first, or leave it for good: synccore connect {self._context.name} --switch-account"
             )
         with self._context.lock("oauth"):
             self._oauth.store(tokens)
@@ -209,10 +213,10 @@ class Connection:
                 "and connect again"
             )
 
-    def disconnect(self, *, keep_grant: bool) -> tuple[str, str | None]:
+    def disconnect(self, *, keep_grant: bool) -> tuple[str, bool]:
         """End the grant at Google and wipe the tokens here, even where Google could not be told.
 
-        Gives a sentence, and the account's id where this was its last connection here.
+        Gives a sentence, and whether this was the account's last connection here.
         """
         record = self._record()
         last = True
@@ -224,7 +228,7 @@ class Connection:
             said = self._revoke(keep_grant, last)
             self._oauth.forget()
             self._context.vault.delete("account")
-        return said, record["id"] if record is not None and last else None
+        return said, last
 
     def _revoke(self, keep_grant: bool, last: bool) -> str:
         if self._key is not None:

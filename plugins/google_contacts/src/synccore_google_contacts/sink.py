@@ -1,11 +1,11 @@
 """The sink: synccore's operations on one side, one Google account's contacts on the other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from synccore.errors import ConfigError, RateLimited
+from synccore.errors import ConfigError, RateLimited, Transient
 from synccore.hookspecs import SinkType
 from synccore.oauth import Browser
 from synccore.types import (
@@ -105,6 +105,8 @@ class GoogleContacts:
         """The account's index, locked: one writer per account among all threads and processes."""
         account = self._connection.account().id
         with self._context.lock(f"google:{account}"):
+            if self._connection.account().id != account:
+                raise Transient("another account was connected a moment ago", outage=False)
             if self._index is None or self._index.account != account:
                 self._index = Index(self._context, account, self._people)
             check_held(self._context, self._index.state)
@@ -156,11 +158,13 @@ class GoogleContacts:
 
     def disconnect(self, keep_grant: bool = False) -> str:
         """End the grant, wipe the tokens, forget the owner's contacts (not what was written on which)."""
-        said, account = self._connection.disconnect(keep_grant=keep_grant)
-        if account is not None:
-            with self._context.lock(f"google:{account}"):
-                Index(self._context, account, self._people).forget()
-        self._index = None
+        account = self._connection.known()
+        # What is on its way to the account ends first: it must not go on with another one's tokens.
+        with self._context.lock(f"google:{account.id}") if account else nullcontext():
+            said, last = self._connection.disconnect(keep_grant=keep_grant)
+            if account and last:
+                Index(self._context, account.id, self._people).forget()
+            self._index = None
         return said
 
     def close(self) -> None:
