@@ -92,7 +92,7 @@ def test_a_security_plugin_is_told_from_the_shop(shop, client):
 
 def test_maintenance_mode(shop, client):
     shop.fail_next(maintenance())
-    with pytest.raises(RateLimited) as caught:
+    with pytest.raises(RateLimited, match="maintenance mode") as caught:
         client.source.check()
     assert caught.value.retry_after == timedelta(minutes=10)
 

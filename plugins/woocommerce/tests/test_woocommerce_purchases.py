@@ -130,12 +130,28 @@ def test_only_changed_orders_are_polled_again(shop, client, clock):
     clock.advance(timedelta(minutes=10))
     shop.edit_order(numbers[7], status="completed")
     changes, cursor = client.listed("order", cursor)
-    assert str(numbers[7]) in keys(changes)
+    assert str(numbers[7]) in keys(changes, "order")
     clock.advance(timedelta(minutes=10))
     shop.requests.clear()
     again = client.all("order", cursor)
     assert keys(again) == [str(numbers[7])]
     assert shop.count("GET") == 2
+
+
+def test_a_poll_of_orders_brings_the_buyers_of_new_ones_along(shop, make, clock):
+    """The list of customers knows no changes and is read now and then only: a buyer must not wait for it."""
+    client = make(shop, consent_keys=("optin",))
+    _, cursor = client.listed("order")
+    clock.advance(timedelta(minutes=10))
+    ada = shop.add_customer("ada@shop.test")
+    order = shop.place_order(customer_id=ada, meta_data=[{"key": "optin", "value": "1"}])
+    changes, cursor = client.listed("order", cursor)
+    assert [(c.entity, c.key) for c in changes] == [("customer", str(ada)), ("order", str(order))]
+    assert changes[0].data.accepts_marketing is True
+    clock.advance(timedelta(minutes=10))
+    shop.requests.clear()
+    assert keys(client.all("order", cursor)) == [str(order)]
+    assert not [r for r in shop.requests if "customers" in r.path], "nothing new: polls overlap"
 
 
 def test_the_only_right_form_of_a_date_is_sent(shop, client, clock):

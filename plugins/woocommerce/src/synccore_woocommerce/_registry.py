@@ -50,6 +50,8 @@ _REMEMBERED = (
 _FUTILE = timedelta(hours=6)
 #: WP-Cron sends within a minute while somebody visits the shop; longer than this is silence.
 _QUIET = timedelta(minutes=15)
+#: How a time stands in a sentence.
+_WHEN = "%d %b %H:%M"
 
 
 class Registry:
@@ -107,27 +109,31 @@ class Registry:
         return f"removed {len(rows)} webhooks from the shop"
 
     def heal(self, hook_url: str) -> tuple[str, ...]:
-        """Repair what broke; says what, and whether the shop went quiet, so that core sweeps the gap.
+        """Repair what broke; says what and when, and whether the shop is quiet, so that core sweeps the gap.
 
-        A key that may not make webhooks is no reason to stop polling: `check` says so.
+        The sentence of a silence stays the same as long as it lasts. A key that may not make webhooks is no reason to
+        stop polling: `check` says so.
         """
         try:
-            return self._heal(hook_url)
+            with self._context.lock(f"webhooks.{self._context.name}"):
+                return self._heal(hook_url)
         except AuthError as error:
             self._context.log.warning("webhooks_not_healed", reason=error.message)
             return ()
 
     def _heal(self, hook_url: str) -> tuple[str, ...]:
-        with self._context.lock(f"webhooks.{self._context.name}"):
-            before = {str(row["id"]): row for row in self._all() if self._is_ours(row, hook_url)}
-            said = self._broken(before, hook_url)
-            if said and self._is_futile(before):
-                said = []
-            if said:
-                self._arrange(hook_url, wake=False)
-                self._state.put({"healed_at": self._context.clock.now().isoformat()})
-        quiet = self._silence()
-        return (*said, quiet) if quiet else tuple(said)
+        now = self._context.clock.now()
+        before = {str(row["id"]): row for row in self._all() if self._is_ours(row, hook_url)}
+        said = self._broken(before, hook_url)
+        if said and self._is_futile(before):
+            said = []
+        if said:
+            self._arrange(hook_url, wake=False)
+            self._state.put({"healed_at": now.isoformat()})
+        # Webhooks of a quiet shop stay: what waits in its queue would be dropped with them.
+        silent = self._state.get("silent") or self._silence()
+        repaired = [f"{now:{_WHEN}} UTC: {text}" for text in said]
+        return (*repaired, silent) if silent else tuple(repaired)
 
     def findings(self) -> list[Finding]:
         """What `check` has to say about webhooks. Reads the shop's list where we made some."""
@@ -264,11 +270,11 @@ class Registry:
         return secret
 
     def _silence(self) -> str | None:
-        """A sentence when the shop changed orders and told nobody; once per silence."""
+        """A sentence when the shop changed orders and told nobody; remembered until it talks again."""
         last = self._state.get("last_webhook") or self._state.get("subscribed_at")
         made = self._state.get("webhooks") or {}
         now = self._context.clock.now()
-        if last is None or "order.updated" not in made or self._state.get("silent"):
+        if last is None or "order.updated" not in made:
             return None
         since, until = datetime.fromisoformat(last) + timedelta(minutes=1), now - _QUIET
         if since >= until:
@@ -281,7 +287,7 @@ class Registry:
         if not changed:
             return None
         said = (
-            f"no webhook since {since:%Y-%m-%d %H:%M} UTC although the shop changed {changed} orders: "
+            f"no webhook since {since:{_WHEN}} UTC although the shop changed {changed} orders: "
             "is WP-Cron running there, and can it reach this address?"
         )
         self._state.put({"silent": said})

@@ -40,6 +40,8 @@ class Stages:
         self._pace = pace
         self._config = config
         self._clock = clock
+        #: Orders (id, modified) of the last page: polls overlap, and their buyers need not be read twice.
+        self._asked: frozenset[tuple[int, str]] = frozenset()
 
     def plan(self, entity: str, place: Cursor, filters: BackfillFilters) -> list[Stage]:
         """The stages of one poll. Raises ConfigError for an entity or a filter that there is not."""
@@ -97,11 +99,14 @@ class Stages:
     # -- orders
 
     def _orders(self, name: str, params: Mapping[str, str], *, only: tuple[str, ...] = (), ask: bool = False) -> Stage:
-        """`ask`: read the notes of a renewal that failed just now for the reason."""
+        """`ask`: what changed just now is asked about further: its buyers, and the notes of a renewal that failed."""
+        buyers = ask and not only and "customer" in self._translate.emits
 
         def read(rows: Sequence[Record]) -> list[Change]:
             changes = self._translate.orders(rows, self._reason if ask else None)
-            return _newest_guest([c for c in changes if not only or c.entity in only])
+            news = _newest_guest([c for c in changes if not only or c.entity in only])
+            # Read after the orders, which tell of consent; reported before them, since an order follows its buyer.
+            return (self._buyers(rows) if buyers else []) + news
 
         return Stage(
             name=name,
@@ -110,6 +115,13 @@ class Stages:
             read=read,
             by_modified=True,
         )
+
+    def _buyers(self, rows: Sequence[Record]) -> list[Change]:
+        """The accounts behind orders that changed: their own list cannot be asked for changes."""
+        saved = {(int(row["id"]), str(row.get("date_modified_gmt"))): row for row in rows}
+        news = [row for state, row in saved.items() if state not in self._asked]
+        self._asked = frozenset(saved)
+        return self._accounts_of(news)
 
     def _reason(self, order: Record) -> str | None:
         """Why a payment failed: the API has it in the order's notes only, newest first."""

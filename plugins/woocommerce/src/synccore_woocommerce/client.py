@@ -224,6 +224,8 @@ class Shop:
         if 300 <= status < 400:
             return ConfigError(_redirected(answer), path="url")
         wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now())
+        if status == 503 and isinstance(body, dict) and body.get("code") == "wp_die":
+            return RateLimited("the shop is in maintenance mode (HTTP 503)", retry_after=wait)
         if status == 429 or (status == 503 and wait is not None):
             return RateLimited(f"the shop asks to wait (HTTP {status})", retry_after=wait)
         if not isinstance(body, dict) or "code" not in body:
