@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from attrs import evolve
+
 from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
@@ -18,6 +20,8 @@ HEAL_EVERY = timedelta(minutes=10)
 #: How soon a source that failed in a way only a person can mend is asked again.
 RECHECK = timedelta(minutes=5)
 TICK = timedelta(seconds=1)
+#: Among a comparison's filters: a person said that what is gone is gone.
+CONFIRMED = {"deletions": "confirmed"}
 
 
 def lane_name(source: str) -> str:
@@ -112,10 +116,16 @@ class SourceWorker:
         except Exception as error:  # noqa: BLE001  the policy decides
             self._failed(error)
             return
-        if healed:
-            self._app.log.warning("webhooks healed", source=self._unit.name, what="; ".join(healed))
-            self._put_state("ok", "; ".join(healed))
+        lane, said = self._store.lane(lane_name(self._unit.name)), "; ".join(healed) or None
+        if lane.state == "ok" and lane.reason == said:
+            # Nothing new: the same trouble has been swept after already.
+            return
+        if said:
+            self._app.log.warning("webhooks healed", source=self._unit.name, what=said)
+            self._put_state("ok", said)
             self.queue_reconcile(now)
+        elif lane.state == "ok":
+            self._put_state("ok", None)
 
     # -- state
 
@@ -151,37 +161,53 @@ class SourceWorker:
             self.run_job(job)
         except Stopped:
             return False
-        except MassDeletionError as error:
-            self._end(job, "failed", error.message)
-            self._put_state("error", error.message)
+        except MassDeletionError:
+            pass  # kept with the job, and shown by `status`
         except ConfigError as error:
-            self._end(job, "failed", error.message)
-            self._failed(error)
+            if not job.filters:  # a filter that the source does not know says nothing about the source
+                self._failed(error)
         except Exception as error:  # noqa: BLE001  transient: the job stays and goes on from its cursor
             self._store.update_backfill(job.id, error=error_text(error), now=self._clock.now())
             self._failed(error)
         return True
 
-    def run_job(
-        self, job: BackfillJob, *, confirmed: bool = False, watch: Callable[[Listed], None] = lambda _: None
-    ) -> Listed:
-        """List as the job says, page by page from where it stopped. Raises what the source raises."""
-        now = self._clock.now()
-        self._store.update_backfill(job.id, state="running", now=now)
-        before = job.seen
+    def run_job(self, job: BackfillJob, *, watch: Callable[[Listed], None] = lambda _: None) -> Listed:
+        """List as the job says, page by page from where it stopped; `watch` is told all that it listed so far.
+
+        Raises what the source raises, and MassDeletionError; a job that cannot succeed has failed then.
+        """
+        reconciling = job.kind == "reconcile"
+        cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
+        before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0
+        self._store.update_backfill(job.id, state="running", now=self._clock.now())
 
         def report(listed: Listed) -> None:
-            self._store.update_backfill(job.id, seen=before + listed.seen, total=listed.total, now=self._clock.now())
+            listed = evolve(listed, seen=before + listed.seen)
+            self._store.update_backfill(job.id, seen=listed.seen, total=listed.total, now=self._clock.now())
             watch(listed)
 
-        if job.kind == "reconcile":
-            listed = self._lister.reconcile(job.entity, str(job.id), report, confirmed=confirmed)
-        else:
-            force = only({job.entity: self._rules.get(job.entity, ())}, job.route)
-            listed = self._lister.backfill(job.entity, job.filters, force, f"backfill:{job.id}", report)
+        try:
+            if reconciling:
+                confirmed = CONFIRMED.items() <= job.filters.items()
+                listed = self._lister.reconcile(job.entity, str(job.id), report, confirmed=confirmed)
+                self._doubt(job.entity, None)
+            else:
+                force = only({job.entity: self._rules.get(job.entity, ())}, job.route)
+                listed = self._lister.backfill(job.entity, job.filters, force, cursor, report)
+        except ConfigError as error:
+            if isinstance(error, MassDeletionError):
+                self._doubt(job.entity, error.message)
+            self._end(job, "failed", error.message)
+            raise
         self._end(job, "done", None)
         self._succeeded()
         return listed
+
+    def _doubt(self, entity: str, message: str | None) -> None:
+        """Keep what a comparison did not dare to do, until one of the same entity succeeds."""
+        mark = f"doubted:{entity}"
+        if message is not None or self._store.get_cursor(self._unit.name, mark) is not None:
+            self._store.put_cursor(self._unit.name, mark, message, self._clock.now())
 
     def _end(self, job: BackfillJob, state: str, error: str | None) -> None:
         self._store.update_backfill(job.id, state=state, error=error, now=self._clock.now())

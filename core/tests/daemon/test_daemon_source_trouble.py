@@ -1,0 +1,75 @@
+"""A source in trouble, or in none: what its state says, and what a command's mistake does not do."""
+
+import pytest
+
+from synccore._daemon.sources import HEAL_EVERY, SourceWorker
+from synccore._daemon.status import status
+from synccore.errors import ConfigError
+from synccore.testing import Harness, customer
+
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with Harness(tmp_path, PEOPLE, source_table={"entities": ["customer"]}) as harness:
+        harness.source.put(customer("1", email="ada@shop.test"))
+        yield harness
+
+
+@pytest.fixture
+def worker(shop):
+    unit = shop.app.sources["shop"]
+    worker = SourceWorker(shop.app, unit)
+    worker.poll_due()
+    return worker
+
+
+def reason(shop):
+    return status(shop.app)["sources"]["shop"]["reason"]
+
+
+def sweeps(shop):
+    jobs = 0
+    while (job := shop.app.store.next_backfill("shop")) is not None:
+        shop.app.store.update_backfill(job.id, state="done", now=shop.clock.now())
+        jobs += 1
+    return jobs
+
+
+def look_again(shop, worker):
+    shop.clock.advance(HEAL_EVERY)
+    worker.poll_due()
+
+
+def test_trouble_is_named_as_long_as_it_lasts_and_swept_after_once(shop, worker, monkeypatch):
+    told = ["no word for an hour"]
+    monkeypatch.setattr(shop.app.sources["shop"].context, "public_url", "https://sync.shop.test")
+    monkeypatch.setattr(shop.source, "heal", lambda url: tuple(told), raising=False)
+    look_again(shop, worker)
+    assert reason(shop) == "no word for an hour"
+    assert sweeps(shop) == 1
+    look_again(shop, worker)
+    assert reason(shop) == "no word for an hour"
+    assert sweeps(shop) == 0
+    told[:] = ["a webhook was missing"]
+    look_again(shop, worker)
+    assert sweeps(shop) == 1
+    told.clear()
+    look_again(shop, worker)
+    assert reason(shop) is None
+    assert sweeps(shop) == 0
+
+
+def test_a_filter_that_nobody_knows_does_not_stop_the_polls(shop, worker, monkeypatch):
+    def poll(entity, cursor, filters):
+        if filters:
+            raise ConfigError("no such filter: colour")
+        return iter(())
+
+    monkeypatch.setattr(shop.source, "poll", poll)
+    now = shop.clock.now()
+    job = shop.app.store.queue_backfill("backfill", "shop", "customer", {"colour": "red"}, None, now)
+    assert worker.work_job()
+    assert shop.app.store.get_backfill(job.id).error == "no such filter: colour"
+    assert status(shop.app)["sources"]["shop"]["state"] == "ok"
