@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from synccore.config import option
-from synccore.errors import AuthError, RateLimited, Rejected, SynccoreError, Transient
+from synccore.errors import AuthError, BatchRejected, RateLimited, Rejected, SynccoreError, Transient
 from synccore.hookspecs import SinkType
 from synccore.http import Client, parse_retry_after
 from synccore.secrets import Secret
@@ -55,7 +55,7 @@ class Mailroom:
         if answer.status >= 500:
             raise Transient(f"HTTP {answer.status}", maybe_applied=True)
         if answer.status >= 400:
-            raise Rejected(answer.excerpt())
+            raise BatchRejected(answer.excerpt())  # of the call as a whole: it names no row
         return answer.json() if answer.body else None
 
     def check(self) -> Check:
