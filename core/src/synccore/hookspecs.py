@@ -73,8 +73,9 @@ class Source(Protocol):
     """A shop, or anything that reports changes.
 
     Optional methods beside these: `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`,
-    `heal(hook_url) -> tuple[str, ...]` (repair own webhooks; says what it repaired or what is wrong; `status`
-    shows a non-empty answer and core sweeps the gap, once as long as the answer stays the same), and `known(entity) -> bool` (whether the shop has that entity at all).
+    `heal(hook_url) -> tuple[str, ...]` (repair own webhooks; says what it repaired or what is wrong; `status` shows a
+    non-empty answer and core sweeps the gap, once as long as the answer stays the same), and `known(entity) -> bool`
+    (whether the shop has that entity at all).
     """
 
     def check(self) -> Check:
