@@ -19,6 +19,7 @@ class Ears(LoopbackServer):
 
 class TestWooCommerce(SourceContract):
     source_type = SOURCE
+    many = 120
 
     def start(self, clock):
         self.numbers = {}
