@@ -8,7 +8,7 @@ import pytest
 from synccore.entities import Customer, Membership, Order, Payment
 from synccore.errors import AuthError, BatchRejected, Conflict, RateLimited, Rejected, Transient, WaitFor
 from synccore.testing import START, Harness, customer, upsert
-from synccore.types import Change, EntityRef, Limits
+from synccore.types import Change, EntityRef, Failed, Limits
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
 
@@ -189,6 +189,20 @@ def test_a_lost_answer_makes_no_second_record(people):
     people.settle_down()
     assert len(people.sink.records) == 5
     assert people.states() == {"done": 5}
+
+
+def test_a_record_that_lookup_refuses_is_parked_alone(people):
+    people.sink.then(Transient("reset", maybe_applied=True))
+    emit_people(people, 3)
+    look = people.sink.lookup
+
+    def refuse_one(operations):
+        answers = zip(operations, look(operations), strict=True)
+        return [Failed(Rejected("not here")) if o.key == "1" else answer for o, answer in answers]
+
+    people.sink.lookup = refuse_one
+    people.settle_down()
+    assert people.states() == {"done": 2, "parked": 1}
 
 
 def test_a_crash_after_the_call_makes_no_second_record(people):
