@@ -4,7 +4,7 @@ import pytest
 
 from synccore._daemon.check_mapping import constant_of
 from synccore.errors import AuthError, ConfigError, RateLimited, Transient
-from synccore.types import FieldInfo, ObjectInfo
+from synccore.types import Check, FieldInfo, Finding, ObjectInfo
 
 
 def messages(document, level=None):
@@ -39,6 +39,17 @@ def test_a_failing_connection_is_a_finding_with_a_way_out(world, error, state, w
     assert any(words in m for m in messages(document, "error").values())
     assert "anna@shop.test" not in str(document)
     assert "red" in world.run("check", code=1).stdout
+
+
+def test_one_wrong_thing_hides_no_other(world):
+    lacking = Finding(level="error", path="routes.people.fields.name", message="nobody may write it")
+    world.crm.check = lambda: Check(account=world.crm.account, findings=(lacking,))
+    world.config["routes"]["people"]["fields"] = {"emial": "customer.email", "name": "'much too long'"}
+    world.write()
+    document = world.json("check", code=1)
+    assert document["instances"]["crm"]["state"] == "error"
+    assert "did you mean email?" in messages(document)["routes.people.fields.emial"]
+    assert [f["message"] for f in document["findings"] if f["path"] == lacking.path] == ["nobody may write it"]
 
 
 def test_a_rate_limit_is_no_error(world):

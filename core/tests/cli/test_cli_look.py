@@ -242,7 +242,9 @@ def test_reconcile_finds_deletions_and_guards_against_many(world):
     assert len(world.crm.records) == 28
     for key in range(3, 20):
         del world.source.records["customer", str(key)]
-    assert "--confirm-deletions" in world.run("reconcile", "shop", code=3).stderr
+    assert "--confirm-deletions" in world.run("reconcile", "shop", code=1).stderr
     assert len(world.crm.records) == 28
+    assert "17 of 28 known customer" in world.run("status", code=1).stdout
     world.run("reconcile", "shop", "--confirm-deletions")
+    world.run("status")
     assert len(world.crm.records) == 11

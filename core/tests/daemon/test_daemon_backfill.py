@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._daemon.backfill import backfill
+from synccore._daemon.backfill import backfill, reconcile
+from synccore._daemon.sources import SourceWorker
 from synccore._ingest.listing import Stopped
-from synccore.errors import AuthError, RateLimited
+from synccore.errors import AuthError, ConfigError, RateLimited
 from synccore.testing import FakeClock, Harness, customer
 from synccore.types import Limits
 
@@ -119,8 +120,6 @@ def test_watching_a_daemon_ends_where_a_person_is_needed(people, monkeypatch):
     monkeypatch.setattr(people.app.store, "daemon_running", lambda: True)
 
     def work_it_off(step):
-        from synccore._daemon.sources import SourceWorker
-
         worker = SourceWorker(people.app, people.app.sources["shop"])
         while worker.work_job():
             pass
@@ -128,3 +127,33 @@ def test_watching_a_daemon_ends_where_a_person_is_needed(people, monkeypatch):
     report, _ = run(people, work_it_off)
     assert report.handed_over
     assert report.owed == 30
+
+
+def test_a_filter_the_source_does_not_know_leaves_no_job_behind(people, monkeypatch):
+    def picky(entity, cursor, filters):
+        raise ConfigError("cannot be filtered by colour")
+
+    monkeypatch.setattr(people.source, "poll", picky)
+    with pytest.raises(ConfigError):
+        backfill(people.app, "shop", "customer", {"colour": "red"}, None)
+    assert people.app.store.next_backfill("shop") is None
+
+
+def test_deletions_are_confirmed_to_a_running_daemon_too(people, monkeypatch):
+    run(people)
+    for n in range(10):
+        del people.source.records["customer", str(n)]
+    monkeypatch.setattr(people.app.store, "daemon_running", lambda: True)
+
+    def work_it_off(_):
+        worker = SourceWorker(people.app, people.app.sources["shop"])
+        while worker.work_job():
+            people.drain()
+
+    told = reconcile(people.app, "shop", progress=work_it_off)
+    assert told.handed_over
+    assert "10 of 30" in told.errors[0]
+    assert len(people.sink.records) == 30
+    told = reconcile(people.app, "shop", progress=work_it_off, confirmed=True)
+    assert (told.handed_over, told.errors) == (True, ())
+    assert len(people.sink.records) == 20

@@ -40,3 +40,15 @@ def test_lost_credentials_count_although_the_lane_waits_for_an_outage(gate):
     gate.close(down(START + MINUTE), START, outage=True)
     gate.close(PauseLane(None, "needs_auth", "revoked"), START, outage=False)
     assert gate.record.state == "needs_auth"
+
+
+def test_a_mistake_in_the_configuration_is_looked_at_anew_by_a_new_process(gate):
+    gate.close(PauseLane(START + MINUTE, "error", "no such label"), START, outage=False)
+    gate.forget_mistake(START)
+    assert gate.open_at(START) == START
+
+
+def test_a_new_process_leaves_a_pause_alone(gate):
+    gate.close(PauseLane(None, "needs_auth", "revoked"), START, outage=False)
+    gate.forget_mistake(START)
+    assert gate.open_at(START) is None

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._daemon.sources import SourceWorker, lane_name
+from synccore._daemon.sources import CONFIRMED, SourceWorker, lane_name
+from synccore._daemon.status import status
 from synccore._ingest.intake import Intake
 from synccore._store.rows import Ingest, Ingested
 from synccore.entities import Customer
@@ -136,14 +137,16 @@ def test_a_listing_that_lost_more_than_a_tenth_deletes_nothing_until_confirmed(a
     reconcile(app)
     app.drain()
     assert len(app.sink.by_uid()) == 250
-    lane = app.app.store.lane(lane_name("shop"))
-    assert lane.state == "error"
-    assert "30 of 250" in lane.reason
+    worker_of(app).poll_all()  # a source that answers is well, and the doubt stays
+    told = status(app.app)["sources"]["shop"]
+    assert told["state"] == "error"
+    assert "30 of 250" in told["reason"]
     store = app.app.store
-    job = store.queue_backfill("reconcile", "shop", "customer", {}, None, app.clock.now())
-    worker_of(app).run_job(job, confirmed=True)
+    job = store.queue_backfill("reconcile", "shop", "customer", CONFIRMED, None, app.clock.now())
+    worker_of(app).run_job(job)
     app.drain()
     assert len(app.sink.by_uid()) == 220
+    assert status(app.app)["sources"]["shop"]["state"] == "ok"
 
 
 def test_a_failing_source_is_named_and_forgiven(app):

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from attrs import evolve, frozen
 
-from .._ingest.listing import Listed, Stopped
+from .._ingest.listing import Listed, MassDeletionError, Stopped
 from .._ingest.rules import rules_of
 from .._store.rows import BackfillJob, LaneRecord
 from ..errors import ConfigError
 from ..types import Settled
 from .app import App, SourceUnit
-from .sources import SourceWorker
+from .sources import CONFIRMED, SourceWorker
 
 WATCH_EVERY = timedelta(milliseconds=250)
 
@@ -77,12 +77,14 @@ def backfill(
 def reconcile(app: App, source: str, *, progress: Watch | None = None, confirmed: bool = False) -> BackfillReport:
     """Compare everything the source has with what is known here, and deliver what that brings up.
 
-    Raises as `backfill`, and MassDeletionError unless `confirmed`.
+    Raises as `backfill`. Too many deletions at once are among the report's errors unless `confirmed`.
     """
     unit = _usable(app, source)
     now = app.clock.now()
-    jobs = [app.store.queue_backfill("reconcile", source, one, {}, None, now) for one in unit.settings.config.entities]
-    return _work(app, unit, jobs, enqueue_only=False, progress=progress, confirmed=confirmed)
+    words = CONFIRMED if confirmed else {}
+    entities = unit.settings.config.entities
+    jobs = [app.store.queue_backfill("reconcile", source, one, words, None, now) for one in entities]
+    return _work(app, unit, jobs, enqueue_only=False, progress=progress)
 
 
 def _usable(app: App, source: str) -> SourceUnit:
@@ -123,17 +125,16 @@ def _work(
     *,
     enqueue_only: bool,
     progress: Watch | None,
-    confirmed: bool = False,
 ) -> BackfillReport:
     watch = progress or (lambda _: None)
-    if app.store.daemon_running() and not confirmed:
+    if app.store.daemon_running():
         report = _watch_daemon(app, unit, jobs, enqueue_only=enqueue_only, watch=watch)
         if report is not None:
             return report
         # It went away over the work: what it left is done here.
     with app.store.daemon_lock():
-        app.store.rescue(app.clock.now(), all_running=True)
-        return _here(app, unit, jobs, deliver=not enqueue_only, watch=watch, confirmed=confirmed)
+        app.engine.recover()
+        return _here(app, unit, jobs, deliver=not enqueue_only, watch=watch)
 
 
 def _watch_daemon(
@@ -158,22 +159,25 @@ def _watch_daemon(
     return None
 
 
-def _here(
-    app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool, watch: Watch, confirmed: bool
-) -> BackfillReport:
+def _here(app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool, watch: Watch) -> BackfillReport:
     """List in this thread while the lanes deliver in others; then deliver until nothing is owed."""
     worker = SourceWorker(app, unit)
     tally = _Tally()
     app.observers.append(tally)
     listed, failed = threading.Event(), threading.Event()
     seen = deleted = 0
+    errors: list[str] = []
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-lanes") as pool:
         delivering = pool.submit(_deliver, app, listed, failed) if deliver else None
         try:
             for job in _unfinished(app, jobs):
-                found = worker.run_job(job, confirmed=confirmed, watch=_reporter(app, unit, job, watch, tally))
-                seen += found.seen
-                deleted += found.deleted
+                try:
+                    found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
+                except MassDeletionError as error:
+                    errors.append(error.message)
+                else:
+                    seen += found.seen
+                    deleted += found.deleted
         except BaseException:
             failed.set()
             raise
@@ -196,6 +200,7 @@ def _here(
         owed=owed,
         settled=tally.settled,
         parked=parked,
+        errors=tuple(errors),
     )
 
 
@@ -220,7 +225,7 @@ class _Tally:
 
 
 def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally: _Tally) -> Callable[[Listed], None]:
-    return lambda found: watch(_progress(app, unit, job, job.seen + found.seen, found.total, tally.settled))
+    return lambda found: watch(_progress(app, unit, job, found.seen, found.total, tally.settled))
 
 
 def _deliver(app: App, listed: threading.Event, failed: threading.Event) -> None:

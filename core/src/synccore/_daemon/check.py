@@ -29,6 +29,8 @@ class InstanceReport:
     state: str
     account: str | None = None
     detail: str = ""
+    #: It was asked and answered, whatever it found: then its objects can be described too.
+    answered: bool = False
 
 
 @frozen(kw_only=True)
@@ -64,8 +66,9 @@ def check(app: App, *, offline: bool = False) -> Report:
         instances[name] = _instance(app, name, source, f"sources.{name}", findings, offline=offline)
     for name, sink in app.sinks.items():
         instances[name] = _instance(app, name, sink, f"sinks.{name}", findings, offline=offline)
-        if not offline and instances[name].state == "ok":
-            findings += _mappings(app, name, sink)
+        if instances[name].answered:
+            told = {f.path for f in findings if f.level == "error"}
+            findings += (f for f in _mappings(app, name, sink) if f.path not in told)
     return Report(findings=tuple(dict.fromkeys(findings)), instances=instances)
 
 
@@ -95,11 +98,11 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
     findings += (_below(path, f) for f in found.findings)
     account = found.account.label if found.account else None
     if any(f.level == "error" for f in found.findings):
-        return InstanceReport(state="error", account=account, detail=found.detail)
+        return InstanceReport(state="error", account=account, detail=found.detail, answered=True)
     if held := _HELD.get(lane.state):
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
-        return InstanceReport(state=lane.state, account=account, detail=found.detail)
-    return InstanceReport(state="ok", account=account, detail=found.detail)
+        return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True)
+    return InstanceReport(state="ok", account=account, detail=found.detail, answered=True)
 
 
 def lane_of(app: Base, name: str) -> LaneRecord:

@@ -165,7 +165,7 @@ def run_daemon(
 
 
 def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
-    app.store.rescue(app.clock.now(), all_running=True)
+    app.engine.recover()
     well = not any(unit.error for unit in (*app.sources.values(), *app.sinks.values()))
     for name, unit in app.sources.items():
         if unit.instance is not None:

@@ -25,6 +25,9 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
     state, reason = _state(unit, app.store.lane(lane_name(unit.name)))
     snapshots = app.store.snapshot_counts(unit.name)
     cursors = app.store.cursors(unit.name)
+    doubts = [text for mark, (text, _) in cursors.items() if mark.startswith("doubted:") and text]
+    if doubts and state == "ok":
+        state, reason = "error", doubts[0]
     entities = {
         entity: {
             "snapshots": snapshots.get(entity, 0),

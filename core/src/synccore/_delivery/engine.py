@@ -48,12 +48,19 @@ class Engine:
     # -- threads
 
     def start(self) -> None:
-        """Begin to deliver. Everything left running by a process that died is given back first."""
-        self._store.rescue(self._clock.now(), all_running=True)
+        """Begin to deliver."""
+        self.recover()
         for lane in self.lanes.values():
             for number in range(lane.limits.max_in_flight):
                 self._spawn(f"lane-{lane.name}-{number}", self._repeat, lane)
         self._spawn("rescue", self._rescue)
+
+    def recover(self) -> None:
+        """Before the first delivery of a process: give back what one that died left running, and look anew at lanes
+        that a mistake in the configuration closed, since this process has read it anew."""
+        self._store.rescue(self._clock.now(), all_running=True)
+        for lane in self.lanes.values():
+            lane.gate.forget_mistake(self._clock.now())
 
     def _spawn(self, name: str, target: object, *args: object) -> None:
         thread = threading.Thread(target=target, name=name, args=args, daemon=True)  # type: ignore[arg-type]

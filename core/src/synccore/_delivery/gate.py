@@ -65,6 +65,14 @@ class Gate:
             self._store.put_lane(self.record)
             return changed
 
+    def forget_mistake(self, now: datetime) -> None:
+        """Open where a mistake in the configuration closed it: it may be mended."""
+        with self._lock:
+            self.record = self._store.lane(self._sink)
+            if self.record.state == "error":
+                self.record = evolve(self.record, state="ok", reason=None, until=None, changed_at=now)
+                self._store.put_lane(self.record)
+
     def succeeded(self, now: datetime) -> bool:
         """A call got through: the circuit closes. Whether the state changed."""
         record = self.record
