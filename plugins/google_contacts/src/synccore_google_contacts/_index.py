@@ -227,7 +227,7 @@ class Index:
         self.state.put({f"intent:{uid}": {"at": now} for uid in uids})
 
     def doubt(self, uids: Iterable[str]) -> None:
-        """Google refused the batch for its quota and very likely made none of it: a short look is enough."""
+        """Google refused the batch and very likely made none of it: a short look is enough."""
         now = self._clock.now().isoformat()
         self.state.put({f"intent:{uid}": {"at": now, "refused": True} for uid in uids})
 

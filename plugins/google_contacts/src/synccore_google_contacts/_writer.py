@@ -158,21 +158,19 @@ def _created(round_: Round, made: Sequence[tuple[Work, Person]]) -> None:
 def _without_refused(round_: Round, works: list[Work], errors: dict[int, SynccoreError]) -> None:
     """Google names the entries at fault: those are refused, the rest is sent again.
 
-    The People API's page on these details says both that nothing and that the rest was written: look for markers first.
+    The People API's page on these details says both that nothing and that the rest was written, and a listing lags:
+    the rest is planned anew, which looks for markers and waits while one may still show up.
     """
+    refused = {position for position in range(len(works)) if position in errors}
+    if not refused:
+        raise Transient("Google refuses a batch for entries that are not in it", maybe_applied=True)
     round_.index.sync(now=True)
-    round_.index.withdraw(w.op.uid for w in works)
-    rest: list[Work] = []
-    for position, work in enumerate(works):
-        if position in errors:
-            _refuse(round_, work, errors[position])
-        elif round_.index.with_marker(work.op.uid):
-            round_.again.append(work.op)
-        else:
-            rest.append(work)
-    if len(rest) == len(works):
-        raise Transient("Google refuses a batch for entries that are not in it")
-    _create(round_, rest)
+    rest = [w for position, w in enumerate(works) if position not in refused]
+    round_.index.doubt(w.op.uid for w in rest)
+    round_.again += [w.op for w in rest]
+    round_.index.withdraw(works[position].op.uid for position in refused)
+    for position in refused:
+        _refuse(round_, works[position], errors[position])
 
 
 def _refuse(round_: Round, work: Work, error: SynccoreError) -> None:
