@@ -103,6 +103,12 @@ def tells_its_token(real, sink, operation):
     raise Rejected(f"{sink._client._config.token.reveal()} may not write")
 
 
+def expects_text(real, sink, operation):
+    for value in operation.fields.values():
+        value.strip()
+    return real(sink, operation)
+
+
 BUGS: dict[str, Bug] = {
     "check_names_the_account": ("check", lambda real, sink: Check()),
     "describe_lists_the_object": ("describe", lambda real, sink: []),
@@ -131,6 +137,7 @@ BUGS: dict[str, Bug] = {
         "describe",
         lambda real, sink: [ObjectInfo(name="person", fields=(FieldInfo(name="mail"),))],
     ),
+    "an_emptied_field_is_emptied_or_refused": ("_write", expects_text),
     "secrets_are_masked": ("_write", tells_its_token),
 }
 

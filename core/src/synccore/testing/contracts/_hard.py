@@ -8,8 +8,9 @@ import attrs
 import pytest
 
 from ...entities import Order, Payment
+from ...errors import BatchRejected, Rejected
 from ...secrets import Secret
-from ...types import Change
+from ...types import Change, Failed, FieldOptions
 from ..harness import upsert
 from ..server import Fault
 from ._stage import SinkStand, Stage
@@ -129,6 +130,27 @@ class HardSinkCases(SinkStand):
         on.deliver()
         assert on.held() == on.expected(3)
         assert self.fired(on.stand_in) == before, "the past was told as news"
+
+    def test_an_emptied_field_is_emptied_or_refused(self, on: Stage) -> None:
+        """`clear = true` on the route: None arrives where a text was."""
+        on.emit()
+        on.deliver()
+        (operation,) = self._operations(on, 1)
+        link = attrs.evolve(on.link(0), etag=None)
+        for name in operation.fields:
+            asked = attrs.evolve(
+                operation,
+                link=link,
+                fields={**operation.fields, name: None},
+                changed=frozenset({name}),
+                options={name: FieldOptions(clear=True)},
+            )
+            try:
+                (outcome,) = on.sink.deliver([asked])
+            except (Rejected, BatchRejected):
+                continue
+            error = outcome.error if isinstance(outcome, Failed) else None
+            assert error is None or isinstance(error, Rejected), f"{name}: {error!r}"
 
     # -- cases: for the operator
 
