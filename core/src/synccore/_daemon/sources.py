@@ -9,6 +9,7 @@ from attrs import evolve
 from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
+from .._store.base import StoreError
 from .._store.rows import BackfillJob, Ingest, Ingested, LaneRecord
 from ..config import Schedule, SourceSettings
 from ..errors import ConfigError
@@ -20,6 +21,8 @@ HEAL_EVERY = timedelta(minutes=10)
 #: How soon a source that failed in a way only a person can mend is asked again.
 RECHECK = timedelta(minutes=5)
 TICK = timedelta(seconds=1)
+#: What a thread waits after trouble with the store (disk full, database locked).
+TROUBLE_WAIT = timedelta(seconds=5)
 #: Among a comparison's filters: a person said that what is gone is gone.
 CONFIRMED = {"deletions": "confirmed"}
 
@@ -82,6 +85,8 @@ class SourceWorker:
             self._lister.poll(entity)
         except Stopped:
             return False
+        except StoreError:
+            raise  # our own trouble: the source is well, and is asked again as soon as the store works
         except Exception as error:  # noqa: BLE001  the policy decides; the next poll goes on from the cursor
             self._failed(error)
             return False
@@ -226,5 +231,7 @@ class SourceWorker:
             try:
                 work()  # type: ignore[operator]
             except Exception as error:  # noqa: BLE001  the store failed: try again
-                self._app.log.warning("source trouble", source=self._unit.name, error=type(error).__name__)
+                reason = error.message if isinstance(error, StoreError) else type(error).__name__
+                self._app.log.warning("source trouble", source=self._unit.name, reason=reason)
+                self._clock.sleep(TROUBLE_WAIT)
             self._clock.sleep(TICK)
