@@ -54,12 +54,13 @@ def serve(folder: Path, source: dict[str, Any]) -> None:
             print(json.dumps({"url": daemon.url, "memory": resident()}), flush=True)
             sys.stdin.readline()
             counts = app.store.counts_by_sink()
-            memory = resident()
+            memory, spent = resident(), time.process_time()
             began = time.perf_counter()
             while any(c.ready + c.running for c in app.store.counts_by_sink().values()):
                 time.sleep(0.1)
             figures = {
                 "memory": memory,
+                "spent": spent,
                 "commits": len(commits),
                 "largest": max(commits, default=0),
                 "taken": sum(commits),
@@ -173,6 +174,7 @@ def measure(daemon: "subprocess.Popen[str]", record: dict[str, Any], senders: in
     for name, (operations, calls) in done["got"].items():
         print(f"target {name:7} {operations:,} in {calls:,} calls; {done['owed'][name]:,} owed when the last was sent")
     print(f"parked         {done['parked']}; nothing owed {done['drained']:.1f} s after the last webhook")
+    print(f"processor      {done['spent'] / count * 1000:.1f} ms of the daemon per webhook, its deliveries included")
     print(f"memory, MB     {ready['memory']:.0f} before, {done['memory']:.0f} after")
 
 
