@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from attrs import evolve
 
 from synccore.entities import guest_key
 from synccore.errors import ConfigError
@@ -261,6 +262,21 @@ def test_members_whose_list_has_no_order_are_all_found(shop, client):
     page = {m for n in range(1, 6) for m in ids_of(shop, n)}
     assert len(page) < 409, "the stand-in is kinder than the real one"
     assert sorted(int(k) for k in keys(client.all("membership"))) == members
+
+
+def test_a_count_that_no_reading_reaches_is_given_up(shop, client, monkeypatch):
+    """A row that is counted and never shown must not have the whole list read a dozen times."""
+    club(shop, 3)
+    count = type(client.source._shop).list
+
+    def one_too_many(self, path, params):
+        listing = count(self, path, params)
+        return evolve(listing, total=listing.total + 1) if path.endswith("members") else listing
+
+    monkeypatch.setattr(type(client.source._shop), "list", one_too_many)
+    shop.requests.clear()
+    assert len(client.all("membership")) == 3
+    assert shop.count("GET", "/wp-json/wc/v3/memberships/members") <= 6
 
 
 def ids_of(shop, page):

@@ -29,8 +29,9 @@ __all__ = ["Cursor", "Pace", "Poller", "Position", "Stage"]
 _SHARED = 5
 #: Saves that were under way when the last poll read are found again: this much before its newest change.
 _OVERLAP = timedelta(seconds=60)
-#: How often a list without an order is read before what was met has to do.
-_TURNS = 4
+#: How often a list without an order is read before what was met has to do, and how often without meeting anybody new.
+_TURNS = 12
+_BARREN = 2
 #: A full sweep rests so many times as long as it took.
 _REST = 9
 Key = tuple[str, int]
@@ -246,6 +247,7 @@ class Poller:
     ) -> Iterator[tuple[Sequence[Record], Position | None, int | None]]:
         """`offset` counts pages here. What was met before a kill is met again: a resumed turn proves nothing."""
         met: set[int] = set()
+        before, barren = 0, 0
         while True:
             size = PER_PAGE - 3 * (position.turn - 1)
             params = {**stage.params, "per_page": str(size), "page": str(position.offset + 1)}
@@ -257,10 +259,13 @@ class Poller:
             ended = not listing.rows or (short and (listing.total is None or end >= listing.total))
             ahead: Position | None = evolve(position, offset=position.offset + 1)
             if ended:
+                barren = barren + 1 if len(met) == before else 0
+                before = len(met)
                 enough = listing.total is None or len(met) >= listing.total
-                if not enough and position.turn == _TURNS:
+                tired = position.turn >= _TURNS or barren == _BARREN
+                if tired and not enough:
                     self._context.log.warning("list_incomplete", path=stage.path, met=len(met), total=listing.total)
-                ahead = None if enough or position.turn == _TURNS else Position(turn=position.turn + 1)
+                ahead = None if enough or tired else Position(turn=position.turn + 1)
             yield fresh, ahead, listing.total
             if ahead is None:
                 return
