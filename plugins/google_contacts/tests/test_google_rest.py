@@ -241,3 +241,15 @@ def test_values_longer_than_google_takes_are_cut(rig):
     person = rig.google.contact(made.remote_id)
     assert len(values(person, "organizations", "name")[0]) == 1024
     assert len(values(person, "biographies")[0]) == 3000
+
+
+def test_what_was_cut_is_noted(rig):
+    long = "x" * 1025
+    made = rig.put(1, **person_fields(1, company=long, notes=long))
+    assert made.note == "cut to 1,024 characters: company"
+    changed = rig.put(1, **person_fields(1, company=long, notes=long, **{"custom.Big": long, "job_title": "Chef"}))
+    assert changed.note == "cut to 1,024 characters: custom.Big"
+    address = {"street": long, "city": "Bern"}
+    again = rig.put(1, **person_fields(1, company="Acme", notes=long, billing_address=address))
+    assert again.note == "cut to 1,024 characters: billing_address"
+    assert rig.put(2, **person_fields(2)).note is None

@@ -4,7 +4,7 @@ Each operation becomes a Work (create, update, delete), an outcome, or waits for
 creates may be the same person.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from ._match import Match, find
 from ._merge import Merge, mark, markers
 from ._round import Round, Work
 from .client import Person
-from .mapping import Part, field_named, wanted_emails, wanted_phones
+from .mapping import MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 
 #: After Google said that the account is full, creates fail without a call for so long.
 FULL_FOR = timedelta(hours=1)
@@ -151,7 +151,7 @@ class _Planner:
         groups = [MY_CONTACTS, *([label] if label else [])]
         body = {name: entries for name, entries in merge.fields.items() if entries}
         body["memberships"] = [{"contactGroupMembership": {"contactGroupResourceName": g}} for g in groups]
-        return Work(op, body=body, own=Own(merge.own, made=True, label=label))
+        return Work(op, body=body, own=Own(merge.own, made=True, label=label), note=_note(op, op.fields, ()))
 
     def _update(self, op: Operation, match: Match) -> Work | None:
         name = match.name or ""
@@ -167,7 +167,7 @@ class _Planner:
         labelled = label is not None and _has_label(person, label)
         add = label if label != own.label and not labelled else None
         record = Own(merge.own, made=own.made, label=label if labelled else own.label)
-        note = f"left as they are: {', '.join(sorted(merge.kept))}" if merge.kept else None
+        note = _note(op, changed, merge.kept)
         fields = merge.fields
         if not fields and add is None:
             if record != own:
@@ -236,6 +236,17 @@ class _Claims:
         self.emails |= emails
         for phone in wanted_phones(op.fields):
             self.phones[phone] = self.phones.get(phone, False) or not emails
+
+
+def _note(op: Operation, written: Collection[str], kept: Collection[str]) -> str | None:
+    """What the audit trail is to say beside the outcome."""
+    cut = cut_fields({n: v for n, v in op.fields.items() if n in written and n not in kept})
+    notes = []
+    if kept:
+        notes.append(f"left as they are: {', '.join(sorted(kept))}")
+    if cut:
+        notes.append(f"cut to {MAX_LENGTH:,} characters: {', '.join(cut)}")
+    return "; ".join(notes) or None
 
 
 def _stamp(person: Mapping[str, Any]) -> Person:

@@ -378,6 +378,18 @@ def wanted_phones(fields: Mapping[str, Any]) -> list[str]:
     return [k for v in _values(fields.get("phone")) if (k := phone_key(str(v)))]
 
 
+def cut_fields(fields: Mapping[str, Any]) -> list[str]:
+    """Names of the fields of which Google does not get all."""
+    return sorted(name for name, value in fields.items() if _is_cut(field_named(name), value))
+
+
+def _is_cut(spec: Field | None, value: Any) -> bool:
+    if spec is None or (isinstance(spec, Entries) and spec.kind in ("email", "text", "list", "date")):
+        return False
+    texts = [t for v in _values(value) for t in (v.values() if isinstance(v, Mapping) else (v,))]
+    return any(len(str(text).strip()) > MAX_LENGTH for text in texts)
+
+
 def unknown_fields(names: Sequence[str]) -> list[str]:
     """Names that are no field of a contact."""
     return [n for n in names if field_named(n) is None]
