@@ -201,3 +201,34 @@ class TestErase:
         org.org.insert("Order", order)
         with pytest.raises(Rejected, match="associated with orders"):
             crm.sink.erase(crm.links["crm_customers", "1"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("date", "'soon'", "no date"),
+        ("currency", "'much'", "no currency"),
+        ("boolean", "'perhaps'", "no boolean"),
+        ("reference", "'shop:customer:12'", "record id"),
+        ("multipicklist", ["gold", "tin"], "tin: not among"),
+    ],
+)
+def test_constant_that_is_not_of_the_fields_type(bench, route, org, kind, value, text):
+    org.add_field("Contact", "Odd__c", type=kind, picklist={"gold": "Gold"}, restricted=kind == "multipicklist")
+    assert text in findings(bench(route(fields={"Odd__c": value})), "error")["routes.crm_customers.fields.Odd__c"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("date", "'2026-11-21'"),
+        ("currency", "'12.50'"),
+        ("boolean", True),
+        ("reference", "'0015g00000AbCdE'"),
+        ("multipicklist", ["gold"]),
+        ("date", "customer.created_at"),
+    ],
+)
+def test_value_that_can_be_of_the_fields_type(bench, route, org, kind, value):
+    org.add_field("Contact", "Odd__c", type=kind, picklist={"gold": "Gold"}, restricted=kind == "multipicklist")
+    assert "routes.crm_customers.fields.Odd__c" not in findings(bench(route(fields={"Odd__c": value})))

@@ -196,7 +196,9 @@ class TestDuplicateRules:
 
     def test_save_does_not_pass_a_rule_that_blocks(self, twin, bench, person, org):
         org.org.duplicate_rules[:] = [("Contact", "Phone", "block")]
-        assert isinstance(bench(duplicate_rule="save").one("1", person(1, Phone="42")), Failed)
+        outcome = bench(duplicate_rule="save").one("1", person(1, Phone="42"))
+        assert isinstance(outcome, Failed)
+        assert "This rule blocks" in outcome.error.message
 
     @pytest.mark.parametrize("terse", [False, True])
     def test_link_takes_the_only_one_and_stamps_it(self, twin, bench, person, org, terse):

@@ -1,5 +1,7 @@
 """What `synccore check` says about a connection and its routes, in the order things can be wrong."""
 
+import re
+from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo, Route
 from ._errors import Refused
 from ._schema import PERSON_ACCOUNT, Catalog, Field, Schema
 from ._session import Session, account_of
+from ._values import convert
 from .client import Client
 from .config import Config
 from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
@@ -26,6 +29,7 @@ _PSEUDO = {
         name=LAST_NAME_FALLBACK, help="stands in for LastName, which Salesforce requires, where there is none"
     ),
 }
+_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 #: Of each pair an org has use for one, depending on its state and country picklists.
 _PAIRED = ("StateCode", "CountryCode")
 
@@ -181,9 +185,9 @@ def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> It
         if "." in name:
             yield from _reference(name, schema, catalog, f"{path}.fields.{name}")
             continue
-        if schema.get(name) is not None:
-            continue
-        if name in defaults:
+        if target := schema.get(name):
+            yield from _constant(target, route.fields[name], f"{path}.fields.{name}")
+        elif name in defaults:
             absent.append(name)
     if absent := [n for n in absent if not n.endswith(_PAIRED)]:
         yield Finding(
@@ -191,6 +195,35 @@ def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> It
             path=f"{path}.fields",
             message=f"left out, because the org has no such fields or hides them: {', '.join(absent)}",
         )
+
+
+def _constant(target: Field, value: Any, path: str) -> Iterator[Finding]:
+    """What a field always gets must be of its type; texts and their picklists are compared for every sink alike."""
+    try:
+        # A text in quotes is an expression that always gives that text.
+        constant = literal_eval(value.strip()) if isinstance(value, str) else value
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return
+    if constant in (None, ""):
+        return
+    try:
+        converted = convert(target, constant)
+    except Rejected as error:
+        yield Finding(level="error", path=path, message=error.message)
+        return
+    if target.type == "reference" and not _ID.fullmatch(converted):
+        yield Finding(
+            level="error",
+            path=path,
+            message=f"{target.name} takes a record id of 15 or 18 characters; "
+            f'by external id it is written as "{target.relationship}.KEY_FIELD"',
+        )
+    if target.type == "multipicklist" and target.restricted:
+        known = {v.lower() for v in target.picklist}
+        if unknown := [v for v in converted.split(";") if v.lower() not in known]:
+            yield Finding(
+                level="error", path=path, message=f"{', '.join(unknown)}: not among the values of {target.name}"
+            )
 
 
 def _reference(name: str, schema: Schema, catalog: Catalog, path: str) -> Iterator[Finding]:

@@ -19,6 +19,12 @@ _LOCK_WAITS = (1, 2, 4, 8)
 _ROUNDS = 8
 _REGIONS = ("StateCode", "CountryCode", "State", "Country")
 
+_ADVICE = {
+    "hold": 'duplicate_rule = "save" or "link" decides such cases by itself',
+    "save": 'This rule blocks, so nothing can be saved past it: duplicate_rule = "link", or merge them in Salesforce',
+    "link": "Which one it is cannot be told: merge them in Salesforce, or put the key on the right one, then retry",
+}
+
 Result = Mapping[str, Any] | SynccoreError
 
 
@@ -100,8 +106,7 @@ class Writer:
             return waiting
         if problem.duplicates:
             return Rejected(
-                f"{problem.text} Found: {', '.join(problem.duplicates)}. "
-                'duplicate_rule = "save" or "link" decides such cases by itself',
+                f"{problem.text} Found: {', '.join(problem.duplicates)}. {_ADVICE[self._duplicate_rule]}",
                 fields=problem.fields,
             )
         return classify(problem)
