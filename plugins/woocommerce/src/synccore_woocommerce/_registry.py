@@ -132,8 +132,8 @@ class Registry:
             self._state.put({"healed_at": now.isoformat()})
         # Webhooks of a quiet shop stay: what waits in its queue would be dropped with them.
         silent = self._state.get("silent") or self._silence()
-        repaired = [f"{now:{_WHEN}} UTC: {text}" for text in said]
-        return (*repaired, silent) if silent else tuple(repaired)
+        repaired = (f"{now:{_WHEN}} UTC: {'; '.join(said)}",) if said else ()
+        return (*repaired, silent) if silent else repaired
 
     def findings(self) -> list[Finding]:
         """What `check` has to say about webhooks. Reads the shop's list where we made some."""
@@ -186,14 +186,18 @@ class Registry:
 
     def _broken(self, rows: Mapping[str, Mapping[str, Any]], hook_url: str) -> list[str]:
         """What is wrong with the webhooks, in sentences; nothing where all is well."""
-        said, alive = [], set()
-        for row in rows.values():
-            topic = str(row.get("topic"))
-            if row.get("status") == "disabled":
-                said.append(f"the shop had switched off the webhook {topic} after failed deliveries")
-            elif row.get("delivery_url") != hook_url:
-                said.append(f"the webhook {topic} pointed at another address")
-            alive.add(topic)
+        said = []
+        off = [str(row.get("topic")) for row in rows.values() if row.get("status") == "disabled"]
+        astray = [
+            str(row.get("topic"))
+            for row in rows.values()
+            if row.get("status") != "disabled" and row.get("delivery_url") != hook_url
+        ]
+        alive = {str(row.get("topic")) for row in rows.values()}
+        if off:
+            said.append(f"the shop had switched off webhooks after failed deliveries: {', '.join(off)}")
+        if astray:
+            said.append(f"webhooks pointed at another address: {', '.join(astray)}")
         missing = [topic for topic in self._wanted() if topic not in alive]
         if missing:
             said.append(f"the shop had no webhook for {', '.join(missing)}")
