@@ -85,7 +85,7 @@ class HardSinkCases(SinkStand):
         assert states == {"submitted": self.jobs_from}, f"not submitted as one job: {states}"
         writes = self._writes(on)
         on.app.crash()
-        on.deliver()
+        on.app.settle_down(timedelta(minutes=30))
         assert on.app.states() == {"done": self.jobs_from}, on.errors()
         assert on.held() == on.expected(self.jobs_from)
         assert self._writes(on) == writes, "submitted again after the restart"
