@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from synccore._cli import cli
 from synccore._cli._session import Session
+from synccore.errors import Transient
 from synccore.testing import customer
 
 FIVE_MISTAKES = """
@@ -102,6 +103,17 @@ def test_a_bug_is_named_without_a_traceback_and_shown_when_asked(world):
     session = Session({"SYNCCORE_CONFIG": str(world.path), "SYNCCORE_DEBUG": "1"}, plugins=world.plugins())
     shown = CliRunner().invoke(cli, ["adopt", "people"], obj=session).stderr
     assert "Traceback" in shown
+
+
+def test_a_backfill_whose_source_is_down_says_what_to_run(world, monkeypatch):
+    def poll(entity, cursor, filters):
+        raise Transient("HTTP 502 from the web server")
+        yield
+
+    monkeypatch.setattr(world.source, "poll", poll)
+    told = world.run("backfill", "shop", code=1).stderr
+    assert "error: HTTP 502 from the web server" in told
+    assert "shop failed for now: run the same command again, it goes on where it stopped" in told
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -67,6 +67,8 @@ def _failure(session: Session, error: Exception) -> int:
     if session.json:
         _document(kind, text)
     say_error(text)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(note, err=True)
     return FINDINGS
 
 

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from .._ingest.listing import Listed, MassDeletionError, Stopped
 from .._ingest.rules import rules_of
 from .._store.rows import BackfillJob, LaneRecord
-from ..errors import ConfigError
+from ..errors import ConfigError, RateLimited, Transient
 from ..types import Settled
 from .app import App, SourceUnit
 from .sources import CONFIRMED, SourceWorker
@@ -178,8 +178,10 @@ def _here(app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool,
                 else:
                     seen += found.seen
                     deleted += found.deleted
-        except BaseException:
+        except BaseException as error:
             failed.set()
+            if isinstance(error, Transient | RateLimited):
+                error.add_note(f"{unit.name} failed for now: run the same command again, it goes on where it stopped")
             raise
         finally:
             listed.set()
