@@ -228,7 +228,7 @@ def test_a_full_account_refuses_creates_and_still_takes_updates(rigs):
     assert rig.writes() == before
     assert any("full" in f.message for f in rig.sink.check().findings)
     rig.google.capacity = 100
-    rig.clock.advance(timedelta(hours=2))
+    rig.clock.advance(timedelta(seconds=61))
     assert isinstance(rig.put(30, **person_fields(30)), Delivered)
 
 

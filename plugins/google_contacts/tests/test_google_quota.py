@@ -64,6 +64,18 @@ def test_the_minute_is_respected_without_meeting_googles_refusal(rigs):
     assert rig.clock.now() - started < timedelta(minutes=2)
 
 
+def test_the_next_minute_does_not_begin_before_googles(rigs):
+    rig = rigs(quota=LIMITS)
+    for batch in range(10):
+        operations = [rig.op(n, **person_fields(n)) for n in range(batch * 7, batch * 7 + 7)]
+        while wait := waits(rig.deliver(*operations)):
+            rig.clock.advance(max(wait))
+        rig.clock.advance(timedelta(seconds=12 if batch < 5 else 0))
+    sent = [r for r in rig.google.requests if r.path == "/v1/people:batchCreateContacts"]
+    assert len(sent) == 10
+    assert len(rig.google.contacts()) == 70
+
+
 def test_a_minute_quota_of_googles_holds_the_account_and_loses_nothing(rigs):
     rig = rigs(quota={"critical_write": 13})
     operations = [rig.op(n, **person_fields(n)) for n in range(60)]

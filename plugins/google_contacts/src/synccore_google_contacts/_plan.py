@@ -22,8 +22,9 @@ from ._round import Round, Work
 from .client import Person
 from .mapping import MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 
-#: After Google said that the account is full, creates fail without a call for so long.
-FULL_FOR = timedelta(hours=1)
+#: After Google said that the account is full, creates fail without a call for so long: no more than it takes a person
+#: to make room and retry.
+FULL_FOR = timedelta(minutes=1)
 #: Lost creates that are also looked for by search (two reads each); more are left to the listing.
 SEARCHES = 6
 

@@ -1,4 +1,4 @@
-"""The stand-in's quotas: fixed windows per minute and per day, and Google's hidden one."""
+"""The stand-in's quotas, kept in every minute and every day wherever it begins, and Google's hidden one."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class Quota:
         self.limits = {**DEFAULTS, **limits}
         self.hidden = False
         self.used = dict.fromkeys(DEFAULTS, 0)
-        self._windows: dict[str, tuple[datetime, int]] = {}
+        self._spent: dict[str, list[tuple[datetime, int]]] = {}
 
     def spend(self, **units: int) -> None:
         """Take the units of one request. Raises Refused (429) and takes none where one window is full."""
@@ -44,17 +44,13 @@ class Quota:
                 "violations": [{"subject": "user:1001", "description": "FBS quota limit exceeded"}],
             }
             raise Refused(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).", (failure,))
-        windows: dict[str, tuple[datetime, int]] = {}
         for name, count in units.items():
             length = timedelta(days=1) if name == "daily" else timedelta(minutes=1)
-            start, used = self._windows.get(name, (now, 0))
-            if now - start >= length:
-                start, used = now, 0
-            if used + count > self.limits[name]:
+            recent = self._spent[name] = [(at, n) for at, n in self._spent.get(name, ()) if now - at < length]
+            if sum(n for _, n in recent) + count > self.limits[name]:
                 raise self._exhausted(name)
-            windows[name] = (start, used + count)
-        self._windows |= windows
         for name, count in units.items():
+            self._spent[name].append((now, count))
             self.used[name] += count
 
     @staticmethod
