@@ -304,6 +304,13 @@ def test_other_topics_say_nothing(client, topic):
     assert client.source.receive(delivery(topic, {"id": 3})) == []
 
 
+@pytest.mark.parametrize(
+    "topic", ["customer.updated", "order.updated", "subscription.updated", "user_membership.updated"]
+)
+def test_an_id_alone_is_no_record(client, topic):
+    assert client.source.receive(delivery(topic, {"id": 7})) == []
+
+
 def test_receiving_asks_nobody(listening, ears, client):
     listening.place_order(customer_id=0, status="processing", billing={"email": "g@shop.test"})
     listening.subscribe(listening.add_customer("ada@shop.test"))

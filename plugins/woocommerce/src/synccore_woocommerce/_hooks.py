@@ -120,6 +120,9 @@ class Receiver:
             return []
         if event == "deleted":
             return [self._translate.deleted(entity, str(body["id"]))] if entity in self._translate.emits else []
+        if len(body) == 1:
+            # An id and no record: what became of it, a poll finds out.
+            return []
         if entity == "customer":
             return self._translate.customers([body])
         if entity == "order":
