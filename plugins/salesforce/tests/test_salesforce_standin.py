@@ -111,6 +111,8 @@ def test_second_page_carries_the_version(call, org):
         "SELECT Id FROM Contact WHERE Email = 'a'b'",
         "SELECT Id FROM Contact WHERE Id IN ('003','x')",
         "SELECT Id FROM Contact WHERE Email IN ('a',)",
+        "SELECT Id FROM Contact WHERE Description = 'x'",
+        "SELECT Id FROM Contact WHERE HasOptedOutOfEmail = 'true'",
     ],
 )
 def test_queries_that_are_refused(call, soql):

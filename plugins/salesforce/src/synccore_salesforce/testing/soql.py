@@ -114,12 +114,16 @@ class _Query:
             wanted = {str(v)[:15] for v in values}
             return lambda r: (str(read(r))[:15] in wanted) != (operator == "!=")
         target = kind.find(column)
+        if target is not None and target.type == "textarea":
+            raise RowRefused("INVALID_FIELD", f"field '{column}' can not be filtered in a query call")
         if (
             target is not None
-            and target.type in ("double", "currency", "int")
+            and target.type in ("double", "currency", "int", "boolean")
             and any(isinstance(v, str) for v in values)
         ):
-            raise RowRefused("INVALID_FIELD", f"value of filter criterion for field '{column}' must be of type double")
+            raise RowRefused(
+                "INVALID_FIELD", f"value of filter criterion for field '{column}' must be of type {target.type}"
+            )
         folded = {_fold(v) for v in values}
         return lambda r: (_fold(read(r)) in folded) != (operator == "!=")
 
