@@ -62,6 +62,12 @@ def print_json(document: Any, *, line: bool = False) -> None:
 # -- people
 
 
+#: Cells up to this wide are not broken.
+_WHOLE = 18
+#: What the last column keeps of a narrow terminal.
+_READABLE = 32
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, numbers: Sequence[str] = ()) -> None:
     """A table on stdout: colours and lines on a terminal, aligned plain text when piped.
 
@@ -79,8 +85,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
         _plain_table(columns, rows, numbers)
         return
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for number, column in enumerate(columns):
+        widest = max(len(click.unstyle(row[number])) for row in rows)
+        last = number == len(columns) - 1
+        grid.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+            # Names stay whole; explanations, which come last, keep room enough to be read.
+            no_wrap=widest <= _WHOLE and not last,
+            min_width=min(widest, _READABLE) if last else None,
+        )
     for row in rows:
         grid.add_row(*(Text.from_ansi(cell) for cell in row))
     Console().print(grid)

@@ -296,14 +296,33 @@ def _show_object_type(target: dict[str, Any]) -> None:
     from ._output import table
 
     click.echo(f"\nObject {target['name']}: {target['summary']}")
-    for option in target["options"]:
-        click.echo(f"  {option['name']} ({option['type']}, default {option['default']!r}): {option['help']}")
+    if target["options"]:
+        click.echo("\n  Settings of its routes:")
+        table(
+            ("  setting", "type", "default", "what it is"),
+            [
+                (f"  {o['name']}", _OPTION_TYPES.get(o["type"], o["type"]), _option_default(o["default"]), o["help"])
+                for o in target["options"]
+            ],
+            empty="",
+        )
     for entity, defaults in target["defaults"].items():
         facts = [f"{name} {', '.join(defaults[name])}" for name in ("match", "include") if defaults[name]]
         facts += [f"when {defaults['when']}"] if defaults["when"] else []
         facts += [f"delay {defaults['delay']}"] if defaults["delay"] != "0s" else []
-        click.echo(f"\n  From a {entity}{' (' + '; '.join(facts) + ')' if facts else ''}:")
+        article = "an" if entity[0] in "aeiou" else "a"
+        click.echo(f"\n  From {article} {entity}{' (' + '; '.join(facts) + ')' if facts else ''}:")
         table(("  field", "expression"), [(f"  {n}", e) for n, e in defaults["fields"].items()], empty="")
+
+
+#: How the configuration file calls what a plugin states as a Python type.
+_OPTION_TYPES = {"str": "text", "bool": "true or false", "int": "whole number", "float": "number", "tuple": "list"}
+
+
+def _option_default(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "-" if value in (None, "") else str(value)
 
 
 def _show_fields(described: ObjectInfo) -> None:
