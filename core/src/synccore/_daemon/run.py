@@ -72,7 +72,7 @@ class Services:
 
     def status(self) -> Mapping[str, Any]:
         """The document of `status --json`."""
-        return status(self._app)
+        return status(self._app, submitted=True)
 
     def calls(self, name: str) -> int:
         """HTTP calls of an instance."""

@@ -9,16 +9,24 @@ from .app import App, SinkUnit, SourceUnit, Unit
 from .sources import lane_name
 
 
-def status(app: App) -> dict[str, Any]:
-    """Sources, sinks and routes with their state and what they owe."""
+def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
+    """Sources, sinks and routes with their state and what they owe.
+
+    `submitted`: say beside, for each sink, how many of its running rows
+    are in a vendor's job: metrics tell them apart.
+    """
     now = app.clock.now()
     sinks = app.store.counts_by_sink()
     routes = app.store.counts_by_route()
-    return {
+    document: dict[str, Any] = {
         "sources": {name: _source(app, unit) for name, unit in app.sources.items()},
         "sinks": {name: _sink(app, unit, sinks.get(name, RouteCounts()), now) for name, unit in app.sinks.items()},
         "routes": {name: _counts(routes.get(name, RouteCounts())) for name in app.routes},
     }
+    if submitted:
+        for name, sink in document["sinks"].items():
+            sink["submitted"] = sinks.get(name, RouteCounts()).submitted
+    return document
 
 
 def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
@@ -50,7 +58,6 @@ def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[
         "state": state,
         "reason": reason,
         **_counts(counts),
-        "submitted": counts.submitted,
         "oldest_ready_seconds": age,
     }
 
