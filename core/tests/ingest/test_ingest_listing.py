@@ -9,7 +9,7 @@ from synccore._daemon.sources import CONFIRMED, SourceWorker, lane_name
 from synccore._daemon.status import status
 from synccore._ingest.intake import Intake
 from synccore._store.rows import Ingest, Ingested
-from synccore.entities import Customer
+from synccore.entities import Customer, Membership
 from synccore.errors import Transient
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits
@@ -234,3 +234,32 @@ def test_a_live_change_does_not_wait_for_a_listing(tmp_path):
         app.emit(customer("news", email="news@shop.test"))
         app.drain()
         assert list(app.sink.by_uid()) == ["shop:customer:news"]
+
+
+def test_a_first_listing_delivers_a_customer_once_with_all_that_is_listed_later(tmp_path):
+    routes = {
+        "profiles": {
+            "entity": "customer",
+            "include": ["membership"],
+            "fields": {"plans": "memberships | map(attribute='plan_key') | list"},
+        }
+    }
+    with Harness(tmp_path, routes) as app:
+        app.source.put(*(customer(f"{n}", email=f"p{n}@shop.test") for n in range(5)))
+        app.source.put(
+            *(upsert(Membership(key=f"m{n}", status="active", plan_key="g"), owner=f"{n}") for n in range(5))
+        )
+        lane = app.app.engine.lanes["crm"]
+        submit = app.app.intake.submit
+
+        def submit_and_deliver(unit):
+            taken = submit(unit)
+            while lane.step().idle_until is None:
+                pass
+            return taken
+
+        app.app.intake.submit = submit_and_deliver
+        worker_of(app).poll_all()
+        app.drain()
+        assert [len(call) for call in app.sink.calls] == [5]
+        assert {tuple(fields["plans"]) for fields in app.sink.by_uid().values()} == {("g",)}

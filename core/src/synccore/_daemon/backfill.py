@@ -170,14 +170,15 @@ def _here(app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool,
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-lanes") as pool:
         delivering = pool.submit(_deliver, app, listed, failed) if deliver else None
         try:
-            for job in _unfinished(app, jobs):
-                try:
-                    found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
-                except MassDeletionError as error:
-                    errors.append(error.message)
-                else:
-                    seen += found.seen
-                    deleted += found.deleted
+            with worker.filling(j.entity for j in jobs):
+                for job in _unfinished(app, jobs):
+                    try:
+                        found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
+                    except MassDeletionError as error:
+                        errors.append(error.message)
+                    else:
+                        seen += found.seen
+                        deleted += found.deleted
         except BaseException as error:
             failed.set()
             if isinstance(error, Transient | RateLimited):

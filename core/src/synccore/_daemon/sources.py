@@ -1,7 +1,8 @@
 """One source at work: its polls, its listings handed over by commands, its webhooks."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from attrs import evolve
@@ -60,7 +61,8 @@ class SourceWorker:
 
     def poll_all(self) -> bool:
         """Poll every entity now; whether all went well."""
-        went_well = [self._poll(entity) for entity in self._settings.entities]
+        with self.first_listing():
+            went_well = [self._poll(entity) for entity in self._settings.entities]
         return all(went_well)
 
     def poll_due(self) -> None:
@@ -68,11 +70,21 @@ class SourceWorker:
         now = self._clock.now()
         if self._retry_at is not None and now < self._retry_at:
             return
-        for entity in self._settings.entities:
-            if self._due(self._settings.poll, f"polled:{entity}", now):
-                self._poll(entity)
+        with self.first_listing():
+            for entity in self._settings.entities:
+                if self._due(self._settings.poll, f"polled:{entity}", now):
+                    self._poll(entity)
         self._queue_reconcile(now)
         self._heal(now)
+
+    def first_listing(self) -> AbstractContextManager[None]:
+        """While entities are listed that never were: see `filling`."""
+        marks = ((e, self._store.get_cursor(self._unit.name, f"listed:{e}")) for e in self._settings.entities)
+        return self.filling(entity for entity, listed in marks if listed is None)
+
+    def filling(self, entities: Iterable[str]) -> AbstractContextManager[None]:
+        """Holds bulk rows back until all of these are listed: a customer's memberships come after the customer."""
+        return self._app.engine.filling({rule.route for e in entities for rule in self._rules.get(e, ())})
 
     def _due(self, schedule: Schedule | None, mark: str, now: datetime) -> bool:
         if schedule is None:
