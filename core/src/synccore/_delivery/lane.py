@@ -226,10 +226,14 @@ class Lane:
 
     def _reconcile(self, items: list[Item], settlements: list[Settlement]) -> list[Item]:
         """After a lost answer ask the target what is there before a create is sent again."""
-        unsure = [i for i in items if i.operation.maybe_applied and i.operation.op == "upsert" and not i.operation.link]
+        sure: list[Item] = []
+        unsure: list[Item] = []
+        for item in items:
+            operation = item.operation
+            doubtful = operation.maybe_applied and operation.op == "upsert" and operation.link is None
+            (unsure if doubtful else sure).append(item)
         if not unsure or not self._call.can("lookup"):
             return items
-        sure = [i for i in items if i not in unsure]
         try:
             found = self._call.lookup([i.operation for i in unsure])
         except Exception as error:  # noqa: BLE001  the policy decides
