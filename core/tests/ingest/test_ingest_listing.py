@@ -257,3 +257,21 @@ def test_a_first_listing_delivers_a_customer_once_with_all_that_is_listed_later(
         app.drain()
         assert [len(call) for call in app.sink.calls] == [5]
         assert {tuple(fields["plans"]) for fields in app.sink.by_uid().values()} == {("g",)}
+
+
+def test_a_route_waits_only_for_what_concerns_it(tmp_path):
+    routes = {**PEOPLE, "plans": {"entity": "membership", "object": "plan", "fields": {"p": "membership.plan_key"}}}
+    with Harness(tmp_path, routes) as app:
+        app.source.put(customer("1", email="p@shop.test"))
+        app.source.put(upsert(Membership(key="m", status="active", plan_key="g"), owner="1"))
+        worker = worker_of(app)
+        with worker.listing(["customer", "membership"]) as listed:
+            worker._poll("customer")
+            listed("customer")
+            app.drain()
+            assert [o.route for call in app.sink.calls for o in call] == ["people"]
+            worker._poll("membership")
+            app.drain()
+            assert len(app.sink.calls) == 1
+        app.drain()
+        assert [o.route for call in app.sink.calls for o in call] == ["people", "plans"]

@@ -170,7 +170,7 @@ def _here(app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool,
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-lanes") as pool:
         delivering = pool.submit(_deliver, app, listed, failed) if deliver else None
         try:
-            with worker.filling(j.entity for j in jobs):
+            with worker.listing(j.entity for j in jobs) as done:
                 for job in _unfinished(app, jobs):
                     try:
                         found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
@@ -179,6 +179,7 @@ def _here(app: App, unit: SourceUnit, jobs: list[BackfillJob], *, deliver: bool,
                     else:
                         seen += found.seen
                         deleted += found.deleted
+                    done(job.entity)
         except BaseException as error:
             failed.set()
             if isinstance(error, Transient | RateLimited):

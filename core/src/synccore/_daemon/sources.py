@@ -1,8 +1,8 @@
 """One source at work: its polls, its listings handed over by commands, its webhooks."""
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
 from attrs import evolve
@@ -61,30 +61,44 @@ class SourceWorker:
 
     def poll_all(self) -> bool:
         """Poll every entity now; whether all went well."""
-        with self.first_listing():
-            went_well = [self._poll(entity) for entity in self._settings.entities]
-        return all(went_well)
+        went_well = True
+        with self.listing(self._never_listed()) as listed:
+            for entity in self._settings.entities:
+                went_well = self._poll(entity) and went_well
+                listed(entity)
+        return went_well
 
     def poll_due(self) -> None:
         """Poll what is due, queue a comparison where its time has come, look after the webhooks."""
         now = self._clock.now()
         if self._retry_at is not None and now < self._retry_at:
             return
-        with self.first_listing():
+        with self.listing(self._never_listed()) as listed:
             for entity in self._settings.entities:
                 if self._due(self._settings.poll, f"polled:{entity}", now):
                     self._poll(entity)
+                listed(entity)
         self._queue_reconcile(now)
         self._heal(now)
 
-    def first_listing(self) -> AbstractContextManager[None]:
-        """While entities are listed that never were: see `filling`."""
-        marks = ((e, self._store.get_cursor(self._unit.name, f"listed:{e}")) for e in self._settings.entities)
-        return self.filling(entity for entity, listed in marks if listed is None)
+    def _never_listed(self) -> list[str]:
+        marks = {e: self._store.get_cursor(self._unit.name, f"listed:{e}") for e in self._settings.entities}
+        return [entity for entity, mark in marks.items() if mark is None]
 
-    def filling(self, entities: Iterable[str]) -> AbstractContextManager[None]:
-        """Holds bulk rows back until all of these are listed: a customer's memberships come after the customer."""
-        return self._app.engine.filling({rule.route for e in entities for rule in self._rules.get(e, ())})
+    @contextmanager
+    def listing(self, entities: Iterable[str]) -> Iterator[Callable[[str], None]]:
+        """Hold each route's bulk rows back until all of these that concern it are listed.
+
+        A customer's memberships come after the customer: so it is sent once, with all. Gives what to call when an
+        entity was listed.
+        """
+        holds: dict[str, ExitStack] = {}
+        with ExitStack() as stack:
+            for entity in entities:
+                holds[entity] = stack.enter_context(ExitStack())
+                routes = {rule.route for rule in self._rules.get(entity, ())}
+                holds[entity].enter_context(self._app.engine.filling(routes))
+            yield lambda entity: holds[entity].close() if entity in holds else None
 
     def _due(self, schedule: Schedule | None, mark: str, now: datetime) -> bool:
         if schedule is None:
