@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -9,14 +10,26 @@ from synccore._cli.new import write
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory):
+def generated(tmp_path_factory):
+    """Makes a distribution and gives its modules by name, for as long as the context lasts."""
+
+    @contextmanager
+    def make(name, kind, modules):
+        folder = tmp_path_factory.mktemp(name)
+        write(name, kind, folder)
+        sys.path.insert(0, str(folder / "src"))
+        try:
+            yield {module: importlib.import_module(f"synccore_{name}.{module}") for module in modules}
+        finally:
+            sys.path.remove(str(folder / "src"))
+            for module in [m for m in sys.modules if m.startswith(f"synccore_{name}")]:
+                del sys.modules[module]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sample(generated):
     """Modules of a freshly generated sink distribution `sample_crm`."""
-    folder = tmp_path_factory.mktemp("sample")
-    write("sample_crm", "sink", folder)
-    sys.path.insert(0, str(folder / "src"))
-    try:
-        yield {name: importlib.import_module(f"synccore_sample_crm.{name}") for name in ("sink", "testing", "client")}
-    finally:
-        sys.path.remove(str(folder / "src"))
-        for name in [n for n in sys.modules if n.startswith("synccore_sample_crm")]:
-            del sys.modules[name]
+    with generated("sample_crm", "sink", ("sink", "testing", "client")) as modules:
+        yield modules

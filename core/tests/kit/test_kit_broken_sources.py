@@ -1,9 +1,7 @@
 """Every case of the source contract, and of the mapper contract, finds what it is there to find."""
 
-import importlib
 import inspect
 import random
-import sys
 from contextlib import suppress
 
 import pytest
@@ -11,7 +9,6 @@ from attrs import evolve, frozen
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from synccore._cli.new import write
 from synccore.config import option
 from synccore.errors import ConfigError, MappingError, Transient
 from synccore.hookspecs import MapperType
@@ -22,17 +19,10 @@ from synccore.types import Change, Check, Delivered, Page, RouteSpec, Skip
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def shop(generated):
     """Modules of a freshly generated source distribution `sample_shop`."""
-    folder = tmp_path_factory.mktemp("shop")
-    write("sample_shop", "source", folder)
-    sys.path.insert(0, str(folder / "src"))
-    try:
-        yield {n: importlib.import_module(f"synccore_sample_shop.{n}") for n in ("source", "testing", "config")}
-    finally:
-        sys.path.remove(str(folder / "src"))
-        for name in [n for n in sys.modules if n.startswith("synccore_sample_shop")]:
-            del sys.modules[name]
+    with generated("sample_shop", "source", ("source", "testing", "config")) as modules:
+        yield modules
 
 
 def contract_for(shop, source_type):

@@ -143,25 +143,16 @@ class Group(click.Group):
 @contextmanager
 def stopping(app: Base) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask long work to end at the next safe point; a second Ctrl-C ends it at once."""
-    import signal
-    import threading
+    from .._daemon.base import on_signals
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
+    def stop() -> None:
         if app.stopping.is_set():
             raise KeyboardInterrupt
         click.echo("stopping (Ctrl-C again: at once)", err=True)
         app.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with on_signals(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def named(name: str, there: Iterable[str], what: str) -> str:

@@ -89,7 +89,8 @@ class App(Base):
         random: random_module.Random | None,
         store: Store | None = None,
     ) -> None:
-        super().__init__(path, _database_of(path), plugins=plugins, clock=clock, store=store)
+        file = _peek(path)
+        super().__init__(path, _database_of(file), plugins=plugins, clock=clock, store=store)
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self.log: Log = structlog.get_logger("synccore")
         self.sources = {}
@@ -98,7 +99,7 @@ class App(Base):
         #: Told about every `deliver`: sink, operations, duration.
         self.measure: Callable[[str, int, timedelta], None] = lambda *_: None
         self._preparers: dict[str, Preparer] = {}
-        self._public_url = _server_of(path).get("public_url")
+        self._public_url = _table(file, "server").get("public_url")
         self.settings: Settings = load_settings(
             path,
             plugins,
@@ -341,12 +342,11 @@ def _peek(path: Path) -> Mapping[str, Any]:
         return {}
 
 
-def _database_of(path: Path) -> str:
-    table = _peek(path).get("synccore")
-    value = table.get("database") if isinstance(table, dict) else None
-    return os.path.expanduser(value) if isinstance(value, str) and value else "synccore.db"  # noqa: PTH111  also an URL
-
-
-def _server_of(path: Path) -> Mapping[str, Any]:
-    table = _peek(path).get("server")
+def _table(file: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = file.get(name)
     return table if isinstance(table, dict) else {}
+
+
+def _database_of(file: Mapping[str, Any]) -> str:
+    value = _table(file, "synccore").get("database")
+    return os.path.expanduser(value) if isinstance(value, str) and value else "synccore.db"  # noqa: PTH111  also an URL

@@ -1,7 +1,9 @@
 """What works without a flawless configuration: the store and its secrets, for verbs that look or repair."""
 
+import signal
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,20 @@ from ..errors import ConfigError
 from ..secrets import Cipher, load_key
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
+
+
+@contextmanager
+def on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at SIGTERM and SIGINT instead of ending; only the main thread can listen to them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Base:
@@ -59,7 +75,7 @@ class Base:
             return self._given_store
         scheme, separator, _ = self._database.partition("://")
         if separator:
-            engine = next((s for s in self.plugins.stores.values() if scheme in s.schemes), None)
+            engine = self.plugins.store_for(self._database)
             if engine is None:
                 raise ConfigError(
                     f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",

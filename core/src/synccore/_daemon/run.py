@@ -1,9 +1,7 @@
 """The daemon: webhooks in, polls, lanes out, until it is told to stop."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +17,7 @@ from ..oauth import Browser
 from ..types import Account, Clock, WebhookRequest
 from .app import App
 from .backfill import deliver_all
+from .base import on_signals
 from .connect import connect, known_account
 from .sources import SourceWorker
 from .status import status
@@ -150,7 +149,7 @@ def run_daemon(
 
     Gives the exit code: 0 done, 1 findings. Raises ConfigError where another daemon works on the same database.
     """
-    with app.store.daemon_lock(), _signals(app):
+    with app.store.daemon_lock(), on_signals(app.stop):
         if once:
             return _once(app, wait=wait, timeout=timeout)
         daemon = Daemon(app)
@@ -181,21 +180,3 @@ def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
     parked = any(c.parked for c in counts.values())
     owed = wait and any(c.ready or c.running or c.submitted for name, c in counts.items() if name in app.engine.lanes)
     return 0 if well and not parked and not owed else 1
-
-
-@contextmanager
-def _signals(app: App) -> Iterator[None]:
-    """SIGTERM and SIGINT ask the process to stop; only the main thread can listen to them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        app.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,7 +11,6 @@ from ..entities import Entity, normalize_email
 from ..types import Change, EntityRef, Link, Op, Snapshot
 
 DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
-OPEN_STATES = ("ready", "running", "submitted", "parked")
 
 
 @frozen(kw_only=True)
