@@ -7,7 +7,7 @@ custom.LABEL                   a custom field, shown by Google under that label
 relations, occupations ...     any writable Person field in Google's own shape: a mapping or a list of mappings
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -388,8 +388,3 @@ def _is_cut(spec: Field | None, value: Any) -> bool:
         return False
     texts = [t for v in _values(value) for t in (v.values() if isinstance(v, Mapping) else (v,))]
     return any(len(str(text).strip()) > MAX_LENGTH for text in texts)
-
-
-def unknown_fields(names: Sequence[str]) -> list[str]:
-    """Names that are no field of a contact."""
-    return [n for n in names if field_named(n) is None]

@@ -22,18 +22,6 @@ PERSON_ACCOUNT = "PersonAccount"
 _LIFETIME = timedelta(hours=1)
 #: A field that is missing may just have been made: describe is asked again, but no more often than this.
 _SECOND_LOOK = timedelta(minutes=1)
-_TEXT_TYPES = (
-    "string",
-    "textarea",
-    "email",
-    "phone",
-    "url",
-    "id",
-    "encryptedstring",
-    "picklist",
-    "combobox",
-    "reference",
-)
 
 
 def api_name(name: str) -> str:
@@ -66,11 +54,6 @@ class Field:
     def required(self) -> bool:
         """True where a new record cannot do without (validation rules and layouts may ask for more)."""
         return self.createable and not self.nillable and not self.defaulted and self.type != "boolean"
-
-    @property
-    def is_text(self) -> bool:
-        """True where SOQL compares it as a quoted text."""
-        return self.type in _TEXT_TYPES
 
     def info(self) -> FieldInfo:
         """For people and for core's check."""

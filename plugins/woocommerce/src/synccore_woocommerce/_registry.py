@@ -35,17 +35,6 @@ _TOPICS: Mapping[str, tuple[str, ...]] = {
         "membership_plan.updated",
     ),
 }
-#: What is kept of the shop's webhooks in the instance's state.
-_REMEMBERED = (
-    "webhooks",
-    "hook_url",
-    "subscribed_at",
-    "secret_mark",
-    "healed_at",
-    "silent",
-    "topics_refused",
-    "webhook_refused",
-)
 #: How long webhooks that never arrive are left alone before they are made anew again.
 _FUTILE = timedelta(hours=6)
 #: WP-Cron sends within a minute while somebody visits the shop; longer than this is silence.

@@ -16,7 +16,6 @@ ALL_SCOPES = {
     "openid", "https://www.googleapis.com/auth/contacts", "https://www.googleapis.com/auth/userinfo.email",
     "https://www.googleapis.com/auth/userinfo.profile",
 }  # fmt: skip
-LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 
 @define

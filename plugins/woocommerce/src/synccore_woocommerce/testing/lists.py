@@ -10,7 +10,6 @@ from .shop import Shop
 
 __all__ = ["RestError", "only_fields", "page_of", "rows_of"]
 
-_ORDER_STATUSES = ("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "checkout-draft")
 _ORDERBY: Mapping[str, tuple[str, ...]] = {
     "customers": ("id", "include", "name", "registered_date"),
     "orders": ("date", "id", "include", "title", "slug", "modified"),
