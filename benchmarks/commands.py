@@ -20,8 +20,8 @@ from pathlib import Path
 from rig import Shop, Target, customer, open_app
 
 from synccore._daemon.sources import SourceWorker
-from synccore._daemon.status import status
 from synccore._store.rows import LinkUpdate
+from synccore._verbs.status import status
 from synccore._web.metrics import Metrics
 
 KNOWN = 1000
@@ -113,8 +113,8 @@ def peak() -> str:
 
 def command(folder: Path, arguments: list[str]) -> int:
     """One command of the real command line, over an app that knows the made-up shop."""
+    from synccore._app.app import App
     from synccore._cli import main as cli
-    from synccore._daemon.app import App
 
     atexit.register(lambda: print(peak(), file=sys.stderr))
     with open_app(folder, Shop(KNOWN), {"crm": Target(), "news": Target()}) as app:

@@ -16,7 +16,7 @@ from typing import Any
 import tomlkit
 from attrs import frozen
 
-from synccore._daemon.app import App
+from synccore._app.app import App
 from synccore._plugins import load_plugins
 from synccore.config import SourceSettings
 from synccore.entities import Address, Customer

@@ -22,7 +22,7 @@ from typing import Any
 
 from rig import Shop, Target, customer, open_app, percentile, resident
 
-from synccore._daemon.app import App
+from synccore._app.app import App
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.rules import rules_of
 from synccore._store.rows import Ingest

@@ -222,8 +222,8 @@ class World:
 
     def open(self) -> Any:
         """The app, connected, with the clock of this world."""
-        from synccore._daemon.app import App
-        from synccore._daemon.connect import connect
+        from synccore._app.app import App
+        from synccore._verbs.connect import connect
 
         app = App.open(self.path, environ={}, clock=self.clock)
         connect(app, "contacts", AutoBrowser())

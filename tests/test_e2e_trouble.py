@@ -77,7 +77,7 @@ def test_answers_lost_after_the_commit_leave_no_double(still_world, settle_down)
 
 
 def test_a_revoked_grant_waits_for_a_person_and_loses_nothing(still_world, settle_down):
-    from synccore._daemon.connect import connect
+    from synccore._verbs.connect import connect
     from synccore_google_contacts.testing import AutoBrowser
 
     world = still_world
@@ -107,7 +107,7 @@ def poll_again(app):
 
 
 def test_what_the_owner_typed_in_is_adopted_not_doubled(still_world, settle_down):
-    from synccore._daemon.adopt import adopt
+    from synccore._verbs.adopt import adopt
 
     world = still_world
     world.customers(20)

@@ -24,7 +24,7 @@ def vault(world):
 
 
 def world_app(world):
-    from synccore._daemon.app import App
+    from synccore._app.app import App
 
     return App.open(world.path, environ={}, plugins=world.plugins(), clock=world.clock)
 

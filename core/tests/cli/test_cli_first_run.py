@@ -364,7 +364,7 @@ def test_routes_of_events_have_nothing_to_compare(world):
 
 @pytest.mark.parametrize("word", ["plan", "adopt"])
 def test_a_listing_that_was_interrupted_gives_no_half_result(world, word, monkeypatch):
-    from synccore._daemon.app import App
+    from synccore._app.app import App
 
     people(world, 250)
     poll = world.source.poll

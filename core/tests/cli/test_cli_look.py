@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from synccore._daemon.watch import Wanted, follow
+from synccore._verbs.log import Wanted, follow
 from synccore.errors import AuthError, Rejected
 from synccore.testing import customer
 

@@ -3,7 +3,7 @@
 import pytest
 
 from synccore._daemon.sources import HEAL_EVERY, SourceWorker
-from synccore._daemon.status import status
+from synccore._verbs.status import status
 from synccore.errors import ConfigError
 from synccore.testing import Harness, customer
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._daemon.sources import CONFIRMED, SourceWorker, lane_name
-from synccore._daemon.status import status
+from synccore._app.units import lane_name
+from synccore._daemon.sources import SourceWorker
 from synccore._ingest.intake import Intake
 from synccore._store.rows import Ingest, Ingested
+from synccore._verbs.backfill import CONFIRMED
+from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
 from synccore.errors import Transient
 from synccore.testing import FakeClock, Harness, customer, upsert

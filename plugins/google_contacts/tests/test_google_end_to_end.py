@@ -100,7 +100,7 @@ def test_access_taken_away_pauses_the_lane_until_somebody_connects(stage):
     lane = app.app.store.lane("contacts")
     assert lane.state == "needs_auth"
     assert "synccore connect contacts" in lane.reason
-    from synccore._daemon.connect import connect
+    from synccore._verbs.connect import connect
 
     connect(app.app, "contacts", AutoBrowser())
     app.settle_down()

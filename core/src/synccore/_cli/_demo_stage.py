@@ -22,7 +22,7 @@ from ..hookspecs import DemoInstance, DemoVendor
 from ..types import Settled
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
+    from .._app.app import App
     from .._daemon.run import Daemon
     from .._plugins import Plugins
 
@@ -218,7 +218,7 @@ def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
         config.write_text(_config(running, port), encoding="utf-8")
         config.chmod(0o600)
 
-        from .._daemon.app import App
+        from .._app.app import App
         from .._daemon.run import Daemon
 
         app = stack.enter_context(App.open(config, plugins=plugins))
@@ -267,7 +267,7 @@ def _plain(value: Any) -> Any:
 
 def _connect(app: "App", vendors: Sequence[Vendor], port: int) -> dict[str, str]:
     """Connect every instance as a person would; whom each reached."""
-    from .._daemon.connect import connect
+    from .._verbs.connect import connect
 
     accounts = {}
     for vendor in vendors:

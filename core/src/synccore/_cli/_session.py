@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
-    from .._daemon.base import Base
+    from .._app.app import App
+    from .._app.base import Base
     from .._plugins import Plugins
     from ..types import Clock
 
@@ -64,7 +64,7 @@ class Session:
 
     def open(self) -> App:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
-        from .._daemon.app import App
+        from .._app.app import App
         from ._logging import configure_logging
 
         configure_logging(self.environ, level=self.log_level)
@@ -72,7 +72,7 @@ class Session:
 
     def open_store(self) -> Base:
         """Only the store behind the configuration in force, whatever else is wrong in it. Raises ConfigError."""
-        from .._daemon.base import Base
+        from .._app.base import Base
         from ._logging import configure_logging
 
         configure_logging(self.environ, level=self.log_level)
@@ -143,7 +143,7 @@ class Group(click.Group):
 @contextmanager
 def stopping(app: Base) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask long work to end at the next safe point; a second Ctrl-C ends it at once."""
-    from .._daemon.base import on_signals
+    from .._app.base import on_signals
 
     def stop() -> None:
         if app.stopping.is_set():

@@ -10,8 +10,8 @@ from ._failure import DONE, FINDINGS
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
-    from .._daemon.adopt import Adoption
-    from .._daemon.verify import Proof
+    from .._verbs.adopt import Adoption
+    from .._verbs.verify import Proof
 
 
 @verb("adopt")
@@ -25,7 +25,7 @@ def adopt(route: str, dry_run: bool, as_json: bool) -> int:
     ambiguous ones are listed and left alone. Nothing is written at the target: the first delivery after it
     writes what differs.
     """
-    from .._daemon.adopt import adopt as run_adopt
+    from .._verbs.adopt import adopt as run_adopt
     from ._output import print_json, progress
     from .preview import heard_by
 
@@ -82,7 +82,7 @@ def verify(route: str, sample: int, as_json: bool) -> int:
     Every record taken in is linked, parked or skipped. A sample is read back from the target, and fields that were
     changed there are named (names only).
     """
-    from .._daemon.verify import verify as run_verify
+    from .._verbs.verify import verify as run_verify
     from ._output import print_json
 
     with current().open() as app:

@@ -12,7 +12,7 @@ from ._options import pairs
 from ._session import current, named, stopping, verb
 
 if TYPE_CHECKING:
-    from .._daemon.backfill import BackfillReport, Progress
+    from .._verbs.backfill import BackfillReport, Progress
     from ._output import Shown
 
 

@@ -15,7 +15,7 @@ def check(offline: bool, as_json: bool) -> int:
     Every field a route maps is compared with what the target describes: unknown or read-only fields, required ones
     that are missing, match keys that are not unique, constants that a picklist does not have.
     """
-    from .._daemon.check import check as run_check
+    from .._verbs.check import check as run_check
     from ..errors import ConfigError
     from ._failure import problems_of
     from ._output import print_json
@@ -40,7 +40,7 @@ def check(offline: bool, as_json: bool) -> int:
 
 
 def _show(report: object) -> None:
-    from .._daemon.check import Report
+    from .._verbs.check import Report
     from ._output import level_text, plural, table
 
     assert isinstance(report, Report)  # noqa: S101  narrows the type; the import is late

@@ -18,7 +18,7 @@ def connect(name: str, no_browser: bool, switch_account: bool) -> int:
     NAME is a [sources.NAME] or [sinks.NAME] of the configuration. A source's webhooks are registered where
     [server] public_url is set. A running daemon goes on by itself.
     """
-    from .._daemon.connect import connect as run_connect
+    from .._verbs.connect import connect as run_connect
     from ._browser import LoopbackBrowser, PasteBrowser
     from ._output import level_text
 
@@ -47,7 +47,7 @@ def disconnect(name: str, keep_grant: bool, yes: bool) -> int:
 
     Webhooks are removed first. What is known of the records there stays, for the next connect to the same account.
     """
-    from .._daemon.disconnect import disconnect as run_disconnect
+    from .._verbs.disconnect import disconnect as run_disconnect
 
     with current().open() as app:
         named_unit(app, name)

@@ -10,7 +10,7 @@ from ._failure import DONE, FINDINGS
 from ._session import Group, config_option, current, json_option, named_sink
 
 if TYPE_CHECKING:
-    from .._daemon.base import Base
+    from .._app.base import Base
     from .._store.rows import Delivery
 
 _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")

@@ -16,8 +16,8 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
     Only a hash of the address stays, so that the person is not taken in again. Where a target fails, what is needed
     to try again stays too: run it again. The shop itself is not touched.
     """
-    from .._daemon.people import by_sink, targets_of
-    from .._daemon.people import forget as run_forget
+    from .._verbs.forget import by_sink, targets_of
+    from .._verbs.forget import forget as run_forget
     from ._output import print_json, table
 
     with current().open() as app:

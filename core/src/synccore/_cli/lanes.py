@@ -84,11 +84,7 @@ def resume(name: str) -> int:
 def _put(name: str, state: str, reason: str | None) -> None:
     from attrs import evolve
 
-    from .._daemon.check import lane_of
-
     with current().open_store() as app:
         named_sink(app, name)
-        lane = evolve(
-            lane_of(app, name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0
-        )
+        lane = evolve(app.lane_of(name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0)
         app.store.put_lane(lane)

@@ -12,7 +12,7 @@ from ._failure import DONE, FINDINGS
 from ._session import Group, Session, config_option, current, json_option
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
+    from .._app.app import App
     from .._plugins import Plugins
     from ..hookspecs import SinkType, SourceType
     from ..types import FieldInfo, ObjectInfo, ObjectType
@@ -161,13 +161,12 @@ class _Instances:
 
     def describe(self, name: str, type_name: str, object_name: str) -> ObjectInfo:
         """The object as the target describes it now."""
-        from .._daemon.connect import open_unit
         from ..config import suggest
 
         fitting = [n for n, u in self._units().items() if n == name or (u.settings.type == type_name and n != name)]
         if self._app is None or not fitting:
             raise click.UsageError(f"--object asks the target: the configuration needs a sink of type {type_name}")
-        instance = open_unit(self._app, fitting[0]).instance
+        instance = self._app.opened(fitting[0]).instance
         describe_object = getattr(instance, "describe_object", None)
         if callable(describe_object):
             found: ObjectInfo = describe_object(object_name)

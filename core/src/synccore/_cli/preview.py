@@ -11,9 +11,9 @@ from ._failure import DONE, FINDINGS
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
-    from .._daemon.plan import Plan
-    from .._daemon.preview import Preview
-    from .._daemon.records import Heard
+    from .._app.records import Heard
+    from .._verbs.plan import Plan
+    from .._verbs.preview import Preview
     from ._output import Shown
 
 
@@ -33,7 +33,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     KEY is the record's key at the source, for instance a customer's id. Nothing is sent and nothing is stored: a
     record that is not known here yet is read from the source. The values shown are the person's own data.
     """
-    from .._daemon.preview import preview as run_preview
+    from .._verbs.preview import preview as run_preview
 
     with current().open() as app:
         found = run_preview(app, named(route, app.routes, "route"), key, live=live)
@@ -65,7 +65,7 @@ _COLOURS = {"create": "green", "update": "green", "event": "green", "refused": "
 
 
 def _show(found: Preview) -> None:
-    from .._daemon.compare import same
+    from .._verbs.compare import same
     from ._output import note, table
 
     target = f"{found.object} {found.remote_id}" if found.remote_id else found.object
@@ -121,7 +121,7 @@ def plan(route: str, as_json: bool) -> int:
     Lists the source, maps every record, and asks the target what it already has: how many would be created,
     updated, left alone, or refused, and why.
     """
-    from .._daemon.plan import plan as run_plan
+    from .._verbs.plan import plan as run_plan
     from ._output import print_json, progress
 
     with current().open() as app, stopping(app), progress() as shown:

@@ -12,7 +12,7 @@ from ._options import DURATION
 from ._session import current, verb
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
+    from .._app.app import App
 
 
 @verb("run")

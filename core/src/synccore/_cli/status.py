@@ -22,7 +22,7 @@ def status(as_json: bool) -> int:
 
     The exit code is 1 where something is parked or an instance needs a person.
     """
-    from .._daemon.status import status as read_status
+    from .._verbs.status import status as read_status
     from ._output import print_json
 
     with current().open() as app:
@@ -112,8 +112,8 @@ def log(
 
     One line for each thing that happened to a record on its way to a target: names of fields, never their values.
     """
-    from .._daemon.watch import Wanted, trail
-    from .._daemon.watch import follow as follow_trail
+    from .._verbs.log import Wanted, trail
+    from .._verbs.log import follow as follow_trail
     from ._output import print_json
 
     with current().open_store() as app, stopping(app):

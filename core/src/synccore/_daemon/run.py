@@ -5,9 +5,13 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from .._app.app import App
+from .._app.base import on_signals
 from .._plugins import Plugins
 from .._settings import Settings
 from .._store.base import Store
+from .._verbs.connect import connect, known_account
+from .._verbs.status import status
 from .._web.app import create_web
 from .._web.metrics import Metrics
 from .._web.server import WebServer
@@ -15,12 +19,8 @@ from .._web.services import InstanceView
 from ..errors import ConfigError
 from ..oauth import Browser
 from ..types import Account, Clock, WebhookRequest
-from .app import App
 from .backfill import deliver_all
-from .base import on_signals
-from .connect import connect, known_account
 from .sources import SourceWorker
-from .status import status
 
 #: How long running calls may take to finish after SIGTERM before they are given back.
 PATIENCE = timedelta(seconds=20)

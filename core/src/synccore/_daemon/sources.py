@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from .._app.app import App
+from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
 from .._store.base import StoreError
 from .._store.rows import BackfillJob, Ingest, Ingested, LaneRecord
+from .._verbs.backfill import CONFIRMED
 from ..config import Schedule, SourceSettings
 from ..errors import ConfigError
 from ..types import WebhookRequest
-from .app import App, SourceUnit
 
 #: How often the shop's webhooks are looked at.
 HEAL_EVERY = timedelta(minutes=10)
@@ -24,13 +26,6 @@ RECHECK = timedelta(minutes=5)
 TICK = timedelta(seconds=1)
 #: What a thread waits after trouble with the store (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
-#: Among a comparison's filters: a person said that what is gone is gone.
-CONFIRMED = {"deletions": "confirmed"}
-
-
-def lane_name(source: str) -> str:
-    """Under which name a source's state is kept beside the lanes'."""
-    return f"source:{source}"
 
 
 class SourceWorker:

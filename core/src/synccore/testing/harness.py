@@ -24,7 +24,7 @@ from .clock import FakeClock
 from .scripted import EmitterSource, ScriptedSink, emitter_type, scripted_type
 
 if TYPE_CHECKING:
-    from .._daemon.app import App
+    from .._app.app import App
     from .._store.rows import Delivery, HistoryEntry, Ingested
 
 __all__ = ["Harness", "customer", "upsert"]
@@ -106,7 +106,7 @@ class Harness:
         self.app: App = self._open()
 
     def _open(self) -> "App":
-        from .._daemon.app import App
+        from .._app.app import App
         from .._plugins import load_plugins
 
         points = list(entry_points(group="synccore")) if self._installed else []

@@ -5,13 +5,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .._store.rows import LaneRecord
+from .._app.app import App
+from .._app.units import Unit
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
-from .app import App, Unit
-from .base import Base
 from .check_mapping import check_mapping, check_routes
-from .sources import lane_name
 
 __all__ = ["InstanceReport", "Report", "check", "problem_of"]
 
@@ -86,7 +84,7 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         reason = str(unit.error or "it could not be opened")
         findings.append(Finding(level="error", path=path, message=reason))
         return InstanceReport(state="error", detail=reason)
-    lane = lane_of(app, name)
+    lane = app.lane_of(name)
     if offline:
         return InstanceReport(state=lane.state, detail=lane.reason or "not tried (offline)")
     try:
@@ -103,11 +101,6 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
         return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True)
     return InstanceReport(state="ok", account=account, detail=found.detail, answered=True)
-
-
-def lane_of(app: Base, name: str) -> LaneRecord:
-    """The durable state of a sink's lane, or of a source."""
-    return app.store.lane(lane_name(name) if name in app.sources else name)
 
 
 def _below(path: str, finding: Finding) -> Finding:

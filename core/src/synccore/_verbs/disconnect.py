@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
+from .._app.app import App
 from ..errors import SynccoreError, redact
-from .app import App
-from .check import lane_of
 
 __all__ = ["Disconnected", "disconnect", "hold"]
 
@@ -58,6 +57,6 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
 
 def hold(app: App, name: str) -> None:
     """Let nothing go to it before the next connect."""
-    lane = lane_of(app, name)
+    lane = app.lane_of(name)
     reason = f"disconnected: run synccore connect {name}"
     app.store.put_lane(evolve(lane, state="needs_auth", reason=reason, until=None, changed_at=app.clock.now()))

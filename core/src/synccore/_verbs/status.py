@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from .._app.app import App
+from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
 from .._store.rows import LaneRecord, RouteCounts
-from .app import App, SinkUnit, SourceUnit, Unit
-from .sources import lane_name
 
 
 def status(app: App, *, submitted: bool = False) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from attrs import Factory, define, field
 
+from .._app.app import App
+from .._app.records import Heard, Records, ability, lookup, read_back, shop_records
 from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .app import App
 from .compare import differing
-from .records import Heard, Records, ability, lookup, read_back, shop_records
 
 __all__ = ["Plan", "plan"]
 

@@ -23,7 +23,6 @@ from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transi
 from ..hookspecs import SourceType
 from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
 from .app import App
-from .connect import open_unit
 
 __all__ = ["Found", "Heard", "Records", "ability", "lookup", "patient", "read_back", "shop_records"]
 
@@ -114,7 +113,7 @@ def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> 
     """
     if route.entity == "payment":
         raise SynccoreError(f"route {route.name} delivers events: each is sent once, so there is nothing to compare")
-    source = open_unit(app, route.source).instance
+    source = app.opened(route.source).instance
     descriptor = app.sources[route.source].settings.descriptor
     assert isinstance(descriptor, SourceType)  # noqa: S101  sources hold sources
     with tempfile.TemporaryDirectory(prefix="synccore-") as folder:
@@ -155,7 +154,7 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
 
 def ability(app: App, sink: str, name: str) -> Callable[..., Any] | None:
     """An optional method of a sink, or None where it has none. Raises ConfigError where the sink is not open."""
-    method = getattr(open_unit(app, sink).instance, name, None)
+    method = getattr(app.opened(sink).instance, name, None)
     return method if callable(method) else None
 
 

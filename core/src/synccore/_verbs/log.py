@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from .._app.base import Base
 from .._store.rows import HistoryEntry
-from .base import Base
 
 __all__ = ["Wanted", "follow", "trail"]
 

@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
+from .._app.app import App
+from .._app.records import read_back
 from .._store.rows import Delivery, Work
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..types import Change, RouteSpec, Skip, Snapshot
-from .app import App
 from .compare import differing
-from .connect import open_unit
-from .records import read_back
 
 __all__ = ["Preview", "preview"]
 
@@ -77,7 +76,7 @@ def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Previ
 
 def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     """Ask the source; what the record owns is known only as far as it is stored."""
-    change: Change | None = open_unit(app, route.source).instance.fetch(route.entity, work.delivery.key)
+    change: Change | None = app.opened(route.source).instance.fetch(route.entity, work.delivery.key)
     if change is None or change.data is None:
         raise SynccoreError(
             f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"

@@ -13,10 +13,12 @@ from typing import Self
 from .._plugins import Plugins
 from .._settings import find_config, load_outline
 from .._store.base import Store
+from .._store.rows import LaneRecord
 from ..errors import ConfigError
 from ..secrets import Cipher, load_key
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
+from .units import lane_name
 
 
 @contextmanager
@@ -86,6 +88,10 @@ class Base:
         from .._store.sqlite import open_sqlite
 
         return open_sqlite(self.path.parent / self._database)
+
+    def lane_of(self, name: str) -> LaneRecord:
+        """The durable state of a sink's lane, or of a source."""
+        return self.store.lane(lane_name(name) if name in self.sources else name)
 
     def cipher(self, *, create: bool) -> Cipher:
         """What encrypts secrets at rest; `create` makes a key where there is none yet."""

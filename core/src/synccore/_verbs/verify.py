@@ -4,10 +4,10 @@ from typing import Any
 
 from attrs import define, field
 
+from .._app.app import App
+from .._app.records import ability, read_back
 from ..types import Finding, Link, RouteSpec
-from .app import App
 from .compare import differing
-from .records import ability, read_back
 
 __all__ = ["Proof", "verify"]
 

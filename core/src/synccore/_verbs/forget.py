@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 
 from attrs import define, field, frozen
 
+from .._app.app import App
 from .._delivery.writeback import route_name as write_back_route
 from .._store.rows import email_digest
 from ..entities import ENTITIES
 from ..errors import SynccoreError, redact
 from ..types import Link
-from .app import App
 
 __all__ = ["Erased", "Forgotten", "forget", "targets_of"]
 

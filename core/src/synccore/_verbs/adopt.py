@@ -13,12 +13,12 @@ from typing import Any
 
 from attrs import define, field
 
+from .._app.app import App
+from .._app.records import Heard, Records, lookup, shop_records
 from .._delivery.policy import error_text
 from .._store.rows import HistoryEntry, LinkUpdate
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .app import App
-from .records import Heard, Records, lookup, shop_records
 
 __all__ = ["Adoption", "adopt"]
 

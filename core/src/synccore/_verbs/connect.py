@@ -5,16 +5,17 @@ from datetime import timedelta
 
 from attrs import evolve, frozen
 
+from .._app.app import App
+from .._app.units import Unit
 from .._store.base import Store
 from .._store.rows import LinkUpdate
-from ..errors import AuthError, ConfigError, SynccoreError, Transient
+from ..errors import AuthError, SynccoreError, Transient
 from ..oauth import Browser
 from ..types import Account, Check, Finding
-from .app import App, Unit
-from .check import lane_of, problem_of
+from .check import problem_of
 from .disconnect import hold
 
-__all__ = ["Connected", "connect", "hook_url", "known_account", "open_unit"]
+__all__ = ["Connected", "connect", "hook_url", "known_account"]
 
 #: Namespace of the plugin state in which core keeps whom each instance was connected to. Not a credential: it
 #: survives `disconnect`, because the links to that account's records do.
@@ -32,19 +33,6 @@ class Connected:
     detail: str = ""
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-
-def open_unit(app: App, name: str) -> Unit:
-    """An instance that could be opened. Raises ConfigError otherwise, saying why."""
-    unit = app.unit(name)
-    if unit.instance is None:
-        raise ConfigError(unit.error or "it could not be opened", path=path_of(app, name))
-    return unit
-
-
-def path_of(app: App, name: str) -> str:
-    """Where the instance is in the configuration."""
-    return f"{'sources' if name in app.sources else 'sinks'}.{name}"
 
 
 def hook_url(app: App, name: str) -> str | None:
@@ -69,13 +57,13 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
 
     Raises AuthError, ConfigError, Transient.
     """
-    unit = open_unit(app, name)
+    unit = app.opened(name)
     known = known_account(app.store, name)
     stored = _credentials(app, name)
     flow = getattr(unit.instance, "connect", None)
     notes: list[str] = []
     if callable(flow):
-        lane = lane_of(app, name)
+        lane = app.lane_of(name)
         leaving = switch_account and known is not None and name in app.sinks
         try:
             if leaving:
@@ -110,7 +98,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
 
 def _leave(app: App, name: str, unit: Unit) -> list[str]:
     """Hold the lane, let what is on its way arrive, then let go of the account."""
-    if lane_of(app, name).state != "paused":
+    if app.lane_of(name).state != "paused":
         hold(app, name)
     patience = app.clock.now() + _ON_ITS_WAY
     while app.store.daemon_running() and (counts := app.store.counts_by_sink().get(name)) and counts.running:
@@ -128,7 +116,7 @@ def _checked_after(app: App, name: str, unit: Unit) -> Check:
     try:
         checked: Check = unit.instance.check()
     except SynccoreError as error:
-        return Check(findings=(problem_of(error, name, path_of(app, name))[0],))
+        return Check(findings=(problem_of(error, name, app.path_of(name))[0],))
     return checked
 
 
@@ -168,7 +156,7 @@ def _subscribe(app: App, name: str, unit: Unit) -> str:
 
 def _reopen(app: App, name: str) -> None:
     """A lane that waits for credentials goes on by itself; one that a person paused stays paused."""
-    lane = lane_of(app, name)
+    lane = app.lane_of(name)
     if lane.state not in ("ok", "paused"):
         now = app.clock.now()
         app.store.put_lane(evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0))

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import structlog
-from attrs import define
 
 from .._delivery.engine import Engine
 from .._delivery.lane import Lane
@@ -27,50 +26,10 @@ from .._settings import InstanceSettings, Settings, find_config, load_settings
 from .._store.base import Store
 from .._store.rows import DirtyRule
 from ..errors import ConfigError
-from ..hookspecs import SinkType, SourceType
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
 from .base import Base
 from .context import InstanceContext
-
-
-@define
-class Unit:
-    """One configured instance. `instance` is None where it could not be opened, `error` then says why."""
-
-    name: str
-    settings: InstanceSettings
-    context: InstanceContext
-    instance: Any = None
-    error: str | None = None
-
-
-class SourceUnit(Unit):
-    """A `[sources.NAME]`."""
-
-    @property
-    def known_entities(self) -> tuple[str, ...]:
-        """What this type of source can report."""
-        return cast("SourceType", self.settings.descriptor).entities
-
-
-class SinkUnit(Unit):
-    """A `[sinks.NAME]`."""
-
-    @property
-    def limits(self) -> Limits:
-        """The instance's limits, where it states some, else the type's."""
-        limits: Limits = getattr(self.instance, "limits", None) or self._type.limits
-        return limits
-
-    @property
-    def objects(self) -> Sequence[ObjectType]:
-        """What can be written, with the defaults that depend on the configuration."""
-        objects: Sequence[ObjectType] = getattr(self.instance, "objects", None) or self._type.objects
-        return objects
-
-    @property
-    def _type(self) -> SinkType:
-        return cast("SinkType", self.settings.descriptor)
+from .units import SinkUnit, SourceUnit, Unit
 
 
 class App(Base):
@@ -200,6 +159,17 @@ class App(Base):
             known = ", ".join([*self.sources, *self.sinks]) or "none"
             raise ConfigError(f"no source or sink is called {name!r}; there are: {known}", path=name)
         return found
+
+    def opened(self, name: str) -> Unit:
+        """An instance that could be opened. Raises ConfigError otherwise, saying why."""
+        unit = self.unit(name)
+        if unit.instance is None:
+            raise ConfigError(unit.error or "it could not be opened", path=self.path_of(name))
+        return unit
+
+    def path_of(self, name: str) -> str:
+        """Where the instance is in the configuration."""
+        return f"{'sources' if name in self.sources else 'sinks'}.{name}"
 
     def route(self, name: str) -> RouteSpec:
         """A route by name. Raises ConfigError with the names there are."""

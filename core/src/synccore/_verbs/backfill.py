@@ -1,0 +1,200 @@
+"""Backfill and reconcile as they are asked for: what to list is queued, and whoever asked may look on.
+
+The daemon does the work where one runs; without one `synccore._daemon.backfill` does it in the asking process.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from attrs import evolve, frozen
+
+from .._app.app import App
+from .._app.units import SourceUnit
+from .._ingest.rules import rules_of
+from .._store.rows import BackfillJob, LaneRecord
+from ..errors import ConfigError
+
+__all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
+
+WATCH_EVERY = timedelta(milliseconds=250)
+#: Among a comparison's filters: a person said that what is gone is gone.
+CONFIRMED = {"deletions": "confirmed"}
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far it is: records listed, of how many; deliveries still owed and settled so far (bulk and live)."""
+
+    source: str
+    #: None once everything is listed, and deliveries are all that is left.
+    entity: str | None
+    seen: int
+    total: int | None
+    owed: int
+    settled: int
+    #: Which sinks wait, for what and until when; empty where none does.
+    waiting: str = ""
+
+
+@frozen(kw_only=True)
+class BackfillReport:
+    """What came of it. `handed_over`: a running daemon does the work."""
+
+    source: str
+    entities: tuple[str, ...]
+    seen: int = 0
+    deleted: int = 0
+    owed: int = 0
+    settled: int = 0
+    parked: int = 0
+    handed_over: bool = False
+    errors: tuple[str, ...] = ()
+
+
+Watch = Callable[[Progress], None]
+
+
+@frozen
+class Asked:
+    """Listings that are queued now."""
+
+    unit: SourceUnit
+    jobs: tuple[BackfillJob, ...]
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """What is to be listed."""
+        return tuple(job.entity for job in self.jobs)
+
+
+def ask_backfill(app: App, source: str, entity: str | None, filters: Mapping[str, str], route: str | None) -> Asked:
+    """Owe every listed record to its routes. Takes up an unfinished one of the same words.
+
+    Raises ConfigError for names that do not exist and for a source that cannot be used.
+    """
+    unit = _usable(app, source)
+    return _queue(app, unit, "backfill", _entities(app, unit, entity, route), filters, route)
+
+
+def ask_reconcile(app: App, source: str, *, confirmed: bool = False) -> Asked:
+    """Compare everything the source has with what is known here; `confirmed`: believe many deletions at once.
+
+    Raises ConfigError as `ask_backfill`.
+    """
+    unit = _usable(app, source)
+    return _queue(app, unit, "reconcile", unit.settings.config.entities, CONFIRMED if confirmed else {}, None)
+
+
+def _queue(
+    app: App, unit: SourceUnit, kind: str, entities: tuple[str, ...], words: Mapping[str, str], route: str | None
+) -> Asked:
+    now = app.clock.now()
+    jobs = tuple(app.store.queue_backfill(kind, unit.name, one, dict(words), route, now) for one in entities)
+    return Asked(unit, jobs)
+
+
+def _usable(app: App, source: str) -> SourceUnit:
+    unit = app.sources.get(source)
+    if unit is None:
+        known = ", ".join(app.sources) or "none"
+        raise ConfigError(f"no source is called {source!r}; there are: {known}", path="sources")
+    if unit.instance is None:
+        raise ConfigError(f"{unit.error}. Run synccore check", path=f"sources.{source}")
+    return unit
+
+
+def _entities(app: App, unit: SourceUnit, entity: str | None, route: str | None) -> tuple[str, ...]:
+    known: tuple[str, ...] = unit.settings.config.entities
+    if route is not None:
+        spec = app.route(route)
+        if spec.source != unit.name:
+            raise ConfigError(f"route {route} reads from {spec.source}, not from {unit.name}", path=f"routes.{route}")
+        wanted = entity or spec.entity
+        if wanted != spec.entity and wanted not in spec.include:
+            raise ConfigError(f"route {route} neither maps nor includes {wanted}", path=f"routes.{route}")
+        return (wanted,)
+    if entity is None:
+        routed = rules_of(app.routes.values(), unit.name)
+        return tuple(e for e in known if e in routed) or known
+    if entity not in unit.known_entities:
+        raise ConfigError(
+            f"{unit.settings.type} has no {entity!r}; it has: {', '.join(unit.known_entities)}",
+            path=f"sources.{unit.name}.entities",
+        )
+    return (entity,)
+
+
+def watch_daemon(app: App, asked: Asked, *, enqueue_only: bool, watch: Watch) -> BackfillReport | None:
+    """The daemon works; this only looks on until nothing is left that can go on by itself. None: it went away."""
+    unit = asked.unit
+    report = BackfillReport(source=unit.name, entities=asked.entities, handed_over=True)
+    if enqueue_only:
+        return report
+    while app.store.daemon_running():
+        found = [job for j in asked.jobs if (job := app.store.get_backfill(j.id)) is not None]
+        for job in found:
+            watch(listing_progress(app, unit, job, job.seen, job.total))
+        if all(j.state in ("done", "failed") for j in found):
+            owed, parked = owed_of(app, unit)
+            errors = tuple(j.error for j in found if j.state == "failed" and j.error)
+            if owed == 0 or errors or _stuck(app, unit):
+                return evolve(report, seen=sum(j.seen for j in found), owed=owed, parked=parked, errors=errors)
+        if app.stopping.is_set():
+            return report
+        app.clock.sleep(WATCH_EVERY)
+    return None
+
+
+def owed_of(app: App, unit: SourceUnit) -> tuple[int, int]:
+    """What this source's routes still owe, and what of it is parked."""
+    counts = app.store.counts_by_route()
+    mine = [counts[r.name] for r in app.routes.values() if r.source == unit.name and r.name in counts]
+    return sum(c.ready + c.running + c.submitted for c in mine), sum(c.parked for c in mine)
+
+
+def _waiting(app: App, unit: SourceUnit) -> list[LaneRecord]:
+    """The lanes of this source's routes that may not work now although something is owed there."""
+    now = app.clock.now()
+    counts = app.store.counts_by_sink()
+    lanes = [
+        app.store.lane(sink) for sink in dict.fromkeys(r.sink for r in app.routes.values() if r.source == unit.name)
+    ]
+    held = [lane for lane in lanes if lane.state not in ("ok", "circuit_open") or (lane.until and lane.until > now)]
+    return [lane for lane in held if (c := counts.get(lane.sink)) is not None and c.ready]
+
+
+def _stuck(app: App, unit: SourceUnit) -> bool:
+    """Whether all that is owed waits for a person."""
+    waiting = {lane.sink for lane in _waiting(app, unit) if lane.until is None}
+    counts = app.store.counts_by_route()
+    mine = [r for r in app.routes.values() if r.source == unit.name and r.name in counts]
+    return not any(counts[r.name].running or counts[r.name].submitted for r in mine) and all(
+        r.sink in waiting for r in mine if counts[r.name].ready
+    )
+
+
+def delivery_progress(app: App, unit: SourceUnit, settled: int) -> Progress:
+    """How far the deliveries are, once everything is listed."""
+    owed, _ = owed_of(app, unit)
+    waiting = ", ".join(
+        f"{lane.sink} waits until {lane.until:%H:%M:%S} UTC ({lane.state if lane.state != 'ok' else lane.reason})"
+        if lane.until is not None
+        else f"{lane.sink} waits for a person ({lane.state})"
+        for lane in _waiting(app, unit)
+    )
+    return Progress(
+        source=unit.name,
+        entity=None,
+        seen=settled,
+        total=settled + owed,
+        owed=owed,
+        settled=settled,
+        waiting=waiting,
+    )
+
+
+def listing_progress(
+    app: App, unit: SourceUnit, job: BackfillJob, seen: int, total: int | None, settled: int = 0
+) -> Progress:
+    owed, _ = owed_of(app, unit)
+    return Progress(source=unit.name, entity=job.entity, seen=seen, total=total, owed=owed, settled=settled)
