@@ -86,7 +86,7 @@ def test_every_setting_and_property_is_explained():
 
 
 def test_every_default_event_is_in_the_table():
-    from synccore_klaviyo._events import METRICS
+    from synccore_klaviyo.events import METRICS
 
     text = README.read_text()
     for metrics in METRICS.values():

@@ -12,19 +12,22 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import field, frozen
+from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
+from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from synccore.http import Budget, Response, parse_retry_after
 from synccore.http import Client as HttpClient
 from synccore.types import Context
 
 from .config import KlaviyoConfig
+from .errors import ApiError, MissingScope, problems_of
 
-__all__ = ["MEDIA_TYPE", "ApiError", "Client", "Endpoint", "MissingScope", "Problem", "dumps"]
+__all__ = ["MAX_BATCH", "MEDIA_TYPE", "Client", "Endpoint", "dumps"]
 
 #: Requests and answers since revision 2024-10-15; `application/json` gives 415.
 MEDIA_TYPE = "application/vnd.api+json"
+#: Records that one `deliver` takes by single calls.
+MAX_BATCH = 50
 #: Longest wait inside one call for a quota; longer waits go back to core, which holds the lane.
 MAX_WAIT = timedelta(seconds=20)
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
@@ -80,52 +83,6 @@ ERASE = Endpoint("POST", "/api/data-privacy-deletion-jobs", S, ("data-privacy:wr
 EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",))
 EVENT = Endpoint("POST", "/api/events", XL, ("events:write",))
 BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",))
-
-
-@frozen
-class Problem:
-    """One entry of an answer's `errors`; `pointer` is where in the body, `detail` is redacted."""
-
-    code: str
-    detail: str
-    pointer: str = ""
-    meta: Mapping[str, Any] = field(factory=dict, repr=False)
-
-    @property
-    def field_name(self) -> str | None:
-        """The attribute or property the pointer names: `/data/attributes/properties/colour` -> `colour`."""
-        parts = [p for p in self.pointer.split("/") if p]
-        if "attributes" not in parts:
-            return None
-        rest = parts[len(parts) - parts[::-1].index("attributes") :]
-        if rest[:1] == ["properties"] and len(rest) > 1:
-            return rest[1]
-        return rest[0] if rest else None
-
-
-class ApiError(Rejected):
-    """Klaviyo refuses the request.
-
-    Attributes:
-        status: 400, 404, 405, 409, 413, 415 or 422.
-        problems: what it says, in order.
-    """
-
-    def __init__(self, status: int, problems: Sequence[Problem], message: str) -> None:
-        super().__init__(message, [p.field_name for p in problems if p.field_name])
-        self.status = status
-        self.problems = tuple(problems)
-
-
-class MissingScope(AuthError):
-    """The key is valid and lacks a scope."""
-
-    def __init__(self, scopes: Sequence[str]) -> None:
-        super().__init__(
-            f"the key is valid but lacks a scope this call needs: {', '.join(scopes)}."
-            " Make a new private key with it in Klaviyo under Settings > API keys"
-        )
-        self.scopes = tuple(scopes)
 
 
 def _plain(value: Any) -> Any:
@@ -226,7 +183,7 @@ class Client:
         )
 
     def _error(self, endpoint: Endpoint, budget: Budget, answer: Response) -> SynccoreError:
-        status, problems = answer.status, _problems(answer)
+        status, problems = answer.status, problems_of(answer)
         said = f"{endpoint.method} {endpoint.path}: HTTP {status}"
         if problems:
             said += ": " + "; ".join(f"{p.code}: {p.detail}" for p in problems[:5])
@@ -254,18 +211,3 @@ def _whole(text: str | None) -> int | None:
     # "750, 75;w=1, 750;w=60" is how the standard's draft writes it; the first number is the one that counts.
     head = (text or "").split(",")[0].strip()
     return int(head) if head.isdigit() else None
-
-
-def _problems(answer: Response) -> list[Problem]:
-    document = answer.json_or_none()
-    errors = document.get("errors") if isinstance(document, dict) else None
-    return [
-        Problem(
-            code=str(e.get("code") or "error"),
-            detail=redact(str(e.get("detail") or e.get("title") or ""), 300),
-            pointer=str((e.get("source") or {}).get("pointer") or ""),
-            meta=e.get("meta") or {},
-        )
-        for e in errors or []
-        if isinstance(e, dict)
-    ]

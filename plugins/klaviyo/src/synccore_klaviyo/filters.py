@@ -14,7 +14,7 @@ import phonenumbers
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
 
-from ._profile import iso
+from .profile import iso
 
 __all__ = ["FILTERS"]
 

@@ -7,14 +7,14 @@ from typing import Any
 from synccore.hookspecs import SinkType
 from synccore.types import Check, Context, Failed, Job, Limits, Link, LookupResult, ObjectInfo, Operation, Outcome
 
-from . import _check, _reading
-from ._events import Events
-from ._jobs import PROFILES_LIMIT, Jobs
-from ._profile import refusal
-from ._profiles import MAX_BATCH, Profiles, erase
-from .client import Client
+from . import check, match, read
+from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
+from .jobs import PROFILES_LIMIT, Jobs
 from .mapping import check_settings, describe, objects
+from .profile import refusal
+from .track import Events
+from .write import Profiles, erase
 
 __all__ = ["SINK", "KlaviyoSink"]
 
@@ -46,7 +46,7 @@ class KlaviyoSink:
 
     def check(self) -> Check:
         """Name the account, the scopes the key lacks, and what would double or be lost."""
-        return _check.check(
+        return check.check(
             self._client, self._config, self._context.routes, self._context.name, self._context.clock.now()
         )
 
@@ -71,12 +71,12 @@ class KlaviyoSink:
         if operations and operations[0].object == "event":
             return [None] * len(operations)
         refused = {op.id: error for op in operations if (error := refusal(op))}
-        found = iter(_reading.lookup(self._client, [op for op in operations if op.id not in refused]))
+        found = iter(match.lookup(self._client, [op for op in operations if op.id not in refused]))
         return [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
-        found = iter(_reading.read(self._client, [link for link in links if link.object != "event"]))
+        found = iter(read.read(self._client, [link for link in links if link.object != "event"]))
         return [dict(link.fields) if link.object == "event" else next(found) for link in links]
 
     def erase(self, link: Link) -> None:

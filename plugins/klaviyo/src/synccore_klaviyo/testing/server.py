@@ -10,10 +10,10 @@ from attrs import define, field
 
 from synccore.testing import Reply, Request
 
-from . import _strict
-from ._answers import MEDIA_TYPE, document, duplicate, error, identifier_filter, invalid, shown
-from ._store import Clash, Person, Store
-from ._transport import SCOPES, Transport
+from . import strict
+from .answers import MEDIA_TYPE, document, duplicate, error, identifier_filter, invalid, shown
+from .store import Clash, Person, Store
+from .transport import SCOPES, Transport
 
 __all__ = ["FakeKlaviyo"]
 
@@ -161,14 +161,14 @@ class FakeKlaviyo(Transport):
         return self._page(request, [shown(p, subscriptions=extra) for p in people], 20, 100)
 
     def answer_patch(self, data: Any, found: str) -> Reply:
-        problems = _strict.profile(data, with_id=True)
+        problems = strict.profile(data, with_id=True)
         if problems:
             return invalid(problems)
         if data["id"] != found:
             return error(400, "invalid", "The id differs from the path's.", "/data/id")
         if found not in self.store.people:
             return error(404, "not_found", f"A profile with id {found} does not exist.")
-        for name in _strict.IDENTIFIERS:
+        for name in strict.IDENTIFIERS:
             value = data["attributes"].get(name)
             if value and (other := self.store.owner(name, value)) and other.id != found:
                 return duplicate(other.id)
@@ -176,7 +176,7 @@ class FakeKlaviyo(Transport):
         return document(shown(self.store.people[found]))
 
     def answer_import(self, data: Any) -> Reply:
-        if problems := _strict.profile(data):
+        if problems := strict.profile(data):
             return invalid(problems)
         try:
             person, created = self.store.upsert(data)
@@ -187,7 +187,7 @@ class FakeKlaviyo(Transport):
         return Reply(201 if created else 200, {"data": shown(person)}, {"Content-Type": MEDIA_TYPE})
 
     def answer_merge(self, data: Any) -> Reply:
-        problems = _strict.keys(data, {"type", "id", "relationships"}, {"type", "id", "relationships"}, "/data")
+        problems = strict.keys(data, {"type", "id", "relationships"}, {"type", "id", "relationships"}, "/data")
         sources = [] if problems else data["relationships"]["profiles"]["data"]
         if problems or data["type"] != "profile-merge" or len(sources) != 1:
             return invalid(problems or [("invalid", "exactly one source", "/data/relationships/profiles/data")])
@@ -200,7 +200,7 @@ class FakeKlaviyo(Transport):
     # -- import jobs
 
     def answer_submit(self, data: Any) -> Reply:
-        problems = _strict.resource(data, "profile-bulk-import-job", extra={"relationships"}) or _strict.keys(
+        problems = strict.resource(data, "profile-bulk-import-job", extra={"relationships"}) or strict.keys(
             data["attributes"], {"profiles"}, {"profiles"}, "/data/attributes"
         )
         profiles = [] if problems else data["attributes"]["profiles"]["data"]
@@ -208,7 +208,7 @@ class FakeKlaviyo(Transport):
         if not problems and not 0 < len(profiles) <= 10_000:
             problems.append(("invalid", "a job takes 1 to 10,000 profiles", at))
         for index, profile in enumerate(profiles):
-            problems += _strict.profile(profile, f"{at}/{index}")
+            problems += strict.profile(profile, f"{at}/{index}")
         if problems:
             return invalid(problems)
         job = Job(id=f"job-{len(self.jobs) + 1:06d}", profiles=profiles, created_at=self.now())
@@ -286,7 +286,7 @@ class FakeKlaviyo(Transport):
 
     def answer_subscribe(self, data: Any) -> Reply:
         now = self.now()
-        problems = _strict.consent(data, "profile-subscription-bulk-create-job", 1000, "SUBSCRIBED", now)
+        problems = strict.consent(data, "profile-subscription-bulk-create-job", 1000, "SUBSCRIBED", now)
         wanted = self._wanted_list(data)
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
@@ -300,7 +300,7 @@ class FakeKlaviyo(Transport):
         return Reply(202)
 
     def answer_unsubscribe(self, data: Any) -> Reply:
-        problems = _strict.consent(data, "profile-subscription-bulk-delete-job", 100, "UNSUBSCRIBED", self.now())
+        problems = strict.consent(data, "profile-subscription-bulk-delete-job", 100, "UNSUBSCRIBED", self.now())
         wanted = self._wanted_list(data)
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
@@ -314,7 +314,7 @@ class FakeKlaviyo(Transport):
         return Reply(202)
 
     def answer_suppress(self, data: Any) -> Reply:
-        problems = _strict.consent(data, "profile-suppression-bulk-create-job", 100, "", self.now())
+        problems = strict.consent(data, "profile-suppression-bulk-create-job", 100, "", self.now())
         if problems:
             return invalid(problems)
         for person in self._people(data):
@@ -328,7 +328,7 @@ class FakeKlaviyo(Transport):
     def _people(self, data: Mapping[str, Any]) -> list[Person]:
         found = []
         for one in data["attributes"]["profiles"]["data"]:
-            identifiers = {k: v for k, v in one["attributes"].items() if k in _strict.IDENTIFIERS}
+            identifiers = {k: v for k, v in one["attributes"].items() if k in strict.IDENTIFIERS}
             email = identifiers.get("email")
             owner = self.store.owner("email", email) if email else None
             found.append(owner or self.store.upsert({"type": "profile", "attributes": identifiers})[0])
@@ -342,7 +342,7 @@ class FakeKlaviyo(Transport):
         return found if found in self.lists else None
 
     def answer_erase(self, data: Any) -> Reply:
-        if problems := _strict.deletion(data):
+        if problems := strict.deletion(data):
             return invalid(problems)
         wanted = data["attributes"]["profile"]["data"]
         self.erased.append(wanted)
@@ -357,7 +357,7 @@ class FakeKlaviyo(Transport):
     # -- events
 
     def answer_event(self, data: Any) -> Reply:
-        if problems := _strict.event(data, self.now()):
+        if problems := strict.event(data, self.now()):
             return invalid(problems)
         attributes = data["attributes"]
         self.store.record(
@@ -366,7 +366,7 @@ class FakeKlaviyo(Transport):
         return Reply(202)
 
     def answer_bulk_events(self, data: Any) -> Reply:
-        if problems := _strict.bulk_events(data, self.now()):
+        if problems := strict.bulk_events(data, self.now()):
             return invalid(problems)
         for entry in data["attributes"]["events-bulk-create"]["data"]:
             given = entry["attributes"]

@@ -1,16 +1,15 @@
-"""Finding and reading profiles: a hundred per call."""
+"""Finding profiles: a hundred per call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Link, LookupResult, Operation
 
-from ._profile import ATTRIBUTES, CONSENT_FIELDS, check_email, plain, valid_phone
 from .client import PROFILES, Client
+from .profile import check_email
 
-__all__ = ["find", "find_by_email", "lookup", "read"]
+__all__ = ["find", "find_by_email", "lookup"]
 
 #: Values of one `any(...)` filter: the API's page holds 100, and an address line must not grow without bound.
 VALUES_LIMIT = 100
@@ -64,12 +63,6 @@ def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult
     return results
 
 
-def read(client: Client, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
-    """Per link the profile's fields, under the names and in the shape `deliver` takes; None where it is gone."""
-    found = find(client, "id", {link.remote_id for link in links})
-    return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
-
-
 def _identifiers(operation: Operation) -> list[tuple[str, str]]:
     pairs = []
     for name in operation.match or ("email",):
@@ -97,43 +90,3 @@ def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
         length += len(value) + 3
     if chunk:
         yield chunk
-
-
-def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    attributes = profile["attributes"]
-    properties = attributes.get("properties") or {}
-    fields: dict[str, Any] = {n: attributes[n] for n in ATTRIBUTES if attributes.get(n) is not None}
-    phone = link.fields.get("phone_number")
-    if phone and "phone_number" not in fields and not valid_phone(str(phone)):
-        # It was left out for not being a number, and what was never sent cannot have drifted.
-        fields["phone_number"] = phone
-    place = {k: v for k, v in (attributes.get("location") or {}).items() if v not in (None, "")}
-    sent_place = link.fields.get("location")
-    if isinstance(sent_place, Mapping):
-        place = {k: v for k, v in place.items() if k in sent_place}
-    if place:
-        fields["location"] = _like(place, sent_place)
-    block = link.fields.get("properties")
-    ours = set(block) if isinstance(block, Mapping) else set()
-    for name in link.fields:
-        if name in CONSENT_FIELDS:
-            # Consent lives in Klaviyo's own record of it and is not a field that could drift.
-            fields[name] = link.fields[name]
-        elif name not in (*ATTRIBUTES, "location", "properties") and properties.get(name) is not None:
-            fields[name] = _like(properties[name], link.fields[name])
-    known = {k: v for k, v in properties.items() if k in ours or (not link.fields and k not in fields)}
-    if known or ours:
-        fields["properties"] = _like(known, block)
-    return fields
-
-
-def _like(remote: Any, sent: Any) -> Any:
-    """The remote value, in the form it was sent in where both mean the same (12.5 and Decimal("12.50"))."""
-    if isinstance(remote, Mapping) and isinstance(sent, Mapping):
-        return {k: _like(v, sent.get(k)) for k, v in remote.items()}
-    if isinstance(remote, int | float) and not isinstance(remote, bool) and isinstance(sent, Decimal | str):
-        try:
-            return sent if Decimal(str(remote)) == Decimal(sent) else remote
-        except InvalidOperation:
-            return remote
-    return sent if plain(sent) == remote else remote

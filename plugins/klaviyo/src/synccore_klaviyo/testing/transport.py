@@ -9,7 +9,7 @@ from attrs import define
 
 from synccore.testing import LoopbackServer, Reply, Request
 
-from ._answers import MEDIA_TYPE, error
+from .answers import MEDIA_TYPE, error
 
 __all__ = ["SCOPES", "Transport"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from synccore.testing import Reply
 
-from . import _strict
-from ._store import Person
+from . import strict
+from .store import Person
 
 __all__ = ["MEDIA_TYPE", "document", "duplicate", "error", "identifier_filter", "invalid", "shown"]
 
@@ -38,7 +38,7 @@ def shown(person: Person, *, subscriptions: bool = False) -> dict[str, Any]:
         "image",
     )
     attributes: dict[str, Any] = {n: person.attributes.get(n) for n in names}
-    attributes["location"] = {k: person.location.get(k) for k in sorted(_strict.LOCATION_KEYS)}
+    attributes["location"] = {k: person.location.get(k) for k in sorted(strict.LOCATION_KEYS)}
     attributes["properties"] = dict(person.properties)
     if subscriptions:
         suppressions = [{"reason": r, "timestamp": t.isoformat()} for r, t in person.suppressions]
@@ -85,7 +85,7 @@ def duplicate(other: str) -> Reply:
     )
 
 
-def invalid(problems: Sequence[_strict.Problem]) -> Reply:
+def invalid(problems: Sequence[strict.Problem]) -> Reply:
     errors = [
         {
             "id": "e",

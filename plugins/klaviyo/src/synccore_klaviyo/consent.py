@@ -7,9 +7,10 @@ from typing import Any
 from synccore.errors import SynccoreError
 from synccore.types import Operation
 
-from ._profile import check_email
-from ._reading import find
-from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, ApiError, Client, Endpoint
+from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
+from .errors import ApiError
+from .match import find
+from .profile import check_email
 
 __all__ = ["Consent", "change", "opt_in", "opt_out"]
 

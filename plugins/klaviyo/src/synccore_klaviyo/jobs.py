@@ -14,9 +14,10 @@ from attrs import frozen
 from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
 
-from . import _reading
-from ._profile import Profile
-from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, ApiError, Client, dumps
+from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client, dumps
+from .errors import ApiError
+from .match import find
+from .profile import Profile
 
 __all__ = ["PROFILES_LIMIT", "Jobs"]
 
@@ -190,7 +191,7 @@ class Jobs:
         emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in operations if op.id not in errors}
         unknown = {emails[op.id] for op in operations if op.id not in errors and not (op.link and op.link.remote_id)}
         # A job tells no ids, and a record it dropped silently is not among its errors: ask who is there now.
-        found = _reading.find(self._client, "email", unknown)
+        found = find(self._client, "email", unknown)
         outcomes: list[Outcome] = []
         for op in operations:
             if op.id in errors:

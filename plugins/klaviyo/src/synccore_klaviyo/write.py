@@ -1,25 +1,25 @@
 """Delivering profiles: consent, single writes, and handing large batches to jobs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
-from synccore.types import Delivered, Failed, Link, Operation, Outcome
+from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError
+from synccore.types import Delivered, Failed, Link, Operation, Outcome, each
 
-from . import _consent, _reading
-from ._jobs import Jobs
-from ._profile import Profile, build
-from ._writing import write
-from .client import ERASE, SUPPRESS, Client
+from . import consent
+from .client import ERASE, MAX_BATCH, PROFILE_IMPORT, PROFILE_MERGE, SUPPRESS, Client
 from .config import KlaviyoConfig
+from .errors import ApiError
+from .jobs import Jobs
+from .match import find_by_email, lookup
+from .profile import EXTRA_IDENTIFIERS, Profile, build
+from .read import read
 
-__all__ = ["MAX_BATCH", "Profiles", "each"]
+__all__ = ["Profiles", "erase", "write"]
 
-#: Profiles written one by one in one `deliver`; consent changes of a batch share one call.
-MAX_BATCH = 50
 #: How long the rest of a bulk batch waits when too many of its records need single calls.
 SNOOZE = timedelta(seconds=5)
 
@@ -37,10 +37,10 @@ class Profiles:
         """One outcome per operation, in order."""
         outcomes: dict[int, Outcome] = {}
         deletes = [op for op in operations if op.op == "delete"]
-        outcomes |= each(deletes, self._delete)
+        outcomes |= _numbered(deletes, self._delete)
         profiles = self._build([op for op in operations if op.op != "delete"], outcomes)
         wanted = [op for op in operations if op.id in profiles]
-        leaving = [op for op in wanted if profiles[op.id].email and _consent.change(op) is False]
+        leaving = [op for op in wanted if profiles[op.id].email and consent.change(op) is False]
         # Whoever leaves with a new address does so once the address is theirs: unsubscribing an unknown one makes
         # another profile.
         moving = [op for op in leaving if _moves(op, profiles[op.id])]
@@ -49,7 +49,7 @@ class Profiles:
         singles, bulk = self._divide([op for op in wanted if op.id not in outcomes], profiles, outcomes)
         if bulk:
             outcomes |= self._jobs.submit(bulk, profiles)
-        outcomes |= each(singles, lambda op: write(self._client, op, profiles[op.id]))
+        outcomes |= _numbered(singles, lambda op: write(self._client, op, profiles[op.id]))
         notes |= self._leave([op for op in moving if isinstance(outcomes[op.id], Delivered)], outcomes)
         notes |= self._join(singles, outcomes)
         return [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
@@ -70,23 +70,23 @@ class Profiles:
         if not asking:
             return {}
         links: dict[int, Link] = {}
-        for op, twin in zip(asking, _reading.lookup(self._client, asking), strict=True):
+        for op, twin in zip(asking, lookup(self._client, asking), strict=True):
             found = op.link or twin
             if isinstance(found, Link):
                 # With the fields as names, so that the very ones at stake are read.
                 links[op.id] = evolve(found, fields=op.fields)
-        held = _reading.read(self._client, list(links.values()))
+        held = read(self._client, list(links.values()))
         return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
     def _leave(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
-        return _take_over(_consent.opt_out(self._client, operations), outcomes)
+        return _take_over(consent.opt_out(self._client, operations), outcomes)
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-ins go last: a welcome mail should find the name in place."""
-        joining = [op for op in operations if _consent.change(op) and op.fields.get("email")]
+        joining = [op for op in operations if consent.change(op) and op.fields.get("email")]
         joining = [op for op in joining if isinstance(outcomes[op.id], Delivered)]
         try:
-            return _take_over(_consent.opt_in(self._client, joining, self._list), outcomes)
+            return _take_over(consent.opt_in(self._client, joining, self._list), outcomes)
         except SynccoreError as error:
             outcomes |= {op.id: Failed(error) for op in joining}
             return {}
@@ -103,7 +103,7 @@ class Profiles:
         singles, bulk, addresses = [], [], set()
         for op in operations:
             profile = profiles[op.id]
-            if profile.clears or _consent.change(op) or _moves(op, profile) or not profile.email:
+            if profile.clears or consent.change(op) or _moves(op, profile) or not profile.email:
                 singles.append(op)
             elif profile.email in addresses:
                 # A job may drop the second record of one address; it goes after the first is through.
@@ -146,26 +146,8 @@ def erase(client: Client, remote_id: str = "", email: str = "") -> None:
     client.call(ERASE, body={"data": {"type": "data-privacy-deletion-job", "attributes": attributes}})
 
 
-def each(operations: Sequence[Operation], do: Callable[[Operation], Outcome]) -> dict[int, Outcome]:
-    """Carry out one by one. What concerns the whole account ends the round: the rest fails with it, unsent."""
-    outcomes: dict[int, Outcome] = {}
-    stop: SynccoreError | None = None
-    for op in operations:
-        if stop is not None:
-            outcomes[op.id] = Failed(stop)
-            continue
-        try:
-            outcomes[op.id] = do(op)
-        except Transient as error:
-            outcomes[op.id] = Failed(error)
-            # The others were never sent, so nothing of theirs can have been carried out.
-            stop = Transient(str(error), outage=True) if error.outage else None
-        except (AuthError, ConfigError, RateLimited) as error:
-            outcomes[op.id] = Failed(error)
-            stop = error
-        except SynccoreError as error:
-            outcomes[op.id] = Failed(error)
-    return outcomes
+def _numbered(operations: Sequence[Operation], do: Callable[[Operation], Outcome]) -> dict[int, Outcome]:
+    return {op.id: outcome for op, outcome in zip(operations, each(operations, do), strict=True)}
 
 
 def _unsure(operations: Sequence[Operation]) -> bool:
@@ -177,9 +159,9 @@ def _moves(operation: Operation, profile: Profile) -> bool:
     return bool(before) and str(before).lower() != profile.email
 
 
-def _take_over(consent: _consent.Consent, outcomes: dict[int, Outcome]) -> dict[int, str]:
+def _take_over(said_of: consent.Consent, outcomes: dict[int, Outcome]) -> dict[int, str]:
     notes = {}
-    for number, said in consent.items():
+    for number, said in said_of.items():
         if isinstance(said, SynccoreError):
             outcomes[number] = Failed(said)
         else:
@@ -191,3 +173,73 @@ def _noted(outcome: Outcome, note: str | None) -> Outcome:
     if note and isinstance(outcome, Delivered):
         return evolve(outcome, note=f"{outcome.note}; {note}" if outcome.note else note)
     return outcome
+
+
+# -- one profile
+
+#: Answers that mean: these identifiers do not all belong to the profile you mean.
+CLASH = (404, 409)
+
+
+def write(client: Client, operation: Operation, profile: Profile) -> Delivered:
+    """Create or update the profile; with a link it is the linked one, so that an e-mail change follows the person.
+
+    Klaviyo's upsert answers 409 where a phone number or external id belongs to somebody else, and 404 for an id it
+    knows when the e-mail address does. Neither sinks the record.
+    """
+    known = operation.link.remote_id if operation.link else None
+    try:
+        remote_id = _import(client, profile, known)
+    except ApiError as error:
+        if error.status not in CLASH:
+            raise
+        return _resolve(client, operation, profile, known, error)
+    return Delivered(remote_id=remote_id, note="; ".join(profile.notes) or None)
+
+
+def _import(client: Client, profile: Profile, remote_id: str | None, without: Collection[str] = ()) -> str:
+    answer = client.call(PROFILE_IMPORT, body={"data": profile.resource(remote_id, without)})
+    return str(answer["data"]["id"])
+
+
+def _resolve(client: Client, operation: Operation, profile: Profile, known: str | None, error: ApiError) -> Delivered:
+    owner = find_by_email(client, profile.email)
+    extras = [n for n in EXTRA_IDENTIFIERS if n in profile.attributes]
+    notes = list(profile.notes)
+    target = known
+    if known and owner and owner != known:
+        target = None
+        notes.append(_join(client, operation, known, owner))
+    elif known and owner is None and error.status == 404:
+        target = None
+        notes.append("the profile it was linked to is gone: found or made by its e-mail address")
+    attempts: list[Collection[str]] = [()] if target != known else []
+    if extras and profile.email:
+        attempts.append(extras)
+    for without in attempts:
+        try:
+            remote_id = _import(client, profile, target, without)
+        except ApiError as again:
+            if again.status not in CLASH:
+                raise
+            continue
+        if without:
+            notes.append(f"{', '.join(without)} left out: it belongs to another profile")
+        return Delivered(remote_id=remote_id, note="; ".join(notes) or None)
+    raise Conflict(error.message) from error
+
+
+def _join(client: Client, operation: Operation, known: str, owner: str) -> str:
+    """What becomes of the linked profile when its new e-mail address already has a profile."""
+    if operation.settings.get("on_conflict") != "merge":
+        return "the new e-mail address has a profile already: that one is kept up to date from now on"
+    relationships = {"profiles": {"data": [{"type": "profile", "id": known}]}}
+    try:
+        client.call(
+            PROFILE_MERGE, body={"data": {"type": "profile-merge", "id": owner, "relationships": relationships}}
+        )
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return "the profile it was linked to is gone"
+    return "merged with the profile that has the new e-mail address"

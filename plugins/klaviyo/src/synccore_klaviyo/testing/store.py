@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ._strict import IDENTIFIERS, VANISHING
+from .strict import IDENTIFIERS, VANISHING
 
 __all__ = ["Clash", "Person", "Store"]
 

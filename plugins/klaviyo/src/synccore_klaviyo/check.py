@@ -4,24 +4,23 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from synccore.errors import AuthError, RateLimited
+from synccore.errors import AuthError
 from synccore.types import Account, Check, Finding, RouteSpec
 
-from ._events import METRICS
+from .account import account
 from .client import (
-    ACCOUNTS,
     LIST,
     LISTS,
     PROFILES,
-    ApiError,
     Client,
     Endpoint,
-    MissingScope,
 )
 from .client import (
     METRICS as METRICS_ENDPOINT,
 )
 from .config import REVISION, KlaviyoConfig
+from .errors import ApiError, MissingScope
+from .events import METRICS
 
 __all__ = ["check"]
 
@@ -38,35 +37,21 @@ def check(client: Client, config: KlaviyoConfig, routes: Sequence[RouteSpec], na
     """Reach the account and find what is missing. Raises AuthError for a key that Klaviyo does not know."""
     path = f"sinks.{name}"
     findings: list[Finding] = []
-    account = _account(client, path, findings)
+    whose = _account(client, path, findings)
     _revision(config, path, today.date(), findings)
     _scopes(client, path, routes, findings)
     _metrics(client, config, path, routes, findings)
     _list(client, config, path, findings)
-    where = account.label if account else "key accepted; the account is not named without accounts:read"
-    return Check(account=account, detail=f"{where}, revision {config.revision}", findings=tuple(findings))
+    where = whose.label if whose else "key accepted; the account is not named without accounts:read"
+    return Check(account=whose, detail=f"{where}, revision {config.revision}", findings=tuple(findings))
 
 
 def _account(client: Client, path: str, findings: list[Finding]) -> Account | None:
     try:
-        found = _accounts(client)
+        return account(client)
     except MissingScope:
         _missing(findings, path, "warning", "accounts:read", "the account cannot be named")
         return None
-    attributes = found["attributes"]
-    label = (attributes.get("contact_information") or {}).get("organization_name") or found["id"]
-    details = [str(attributes.get("timezone") or ""), str(attributes.get("preferred_currency") or "")]
-    if attributes.get("test_account"):
-        details.append("test account")
-    return Account(id=str(found["id"]), label=str(label), detail=", ".join(d for d in details if d))
-
-
-def _accounts(client: Client) -> Any:
-    try:
-        return client.call(ACCOUNTS)["data"][0]
-    except RateLimited:
-        # One call a second for everybody: a second look waits until Klaviyo said it may.
-        return client.call(ACCOUNTS)["data"][0]
 
 
 def _revision(config: KlaviyoConfig, path: str, today: date, findings: list[Finding]) -> None:

@@ -1,0 +1,73 @@
+"""What Klaviyo's refusals say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from synccore.errors import AuthError, Rejected, redact
+from synccore.http import Response
+
+__all__ = ["ApiError", "MissingScope", "Problem", "problems_of"]
+
+
+@frozen
+class Problem:
+    """One entry of an answer's `errors`; `pointer` is where in the body, `detail` is redacted."""
+
+    code: str
+    detail: str
+    pointer: str = ""
+    meta: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def field_name(self) -> str | None:
+        """The attribute or property the pointer names: `/data/attributes/properties/colour` -> `colour`."""
+        parts = [p for p in self.pointer.split("/") if p]
+        if "attributes" not in parts:
+            return None
+        rest = parts[len(parts) - parts[::-1].index("attributes") :]
+        if rest[:1] == ["properties"] and len(rest) > 1:
+            return rest[1]
+        return rest[0] if rest else None
+
+
+class ApiError(Rejected):
+    """Klaviyo refuses the request.
+
+    Attributes:
+        status: 400, 404, 405, 409, 413, 415 or 422.
+        problems: what it says, in order.
+    """
+
+    def __init__(self, status: int, problems: Sequence[Problem], message: str) -> None:
+        super().__init__(message, [p.field_name for p in problems if p.field_name])
+        self.status = status
+        self.problems = tuple(problems)
+
+
+class MissingScope(AuthError):
+    """The key is valid and lacks a scope."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(
+            f"the key is valid but lacks a scope this call needs: {', '.join(scopes)}."
+            " Make a new private key with it in Klaviyo under Settings > API keys"
+        )
+        self.scopes = tuple(scopes)
+
+
+def problems_of(answer: Response) -> list[Problem]:
+    """The entries of an answer's `errors`."""
+    document = answer.json_or_none()
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return [
+        Problem(
+            code=str(e.get("code") or "error"),
+            detail=redact(str(e.get("detail") or e.get("title") or ""), 300),
+            pointer=str((e.get("source") or {}).get("pointer") or ""),
+            meta=e.get("meta") or {},
+        )
+        for e in errors or []
+        if isinstance(e, dict)
+    ]
