@@ -15,7 +15,7 @@ from synccore.errors import AuthError, ConfigError, Transient
 from synccore.secrets import Secret
 from synccore.testing import FakeContext, Fault
 from synccore.types import Delivered, Failed
-from synccore_google_contacts._account import CONTACTS_SCOPE
+from synccore_google_contacts.account import CONTACTS_SCOPE
 from synccore_google_contacts.config import Config
 from synccore_google_contacts.sink import GoogleContacts
 from synccore_google_contacts.testing import AutoBrowser

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from synccore.entities import Address, Customer
 from synccore.types import FieldOptions
-from synccore_google_contacts._merge import Merge, mark, markers
 from synccore_google_contacts.mapping import (
     CUSTOMER,
     FILTERS,
-    SINGLE,
     describe,
     field_named,
     freeze,
@@ -24,6 +22,8 @@ from synccore_google_contacts.mapping import (
     google_values,
     plain,
 )
+from synccore_google_contacts.merge import Merge, mark, markers
+from synccore_google_contacts.schema import SINGLE
 
 HOME = Address(line1="1 Main", line2="Flat 2", city="Town", postcode="01234", state="NY", country="US")
 

@@ -10,7 +10,7 @@ from synccore.errors import RateLimited
 from synccore.testing import FakeContext
 from synccore.types import Delivered, Failed
 from synccore_google_contacts.client import BATCH_COST
-from synccore_google_contacts.testing._rules import Refused
+from synccore_google_contacts.testing.rules import Refused
 
 LIMITS = {"critical_read": 60, "critical_write": 30, "write": 30, "group_read": 90}
 

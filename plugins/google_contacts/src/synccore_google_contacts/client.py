@@ -12,12 +12,10 @@ from synccore.errors import AuthError
 from synccore.http import Budget, Client, Response
 from synccore.types import Context
 
-from ._errors import entry_error, error_of
-from .mapping import READ_FIELDS
+from .errors import entry_error, error_of
+from .schema import READ_FIELDS, Person
 
-__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "People", "Person"]
-
-Person = dict[str, Any]
+__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "People"]
 
 #: Contacts per batch create, update or get; names per batch delete; members per change of a label.
 BATCH, DELETE_BATCH, MEMBERS = 200, 500, 1000

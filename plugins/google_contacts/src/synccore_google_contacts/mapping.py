@@ -18,20 +18,10 @@ from attrs import frozen
 from synccore.entities import Address, normalize_email
 from synccore.types import Defaults, FieldInfo, ObjectType
 
-__all__ = ["CONTACT", "FILTERS", "READ_FIELDS", "Entries", "Part", "describe", "field_named", "phone_key"]
+from .schema import RESERVED, WRITABLE
 
-#: Person fields that can be replaced (discovery document of people v1, revision 20251117).
-WRITABLE = (
-    "addresses", "biographies", "birthdays", "calendarUrls", "clientData", "emailAddresses", "events", "externalIds",
-    "genders", "imClients", "interests", "locales", "locations", "memberships", "miscKeywords", "names", "nicknames",
-    "occupations", "organizations", "phoneNumbers", "relations", "sipAddresses", "urls", "userDefined",
-)  # fmt: skip
-#: Written by the sink itself: the marker and the label.
-RESERVED = ("clientData", "memberships")
-#: Google takes at most one entry of these.
-SINGLE = ("biographies", "birthdays", "genders", "names")
-#: What every read asks for; part of what a sync token is bound to.
-READ_FIELDS = ",".join(("metadata", *WRITABLE))
+__all__ = ["CONTACT", "FILTERS", "Entries", "Part", "describe", "field_named", "phone_key"]
+
 #: Output only: neither compared nor sent.
 READ_ONLY = ("formattedType", "canonicalForm", "displayNameLastFirst")
 #: Characters per value (Google's help page on contact limits); notes may be longer.

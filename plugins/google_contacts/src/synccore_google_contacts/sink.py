@@ -22,20 +22,19 @@ from synccore.types import (
     Retry,
 )
 
-from ._account import Connection
-from ._check import check
-from ._errors import NotFound
-from ._hold import check_held, hold
-from ._index import Index, contact_source
-from ._labels import Labels
-from ._match import find
-from ._plan import plan, prepare, waiting
-from ._read import flat
-from ._round import LANE, Round
-from ._writer import write
+from .account import Connection
+from .check import check
 from .client import BATCH, People
 from .config import Config
+from .errors import NotFound
+from .index import Index
+from .labels import Labels
+from .limits import check_held, hold
 from .mapping import CONTACT, describe
+from .match import find
+from .read import flat
+from .schema import contact_source
+from .write import Round, deliver, prepare, waiting
 
 __all__ = ["SINK", "GoogleContacts"]
 
@@ -71,11 +70,7 @@ class GoogleContacts:
         with self._account() as index:
             labels = Labels(self._people, index.state)
             round_ = Round(self._context, self._config, self._people, index, labels, operations)
-            prepare(round_)
-            pending = list(operations)
-            while pending and round_.stopped is None:
-                pending = _wave(round_, pending)
-            return round_.finish()
+            return deliver(round_)
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
         """The contact each operation would be written to. Writes nothing at Google."""
@@ -171,19 +166,6 @@ class GoogleContacts:
         """Close the connection pools."""
         self._people.close()
         self._connection.close()
-
-
-def _wave(round_: Round, pending: Sequence[Operation]) -> list[Operation]:
-    """Plan and write as much as can go now; gives what is left."""
-    try:
-        works, deferred = plan(round_, pending)
-        write(round_, works)
-    except LANE as error:
-        round_.stop(error)
-        return []
-    round_.pause()
-    left, round_.again = [*round_.again, *deferred], []
-    return left
 
 
 def _check_settings(route: str, settings: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ with FakePeople() as google:
     google.add(names=[{"givenName": "Ann"}])
 """
 
-from ._demo import DEMO, AutoBrowser, Demo, approve, settings
-from ._people import FakePeople
-from ._signin import SignIn
+from .demo import DEMO, AutoBrowser, Demo, approve, settings
+from .people import FakePeople
+from .signin import SignIn
 
 __all__ = ["DEMO", "AutoBrowser", "Demo", "FakePeople", "SignIn", "approve", "settings"]

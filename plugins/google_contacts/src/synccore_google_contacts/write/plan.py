@@ -13,14 +13,14 @@ from attrs import define, field
 from synccore.errors import RateLimited, Rejected
 from synccore.types import Operation, Unchanged
 
-from ._errors import AccountFull
-from ._index import Index, Own, contact_source
-from ._labels import MY_CONTACTS
-from ._match import Match, find
-from ._merge import Merge, mark, markers
-from ._round import Round, Work
-from .client import Person
-from .mapping import MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
+from ..errors import AccountFull
+from ..index import Index, Own
+from ..labels import MY_CONTACTS
+from ..mapping import MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
+from ..match import Match, find
+from ..merge import Merge, mark, markers
+from ..schema import Person, contact_source
+from .round import Round, Work
 
 #: After Google said that the account is full, creates fail without a call for so long: no more than it takes a person
 #: to make room and retry.

@@ -12,7 +12,8 @@ from attrs import define, field
 from synccore.errors import Rejected
 from synccore.types import FieldOptions
 
-from .mapping import SINGLE, Entries, Entry, Part, field_named, freeze, plain
+from .mapping import Entries, Entry, Part, field_named, freeze, plain
+from .schema import SINGLE
 
 #: `clientData` key of the marker; its value is the operation's uid. The same value stands in `externalIds` under the
 #: predefined type `customer`, should a program drop the first.

@@ -9,11 +9,12 @@ from attrs import define, field
 from synccore.errors import AuthError, ConfigError, Conflict, RateLimited, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Operation, Outcome
 
-from ._hold import hold
-from ._index import Index, Own, contact_source
-from ._labels import Labels
-from .client import People, Person
-from .config import Config
+from ..client import People
+from ..config import Config
+from ..index import Index, Own
+from ..labels import Labels
+from ..limits import hold
+from ..schema import Person, contact_source
 
 #: Reads and writes of one contact before a conflict is handed back (seen to happen right after a read:
 #: googleapis/google-api-python-client#2417), and the pauses between them in seconds.

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from synccore.errors import RateLimited
 from synccore.types import Context, State
 
-from ._errors import DailyQuota, HiddenQuota, MinuteQuota
+from .errors import DailyQuota, HiddenQuota, MinuteQuota
 
 #: Google's unpublished write quota clears slowly (rapidwebltd/php-google-people-api#45).
 SHORTEST, LONGEST = timedelta(minutes=5), timedelta(hours=6)

@@ -22,10 +22,11 @@ from attrs import define, field
 from synccore.entities import normalize_email
 from synccore.types import Context
 
-from ._errors import SyncTokenExpired
-from ._merge import markers
-from .client import People, Person
+from .client import People
+from .errors import SyncTokenExpired
 from .mapping import phone_key
+from .merge import markers
+from .schema import Person, contact_source, updated
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
 JOURNAL = 100
@@ -329,19 +330,6 @@ class Index:
             items[f"person:{name}"] = person
             self._learn(name, person)
         self._put(items)
-
-
-def contact_source(person: Mapping[str, Any]) -> dict[str, Any]:
-    """The CONTACT source of a person: its etag must be sent back with an update."""
-    sources = (person.get("metadata") or {}).get("sources", ())
-    return next((dict(s) for s in sources if s.get("type") == "CONTACT"), {})
-
-
-def updated(person: Mapping[str, Any]) -> str:
-    """When Google last changed it, as text that sorts."""
-    text = str(contact_source(person).get("updateTime", ""))
-    # Google drops trailing zeros of the fraction: "…:05Z" is before "…:05.5Z".
-    return text.removesuffix("Z") if "." in text else text.removesuffix("Z") + ".0"
 
 
 def _update_time(person: Mapping[str, Any]) -> datetime:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from ._rules import Refused
+from .rules import Refused
 
 #: As seen in two public repositories; the console shows the real ones. `full_sync` is the extra quota of the first
 #: page of a full listing, whose size Google does not tell.

@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 from synccore.errors import Conflict, Rejected, SynccoreError, Transient
 from synccore.types import Delivered
 
-from ._errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NotFound, StaleEtag
-from ._hold import release
-from ._labels import MY_CONTACTS
-from ._merge import markers
-from ._round import LANE, Round, Work
-from .client import BATCH, BATCH_COST, DELETE_BATCH, DELETE_BATCH_COST, Person
-from .mapping import plain
+from ..client import BATCH, BATCH_COST, DELETE_BATCH, DELETE_BATCH_COST
+from ..errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NotFound, StaleEtag
+from ..labels import MY_CONTACTS
+from ..limits import release
+from ..mapping import plain
+from ..merge import markers
+from ..schema import Person
+from .round import LANE, Round, Work
 
 Step = Callable[[Round, list[Work]], None]
 
 
-def write(round_: Round, works: Sequence[Work]) -> None:
+def send(round_: Round, works: Sequence[Work]) -> None:
     """Write everything; each operation ends with an outcome or in `round_.again`."""
     creates = [w for w in works if w.name is None]
     updates = [w for w in works if w.name is not None and not w.delete and not w.remove]

@@ -6,11 +6,11 @@ from synccore.errors import AuthError, SynccoreError
 from synccore.http import Client
 from synccore.types import Check, Context, Finding
 
-from ._account import CONTACTS_SCOPE, PUBLISH, Connection
-from ._index import Index
-from ._labels import MY_CONTACTS
+from .account import CONTACTS_SCOPE, PUBLISH, Connection
 from .client import People
 from .config import Config, Video
+from .index import Index
+from .labels import MY_CONTACTS
 
 #: Contacts per account, those in the bin included (Google's help page on contact limits).
 CAPACITY = 25_000

@@ -12,9 +12,9 @@ from attrs import define, field
 
 from synccore.testing import Fault, LoopbackServer, Reply, Request
 
-from ._feed import Feed, Row
-from ._quota import Quota
-from ._rules import (
+from .feed import Feed, Row
+from .quota import Quota
+from .rules import (
     GROUP_FIELDS,
     MY_CONTACTS,
     READABLE,
@@ -31,7 +31,7 @@ from ._rules import (
     only,
     precondition,
 )
-from ._signin import Grant, SignIn
+from .signin import Grant, SignIn
 
 CONTACTS = "https://www.googleapis.com/auth/contacts"
 SYSTEM_GROUPS = {MY_CONTACTS: "myContacts", "contactGroups/starred": "starred"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ._rules import invalid, precondition
+from .rules import invalid, precondition
 
 #: Sync tokens live so long after the full listing they come from.
 LIFETIME = timedelta(days=7)

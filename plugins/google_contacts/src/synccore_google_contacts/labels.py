@@ -5,8 +5,8 @@ from typing import Any
 from synccore.errors import ConfigError, Rejected
 from synccore.types import State
 
-from ._errors import NameTaken
 from .client import People
+from .errors import NameTaken
 
 MY_CONTACTS = "contactGroups/myContacts"
 #: `clientData` key on a label we use; its value is the name in the configuration, so that a label the owner renamed

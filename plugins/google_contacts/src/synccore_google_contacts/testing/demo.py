@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from synccore.hookspecs import DemoVendor
 
-from ._people import FakePeople
+from .people import FakePeople
 
 
 def approve(url: str) -> str:

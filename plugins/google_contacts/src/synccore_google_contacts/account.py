@@ -13,8 +13,8 @@ from synccore.http import Client
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
-from ._errors import error_of
 from .config import Config
+from .errors import error_of
 
 CONTACTS_SCOPE = "https://www.googleapis.com/auth/contacts"
 #: Contacts, and who it is. No narrower scope writes contacts; no Drive scope, ever.
