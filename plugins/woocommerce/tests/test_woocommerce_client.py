@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, Transient
 from synccore.testing import FakeClock, FakeContext, Fault
-from synccore_woocommerce._oauth1 import sign, signed
-from synccore_woocommerce.client import Forbidden, Gone, NoRoute, Shop
+from synccore_woocommerce.client import Shop
 from synccore_woocommerce.config import Config
+from synccore_woocommerce.errors import Forbidden, Gone, NoRoute
+from synccore_woocommerce.signing import sign, signed
 from synccore_woocommerce.testing import KEY, FakeWooCommerce
 
 

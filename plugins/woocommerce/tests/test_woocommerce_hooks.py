@@ -78,14 +78,15 @@ def test_no_signature_at_all_is_refused(client):
 @given(st.binary(max_size=200), st.binary(min_size=1, max_size=20))
 def test_the_raw_bytes_are_what_is_signed(body, extra):
     from synccore.testing import FakeContext
-    from synccore_woocommerce._changes import Translator
-    from synccore_woocommerce._hooks import Receiver
+    from synccore_woocommerce.account import Keys
+    from synccore_woocommerce.changes import Translator
     from synccore_woocommerce.config import Config
+    from synccore_woocommerce.webhooks import Receiver
 
     context = FakeContext()
     context.vault.put("webhook_secret", SECRET)
     config = Config(url="https://shop.test")
-    receiver = Receiver(Translator(config, context.state(), context.clock), config, context)
+    receiver = Receiver(Translator(config, context.state(), context.clock), Keys(config, context), config, context)
     receiver.receive(delivery("customer.updated", body))
     with pytest.raises(SignatureError):
         receiver.receive(evolve(delivery("customer.updated", body), body=body + extra))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from synccore_woocommerce._stages import FILTERS
 from synccore_woocommerce.config import Config
+from synccore_woocommerce.stages import FILTERS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -13,11 +13,12 @@ from synccore.errors import SynccoreError
 from synccore.testing import FakeClock, FakeContext, LoopbackServer, Reply, Request
 from synccore.types import WebhookRequest
 from synccore_woocommerce import mapping
-from synccore_woocommerce._changes import Translator
-from synccore_woocommerce._hooks import Receiver
-from synccore_woocommerce._oauth1 import sign
+from synccore_woocommerce.account import Keys
+from synccore_woocommerce.changes import Translator
 from synccore_woocommerce.config import Config
+from synccore_woocommerce.signing import sign
 from synccore_woocommerce.testing import FakeWooCommerce, Key, maintenance, php_fatal, php_notice
+from synccore_woocommerce.webhooks import Receiver
 
 FOLDER = Path(__file__).resolve().parents[3].parent / "shared" / "reference" / "recorded" / "woocommerce"
 HERE = FOLDER.is_dir()
@@ -59,7 +60,7 @@ def receiver() -> Receiver:
     context = FakeContext("shop", "woocommerce")
     context.vault.put("webhook_secret", DELIVERIES["secret_of_all_webhooks"])
     config = Config(url="http://127.0.0.1:8080", entities=("customer", "order", "subscription", "membership"))
-    return Receiver(Translator(config, context.state(), context.clock), config, context)
+    return Receiver(Translator(config, context.state(), context.clock), Keys(config, context), config, context)
 
 
 def test_all_46_recorded_signatures_verify():

@@ -6,7 +6,6 @@ the one the shop is configured with, not the one that was dialled, so it is aske
 """
 
 import base64
-import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,14 +15,15 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
-from synccore.http import Client, Response, parse_retry_after
+from synccore.errors import SynccoreError, Transient
+from synccore.http import Client, Response
 from synccore.types import Context
 
-from ._oauth1 import signed
 from .config import Config
+from .errors import NoApi, failure, not_seen
+from .signing import signed
 
-__all__ = ["BATCH", "PER_PAGE", "Forbidden", "Gone", "Listing", "NoApi", "NoRoute", "Record", "Shop"]
+__all__ = ["BATCH", "PER_PAGE", "Listing", "Record", "Shop"]
 
 Record = Mapping[str, Any]
 Params = Mapping[str, Any]
@@ -35,22 +35,6 @@ BATCH = 100
 #: A PHP host may take half a minute for a page of orders.
 _TIMEOUT = timedelta(seconds=60)
 _TRIES = 3
-
-
-class Forbidden(AuthError):
-    """The key's user lacks a right."""
-
-
-class Gone(Rejected):
-    """There is no record of that id."""
-
-
-class NoApi(ConfigError):
-    """Something answers at the address, but no REST API of WordPress."""
-
-
-class NoRoute(ConfigError):
-    """The shop does not know this address: the plugin that brings it is missing."""
 
 
 @frozen(kw_only=True)
@@ -87,8 +71,8 @@ class Shop:
         """
         answer = self._send("GET", "wp-json/", {"_fields": "name,url,home,gmt_offset,timezone_string,namespaces"})
         if answer.status == 404 and not isinstance(answer.json_or_none(), dict):
-            raise self._no_api()
-        body = self._read(answer, authorized=False)
+            raise NoApi(self.url)
+        body = self._read(answer)
         if not isinstance(body, dict):
             raise Transient("the shop's index is not what WordPress gives")
         self._home = str(body.get("home") or self.url).rstrip("/")
@@ -167,10 +151,10 @@ class Shop:
             if self._sign:
                 return self._send_signed(method, path, pairs, json)
             answer = self._http.request(method, path, params=pairs, headers=self._basic(), json=json)
-            if self._sign is None and _not_seen(answer):
+            if self._sign is None and not_seen(answer):
                 # The keys may be wrong, or PHP may not know that this is https and look for a signature instead.
                 signed_answer = self._send_signed(method, path, pairs, json)
-                if _not_seen(signed_answer):
+                if not_seen(signed_answer):
                     return answer
                 self._sign, answer = True, signed_answer
             elif answer.ok:
@@ -207,82 +191,14 @@ class Shop:
             self._home = str(home).rstrip("/")
         return self._home
 
-    def _read(self, answer: Response, *, authorized: bool = True) -> Any:
+    def _read(self, answer: Response) -> Any:
         if answer.ok:
             return answer.json()
-        raise self._failure(answer, authorized=authorized)
+        raise self._failure(answer)
 
-    def _no_api(self) -> NoApi:
-        return NoApi(
-            f"{self.url} answers, but not with WordPress's REST API: is it the shop's address, and are permalinks on?",
-            path="url",
-        )
-
-    def _failure(self, answer: Response, *, authorized: bool = True) -> SynccoreError:
-        """The error an answer stands for (WooCommerce REST API, "Errors"; codes as seen on a real shop)."""
-        status, body = answer.status, answer.json_or_none()
-        if 300 <= status < 400:
-            return ConfigError(_redirected(answer), path="url")
-        wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now())
-        if status == 503 and isinstance(body, dict) and body.get("code") == "wp_die":
-            return RateLimited("the shop is in maintenance mode (HTTP 503)", retry_after=wait)
-        if status == 429 or (status == 503 and wait is not None):
-            return RateLimited(f"the shop asks to wait (HTTP {status})", retry_after=wait)
-        if not isinstance(body, dict) or "code" not in body:
-            return Transient(
-                f"HTTP {status} with a page of something in front of the shop, a firewall or a security plugin: "
-                f"{answer.excerpt(120)}"
-                if status < 500
-                else f"HTTP {status} from the web server"
-            )
-        code = str(body["code"])
-        if status >= 500 and code != "woocommerce_rest_trash_not_supported":
-            # A PHP error's message holds paths and data of the shop: the code is all that may be shown.
-            return Transient(f"HTTP {status} {code}")
-        words = _words(body)
-        if status == 401:
-            return AuthError(self._unauthorized(code, words))
-        if status == 403:
-            return Forbidden(f"the key's user may not do this: {words} ({code})")
-        if status == 404:
-            return NoRoute(f"the shop does not know this address ({code})") if code == "rest_no_route" else Gone(words)
-        data = body.get("data")
-        named = data.get("params") if isinstance(data, dict) else None
-        return Rejected(f"{words} ({code})", fields=tuple(named) if isinstance(named, dict | list) else ())
-
-    def _unauthorized(self, code: str, words: str) -> str:
-        if code == "woocommerce_rest_authentication_error":
-            if "timestamp" in words.lower():
-                return f"the shop refuses the signature's time: set this machine's clock ({words})"
-            return f"the shop refuses the keys: {words}"
-        how = "signed requests" if self._sign else "https with Basic authentication and signed requests"
-        return (
-            f"the shop does not accept the keys: {words} ({code}). The consumer key is unknown to it, or something in "
-            f"front of it takes the keys out of the request. Tried {how}."
-        )
+    def _failure(self, answer: Response) -> SynccoreError:
+        return failure(answer, self._context.clock.now(), signed=bool(self._sign))
 
 
 def _pairs(params: Params) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in params.items() if value is not None]
-
-
-def _not_seen(answer: Response) -> bool:
-    """Whether this is the 401 that WooCommerce gives when it saw no usable keys at all."""
-    body = answer.json_or_none() if answer.status == 401 else None
-    return answer.status == 401 and (not isinstance(body, dict) or body.get("code") == "woocommerce_rest_cannot_view")
-
-
-def _redirected(answer: Response) -> str:
-    target = urlsplit(answer.headers.get("location", ""))
-    path = target.path.split("/wp-json", 1)[0]
-    where = f"{target.scheme}://{target.netloc}{path}" if target.netloc else "another address"
-    return f"the shop redirects to {where}: set url to the address that does not redirect"
-
-
-def _words(body: Mapping[str, Any]) -> str:
-    data = body.get("data")
-    params = data.get("params") if isinstance(data, dict) else None
-    said = str(body.get("message", ""))
-    if isinstance(params, dict):
-        said += " " + "; ".join(str(v) for v in params.values())
-    return redact(" ".join(re.sub(r"<[^>]*>", " ", said).split()), 300)

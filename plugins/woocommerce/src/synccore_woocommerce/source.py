@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from synccore.errors import AuthError, SynccoreError
+from synccore.errors import SynccoreError
 from synccore.hookspecs import Source, SourceType
 from synccore.oauth import Browser
 from synccore.types import (
@@ -17,17 +17,18 @@ from synccore.types import (
     WriteBack,
 )
 
-from ._abilities import Abilities
-from ._changes import Translator
-from ._connect import Checker
-from ._fetch import Fetcher
-from ._hooks import APPROVAL, KEY_NAMES, Receiver
-from ._poll import Pace, Poller
-from ._registry import Registry
-from ._stages import Stages
-from ._writeback import Writer
+from .abilities import Abilities
+from .account import Keys
+from .changes import Translator
+from .check import Checker
 from .client import Shop
 from .config import ENTITIES, Config
+from .listing import Pace, Poller
+from .read import Fetcher
+from .registry import Registry
+from .stages import Stages
+from .webhooks import Receiver
+from .write import Writer
 
 __all__ = ["SOURCE", "WooCommerce"]
 
@@ -38,28 +39,18 @@ class WooCommerce:
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config
         self._context = context
-        self._shop = Shop(config, context, self._keys)
+        self._keys = Keys(config, context)
+        self._shop = Shop(config, context, self._keys.get)
         self._translate = Translator(config, context.state(), context.clock)
-        self._receiver = Receiver(self._translate, config, context)
+        self._receiver = Receiver(self._translate, self._keys, config, context)
         self._abilities = Abilities(self._shop, context.clock)
         self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
-        self._checker = Checker(self._shop, self._abilities, self._registry, config, context)
+        self._checker = Checker(self._shop, self._keys, self._abilities, self._registry, config, context)
         self._writer = Writer(self._shop)
         pace = Pace(context.clock)
         stages = Stages(self._shop, self._translate, pace, config, context.clock)
         self._poller = Poller(self._shop, stages.plan, pace, config.pause, context)
         self._fetcher = Fetcher(self._shop, self._translate, context)
-
-    def _keys(self) -> tuple[str, str]:
-        key, secret = self._config.consumer_key, self._config.consumer_secret
-        if key is not None and secret is not None:
-            return key.reveal(), secret.reveal()
-        stored = [self._context.vault.get(name) for name in KEY_NAMES]
-        if stored[0] is None or stored[1] is None:
-            raise AuthError(
-                f"no keys: set consumer_key and consumer_secret, or run synccore connect {self._context.name}"
-            )
-        return stored[0], stored[1]
 
     def check(self) -> Check:
         """Reach the shop and say what it is and has. Raises AuthError, ConfigError, Transient."""
@@ -79,14 +70,13 @@ class WooCommerce:
             said = self._registry.unsubscribe()
         except SynccoreError as error:
             said = f"the shop's webhooks could not be removed ({error.message})"
-        for name in (*KEY_NAMES, APPROVAL):
-            self._context.vault.delete(name)
+        self._keys.forget()
         if keep_grant:
             return said
         return f"{said}; delete the key itself in WooCommerce > Settings > Advanced > REST API"
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
-        """List records; see `_poll` for the cursor. Raises Transient, RateLimited, AuthError, ConfigError."""
+        """List records; see `listing` for the cursor. Raises Transient, RateLimited, AuthError, ConfigError."""
         return self._poller.poll(entity, cursor, filters)
 
     def receive(self, request: WebhookRequest) -> Sequence[Change]:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from synccore.errors import ConfigError, Rejected
 from synccore.types import BackfillFilters, Change, Clock
 
-from ._changes import TRASH, Translator
-from ._poll import Cursor, Pace, Stage
+from .changes import TRASH, Translator
 from .client import BATCH, PER_PAGE, Record, Shop
 from .config import Config
+from .listing import Cursor, Pace, Stage
 from .mapping import FIELDS, moment
 
 __all__ = ["Stages"]

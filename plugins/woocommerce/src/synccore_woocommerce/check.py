@@ -1,32 +1,30 @@
 """Finding out what a shop is, and precisely what is wrong where it cannot be used."""
 
-import secrets
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 from synccore.errors import AuthError, ConfigError, SynccoreError, Transient
 from synccore.oauth import Browser
 from synccore.types import Account, Check, Context, Finding
 
-from ._abilities import Abilities
-from ._hooks import APPROVAL, KEY_NAMES
-from ._registry import Registry
-from .client import Forbidden, NoApi, Shop
+from .abilities import Abilities
+from .account import Keys, account_of
+from .client import Shop
 from .config import Config
+from .errors import Forbidden, NoApi
+from .registry import Registry
 
 __all__ = ["Checker"]
-
-#: How long keys may take from the shop's approval to our address, in seconds.
-_ARRIVES_WITHIN = 60
 
 
 class Checker:
     """Answers `check` and `connect`."""
 
-    def __init__(self, shop: Shop, abilities: Abilities, registry: Registry, config: Config, context: Context) -> None:
+    def __init__(
+        self, shop: Shop, keys: Keys, abilities: Abilities, registry: Registry, config: Config, context: Context
+    ) -> None:
         self._shop = shop
+        self._keys = keys
         self._abilities = abilities
         self._registry = registry
         self._config = config
@@ -39,16 +37,13 @@ class Checker:
         self._abilities.forget()
         findings = [*self._entities(), *self._writable(), *self._registry.findings()]
         detail = self._detail(index)
-        home = str(index.get("home") or self._shop.url)
-        # Without the scheme: a shop that moves to https stays the same shop.
-        account = Account(id=home.partition("://")[2] or home, label=str(index.get("name") or home), detail=detail)
-        return Check(account=account, detail=detail, findings=tuple(findings))
+        return Check(account=account_of(index, self._shop.url, detail), detail=detail, findings=tuple(findings))
 
     def connect(self, browser: Browser) -> Account:
         """Keys from the shop's approval screen where none are configured, then `check`. Raises what is wrong."""
-        if not self._has_keys():
+        if not self._keys.known():
             self._index()
-            self._approve(browser)
+            self._keys.approve(browser)
         found = self.check()
         for finding in found.findings:
             if finding.level == "error":
@@ -141,43 +136,3 @@ class Checker:
             return f"WooCommerce {status['environment']['version']} ({storage})"
         except (SynccoreError, KeyError, TypeError):
             return "WooCommerce"
-
-    # -- the approval screen
-
-    def _has_keys(self) -> bool:
-        if self._config.consumer_key is not None and self._config.consumer_secret is not None:
-            return True
-        return all(self._context.vault.get(name) for name in KEY_NAMES)
-
-    def _approve(self, browser: Browser) -> None:
-        """Send the person to the shop's own screen; the shop posts the keys to our webhook address."""
-        public = self._context.public_url
-        if public is None or urlsplit(public).scheme != "https":
-            raise ConfigError(
-                "no keys: make one in WooCommerce > Settings > Advanced > REST API and set consumer_key and "
-                "consumer_secret (or set server.public_url to an https address, and the shop can send one)",
-                path="consumer_key",
-            )
-        word = secrets.token_urlsafe(24)
-        self._context.vault.put(APPROVAL, word)
-        callback = f"{public.rstrip('/')}/hooks/{self._context.name}"
-
-        def address(return_url: str) -> str:
-            query = {
-                "app_name": "synccore",
-                "scope": "read_write",
-                "user_id": word,
-                "return_url": return_url,
-                "callback_url": callback,
-            }
-            return f"{self._shop.url}/wc-auth/v1/authorize?{urlencode(query)}"
-
-        _, answer = browser.authorize(address)
-        if answer.get("success") != "1":
-            self._context.vault.delete(APPROVAL)
-            raise AuthError("the shop's owner did not approve")
-        for _ in range(_ARRIVES_WITHIN):
-            if self._has_keys():
-                return
-            self._context.clock.sleep(timedelta(seconds=1))
-        raise AuthError(f"approved, but no keys arrived at {callback}: is synccore run answering there?")

@@ -14,9 +14,9 @@ from synccore.entities import guest_key, normalize_email
 from synccore.types import Change, Clock, EntityRef, State
 
 from . import mapping
-from ._departed import Departed
 from .client import Record
 from .config import Config
+from .departed import Departed
 
 __all__ = ["DRAFTS", "TRASH", "Translator"]
 

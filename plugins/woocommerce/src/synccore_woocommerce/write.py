@@ -10,7 +10,8 @@ from typing import Any
 from synccore.errors import Rejected, SynccoreError, Transient
 from synccore.types import Delivered, Failed, Outcome, Unchanged, WriteBack
 
-from .client import BATCH, Forbidden, Gone, Record, Shop
+from .client import BATCH, Record, Shop
+from .errors import Forbidden, Gone
 from .mapping import META_PREFIX, meta_value
 
 __all__ = ["Writer"]

@@ -18,14 +18,11 @@ from typing import Any
 from synccore.errors import SignatureError
 from synccore.types import Change, Context, WebhookRequest
 
-from ._changes import Translator
+from .account import Keys
+from .changes import Translator
 from .config import Config
 
-__all__ = ["APPROVAL", "KEY_NAMES", "SECRET", "Receiver"]
-
-#: Vault names: the one-time word of an approval that is under way, and the keys it brought.
-APPROVAL = "approval"
-KEY_NAMES = ("consumer_key", "consumer_secret")
+__all__ = ["SECRET", "Receiver"]
 
 #: The name of the generated webhook secret in the vault.
 SECRET = "webhook_secret"  # noqa: S105  a name, not a secret
@@ -44,8 +41,9 @@ _ENTITIES: Mapping[str, str] = {
 class Receiver:
     """Authenticates and reads the shop's webhooks."""
 
-    def __init__(self, translator: Translator, config: Config, context: Context) -> None:
+    def __init__(self, translator: Translator, keys: Keys, config: Config, context: Context) -> None:
         self._translate = translator
+        self._keys = keys
         self._config = config
         self._context = context
         self._state = context.state()
@@ -60,7 +58,7 @@ class Receiver:
 
     def receive(self, request: WebhookRequest) -> Sequence[Change]:
         """The changes a delivery stands for. Raises SignatureError."""
-        if _is_ping(request) or self._take_keys(request):
+        if _is_ping(request) or self._keys.take(request):
             return []
         self._authenticate(request)
         self._note_life()
@@ -90,24 +88,6 @@ class Receiver:
         ]
         if not any(good):
             raise SignatureError
-
-    def _take_keys(self, request: WebhookRequest) -> bool:
-        """The keys that the shop's approval screen posts here, known by the one-time word `connect` gave it."""
-        if "x-wc-webhook-signature" in request.headers:
-            return False
-        word = self._context.vault.get(APPROVAL)
-        try:
-            body = json.loads(request.body) if word else None
-        except ValueError:
-            return False
-        if not word or not isinstance(body, dict) or not all(isinstance(body.get(n), str) for n in KEY_NAMES):
-            return False
-        if not hmac.compare_digest(str(body.get("user_id", "")).encode(), word.encode()):
-            return False
-        for name in KEY_NAMES:
-            self._context.vault.put(name, body[name])
-        self._context.vault.delete(APPROVAL)
-        return True
 
     def _changes(self, topic: str, body: Mapping[str, Any]) -> Sequence[Change]:
         resource, _, event = topic.partition(".")

@@ -6,8 +6,9 @@ from synccore.entities import guest_key
 from synccore.errors import Transient
 from synccore.types import Change, Context
 
-from ._changes import DRAFTS, TRASH, Translator
-from .client import PER_PAGE, Gone, NoRoute, Record, Shop
+from .changes import DRAFTS, TRASH, Translator
+from .client import PER_PAGE, Record, Shop
+from .errors import Gone, NoRoute
 from .mapping import FIELDS
 
 __all__ = ["Fetcher"]

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
 
-from ._abilities import Abilities
-from ._hooks import SECRET, Receiver
-from .client import PER_PAGE, Gone, Shop
+from .abilities import Abilities
+from .client import PER_PAGE, Shop
 from .config import Config
+from .errors import Gone
+from .webhooks import SECRET, Receiver
 
 __all__ = ["Registry"]
 

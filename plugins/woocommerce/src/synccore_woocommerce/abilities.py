@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from synccore.types import Clock
 
-from .client import NoRoute, Shop
+from .client import Shop
+from .errors import NoRoute
 
 __all__ = ["Abilities"]
 

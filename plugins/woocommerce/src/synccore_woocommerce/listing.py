@@ -20,7 +20,8 @@ from attrs import evolve, field, frozen
 from synccore.errors import Transient
 from synccore.types import BackfillFilters, Change, Clock, Context, Page
 
-from .client import PER_PAGE, NoRoute, Record, Shop
+from .client import PER_PAGE, Record, Shop
+from .errors import NoRoute
 from .mapping import moment
 
 __all__ = ["Cursor", "Pace", "Poller", "Position", "Stage"]

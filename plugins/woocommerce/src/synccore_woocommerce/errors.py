@@ -1,0 +1,101 @@
+"""What the shop's refusals mean (WooCommerce REST API, "Errors"; codes as seen on real shops)."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
+from synccore.http import Response, parse_retry_after
+
+__all__ = ["Forbidden", "Gone", "NoApi", "NoRoute", "failure", "not_seen"]
+
+
+class Forbidden(AuthError):
+    """The key's user lacks a right."""
+
+
+class Gone(Rejected):
+    """There is no record of that id."""
+
+
+class NoApi(ConfigError):
+    """Something answers at the address, but no REST API of WordPress."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url} answers, but not with WordPress's REST API: is it the shop's address, and are permalinks on?",
+            path="url",
+        )
+
+
+class NoRoute(ConfigError):
+    """The shop does not know this address: the plugin that brings it is missing."""
+
+
+def failure(answer: Response, now: datetime, *, signed: bool) -> SynccoreError:
+    """The error an answer stands for. `signed`: whether only signed requests were tried."""
+    status, body = answer.status, answer.json_or_none()
+    if 300 <= status < 400:
+        return ConfigError(_redirected(answer), path="url")
+    wait = parse_retry_after(answer.headers.get("retry-after"), now)
+    if status == 503 and isinstance(body, dict) and body.get("code") == "wp_die":
+        return RateLimited("the shop is in maintenance mode (HTTP 503)", retry_after=wait)
+    if status == 429 or (status == 503 and wait is not None):
+        return RateLimited(f"the shop asks to wait (HTTP {status})", retry_after=wait)
+    if not isinstance(body, dict) or "code" not in body:
+        return Transient(
+            f"HTTP {status} with a page of something in front of the shop, a firewall or a security plugin: "
+            f"{answer.excerpt(120)}"
+            if status < 500
+            else f"HTTP {status} from the web server"
+        )
+    code = str(body["code"])
+    if status >= 500 and code != "woocommerce_rest_trash_not_supported":
+        # A PHP error's message holds paths and data of the shop: the code is all that may be shown.
+        return Transient(f"HTTP {status} {code}")
+    words = _words(body)
+    if status == 401:
+        return AuthError(_unauthorized(code, words, signed=signed))
+    if status == 403:
+        return Forbidden(f"the key's user may not do this: {words} ({code})")
+    if status == 404:
+        return NoRoute(f"the shop does not know this address ({code})") if code == "rest_no_route" else Gone(words)
+    data = body.get("data")
+    named = data.get("params") if isinstance(data, dict) else None
+    return Rejected(f"{words} ({code})", fields=tuple(named) if isinstance(named, dict | list) else ())
+
+
+def not_seen(answer: Response) -> bool:
+    """Whether this is the 401 that WooCommerce gives when it saw no usable keys at all."""
+    body = answer.json_or_none() if answer.status == 401 else None
+    return answer.status == 401 and (not isinstance(body, dict) or body.get("code") == "woocommerce_rest_cannot_view")
+
+
+def _unauthorized(code: str, words: str, *, signed: bool) -> str:
+    if code == "woocommerce_rest_authentication_error":
+        if "timestamp" in words.lower():
+            return f"the shop refuses the signature's time: set this machine's clock ({words})"
+        return f"the shop refuses the keys: {words}"
+    how = "signed requests" if signed else "https with Basic authentication and signed requests"
+    return (
+        f"the shop does not accept the keys: {words} ({code}). The consumer key is unknown to it, or something in "
+        f"front of it takes the keys out of the request. Tried {how}."
+    )
+
+
+def _redirected(answer: Response) -> str:
+    target = urlsplit(answer.headers.get("location", ""))
+    path = target.path.split("/wp-json", 1)[0]
+    where = f"{target.scheme}://{target.netloc}{path}" if target.netloc else "another address"
+    return f"the shop redirects to {where}: set url to the address that does not redirect"
+
+
+def _words(body: Mapping[str, Any]) -> str:
+    data = body.get("data")
+    params = data.get("params") if isinstance(data, dict) else None
+    said = str(body.get("message", ""))
+    if isinstance(params, dict):
+        said += " " + "; ".join(str(v) for v in params.values())
+    return redact(" ".join(re.sub(r"<[^>]*>", " ", said).split()), 300)
