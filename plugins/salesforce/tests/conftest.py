@@ -11,7 +11,7 @@ from synccore.secrets import Secret
 from synccore.testing import START, FakeContext
 from synccore.types import Delivered, Job, Link, Operation, Outcome, RouteSpec, Unchanged
 from synccore_salesforce.config import Config
-from synccore_salesforce.mapping import OBJECTS
+from synccore_salesforce.mapping.defaults import OBJECTS
 from synccore_salesforce.sink import SalesforceSink
 from synccore_salesforce.testing import FakeSalesforce
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from synccore.http import Client
 from synccore.testing import FakeContext
-from synccore_salesforce._bulk import _line
 from synccore_salesforce.client import literal
+from synccore_salesforce.jobs import _line
 from synccore_salesforce.testing import Org
 from synccore_salesforce.testing.demo import DEMO
 from synccore_salesforce.testing.soql import run

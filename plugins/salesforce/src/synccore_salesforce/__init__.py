@@ -19,7 +19,7 @@ def synccore_sinks() -> Iterable[SinkType]:
 @hookimpl
 def synccore_template_filters() -> Mapping[str, Callable[..., Any]]:
     """`salesforce_items`: an order's lines as the items of a Salesforce order."""
-    from .mapping import items
+    from .mapping.defaults import items
 
     return {"salesforce_items": items}
 

@@ -17,9 +17,9 @@ from synccore.http import Response
 from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
-from ._errors import Problem, Refused, classify, problems_of
-from ._governor import Governor
 from .config import is_safe_url
+from .errors import Problem, Refused, classify, problems_of
+from .limits import Governor
 
 __all__ = ["Client", "chunked", "literal", "org_of"]
 

@@ -26,18 +26,18 @@ from synccore.types import (
     Unchanged,
 )
 
-from ._bulk import Bulk
-from ._check import Checker, described
-from ._errors import GONE_CODES, Problem
-from ._governor import Governor
-from ._match import AfterAnother
-from ._route import Route, failed_alike, unsent
-from ._schema import Catalog
-from ._session import Session
-from ._writer import writable
+from .account import Session
+from .check import Checker, described
 from .client import COLLECTION, Client, chunked
 from .config import Config
-from .mapping import OBJECTS
+from .errors import GONE_CODES, Problem, failed_alike, unsent
+from .jobs import Bulk
+from .limits import Governor
+from .mapping.defaults import OBJECTS
+from .match import AfterAnother
+from .route import Route
+from .schema import Catalog
+from .write.writer import writable
 
 __all__ = ["SINK", "SalesforceSink"]
 

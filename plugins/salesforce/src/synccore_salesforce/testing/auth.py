@@ -4,15 +4,14 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 
 from synccore.testing import Reply, Request
 
-if TYPE_CHECKING:
-    from .server import FakeSalesforce
+from .switches import Switches
 
 __all__ = ["SignIn"]
 
@@ -20,7 +19,7 @@ __all__ = ["SignIn"]
 class SignIn:
     """Grants and tokens."""
 
-    def __init__(self, server: "FakeSalesforce") -> None:
+    def __init__(self, server: Switches) -> None:
         self._server = server
         self._codes: dict[str, dict[str, str]] = {}
         #: Refresh tokens that still work.
@@ -39,11 +38,10 @@ class SignIn:
             return self._token(request.form())
         if what == "revoke" and request.method == "POST":
             return self._revoke(request.form().get("token", ""))
-        if what == "userinfo" and request.method == "GET":
-            return self._server.with_session(request, self._user)
         return Reply(404, "<html><body>URL No Longer Exists</body></html>")
 
-    def _user(self) -> Reply:
+    def user(self) -> Reply:
+        """Who the session is."""
         server = self._server
         return Reply(
             200,

@@ -4,14 +4,12 @@ import csv
 import io
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synccore.testing import Reply, Request
 
 from .model import ObjectDef, RowRefused
-
-if TYPE_CHECKING:
-    from .server import FakeSalesforce
+from .switches import Switches
 
 __all__ = ["Jobs"]
 
@@ -26,7 +24,7 @@ class Jobs:
         fail: message with which the next job ends as Failed after `unprocessed` is taken off.
     """
 
-    def __init__(self, server: "FakeSalesforce") -> None:
+    def __init__(self, server: Switches) -> None:
         self._server = server
         self._random = random.Random(7)  # noqa: S311
         self.jobs: dict[str, dict[str, Any]] = {}

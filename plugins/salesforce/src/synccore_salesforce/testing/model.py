@@ -70,6 +70,10 @@ class ObjectDef:
         found = next((f for n, f in self.fields.items() if n.lower() == name.lower()), None)
         return None if found is None or found.hidden else found
 
+    def live(self) -> list[dict[str, Any]]:
+        """The records that nobody deleted."""
+        return [r for r in self.records.values() if not r.get("IsDeleted")]
+
 
 class RowRefused(Exception):
     """Why a record was not saved."""

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from .model import TEXT_TYPES, FieldDef, ObjectDef, RowRefused, full_id
+from .orders import check_order
 from .standard import standard_objects
 
 __all__ = ["Org"]
@@ -65,7 +66,7 @@ class Org:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The live records of an object."""
-        return [r for r in self.objects[name].records.values() if not r.get("IsDeleted")]
+        return self.objects[name].live()
 
     def merge(self, name: str, loser: str, survivor: str) -> None:
         """Merge two records as a person would."""
@@ -350,9 +351,7 @@ class Org:
         if self.person_accounts and kind.name == "Account":
             self._person(clean, old)
         if kind.name in ("Order", "OrderItem"):
-            from .orders import check_order
-
-            check_order(self, kind.name, clean, merged, old)
+            check_order(self.objects, kind.name, clean, merged, old)
 
     def _regions(self, kind: ObjectDef, clean: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
         for name, value in clean.items():

@@ -10,9 +10,9 @@ from synccore.testing import LoopbackServer, Reply, Request
 
 from .auth import SignIn
 from .jobs import Jobs
-from .model import RowRefused, full_id
-from .org import Org
+from .model import RowRefused
 from .soql import run
+from .switches import Switches
 
 __all__ = ["FakeSalesforce"]
 
@@ -20,37 +20,15 @@ _VERSIONS = range(41, 69)
 _DATA = re.compile(r"/services/data/v(\d+)\.0/(.*)")
 
 
-class FakeSalesforce(LoopbackServer):
-    """An org with its login host, both at one loopback address.
-
-    Attributes that tests set: `rotate` (refresh tokens change with each use), `session_calls` (calls a new session is
-    good for), `calls_used` and `call_limit`, `page_size` of queries, `job_polls` (how often a job is still running),
-    `terse_rows` (rows of a collection do not name the duplicates found), `api_enabled`, `installed`.
-    """
+class FakeSalesforce(Switches, LoopbackServer):
+    """An org with its login host, both at one loopback address. See `Switches` for what tests may set."""
 
     def __init__(self, port: int = 0, **org: Any) -> None:
-        self.org = Org(**org)
-        self.client_id = "3MVG9.shop.test"
-        self.client_secret = "stand-in-secret"
-        self.username = "sync@shop.test"
-        self.user_id = full_id("005", 1)
-        self.public_key = ""
-        self.redirect_uris = ["http://localhost:1717/callback"]
-        self.instance_url: str | None = None
-        self.installed = True
-        self.my_domain = True
-        self.rotate = True
-        self.session_calls: int | None = None
-        self.api_enabled = True
-        self.calls_used = 0
-        self.call_limit = 15_000
-        self.page_size = 2000
-        self.job_polls = 1
-        self.terse_rows = False
+        Switches.__init__(self, **org)
         self.sign_in = SignIn(self)
         self.jobs = Jobs(self)
         self._pages: dict[str, list[dict[str, Any]]] = {}
-        super().__init__(port)
+        LoopbackServer.__init__(self, port)
 
     # -- shortcuts for tests
 
@@ -72,6 +50,8 @@ class FakeSalesforce(LoopbackServer):
         """Answer one request."""
         if len(request.target) + sum(len(k) + len(v) + 4 for k, v in request.headers.items()) > 16_384:
             return Reply(414, "<html><body>URI Too Long</body></html>")
+        if request.path == "/services/oauth2/userinfo" and request.method == "GET":
+            return self.with_session(request, self.sign_in.user)
         if request.path.startswith("/services/oauth2/"):
             return self.sign_in.answer(request)
         if request.path.startswith("/id/"):

@@ -8,10 +8,10 @@ from typing import Any
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Clock, Delivered, Failed, Outcome, Unchanged
 
-from ._errors import GONE_CODES, Problem, Refused, classify, problems_of, waits_for
-from ._follow import Follower
-from ._record import Row
-from .client import COLLECTION, Client, chunked
+from ..client import COLLECTION, Client, chunked
+from ..errors import GONE_CODES, Problem, Refused, classify, problems_of, waits_for
+from ..mapping.record import Row
+from .follow import Follower
 
 __all__ = ["Writer", "writable"]
 

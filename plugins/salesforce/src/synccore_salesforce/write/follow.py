@@ -7,11 +7,11 @@ from attrs import evolve
 
 from synccore.errors import Rejected, SynccoreError
 
-from ._errors import Refused
-from ._match import Finder
-from ._record import Row, Shaper
-from ._schema import api_name
-from .client import Client
+from ..client import Client
+from ..errors import Refused
+from ..mapping.record import Row, Shaper
+from ..match import Finder
+from ..schema import api_name
 
 __all__ = ["Follower"]
 

@@ -12,8 +12,8 @@ from attrs import field, frozen
 
 from synccore.types import Clock, FieldInfo, ObjectInfo
 
-from ._errors import Refused
 from .client import Client
+from .errors import Refused
 
 __all__ = ["Catalog", "Field", "Schema", "api_name"]
 

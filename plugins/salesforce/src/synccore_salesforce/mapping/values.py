@@ -7,7 +7,7 @@ from typing import Any
 
 from synccore.errors import Rejected
 
-from ._schema import Field
+from ..schema import Field
 
 __all__ = ["convert", "csv_cell", "same", "too_long"]
 

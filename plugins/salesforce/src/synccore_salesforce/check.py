@@ -10,13 +10,13 @@ from attrs import evolve
 from synccore.errors import AuthError, ConfigError, Rejected, Transient
 from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo, RouteSpec
 
-from ._errors import Refused
-from ._schema import PERSON_ACCOUNT, Catalog, Field, Schema
-from ._session import Session, account_of
-from ._values import convert
+from .account import Session, account_of
 from .client import Client
 from .config import Config
-from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+from .errors import Refused
+from .mapping.defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+from .mapping.values import convert
+from .schema import PERSON_ACCOUNT, Catalog, Field, Schema
 
 __all__ = ["Checker", "described"]
 

@@ -20,8 +20,9 @@ from synccore.errors import (
     WaitFor,
     redact,
 )
+from synccore.types import Failed, Outcome
 
-__all__ = ["GONE_CODES", "Problem", "Refused", "classify", "problems_of", "waits_for"]
+__all__ = ["GONE_CODES", "Problem", "Refused", "classify", "failed_alike", "problems_of", "unsent", "waits_for"]
 
 _FOREIGN_KEY = re.compile(r"Foreign key external ID: (.+?) not found for field (\S+) in entity (\S+)")
 _RECORD_ID = re.compile(r"\b([a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?)\b")
@@ -175,3 +176,28 @@ def waits_for(problem: Problem, source: str, parent: tuple[str, str] | None) -> 
     if parent is not None:
         return WaitFor(*parent, text)
     return WaitFor("customer", value, text)
+
+
+def is_outage(error: Exception) -> bool:
+    """True for what concerns the connection and will meet the next request as well."""
+    if isinstance(error, RateLimited):
+        return error.scope == "lane"
+    return isinstance(error, AuthError | ConfigError) or (isinstance(error, Transient) and error.outage)
+
+
+def unsent(outcomes: Sequence[Outcome]) -> SynccoreError | None:
+    """The error that would meet the next request too, in the words of a request that was never sent."""
+    for outcome in outcomes:
+        error = outcome.error if isinstance(outcome, Failed) else None
+        if isinstance(error, SynccoreError) and is_outage(error):
+            return Transient(error.message) if isinstance(error, Transient) else error
+    return None
+
+
+def failed_alike(outcomes: Sequence[Outcome]) -> Exception | None:
+    """The one error all outcomes share, where it concerns the connection and not the records."""
+    errors = {id(o.error): o.error for o in outcomes if isinstance(o, Failed)}
+    if len(errors) != 1 or not all(isinstance(o, Failed) for o in outcomes):
+        return None
+    (error,) = errors.values()
+    return error if is_outage(error) else None

@@ -5,12 +5,12 @@ from typing import Any
 
 from synccore.types import Failed, Link, Outcome
 
-from ._errors import Problem, classify, problems_of
-from ._match import fold
-from ._record import Row, Shaper
-from ._schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 from .client import COLLECTION, Client, chunked
-from .mapping import KEY_FIELD
+from .errors import Problem, classify, problems_of
+from .mapping.defaults import KEY_FIELD
+from .mapping.record import Row, Shaper
+from .match import fold
+from .schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 
 __all__ = ["Accounts"]
 

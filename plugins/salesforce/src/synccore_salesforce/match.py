@@ -7,9 +7,9 @@ from typing import Any
 
 from synccore.errors import RateLimited, Rejected, SynccoreError
 
-from ._record import Row, Shaper
-from ._schema import PERSON_ACCOUNT, Field
 from .client import Client
+from .mapping.record import Row, Shaper
+from .schema import PERSON_ACCOUNT, Field
 
 __all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
 

@@ -2,23 +2,46 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
-from synccore.errors import Rejected, SynccoreError, Transient
-from synccore.types import Failed, Operation, Outcome
+from attrs import frozen
 
-from ._errors import Problem, classify, problems_of
-from ._match import fold
-from ._schema import Catalog
+from synccore.errors import Rejected, Transient
+from synccore.types import Operation
+
 from .client import COLLECTION, Client, chunked, literal
-from .mapping import ITEMS
+from .errors import Problem, classify, problems_of
+from .mapping.defaults import ITEMS
+from .match import fold
+from .schema import Catalog
 
-if TYPE_CHECKING:
-    from ._orders import Line, _Plan
-
-__all__ = ["Products"]
+__all__ = ["Line", "Products", "entry_of"]
 
 _ID_LENGTHS = (15, 18)
+
+
+@frozen
+class Line:
+    """One item of an order."""
+
+    code: str
+    name: str
+    quantity: Decimal
+    price: Decimal
+
+    @classmethod
+    def parse(cls, item: Mapping[str, Any]) -> "Line":
+        """From `{"sku", "name", "quantity", "price"}`. Raises Rejected for what is no item."""
+        try:
+            return cls(
+                code=str(item.get("sku") or "").strip(),
+                name=str(item.get("name") or item.get("sku") or "").strip(),
+                quantity=Decimal(str(item.get("quantity", 1))),
+                price=Decimal(str(item.get("price") or 0)),
+            )
+        except (InvalidOperation, AttributeError) as error:
+            raise Rejected('items are a list of {"sku", "name", "quantity", "price"}', fields=[ITEMS]) from error
 
 
 class Products:
@@ -52,47 +75,17 @@ class Products:
             raise Rejected("products can be made only while the standard price book is active")
         return str(found)
 
-    def price(self, plans: Sequence["_Plan"], outcomes: dict[int, Outcome]) -> list["_Plan"]:
-        """Give every line its price book entry; plans with a line that has none end as Rejected."""
-        by_currency: dict[str, list[_Plan]] = defaultdict(list)
-        for plan in plans:
-            by_currency[str(plan.row.op.fields.get("CurrencyIsoCode") or "") if plan.lines else ""].append(plan)
-        return [p for currency, group in by_currency.items() for p in self._price(group, currency, outcomes)]
+    def entries(self, op: Operation, lines: Sequence[Line], currency: str) -> dict[str, list[str]]:
+        """The entries of the route's price book for these lines, made where the route allows it; see `entry_of`."""
+        book = self.book(op)
+        found = self._entries(book, lines, currency)
+        missing = {_name(line): line for line in lines if _name(line) not in found}
+        if missing and op.settings.get("create_products", False):
+            self._make(book, list(missing.values()), currency)
+            found = self._entries(book, lines, currency)
+        return found
 
-    def _price(self, plans: Sequence["_Plan"], currency: str, outcomes: dict[int, Outcome]) -> list["_Plan"]:
-        lines = [line for p in plans for line in p.lines or ()]
-        if not lines:
-            return list(plans)
-        op = plans[0].row.op
-        try:
-            book = self.book(op)
-            entries = self._entries(book, lines, currency)
-            missing = {_name(line): line for line in lines if _name(line) not in entries}
-            if missing and op.settings.get("create_products", False):
-                self._make(book, list(missing.values()), currency)
-                entries = self._entries(book, lines, currency)
-        except SynccoreError as error:
-            outcomes.update({p.row.op.id: Failed(error) for p in plans if p.lines})
-            return [p for p in plans if not p.lines]
-        return [p for p in plans if self._priced(p, entries, outcomes)]
-
-    @staticmethod
-    def _priced(plan: "_Plan", entries: Mapping[str, list[str]], outcomes: dict[int, Outcome]) -> bool:
-        for line in plan.lines or ():
-            found = entries.get(_name(line), [])
-            if len(found) != 1:
-                what = f"SKU {line.code}" if line.code else f"product {line.name!r} (it has no SKU)"
-                text = (
-                    f"no active price book entry for {what}: add it, or set create_products = true on the route"
-                    if not found
-                    else f"{len(found)} price book entries for {what}: {', '.join(found)}"
-                )
-                outcomes[plan.row.op.id] = Failed(Rejected(text, fields=[ITEMS]))
-                return False
-            plan.entries.append(found[0])
-        return True
-
-    def _entries(self, book: str, lines: Sequence["Line"], currency: str) -> dict[str, list[str]]:
+    def _entries(self, book: str, lines: Sequence[Line], currency: str) -> dict[str, list[str]]:
         """Entries of the book by SKU, for lines without one by product name."""
         schema = self._catalog.find("PricebookEntry")
         where = f"Pricebook2Id = {literal(book)} AND IsActive = true"
@@ -110,7 +103,7 @@ class Products:
 
     # -- making products
 
-    def _make(self, book: str, lines: Sequence["Line"], currency: str) -> None:
+    def _make(self, book: str, lines: Sequence[Line], currency: str) -> None:
         products = self._products(lines)
         fresh = [line for line in lines if _name(line) not in products]
         records = [{"Name": line.name[:255], "ProductCode": line.code or None, "IsActive": True} for line in fresh]
@@ -128,7 +121,7 @@ class Products:
             ]
             self._create("PricebookEntry", [{**e, "IsActive": True} for e in entries])
 
-    def _products(self, lines: Sequence["Line"]) -> dict[str, str]:
+    def _products(self, lines: Sequence[Line]) -> dict[str, str]:
         found: dict[str, str] = {}
         for column, values in (
             ("ProductCode", [line.code for line in lines if line.code]),
@@ -156,5 +149,19 @@ class Products:
         return ids
 
 
-def _name(line: "Line") -> str:
+def entry_of(line: Line, entries: Mapping[str, list[str]]) -> str:
+    """The one entry of a line. Raises Rejected where there is none, or more than one."""
+    found = entries.get(_name(line), [])
+    if len(found) == 1:
+        return found[0]
+    what = f"SKU {line.code}" if line.code else f"product {line.name!r} (it has no SKU)"
+    raise Rejected(
+        f"no active price book entry for {what}: add it, or set create_products = true on the route"
+        if not found
+        else f"{len(found)} price book entries for {what}: {', '.join(found)}",
+        fields=[ITEMS],
+    )
+
+
+def _name(line: Line) -> str:
     return f"ProductCode:{fold(line.code)}" if line.code else f"Name:{fold(line.name)}"

@@ -6,13 +6,13 @@ from typing import Any
 from attrs import define, field, frozen
 
 from synccore.errors import Rejected
-from synccore.types import Operation, RouteSpec
+from synccore.types import Link, Operation, RouteSpec
 
-from ._schema import PERSON_ACCOUNT, Catalog, Field, Schema, api_name
-from ._values import can_cut, convert, too_long
-from .mapping import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+from ..schema import PERSON_ACCOUNT, Catalog, Field, Schema, api_name
+from .defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+from .values import can_cut, convert, too_long
 
-__all__ = ["Matching", "Row", "Shaper"]
+__all__ = ["CONTACT_PREFIX", "OPT_OUTS", "Matching", "Row", "Shaper", "is_converted"]
 
 #: Key prefixes of standard objects are the same in every org.
 CONTACT_PREFIX = "003"
@@ -22,6 +22,11 @@ _LEAD_TO_CONTACT = {
 }
 _LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
 OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
+
+
+def is_converted(schema: Schema, link: Link) -> bool:
+    """True for a lead whose link leads to the contact it became."""
+    return schema.name == "Lead" and link.remote_id.startswith(CONTACT_PREFIX)
 
 
 @define(kw_only=True)

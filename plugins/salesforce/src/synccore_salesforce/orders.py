@@ -5,48 +5,25 @@ Salesforce locks an activated order, so a change takes it back to draft first (S
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from synccore.errors import Rejected, SynccoreError, Transient
-from synccore.types import Delivered, Failed, Operation, Outcome, Unchanged
+from synccore.types import Delivered, Failed, Outcome, Unchanged
 
-from ._errors import Problem, Refused, classify, problems_of
-from ._match import Finder, fold
-from ._products import Products
-from ._record import Row
-from ._writer import Writer
 from .client import COLLECTION, Client, chunked
-from .mapping import ITEMS
+from .errors import Problem, Refused, classify, problems_of
+from .mapping.defaults import ITEMS
+from .mapping.record import Row
+from .match import Finder, fold
+from .products import Line, Products, entry_of
+from .write.writer import Writer
 
 __all__ = ["Orders"]
 
 ACTIVATED, DRAFT = "Activated", "Draft"
-
-
-@frozen
-class Line:
-    """One item of an order."""
-
-    code: str
-    name: str
-    quantity: Decimal
-    price: Decimal
-
-    @classmethod
-    def parse(cls, item: Mapping[str, Any]) -> "Line":
-        """From `{"sku", "name", "quantity", "price"}`. Raises Rejected for what is no item."""
-        try:
-            return cls(
-                code=str(item.get("sku") or "").strip(),
-                name=str(item.get("name") or item.get("sku") or "").strip(),
-                quantity=Decimal(str(item.get("quantity", 1))),
-                price=Decimal(str(item.get("price") or 0)),
-            )
-        except (InvalidOperation, AttributeError) as error:
-            raise Rejected('items are a list of {"sku", "name", "quantity", "price"}', fields=[ITEMS]) from error
 
 
 @define
@@ -79,7 +56,7 @@ class Orders:
             except SynccoreError as error:
                 outcomes[row.op.id] = Failed(error)
         # An order with a line that has no price is left alone as a whole.
-        plans = self._products.price(plans, outcomes)
+        plans = self._price(plans, outcomes)
         plans = self._set_status([p for p in plans if p.reopen], DRAFT, outcomes) + [p for p in plans if not p.reopen]
         plans = self._write_orders(plans, outcomes)
         plans = self._write_items(plans, outcomes)
@@ -118,6 +95,29 @@ class Orders:
             activate=active and (more or "Status" in op.changed or row.id is None),
             reopen=row.id is not None and was_active and (more or back),
         )
+
+    def _price(self, plans: Sequence[_Plan], outcomes: dict[int, Outcome]) -> list[_Plan]:
+        """Give every line its price book entry; plans with a line that has none end as Rejected."""
+        passed = [p for p in plans if not p.lines]
+        by_currency: dict[str, list[_Plan]] = defaultdict(list)
+        for plan in plans:
+            if plan.lines:
+                by_currency[str(plan.row.op.fields.get("CurrencyIsoCode") or "")].append(plan)
+        for currency, group in by_currency.items():
+            try:
+                lines = [line for plan in group for line in plan.lines or ()]
+                entries = self._products.entries(group[0].row.op, lines, currency)
+            except SynccoreError as error:
+                outcomes.update({p.row.op.id: Failed(error) for p in group})
+                continue
+            for plan in group:
+                try:
+                    plan.entries = [entry_of(line, entries) for line in plan.lines or ()]
+                except Rejected as error:
+                    outcomes[plan.row.op.id] = Failed(error)
+                else:
+                    passed.append(plan)
+        return passed
 
     # -- the orders themselves
 
@@ -205,15 +205,6 @@ class Orders:
             if not result.get("success"):
                 problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
                 failed.setdefault(plan.row.op.id, classify(problem))
-
-    # -- taking away
-
-    def reopen(self, operations: Sequence[Operation]) -> None:
-        """Take orders back to draft, as only drafts can be deleted; what cannot be is left to the delete to say."""
-        rows = [
-            Row(op=op, object="Order", fields={"Status": DRAFT}, id=op.link.remote_id) for op in operations if op.link
-        ]
-        self._writer.write(rows)
 
 
 def _compare(

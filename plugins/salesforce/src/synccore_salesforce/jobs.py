@@ -15,11 +15,11 @@ from attrs import frozen
 from synccore.errors import Rejected, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
 
-from ._errors import Problem, Refused
-from ._match import fold
-from ._record import Row
-from ._values import csv_cell
 from .client import Client
+from .errors import Problem, Refused
+from .mapping.record import Row
+from .mapping.values import csv_cell
+from .match import fold
 
 __all__ = ["Bulk", "Ended"]
 

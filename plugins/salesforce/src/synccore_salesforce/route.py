@@ -1,0 +1,103 @@
+"""Everything one route needs of the org: write, find, read back, take away."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from synccore.errors import Rejected
+from synccore.types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Outcome, RouteSpec
+
+from .client import Client
+from .companies import Accounts
+from .mapping.record import Row, Shaper
+from .match import Finder, SeveralFound
+from .orders import Orders
+from .products import Products
+from .read import Reader
+from .remove import Remover
+from .schema import Catalog, Schema
+from .write.follow import Follower
+from .write.writer import Writer
+
+__all__ = ["Route"]
+
+
+class Route:
+    """One route at one org, for the length of one call of core."""
+
+    def __init__(
+        self, route: RouteSpec, schema: Schema, client: Client, catalog: Catalog, clock: Clock, duplicate_rule: str
+    ) -> None:
+        self.spec = route
+        self.schema = schema
+        self.shaper = Shaper(route, schema, catalog)
+        self.finder = Finder(client, self.shaper)
+        self.writer = Writer(client, clock, Follower(client, self.shaper, self.finder), duplicate_rule)
+        self._accounts = Accounts(client, catalog, self.shaper)
+        self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
+        self._reader = Reader(client, catalog, route, schema)
+        self._remover = Remover(client, self.writer, schema)
+
+    @property
+    def searches(self) -> bool:
+        """True where a record may be found by something two writers could both miss."""
+        return bool(self.shaper.matching.search)
+
+    @property
+    def has_items(self) -> bool:
+        """True for orders: their items keep them out of bulk jobs."""
+        return self.schema.name == "Order"
+
+    # -- writing
+
+    def rows(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> list[Row]:
+        """The operations as rows whose records, where there are any, are found; the others' outcomes are set."""
+        rows: list[Row] = []
+        for op in operations:
+            try:
+                rows.append(self.shaper.row(op))
+            except Rejected as error:
+                outcomes[op.id] = Failed(error)
+        self._accounts.fill(rows, outcomes)
+        rows = [r for r in rows if r.op.id not in outcomes]
+        for op_id, reason in self.finder.resolve(rows).items():
+            outcomes[op_id] = Failed(reason)
+        return [r for r in rows if r.op.id not in outcomes]
+
+    def write(self, rows: Sequence[Row]) -> dict[int, Outcome]:
+        """Write rows by collections."""
+        return self._orders.write(rows) if self.has_items else self.writer.write(rows)
+
+    # -- looking
+
+    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        """Per operation: the link to what exists, what could be it, or None. Writes nothing."""
+        results: dict[int, LookupResult] = {}
+        rows: list[Row] = []
+        for op in operations:
+            try:
+                rows.append(self.shaper.row(op))
+            except Rejected:
+                # Cannot be written as it is; whether it exists is then no question.
+                results[op.id] = None
+        errors = self.finder.resolve(rows, by_key=True)
+        for row in rows:
+            error = errors.get(row.op.id)
+            if isinstance(error, SeveralFound):
+                results[row.op.id] = Ambiguous(error.candidates)
+            elif row.id is not None:
+                results[row.op.id] = Link(object=self.spec.object, remote_id=row.id)
+        return [results.get(op.id) for op in operations]
+
+    def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
+        """Per link: the record's values under the mapped names, or None where it is gone."""
+        return self._reader.read(links)
+
+    # -- taking away
+
+    def remove(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        """Deletes, as the route's `on_delete` says."""
+        return self._remover.remove(operations)
+
+    def erase(self, link: Link) -> None:
+        """Delete one record. Raises Rejected where Salesforce keeps it (open orders, permissions)."""
+        self._remover.erase(link)

@@ -1,0 +1,1 @@
+"""Writing records: in collections, each row seen through to its end."""
