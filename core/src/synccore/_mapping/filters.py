@@ -16,8 +16,7 @@ import jinja2.filters as jinja
 from jinja2 import Undefined, pass_context, pass_environment
 from jinja2.sandbox import SandboxedEnvironment
 
-from .countries import COUNTRIES
-from .phones import e164, phone
+from .. import values
 from .values import ValueFault
 
 __all__ = ["FILTERS"]
@@ -133,10 +132,44 @@ def hash_(text: str, algorithm: str = "sha256", length: int | None = None) -> st
     return hashlib.new(algorithm, text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()[:length]
 
 
-@_on_text
-def country_name(code: str) -> str:
-    """The English short name of an ISO 3166-1 alpha-2 code; a code that is not known stays as it is."""
-    return COUNTRIES.get(code.strip().upper(), code)
+# -- what people typed: numbers, countries, states (`synccore.values`) ------------------------------------------------
+
+
+def e164(value: Any, country: Any = None, *others: Any) -> str | None:
+    """The telephone number as "+49301234567"; None where it is no valid one.
+
+    The countries (codes or names) say what a number without country code may mean. Extensions are left out.
+    """
+    return values.phone(_text(value), *(_text(c) for c in (country, *others)))
+
+
+def phone(value: Any, country: Any = None, *others: Any) -> str | None:
+    """As `e164`, but a number that is not valid stays as it was typed."""
+    return e164(value, country, *others) or (_text(value) or "").strip() or None
+
+
+def country(value: Any) -> str | None:
+    """The country's two-letter code, from a code or a name in any language; None for what is none."""
+    return values.country(_text(value))
+
+
+def country_name(value: Any, language: str = "en") -> str | None:
+    """The country's usual name, in English or another language ("de"); what is no country stays as it is."""
+    return values.country_name(_text(value), language)
+
+
+def state(value: Any, country: Any) -> str | None:
+    """The state's code in ISO 3166-2 without the country ("NW", "13"), from a code or a name; else as it was typed."""
+    text = _text(value)
+    found = values.state(text, _text(country))
+    return found.code if found else text
+
+
+def state_name(value: Any, country: Any) -> str | None:
+    """The state's name in ISO 3166-2 ("Nordrhein-Westfalen"), from a code or a name; else as it was typed."""
+    text = _text(value)
+    found = values.state(text, _text(country))
+    return found.name if found else text
 
 
 def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
@@ -329,6 +362,7 @@ def length(value: Any) -> int:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "capitalize": capitalize,
     "count": length,
+    "country": country,
     "country_name": country_name,
     "d": default,
     "date": date,
@@ -354,6 +388,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "selectattr": pass_context(_as_list(jinja.sync_do_selectattr)),
     "sort": sort,
     "split": split,
+    "state": state,
+    "state_name": state_name,
     "sum": sum_,
     "title": title,
     "trim": trim,
