@@ -31,6 +31,7 @@ __all__ = [
     "Order",
     "OrderLine",
     "Payment",
+    "PersonName",
     "Refund",
     "Subscription",
     "guest_key",
@@ -70,6 +71,19 @@ class Address:
     def is_empty(self) -> bool:
         """True where no postal part is known (a country alone does not make an address)."""
         return not any((self.line1, self.line2, self.city, self.postcode))
+
+
+@frozen(kw_only=True)
+class PersonName:
+    """A person's name as one place holds it."""
+
+    first: str | None = None
+    last: str | None = None
+
+    @property
+    def full(self) -> str | None:
+        """First and last name joined, or None."""
+        return " ".join(p for p in (self.first, self.last) if p) or None
 
 
 @frozen(kw_only=True)
@@ -121,7 +135,15 @@ class Customer(_Record):
     @property
     def name(self) -> str | None:
         """First and last name joined, or None."""
-        return " ".join(p for p in (self.first_name, self.last_name) if p) or None
+        return self.person.full
+
+    @property
+    def person(self) -> PersonName:
+        """The name of the account, else of the billing address, else of the shipping address: never a mix of two."""
+        for place in (self, self.billing, self.shipping):
+            if place.first_name or place.last_name:
+                return PersonName(first=place.first_name, last=place.last_name)
+        return PersonName()
 
 
 @frozen(kw_only=True)
