@@ -1,26 +1,30 @@
-"""A web endpoint over a made-up daemon."""
+"""A web endpoint over a real app: one shop, one target, an outbox in a temporary folder."""
 
 import http.client
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import field, frozen
 
-from synccore._web import InstanceView, Metrics, WebServer, create_web
+from synccore._app.app import App
+from synccore._store.rows import LaneRecord
+from synccore._web import Metrics, WebServer, create_web
 from synccore.config import option
+from synccore.errors import Rejected
+from synccore.hookspecs import SinkType
 from synccore.secrets import Secret
-from synccore.testing import FakeClock
-from synccore.types import Account, WebhookRequest
+from synccore.testing import FakeClock, Harness, ScriptedSink, customer
+from synccore.types import Account, Check, Context, Limits, ObjectType, WebhookRequest
 
 
 @frozen(kw_only=True)
-class ShopConfig:
-    url: str = option(help="address of the shop")
+class CrmConfig:
+    url: str = option(help="address of the target")
     key: Secret = option(help="its key")
     pause: timedelta = option(default=timedelta(seconds=2), help="between two pages")
 
@@ -32,87 +36,21 @@ class Video:
     view_url: str
 
 
-class FakeStore:
+class Crm(ScriptedSink):
+    """A target whose account is known; a test may give it `videos` and a `connect`."""
+
+    def check(self) -> Check:
+        return Check(account=Account(id="1", label="Ada"))
+
+
+class Gate:
+    """The daemon's door (`synccore._web.Door`); a test sets what happens to a webhook."""
+
     def __init__(self) -> None:
-        self.causes: list[Any] = []
-        self.lines: list[Any] = []
-        self.active: dict[str, Any] = {}
-
-    def parked_causes(self, limit: int = 50) -> list[Any]:
-        return self.causes[:limit]
-
-    def history(self, *, limit: int | None = 200) -> list[Any]:
-        return self.lines[-(limit or 0) :]
-
-    def last_activity(self) -> Mapping[str, Any]:
-        return self.active
-
-
-class FakeServices:
-    """A `WebServices` whose every answer a test can set."""
-
-    def __init__(self, *, host: str = "127.0.0.1", password: str | None = None, public_url: str | None = None) -> None:
-        shop = SimpleNamespace(
-            name="shop",
-            type="fakeshop",
-            descriptor=SimpleNamespace(summary="A made-up shop."),
-            config=ShopConfig(url="https://shop.test", key=Secret("hunter2", "env SHOP_KEY")),
-        )
-        crm = SimpleNamespace(
-            name="crm",
-            type="fakecrm",
-            descriptor=SimpleNamespace(summary="A made-up target."),
-            config=ShopConfig(url="https://crm.test", key=Secret("hunter3", "secret CRM")),
-        )
-        self.settings: Any = SimpleNamespace(
-            server=SimpleNamespace(
-                host=host,
-                port=0,
-                public_url=public_url,
-                dashboard_password=Secret(password) if password else None,
-            ),
-            sources={"shop": shop},
-            sinks={"crm": crm},
-            routes={
-                "people": SimpleNamespace(name="people", source="shop", entity="customer", sink="crm", object="person")
-            },
-        )
-        self.plugins: Any = SimpleNamespace(
-            sources={"fakeshop": SimpleNamespace(summary="A made-up shop.")},
-            sinks={"fakecrm": SimpleNamespace(summary="A made-up target."), "idle": SimpleNamespace(summary="Unused.")},
-        )
-        self.store: Any = FakeStore()
-        self.clock = FakeClock()
         self.metrics = Metrics()
         self.waiting: str | None = None
         self.received: list[tuple[str, WebhookRequest]] = []
         self.on_receive: Callable[[str, WebhookRequest], None] = lambda source, request: None
-        self.document: dict[str, Any] = {
-            "sources": {
-                "shop": {
-                    "type": "fakeshop",
-                    "state": "ok",
-                    "reason": None,
-                    "entities": {"customer": {"snapshots": 1234, "cursor": "x", "last_poll_at": None}},
-                }
-            },
-            "sinks": {
-                "crm": {
-                    "type": "fakecrm",
-                    "state": "ok",
-                    "reason": None,
-                    "ready": 3,
-                    "running": 2,
-                    "parked": 0,
-                    "done": 1200,
-                    "skipped": 4,
-                    "oldest_ready_seconds": 5,
-                }
-            },
-            "routes": {},
-        }
-        self.views: dict[str, InstanceView] = {}
-        self.on_connect: Callable[[str, Any], Account] = lambda name, browser: Account(id="1", label="Ada")
 
     def not_ready(self) -> str | None:
         return self.waiting
@@ -121,17 +59,59 @@ class FakeServices:
         self.on_receive(source, request)
         self.received.append((source, request))
 
-    def status(self) -> Mapping[str, Any]:
-        return self.document
 
-    def calls(self, name: str) -> int:
-        return {"crm": 17}.get(name, 0)
+class House:
+    """What is behind the endpoint."""
 
-    def instance(self, name: str) -> InstanceView:
-        return self.views.get(name, InstanceView(plugin=SimpleNamespace()))
+    def __init__(self, folder: Path, **server: Any) -> None:
+        self.crm = Crm()
+        self.door = Gate()
+        self._harness = Harness(
+            folder,
+            routes={"people": {"entity": "customer", "fields": {"email": "customer.email"}}},
+            sink_types={
+                "crm": (self._type("fakecrm"), {"url": "https://crm.test", "key": {"secret": "CRM"}}),
+                "idle": (self._type("idle"), None),
+            },
+            server={"listen": "127.0.0.1:0", **server},
+        )
+        self.app: App = self._harness.app
+        self.clock: FakeClock = self._harness.clock
+        self.close = self._harness.close
 
-    def connect(self, name: str, browser: Any) -> Account:
-        return self.on_connect(name, browser)
+    def _type(self, name: str) -> SinkType:
+        return SinkType(
+            name=name,
+            summary=f"A made-up target ({name}).",
+            config=CrmConfig,
+            open=self._open,
+            objects=(ObjectType(name="thing", summary="Anything."),),
+            limits=Limits(max_batch=10),
+        )
+
+    def _open(self, _config: CrmConfig, context: Context) -> Crm:
+        self.crm.context = context
+        return self.crm
+
+    def lane(self, state: str, reason: str | None = None, name: str = "crm") -> None:
+        """Put a sink's lane (`source:NAME`: a source) into a state."""
+        self.app.store.put_lane(LaneRecord(sink=name, state=state, reason=reason, changed_at=self.clock.now()))  # type: ignore[arg-type]
+
+    def owe(self, count: int) -> None:
+        """Let the shop report new customers."""
+        known = self.app.store.snapshot_counts("shop").get("customer", 0)
+        self._harness.emit(*(customer(str(known + n), email=f"{known + n}@shop.test") for n in range(1, count + 1)))
+
+    def deliver(self, count: int) -> None:
+        """Let new customers arrive."""
+        self.owe(count)
+        self._harness.drain()
+
+    def park(self, count: int, why: str = "too long") -> None:
+        """Let the target refuse new customers."""
+        self.crm.always(lambda _: Rejected(why))
+        self.deliver(count)
+        self.crm.always(None)
 
 
 @frozen
@@ -189,7 +169,7 @@ class Visitor:
 
 @frozen
 class Site:
-    services: FakeServices
+    house: House
     server: WebServer
     visitors: list[Visitor] = field(factory=list)
 
@@ -198,26 +178,37 @@ class Site:
 
 
 @pytest.fixture
-def open_site() -> Iterator[Callable[..., Site]]:
-    """Starts endpoints; all are stopped at the end and must have left no thread of their own."""
-    running: list[WebServer] = []
+def new_house(tmp_path) -> Iterator[Callable[..., House]]:
+    """Makes apps with these `[server]` settings; all are closed at the end."""
+    made: list[House] = []
 
-    def start(services: FakeServices | None = None) -> Site:
-        services = services or FakeServices()
-        server = WebServer(create_web(services), "127.0.0.1", 0)
-        server.start()
-        running.append(server)
-        return Site(services, server)
+    def make(**server: Any) -> House:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(House(folder, **server))
+        return made[-1]
 
-    yield start
-    for server in running:
-        server.stop()
-    assert not [t for t in threading.enumerate() if t.name.startswith("synccore-web")]
+    yield make
+    for house in made:
+        house.close()
 
 
 @pytest.fixture
-def services_type() -> type[FakeServices]:
-    return FakeServices
+def open_site(new_house) -> Iterator[Callable[..., Site]]:
+    """Starts endpoints; all are stopped at the end and must have left no thread of their own."""
+    running: list[WebServer] = []
+
+    def start(**server: Any) -> Site:
+        house = new_house(**server)
+        endpoint = WebServer(create_web(house.app, house.door), "127.0.0.1", 0)
+        endpoint.start()
+        running.append(endpoint)
+        return Site(house, endpoint)
+
+    yield start
+    for endpoint in running:
+        endpoint.stop()
+    assert not [t for t in threading.enumerate() if t.name.startswith("synccore-web")]
 
 
 @pytest.fixture

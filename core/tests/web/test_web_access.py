@@ -9,8 +9,8 @@ from synccore.testing import FakeClock
 
 
 @pytest.fixture
-def locked(open_site, services_type):
-    return open_site(services_type(password="open sesame", public_url="https://sync.example.com"))
+def locked(open_site):
+    return open_site(dashboard_password="open sesame", public_url="https://sync.example.com")
 
 
 def test_loopback_without_a_password_shows_the_page(open_site):
@@ -95,11 +95,11 @@ def test_guessing_is_slowed_down(locked):
         assert visitor.login("guess").status == 401
     answer = visitor.login("open+sesame")
     assert (answer.status, answer.headers["retry-after"]) == (429, "3")
-    locked.services.clock.advance(timedelta(seconds=3))
+    locked.house.clock.advance(timedelta(seconds=3))
     assert visitor.login("guess").status == 401
-    locked.services.clock.advance(timedelta(seconds=3))
+    locked.house.clock.advance(timedelta(seconds=3))
     assert visitor.login("open+sesame").status == 429, "the wait does not grow"
-    locked.services.clock.advance(timedelta(seconds=3))
+    locked.house.clock.advance(timedelta(seconds=3))
     assert visitor.login("open+sesame").status == 303
 
 

@@ -1,11 +1,9 @@
 """The dashboard in a real browser."""
 
 import shutil
-from types import SimpleNamespace
 
 import pytest
 
-from synccore._web import InstanceView
 from synccore.types import Account
 
 pytestmark = pytest.mark.browser
@@ -48,8 +46,7 @@ def tab(chromium):
 
 def test_the_first_page_fits_a_phone_and_a_desk(open_site, tab):
     site = open_site()
-    sinks = site.services.document["sinks"]
-    sinks["crm"].update(state="error", reason="x" * 300)
+    site.house.lane("error", "x" * 300)
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
         for width in (320, 1200):
@@ -67,7 +64,7 @@ def test_the_page_follows_by_itself(open_site, tab):
     tab.clock.install()
     tab.goto(site.server.url)
     assert tab.get_by_role("heading", level=1).inner_text() == "Everything works"
-    site.services.document["sinks"]["crm"]["parked"] = 2
+    site.house.park(2)
     tab.clock.run_for(6000)
     tab.get_by_role("heading", name="Working, with a note on crm").wait_for(timeout=5000)
 
@@ -75,7 +72,7 @@ def test_the_page_follows_by_itself(open_site, tab):
 def test_text_is_legible_in_both_schemes(open_site, tab):
     """WCAG AA: 4.5 to 1 for every text."""
     site = open_site()
-    site.services.document["sinks"]["crm"].update(state="needs_auth", reason="the grant was revoked")
+    site.house.lane("needs_auth", "the grant was revoked")
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
         for path in ("/", "/plugins/crm"):
@@ -101,8 +98,8 @@ CONTRAST = """() => {
 }"""
 
 
-def test_logging_in_by_keyboard(open_site, services_type, tab):
-    site = open_site(services_type(password="open sesame"))
+def test_logging_in_by_keyboard(open_site, tab):
+    site = open_site(dashboard_password="open sesame")
     tab.goto(site.server.url)
     assert tab.get_by_label("Password").evaluate("e => e === document.activeElement")
     tab.keyboard.type("wrong")
@@ -117,16 +114,12 @@ def test_logging_in_by_keyboard(open_site, services_type, tab):
 
 def test_a_video_loads_only_when_chosen(open_site, tab, video):
     site = open_site()
-    site.services.views["crm"] = InstanceView(
-        plugin=SimpleNamespace(
-            videos=(
-                video(
-                    title="Setting up",
-                    preview_url="https://drive.google.com/file/d/x/preview",
-                    view_url="https://drive.google.com/file/d/x/view",
-                ),
-            )
-        )
+    site.house.crm.videos = (
+        video(
+            title="Setting up",
+            preview_url="https://drive.google.com/file/d/x/preview",
+            view_url="https://drive.google.com/file/d/x/view",
+        ),
     )
     asked = []
     tab.route("https://drive.google.com/**", lambda route: asked.append(route.request.url) or route.fulfill(body="hi"))
@@ -140,13 +133,12 @@ def test_a_video_loads_only_when_chosen(open_site, tab, video):
 def test_connecting_leads_to_the_vendor_and_back(open_site, tab):
     """The content policy must let the way to the vendor pass."""
     site = open_site()
-    site.services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
 
-    def connect(name, browser):
+    def connect(browser):
         browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s")
         return Account(id="1", label="Ada")
 
-    site.services.on_connect = connect
+    site.house.crm.connect = connect
     back = f'<a href="http://127.0.0.1:{site.server.port}/oauth/callback?state=s&code=c">Allow</a>'
     tab.route("https://vendor.test/**", lambda route: route.fulfill(body=back, content_type="text/html"))
     tab.goto(site.server.url + "/plugins/crm")

@@ -23,7 +23,7 @@ def test_a_webhook_reaches_the_source_as_it_was_sent(site):
     body = b'{"id": 1, "name": "M\xc3\xbcller"}\x00\xff'
     answer = site.visitor().ask("POST", "/hooks/shop?a=b", body, {"X-WC-Signature": "abc"})
     assert answer.status == 200
-    [(source, request)] = site.services.received
+    [(source, request)] = site.house.door.received
     assert (source, request.body, request.method, request.path) == ("shop", body, "POST", "/hooks/shop")
     assert request.headers["x-wc-signature"] == "abc"
     assert request.query == {"a": "b"}
@@ -37,7 +37,7 @@ def test_the_answer_waits_for_the_commit(site):
         asked.set()
         assert committed.wait(10)
 
-    site.services.on_receive = commit
+    site.house.door.on_receive = commit
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(site.visitor().ask, "POST", "/hooks/shop", b"{}")
         assert asked.wait(10)
@@ -48,7 +48,7 @@ def test_the_answer_waits_for_the_commit(site):
 
 def test_sixty_four_webhooks_are_taken_side_by_side(site):
     together = threading.Barrier(64, timeout=20)
-    site.services.on_receive = lambda source, request: together.wait() and None
+    site.house.door.on_receive = lambda source, request: together.wait() and None
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda _: site.visitor().ask("POST", "/hooks/shop", b"{}").status, range(64)))
     assert answers == [200] * 64
@@ -56,7 +56,7 @@ def test_sixty_four_webhooks_are_taken_side_by_side(site):
 
 def test_health_answers_while_webhooks_block(site):
     release = threading.Event()
-    site.services.on_receive = lambda source, request: release.wait(10) and None
+    site.house.door.on_receive = lambda source, request: release.wait(10) and None
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(site.visitor().ask, "POST", "/hooks/shop", b"{}") for _ in range(4)]
         assert site.visitor().get("/healthz").status == 200
@@ -68,10 +68,10 @@ def test_a_wrong_signature_is_401_and_leaves_a_counter_only(site):
     def refuse(source, request):
         raise SignatureError("the signature does not match")
 
-    site.services.on_receive = refuse
+    site.house.door.on_receive = refuse
     with capture_logs() as logs:
         answer = site.visitor().ask("POST", "/hooks/shop", b"secret body")
-    assert (answer.status, site.services.received, logs) == (401, [], [])
+    assert (answer.status, site.house.door.received, logs) == (401, [], [])
     assert metric(site, "synccore_webhooks_refused_total") == [
         'synccore_webhooks_refused_total{reason="signature",source="shop"} 1.0'
     ]
@@ -91,7 +91,7 @@ def test_any_other_failure_is_500_and_logged_without_the_body(site, error):
     def fail(source, request):
         raise error
 
-    site.services.on_receive = fail
+    site.house.door.on_receive = fail
     with capture_logs() as logs:
         answer = site.visitor().ask("POST", "/hooks/shop", b"ada@shop.test")
     assert answer.status == 500
@@ -106,7 +106,7 @@ def test_a_body_announced_too_long_is_refused_unread(site):
     with socket.create_connection(("127.0.0.1", site.server.port), timeout=10) as peer:
         peer.sendall(b"POST /hooks/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 5000001\r\n\r\n")
         assert peer.recv(100).startswith(b"HTTP/1.1 413")
-    assert site.services.received == []
+    assert site.house.door.received == []
 
 
 def test_a_chunked_body_too_long_is_refused_on_the_way(site):
@@ -116,7 +116,7 @@ def test_a_chunked_body_too_long_is_refused_on_the_way(site):
         for _ in range(5_000_000 // 0x10000 + 1):
             peer.sendall(chunk)
         assert peer.recv(100).startswith(b"HTTP/1.1 413")
-    assert site.services.received == []
+    assert site.house.door.received == []
 
 
 def test_a_body_at_the_limit_is_taken(site):
@@ -129,7 +129,7 @@ def test_a_body_cut_off_is_not_taken(site):
         peer.shutdown(socket.SHUT_WR)
         peer.recv(100)
     assert site.visitor().get("/healthz").status == 200
-    assert site.services.received == []
+    assert site.house.door.received == []
 
 
 def test_looking_at_a_hook_in_a_browser_says_what_it_is(site):
@@ -140,10 +140,10 @@ def test_looking_at_a_hook_in_a_browser_says_what_it_is(site):
 
 
 def test_a_stopping_daemon_takes_no_webhook(site):
-    site.services.waiting = "stopping"
+    site.house.door.waiting = "stopping"
     answer = site.visitor().ask("POST", "/hooks/shop", b"{}")
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    assert site.services.received == []
+    assert site.house.door.received == []
 
 
 def test_a_hook_answers_under_any_host_name(site):

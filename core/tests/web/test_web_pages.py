@@ -3,11 +3,11 @@
 import re
 import threading
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
-from synccore._web import InstanceView, view
+from synccore._store.rows import HistoryEntry
+from synccore._web import view
 from synccore.errors import AuthError
 from synccore.testing import START
 from synccore.types import Account
@@ -36,7 +36,7 @@ def site(open_site):
     ],
 )
 def test_each_state_has_a_colour_and_a_word(site, state, colour, word):
-    site.services.document["sinks"]["crm"].update(state=state, reason="because of <b>this</b>")
+    site.house.lane(state, "because of <b>this</b>")
     page = site.visitor().get("/")
     assert f'<li class="card {colour}">' in page.text
     assert word in words(page)
@@ -45,52 +45,56 @@ def test_each_state_has_a_colour_and_a_word(site, state, colour, word):
 
 def test_the_headline_names_who_needs_somebody(site):
     assert "Everything works" in words(site.visitor().get("/"))
-    site.services.document["sinks"]["crm"]["parked"] = 3
+    site.house.park(3)
     assert "Working, with a note on crm" in words(site.visitor().get("/"))
-    site.services.document["sources"]["shop"]["state"] = "error"
+    site.house.lane("error", name="source:shop")
     assert "shop needs you" in words(site.visitor().get("/"))
 
 
 def test_who_needs_somebody_comes_first(site):
-    site.services.document["sinks"]["crm"]["state"] = "needs_auth"
+    site.house.lane("needs_auth")
     page = site.visitor().get("/").text
     assert page.index("plugins/crm") < page.index("plugins/shop")
 
 
 def test_an_old_debt_is_amber(site):
-    site.services.document["sinks"]["crm"]["oldest_ready_seconds"] = 7200
+    site.house.owe(1)
+    site.house.clock.advance(timedelta(hours=2))
     assert "late by 2 h" in words(site.visitor().get("/"))
 
 
 def test_what_is_owed_and_what_was_set_aside_is_shown_by_cause(site):
-    site.services.store.causes = [
-        SimpleNamespace(
-            count=1200, route="people", sink="crm", error_kind="rejected", error="<i>too long</i>", first_id=7
-        )
-    ]
+    site.house.deliver(2)
+    site.house.park(3, "<i>too long</i>")
+    site.house.owe(4)
     page = site.visitor().get("/")
     text = words(page)
-    assert "owed 5 delivered 1 200 skipped 4" in text
-    assert re.search("1 200 . rejected on people to crm", text)
-    assert "synccore deliveries show 7" in text
+    assert "owed 4 set aside 3 delivered 2 skipped 0" in text
+    assert re.search("3 . rejected on people to crm", text)
+    assert "synccore deliveries show 3" in text
     assert "<i>" not in page.text
 
 
 def test_activity_is_newest_first_and_names_no_person(site):
-    now = site.services.clock.now()
-    site.services.store.lines = [
-        SimpleNamespace(
-            at=now - timedelta(seconds=s), sink="crm", entity="customer", key=k, outcome="delivered",
-            error=None, note=None, fields=("Phone",),
-        )
-        for s, k in ((30, "1"), (10, "guest:" + "ab" * 16))
-    ]  # fmt: skip
+    site.house.deliver(1)
+    site.house.clock.advance(timedelta(seconds=20))
+    site.house.deliver(1)
+    site.house.clock.advance(timedelta(seconds=10))
     text = words(site.visitor().get("/"))
-    assert text.index("10 s ago customer guest:ababababababa…") < text.index("30 s ago customer 1")
+    assert text.index("10 s ago customer 2") < text.index("30 s ago customer 1")
+    assert "shop.test" not in text
 
 
-def test_an_empty_configuration_says_what_to_do(site):
-    site.services.document.update(sources={}, sinks={})
+def test_a_long_key_is_cut():
+    entry = HistoryEntry(
+        at=START, route="people", sink="crm", source="shop", entity="customer", key="guest:" + "ab" * 16,
+        op="upsert", outcome="delivered",
+    )  # fmt: skip
+    assert view.lines([entry], START)[0].what == "customer guest:ababababababa…"
+
+
+def test_an_empty_configuration_says_what_to_do(site, monkeypatch):
+    monkeypatch.setattr("synccore._web.pages.status", lambda _: {"sources": {}, "sinks": {}, "routes": {}})
     assert "synccore init" in words(site.visitor().get("/"))
 
 
@@ -98,7 +102,7 @@ def test_an_instance_page_masks_secrets(site):
     page = site.visitor().get("/plugins/crm")
     assert "set (secret CRM)" in words(page)
     assert "hunter" not in page.text
-    assert "people : shop customer → crm person" in words(page)
+    assert "people : shop customer → crm thing" in words(page)
 
 
 def test_a_type_leads_to_its_only_instance(site):
@@ -108,23 +112,19 @@ def test_a_type_leads_to_its_only_instance(site):
 
 
 def test_an_instance_that_could_not_be_opened_says_why(site):
-    site.services.views["crm"] = InstanceView(error="the key is missing")
-    site.services.document["sinks"]["crm"]["state"] = "error"
+    unit = site.house.app.unit("crm")
+    unit.instance, unit.error = None, "the key is missing"
     assert "the key is missing" in words(site.visitor().get("/plugins/crm"))
 
 
 def test_videos_load_on_demand_and_from_one_place_only(site, video):
-    site.services.views["crm"] = InstanceView(
-        plugin=SimpleNamespace(
-            videos=(
-                video(
-                    title="Setting up",
-                    preview_url="https://drive.google.com/file/d/x/preview",
-                    view_url="https://drive.google.com/file/d/x/view",
-                ),
-                video(title="Evil", preview_url="https://drive.google.com.evil.test/x", view_url="https://evil.test"),
-            )
-        )
+    site.house.crm.videos = (
+        video(
+            title="Setting up",
+            preview_url="https://drive.google.com/file/d/x/preview",
+            view_url="https://drive.google.com/file/d/x/view",
+        ),
+        video(title="Evil", preview_url="https://drive.google.com.evil.test/x", view_url="https://evil.test"),
     )
     page = site.visitor().get("/plugins/crm")
     assert "<iframe" not in page.text
@@ -150,11 +150,11 @@ def test_pages_work_below_a_prefix(site):
 
 @pytest.fixture
 def connectable(site):
-    site.services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
+    site.house.crm.connect = through_vendor
     return site
 
 
-def through_vendor(name, browser):
+def through_vendor(browser):
     redirect, params = browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s3cret")
     if params.get("error"):
         raise AuthError("the consent screen answered access_denied")
@@ -164,7 +164,6 @@ def through_vendor(name, browser):
 
 
 def test_connecting_goes_to_the_vendor_and_comes_back(connectable):
-    connectable.services.on_connect = through_vendor
     visitor = connectable.visitor()
     page = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     callback = f"http://127.0.0.1:{connectable.server.port}/oauth/callback"
@@ -178,7 +177,6 @@ def test_connecting_goes_to_the_vendor_and_comes_back(connectable):
 
 
 def test_a_refusal_at_the_vendor_is_shown(connectable):
-    connectable.services.on_connect = through_vendor
     visitor = connectable.visitor()
     visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     answer = visitor.get("/oauth/callback?state=s3cret&error=access_denied")
@@ -187,7 +185,6 @@ def test_a_refusal_at_the_vendor_is_shown(connectable):
 
 
 def test_a_callback_nobody_waits_for_is_refused(connectable):
-    connectable.services.on_connect = through_vendor
     visitor = connectable.visitor()
     visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     for query in ("", "?state=", "?state=other&code=abc", "?code=abc"):
@@ -196,16 +193,17 @@ def test_a_callback_nobody_waits_for_is_refused(connectable):
 
 
 def test_a_connection_by_key_needs_no_vendor_screen(connectable):
+    connectable.house.crm.connect = lambda _: Account(id="1", label="Ada")
     visitor = connectable.visitor()
     answer = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     assert "crm is connected to Ada." in words(answer)
 
 
 def test_a_connect_that_fails_says_why(connectable):
-    def fail(name, browser):
+    def fail(browser):
         raise ValueError("ada@shop.test")
 
-    connectable.services.on_connect = fail
+    connectable.house.crm.connect = fail
     visitor = connectable.visitor()
     answer = visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     assert answer.status == 400
@@ -213,11 +211,8 @@ def test_a_connect_that_fails_says_why(connectable):
     assert "ada" not in answer.text
 
 
-def test_stopping_calls_off_who_waits(open_site, services_type):
-    services = services_type()
-    services.views["crm"] = InstanceView(plugin=SimpleNamespace(connect=lambda browser: None))
-    services.on_connect = through_vendor
-    site = open_site(services)
+def test_stopping_calls_off_who_waits(connectable):
+    site = connectable
     visitor = site.visitor()
     visitor.post("/connect/crm", f"token={visitor.token('/plugins/crm')}")
     [waiting] = [t for t in threading.enumerate() if t.name == "synccore-connect-crm"]

@@ -1,24 +1,16 @@
 """The daemon: webhooks in, polls, lanes out, until it is told to stop."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from .._app.app import App
 from .._app.base import on_signals
-from .._plugins import Plugins
-from .._settings import Settings
-from .._store.base import Store
-from .._verbs.connect import connect, known_account
-from .._verbs.status import status
 from .._web.app import create_web
 from .._web.metrics import Metrics
 from .._web.server import WebServer
-from .._web.services import InstanceView
 from ..errors import ConfigError
-from ..oauth import Browser
-from ..types import Account, Clock, WebhookRequest
+from ..types import WebhookRequest
 from .backfill import deliver_all
 from .sources import SourceWorker
 
@@ -26,66 +18,6 @@ from .sources import SourceWorker
 PATIENCE = timedelta(seconds=20)
 #: How often final rows past their retention are deleted.
 PRUNE_EVERY = timedelta(hours=1)
-
-
-class Services:
-    """The daemon as its web endpoint sees it (`synccore._web.services.WebServices`)."""
-
-    def __init__(self, app: App, workers: Mapping[str, SourceWorker]) -> None:
-        self._app = app
-        self._workers = workers
-        self.metrics = Metrics()
-        self.state: str | None = "starting"
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration."""
-        return self._app.settings
-
-    @property
-    def plugins(self) -> Plugins:
-        """The loaded plugins."""
-        return self._app.plugins
-
-    @property
-    def store(self) -> Store:
-        """The outbox."""
-        return self._app.store
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
-        return self._app.clock
-
-    def not_ready(self) -> str | None:
-        """Why it does not work yet or any more."""
-        return self.state
-
-    def receive(self, source: str, request: WebhookRequest) -> None:
-        """Take a webhook; committed when this returns."""
-        worker = self._workers.get(source)
-        if worker is None:
-            unit = self._app.sources.get(source)
-            raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
-        worker.receive(request)
-
-    def status(self) -> Mapping[str, Any]:
-        """The document of `status --json`."""
-        return status(self._app, submitted=True)
-
-    def calls(self, name: str) -> int:
-        """HTTP calls of an instance."""
-        return self._app.calls(name)
-
-    def instance(self, name: str) -> InstanceView:
-        """An instance for the dashboard."""
-        unit = self._app.unit(name)
-        return InstanceView(plugin=unit.instance, error=unit.error, account=known_account(self._app.store, name))
-
-    def connect(self, name: str, browser: Browser) -> Account:
-        """Connect through the dashboard."""
-        connected = connect(self._app, name, browser)
-        return connected.account or Account(id=name, label=connected.detail or name)
 
 
 class Daemon:
@@ -96,17 +28,30 @@ class Daemon:
         self.workers = {
             name: SourceWorker(app, unit) for name, unit in app.sources.items() if unit.instance is not None
         }
-        self.services = Services(app, self.workers)
-        app.observers.append(self.services.metrics.settled)
-        app.measure = self.services.metrics.batch
+        self.metrics = Metrics()
+        self._state: str | None = "starting"
+        app.observers.append(self.metrics.settled)
+        app.measure = self.metrics.batch
         server = app.settings.server
-        self.web = WebServer(create_web(self.services), server.host, server.port)
+        self.web = WebServer(create_web(app, self), server.host, server.port)
         self._threads: list[threading.Thread] = []
 
     @property
     def url(self) -> str:
         """Where the endpoint listens."""
         return self.web.url
+
+    def not_ready(self) -> str | None:
+        """Why it does not work yet or any more; None while it does."""
+        return self._state
+
+    def receive(self, source: str, request: WebhookRequest) -> None:
+        """Take a webhook; committed when this returns. Raises as `SourceWorker.receive`."""
+        worker = self.workers.get(source)
+        if worker is None:
+            unit = self.app.sources.get(source)
+            raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
+        worker.receive(request)
 
     def start(self) -> None:
         """Deliver, listen and poll."""
@@ -116,11 +61,11 @@ class Daemon:
         self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
         for thread in self._threads:
             thread.start()
-        self.services.state = None
+        self._state = None
 
     def stop(self) -> None:
         """Take nothing more in, let running calls finish, give back the rest."""
-        self.services.state = "stopping"
+        self._state = "stopping"
         self.app.stopping.set()
         self.web.stop()
         self.app.engine.stop(PATIENCE)

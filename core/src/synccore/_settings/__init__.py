@@ -1,7 +1,7 @@
 """The configuration file: found, read, checked, described and written."""
 
 from .describe import SettingHelp, describe_config
-from .load import find_config, load_outline, load_settings
+from .load import find_config, is_loopback, load_outline, load_settings
 from .model import InstanceSettings, Outline, ServerSettings, Settings, SettingsError
 from .sample import Sample, make_sample, write_sample
 
@@ -15,6 +15,7 @@ __all__ = [
     "SettingsError",
     "describe_config",
     "find_config",
+    "is_loopback",
     "load_outline",
     "load_settings",
     "make_sample",

@@ -34,6 +34,11 @@ class Connected:
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Whom it reached, in the account's own words where it has some."""
+        return self.account.label if self.account else self.detail or self.name
+
 
 def hook_url(app: App, name: str) -> str | None:
     """Where a source's webhooks are to arrive; None without `[server] public_url`."""

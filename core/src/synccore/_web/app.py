@@ -1,6 +1,5 @@
 """The routes of the endpoint, who may ask for them, and the headers of every answer."""
 
-import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -15,11 +14,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .._app.app import App
+from .._settings import is_loopback
+from .._verbs.status import status
 from ..errors import ConfigError
-from .hooks import Hooks, where
+from .hooks import Door, Hooks, where
 from .metrics import CONTENT_TYPE
 from .pages import Pages
-from .services import WebServices
 from .sessions import Sessions
 
 __all__ = ["create_web"]
@@ -38,16 +39,6 @@ _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:
@@ -109,12 +100,13 @@ def _name(host: str) -> str:
         return ""
 
 
-def create_web(services: WebServices) -> Starlette:
-    """The application. Raises ConfigError for an address others can reach without a password."""
-    server = services.settings.server
+def create_web(app: App, door: Door) -> Starlette:
+    """The endpoint over an app that works. Raises ConfigError for an address others can reach without a password."""
+    server = app.settings.server
     password = server.dashboard_password.reveal() if server.dashboard_password is not None else None
     loopback = is_loopback(server.host)
     if not password and not loopback:
+        # The settings ask for one too, but cannot see that a stored one is empty.
         raise ConfigError(
             f"{server.host} can be reached by others: set dashboard_password (or listen on 127.0.0.1)",
             path="server.dashboard_password",
@@ -125,18 +117,18 @@ def create_web(services: WebServices) -> Starlette:
         hosts = _LOOPBACK_NAMES | {server.host}
         if public and password:
             hosts |= {public}
-    hooks = Hooks(services)
-    pages = Pages(services, Sessions(services.clock, password or None))
+    hooks = Hooks(app.settings.sources, door)
+    pages = Pages(app, door, Sessions(app.clock, password or None))
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        reason = services.not_ready()
+        reason = door.not_ready()
         return PlainTextResponse("ready") if reason is None else PlainTextResponse(reason, 503)
 
     async def metrics(_: Request) -> Response:
-        body = await run_in_threadpool(services.metrics.page, services.status, services.calls)
+        body = await run_in_threadpool(lambda: door.metrics.page(status(app, submitted=True), app.calls))
         return Response(body, media_type=CONTENT_TYPE)
 
     @asynccontextmanager

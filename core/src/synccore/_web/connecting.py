@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
+from .._verbs.connect import Connected
 from ..errors import AuthError, SynccoreError
 from ..oauth import Browser
-from ..types import Account
 
 __all__ = ["Connects", "Done", "Go"]
 
@@ -83,7 +83,7 @@ class _WebBrowser:
 class Connects:
     """The connects that wait for a person."""
 
-    def __init__(self, connect: Callable[[str, Browser], Account], patience: timedelta = PATIENCE) -> None:
+    def __init__(self, connect: Callable[[str, Browser], Connected], patience: timedelta = PATIENCE) -> None:
         self._connect = connect
         self._patience = patience
         self._waiting: list[_WebBrowser] = []
@@ -108,8 +108,8 @@ class Connects:
 
     def _run(self, name: str, browser: _WebBrowser) -> None:
         try:
-            account = self._connect(name, browser)
-            words = [f"{name} is connected to {account.label}.", *browser.said]
+            reached = self._connect(name, browser)
+            words = [f"{name} is connected to {reached.label}.", *browser.said]
             done = Done(True, " ".join(words))
         except SynccoreError as error:
             done = Done(False, error.message)

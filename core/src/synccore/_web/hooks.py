@@ -1,7 +1,9 @@
 """POST /hooks/{source}: answered 200 only when what it says is committed."""
 
 import asyncio
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -9,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from ..errors import SignatureError, SynccoreError
 from ..types import WebhookRequest
-from .services import WebServices
+from .metrics import Metrics
 
-__all__ = ["BODY_LIMIT", "Hooks", "TooLarge", "read_body", "where"]
+__all__ = ["BODY_LIMIT", "Door", "Hooks", "TooLarge", "read_body", "where"]
 
 #: Bytes. A vendor's largest known webhook (an order with a thousand lines) is well below.
 BODY_LIMIT = 5_000_000
@@ -19,6 +21,23 @@ BODY_LIMIT = 5_000_000
 WORKERS = 64
 
 log = structlog.get_logger("synccore.web")
+
+
+class Door(Protocol):
+    """What the process adds to an app for those who ask from outside. May be called from any thread."""
+
+    metrics: Metrics
+
+    def not_ready(self) -> str | None:
+        """None while it works; else why it does not (starting, stopping)."""
+        ...
+
+    def receive(self, source: str, request: WebhookRequest) -> None:
+        """Take a webhook in; everything it says is committed when this returns.
+
+        Raises SignatureError (answered 401), anything else is answered 500. `source` is a configured one.
+        """
+        ...
 
 
 class TooLarge(Exception):
@@ -41,15 +60,15 @@ async def read_body(request: Request, limit: int) -> bytes:
 class Hooks:
     """The endpoint of every source's webhooks."""
 
-    def __init__(self, services: WebServices) -> None:
-        self._services = services
+    def __init__(self, sources: Container[str], door: Door) -> None:
+        self._sources, self._door = sources, door
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="synccore-hook")
 
     async def answer(self, request: Request) -> Response:
         """Answer one request to /hooks/{source}."""
         name = request.path_params["source"]
-        metrics = self._services.metrics
-        if name not in self._services.settings.sources:
+        metrics = self._door.metrics
+        if name not in self._sources:
             metrics.refused("unknown", "unknown_source")
             return _text(404, "no such source")
         if request.method == "HEAD":
@@ -64,15 +83,15 @@ class Hooks:
         except ClientDisconnect:
             metrics.refused(name, "incomplete")
             return _text(400, "the body is incomplete")
-        if (reason := self._services.not_ready()) is not None:
+        if (reason := self._door.not_ready()) is not None:
             metrics.refused(name, "not_ready")
             return _text(503, reason, {"Retry-After": "5"})
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._receive, name, _plain(request, body))
 
     def _receive(self, name: str, webhook: WebhookRequest) -> Response:
-        metrics = self._services.metrics
+        metrics = self._door.metrics
         try:
-            self._services.receive(name, webhook)
+            self._door.receive(name, webhook)
         except SignatureError as error:
             metrics.refused(name, "signature")
             return _text(401, error.message)

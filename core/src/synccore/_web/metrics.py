@@ -67,8 +67,8 @@ class Metrics:
         """Count a webhook that was not taken. `reason`: signature, too_large, unknown_source, error, stopping."""
         self._refused.labels(source, reason).inc()
 
-    def page(self, status: Callable[[], Mapping[str, Any]], calls: Callable[[str], int]) -> bytes:
-        """The page in Prometheus' text format; `status` gives the document of `synccore status --json`."""
+    def page(self, status: Mapping[str, Any], calls: Callable[[str], int]) -> bytes:
+        """The page in Prometheus' text format; `status` is the document of `synccore status --json`."""
         now = CollectorRegistry(auto_describe=False)
         now.register(_Present(status, calls))
         return generate_latest(self.registry) + generate_latest(now)
@@ -77,14 +77,14 @@ class Metrics:
 class _Present:
     """What is read rather than counted."""
 
-    def __init__(self, status: Callable[[], Mapping[str, Any]], calls: Callable[[str], int]) -> None:
+    def __init__(self, status: Mapping[str, Any], calls: Callable[[str], int]) -> None:
         self._status, self._calls = status, calls
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        status = self._status()
+        status = self._status
         owed = GaugeMetricFamily("synccore_owed", "Deliveries that are not done.", labels=("sink", "state"))
         oldest = GaugeMetricFamily(
             "synccore_oldest_ready_seconds", "Age of the oldest delivery that is due.", labels=("sink",)

@@ -13,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from .._app.app import App
+from .._verbs.connect import connect, known_account
+from .._verbs.status import status
 from ..secrets import Secret
 from . import view
 from .connecting import Connects, Done
-from .hooks import TooLarge, read_body
-from .services import WebServices
+from .hooks import Door, TooLarge, read_body
 from .sessions import COOKIE, LIFETIME, Sessions
 
 __all__ = ["Pages"]
@@ -50,10 +52,10 @@ class Setting:
 class Pages:
     """The pages and what is behind them."""
 
-    def __init__(self, services: WebServices, sessions: Sessions) -> None:
-        self._services = services
+    def __init__(self, app: App, door: Door, sessions: Sessions) -> None:
+        self._app, self._door = app, door
         self._sessions = sessions
-        self.connects = Connects(services.connect)
+        self.connects = Connects(lambda name, browser: connect(app, name, browser))
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("synccore._web"),
             autoescape=True,
@@ -91,22 +93,22 @@ class Pages:
 
     async def _home(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
-            store, now = self._services.store, self._services.clock.now()
-            found = view.rows(self._services.status(), store.last_activity(), now)
+            store, now = self._app.store, self._app.clock.now()
+            found = view.rows(status(self._app), store.last_activity(), now)
             return {
                 "rows": found,
                 "overall": view.overall(found),
                 "causes": view.causes(store.parked_causes(20)),
                 "lines": view.lines(store.history(limit=15), now),
                 "now": now.strftime("%H:%M:%S"),
-                "not_ready": self._services.not_ready(),
+                "not_ready": self._door.not_ready(),
             }
 
         return self._page(request, "home.html", **await run_in_threadpool(look))
 
     async def _plugin(self, request: Request) -> Response:
         name = request.path_params["name"]
-        settings, plugins = self._services.settings, self._services.plugins
+        settings, plugins = self._app.settings, self._app.plugins
         instances = {**settings.sources, **settings.sinks}
         if name not in instances:
             named = [i for i in instances if instances[i].type == name]
@@ -121,12 +123,10 @@ class Pages:
         return await run_in_threadpool(self._instance_page, request, name)
 
     def _instance_page(self, request: Request, name: str) -> Response:
-        services = self._services
-        settings = services.settings
-        instance = settings.sources.get(name) or settings.sinks[name]
-        seen = services.instance(name)
-        found = view.rows(services.status(), services.store.last_activity(), services.clock.now())
-        videos = _videos(seen.plugin)
+        app = self._app
+        unit = app.unit(name)
+        found = view.rows(status(app), app.store.last_activity(), app.clock.now())
+        videos = _videos(unit.instance)
         play = request.query_params.get("play", "")
         playing = videos[int(play)] if play.isdigit() and int(play) < len(videos) else None
         return self._page(
@@ -135,12 +135,12 @@ class Pages:
             frames=playing is not None,
             row=next((row for row in found if row.name == name), None),
             name=name,
-            summary=instance.descriptor.summary,
-            account=seen.account,
-            error=seen.error,
-            connectable=callable(getattr(seen.plugin, "connect", None)),
-            routes=[r for r in settings.routes.values() if name in (r.source, r.sink)],
-            settings=_settings(instance.config),
+            summary=unit.settings.descriptor.summary,
+            account=known_account(app.store, name),
+            error=unit.error,
+            connectable=callable(getattr(unit.instance, "connect", None)),
+            routes=[r for r in app.routes.values() if name in (r.source, r.sink)],
+            settings=_settings(unit.settings.config),
             videos=videos,
             playing=playing,
         )
@@ -161,7 +161,7 @@ class Pages:
         if await self._form(request) is None:
             return self._refused(request)
         name = request.path_params["name"]
-        settings = self._services.settings
+        settings = self._app.settings
         if name not in settings.sources and name not in settings.sinks:
             return self._page(request, "message.html", 404, title="Not here", text=f"Nothing is called {name}.")
         base = settings.server.public_url or str(request.base_url)
@@ -225,7 +225,7 @@ class Pages:
     async def _form(self, request: Request) -> dict[str, str] | None:
         """The form's fields, or None where it was not made for this visitor by this site."""
         origin = request.headers.get("origin")
-        own = (request.headers.get("host"), urlsplit(self._services.settings.server.public_url or "").netloc)
+        own = (request.headers.get("host"), urlsplit(self._app.settings.server.public_url or "").netloc)
         if origin is not None and urlsplit(origin).netloc not in own:
             return None
         try:
@@ -240,7 +240,7 @@ class Pages:
         return self._page(request, "message.html", 403, title="Not accepted", text=text)
 
     def _set_cookie(self, request: Request, answer: Response, name: str) -> None:
-        public = urlsplit(self._services.settings.server.public_url or "")
+        public = urlsplit(self._app.settings.server.public_url or "")
         # On the machine itself the page is also opened by its plain loopback address: Secure would lose the cookie.
         secure = public.scheme == "https" and (request.url.scheme == "https" or request.url.hostname == public.hostname)
         answer.set_cookie(

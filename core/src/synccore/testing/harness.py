@@ -69,7 +69,9 @@ class Harness:
     Args:
         folder: where configuration and database go.
         routes: name -> table; source, sink and object default to shop, crm and thing.
-        sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`.
+        sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`;
+            without a configuration (None) the type is only installed.
+        server: the `[server]` table.
         installed: load the installed plugins as well, for their sinks and filters.
         filters: a plugin's own filters for expressions, as its `synccore_template_filters` gives them.
     """
@@ -80,8 +82,9 @@ class Harness:
         routes: Mapping[str, Mapping[str, Any]],
         *,
         limits: Limits | None = None,
-        sink_types: Mapping[str, tuple[SinkType, Mapping[str, Any]]] | None = None,
+        sink_types: Mapping[str, tuple[SinkType, Mapping[str, Any] | None]] | None = None,
         source_table: Mapping[str, Any] | None = None,
+        server: Mapping[str, Any] | None = None,
         clock: FakeClock | None = None,
         mappers: Sequence[Any] = (),
         filters: Mapping[str, Callable[..., Any]] | None = None,
@@ -96,8 +99,9 @@ class Harness:
         self._filters = dict(filters or {})
         self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
         self._config = {
+            "server": dict(server or {}),
             "sources": {"shop": {"type": "emitter", **(source_table or {"entities": _entities(routes)})}},
-            "sinks": {name: {"type": kind.name, **table} for name, (kind, table) in self._types.items()},
+            "sinks": {name: {"type": k.name, **t} for name, (k, t) in self._types.items() if t is not None},
             "routes": {
                 name: {"source": "shop", "sink": "crm", "object": "thing", **table} for name, table in routes.items()
             },
