@@ -20,9 +20,9 @@ from pathlib import Path
 from rig import Shop, Target, customer, open_app
 
 from synccore._daemon.sources import SourceWorker
-from synccore._store.rows import LinkUpdate
 from synccore._verbs.status import status
 from synccore._web.metrics import Metrics
+from synccore.store import LinkUpdate
 
 KNOWN = 1000
 #: Of a thousand deliveries to `crm`; all others are done.

@@ -13,9 +13,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from synccore._store.rows import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
 from synccore._store.sqlite import SqliteStore, open_sqlite
 from synccore.entities import Customer
+from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
 from synccore.types import Change
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -25,7 +25,7 @@ from rig import Shop, Target, customer, open_app, percentile, resident
 from synccore._app.app import App
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.rules import rules_of
-from synccore._store.rows import Ingest
+from synccore.store import Ingest
 
 #: What is done to every record, and the name of its work.
 PARTS = (

@@ -1,7 +1,8 @@
 """synccore keeps other systems up to date with a shop.
 
 source -> ingest -> outbox -> mapper -> sink. Plugin authors import from `synccore.hookspecs`, `types`, `entities`,
-`errors`, `config`, `http`, `oauth`, `secrets`, and `synccore.testing` in tests; everything underscored is private.
+`errors`, `config`, `http`, `oauth`, `secrets`, `store` (outbox engines), and `synccore.testing` in tests; everything
+underscored is private.
 """
 
 from .hookspecs import hookimpl

@@ -242,7 +242,8 @@ class MapperType:
 
 @frozen(eq=False, kw_only=True)
 class StoreType:
-    """An outbox engine, chosen by the scheme of `[synccore] database`. `open(url, clock)` gives the engine."""
+    """An outbox engine, chosen by the scheme of `[synccore] database`. `open(url, clock)` gives a
+    `synccore.store.Store`."""
 
     name: str
     summary: str

@@ -341,7 +341,7 @@ def test_a_deleted_record_is_previewed_as_such(world):
     from .test_cli_connect import world_app
 
     with world_app(world) as app:
-        from synccore._store.rows import Ingest
+        from synccore.store import Ingest
 
         gone = Change(entity="customer", key="1", op="delete")
         app.store.ingest([Ingest(source="shop", changes=[gone], rules={})], app.clock.now())

@@ -3,8 +3,8 @@
 import pytest
 
 from synccore._daemon.sources import SourceWorker
-from synccore._store.base import StoreError
 from synccore._verbs.status import status
+from synccore.store import StoreError
 from synccore.testing import Harness, customer
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}

@@ -156,7 +156,7 @@ def test_a_rate_limited_lane_waits_and_a_rate_limited_record_waits_alone(people)
 
 
 def test_lost_credentials_pause_the_lane_until_somebody_connects(people):
-    from synccore._store.rows import LaneRecord
+    from synccore.store import LaneRecord
 
     people.sink.always(AuthError("revoked: run synccore connect crm"))
     emit_people(people, 3)

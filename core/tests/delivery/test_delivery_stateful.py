@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from synccore._store.rows import LaneRecord
 from synccore.entities import Customer, Payment
 from synccore.errors import Conflict, RateLimited, Rejected, Transient
+from synccore.store import LaneRecord
 from synccore.testing import START, Harness, upsert
 from synccore.types import Change, EntityRef, Limits
 

@@ -8,11 +8,11 @@ import pytest
 from synccore._app.units import lane_name
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.intake import Intake
-from synccore._store.rows import Ingest, Ingested
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
 from synccore.errors import Transient
+from synccore.store import Ingest, Ingested
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits
 

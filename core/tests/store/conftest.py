@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from synccore._store.rows import ClaimRule, Delivery, DirtyRule, Ingest, Ingested, LinkUpdate, Settlement
 from synccore._store.sqlite import SqliteStore, open_sqlite
 from synccore.entities import Customer, Order, Payment
+from synccore.store import ClaimRule, Delivery, DirtyRule, Ingest, Ingested, LinkUpdate, Settlement
 from synccore.types import Change, EntityRef
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

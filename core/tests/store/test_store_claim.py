@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._store import sql
-from synccore._store.rows import DirtyRule
+from synccore.store import DirtyRule, sql
 from synccore.types import EntityRef
 
 

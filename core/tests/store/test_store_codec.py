@@ -9,8 +9,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synccore._store import codec
 from synccore.entities import ENTITIES, Address, Customer, Order, OrderLine
+from synccore.store import codec
 
 zones = st.sampled_from((UTC, timezone(timedelta(hours=5, minutes=30))))
 moments = st.datetimes(timezones=zones)

@@ -8,8 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from synccore._store.rows import ClaimRule, Settlement
 from synccore._store.sqlite import open_sqlite
+from synccore.store import ClaimRule, Settlement
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = [ClaimRule(route=r, max_batch=4, bulk_batch=4, bulk_threshold=99) for r in ("people", "facts")]
@@ -20,7 +20,7 @@ import itertools, sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from synccore._store.rows import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
+from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
 from synccore._store.sqlite import open_sqlite
 from synccore.entities import Customer, Payment
 from synccore.types import Change

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from synccore._store._database import FairLock
-from synccore._store.base import StoreError
-from synccore._store.rows import ClaimRule, Ingest, Settlement
 from synccore._store.sqlite import SqliteStore, open_sqlite
 from synccore.errors import ConfigError
+from synccore.store import ClaimRule, Ingest, Settlement, StoreError
 
 WAIT = 30
 

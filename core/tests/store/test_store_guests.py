@@ -113,7 +113,7 @@ def test_a_guest_first_seen_after_its_account_is_the_account(desk):
 
 
 def test_another_sources_account_takes_nothing_over(desk):
-    from synccore._store.rows import Ingest
+    from synccore.store import Ingest
 
     desk.store.ingest([Ingest(source="other", changes=[account(desk)], rules=desk.rules)], desk.now)
     assert desk.take(guest(desk)).accepted == 1

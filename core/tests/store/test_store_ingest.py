@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._store.rows import DirtyRule, Ingest
+from synccore.store import DirtyRule, Ingest
 from synccore.types import Change, EntityRef
 
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from synccore._store.rows import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
 from synccore._store.sqlite import open_sqlite
 from synccore.entities import Customer, Membership, Payment, guest_key
+from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
 from synccore.types import Change, EntityRef
 
 EMAIL = "guest@shop.test"

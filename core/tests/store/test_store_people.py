@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._store.rows import HistoryEntry, LaneRecord, RouteCounts, email_digest
 from synccore.entities import guest_key
+from synccore.store import HistoryEntry, LaneRecord, RouteCounts, email_digest
 
 
 def park(desk, delivery, error="no such field", kind="rejected"):

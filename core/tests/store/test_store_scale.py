@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._store import _look
-from synccore._store._convert import to_ms
-from synccore._store.rows import HistoryEntry
+from synccore.store import HistoryEntry
+from synccore.store._convert import to_ms
 
 LOOKS = {
     "the last hour": {"since": True},
@@ -29,10 +28,10 @@ def line(key, at):
 def steps(desk, look):
     """Tens of steps that looking took."""
     newest = max(entry.id for entry in desk.store.history())
-    wanted = {"keys": None, "key": None, "sink": None, "since": None, "after_id": None, "limit": 200} | look
-    if wanted["since"]:
-        wanted["since"] = to_ms(desk.now - timedelta(hours=1))
-    if wanted["after_id"]:
+    wanted = dict(look)
+    if "since" in wanted:
+        wanted["since"] = desk.now - timedelta(hours=1)
+    if "after_id" in wanted:
         wanted["after_id"] = newest - 1
     taken = 0
 
@@ -40,10 +39,12 @@ def steps(desk, look):
         nonlocal taken
         taken += 1
 
-    with closing(sqlite3.connect(desk.path)) as view:
-        view.row_factory = sqlite3.Row
+    # The connection comes back to the pool, and the next look borrows it.
+    with desk.store.reading() as view:
         view.set_progress_handler(count, 10)
-        assert [entry.key for entry in _look.history(view, **wanted)] == ["new"]
+    assert [entry.key for entry in desk.store.history(**wanted)] == ["new"]
+    with desk.store.reading() as view:
+        view.set_progress_handler(None, 0)
     return taken
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from synccore._store.rows import DirtyRule, HistoryEntry, LinkUpdate
+from synccore.store import DirtyRule, HistoryEntry, LinkUpdate
 from synccore.types import Link
 
 
@@ -236,7 +236,7 @@ def test_delivering_the_newest_state_settles_what_was_parked_before(desk):
 
 
 def test_a_settle_of_many_is_all_or_nothing(desk):
-    from synccore._store.rows import Settlement
+    from synccore.store import Settlement
 
     desk.take(desk.customer("1"), desk.customer("2"))
     one, two = desk.claim()

@@ -12,12 +12,12 @@ import pytest
 from attrs import field, frozen
 
 from synccore._app.app import App
-from synccore._store.rows import LaneRecord
 from synccore._web import Metrics, WebServer, create_web
 from synccore.config import option
 from synccore.errors import Rejected
 from synccore.hookspecs import SinkType
 from synccore.secrets import Secret
+from synccore.store import LaneRecord
 from synccore.testing import FakeClock, Harness, ScriptedSink, customer
 from synccore.types import Account, Check, Context, Limits, ObjectType, WebhookRequest
 

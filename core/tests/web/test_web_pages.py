@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._store.rows import HistoryEntry
 from synccore._web import view
 from synccore.errors import AuthError
+from synccore.store import HistoryEntry
 from synccore.testing import START
 from synccore.types import Account
 

@@ -23,9 +23,8 @@ from .._ingest.rules import rules_of
 from .._mapping import compile_mapper
 from .._plugins import Plugins, load_plugins
 from .._settings import InstanceSettings, Settings, find_config, load_settings
-from .._store.base import Store
-from .._store.rows import DirtyRule
 from ..errors import ConfigError
+from ..store import DirtyRule, Store
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
 from .base import Base
 from .context import InstanceContext

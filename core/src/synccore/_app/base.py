@@ -12,10 +12,9 @@ from typing import Self
 
 from .._plugins import Plugins
 from .._settings import find_config, load_outline
-from .._store.base import Store
-from .._store.rows import LaneRecord
 from ..errors import ConfigError
 from ..secrets import Cipher, load_key
+from ..store import LaneRecord, Store
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
 from .units import lane_name

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import structlog
 
-from .._store.base import Store
 from ..secrets import Cipher
+from ..store import Store
 from ..types import Clock, Log, RouteSpec, State, Vault
 
 

@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from .._ingest.listing import Stopped
-from .._store.base import Store
-from .._store.rows import Ingest, Work
 from .._store.sqlite import open_sqlite
 from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transient
 from ..hookspecs import SourceType
+from ..store import Ingest, Store, Work
 from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
 from .app import App
 

@@ -11,7 +11,7 @@ from ._session import Group, config_option, current, json_option, named_sink
 
 if TYPE_CHECKING:
     from .._app.base import Base
-    from .._store.rows import Delivery
+    from ..store import Delivery
 
 _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")
 _SHOWN = 100

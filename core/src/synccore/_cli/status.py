@@ -12,7 +12,7 @@ from ._options import DURATION
 from ._session import current, json_option, named_sink, stopping, verb
 
 if TYPE_CHECKING:
-    from .._store.rows import HistoryEntry
+    from ..store import HistoryEntry
 
 
 @verb("status")

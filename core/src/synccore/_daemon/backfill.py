@@ -8,7 +8,6 @@ from datetime import timedelta
 from .._app.app import App
 from .._app.units import SourceUnit
 from .._ingest.listing import Listed, MassDeletionError, Stopped
-from .._store.rows import BackfillJob
 from .._verbs.backfill import (
     WATCH_EVERY,
     Asked,
@@ -22,6 +21,7 @@ from .._verbs.backfill import (
     watch_daemon,
 )
 from ..errors import RateLimited, Transient
+from ..store import BackfillJob
 from ..types import Settled
 from .sources import SourceWorker
 

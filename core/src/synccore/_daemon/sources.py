@@ -12,11 +12,10 @@ from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
-from .._store.base import StoreError
-from .._store.rows import BackfillJob, Ingest, Ingested, LaneRecord
 from .._verbs.backfill import CONFIRMED
 from ..config import Schedule, SourceSettings
 from ..errors import ConfigError
+from ..store import BackfillJob, Ingest, Ingested, LaneRecord, StoreError
 from ..types import WebhookRequest
 
 #: How often the shop's webhooks are looked at.

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from .._store.base import Store
+from ..store import Store
 from ..types import Clock, Log
 from .lane import IDLE, Lane
 

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from attrs import evolve
 
-from .._store.base import Store
-from .._store.rows import LaneRecord
+from ..store import LaneRecord, Store
 from .policy import PauseLane
 
 #: States that end by themselves when their time has come.

@@ -9,10 +9,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from .._store.base import Store
-from .._store.rows import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Work
 from ..errors import Conflict, Rejected, SynccoreError, Transient, WaitFor
 from ..http import Budget
+from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
 from ..types import (
     Ambiguous,
     Clock,

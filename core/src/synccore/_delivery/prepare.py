@@ -8,10 +8,10 @@ from attrs import evolve, frozen
 
 from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
-from .._store.rows import Work
 from ..entities import Customer, Order
 from ..errors import WaitFor
 from ..hookspecs import Mapper
+from ..store import Work
 from ..types import MapContext, Operation, RouteSpec, Skip, Snapshot
 
 

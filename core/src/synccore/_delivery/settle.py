@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from .._store.base import Store
-from .._store.rows import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Work
+from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer

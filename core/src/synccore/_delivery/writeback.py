@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._mapping.shape import changed_fields
-from .._store.base import Store
-from .._store.rows import DirtyRule, Work
 from ..hookspecs import Source
+from ..store import DirtyRule, Store, Work
 from ..types import Limits, MapContext, Operation, Outcome, RouteSpec, Skip, Snapshot, WriteBack
 from .prepare import Prepared, Preparer
 

@@ -3,8 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 
-from .._store.base import Store
-from .._store.rows import Ingest, Ingested
+from ..store import Ingest, Ingested, Store
 from ..types import Clock
 
 

@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
 
-from .._store.base import Store
-from .._store.rows import Ingest, Rules
 from ..errors import ConfigError
 from ..hookspecs import Source
+from ..store import Ingest, Rules, Store
 from ..types import Change, Clock
 from .intake import Intake
 

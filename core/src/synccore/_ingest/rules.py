@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .._store.rows import DirtyRule, Rules
+from ..store import DirtyRule, Rules
 from ..types import RouteSpec
 
 

@@ -1,1 +1,1 @@
-"""The outbox: snapshots, deliveries, links, history and everything else that must survive."""
+"""The outbox in SQLite: the engine that is built in. The rules are in `synccore.store`."""

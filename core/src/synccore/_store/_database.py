@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigError
-from .base import StoreError
+from ..store import StoreError
 
 __all__ = ["BUSY_TIMEOUT", "Database", "FairLock", "create_file"]
 
@@ -83,6 +83,8 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
+            # What is deleted is overwritten, whatever this Python's SQLite was built with: people ask to be forgotten.
+            connection.execute("PRAGMA secure_delete = ON")
             # A burst grows the log; afterwards the file shrinks to this again.
             connection.execute("PRAGMA journal_size_limit = 67108864")
         except BaseException:

@@ -16,8 +16,8 @@ from attrs import define, field
 from .._app.app import App
 from .._app.records import Heard, Records, lookup, shop_records
 from .._delivery.policy import error_text
-from .._store.rows import HistoryEntry, LinkUpdate
 from ..errors import MappingError
+from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 
 __all__ = ["Adoption", "adopt"]

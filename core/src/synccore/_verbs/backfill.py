@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 from .._app.app import App
 from .._app.units import SourceUnit
 from .._ingest.rules import rules_of
-from .._store.rows import BackfillJob, LaneRecord
 from ..errors import ConfigError
+from ..store import BackfillJob, LaneRecord
 
 __all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
 

@@ -7,10 +7,9 @@ from attrs import evolve, frozen
 
 from .._app.app import App
 from .._app.units import Unit
-from .._store.base import Store
-from .._store.rows import LinkUpdate
 from ..errors import AuthError, SynccoreError, Transient
 from ..oauth import Browser
+from ..store import LinkUpdate, Store
 from ..types import Account, Check, Finding
 from .check import problem_of
 from .disconnect import hold

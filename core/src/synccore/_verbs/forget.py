@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 
 from .._app.app import App
 from .._delivery.writeback import route_name as write_back_route
-from .._store.rows import email_digest
 from ..entities import ENTITIES
 from ..errors import SynccoreError, redact
+from ..store import email_digest
 from ..types import Link
 
 __all__ = ["Erased", "Forgotten", "forget", "targets_of"]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from .._app.base import Base
-from .._store.rows import HistoryEntry
+from ..store import HistoryEntry
 
 __all__ = ["Wanted", "follow", "trail"]
 

@@ -8,8 +8,8 @@ from attrs import evolve, field, frozen
 
 from .._app.app import App
 from .._app.records import read_back
-from .._store.rows import Delivery, Work
 from ..errors import MappingError, SynccoreError, WaitFor
+from ..store import Delivery, Work
 from ..types import Change, RouteSpec, Skip, Snapshot
 from .compare import differing
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
-from .._store.rows import LaneRecord, RouteCounts
+from ..store import LaneRecord, RouteCounts
 
 
 def status(app: App, *, submitted: bool = False) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from .._store.rows import HistoryEntry, ParkedCause
+    from ..store import HistoryEntry, ParkedCause
 
 __all__ = ["Cause", "Line", "Row", "ago", "causes", "lines", "overall", "rows"]
 

@@ -25,7 +25,7 @@ from .scripted import EmitterSource, ScriptedSink, emitter_type, scripted_type
 
 if TYPE_CHECKING:
     from .._app.app import App
-    from .._store.rows import Delivery, HistoryEntry, Ingested
+    from ..store import Delivery, HistoryEntry, Ingested
 
 __all__ = ["Harness", "customer", "upsert"]
 
@@ -134,7 +134,7 @@ class Harness:
     def emit(self, *changes: Change, bulk: bool = False) -> "Ingested":
         """Take changes in as one webhook would (or, `bulk`, as one page of a backfill)."""
         from .._ingest.rules import only, rules_of
-        from .._store.rows import Ingest
+        from ..store import Ingest
 
         self.source.put(*(c for c in changes if c.op != "event"))
         rules = rules_of(self.app.routes.values(), "shop")

@@ -284,6 +284,6 @@ class SourceContract:
 
 
 def _print(change: Change) -> str:
-    from ..._store.codec import fingerprint
+    from ...store.codec import fingerprint
 
     return fingerprint(change.data) if change.data is not None else ""

@@ -242,3 +242,61 @@ INSERT INTO history (at, route, sink, source, entity, key, op, outcome, remote_i
 VALUES (:at, :route, :sink, :source, :entity, :key, :op, :outcome, :remote_id, :fields, :error_kind, :error, :note,
         :duration_ms, :delivery)
 """
+
+# -- looking ---------------------------------------------------------------------------------------------------------
+
+#: Where the live records of an entity stand on a route, each counted once.
+BALANCE = """
+SELECT CASE (
+        SELECT min(CASE d.state WHEN 'parked' THEN 1 WHEN 'ready' THEN 2 WHEN 'running' THEN 2
+                   WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 END)
+        FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.key
+            AND d.route = :route)
+    WHEN 1 THEN 'parked'
+    WHEN 2 THEN 'open'
+    WHEN 3 THEN iif(l.key IS NULL, 'skipped', 'linked')
+    ELSE iif(l.key IS NULL, 'missing', 'linked')
+    END AS place, count(*) AS rows
+FROM snapshot s LEFT JOIN link l
+    ON l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key
+WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
+"""
+
+#: The same sample for the same seed and links.
+SAMPLE_LINKS = """
+SELECT * FROM link WHERE id IN (SELECT id FROM link WHERE route = :route
+    ORDER BY (id * 1103515245 % 2147483647 + :start) % 2147483647, id LIMIT :count) ORDER BY key
+"""
+
+#: Live keys that a comparison has not seen.
+UNSEEN = """
+SELECT key FROM snapshot s WHERE source = :source AND entity = :entity AND key > :after AND deleted = 0
+    AND NOT EXISTS (SELECT 1 FROM sweep_seen n WHERE n.source = s.source AND n.name = :sweep
+                    AND n.entity = s.entity AND n.key = s.key)
+ORDER BY key LIMIT :limit
+"""
+
+#: Live keys known when a comparison began, and how many of them it has not seen.
+SWEEP_COUNTS = """
+SELECT count(*) AS known, count(*) - coalesce(sum(EXISTS (
+    SELECT 1 FROM sweep_seen n WHERE n.source = s.source AND n.name = :sweep AND n.entity = s.entity
+        AND n.key = s.key)), 0) AS unseen
+FROM snapshot s WHERE source = :source AND entity = :entity AND deleted = 0
+    AND id <= coalesce((SELECT last_snapshot FROM sweep WHERE source = :source AND name = :sweep), id)
+"""
+
+#: Parked rows by cause, most first.
+CAUSES = """
+SELECT sink, route, coalesce(error_kind, '') AS kind, coalesce(error, '') AS error, count(*) AS rows, min(id) AS first
+FROM delivery WHERE state = 'parked' GROUP BY 1, 2, 3, 4 ORDER BY rows DESC, first LIMIT :limit
+"""
+
+#: Sink to the time of its last line: one look-up per sink, however long the trail.
+LAST_ACTIVITY = """
+WITH RECURSIVE sinks(sink) AS (
+    SELECT min(sink) FROM history WHERE sink > ''
+    UNION ALL
+    SELECT (SELECT min(sink) FROM history h WHERE h.sink > sinks.sink) FROM sinks WHERE sinks.sink IS NOT NULL)
+SELECT sink, (SELECT at FROM history h WHERE h.sink = sinks.sink ORDER BY h.id DESC LIMIT 1) AS at
+FROM sinks WHERE sink IS NOT NULL
+"""

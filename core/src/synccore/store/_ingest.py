@@ -1,6 +1,5 @@
 """Taking changes in: what is new becomes snapshot and debt in one transaction, everything else leaves no trace."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from . import codec, sql
 from ._convert import from_ms, to_ms
 from ._owing import owe, refresh, write_history
 from ._people import key_digest
+from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
 
 __all__ = ["ingest"]
@@ -18,7 +18,7 @@ __all__ = ["ingest"]
 _Fate = Literal["accepted", "unchanged", "stale", "forgotten"]
 
 
-def ingest(tx: sqlite3.Connection, batch: Sequence[Ingest], now: int) -> list[Ingested]:
+def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
     """Take several units; the caller commits."""
     return [_Intake(tx, unit, now).take() for unit in batch]
 
@@ -26,7 +26,7 @@ def ingest(tx: sqlite3.Connection, batch: Sequence[Ingest], now: int) -> list[In
 class _Intake:
     """One unit on its way in."""
 
-    def __init__(self, tx: sqlite3.Connection, unit: Ingest, now: int) -> None:
+    def __init__(self, tx: Transaction, unit: Ingest, now: int) -> None:
         self._tx = tx
         self._unit = unit
         self._now = now
@@ -227,7 +227,7 @@ class _Intake:
         account = self._successor(owner.entity, owner.key, known, email_of(data))
         return owner if account is None else EntityRef(owner.entity, account)
 
-    def _taken_over(self, change: Change, data: Entity, known: sqlite3.Row | None) -> bool:
+    def _taken_over(self, change: Change, data: Entity, known: Row | None) -> bool:
         """Whether this is a guest whose account is known: the account speaks for both."""
         if known is not None and not known["deleted"]:
             return False
@@ -235,7 +235,7 @@ class _Intake:
             return False
         return self._successor(change.entity, change.key, known, email_of(data)) is not None
 
-    def _successor(self, entity: str, key: str, known: sqlite3.Row | None, email: str | None) -> str | None:
+    def _successor(self, entity: str, key: str, known: Row | None, email: str | None) -> str | None:
         """The live record that took the place of `key`, as long as it has the same address."""
         if known is not None and known["replaced_by"] is not None:
             account = self._snapshot(entity, known["replaced_by"])
@@ -258,7 +258,7 @@ class _Intake:
                 moved = True
         return moved
 
-    def _move(self, known: sqlite3.Row, key: str) -> None:
+    def _move(self, known: Row, key: str) -> None:
         tx, source, entity, old = self._tx, self._unit.source, known["entity"], known["key"]
         where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
         same = "source = :source AND entity = :entity AND key = :old"
@@ -303,7 +303,7 @@ class _Intake:
         ).fetchall()
         refresh(tx, [(row["sink"], source, entity, key) for row in sinks])
 
-    def _drop(self, row: sqlite3.Row, note: str) -> None:
+    def _drop(self, row: Row, note: str) -> None:
         """Owe this no longer, and say why."""
         self._tx.execute(
             "UPDATE delivery SET state = 'skipped', blocked = 0, settled_at = ?, wait_route = NULL, "
@@ -325,8 +325,8 @@ class _Intake:
 
     # -- looking
 
-    def _snapshot(self, entity: str, key: str) -> sqlite3.Row | None:
-        row: sqlite3.Row | None = self._tx.execute(
+    def _snapshot(self, entity: str, key: str) -> Row | None:
+        row: Row | None = self._tx.execute(
             sql.SNAPSHOT, {"source": self._unit.source, "entity": entity, "key": key}
         ).fetchone()
         return row
@@ -381,9 +381,9 @@ def _older(version: int | None, known: int | None) -> bool:
     return version is not None and known is not None and version < known
 
 
-def _same(known: sqlite3.Row, fingerprint: str, owner: EntityRef | None) -> bool:
+def _same(known: Row, fingerprint: str, owner: EntityRef | None) -> bool:
     return not known["deleted"] and known["fingerprint"] == fingerprint and _owner_of(known) == owner
 
 
-def _owner_of(row: sqlite3.Row | None) -> EntityRef | None:
+def _owner_of(row: Row | None) -> EntityRef | None:
     return None if row is None or row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])

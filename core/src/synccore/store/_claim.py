@@ -1,7 +1,6 @@
 """Claiming due deliveries, and gathering what delivering them needs."""
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ from attrs import evolve
 from ..types import EntityRef, Link, Snapshot
 from . import codec, sql
 from ._convert import from_ms, to_delivery, to_link, to_snapshot
+from .engine import Row, Transaction
 from .rows import ClaimRule, Delivery, JobWork, Work
 
 __all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "made_up", "next_due", "routes_of"]
@@ -19,9 +19,7 @@ _Aged = tuple[datetime, int, int, Snapshot]
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-def find_route(
-    view: sqlite3.Connection, sink: str, rules: Sequence[ClaimRule], now: int
-) -> tuple[ClaimRule, bool] | None:
+def find_route(view: Transaction, sink: str, rules: Sequence[ClaimRule], now: int) -> tuple[ClaimRule, bool] | None:
     """The route to claim from and whether its bulk rows: live first, then the earliest due, then rule order."""
     for bulk in (False, True):
         best: tuple[int, ClaimRule] | None = None
@@ -41,7 +39,7 @@ def find_route(
 
 
 def claim(
-    tx: sqlite3.Connection, sink: str, rules: Sequence[ClaimRule], now: int, lease: timedelta, token: str
+    tx: Transaction, sink: str, rules: Sequence[ClaimRule], now: int, lease: timedelta, token: str
 ) -> list[Delivery]:
     """Lease what is due of one route."""
     found = find_route(tx, sink, rules, now)
@@ -60,20 +58,20 @@ def claim(
     return [evolve(to_delivery(row), state="running", lease_token=token, lease_until=from_ms(until)) for row in rows]
 
 
-def _one_per_key(rows: Iterable[sqlite3.Row]) -> list[sqlite3.Row]:
+def _one_per_key(rows: Iterable[Row]) -> list[Row]:
     """State and event of one key may both be due; the second waits for the first."""
-    first: dict[tuple[str, str, str], sqlite3.Row] = {}
+    first: dict[tuple[str, str, str], Row] = {}
     for row in rows:
         first.setdefault((row["source"], row["entity"], row["key"]), row)
     return list(first.values())
 
 
-def routes_of(view: sqlite3.Connection, sink: str) -> list[str]:
+def routes_of(view: Transaction, sink: str) -> list[str]:
     """Routes that ever had rows for this sink."""
     return [row["route"] for row in view.execute("SELECT DISTINCT route FROM delivery_count WHERE sink = ?", (sink,))]
 
 
-def due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None, now: int, limit: int) -> int:
+def due(view: Transaction, sink: str, routes: Sequence[str] | None, now: int, limit: int) -> int:
     """Ready and due rows, counted up to `limit`."""
     count: int = 0
     for route in routes_of(view, sink) if routes is None else routes:
@@ -85,7 +83,7 @@ def due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None, now: 
     return count
 
 
-def next_due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None) -> datetime | None:
+def next_due(view: Transaction, sink: str, routes: Sequence[str] | None) -> datetime | None:
     """The earliest due_at of what may be claimed."""
     found = [
         ms
@@ -99,9 +97,7 @@ def next_due(view: sqlite3.Connection, sink: str, routes: Sequence[str] | None) 
 class Gatherer:
     """Gathers `Work` for one route's deliveries; owners and what they own are read once per batch."""
 
-    def __init__(
-        self, view: sqlite3.Connection, include: Sequence[str], after: str | None, after_entity: str | None
-    ) -> None:
+    def __init__(self, view: Transaction, include: Sequence[str], after: str | None, after_entity: str | None) -> None:
         self._view = view
         self._include = include
         self._after = after
@@ -177,7 +173,7 @@ class Gatherer:
         return self._owned[place]
 
 
-def made_up(view: sqlite3.Connection, route: str, source: str, entity: str, key: str) -> Delivery:
+def made_up(view: Transaction, route: str, source: str, entity: str, key: str) -> Delivery:
     """A delivery that nobody owes: of the record's state, or of the newest event of that key."""
     values = {"source": source, "entity": entity, "key": key}
     snapshot = view.execute(sql.SNAPSHOT, values).fetchone()
@@ -217,14 +213,14 @@ def made_up(view: sqlite3.Connection, route: str, source: str, entity: str, key:
     )
 
 
-def jobs(view: sqlite3.Connection, sink: str, skip: Collection[str] = ()) -> list[JobWork]:
+def jobs(view: Transaction, sink: str, skip: Collection[str] = ()) -> list[JobWork]:
     """Submitted jobs with their rows as they were sent."""
     rows = view.execute(
         "SELECT * FROM outbox WHERE state = 'submitted' AND sink = ? "
         "AND job NOT IN (SELECT value FROM json_each(?)) ORDER BY job, job_position",
         (sink, json.dumps(list(skip))),
     )
-    grouped: dict[str, list[sqlite3.Row]] = {}
+    grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row["job"], []).append(row)
     gatherer = Gatherer(view, (), None, None)

@@ -1,6 +1,5 @@
 """Rows of the outbox as they come to be, go back and fold: used by ingest, settle and the people's verbs."""
 
-import sqlite3
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ..types import Op
 from . import sql
 from ._convert import history_values
+from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry
 
 __all__ = ["Slot", "fold_or_ready", "owe", "refresh", "slot_of", "write_history"]
@@ -16,13 +16,13 @@ __all__ = ["Slot", "fold_or_ready", "owe", "refresh", "slot_of", "write_history"
 Slot = tuple[str, str, str, str]
 
 
-def slot_of(row: sqlite3.Row) -> Slot:
+def slot_of(row: Row) -> Slot:
     """A row's slot."""
     return row["sink"], row["source"], row["entity"], row["key"]
 
 
 def owe(
-    tx: sqlite3.Connection,
+    tx: Transaction,
     rule: DirtyRule,
     source: str,
     key: str,
@@ -47,7 +47,7 @@ def owe(
     return tx.execute(sql.OWE if changed else sql.OWE_ANYWAY, values).rowcount > 0
 
 
-def refresh(tx: sqlite3.Connection, slots: Iterable[Slot]) -> None:
+def refresh(tx: Transaction, slots: Iterable[Slot]) -> None:
     """Say anew what of these slots may be claimed."""
     tx.executemany(
         sql.REFRESH_BLOCKED,
@@ -55,7 +55,7 @@ def refresh(tx: sqlite3.Connection, slots: Iterable[Slot]) -> None:
     )
 
 
-def fold_or_ready(tx: sqlite3.Connection, row: sqlite3.Row, **values: Any) -> None:
+def fold_or_ready(tx: Transaction, row: Row, **values: Any) -> None:
     """Put a row back to ready, or, where a newer ready row of its route and key exists, fold it into that one.
 
     `values` overrides columns of the row. The caller refreshes the slot.
@@ -69,6 +69,6 @@ def fold_or_ready(tx: sqlite3.Connection, row: sqlite3.Row, **values: Any) -> No
     tx.execute(sql.MOVE, {**new, **ended, "state": "ready", "id": row["id"]})
 
 
-def write_history(tx: sqlite3.Connection, entry: HistoryEntry, delivery_id: int | None = None) -> None:
+def write_history(tx: Transaction, entry: HistoryEntry, delivery_id: int | None = None) -> None:
     """A line of the audit trail."""
     tx.execute(sql.ADD_HISTORY, history_values(entry, delivery_id))

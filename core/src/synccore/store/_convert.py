@@ -1,12 +1,12 @@
 """Database rows to the rows the contract speaks in, and times to milliseconds."""
 
 import json
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..types import EntityRef, Link, Snapshot
 from . import codec
+from .engine import Row
 from .rows import BackfillJob, Delivery, HistoryEntry, LaneRecord
 
 __all__ = [
@@ -47,7 +47,7 @@ def maybe_from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def to_delivery(row: sqlite3.Row) -> Delivery:
+def to_delivery(row: Row) -> Delivery:
     """A row of `outbox`."""
     return Delivery(
         id=row["id"],
@@ -77,13 +77,13 @@ def to_delivery(row: sqlite3.Row) -> Delivery:
     )
 
 
-def _owner(row: sqlite3.Row) -> EntityRef | None:
+def _owner(row: Row) -> EntityRef | None:
     return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
 
 
-def to_snapshot(row: sqlite3.Row) -> Snapshot:
+def to_snapshot(row: Row) -> Snapshot:
     """A row of `snapshot`, or of `event` as a snapshot of its own data."""
-    event = "event_id" in row.keys()  # noqa: SIM118  `in` on a sqlite3.Row looks at its values
+    event = "event_id" in row.keys()  # noqa: SIM118  `in` on a Row looks at its values
     return Snapshot(
         source=row["source"],
         entity=row["entity"],
@@ -96,7 +96,7 @@ def to_snapshot(row: sqlite3.Row) -> Snapshot:
     )
 
 
-def to_link(row: sqlite3.Row) -> Link:
+def to_link(row: Row) -> Link:
     """A row of `link`."""
     return Link(
         object=row["object"],
@@ -111,7 +111,7 @@ def to_link(row: sqlite3.Row) -> Link:
     )
 
 
-def to_history(row: sqlite3.Row) -> HistoryEntry:
+def to_history(row: Row) -> HistoryEntry:
     """A row of `history`."""
     return HistoryEntry(
         at=from_ms(row["at"]),
@@ -154,7 +154,7 @@ def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[
     }
 
 
-def to_lane(row: sqlite3.Row) -> LaneRecord:
+def to_lane(row: Row) -> LaneRecord:
     """A row of `lane`."""
     return LaneRecord(
         sink=row["sink"],
@@ -166,7 +166,7 @@ def to_lane(row: sqlite3.Row) -> LaneRecord:
     )
 
 
-def to_backfill(row: sqlite3.Row) -> BackfillJob:
+def to_backfill(row: Row) -> BackfillJob:
     """A row of `backfill`."""
     return BackfillJob(
         id=row["id"],

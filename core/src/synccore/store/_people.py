@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Sequence
 
 from ..entities import Customer, normalize_email
@@ -10,6 +9,7 @@ from ..types import Link
 from . import sql
 from ._convert import from_ms, to_link
 from ._owing import fold_or_ready, refresh, slot_of, write_history
+from .engine import Row, Transaction
 from .rows import HistoryEntry
 
 __all__ = ["dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "retry"]
@@ -23,7 +23,7 @@ def key_digest(source: str, entity: str, key: str) -> str:
     return hashlib.sha256(f"synccore:key:{source}:{entity}:{key}".encode()).hexdigest()
 
 
-def retry(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
+def retry(tx: Transaction, ids: Sequence[int], now: int) -> int:
     """Parked to ready, with a clean slate."""
     slots = []
     for row in _parked(tx, ids):
@@ -52,7 +52,7 @@ def retry(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
     return len(slots)
 
 
-def dismiss(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
+def dismiss(tx: Transaction, ids: Sequence[int], now: int) -> int:
     """Parked to dismissed."""
     rows = _parked(tx, ids)
     for row in rows:
@@ -61,18 +61,18 @@ def dismiss(tx: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
     return len(rows)
 
 
-def _parked(tx: sqlite3.Connection, ids: Sequence[int]) -> list[sqlite3.Row]:
+def _parked(tx: Transaction, ids: Sequence[int]) -> list[Row]:
     return tx.execute(
         "SELECT * FROM delivery WHERE state = 'parked' AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
         (json.dumps(list(ids)),),
     ).fetchall()
 
 
-def _has_ready(tx: sqlite3.Connection, row: sqlite3.Row) -> bool:
+def _has_ready(tx: Transaction, row: Row) -> bool:
     return tx.execute(sql.READY, dict(row)).fetchone() is not None
 
 
-def _note(tx: sqlite3.Connection, row: sqlite3.Row, outcome: str, now: int) -> None:
+def _note(tx: Transaction, row: Row, outcome: str, now: int) -> None:
     entry = HistoryEntry(
         at=from_ms(now),
         route=row["route"],
@@ -87,7 +87,7 @@ def _note(tx: sqlite3.Connection, row: sqlite3.Row, outcome: str, now: int) -> N
     write_history(tx, entry, row["id"])
 
 
-def keys_by_email(view: sqlite3.Connection, email: str) -> list[tuple[str, str]]:
+def keys_by_email(view: Transaction, email: str) -> list[tuple[str, str]]:
     """(source, customer key) of everyone with this address, deleted ones too."""
     rows = view.execute(
         "SELECT source, key FROM snapshot WHERE email = ? AND entity = ? ORDER BY source, id",
@@ -96,7 +96,7 @@ def keys_by_email(view: sqlite3.Connection, email: str) -> list[tuple[str, str]]
     return [(row["source"], row["key"]) for row in rows]
 
 
-def owned_refs(view: sqlite3.Connection, people: Sequence[tuple[str, str]]) -> list[Ref]:
+def owned_refs(view: Transaction, people: Sequence[tuple[str, str]]) -> list[Ref]:
     """The records of these customers: themselves, whom they replaced, and what they own."""
     found: dict[Ref, None] = {}
     for source, key in people:
@@ -112,7 +112,7 @@ def owned_refs(view: sqlite3.Connection, people: Sequence[tuple[str, str]]) -> l
     return list(found)
 
 
-def forget(tx: sqlite3.Connection, email: str, digest: str, now: int) -> list[Link]:
+def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
     """Erase a person and leave hashes; their links."""
     address = normalize_email(email)
     people = keys_by_email(tx, address)

@@ -1,6 +1,5 @@
 """How deliveries leave `running` and `submitted`: fenced by the token they were claimed with."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,12 +7,13 @@ from ..types import Op
 from . import codec, sql
 from ._convert import from_ms, to_ms
 from ._owing import Slot, fold_or_ready, owe, refresh, slot_of, write_history
+from .engine import Row, Transaction
 from .rows import HistoryEntry, LinkUpdate, Settlement
 
 __all__ = ["give_back", "put_link", "settle"]
 
 
-def settle(tx: sqlite3.Connection, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
+def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
     """Settle all; the ids whose lease was lost."""
     lost = set()
     slots: list[Slot] = []
@@ -30,7 +30,7 @@ def settle(tx: sqlite3.Connection, settlements: Sequence[Settlement], now: int) 
 
 
 def _settle_one(
-    tx: sqlite3.Connection, row: sqlite3.Row, settlement: Settlement, now: int, positions: dict[tuple[str, str], int]
+    tx: Transaction, row: Row, settlement: Settlement, now: int, positions: dict[tuple[str, str], int]
 ) -> None:
     values = _moved(row, settlement, now)
     if settlement.to == "ready":
@@ -60,7 +60,7 @@ def _settle_one(
         write_history(tx, settlement.history, row["id"])
 
 
-def _moved(row: sqlite3.Row, settlement: Settlement, now: int) -> dict[str, Any]:
+def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
     """The columns of a row that was tried, whatever came of it."""
     failed_at = row["first_failed_at"]
     final = settlement.to in ("done", "skipped")
@@ -89,13 +89,13 @@ def _first(known: int | None, now: int) -> int:
     return now if known is None else known
 
 
-def _is_linked(tx: sqlite3.Connection, wait: tuple[str, str, str], source: str) -> bool:
+def _is_linked(tx: Transaction, wait: tuple[str, str, str], source: str) -> bool:
     route, entity, key = wait
     values = {"route": route, "source": source, "entity": entity, "key": key}
     return tx.execute(sql.LINK, values).fetchone() is not None
 
 
-def _next_position(tx: sqlite3.Connection, sink: str, job: str, positions: dict[tuple[str, str], int]) -> int:
+def _next_position(tx: Transaction, sink: str, job: str, positions: dict[tuple[str, str], int]) -> int:
     """Rows of a job keep the order in which they were submitted."""
     if (sink, job) not in positions:
         positions[sink, job] = tx.execute(
@@ -108,7 +108,7 @@ def _next_position(tx: sqlite3.Connection, sink: str, job: str, positions: dict[
     return positions[sink, job]
 
 
-def _supersede_parked(tx: sqlite3.Connection, row: sqlite3.Row, to: str, now: int) -> None:
+def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
     """A key's state is owed once: what was parked earlier is answered by the newest delivery, or parked with it."""
     if row["event"] is not None:
         return
@@ -135,9 +135,7 @@ def _supersede_parked(tx: sqlite3.Connection, row: sqlite3.Row, to: str, now: in
         write_history(tx, entry, older["id"])
 
 
-def put_link(
-    tx: sqlite3.Connection, route: str, source: str, entity: str, key: str, update: LinkUpdate, now: int
-) -> None:
+def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, update: LinkUpdate, now: int) -> None:
     """Write or remove a link, and wake what waited for it."""
     values = {"route": route, "source": source, "entity": entity, "key": key, "now": now}
     if update.remove:
@@ -157,7 +155,7 @@ def put_link(
     tx.execute(sql.WAKE, values)
 
 
-def give_back(tx: sqlite3.Connection, rows: Iterable[sqlite3.Row], *, maybe_applied: bool) -> int:
+def give_back(tx: Transaction, rows: Iterable[Row], *, maybe_applied: bool) -> int:
     """Running rows to ready, no attempt used."""
     slots = []
     for row in sorted(rows, key=lambda row: int(row["id"])):

@@ -1,0 +1,117 @@
+"""The contract of an outbox engine: what core asks of the store, in the roles of those who hold it.
+
+    Taking      changes in, cursors, full comparisons        whoever brings news from a source
+    Owing       what is due, claims, all that they need      a lane
+    Settling    how a claimed delivery ends or comes back    a lane, and whoever rescues
+    Records     links and snapshots                          adopt, plan, preview, verify
+    Trail       rows, history, counts, causes                what looks
+    Keeping     lanes, backfills, secrets, plugin state      whoever needs one
+    People      retry, dismiss, forget                       the verbs of that name
+
+The rules that must hold whatever dies when are in the roles, once for all engines: at most one ready state-delivery per
+route and key, at most one running (or submitted) delivery per sink and key, settles fenced by lease tokens, snapshot
+and dirty rows in one transaction. Everything above may crash at any line.
+
+    ready      owed, not before due_at            -> running
+    running    leased to a worker                 -> done, skipped, submitted, ready, parked
+    submitted  in a vendor's bulk job             -> done, skipped, ready, parked
+    parked     needs a person                     -> ready (retry), dismissed
+    done, skipped, dismissed                      final, pruned after retention
+
+A database brings an `Engine`: its transactions, its locks, its schema. `synccore_stores()` hands over a `StoreType`
+whose `open` gives a `Store`; `synccore.testing.contracts.StoreContract` holds it to the rules.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ._convert import to_ms
+from .engine import Engine, Result, Row, StoreError, Transaction
+from .keeping import Keeping
+from .owing import Owing
+from .people import People
+from .records import Records
+from .rows import (
+    BackfillJob,
+    ClaimRule,
+    Delivery,
+    DeliveryState,
+    DirtyRule,
+    HistoryEntry,
+    Ingest,
+    Ingested,
+    JobWork,
+    LaneRecord,
+    LinkUpdate,
+    ParkedCause,
+    RouteCounts,
+    Rules,
+    Settlement,
+    Work,
+    email_digest,
+    email_of,
+)
+from .settling import Settling
+from .taking import Taking
+from .trail import Trail
+
+__all__ = [
+    "BackfillJob",
+    "ClaimRule",
+    "Delivery",
+    "DeliveryState",
+    "DirtyRule",
+    "Engine",
+    "HistoryEntry",
+    "Ingest",
+    "Ingested",
+    "JobWork",
+    "Keeping",
+    "LaneRecord",
+    "LinkUpdate",
+    "Owing",
+    "ParkedCause",
+    "People",
+    "Records",
+    "Result",
+    "RouteCounts",
+    "Row",
+    "Rules",
+    "Settlement",
+    "Settling",
+    "Store",
+    "StoreError",
+    "Taking",
+    "Trail",
+    "Transaction",
+    "Work",
+    "email_digest",
+    "email_of",
+]
+
+#: Rows deleted per transaction by `prune`, so that it never holds up a webhook for long.
+_PRUNE = 500
+#: Lists that grow, and the column that says how old a row is (a parked delivery has none: it is not settled).
+_PRUNED = (("delivery", "settled_at"), ("history", "at"), ("backfill", "finished_at"))
+
+
+class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
+    """An outbox: every role over one engine."""
+
+    def prune(self, before: datetime) -> Mapping[str, int]:
+        """Delete final deliveries and history older than `before`, in small transactions; rows per table."""
+        gone = dict.fromkeys((table for table, _ in _PRUNED), 0)
+        for table, column in _PRUNED:
+            count = _PRUNE
+            while count == _PRUNE:
+                with self.writing() as tx:
+                    count = tx.execute(
+                        f"DELETE FROM {table} WHERE id IN "  # noqa: S608  own names
+                        f"(SELECT id FROM {table} WHERE {column} < ? LIMIT ?)",
+                        (to_ms(before), _PRUNE),
+                    ).rowcount
+                gone[table] += count
+        with self.writing() as tx:
+            # Comparisons that never came to their end.
+            tx.execute("DELETE FROM sweep WHERE started_at < ?", (to_ms(before),))
+        return gone

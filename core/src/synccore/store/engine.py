@@ -1,0 +1,125 @@
+"""What an outbox engine brings: transactions, locks, a schema. The rules of the outbox are not its business.
+
+The roles (`Taking`, `Owing`, `Settling`, ...) hold the rules and work on an `Engine`. An engine is a subclass of
+`Store` that implements this class, and gives its tables the columns, partial unique indexes and CHECKs of the schema.
+
+Statements are written once, in the plain SQL that SQLite and PostgreSQL share: ON CONFLICT, RETURNING, partial unique
+indexes. What an engine's `Transaction` has to translate, if its database says it otherwise:
+
+    :name                      a parameter; ? where they come in order. Truth values come as 0 and 1
+    json_each(:ids)            the members of a JSON array, in the column `value`; json_extract(text, '$.a') a member
+    min(a, b), max(a, b)       of two values: least and greatest
+    a IS :b                    equal, or both NULL
+    iif(a, b, c)               CASE
+    INDEXED BY, CROSS JOIN     which way to go; may be dropped
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import SynccoreError
+
+__all__ = ["Engine", "Result", "Row", "StoreError", "Transaction"]
+
+
+class StoreError(SynccoreError):
+    """The database cannot be used just now (full disk, locked file).
+
+    Nothing of the call was stored, and nothing stored before is lost: the caller may try again.
+    """
+
+    kind = "store"
+
+
+class Row(Protocol):
+    """A row of an answer: columns by name, and `dict(row)`."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The value of a column."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """The names of the columns."""
+        ...
+
+
+class Result(Protocol):
+    """What a statement gives."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that an INSERT, UPDATE or DELETE touched."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next `Row`, or None."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All `Row`s that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Transaction(Protocol):
+    """A transaction, or one consistent view. A `sqlite3.Connection` is one as it stands."""
+
+    def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ..., /) -> Result:
+        """Carry out one statement."""
+        ...
+
+    def executemany(self, statement: str, values: Iterable[Any], /) -> Result:
+        """Carry it out once for each."""
+        ...
+
+
+class Engine(ABC):
+    """One database. All methods are safe to call from any thread; times come in, none is read."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """A transaction that is alone in writing what it touches: durable when the block ends, or undone.
+
+        Raises StoreError where the database cannot be used just now.
+        """
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """One consistent view that waits for no writer and holds up none."""
+
+    @abstractmethod
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the schema up to date; names of the migrations applied. Called by the opener as well."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections."""
+
+    @abstractmethod
+    def daemon_lock(self) -> AbstractContextManager[None]:
+        """Be the one daemon of this database. Raises ConfigError naming the other one's process id."""
+
+    @abstractmethod
+    def daemon_running(self) -> bool:
+        """Whether some process holds the daemon lock now."""
+
+    @abstractmethod
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """A named lock among all threads and processes of this database (re-entrant in one thread)."""
+
+    @abstractmethod
+    def backup(self, target: Path) -> None:
+        """A consistent copy while others write. Raises ConfigError where `target` cannot be written."""
+
+    @abstractmethod
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the files. Called after a person was forgotten."""
+
+    def one(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+        """The first row of a statement's answer, or None."""
+        with self.reading() as view:
+            return view.execute(statement, values).fetchone()

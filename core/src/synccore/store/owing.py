@@ -1,0 +1,82 @@
+"""Owing and claiming: what is due, who takes it, and all that delivering it needs. Held by a lane."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from . import _claim
+from ._convert import to_ms
+from .engine import Engine
+from .rows import ClaimRule, Delivery, JobWork, Work
+
+__all__ = ["Owing"]
+
+
+class Owing(Engine):
+    """At most one running (or submitted) delivery per sink and key; the events of a key in their order."""
+
+    def due(self, sink: str, now: datetime, limit: int, *, routes: Sequence[str] | None = None) -> int:
+        """How many deliveries could be claimed, counted up to `limit`.
+
+        `routes` counts only these: rows of a route that left the configuration are never claimed.
+        """
+        with self.reading() as view:
+            return _claim.due(view, sink, routes, to_ms(now), limit)
+
+    def next_due(self, sink: str, *, routes: Sequence[str] | None = None) -> datetime | None:
+        """When the next delivery can be claimed; None where none is ready, or all that are wait for their key."""
+        with self.reading() as view:
+            return _claim.next_due(view, sink, routes)
+
+    def claim(
+        self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str
+    ) -> list[Delivery]:
+        """Lease due deliveries of one route, all live or all bulk: live first, then the earliest due, then rule order.
+
+        Skips keys of which a delivery to this sink runs or is submitted, and events behind an earlier open
+        (not parked) event of the same sink, source, entity and key. Costs the same
+        with ten rows open as with a million.
+        """
+        # An idle lane asks often and finds nothing: it must not wait for (or hold up) those who write.
+        with self.reading() as view:
+            if _claim.find_route(view, sink, rules, to_ms(now)) is None:
+                return []
+        with self.writing() as tx:
+            return _claim.claim(tx, sink, rules, to_ms(now), lease, token)
+
+    def load(
+        self,
+        deliveries: Sequence[Delivery],
+        *,
+        include: Sequence[str] = (),
+        after: str | None = None,
+        after_entity: str | None = None,
+    ) -> list[Work]:
+        """All that mapping and delivering these (one route's) deliveries needs, in the same order.
+
+        `after_entity` is the entity of the `after` route: the record's own link where it equals the delivery's entity,
+        else the owner's.
+        """
+        with self.reading() as view:
+            gatherer = _claim.Gatherer(view, include, after, after_entity)
+            return [gatherer.gather(delivery) for delivery in deliveries]
+
+    def work_for(
+        self,
+        route: str,
+        source: str,
+        entity: str,
+        keys: Sequence[str],
+        *,
+        include: Sequence[str] = (),
+        after: str | None = None,
+        after_entity: str | None = None,
+    ) -> list[Work]:
+        """As `load`, for keys without a delivery (preview, plan, adopt, verify): made-up deliveries with id 0."""
+        with self.reading() as view:
+            gatherer = _claim.Gatherer(view, include, after, after_entity)
+            return [gatherer.gather(_claim.made_up(view, route, source, entity, key)) for key in keys]
+
+    def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
+        """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs whose rows are not wanted now."""
+        with self.reading() as view:
+            return _claim.jobs(view, sink, skip)

@@ -1,0 +1,38 @@
+"""What a person does to the outbox: try again, let go, forget. Held by the verbs of that name."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..types import Link
+from . import _people
+from ._convert import to_ms
+from .engine import Engine
+
+__all__ = ["People"]
+
+
+class People(Engine):
+    """People who use it, and people it is about."""
+
+    def retry(self, ids: Sequence[int], now: datetime) -> int:
+        """Parked -> ready, attempts reset; folded where a newer ready row exists. How many."""
+        with self.writing() as tx:
+            return _people.retry(tx, ids, to_ms(now))
+
+    def dismiss(self, ids: Sequence[int], now: datetime) -> int:
+        """Parked -> dismissed. How many."""
+        with self.writing() as tx:
+            return _people.dismiss(tx, ids, to_ms(now))
+
+    def keys_by_email(self, email: str) -> list[tuple[str, str]]:
+        """(source, customer key) of people with this address (normalised by the store)."""
+        with self.reading() as view:
+            return _people.keys_by_email(view, email)
+
+    def forget(self, email: str, digest: str, now: datetime) -> list[Link]:
+        """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
+        given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one."""
+        with self.writing() as tx:
+            links = _people.forget(tx, email, digest, to_ms(now))
+        self.scrub()
+        return links

@@ -1,0 +1,88 @@
+"""Links and snapshots: what the source and the targets are known to hold. Held by adopt, plan, preview and verify."""
+
+import random
+from collections.abc import Mapping
+from datetime import datetime
+
+from ..types import Link, Snapshot
+from . import _settle, sql
+from ._convert import to_link, to_ms, to_snapshot
+from ._owing import write_history
+from .engine import Engine
+from .rows import HistoryEntry, LinkUpdate
+
+__all__ = ["Records"]
+
+
+class Records(Engine):
+    """Records at both ends."""
+
+    def link(self, route: str, source: str, entity: str, key: str) -> Link | None:
+        """One link."""
+        row = self.one(sql.LINK, {"route": route, "source": source, "entity": entity, "key": key})
+        return None if row is None else to_link(row)
+
+    def put_link(
+        self,
+        route: str,
+        source: str,
+        entity: str,
+        key: str,
+        update: LinkUpdate,
+        now: datetime,
+        history: HistoryEntry | None = None,
+    ) -> None:
+        """Write a link outside a settle (adopt), with its history line."""
+        with self.writing() as tx:
+            _settle.put_link(tx, route, source, entity, key, update, to_ms(now))
+            if history is not None:
+                write_history(tx, history)
+
+    def links(self, route: str, after: str = "", limit: int = 500) -> list[Link]:
+        """Links of a route by key, paged by `after` (a key)."""
+        statement = "SELECT * FROM link WHERE route = ? AND key > ? ORDER BY key LIMIT ?"
+        with self.reading() as view:
+            return [to_link(row) for row in view.execute(statement, (route, after, limit))]
+
+    def links_of(self, source: str, entity: str, key: str) -> list[Link]:
+        """All links of one record, on every route."""
+        statement = "SELECT * FROM link WHERE source = ? AND entity = ? AND key = ? ORDER BY route"
+        with self.reading() as view:
+            return [to_link(row) for row in view.execute(statement, (source, entity, key))]
+
+    def sample_links(self, route: str, count: int, seed: int) -> list[Link]:
+        """A repeatable sample: ids shuffled by a multiplier, taken from where the seed says."""
+        start = random.Random(seed).randrange(2147483647)  # noqa: S311  a sample, no secret
+        with self.reading() as view:
+            rows = view.execute(sql.SAMPLE_LINKS, {"route": route, "count": count, "start": start})
+            return [to_link(row) for row in rows]
+
+    def snapshot(self, source: str, entity: str, key: str) -> Snapshot | None:
+        """The last known state, deleted ones too."""
+        row = self.one(sql.SNAPSHOT, {"source": source, "entity": entity, "key": key})
+        return None if row is None else to_snapshot(row)
+
+    def snapshots(self, source: str, entity: str, after: str = "", limit: int = 500) -> list[Snapshot]:
+        """Live snapshots by key, paged."""
+        statement = (
+            "SELECT * FROM snapshot WHERE source = ? AND entity = ? AND key > ? AND deleted = 0 ORDER BY key LIMIT ?"
+        )
+        with self.reading() as view:
+            return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
+
+    def snapshot_counts(self, source: str) -> Mapping[str, int]:
+        """Live snapshots per entity."""
+        with self.reading() as view:
+            rows = view.execute("SELECT entity, rows FROM snapshot_count WHERE source = ?", (source,))
+            return {row["entity"]: row["rows"] for row in rows}
+
+    def route_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
+        """For `verify`: {"in", "linked", "parked", "skipped", "open", "missing"} over the live snapshots of the
+        route's entity, each key counted once: parked before open (ready, running, submitted) before linked before
+        skipped, since a newer state that did not arrive counts more than an older one that did; missing has none."""
+        places = dict.fromkeys(("in", "linked", "parked", "skipped", "open", "missing"), 0)
+        with self.reading() as view:
+            rows = view.execute(sql.BALANCE, {"route": route, "source": source, "entity": entity})
+            places |= {row["place"]: row["rows"] for row in rows}
+        places["in"] = sum(places.values())
+        return places

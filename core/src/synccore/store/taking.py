@@ -1,0 +1,60 @@
+"""Taking in: changes, cursors and the marks of full comparisons. Held by whoever brings news from a source."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from . import _ingest, sql
+from ._convert import from_ms, to_ms
+from .engine import Engine
+from .rows import Ingest, Ingested
+
+__all__ = ["Taking"]
+
+
+class Taking(Engine):
+    """What is new becomes snapshot and debt in one transaction; everything else leaves no trace."""
+
+    def ingest(self, batch: Sequence[Ingest], now: datetime) -> list[Ingested]:
+        """Take several units in one transaction (group commit): all durable when this returns, or none."""
+        with self.writing() as tx:
+            return _ingest.ingest(tx, batch, to_ms(now))
+
+    def get_cursor(self, source: str, name: str) -> str | None:
+        """A stored cursor; `name` is for instance "poll:customer"."""
+        row = self.one("SELECT value FROM cursor WHERE source = ? AND name = ?", (source, name))
+        return None if row is None else row["value"]
+
+    def put_cursor(self, source: str, name: str, value: str | None, now: datetime) -> None:
+        """Store (None: delete) a cursor outside an ingest."""
+        with self.writing() as tx:
+            if value is None:
+                tx.execute("DELETE FROM cursor WHERE source = ? AND name = ?", (source, name))
+            else:
+                tx.execute(sql.PUT_CURSOR, {"source": source, "name": name, "value": value, "now": to_ms(now)})
+
+    def cursors(self, source: str) -> Mapping[str, tuple[str | None, datetime]]:
+        """All cursors of a source with the time they were stored."""
+        with self.reading() as view:
+            rows = view.execute("SELECT * FROM cursor WHERE source = ? ORDER BY name", (source,)).fetchall()
+        return {row["name"]: (row["value"], from_ms(row["stored_at"])) for row in rows}
+
+    def missing(self, source: str, entity: str, sweep: str, after: str, limit: int) -> list[str]:
+        """Keys > `after` of live snapshots that the sweep has not seen (guests are listed like others)."""
+        values = {"source": source, "entity": entity, "sweep": sweep, "after": after, "limit": limit}
+        with self.reading() as view:
+            return [row["key"] for row in view.execute(sql.UNSEEN, values)]
+
+    def sweep_counts(self, source: str, entity: str, sweep: str) -> tuple[int, int]:
+        """(known live keys that existed when the sweep began, of these not seen)."""
+        row = self.one(sql.SWEEP_COUNTS, {"source": source, "entity": entity, "sweep": sweep})
+        return row["known"], row["unseen"]
+
+    def end_sweep(self, source: str, entity: str, sweep: str) -> None:
+        """Forget the sweep's marks."""
+        with self.writing() as tx:
+            tx.execute("DELETE FROM sweep_seen WHERE source = ? AND name = ? AND entity = ?", (source, sweep, entity))
+            tx.execute(
+                "DELETE FROM sweep WHERE source = :source AND name = :name AND NOT EXISTS "
+                "(SELECT 1 FROM sweep_seen WHERE source = :source AND name = :name)",
+                {"source": source, "name": sweep},
+            )

@@ -1,0 +1,157 @@
+"""The trail and the rows of the outbox, for people. Held by what looks; nothing here runs once per change."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
+
+from . import sql
+from ._convert import from_ms, maybe_ms, to_delivery, to_history
+from ._owing import write_history
+from ._people import owned_refs
+from .engine import Engine, Transaction
+from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts
+
+__all__ = ["Trail"]
+
+_STATES = get_args(DeliveryState)
+
+
+class Trail(Engine):
+    """Lists, counts, causes."""
+
+    def deliveries(
+        self,
+        *,
+        state: str | None = None,
+        sink: str | None = None,
+        route: str | None = None,
+        key: str | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int | None = 100,
+    ) -> list[Delivery]:
+        """Rows of the outbox, newest first. Raises ValueError for an unknown state."""
+        wanted: list[str] = []
+        if state is not None:
+            if state not in _STATES:
+                raise ValueError(f"unknown state {state!r}: one of {', '.join(_STATES)}")
+            # In the text, not a parameter: that is how SQLite sees that a partial index fits.
+            wanted.append(f"state = '{state}'")
+        wanted += [f"{name} = :{name}" for name, value in (("sink", sink), ("route", route), ("key", key)) if value]
+        if ids is not None:
+            wanted.append("id IN (SELECT value FROM json_each(:ids))")
+        statement = f"SELECT * FROM outbox WHERE {' AND '.join(wanted) or '1'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
+        values = {"sink": sink, "route": route, "key": key, "ids": json.dumps(list(ids or ())), "limit": _limit(limit)}
+        with self.reading() as view:
+            return [to_delivery(row) for row in view.execute(statement, values)]
+
+    def history(
+        self,
+        *,
+        keys: Sequence[tuple[str, str]] | None = None,
+        key: str | None = None,
+        sink: str | None = None,
+        since: datetime | None = None,
+        after_id: int | None = None,
+        limit: int | None = 200,
+    ) -> list[HistoryEntry]:
+        """The audit trail, oldest first (the newest `limit` lines). `keys` are (source, customer key) with
+        all they own."""
+        wanted: list[str] = []
+        values: dict[str, Any] = {
+            "key": key,
+            "sink": sink,
+            "since": maybe_ms(since),
+            "after": after_id,
+            "limit": _limit(limit),
+        }
+        if keys is not None:
+            wanted.append(
+                "id IN (SELECT h.id FROM json_each(:refs) r "
+                "CROSS JOIN history h ON h.source = json_extract(r.value, '$[0]') "
+                "AND h.entity = json_extract(r.value, '$[1]') AND h.key = json_extract(r.value, '$[2]'))"
+            )
+            values["refs"] = json.dumps(self._owned(keys))
+        # A record's lines are few: the plus keeps SQLite from looking for them among all of the sink's.
+        narrow = key is not None or keys is not None
+        for given, text in (
+            (key, "key = :key"),
+            (sink, "+sink = :sink" if narrow else "sink = :sink"),
+            (since, "at >= :since"),
+            # What is older has lower ids, nearly all of it: it need not be read to see that it does not fit.
+            (None if narrow else since, "id >= (SELECT min(id) FROM history INDEXED BY history_at WHERE at >= :since)"),
+            (after_id, "id > :after"),
+        ):
+            if given is not None:
+                wanted.append(text)
+        statement = f"SELECT * FROM history WHERE {' AND '.join(wanted) or '1'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
+        with self.reading() as view:
+            return [to_history(row) for row in view.execute(statement, values)][::-1]
+
+    def add_history(self, entries: Sequence[HistoryEntry]) -> None:
+        """Write lines outside a settle."""
+        with self.writing() as tx:
+            for entry in entries:
+                write_history(tx, entry)
+
+    def counts_by_sink(self) -> Mapping[str, RouteCounts]:
+        """Rows per state of every sink."""
+        with self.reading() as view:
+            return _counts(view, "sink")
+
+    def counts_by_route(self) -> Mapping[str, RouteCounts]:
+        """Rows per state of every route."""
+        with self.reading() as view:
+            return _counts(view, "route")
+
+    def parked_causes(self, limit: int = 50) -> list[ParkedCause]:
+        """Parked deliveries grouped by cause, most first."""
+        with self.reading() as view:
+            return [
+                ParkedCause(
+                    sink=row["sink"],
+                    route=row["route"],
+                    error_kind=row["kind"],
+                    error=row["error"],
+                    count=row["rows"],
+                    first_id=row["first"],
+                )
+                for row in view.execute(sql.CAUSES, {"limit": limit})
+            ]
+
+    def last_activity(self) -> Mapping[str, datetime]:
+        """Sink -> time of its last history line."""
+        with self.reading() as view:
+            return {row["sink"]: from_ms(row["at"]) for row in view.execute(sql.LAST_ACTIVITY)}
+
+    def _owned(self, people: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+        with self.reading() as view:
+            return owned_refs(view, people)
+
+
+def _limit(limit: int | None) -> int:
+    return -1 if limit is None else limit
+
+
+def _counts(view: Transaction, by: str) -> Mapping[str, RouteCounts]:
+    rows: dict[str, dict[str, int]] = {}
+    oldest: dict[str, int] = {}
+    for row in view.execute("SELECT * FROM delivery_count"):
+        name = row[by]
+        states = rows.setdefault(name, {})
+        states[row["state"]] = states.get(row["state"], 0) + row["rows"]
+        if row["state"] != "ready" or not row["rows"]:
+            continue
+        first = view.execute(
+            "SELECT min(first_change_at) FROM delivery WHERE sink = ? AND route = ? AND state = 'ready'",
+            (row["sink"], row["route"]),
+        ).fetchone()[0]
+        if first is not None:
+            oldest[name] = min(first, oldest.get(name, first))
+    return {
+        name: RouteCounts(
+            **{state: states.get(state, 0) for state in ("ready", "running", "submitted", "parked", "done", "skipped")},
+            oldest_ready_at=from_ms(oldest[name]) if name in oldest else None,
+        )
+        for name, states in rows.items()
+    }
