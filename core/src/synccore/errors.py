@@ -104,7 +104,8 @@ class RateLimited(SynccoreError):
 
     Args:
         retry_after: how long to wait; None lets core choose.
-        scope: `lane` holds everything to that sink, `operation` only this record.
+        scope: `lane` holds everything to that sink, `route` this route (the lane's others go on), `operation` only
+            this record.
     """
 
     kind = "rate_limited"
@@ -113,8 +114,8 @@ class RateLimited(SynccoreError):
         self, message: str | None = None, *, retry_after: timedelta | None = None, scope: str = "lane"
     ) -> None:
         super().__init__(message)
-        if scope not in ("lane", "operation"):
-            raise ValueError(f"scope must be 'lane' or 'operation', not {scope!r}")
+        if scope not in ("lane", "route", "operation"):
+            raise ValueError(f"scope must be 'lane', 'route' or 'operation', not {scope!r}")
         self.retry_after = retry_after
         self.scope = scope
 

@@ -22,10 +22,15 @@ import pluggy
 from attrs import field, frozen
 
 from .types import (
+    Account,
     BackfillFilters,
     Change,
     Check,
     Context,
+    Delivered,
+    Erased,
+    Failed,
+    Identity,
     Job,
     Limits,
     Link,
@@ -40,16 +45,23 @@ from .types import (
     Settled,
     Skip,
     Snapshot,
+    Unreadable,
     WebhookRequest,
     WriteBack,
 )
 
 __all__ = [
     "API",
+    "AccountSink",
     "DemoInstance",
     "DemoVendor",
+    "FindSink",
+    "JobSink",
+    "LookupSink",
     "Mapper",
     "MapperType",
+    "OvertakeSink",
+    "ReadSink",
     "Sink",
     "SinkType",
     "Source",
@@ -74,8 +86,10 @@ class Source(Protocol):
 
     Optional methods beside these: `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`,
     `heal(hook_url) -> tuple[str, ...]` (repair own webhooks; says what it repaired or what is wrong; `status` shows a
-    non-empty answer and core sweeps the gap, once as long as the answer stays the same), and `known(entity) -> bool`
-    (whether the shop has that entity at all).
+    non-empty answer and core sweeps the gap, once as long as the answer stays the same), `known(entity) -> bool`
+    (whether the shop has that entity at all), `fetch_many(entity, keys) -> Mapping[str, answers of fetch]` (for hints
+    in bulk), `time_zone() -> str | None` (no network; IANA name or "+02:00": the zone dates are told in), and
+    `account() -> Account` (cheap; without it `check().account` says whom the instance reaches).
     """
 
     def check(self) -> Check:
@@ -90,8 +104,12 @@ class Source(Protocol):
         """
         ...
 
-    def receive(self, request: WebhookRequest) -> Sequence[Change]:
-        """Turn a webhook into changes, authenticating the raw bytes first. No network. Raises SignatureError (401)."""
+    def receive(self, request: WebhookRequest) -> Sequence[Change | Unreadable]:
+        """Turn a webhook into changes, authenticating the raw bytes first. No network. Raises SignatureError (401).
+
+        A webhook that names a record without its data is `Change(op="touch")`; what is signed and cannot be read is
+        Unreadable, beside whatever else of it can.
+        """
         ...
 
     def subscribe(self, hook_url: str) -> str:
@@ -106,8 +124,11 @@ class Source(Protocol):
         """Store remote ids at the source, one outcome per item in order. Must not write what is already there."""
         ...
 
-    def fetch(self, entity: str, key: str) -> Change | None:
-        """Read one record, or None where it is gone. Raises Transient when that cannot be told."""
+    def fetch(self, entity: str, key: str) -> Change | Sequence[Change] | None:
+        """Read one record (with the facts that follow from it, where there are any), or None where it is gone.
+
+        Raises Transient when that cannot be told.
+        """
         ...
 
     def close(self) -> None:
@@ -127,8 +148,12 @@ class Sink(Protocol):
     """A target. Core calls it from worker threads, at most `limits.max_in_flight` `deliver` calls at a time.
 
     Optional attributes: `limits: Limits` and `objects: Sequence[ObjectType]`, overriding those of the type where they
-    depend on the configuration. Optional methods: `lookup`, `read`, `collect`, `connect(browser) -> Account`,
-    `disconnect(keep_grant=False) -> str`.
+    depend on the configuration. Optional methods: `lookup`, `read`, `collect`, `overtake`, `find`, `account`,
+    `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`.
+
+    A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never
+    deleted, renamed or anonymised, by no operation and no `erase`: it is let go of, this person's own values are
+    emptied, and the note says so.
     """
 
     def check(self) -> Check:
@@ -148,8 +173,12 @@ class Sink(Protocol):
         """
         ...
 
-    def erase(self, link: Link) -> None:
-        """Erase the person behind the link for good (`synccore forget`). Gone already is fine."""
+    def erase(self, link: Link) -> Erased | None:
+        """Erase the person behind the link for good (`synccore forget`), with what `link.made` names.
+
+        None means deleted; gone already is fine. A link that is not `ours` is `Erased("released")`. What cannot be
+        proven yet is `Erased("pending", why)`.
+        """
         ...
 
     def close(self) -> None:
@@ -174,6 +203,37 @@ class ReadSink(Sink, Protocol):
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """Per link: the remote fields under the names and in the shape `deliver` takes, or None where it is gone."""
+        ...
+
+
+class FindSink(Sink, Protocol):
+    """A sink that can find a person without a link: needed for `forget` to prove that nobody is left."""
+
+    def find(self, identity: Identity) -> Sequence[Link]:
+        """The person's records, linked or not, as links without a key (`adopted` True where we did not make it).
+
+        Raises as `deliver` does.
+        """
+        ...
+
+
+class AccountSink(Sink, Protocol):
+    """A sink that can say cheaply whose account it writes to; without it core uses `check().account`."""
+
+    def account(self) -> Account:
+        """Who we are there; asked before the first work of a process and after every reconnect."""
+        ...
+
+
+class OvertakeSink(Sink, Protocol):
+    """A sink with jobs whose records may hold something that must not wait for them (an opt-out)."""
+
+    def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
+        """Newer states of records that are in a submitted job: do at once what must not wait.
+
+        Touch nothing of the job. Delivered(note=...) says what was done, None that nothing could not wait. The
+        operation comes again, whole, through `deliver` after the job.
+        """
         ...
 
 
@@ -214,6 +274,7 @@ class SinkType:
     Attributes:
         objects: what can be written, with default mappings per entity.
         any_object: True where routes may name objects beyond `objects` (Salesforce: any API name).
+        leaves: as `ObjectType.leaves`, for every object.
         videos: (title, url) pairs shown on the plugin's page; see `Sink` for instance overrides.
     """
 
@@ -224,6 +285,7 @@ class SinkType:
     objects: tuple[ObjectType, ...]
     limits: Limits = field(factory=Limits)
     any_object: bool = False
+    leaves: tuple[str, ...] = ("keep",)
     api: int = API
 
 

@@ -117,6 +117,7 @@ class Files:
                         config=Empty,
                         open=lambda *_: None,
                         objects=(ObjectType(name="entry", summary="", defaults=CONTACT.defaults),),
+                        leaves=("keep", "unlabel"),
                     ),
                 ],
             )

@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def section(title):
-    return TEXT.partition(f"\n## {title}")[2].partition("\n## ")[0]
+    return re.split("\n###? ", TEXT.partition(f"\n## {title}")[2])[0]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Routes: references, the sink's defaults, fields, options of the object, and expressions checked at load."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from synccore._settings.fields import default_fields, merge, read_field
+from synccore._settings.structure import Structurer
 from synccore.errors import ConfigError
-from synccore.types import FieldOptions, ObjectType
+from synccore.types import Defaults, FieldOptions, ObjectType
 
 
 def people(files, text):
@@ -307,3 +310,52 @@ def test_a_mapper_of_a_plugin_says_what_it_cannot_do(files, route, point):
     )
     assert files.problems(route + 'mapper = "strict"') == ["routes.people.fields.Email: only upper case here"]
     assert files.problems(route + 'mapper = "broken"') == ["routes.people: mapper broken failed: KeyError"]
+
+
+def test_on_leave_is_what_the_sink_can_do(files, route):
+    of_list = route.replace('"crm"', '"news"').replace('object = "Contact"\n', "")
+    of_list += 'on_leave = "unlabel"\n[sinks.news]\ntype = "acme_list"\n'
+    assert people(files, of_list).on_leave == "unlabel"
+    assert files.problems(of_list.replace("unlabel", "delete")) == [
+        "routes.people.on_leave: acme_list cannot delete entry (it can: keep, unlabel)"
+    ]
+    assert files.problems(route + 'on_leave = "forget"') == [
+        "routes.people.on_leave: 'forget' is none of keep, unlabel, clear, delete"
+    ]
+    assert people(files, route).on_leave == "keep"
+
+
+def test_a_former_name_belongs_to_one_route(files, route):
+    assert people(files, route + "formerly = ['persons', 'folk']").formerly == ("persons", "folk")
+    second = "formerly = ['persons']\n" + route.partition("[routes.people]")[2]
+    assert files.problems(route + "formerly = ['persons', 'men']\n[routes.men]\n" + second) == [
+        "routes.people.formerly: there is a route men in this file: its deliveries are its own",
+        "routes.men.formerly: persons is claimed by route people too",
+    ]
+
+
+def test_a_delay_of_a_field_is_a_duration(files, route):
+    fields = "[routes.people.fields]\nPhone = { delay = '5m' }\nFax = { value = 'key', clear = false, delay = '1h' }"
+    spec = people(files, route + fields)
+    assert spec.options["Phone"] == FieldOptions(keep_existing=True, delay=timedelta(minutes=5))
+    assert spec.options["Fax"] == FieldOptions(clear=False, delay=timedelta(hours=1))
+    (problem,) = files.problems(route + "[routes.people.fields]\nPhone = { delay = 'soon' }")
+    assert problem.startswith("routes.people.fields.Phone.delay: ")
+
+
+def test_a_route_overrides_the_options_a_sink_gives_its_fields_one_by_one():
+    def reader():
+        return Structurer(Path(), None)
+
+    options = {"Plan": FieldOptions(delay=timedelta(minutes=5), truncate=True)}
+    defaults = default_fields(reader(), Defaults(fields={"Plan": "key", "Name": "key"}, options=options))
+
+    def merged(written):
+        read = reader()
+        own = {"Plan": read_field(read, "Plan", written)}
+        return merge(read, defaults, own)["Plan"].options
+
+    assert defaults["Plan"].options == options["Plan"]
+    assert merged({"truncate": False}) == FieldOptions(delay=timedelta(minutes=5))
+    assert merged({"delay": "0s"}) == FieldOptions(truncate=True)
+    assert merged("id") == FieldOptions(delay=timedelta(minutes=5))

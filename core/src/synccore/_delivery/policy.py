@@ -106,7 +106,7 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
             return PauseLane(None, "needs_auth", error.message)
         case RateLimited():
             wait = error.retry_after or DEFAULT_RATE_WAIT * random_.uniform(1, 1.5)
-            if error.scope == "operation":
+            if error.scope != "lane":
                 return Snooze(now + wait)
             return PauseLane(now + wait, "rate_limited", error.message)
         case WaitFor():

@@ -1,6 +1,6 @@
 """Listings: polls, backfills and full comparisons, page by page, each page committed with its cursor."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
@@ -209,14 +209,16 @@ class Lister:
         after = ""
         while keys := self._store.missing(self._name, entity, sweep, after, 200):
             after = keys[-1]
-            changes = [self._confirm(entity, key) for key in keys]
+            changes = [change for key in keys for change in self._confirm(entity, key)]
             taken = self._intake.submit(Ingest(source=self._name, changes=changes, rules=self._rules, bulk=True))
             deleted += sum(1 for c in changes if c.op == "delete") if taken.accepted else 0
             if self._stopping():
                 raise Stopped
         return deleted
 
-    def _confirm(self, entity: str, key: str) -> Change:
+    def _confirm(self, entity: str, key: str) -> Sequence[Change]:
         """A record that a listing skipped may still be there: ask for it by name before it is called deleted."""
         found = self._source.fetch(entity, key)
-        return found if found is not None else Change(entity=entity, key=key, op="delete")
+        if found is None:
+            return [Change(entity=entity, key=key, op="delete")]
+        return [found] if isinstance(found, Change) else found

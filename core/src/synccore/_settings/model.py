@@ -61,6 +61,11 @@ class RouteTable:
     mapper: str = option(default="jinja", help="how the fields are worked out")
     defaults: bool = option(default=True, help="begin with the sink's default mapping; false begins empty")
     compare: tuple[str, ...] | None = option(default=None, help="fields whose change alone makes a delivery")
+    on_leave: str = option(
+        default="keep",
+        help="what happens to a delivered record that the route no longer wants: keep, unlabel, clear or delete",
+    )
+    formerly: tuple[str, ...] = option(default=(), help="names this route had before; what they delivered is its own")
     fields: Mapping[str, Any] = option(factory=dict, help="target field = expression, template or constant")
 
 

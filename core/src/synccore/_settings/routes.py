@@ -13,7 +13,7 @@ from ..entities import ENTITIES
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
 from ..types import Defaults, FieldOptions, ObjectType, RouteSpec
-from .fields import Field, merge, read_field
+from .fields import Field, default_fields, merge, read_field
 from .model import InstanceSettings, RouteTable
 from .structure import INVALID, Structurer
 
@@ -22,6 +22,8 @@ Instances = Mapping[str, InstanceSettings | None]
 
 #: The object whose options serve any other object of an `any_object` sink.
 ANY_OBJECT = "*"
+#: What may become of a record at the target that a route no longer wants.
+LEAVES = ("keep", "unlabel", "clear", "delete")
 _KEYS = tuple(RouteTable.__annotations__)
 _NO_DEFAULTS = Defaults(fields={})
 
@@ -46,6 +48,7 @@ def read_routes(
                 if route := _Route(reader, name, sources, sinks, plugins, objects).read(table):
                     routes[name] = route
         _check_after(reader, routes, tables)
+        _check_formerly(reader, routes, tables)
     return routes
 
 
@@ -92,7 +95,7 @@ class _Route:
         target = self._object(table, sink) if sink else None
         options = target.options if target else {}
         # Without the object its own settings are not known; keys that may be such are then left alone.
-        extra = tuple(options) if target else tuple(k for k in table if k not in _KEYS and not suggest(k, _KEYS))
+        extra = tuple(options) if target else tuple(k for k in table if k not in _KEYS and _may_be_option(k))
         read = reader.read_table(table, RouteTable, extra=extra)
         source = self._instance(table, "source", self._sources)
         entity = self._entity(table, source)
@@ -123,6 +126,8 @@ class _Route:
             mapper=read.mapper,
             compare=_first(read.compare, defaults.compare),
             settings=self._settings(table, options),
+            on_leave=self._on_leave(read, target, sink),
+            formerly=read.formerly,
         )
         self._check_names(route, read, source, defaults)
         if len(reader.problems) == before:
@@ -190,7 +195,7 @@ class _Route:
 
     def _fields(self, read: RouteTable, defaults: Defaults) -> dict[str, Field]:
         with self._reader.at("fields"):
-            base = {name: read_field(self._reader, name, value) for name, value in defaults.fields.items()}
+            base = default_fields(self._reader, defaults)
             own = {name: read_field(self._reader, name, value) for name, value in read.fields.items()}
             return merge(self._reader, base, own)
 
@@ -206,6 +211,17 @@ class _Route:
             with self._reader.at(name):
                 settings[name] = self._reader.read(table[name], kind) if name in table else default
         return settings
+
+    def _on_leave(self, read: RouteTable, target: ObjectType, sink: InstanceSettings) -> str:
+        assert isinstance(sink.descriptor, SinkType)  # noqa: S101  sinks hold sinks
+        can = tuple(dict.fromkeys((*target.leaves, *sink.descriptor.leaves)))
+        if read.on_leave not in can:
+            if read.on_leave in LEAVES:
+                text = f"{sink.type} cannot {read.on_leave} {target.name} (it can: {', '.join(can)})"
+            else:
+                text = f"{read.on_leave!r} is none of {', '.join(LEAVES)}{suggest(read.on_leave, LEAVES)}"
+            self._reader.problem(text, "on_leave")
+        return read.on_leave
 
     # -- checks over the whole
 
@@ -245,6 +261,11 @@ class _Route:
             reader.problem(f"mapper {route.mapper} failed: {type(error).__name__}")
 
 
+def _may_be_option(key: str) -> bool:
+    """Settings of objects are mostly `on_...`; what resembles one of core's keys otherwise is a mistyped one."""
+    return key.startswith("on_") or not suggest(key, _KEYS)
+
+
 def _below(path: str, here: str) -> tuple[str, ...]:
     return (path.removeprefix(here),) if path and path != here.rstrip(".") else ()
 
@@ -271,6 +292,19 @@ def _check_after(reader: Structurer, routes: Mapping[str, RouteSpec], tables: Ma
                 reader.problem(f"route {parent.name} maps {parent.entity}, which owns no {route.entity}")
             elif circle := _circle(name, routes):
                 reader.problem(f"the routes wait for each other: {' -> '.join(circle)}")
+
+
+def _check_formerly(reader: Structurer, routes: Mapping[str, RouteSpec], tables: Mapping[str, Any]) -> None:
+    """What a former name delivered can be one route's only."""
+    taken: dict[str, str] = {}
+    for name, route in routes.items():
+        for former in route.formerly:
+            with reader.at(name, "formerly"):
+                if former in tables:
+                    reader.problem(f"there is a route {former} in this file: its deliveries are its own")
+                elif former in taken:
+                    reader.problem(f"{former} is claimed by route {taken[former]} too")
+            taken.setdefault(former, name)
 
 
 def _circle(start: str, routes: Mapping[str, RouteSpec]) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """`synccore preview`: what would be sent for one record, beside what was last sent, or why nothing would be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from .compare import differing
 
 __all__ = ["Preview", "preview"]
 
-Action = Literal["create", "update", "delete", "event", "none", "refused", "wait"]
+Action = Literal["create", "update", "delete", "event", "leave", "none", "refused", "wait"]
 
 
 @frozen(kw_only=True)
@@ -76,7 +76,7 @@ def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Previ
 
 def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     """Ask the source; what the record owns is known only as far as it is stored."""
-    change: Change | None = app.opened(route.source).instance.fetch(route.entity, work.delivery.key)
+    change = _own(app.opened(route.source).instance.fetch(route.entity, work.delivery.key), work.delivery)
     if change is None or change.data is None:
         raise SynccoreError(
             f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"
@@ -96,6 +96,12 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
         parent_ref = change.owner
         parent = app.store.link(route.after, route.source, change.owner.entity, change.owner.key)
     return evolve(work, snapshot=snapshot, owner=owner, parent_ref=parent_ref, parent=parent)
+
+
+def _own(found: Change | Sequence[Change] | None, delivery: Delivery) -> Change | None:
+    """The record itself among what the source told."""
+    told = [found] if isinstance(found, Change) else found or []
+    return next((c for c in told if (c.entity, c.key) == (delivery.entity, delivery.key)), None)
 
 
 def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:

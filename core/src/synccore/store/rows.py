@@ -8,7 +8,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from ..entities import Entity, normalize_email
-from ..types import Change, EntityRef, Link, Op, Snapshot
+from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot
 
 DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
 
@@ -150,7 +150,7 @@ class HistoryEntry:
     source: str
     entity: str
     key: str
-    op: Op
+    op: SinkOp | ChangeOp
     #: delivered, unchanged, skipped, failed, parked, retry, snoozed, submitted, dismissed, retried, linked, received
     outcome: str
     remote_id: str | None = None

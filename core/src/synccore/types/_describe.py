@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from ._mapping import FieldOptions
+
 
 @frozen(kw_only=True)
 class FieldInfo:
@@ -31,9 +33,11 @@ class Defaults:
     Attributes:
         fields: target field -> expression, template or constant, as in `[routes.NAME.fields]`.
         compare: fields whose change alone makes a delivery; empty means all.
+        options: target field -> its options; a route overrides them one by one.
     """
 
     fields: Mapping[str, Any]
+    options: Mapping[str, FieldOptions] = field(factory=dict)
     match: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     compare: tuple[str, ...] = ()
@@ -48,12 +52,15 @@ class ObjectType:
     Attributes:
         defaults: entity -> default mapping; an entity that is not here can still be routed with `fields`.
         options: the sink's own per-route settings: name -> (type, default, help).
+        leaves: what a route's `on_leave` may be for this object; "keep" makes no call, the others arrive as
+            `Operation(op="leave", on_leave=...)`.
     """
 
     name: str
     summary: str
     defaults: Mapping[str, Defaults] = field(factory=dict)
     options: Mapping[str, tuple[type, Any, str]] = field(factory=dict)
+    leaves: tuple[str, ...] = ("keep",)
 
 
 @frozen(kw_only=True)
@@ -102,7 +109,11 @@ class Finding:
 
 @frozen(kw_only=True)
 class Account:
-    """Whom an instance is connected to, for people. `id` is stable; a reconnect with another id is refused."""
+    """Whom an instance is connected to. `id` is stable and never shown; `label` and `detail` are for people.
+
+    The id is part of the instance: where another one answers, core stops the instance until a person says
+    `synccore connect NAME --switch-account`, and keeps the links of both apart.
+    """
 
     id: str
     label: str

@@ -11,14 +11,18 @@ from ._source import Snapshot
 
 @frozen(kw_only=True)
 class FieldOptions:
-    """Per-field settings of a route: `{ value = "...", truncate = true, keep_existing = true, clear = true }`."""
+    """Per-field settings of a route: `{ value = "...", truncate = true, keep_existing = true, delay = "5m" }`."""
 
     #: Cut a text that is too long for the target instead of refusing the record.
     truncate: bool = False
     #: Never overwrite what the target already holds.
     keep_existing: bool = False
-    #: An empty value empties the field at the target; without it empty values are not sent.
-    clear: bool = False
+    #: What an empty value does. None: it empties the field where we had written one (it arrives as None). True: it
+    #: always arrives as None. False: it is never sent, and what the target holds stays.
+    clear: bool | None = None
+    #: How long a change of this field waits for a further one, while other fields go at once: due at the last change
+    #: + delay, at most the first + 4 x delay. The first delivery of a record sends all its fields at once.
+    delay: timedelta = timedelta(0)
 
 
 @frozen(kw_only=True)
@@ -44,6 +48,11 @@ class RouteSpec:
     compare: tuple[str, ...] = ()
     #: The sink's own per-route settings (`on_delete`, `on_opt_out` ...), checked against `ObjectType.options`.
     settings: Mapping[str, Any] = field(factory=dict)
+    #: What happens at the target to a record that was delivered and is no longer wanted (`when` turned false):
+    #: "keep", "unlabel", "clear" or "delete", of these what `ObjectType.leaves` says the sink can do.
+    on_leave: str = "keep"
+    #: Names this route had before: their links and open rows are this route's now.
+    formerly: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -56,6 +65,8 @@ class MapContext:
     included: Mapping[str, Sequence[Snapshot]] = field(factory=dict)
     #: The fields last delivered on this route for this key.
     previous: Mapping[str, Any] = field(factory=dict)
+    #: The shop's time zone (IANA name or "+02:00"), which dates are told in unless an expression says otherwise.
+    zone: str | None = None
 
 
 @frozen

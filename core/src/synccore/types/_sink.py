@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -10,12 +10,16 @@ from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transie
 from ._mapping import FieldOptions
 from ._source import Op
 
+#: What a sink is asked to do; `leave`: the route no longer wants a record that was delivered.
+SinkOp = Op | Literal["leave"]
+
 
 @frozen(kw_only=True)
 class Link:
     """What is known of the remote twin of one record on one route.
 
-    `fields` are the values last delivered; empty for a twin that was found and never written.
+    `fields` are the values the target really holds of what was last delivered; empty for a twin that was found and
+    never written, and for one that was left. `mapped` are the values the mapping asked for.
     """
 
     object: str
@@ -28,6 +32,31 @@ class Link:
     entity: str = ""
     key: str = ""
     route: str = ""
+    #: Field -> why the last delivery did not send it, for people.
+    left_out: Mapping[str, str] = field(factory=dict)
+    #: The mapped fields of that delivery where they were something else than `fields`.
+    asked: Mapping[str, Any] | None = field(default=None, repr=False)
+    #: Found at the target (by `adopt`, a lookup or the sink), not made by us.
+    adopted: bool = False
+    #: How many records (of any route and source that leads to this sink) are linked to this remote id, this one
+    #: included. What is shared or adopted is nobody's to delete, rename or anonymise: it is only let go of.
+    shared: int = 1
+    #: Further records a sink made for this one: a name of its own -> remote id (`Delivered.made`).
+    made: Mapping[str, str] = field(factory=dict)
+    #: The remote id of the parent (`after`) it was last delivered under.
+    parent_id: str | None = None
+    #: The route let go of it (`on_leave`); nothing is held there until it comes back.
+    left: bool = False
+
+    @property
+    def mapped(self) -> Mapping[str, Any]:
+        """The fields the mapping asked for at the last delivery: a new mapping is compared with these."""
+        return self.fields if self.asked is None else self.asked
+
+    @property
+    def ours(self) -> bool:
+        """Made by us for this record alone: only then may it be deleted or anonymised."""
+        return not self.adopted and self.shared <= 1
 
 
 @frozen(kw_only=True)
@@ -36,14 +65,18 @@ class Operation:
 
     `fields` is always the whole mapped state. `changed` names the fields that differ from what was last delivered
     (all of them where nothing was), so a sink that can write single fields sends only those; a field that
-    was delivered before and is mapped no longer is in `changed` and not in `fields`.
+    was delivered before and is mapped no longer is in `changed` and not in `fields`. A field that is None is to be
+    emptied (what others put beside it stays).
+
+    A `leave` has no fields: `on_leave` says what to do with the record of `link`. Whatever it is, a link that is not
+    `ours` is only let go of, and this person's own values emptied.
     """
 
     #: Unique among the operations of one call.
     id: int
     route: str
     object: str
-    op: Op
+    op: SinkOp
     source: str
     entity: str
     key: str
@@ -66,6 +99,12 @@ class Operation:
     maybe_applied: bool = False
     #: Values of `ObjectType.options` set on the route.
     settings: Mapping[str, Any] = field(factory=dict)
+    #: For `leave`: "unlabel", "clear" or "delete".
+    on_leave: str = "keep"
+    #: For a record nothing was delivered of yet: the fields as mapped from the oldest state the shop is known to have
+    #: had since the record is owed, None where no other is known. A consent that became a no before the first
+    #: delivery shows here.
+    before: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def uid(self) -> str:
@@ -74,8 +113,8 @@ class Operation:
 
     @property
     def previous(self) -> Mapping[str, Any]:
-        """The fields last delivered, empty where nothing was."""
-        return self.link.fields if self.link else {}
+        """The fields last asked for, empty where nothing was."""
+        return self.link.mapped if self.link else {}
 
 
 @frozen(kw_only=True)
@@ -83,23 +122,35 @@ class Delivered:
     """It is there now.
 
     Attributes:
-        fields: what to remember as delivered instead of the operation's fields, where the sink sent something else.
-        note: a line for the audit trail (field names and facts, no values): "phone left out: not valid".
+        fields: what the target now really holds of what was mapped: converted, cut and kept values as they are there,
+            without what was left out. None: exactly the operation's fields. `read` must give these back.
+        left_out: field -> why it was not sent, for people and without values: "not a valid number", "kept: the
+            owner's own entry".
+        note: a line for the audit trail (field names and facts, no values).
+        adopted: True where the sink found the record and took it over, False where it made it; None: core decides
+            (found by a lookup: adopted; else made by us).
+        made: further records made for this one: a name of the sink's own -> remote id. They come back in `Link.made`.
     """
 
     remote_id: str | None = None
     etag: str | None = None
     fields: Mapping[str, Any] | None = field(default=None, repr=False)
+    left_out: Mapping[str, str] = field(factory=dict)
     note: str | None = None
+    adopted: bool | None = None
+    made: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
 class Unchanged:
-    """The target already holds this; nothing was written."""
+    """The target already holds this; nothing was written. The attributes mean what they mean in `Delivered`."""
 
     remote_id: str | None = None
     etag: str | None = None
+    fields: Mapping[str, Any] | None = field(default=None, repr=False)
+    left_out: Mapping[str, str] = field(factory=dict)
     note: str | None = None
+    adopted: bool | None = None
 
 
 @frozen
@@ -126,6 +177,36 @@ class Job:
     id: str
     operations: tuple[Operation, ...]
     submitted_at: datetime
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who a person is, for `find`: what the shop knew them by.
+
+    Attributes:
+        emails: addresses as the shop wrote them.
+        phones: numbers in E.164 where they could be read, else as written.
+        uids: `source:entity:key` of the person and of every record they own.
+    """
+
+    emails: tuple[str, ...] = field(default=(), repr=False)
+    phones: tuple[str, ...] = field(default=(), repr=False)
+    uids: tuple[str, ...] = ()
+
+
+@frozen
+class Erased:
+    """What an `erase` came to.
+
+    Attributes:
+        outcome: `deleted`; `anonymised` (what must stay holds nothing of the person); `released` (shared or adopted:
+            let go of, the person's own values emptied); `pending` (cannot be proven yet, such as a record in a job:
+            `forget` ends with exit code 1 and says "run again").
+        note: for people, without values.
+    """
+
+    outcome: Literal["deleted", "anonymised", "released", "pending"]
+    note: str = ""
 
 
 @frozen
@@ -173,5 +254,5 @@ def _is_the_targets(error: SynccoreError) -> bool:
     if isinstance(error, Transient):
         return error.outage
     if isinstance(error, RateLimited):
-        return error.scope == "lane"
+        return error.scope != "operation"
     return isinstance(error, AuthError | ConfigError)

@@ -8,7 +8,10 @@ from attrs import field, frozen
 
 from ..entities import Entity
 
+#: What a row of the outbox asks for.
 Op = Literal["upsert", "delete", "event"]
+#: What a source may report: `touch` is a hint without data, `forget` a wish to be forgotten.
+ChangeOp = Literal["upsert", "delete", "event", "touch", "forget"]
 BackfillFilters = Mapping[str, str]
 
 
@@ -28,13 +31,15 @@ class Change:
     """One observation by a source.
 
     `upsert` and `delete` are state: core keeps the newest and owes each route one delivery of it. `event` is a fact:
-    every one is delivered, in order, once per `event_id`.
+    every one is delivered, in order, once per `event_id`. `touch` says that something changed and not what: core asks
+    `fetch` before anything of that key is delivered. `forget` (of a customer) says that the shop has erased a person
+    and the targets are to forget them: core then does what `synccore forget` does.
     """
 
     entity: str
     key: str
-    op: Op
-    #: The record; None only for `delete`.
+    op: ChangeOp
+    #: The record; None only for `delete`, `touch` and `forget`.
     data: Entity | None = None
     #: Grows with every change of this record (usually its modified time in ms). An older version is dropped;
     #: None means unknown: the later observation wins.
@@ -48,6 +53,26 @@ class Change:
     #: Keys this record takes the place of (a guest who registered): their links move here and nothing is deleted
     #: at the targets.
     replaces: tuple[str, ...] = ()
+    #: Events only: still news where the record's stored state is newer already (a payment is, a status derived from
+    #: an old state is not). Such a fact is stored in either case.
+    late_ok: bool = False
+
+
+@frozen(kw_only=True)
+class Unreadable:
+    """A record the source could not make sense of; it never stops the others.
+
+    Core counts it per source and entity and shows it in `status`; with a key a `fetch` is owed.
+
+    Attributes:
+        where: the place for people, without values: "page 3, row 17", "delivery 9f2c".
+        reason: what was wrong, without values.
+    """
+
+    where: str
+    reason: str
+    entity: str
+    key: str | None = None
 
 
 @frozen(kw_only=True)
@@ -58,11 +83,16 @@ class Page:
         cursor: where to go on. Core stores it with the page's commit, so a listing resumes after a kill. After the
             last page it is what the next `poll` starts from.
         total: how many records the whole listing has, if known.
+        unreadable: records of this page that could not be read.
+        read_at: when the page's request was sent (aware UTC); None: core takes the time before it asked for the page.
+            What was stored later than that by something else is not overwritten by a change without a newer version.
     """
 
     changes: Sequence[Change]
     cursor: str | None = None
     total: int | None = None
+    unreadable: tuple[Unreadable, ...] = ()
+    read_at: datetime | None = None
 
 
 @frozen(kw_only=True)
