@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from synccore._cli.new import write
+from synccore._cli.scaffold.new import write
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/downstream/synccore-mailroom"

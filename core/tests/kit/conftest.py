@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from synccore._cli.new import write
+from synccore._cli.scaffold.new import write
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from synccore._cli.new import new, write
+from synccore._cli.scaffold.new import new, write
 
 
 @pytest.mark.parametrize("kind", ["source", "mapper"])

@@ -22,11 +22,11 @@ class _PluginsGroup(Group):
     """`new` lives in a module of its own, which is imported only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *(["new"] if find_spec(".new", __package__) else [])]
+        return [*super().list_commands(ctx), *(["new"] if find_spec(".scaffold.new", __package__) else [])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "new":
-            from .new import new
+            from .scaffold.new import new
 
             command: click.Command = new
             return command

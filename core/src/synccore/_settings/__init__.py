@@ -1,14 +1,12 @@
-"""The configuration file: found, read, checked, described and written."""
+"""The configuration file: found, read, checked, and described."""
 
 from .describe import SettingHelp, describe_config
 from .load import find_config, is_loopback, load_outline, load_settings
 from .model import InstanceSettings, Outline, ServerSettings, Settings, SettingsError
-from .sample import Sample, make_sample, write_sample
 
 __all__ = [
     "InstanceSettings",
     "Outline",
-    "Sample",
     "ServerSettings",
     "SettingHelp",
     "Settings",
@@ -18,6 +16,4 @@ __all__ = [
     "is_loopback",
     "load_outline",
     "load_settings",
-    "make_sample",
-    "write_sample",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._demo_stage import RouteLine, Stage, Wave
+from .stage import RouteLine, Stage, Wave
 
 __all__ = ["LiveShow", "PlainShow", "Show", "open_show", "summary", "wave_text"]
 
@@ -149,7 +149,7 @@ def _cells(line: RouteLine, *, first: bool) -> list[str]:
 
 def summary(stage: Stage) -> None:
     """The table at the end, what each side holds, and what was set aside."""
-    from ._output import table
+    from .._output import table
 
     seen: set[str] = set()
     rows = []

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._failure import DONE, FINDINGS
-from ._session import Session, verb
+from .._failure import DONE, FINDINGS
+from .._session import Session, verb
 
 if TYPE_CHECKING:
-    from ._demo_show import Show
-    from ._demo_stage import Stage
+    from .show import Show
+    from .stage import Stage
 
 __all__ = ["demo"]
 
@@ -35,8 +35,8 @@ def demo(ctx: click.Context, once: bool, customers: int) -> int:
     targets, and a customer changed in the shop is up to date there a moment later. Nothing leaves this machine, and
     nothing of it is left afterwards.
     """
-    from ._demo_show import open_show, summary
-    from ._demo_stage import open_stage
+    from .show import open_show, summary
+    from .stage import open_stage
 
     with open_stage(Session.of(ctx).plugins(), customers) as stage:
         with _ends_on_signal(stage), open_show(stage, once=once) as show:
@@ -57,7 +57,7 @@ def _play(stage: "Stage", show: "Show", customers: int, *, once: bool) -> bool:
     show.say(f"everything the shop holds was delivered ({known})")
     if once:
         return _edit(stage, show)
-    from ._demo_show import pause
+    from .show import pause
 
     while not stage.app.stopping.is_set():
         pause(stage, _BETWEEN, show.look)
@@ -67,7 +67,7 @@ def _play(stage: "Stage", show: "Show", customers: int, *, once: bool) -> bool:
 
 
 def _edit(stage: "Stage", show: "Show") -> bool:
-    from ._demo_show import LiveShow
+    from .show import LiveShow
 
     wave = stage.edit()
     if isinstance(show, LiveShow):

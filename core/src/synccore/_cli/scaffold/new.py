@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 #: Files that stay beside the package.
@@ -40,7 +40,7 @@ def write(name: str, kind: str, target: Path) -> list[Path]:
     words = _words(name, kind)
     package = target / "src" / words["@MODULE@"]
     written = []
-    templates = files("synccore._cli") / "_new"
+    templates = files("synccore._cli.scaffold") / "templates"
     for template in (*_files(templates / "common"), *_files(templates / kind)):
         file = template.name.removesuffix(".tmpl")
         if file == "test.py":

@@ -17,14 +17,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import define, field, frozen
 
-from ..errors import ConfigError
-from ..hookspecs import DemoInstance, DemoVendor
-from ..types import Settled
+from ...errors import ConfigError
+from ...hookspecs import DemoInstance, DemoVendor
+from ...types import Settled
 
 if TYPE_CHECKING:
-    from .._app.app import App
-    from .._daemon.run import Daemon
-    from .._plugins import Plugins
+    from ..._app.app import App
+    from ..._daemon.run import Daemon
+    from ..._plugins import Plugins
 
 __all__ = ["RouteLine", "Stage", "Vendor", "Wave", "open_stage"]
 
@@ -218,8 +218,8 @@ def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
         config.write_text(_config(running, port), encoding="utf-8")
         config.chmod(0o600)
 
-        from .._app.app import App
-        from .._daemon.run import Daemon
+        from ..._app.app import App
+        from ..._daemon.run import Daemon
 
         app = stack.enter_context(App.open(config, plugins=plugins))
         accounts = _connect(app, running, port)
@@ -267,7 +267,7 @@ def _plain(value: Any) -> Any:
 
 def _connect(app: "App", vendors: Sequence[Vendor], port: int) -> dict[str, str]:
     """Connect every instance as a person would; whom each reached."""
-    from .._verbs.connect import connect
+    from ..._verbs.connect import connect
 
     accounts = {}
     for vendor in vendors:
@@ -281,7 +281,7 @@ def _log_to(path: Path) -> Iterator[None]:
     """The daemon's log goes to a file: the terminal shows the play."""
     import structlog
 
-    from ._logging import configure_logging
+    from .._logging import configure_logging
 
     root = logging.getLogger()
     before, handlers, level = structlog.get_config(), root.handlers[:], root.level

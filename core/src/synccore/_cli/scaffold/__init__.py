@@ -1,0 +1,1 @@
+"""What `init` and `plugins new` write: a first configuration, and a plugin to begin with."""
