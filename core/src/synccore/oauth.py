@@ -3,6 +3,9 @@
 A refresh happens once, however many threads and processes notice the expiry together: the winner holds the
 instance's lock, stores the new tokens, and only then uses them; the others read what it stored. A rotated refresh
 token is therefore never lost and never used twice.
+
+Whatever changes the stored credentials of an instance does so under that one lock (`credentials_lock`): a refresh
+under way can neither bring back tokens that a person has just wiped nor replace those of a new account.
 """
 
 import base64
@@ -10,6 +13,7 @@ import hashlib
 import json
 import secrets as random_secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -20,13 +24,18 @@ from .errors import AuthError, ConfigError, Transient
 from .http import Client, Response
 from .types import Context
 
-__all__ = ["Browser", "OAuth", "TokenError", "Tokens"]
+__all__ = ["Browser", "OAuth", "TokenError", "Tokens", "credentials_lock"]
 
 _VAULT_KEY = "oauth"
 #: Answers without an OAuth error code that no outage gives: the address is wrong.
 _NO_TOKEN_ENDPOINT = (400, 404, 405, 410)
 #: A token this close to its end is refreshed before it is used.
 _MARGIN = timedelta(seconds=60)
+
+
+def credentials_lock(context: Context) -> AbstractContextManager[None]:
+    """The lock under which an instance's stored credentials change, and nothing else; re-entrant in one thread."""
+    return context.lock(f"oauth:{context.name}")
 
 
 class Browser(Protocol):
@@ -173,9 +182,14 @@ class OAuth:
             }
         )
 
+    def held(self) -> AbstractContextManager[None]:
+        """Keep refreshes, connects and disconnects out, to change the tokens and what belongs to them as one."""
+        return credentials_lock(self._context)
+
     def store(self, tokens: Tokens) -> None:
-        """Keep the tokens, encrypted."""
-        self._context.vault.put(_VAULT_KEY, tokens.to_json())
+        """Keep the tokens, encrypted, once a refresh under way is done."""
+        with self.held():
+            self._context.vault.put(_VAULT_KEY, tokens.to_json())
 
     def tokens(self) -> Tokens | None:
         """The stored tokens, or None where nobody connected."""
@@ -193,7 +207,7 @@ class OAuth:
         tokens = self.tokens()
         if tokens is not None and self._usable(tokens, rejected):
             return tokens
-        with self._context.lock(f"oauth:{self._context.name}"):
+        with self.held():
             tokens = self.tokens()
             if tokens is not None and self._usable(tokens, rejected):
                 return tokens
@@ -265,9 +279,13 @@ class OAuth:
 
     # -- ending
 
-    def revoke(self) -> str | None:
-        """Revoke the grant at the vendor; None when done, else why it could not be. An already dead token is done."""
-        tokens = self.tokens()
+    def revoke(self, tokens: Tokens | None = None) -> str | None:
+        """Revoke the grant at the vendor; None when done, else why it could not be. An already dead token is done.
+
+        Args:
+            tokens: those of a grant that was not stored (a connect that must not count); the stored ones by default.
+        """
+        tokens = tokens or self.tokens()
         if tokens is None or self._revoke_url is None:
             return None
         try:
@@ -279,8 +297,19 @@ class OAuth:
         return f"HTTP {answer.status}: {answer.excerpt()}"
 
     def forget(self) -> None:
-        """Wipe the stored tokens."""
-        self._context.vault.delete(_VAULT_KEY)
+        """Wipe the stored tokens, once a refresh under way is done."""
+        with self.held():
+            self._context.vault.delete(_VAULT_KEY)
+
+    def end(self, *, keep_grant: bool = False) -> str | None:
+        """Revoke the grant unless it is to stay, and wipe the tokens whatever the vendor says.
+
+        Gives what kept the vendor from being told, or None.
+        """
+        with self.held():
+            problem = None if keep_grant else self.revoke()
+            self.forget()
+        return problem
 
     def close(self) -> None:
         """Close the connection pool."""

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,12 +13,13 @@ from google_help import Rig, person_fields
 
 from synccore.errors import AuthError, ConfigError, Transient
 from synccore.secrets import Secret
-from synccore.testing import FakeContext, Fault
+from synccore.testing import FakeContext, Fault, meanwhile
 from synccore.types import Delivered, Failed
 from synccore_google_contacts.account import CONTACTS_SCOPE
 from synccore_google_contacts.config import Config
 from synccore_google_contacts.sink import GoogleContacts
 from synccore_google_contacts.testing import AutoBrowser
+from synccore_google_contacts.testing.signin import EMAIL, PROFILE
 
 
 @pytest.fixture
@@ -50,6 +51,115 @@ def test_contacts_unticked_on_the_consent_screen_is_refused(fresh):
     with pytest.raises(AuthError, match="box for contacts"):
         fresh.sink.connect(AutoBrowser())
     assert fresh.context.vault.secrets == {}
+
+
+def test_contacts_ticked_and_the_address_unticked_is_said_as_it_is(fresh):
+    fresh.google.sign_in.unticked = {"openid", EMAIL, PROFILE}
+    with pytest.raises(AuthError, match="permission to see the e-mail address") as refused:
+        fresh.sink.connect(AutoBrowser())
+    assert "manage contacts" not in str(refused.value)
+    assert fresh.context.vault.secrets == {}
+
+
+def test_an_account_that_shows_no_address_is_known_by_its_name(fresh):
+    fresh.google.sign_in.unticked = {EMAIL}
+    account = fresh.sink.connect(AutoBrowser())
+    assert (account.id, account.label) == ("1001", "Olive Owner")
+
+
+def test_a_connect_that_is_refused_gives_the_fresh_grant_back(rig):
+    sign_in, first = rig.google.sign_in, set(rig.google.sign_in.refresh)
+    sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+    with pytest.raises(AuthError, match="another account"):
+        rig.sink.connect(AutoBrowser())
+    assert {token: grant.ended for token, grant in sign_in.refresh.items()} == {
+        token: token not in first for token in sign_in.refresh
+    }
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+
+
+def test_a_refused_connect_of_an_account_in_use_ends_nothing(rig):
+    """Revoking ends every grant of the project for that account: the connection that works would be gone."""
+    rig.google.sign_in.unticked = {CONTACTS_SCOPE}
+    with pytest.raises(AuthError, match="box for contacts"):
+        rig.sink.connect(AutoBrowser())
+    assert rig.google.count("POST", "/revoke") == 0
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+
+
+# -- a refresh at the same time
+
+
+def is_refresh(request):
+    return request.path == "/token" and request.form().get("grant_type") == "refresh_token"
+
+
+def switch(rig):
+    rig.sink.disconnect(keep_grant=True)
+    rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+    rig.sink.connect(AutoBrowser())
+
+
+def asks(rig):
+    """A check of another process, which holds no lock of the account."""
+    with suppress(AuthError):
+        rig.open().check()
+
+
+def stored(rig):
+    """Whom the stored access token belongs to by Google's own record; None where none is stored."""
+    text = rig.context.vault.secrets.get("oauth")
+    grant = rig.google.sign_in.grant_of(json.loads(text)["access_token"]) if text else None
+    return grant.user if grant else None
+
+
+@pytest.mark.parametrize("order", ["refresh-first", "switch-first", "in-the-middle"])
+def test_a_refresh_never_brings_the_old_account_back(rig, order):
+    rig.google.sign_in.expire_tokens()
+    if order == "refresh-first":
+        asks(rig)
+        switch(rig)
+    elif order == "switch-first":
+        switch(rig)
+        asks(rig)
+    else:
+        with meanwhile(rig.google, rig.context, is_refresh, lambda: switch(rig)) as other:
+            asks(rig)
+        assert other.error is None
+    assert stored(rig) == "2002"
+    assert rig.open().check().account.id == "2002"
+
+
+def test_a_refresh_in_the_middle_of_the_new_consent_brings_nothing_back(rig):
+    rig.google.sign_in.expire_tokens()
+    rig.sink.disconnect(keep_grant=True)
+    rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+    with meanwhile(rig.google, rig.context, lambda r: r.path == "/token", lambda: asks(rig)) as other:
+        rig.sink.connect(AutoBrowser())
+    assert other.ran
+    assert stored(rig) == "2002"
+
+
+@pytest.mark.parametrize("keep_grant", [True, False])
+@pytest.mark.parametrize("middle_of", ["refresh", "disconnect"])
+def test_no_token_survives_a_disconnect(rig, keep_grant, middle_of):
+    rig.google.sign_in.expire_tokens()
+
+    def leave():
+        rig.sink.disconnect(keep_grant=keep_grant)
+
+    if middle_of == "refresh":
+        with meanwhile(rig.google, rig.context, is_refresh, leave) as other:
+            asks(rig)
+        assert other.error is None
+    elif not keep_grant:
+        with meanwhile(rig.google, rig.context, lambda r: r.path == "/revoke", lambda: asks(rig)):
+            leave()
+    else:
+        leave()
+        asks(rig)
+    assert rig.context.vault.secrets == {}
+    assert keep_grant or all(g.ended for g in rig.google.sign_in.refresh.values())
 
 
 def test_a_wrong_client_secret_is_a_matter_of_configuration(rigs):

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from .._app.app import App
 from .._app.units import Unit
 from ..errors import AuthError, SynccoreError, Transient
-from ..oauth import Browser
+from ..oauth import Browser, credentials_lock
 from ..store import LinkUpdate, Store
 from ..types import Account, Check, Finding
 from .check import problem_of
@@ -111,7 +111,8 @@ def _leave(app: App, name: str, unit: Unit) -> list[str]:
         app.clock.sleep(timedelta(milliseconds=200))
     ending = getattr(unit.instance, "disconnect", None)
     said = ending(keep_grant=True) if callable(ending) else None
-    app.vault(name).wipe()
+    with credentials_lock(unit.context):
+        app.vault(name).wipe()
     return [str(said)] if said else []
 
 
@@ -132,10 +133,11 @@ def _credentials(app: App, name: str) -> Mapping[str, str]:
 
 def _restore(app: App, name: str, stored: Mapping[str, str]) -> None:
     """Put back what was there before a flow that must not count."""
-    for entry in _credentials(app, name).keys() - stored.keys():
-        app.store.delete_secret(entry)
-    for entry, token in stored.items():
-        app.store.put_secret(entry, token, app.clock.now())
+    with credentials_lock(app.unit(name).context):
+        for entry in _credentials(app, name).keys() - stored.keys():
+            app.store.delete_secret(entry)
+        for entry, token in stored.items():
+            app.store.put_secret(entry, token, app.clock.now())
 
 
 def _drop_links(app: App, name: str) -> int:

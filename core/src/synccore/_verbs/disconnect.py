@@ -6,6 +6,7 @@ from attrs import evolve, frozen
 
 from .._app.app import App
 from ..errors import SynccoreError, redact
+from ..oauth import credentials_lock
 
 __all__ = ["Disconnected", "disconnect", "hold"]
 
@@ -50,7 +51,8 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
         ending = getattr(instance, "disconnect", None)
         if callable(ending):
             attempt("the grant could not be ended", lambda: str(ending(keep_grant=keep_grant) or ""))
-    app.vault(name).wipe()
+    with credentials_lock(unit.context):
+        app.vault(name).wipe()
     done.append(f"{stored} stored credential{'s' if stored != 1 else ''} erased" if stored else "nothing was stored")
     return Disconnected(name=name, done=tuple(done), failed=tuple(failed))
 

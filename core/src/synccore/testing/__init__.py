@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import START, FakeClock
 from .context import FakeContext, MemoryState, MemoryVault, RecordingLog
 from .harness import Harness, customer, upsert
+from .interleave import Meanwhile, meanwhile
 from .scripted import EmitterSource, ScriptedSink
 from .server import Fault, LoopbackServer, Reply, Request
 
@@ -25,6 +26,7 @@ __all__ = [
     "Harness",
     "LoopbackServer",
     "MapperContract",
+    "Meanwhile",
     "MemoryState",
     "MemoryVault",
     "RecordingLog",
@@ -34,6 +36,7 @@ __all__ = [
     "SinkContract",
     "SourceContract",
     "customer",
+    "meanwhile",
     "upsert",
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, Transient
+from synccore.errors import AuthError, ConfigError, SynccoreError, Transient
 from synccore.http import Client
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
@@ -30,6 +30,8 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 #: The token endpoint's words for a client that is set up wrongly: connecting again does not help.
 CLIENT_ERRORS = ("invalid_client", "unauthorized_client", "deleted_client", "invalid_scope", "org_internal",
                  "redirect_uri_mismatch", "admin_policy_enforced")  # fmt: skip
+#: Where people see and end what they granted.
+CONNECTIONS = "https://myaccount.google.com/connections"
 PUBLISH = (
     "the consent screen of the Google Cloud project is in testing, where a connection lasts 7 days: "
     "publish the app (Google Auth Platform, Audience, Publish app)"
@@ -157,6 +159,11 @@ class Connection:
     def userinfo(self, token: str) -> dict[str, Any]:
         """Who the token belongs to. Raises AuthError, Transient."""
         answer = self._http.get(self._config.userinfo_url, headers={"Authorization": f"Bearer {token}"})
+        if answer.status == 403:
+            raise AuthError(
+                "Google does not say whose account it is, because the permission to see the e-mail address was not "
+                "given: connect again and leave every box ticked"
+            )
         if not answer.ok:
             raise error_of(answer, self._context.clock.now())
         data = answer.json()
@@ -178,7 +185,8 @@ class Connection:
     def connect(self, browser: Browser) -> Account:
         """Send the person to Google, check what was granted and for whom, keep the tokens.
 
-        Raises AuthError: refused, contacts not granted, or another account than before.
+        A grant that does not count is given back. Raises AuthError: refused, contacts not granted, or another account
+        than before.
         """
         try:
             tokens = self._oauth.request_tokens() if self._key is not None else self._oauth.connect(browser)
@@ -186,18 +194,16 @@ class Connection:
             if error.code in CLIENT_ERRORS:
                 raise self._explained(error) from error
             raise
-        if self._key is None:
-            self._check_granted(tokens)
-        info = self.userinfo(tokens.access_token)
-        before = self._record()
-        if before is not None and before["id"] != str(info["id"]):
-            raise AuthError(
-                f"{self._context.name} belongs to {before['name'] or before['id']}, and this is another account: "
-                f"sign in as the first, or leave it for good: synccore connect {self._context.name} --switch-account"
-            )
-        with self._context.lock("oauth"):
+        try:
+            if self._key is None:
+                self._check_granted(tokens)
+            info = self.userinfo(tokens.access_token)
+            self._check_same(info)
+        except AuthError as error:
+            raise AuthError(f"{error.args[0]}{self._give_back(tokens)}") from error
+        with self._oauth.held():
             self._oauth.store(tokens)
-        account = self._remember(info, tokens)
+            account = self._remember(info, tokens)
         if ends := self.ends_at():
             browser.say(f"This connection ends on {ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {PUBLISH}.")
         return account
@@ -208,10 +214,31 @@ class Connection:
                 "the permission to manage contacts was not given: connect again and leave the box for contacts ticked"
             )
         if not tokens.refresh_token:
+            raise AuthError(f"Google gave no refresh token: remove the app's access on {CONNECTIONS} and connect again")
+
+    def _check_same(self, info: Mapping[str, Any]) -> None:
+        before = self._record()
+        if before is not None and before["id"] != str(info["id"]):
             raise AuthError(
-                "Google gave no refresh token: remove the app's access on https://myaccount.google.com/connections "
-                "and connect again"
+                f"{self._context.name} belongs to {before['name'] or before['id']}, and this is another account: "
+                f"sign in as the first, or leave it for good: synccore connect {self._context.name} --switch-account"
             )
+
+    def _give_back(self, tokens: Tokens) -> str:
+        """End a grant that is not kept; gives what the person has to know of it.
+
+        Revoking ends every grant of the project for that account: not where one of them is in use here.
+        """
+        if self._key is not None:
+            return ""
+        try:
+            account = str(self.userinfo(tokens.access_token)["id"])
+        except SynccoreError:
+            return f". The permissions just given stay: take them back on {CONNECTIONS}"
+        if any(True for _ in self._context.state(account).scan("connected:")):
+            return ""
+        problem = self._oauth.revoke(tokens)
+        return f". Google could not be told to end the grant ({problem}): do it on {CONNECTIONS}" if problem else ""
 
     def disconnect(self, *, keep_grant: bool) -> tuple[str, bool]:
         """End the grant at Google and wipe the tokens here, even where Google could not be told.
@@ -224,16 +251,16 @@ class Connection:
             shared = self._context.state(record["id"])
             shared.put({f"connected:{self._context.name}": None})
             last = not any(True for _ in shared.scan("connected:"))
-        with self._context.lock("oauth"):
-            said = self._revoke(keep_grant, last)
-            self._oauth.forget()
+        with self._oauth.held():
+            connected = self._oauth.tokens() is not None
+            problem = self._oauth.end(keep_grant=keep_grant or not last or self._key is not None)
             self._context.vault.delete("account")
-        return said, last
+        return self._said(connected, keep_grant, last, problem), last
 
-    def _revoke(self, keep_grant: bool, last: bool) -> str:
+    def _said(self, connected: bool, keep_grant: bool, last: bool, problem: str | None) -> str:
         if self._key is not None:
             return "Forgot the token; the service account's rights end in the Workspace admin console."
-        if self._oauth.tokens() is None:
+        if not connected:
             return "There was no connection."
         if keep_grant:
             return "Wiped the tokens here; the grant at Google stays."
@@ -242,11 +269,10 @@ class Connection:
                 "Wiped the tokens here; the grant at Google stays, because another sink uses the same account and "
                 "revoking ends all grants of the project."
             )
-        problem = self._oauth.revoke()
         if problem is not None:
             return (
                 f"Wiped the tokens here, but Google could not be told ({problem}): remove the app's access on "
-                "https://myaccount.google.com/connections"
+                f"{CONNECTIONS}"
             )
         return "Revoked the grant at Google (for every app of the same Cloud project) and wiped the tokens here."
 
@@ -257,7 +283,7 @@ class Connection:
 
 
 def _account(record: Mapping[str, Any]) -> Account:
-    return Account(id=record["id"], label=record["email"] or record["id"], detail=record["name"])
+    return Account(id=record["id"], label=record["email"] or record["name"] or record["id"], detail=record["name"])
 
 
 def _service_key(config: Config) -> dict[str, Any] | None:

@@ -12,10 +12,9 @@ from attrs import define, field
 
 from synccore.testing import Reply, Request
 
-ALL_SCOPES = {
-    "openid", "https://www.googleapis.com/auth/contacts", "https://www.googleapis.com/auth/userinfo.email",
-    "https://www.googleapis.com/auth/userinfo.profile",
-}  # fmt: skip
+EMAIL = "https://www.googleapis.com/auth/userinfo.email"
+PROFILE = "https://www.googleapis.com/auth/userinfo.profile"
+ALL_SCOPES = {"openid", "https://www.googleapis.com/auth/contacts", EMAIL, PROFILE}
 
 
 @define
@@ -40,6 +39,7 @@ class SignIn:
         testing: the app is not published: grants end after 7 days.
         service_key: public key of a service account with delegation, its client id and the users it may act for.
         files: Drive files by id that anyone can see.
+        people: everybody who ever signed in, by id.
     """
 
     now: Callable[[], datetime]
@@ -56,6 +56,7 @@ class SignIn:
     service_users: set[str] = field(factory=set)
     drive_key: str = "drive-key"
     files: dict[str, dict[str, Any]] = field(factory=dict)
+    people: dict[str, dict[str, str]] = field(factory=dict)
     codes: dict[str, dict[str, Any]] = field(factory=dict)
     access: dict[str, tuple[Grant, datetime]] = field(factory=dict)
     refresh: dict[str, Grant] = field(factory=dict)
@@ -75,7 +76,7 @@ class SignIn:
         return grant
 
     def revoke_all(self) -> None:
-        """The person takes the app's access away."""
+        """Everybody takes the app's access away."""
         for grant in [*self.refresh.values(), *(g for g, _ in self.access.values())]:
             grant.ended = True
 
@@ -103,6 +104,7 @@ class SignIn:
             return _redirect(redirect, {**back, "error": "access_denied"})
         code = self._next("4/0A")
         scopes = frozenset(query["scope"].split()) - self.unticked
+        self.people[self.person["id"]] = dict(self.person)
         self.codes[code] = {**query, "granted": scopes}
         return _redirect(redirect, {**back, "code": code, "scope": " ".join(sorted(scopes))})
 
@@ -199,16 +201,22 @@ class SignIn:
         grant = self.refresh.get(token) or (self.access[token][0] if token in self.access else None)
         if grant is None or grant.ended:
             return _refusal("invalid_token", "Token expired or revoked")
-        self.revoke_all()
+        for other in [*self.refresh.values(), *(g for g, _ in self.access.values())]:
+            other.ended = other.ended or other.user == grant.user
         return Reply(200, {})
 
     # -- people and files
 
     def userinfo(self, grant: Grant) -> Reply:
-        """Who it is."""
-        if grant.user == self.person["id"]:
-            return Reply(200, {**self.person, "verified_email": True})
-        return Reply(200, {"id": "ws-" + grant.user, "email": grant.user, "name": "", "verified_email": True})
+        """Who it is, as far as the person agreed to tell."""
+        if not grant.scopes & {"openid", EMAIL, PROFILE}:
+            text = "Request is missing required authentication credential or scope."
+            return Reply(403, {"error": {"code": 403, "message": text, "status": "PERMISSION_DENIED"}})
+        stranger = {"id": "ws-" + grant.user, "email": grant.user, "name": ""}
+        whole: dict[str, Any] = {**self.people.get(grant.user, stranger), "verified_email": True}
+        hidden = set() if EMAIL in grant.scopes else {"email", "verified_email"}
+        hidden |= set() if PROFILE in grant.scopes else {"name"}
+        return Reply(200, {k: v for k, v in whole.items() if k not in hidden})
 
     def tokeninfo(self, request: Request) -> Reply:
         """What a token may do."""
