@@ -11,7 +11,7 @@ from synccore._store import schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
-NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest")
+NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth")
 
 
 def dump(path: Path) -> list[str]:
@@ -41,6 +41,30 @@ def test_every_older_database_is_brought_up_to_date(tmp_path, stop):
     with closing(open_sqlite(path)) as store:
         assert store.migrate() == ()
     assert dump(path) == written(tmp_path / "new.db")
+
+
+def test_links_and_trail_of_an_older_database_are_kept(tmp_path):
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        schema.MIGRATIONS.apply(Database(db, execute_plugins=False), stop_before="m005_truth")
+        for key, outcome in (("1", "linked"), ("2", "delivered")):
+            db.execute(
+                "INSERT INTO link (route, source, entity, key, object, remote_id, fields) "
+                "VALUES ('people', 'shop', 'customer', ?, 'thing', 'r1', '{\"a\":1}')",
+                (key,),
+            )
+            db.execute(
+                "INSERT INTO history (at, route, sink, source, entity, key, op, outcome) "
+                "VALUES (5, 'people', 'crm', 'shop', 'customer', ?, 'upsert', ?)",
+                (key, outcome),
+            )
+        db.execute(ROW.replace("'r', 's'", "'people', 'crm'"), ("upsert", "done", None, None, None, 1))
+    with closing(open_sqlite(path)) as store:
+        assert [(x.key, x.adopted, x.shared, dict(x.mapped)) for x in store.links("people")] == [
+            ("1", True, 2, {"a": 1}),
+            ("2", False, 2, {"a": 1}),
+        ]
+        assert [(e.key, e.outcome) for e in store.history()] == [("1", "linked"), ("2", "delivered")]
 
 
 def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):

@@ -288,8 +288,114 @@ CREATE TABLE tombstone (
 ) STRICT, WITHOUT ROWID;
 """
 
+_TRUTH = """
+-- What a link knows of its twin beside the values: at which sink, what was left out and why, what the mapping asked
+-- for where that is something else than what is there, whose it is, what else was made for it, under which parent.
+ALTER TABLE link ADD COLUMN sink TEXT NOT NULL DEFAULT '';
+ALTER TABLE link ADD COLUMN left_out TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE link ADD COLUMN asked TEXT;
+ALTER TABLE link ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0 CHECK (adopted IN (0, 1));
+ALTER TABLE link ADD COLUMN made TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE link ADD COLUMN parent_id TEXT;
+ALTER TABLE link ADD COLUMN let_go INTEGER NOT NULL DEFAULT 0 CHECK (let_go IN (0, 1));
+CREATE INDEX link_remote ON link (remote_id, object, sink);
+UPDATE link SET sink = coalesce((SELECT c.sink FROM delivery_count c WHERE c.route = link.route
+    ORDER BY c.rows DESC LIMIT 1), '');
+UPDATE link SET adopted = 1 WHERE EXISTS (SELECT 1 FROM history h WHERE h.key = link.key AND h.entity = link.entity
+    AND h.source = link.source AND h.route = link.route AND h.outcome = 'linked');
+
+-- A link, and how many records of its sink are linked to the same twin.
+CREATE VIEW linked AS
+    SELECT l.*, (SELECT count(DISTINCT o.source || char(31) || o.entity || char(31) || o.key) FROM link o
+                 WHERE o.remote_id = l.remote_id AND o.object = l.object AND o.sink = l.sink) AS shared
+    FROM link l;
+
+-- Links of an account that an instance no longer reaches; they come back with it.
+CREATE TABLE link_archive (
+    account TEXT NOT NULL,
+    route TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    object TEXT NOT NULL,
+    remote_id TEXT NOT NULL,
+    etag TEXT,
+    fields TEXT NOT NULL,
+    delivered_at INTEGER,
+    left_out TEXT NOT NULL,
+    asked TEXT,
+    adopted INTEGER NOT NULL CHECK (adopted IN (0, 1)),
+    made TEXT NOT NULL,
+    parent_id TEXT,
+    let_go INTEGER NOT NULL CHECK (let_go IN (0, 1)),
+    PRIMARY KEY (account, sink, route, source, entity, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX link_archive_key ON link_archive (source, entity, key);
+
+-- The account an instance writes to or reads from.
+CREATE TABLE account (
+    instance TEXT PRIMARY KEY NOT NULL,
+    id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Routes whose target refuses record after record: nothing is tried before `until`.
+CREATE TABLE hold (
+    route TEXT PRIMARY KEY NOT NULL,
+    sink TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    failures INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The oldest state a record is known to have had since it is owed, and the state last handed to `overtake`.
+ALTER TABLE delivery ADD COLUMN before TEXT;
+ALTER TABLE delivery ADD COLUMN overtaken INTEGER;
+CREATE INDEX delivery_blocked ON delivery (sink) WHERE state = 'ready' AND blocked = 1;
+DROP VIEW outbox;
+CREATE VIEW outbox AS
+    SELECT d.*, e.event_id AS event_id, iif(d.blocked = 1, (
+        SELECT s.job FROM delivery s WHERE s.source = d.source AND s.entity = d.entity AND s.key = d.key
+            AND s.settled_at IS NULL AND s.sink = d.sink AND s.state = 'submitted'), NULL) AS behind_job,
+        iif(d.blocked = 1, (
+        SELECT s.submitted_at FROM delivery s WHERE s.source = d.source AND s.entity = d.entity AND s.key = d.key
+            AND s.settled_at IS NULL AND s.sink = d.sink AND s.state = 'submitted'), NULL) AS behind_since
+    FROM delivery d LEFT JOIN event e ON e.id = d.event;
+
+-- The trail knows more words: what a route let go of, hints, wishes to be forgotten.
+CREATE TABLE trail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    route TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    source TEXT NOT NULL,
+    entity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('upsert', 'delete', 'event', 'leave', 'touch', 'forget')),
+    outcome TEXT NOT NULL,
+    remote_id TEXT,
+    fields TEXT NOT NULL DEFAULT '[]',
+    error_kind TEXT,
+    error TEXT,
+    note TEXT,
+    duration_ms INTEGER,
+    delivery INTEGER
+) STRICT;
+INSERT INTO trail SELECT id, at, route, sink, source, entity, key, op, outcome, remote_id, fields, error_kind, error,
+    note, duration_ms, delivery FROM history ORDER BY id;
+DROP TABLE history;
+ALTER TABLE trail RENAME TO history;
+CREATE INDEX history_key ON history (key, entity, source);
+CREATE INDEX history_sink ON history (sink);
+CREATE INDEX history_at ON history (at);
+"""
+
 #: The whole schema as it is today, to read and to compare with what the migrations give.
-SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH
 
 
 def _run(db: Database, script: str) -> None:
@@ -324,6 +430,12 @@ def m003_counts(db: Database) -> None:
 def m004_rest(db: Database) -> None:
     """Cursors, sweeps, lanes, backfills, secrets, plugin state, tombstones."""
     _run(db, _REST)
+
+
+@MIGRATIONS()
+def m005_truth(db: Database) -> None:
+    """What links know of their twins, accounts, held routes, overtaking, more words in the trail."""
+    _run(db, _TRUTH)
 
 
 def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ def to_delivery(row: Row) -> Delivery:
         created_at=from_ms(row["created_at"]),
         settled_at=maybe_from_ms(row["settled_at"]),
         waiting_since=maybe_from_ms(row["waiting_since"]),
+        behind_job=row["behind_job"],
+        behind_since=maybe_from_ms(row["behind_since"]),
     )
 
 
@@ -97,7 +99,7 @@ def to_snapshot(row: Row) -> Snapshot:
 
 
 def to_link(row: Row) -> Link:
-    """A row of `link`."""
+    """A row of `linked`."""
     return Link(
         object=row["object"],
         remote_id=row["remote_id"],
@@ -108,6 +110,13 @@ def to_link(row: Row) -> Link:
         entity=row["entity"],
         key=row["key"],
         route=row["route"],
+        left_out=json.loads(row["left_out"]),
+        asked=None if row["asked"] is None else codec.load_fields(row["asked"]),
+        adopted=bool(row["adopted"]),
+        shared=max(row["shared"], 1),
+        made=json.loads(row["made"]),
+        parent_id=row["parent_id"],
+        left=bool(row["let_go"]),
     )
 
 

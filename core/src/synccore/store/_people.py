@@ -124,8 +124,8 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
     for source, entity, key in refs:
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
-        links += map(to_link, tx.execute(f"SELECT * FROM link WHERE {where} ORDER BY route", place))  # noqa: S608
-        for table in ("delivery", "link", "history", "snapshot", "event", "sweep_seen"):
+        links += map(to_link, tx.execute(f"SELECT * FROM linked WHERE {where} ORDER BY route", place))  # noqa: S608
+        for table in ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen"):
             tx.execute(f"DELETE FROM {table} WHERE {where}", place)  # noqa: S608  constant names
         tx.execute(
             "UPDATE delivery SET wait_route = NULL, wait_entity = NULL, wait_key = NULL "

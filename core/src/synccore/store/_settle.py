@@ -1,7 +1,10 @@
 """How deliveries leave `running` and `submitted`: fenced by the token they were claimed with."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from attrs import evolve
 
 from ..types import Op
 from . import codec, sql
@@ -52,7 +55,8 @@ def _settle_one(
         tx.execute(sql.MOVE, {**dict(row), **values, "state": settlement.to})
         _supersede_parked(tx, row, settlement.to, now)
     if settlement.link is not None:
-        put_link(tx, row["route"], row["source"], row["entity"], row["key"], settlement.link, now)
+        update = evolve(settlement.link, sink=row["sink"])
+        put_link(tx, row["route"], row["source"], row["entity"], row["key"], update, now)
     for rule in settlement.owes:
         op: Op = "delete" if row["op"] == "delete" else "upsert"
         owe(tx, rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now)
@@ -150,7 +154,20 @@ def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, up
     fields = None if update.fields is None else codec.dump_fields(dict(update.fields))
     tx.execute(
         sql.PUT_LINK,
-        values | {"object": update.object, "remote_id": remote_id, "etag": update.etag, "fields": fields},
+        values
+        | {
+            "sink": update.sink,
+            "object": update.object,
+            "remote_id": remote_id,
+            "etag": update.etag,
+            "fields": fields,
+            "left_out": json.dumps(dict(update.left_out)),
+            "asked": None if update.asked is None else codec.dump_fields(dict(update.asked)),
+            "adopted": update.adopted,
+            "made": json.dumps(dict(update.made)),
+            "parent_id": update.parent_id,
+            "left": update.left,
+        },
     )
     tx.execute(sql.WAKE, values)
 

@@ -40,13 +40,13 @@ class Records(Engine):
 
     def links(self, route: str, after: str = "", limit: int = 500) -> list[Link]:
         """Links of a route by key, paged by `after` (a key)."""
-        statement = "SELECT * FROM link WHERE route = ? AND key > ? ORDER BY key LIMIT ?"
+        statement = "SELECT * FROM linked WHERE route = ? AND key > ? ORDER BY key LIMIT ?"
         with self.reading() as view:
             return [to_link(row) for row in view.execute(statement, (route, after, limit))]
 
     def links_of(self, source: str, entity: str, key: str) -> list[Link]:
         """All links of one record, on every route."""
-        statement = "SELECT * FROM link WHERE source = ? AND entity = ? AND key = ? ORDER BY route"
+        statement = "SELECT * FROM linked WHERE source = ? AND entity = ? AND key = ? ORDER BY route"
         with self.reading() as view:
             return [to_link(row) for row in view.execute(statement, (source, entity, key))]
 

@@ -98,6 +98,9 @@ class Delivery:
     settled_at: datetime | None
     #: When it began to wait for a parent (WaitFor), for the one-day limit.
     waiting_since: datetime | None = None
+    #: The job of an earlier state of this key that it waits for, and when that was submitted.
+    behind_job: str | None = None
+    behind_since: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -115,6 +118,8 @@ class Work:
     parent: Link | None = None
     #: For submitted rows: the fields and idempotency key as they were sent.
     sent: Mapping[str, Any] | None = None
+    #: The oldest state the record is known to have had since it is owed, where it is another one.
+    before: Snapshot | None = None
 
 
 @frozen(kw_only=True)
@@ -131,13 +136,28 @@ class ClaimRule:
 
 @frozen(kw_only=True)
 class LinkUpdate:
-    """What a settle writes to the link: set it (fields None keeps the old ones), or remove it."""
+    """What a settle writes to the link: set it, or remove it. See `Link` for what the attributes mean.
+
+    Attributes:
+        fields: None keeps the old ones, with what was left out and asked for.
+        adopted: None keeps what is known (False where nothing is).
+        made: empty keeps what is known.
+        parent_id: None keeps what is known.
+        sink: empty keeps what is known; a settle fills it in.
+    """
 
     object: str
     remote_id: str | None
     etag: str | None = None
     fields: Mapping[str, Any] | None = None
     remove: bool = False
+    left_out: Mapping[str, str] = field(factory=dict)
+    asked: Mapping[str, Any] | None = None
+    adopted: bool | None = None
+    made: Mapping[str, str] = field(factory=dict)
+    parent_id: str | None = None
+    left: bool = False
+    sink: str = ""
 
 
 @frozen(kw_only=True)

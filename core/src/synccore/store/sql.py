@@ -195,7 +195,8 @@ SELECT * FROM delivery WHERE route = :route AND source = :source AND entity = :e
 FOLD = """
 UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_failed_at = :first_failed_at,
     first_change_at = min(first_change_at, :first_change_at), bulk = min(bulk, :bulk),
-    maybe_applied = max(maybe_applied, :maybe_applied), wait_route = :wait_route, wait_entity = :wait_entity,
+    maybe_applied = max(maybe_applied, :maybe_applied), before = coalesce(:before, before),
+    wait_route = :wait_route, wait_entity = :wait_entity,
     wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
 WHERE id = :id
 """
@@ -221,15 +222,21 @@ WHERE wait_route = :route AND source = :source AND wait_entity = :entity AND wai
 # -- links and history -----------------------------------------------------------------------------------------------
 
 #: One link.
-LINK = "SELECT * FROM link WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+LINK = "SELECT * FROM linked WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
 
 #: Write a link; without a remote id or fields the known ones stay.
 PUT_LINK = """
-INSERT INTO link (route, source, entity, key, object, remote_id, etag, fields, delivered_at)
-VALUES (:route, :source, :entity, :key, :object, :remote_id, :etag, coalesce(:fields, '{}'), :now)
+INSERT INTO link (route, source, entity, key, sink, object, remote_id, etag, fields, left_out, asked, adopted, made,
+                  parent_id, let_go, delivered_at)
+VALUES (:route, :source, :entity, :key, :sink, :object, :remote_id, :etag, coalesce(:fields, '{}'), :left_out, :asked,
+        coalesce(:adopted, 0), :made, :parent_id, :left, :now)
 ON CONFLICT (route, source, entity, key) DO UPDATE SET
     object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
-    fields = coalesce(:fields, fields), delivered_at = excluded.delivered_at
+    fields = coalesce(:fields, fields), delivered_at = excluded.delivered_at,
+    left_out = iif(:fields IS NULL, left_out, excluded.left_out), asked = iif(:fields IS NULL, asked, excluded.asked),
+    let_go = iif(:fields IS NULL, let_go, excluded.let_go), adopted = coalesce(:adopted, adopted),
+    made = iif(excluded.made = '{}', made, excluded.made), parent_id = coalesce(excluded.parent_id, parent_id),
+    sink = iif(excluded.sink = '', sink, excluded.sink)
 """
 
 #: Forget a link.
@@ -264,7 +271,7 @@ WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
 
 #: The same sample for the same seed and links.
 SAMPLE_LINKS = """
-SELECT * FROM link WHERE id IN (SELECT id FROM link WHERE route = :route
+SELECT * FROM linked WHERE id IN (SELECT id FROM link WHERE route = :route
     ORDER BY (id * 1103515245 % 2147483647 + :start) % 2147483647, id LIMIT :count) ORDER BY key
 """
 
