@@ -17,10 +17,11 @@ message. `kind` is the word shown as `error_kind` in `synccore deliveries list -
     `- SignatureError   401 to the caller, counted, nothing stored
 """
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
+
+from ._redact import conceal, redact
 
 __all__ = [
     "AuthError",
@@ -34,31 +35,9 @@ __all__ = [
     "SynccoreError",
     "Transient",
     "WaitFor",
+    "conceal",
     "redact",
 ]
-
-_EMAIL = re.compile(r"[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+", re.UNICODE)
-_BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s+[\w.~+/=-]{6,}")
-_KEYLIKE = re.compile(
-    r"(?i)\b(?:ck_|cs_|pk_|sk_|ya29\.|1//|00D)[\w.!/-]{8,}"
-    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]+"
-)
-# Eight digits or more with a sign or separators between: a phone number. Plain runs of digits are ids and stay.
-_PHONE = re.compile(
-    r"(?<![\w-])(?:\+\d[\d\s().-]{6,}\d|\(?\d{2,4}\)?[\s.-]\d{2,4}[\s.-]\d{2,}(?:[\s.-]?\d{2,})*)(?![\w-])"
-)
-
-
-def redact(text: str, limit: int = 500) -> str:
-    """Take e-mail addresses, phone numbers, tokens and keys out of a vendor's words and cut them to `limit` characters.
-
-    Everything that reaches logs, history or an error column goes through here first.
-    """
-    text = _EMAIL.sub("[email]", text)
-    text = _BEARER.sub(r"\1 [secret]", text)
-    text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
-    text = _PHONE.sub("[phone]", text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class SynccoreError(Exception):
