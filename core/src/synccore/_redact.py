@@ -18,11 +18,11 @@ __all__ = ["conceal", "redact"]
 _EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
 _BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s++[\w.~+/=-]{6,}+")
 _KEYLIKE = re.compile(
-    r"(?i)\b(?:ck_|cs_|pk_|sk_|ya29\.|1//|00D)[\w.!/-]{8,}+"
-    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]++"
+    r"(?i)\b(?:(?:c[ks]_|[ps]k_|ya29\.|1//|00D)[\w.!/-]{8,}+"
+    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]++)"
 )
 #: Digits and what people put between them; whether it is a telephone number is decided by `_is_phone`.
-_RUN = re.compile(r"(?<![\w-])[+(]?\d[\d\s().-]*+")
+_RUN = re.compile(r"[+(\d][+\d\s().-]*+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
 #: At most this much of a foreign text is searched: so much more than is shown that nothing shown is missed.
 _SEARCHED = 8
@@ -136,9 +136,15 @@ def _joined(text: str, at: int) -> bool:
 
 
 def _phone(found: re.Match[str]) -> str:
-    run = found[0]
-    end = len(run.rstrip(" \t\r\n\f\v().-"))
-    return f"[phone]{run[end:]}" if _is_phone(run[:end]) else run
+    run, before = found[0], found.string[found.start() - 1] if found.start() else ""
+    skipped = 0
+    if before.isalnum() or before in ("_", "-"):
+        # The end of a word or an id: what comes after it may still be a number.
+        skipped = next((at for at, c in enumerate(run) if not c.isdecimal() and c != "-"), len(run))
+    begin = next((at for at in range(skipped, len(run)) if run[at] in "+(" or run[at].isdecimal()), len(run))
+    begin = max(begin, run.find("+", begin))
+    end = len(run.rstrip(" \t\r\n\f\v().-+"))
+    return f"{run[:begin]}[phone]{run[end:]}" if _is_phone(run[begin:end]) else run
 
 
 def _is_phone(run: str) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
-from ._redact import conceal, redact
+from ._redact import redact
 
 __all__ = [
     "AuthError",
@@ -35,9 +35,12 @@ __all__ = [
     "SynccoreError",
     "Transient",
     "WaitFor",
-    "conceal",
     "redact",
 ]
+
+
+#: No wait that the other side asks for is longer: a date in 2099 may be a mistake, and tomorrow we know.
+LONGEST_WAIT = timedelta(days=1)
 
 
 class SynccoreError(Exception):
@@ -82,7 +85,7 @@ class RateLimited(SynccoreError):
     Core snoozes the lane or the operation and uses no attempt.
 
     Args:
-        retry_after: how long to wait; None lets core choose.
+        retry_after: how long to wait, at most `LONGEST_WAIT`: nobody may stop us for longer. None lets core choose.
         scope: `lane` holds everything to that sink, `route` this route (the lane's others go on), `operation` only
             this record.
     """
@@ -92,6 +95,9 @@ class RateLimited(SynccoreError):
     def __init__(
         self, message: str | None = None, *, retry_after: timedelta | None = None, scope: str = "lane"
     ) -> None:
+        if retry_after is not None and retry_after > LONGEST_WAIT:
+            message = f"{message or 'The other side asks us to slow down.'} (asked for longer; looked at again in a day)"
+            retry_after = LONGEST_WAIT
         super().__init__(message)
         if scope not in ("lane", "route", "operation"):
             raise ValueError(f"scope must be 'lane', 'route' or 'operation', not {scope!r}")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synccore.errors import Rejected, conceal, redact
+from synccore._redact import conceal
+from synccore.errors import Rejected, redact
 
 FIELDS = {
     "LastName": "Grünwald-Öz",
@@ -27,6 +28,8 @@ FIELDS = {
         ("call +49 (0)30 1234567 now", "call [phone] now"),
         ("call 030 12345678.", "call [phone]."),
         ("call (030) 1234 5678, or wait", "call [phone], or wait"),
+        ("7 +49 170 1234567 x", "7 [phone] x"),
+        ("x1 030 1234 5678 x", "x1 [phone] x"),
         ("+4917012345678abc", "[phone]abc"),
         ("record 003000000012345 and 12345678 stay", "record 003000000012345 and 12345678 stay"),
         ("since 2026-11-28 and 2026-11-28T10:11:12Z", "since 2026-11-28 and 2026-11-28T10:11:12Z"),
