@@ -166,7 +166,7 @@ def worst(pattern: Pattern, size: int) -> Iterator[str]:
     tree = parser.parse(text, pattern.flags)
     pumps = {(before, unit) for before, unit in _pumps(tree) if unit}
     whole = _text(tree)
-    units = {unit for _, unit in pumps} | {before + unit for before, unit in pumps} | {whole} | {c for c in whole}
+    units = {unit for _, unit in pumps} | {before + unit for before, unit in pumps} | {whole} | set(whole)
     if size <= PAIRED:
         units |= {a + b for _, a in pumps for b in {u for _, u in pumps} if a != b}
     leads = {""} | {before for before, _ in pumps}

@@ -7,7 +7,6 @@ shape. No pattern here may backtrack: whoever writes the text decides how long w
 
 import html
 import json
-import os.path
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -121,7 +120,8 @@ def _agreement(text: str, needle: str) -> int:
     """How many characters both begin with."""
     if text.startswith(needle):
         return len(needle)
-    return len(os.path.commonprefix((text, needle)))
+    most = min(len(text), len(needle))
+    return next((at for at in range(most) if text[at] != needle[at]), most)
 
 
 def _folded(text: str) -> str:
@@ -148,7 +148,7 @@ def _phone(found: re.Match[str]) -> str:
 
 
 def _is_phone(run: str) -> bool:
-    """Eight digits or more with a sign or separators between. Plain runs of digits are ids and stay, and so do dates."""
+    """Eight digits or more, a sign or separators between. Plain runs of digits are ids and stay, and so do dates."""
     digits = sum(c.isdecimal() for c in run)
     if digits < 8 or _DATE.match(run):
         return False

@@ -246,6 +246,7 @@ class App(Base):
             owes=self.write_back_rules() if name in self.sinks else {},
             observe=self._observe,
             measure=self._measured,
+            secrets_of=self.unit(name).secrets,
             filling=engine.is_filling,
         )
 

@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +77,7 @@ class Lane:
         owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
         observe: told about every settled delivery and every change of state; must not raise.
         measure: told about every `deliver`: sink, operations, duration; must not raise.
+        secrets_of: the instance's secrets known so far, kept out of whatever its target says.
         filling: whether a listing is still filling a route; its bulk rows then wait for full batches.
     """
 
@@ -95,6 +96,7 @@ class Lane:
         observe: Callable[[Settled], None] = lambda _: None,
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
         filling: Callable[[str], bool] = lambda _: False,
+        secrets_of: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -110,7 +112,7 @@ class Lane:
         self._observe = observe
         self._measure = measure
         self._filling = filling
-        self._call = Caller(name, sink)
+        self._call = Caller(name, sink, secrets_of)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
