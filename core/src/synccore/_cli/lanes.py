@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ._failure import DONE
+from ._options import names_in
 from ._session import Group, config_option, current, json_option, named_sink
 
 
@@ -63,7 +64,7 @@ def list_(as_json: bool) -> int:
 
 
 @lanes.verb("pause")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sinks", "sources"))
 @click.option("--reason", default="paused by a person", show_default=True, help="Shown in status.")
 def pause(name: str, reason: str) -> int:
     """Deliver nothing to a sink until it is resumed."""
@@ -73,7 +74,7 @@ def pause(name: str, reason: str) -> int:
 
 
 @lanes.verb("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sinks", "sources"))
 def resume(name: str) -> int:
     """Go on delivering to a sink now, whatever held it."""
     _put(name, "ok", None)
