@@ -41,6 +41,7 @@ def shown(person: Person, *, subscriptions: bool = False) -> dict[str, Any]:
     attributes: dict[str, Any] = {n: person.attributes.get(n) for n in names}
     attributes["location"] = {k: person.location.get(k) for k in sorted(strict.LOCATION_KEYS)}
     attributes["properties"] = dict(person.properties)
+    attributes["created"] = person.created_at.isoformat()
     if subscriptions:
         suppressions = [{"reason": r, "timestamp": t.isoformat()} for r, t in person.suppressions]
         attributes["subscriptions"] = {
