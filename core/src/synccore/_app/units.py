@@ -79,5 +79,11 @@ class SinkUnit(Unit):
         return objects
 
     @property
+    def leaves(self) -> Sequence[str]:
+        """What it can do to records of any object that a route lets go of."""
+        leaves: Sequence[str] = getattr(self.instance, "leaves", None) or self._type.leaves
+        return leaves
+
+    @property
     def _type(self) -> SinkType:
         return cast("SinkType", self.settings.descriptor)

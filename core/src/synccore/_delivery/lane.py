@@ -67,6 +67,8 @@ class Item:
 
     work: Work
     operation: Operation
+    #: Why it is let go of, for the trail.
+    why: str | None = None
 
 
 class Lane:
@@ -219,10 +221,12 @@ class Lane:
             except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
                 settlements.append(self._failed(one, error))
             else:
-                if prepared.operation is None:
-                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
+                if prepared.operation is not None:
+                    items.append(Item(work=one, operation=prepared.operation, why=prepared.why))
+                elif prepared.let_go:
+                    settlements.append(self._settler.let_go(one, prepared.skip or ""))
                 else:
-                    items.append(Item(work=one, operation=prepared.operation))
+                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
         return items
 
     def _reconcile(self, items: list[Item], settlements: list[Settlement]) -> list[Item]:
@@ -245,7 +249,9 @@ class Lane:
                 case None:
                     sure.append(item)
                 case Link():
-                    sure.append(evolve(item, operation=evolve(item.operation, link=evolve(result, fields={}))))
+                    # Made by the lost call where it carries our marker; else it was there before us.
+                    twin = evolve(result, fields={}, asked=None, adopted=result.adopted or not result.marked)
+                    sure.append(evolve(item, operation=evolve(item.operation, link=twin)))
                 case Ambiguous():
                     settlements.append(self._settler.parked(item.work, _ambiguous(result)))
                 case Failed():
@@ -295,7 +301,7 @@ class Lane:
             self._failed_since.pop(item.work.delivery.id, None)
         match outcome:
             case Delivered() | Unchanged():
-                return self._settler.delivered(item.work, operation, outcome, elapsed), None
+                return self._settler.delivered(item.work, operation, outcome, elapsed, why=item.why), None
             case Submitted():
                 return self._settler.submitted(item.work, operation, outcome, elapsed), None
             case Failed():
