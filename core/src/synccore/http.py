@@ -220,6 +220,10 @@ class Window:
             self.used, self.resets_at = 0, now + self.per
         self.used += cost
 
+    def clear(self) -> None:
+        """Nothing was used."""
+        self.used, self.resets_at = 0, None
+
 
 @define
 class SlidingWindow(Window):
@@ -242,6 +246,10 @@ class SlidingWindow(Window):
         while self._taken and self._taken[0][0] + self.per <= now:
             self._taken.popleft()
         self._taken.append((now, cost))
+
+    def clear(self) -> None:
+        """Nothing was used."""
+        self._taken.clear()
 
 
 class Budget:
@@ -314,6 +322,13 @@ class Budget:
                     window.used = max(spent, 0) if window.used < spent else window.used
                 else:
                     window.used = max(window.used, spent)
+
+    def clear(self) -> None:
+        """Begin anew: a person said that what was counted is void. The vendor's next answer corrects it again."""
+        with self._lock:
+            self._blocked_until = None
+            for window in self._windows:
+                window.clear()
 
     def block(self, duration: timedelta) -> None:
         """Let nobody through for this long (a 429 with Retry-After)."""

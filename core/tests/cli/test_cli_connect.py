@@ -69,7 +69,7 @@ def test_a_switch_of_accounts_that_fails_leaves_everything_as_it_was(world):
     told = connect(world, args=("--switch-account",), landed="no address\n", code=1)
     assert "address" in told.stderr
     assert vault(world) == {"crm/token": "grant-1"}
-    assert world.json("status")["sinks"]["crm"]["state"] == "ok"
+    assert world.json("status", code=1)["sinks"]["crm"]["state"] == "ok"
 
 
 def test_a_switch_of_accounts_lets_go_of_the_old_one_before_anybody_signs_in(world, monkeypatch):
@@ -84,7 +84,23 @@ def test_a_switch_of_accounts_lets_go_of_the_old_one_before_anybody_signs_in(wor
     monkeypatch.setattr(type(world.crm), "connect", connecting)
     assert "kept the grant" in connect(world, args=("--switch-account",)).stdout
     assert seen == [None]
-    assert world.json("status")["sinks"]["crm"]["state"] == "ok"
+    assert world.json("status", code=1)["sinks"]["crm"]["state"] == "ok"
+
+
+def test_who_was_never_reached_is_not_well(world):
+    """The target's and the shop's own counts of calls say that nobody asked them anything."""
+    status = world.json("status", code=1)
+    for name, instance in {**status["sources"], **status["sinks"]}.items():
+        assert (instance["state"], instance["reason"]) == (
+            "needs_auth",
+            f"never reached so far: run synccore connect {name}",
+        )
+    assert (world.crm.calls, world.source.polls) == ([], 0)
+    connect(world)
+    assert world.json("status", code=1)["sinks"]["crm"]["state"] == "ok"
+    world.deliver()
+    assert world.source.polls
+    assert world.json("status")["sources"]["shop"]["state"] == "ok"
 
 
 def test_connecting_lets_a_lane_that_waits_for_it_go_on(world):
@@ -102,7 +118,7 @@ def test_connecting_lets_a_lane_that_waits_for_it_go_on(world):
 def test_a_lane_that_a_person_paused_stays_paused(world):
     world.run("lanes", "pause", "crm")
     connect(world)
-    assert world.json("status")["sinks"]["crm"]["state"] == "paused"
+    assert world.json("status", code=1)["sinks"]["crm"]["state"] == "paused"
 
 
 def test_a_source_with_keys_is_checked_and_its_webhooks_are_registered(world):

@@ -58,8 +58,8 @@ def test_a_missing_configuration_says_what_to_run(world):
 
 
 def test_the_configuration_is_taken_before_and_after_the_verb(world):
-    assert world.run("-c", world.path, "status", config=False).exit_code == 0
-    assert world.run("status", "-c", world.path, config=False).exit_code == 0
+    assert world.run("-c", world.path, "log", config=False).exit_code == 0
+    assert world.run("log", "-c", world.path, config=False).exit_code == 0
     assert world.run("deliveries", "list", "--config", world.path, config=False).exit_code == 0
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from synccore._cli._session import Session
 from synccore.errors import ConfigError
 from synccore.testing import customer
 
@@ -16,7 +17,7 @@ def half(world):
     world.source.put(customer("12"))
     world.deliver()
     world.write(sinks=WRONG)
-    assert "NOT_SET_ANYWHERE" in world.run("status", code=3).stderr
+    assert "NOT_SET_ANYWHERE" in world.run("check", code=3).stderr
     return world
 
 
@@ -58,7 +59,7 @@ def test_a_mistake_in_the_store_s_own_section_is_still_told(half):
 
 
 def test_names_are_checked_against_the_file(half):
-    assert "no sink is called 'crn'; did you mean crm?" in half.run("lanes", "pause", "crn", code=2).stderr
+    assert "no lane is called 'crn'; did you mean crm?" in half.run("lanes", "pause", "crn", code=2).stderr
 
 
 def test_a_configuration_in_a_closed_directory_is_a_configuration_error(world, monkeypatch):
@@ -102,3 +103,67 @@ def test_a_new_key_is_whole_and_private(world):
     assert key_file(world).stat().st_mode & 0o777 == 0o600
     assert len(key_file(world).read_bytes()) == 44
     assert not list(world.folder.glob(".*"))
+
+
+# -- looking
+
+
+@pytest.mark.parametrize("verb", [("status",), ("preview", "people", "12")], ids=" ".join)
+def test_looking_needs_no_secret_of_a_vendor(half, verb):
+    assert "NOT_SET_ANYWHERE" not in half.run(*verb).output
+
+
+def test_looking_shows_the_target_s_own_record_only_with_its_secret(half):
+    assert "NOT_SET_ANYWHERE" in half.run("preview", "people", "12", "--live", code=3).stderr
+
+
+@pytest.fixture
+def running(world):
+    """A delivered record, and a daemon in this process that works with the file as it is now."""
+    world.source.put(customer("12"))
+    world.deliver()
+    session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
+    with session.open() as app, app.store.daemon_lock():
+        app.running.began(app.path, app.path.read_text(), app.clock.now())
+        yield world
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("status",),
+        ("log",),
+        ("deliveries", "list"),
+        ("deliveries", "retry", "--all"),
+        ("lanes", "list"),
+        ("preview", "people", "12"),
+    ],
+    ids=" ".join,
+)
+def test_a_broken_file_stops_nobody_who_looks_while_a_daemon_runs(running, verb):
+    running.path.write_text(running.path.read_text() + "\n[sinks.crm\n")
+    told = running.run(*verb)
+    assert "Shown is what the running daemon works with" in told.stderr
+    assert "synccore.toml" in told.stderr
+
+
+def test_a_mistake_elsewhere_is_left_out_and_told_while_a_daemon_runs(running):
+    running.write(sinks={"crm": {"type": "crm"}, "other": {"type": "crm", "regoin": "eu"}})
+    told = running.run("status", code=1)  # nobody reached the new one yet
+    assert "left out, because it is wrong: sinks.other.regoin" in told.stderr
+    assert "crm" in told.stdout
+
+
+def test_without_a_daemon_a_broken_file_is_the_only_truth(world):
+    world.deliver()
+    world.path.write_text(world.path.read_text() + "\n[sinks.crm\n")
+    for verb in (("status",), ("lanes", "list")):
+        assert "synccore.toml" in world.run(*verb, code=3).stderr
+
+
+def test_another_file_than_the_daemon_s_is_told(running):
+    assert "synccore reload" not in running.run("status").stderr
+    running.path.write_text("# only a remark\n" + running.path.read_text())
+    assert "synccore reload" not in running.run("status").stderr
+    running.write(synccore={"retention": "30d"})
+    assert "synccore reload makes it read the file" in running.run("status").stderr

@@ -67,14 +67,32 @@ def test_a_rate_limit_is_shown_while_it_is_waited_out(people):
     assert report.owed == 0
     told = next(s.waiting for s in steps if s.waiting)
     assert told.startswith("crm waits until ")
-    assert told.endswith(" UTC (rate_limited)")
+    assert told.endswith(" UTC (too many calls)")
 
 
 def test_what_waits_for_a_person_ends_the_backfill(people):
     people.sink.always(AuthError("the grant was revoked"))
     report, steps = run(people)
     assert report.owed == 30
-    assert steps[-1].waiting == "crm waits for a person (needs_auth)"
+    assert steps[-1].waiting == "crm waits for a person (the grant was revoked): synccore connect crm"
+    assert report.errors == ("30 owed to crm: waits for a person (the grant was revoked): synccore connect crm",)
+
+
+def test_a_mistake_in_the_configuration_of_a_target_ends_the_backfill_with_its_reason(people):
+    people.sink.always(ConfigError("the list is gone"))
+    report, _ = run(people)
+    assert (report.owed, len(people.sink.records)) == (30, 0)
+    assert "the list is gone" in report.errors[0]
+
+
+def test_a_wait_that_is_longer_than_a_command_is_patient_ends_it_and_says_until_when(people):
+    people.sink.always(RateLimited("the day's quota is used up", retry_after=timedelta(hours=9)))
+    began = people.clock.now()
+    report, _ = run(people)
+    assert people.clock.now() - began < timedelta(minutes=5)
+    assert report.owed == 30
+    until = (began + timedelta(hours=9)).strftime("%H:%M")
+    assert f"until {until}" in report.errors[0]
 
 
 def test_interrupted_while_it_delivers_it_claims_nothing_more_and_says_so(people):

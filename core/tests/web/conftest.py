@@ -97,6 +97,11 @@ class House:
         """Put a sink's lane (`source:NAME`: a source) into a state."""
         self.app.store.put_lane(LaneRecord(sink=name, state=state, reason=reason, changed_at=self.clock.now()))  # type: ignore[arg-type]
 
+    def reached(self) -> None:
+        """Shop and target have answered once."""
+        self.lane("ok", name="source:shop")
+        self.lane("ok")
+
     def owe(self, count: int) -> None:
         """Let the shop report new customers."""
         known = self.app.store.snapshot_counts("shop").get("customer", 0)

@@ -46,6 +46,7 @@ def tab(chromium):
 
 def test_the_first_page_fits_a_phone_and_a_desk(open_site, tab):
     site = open_site()
+    site.house.reached()
     site.house.lane("error", "x" * 300)
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
@@ -61,6 +62,7 @@ def test_the_first_page_fits_a_phone_and_a_desk(open_site, tab):
 
 def test_the_page_follows_by_itself(open_site, tab):
     site = open_site()
+    site.house.reached()
     tab.clock.install()
     tab.goto(site.server.url)
     assert tab.get_by_role("heading", level=1).inner_text() == "Everything works"
@@ -100,6 +102,7 @@ CONTRAST = """() => {
 
 def test_logging_in_by_keyboard(open_site, tab):
     site = open_site(dashboard_password="open sesame")
+    site.house.reached()
     tab.goto(site.server.url)
     assert tab.get_by_label("Password").evaluate("e => e === document.activeElement")
     tab.keyboard.type("wrong")
@@ -139,6 +142,7 @@ def test_connecting_leads_to_the_vendor_and_back(open_site, tab):
         return Account(id="1", label="Ada")
 
     site.house.crm.connect = connect
+    site.house.lane("ok", name="source:shop")
     back = f'<a href="http://127.0.0.1:{site.server.port}/oauth/callback?state=s&code=c">Allow</a>'
     tab.route("https://vendor.test/**", lambda route: route.fulfill(body=back, content_type="text/html"))
     tab.goto(site.server.url + "/plugins/crm")

@@ -44,6 +44,8 @@ def test_each_state_has_a_colour_and_a_word(site, state, colour, word):
 
 
 def test_the_headline_names_who_needs_somebody(site):
+    assert "shop and crm need you" in words(site.visitor().get("/")), "nobody reached them yet"
+    site.house.reached()
     assert "Everything works" in words(site.visitor().get("/"))
     site.house.park(3)
     assert "Working, with a note on crm" in words(site.visitor().get("/"))
@@ -52,12 +54,14 @@ def test_the_headline_names_who_needs_somebody(site):
 
 
 def test_who_needs_somebody_comes_first(site):
+    site.house.reached()
     site.house.lane("needs_auth")
     page = site.visitor().get("/").text
     assert page.index("plugins/crm") < page.index("plugins/shop")
 
 
 def test_an_old_debt_is_amber(site):
+    site.house.reached()
     site.house.owe(1)
     site.house.clock.advance(timedelta(hours=2))
     assert "late by 2 h" in words(site.visitor().get("/"))
@@ -94,7 +98,7 @@ def test_a_long_key_is_cut():
 
 
 def test_an_empty_configuration_says_what_to_do(site, monkeypatch):
-    monkeypatch.setattr("synccore._web.pages.status", lambda _: {"sources": {}, "sinks": {}, "routes": {}})
+    monkeypatch.setattr("synccore._verbs.status.status", lambda _: {"sources": {}, "sinks": {}, "routes": {}})
     assert "synccore init" in words(site.visitor().get("/"))
 
 

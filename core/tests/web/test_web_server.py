@@ -130,10 +130,10 @@ def test_loopback_needs_no_password(new_house, listen):
 def test_a_bug_in_a_page_is_a_500_without_its_words(open_site, monkeypatch):
     site = open_site()
 
-    def fail(_):
+    def fail(*_, **__):
         raise ValueError("ada@shop.test")
 
-    monkeypatch.setattr("synccore._web.pages.status", fail)
+    monkeypatch.setattr("synccore._web.pages.standing", fail)
     with capture_logs() as logs:
         answer = site.visitor().get("/")
     assert (answer.status, "ada" in answer.text, "ada" in str(logs)) == (500, False, False)

@@ -22,11 +22,12 @@ from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
 from .._mapping import compile_mapper
 from .._plugins import Plugins, load_plugins
-from .._settings import InstanceSettings, Settings, find_config, load_settings
+from .._settings import InstanceSettings, Settings, SettingsError, find_config, load_settings, read_file
+from .._settings.references import SecretMissing
 from ..errors import ConfigError
 from ..store import DirtyRule, Store
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
-from .base import Base
+from .base import Base, readable
 from .context import InstanceContext
 from .units import SinkUnit, SourceUnit, Unit
 
@@ -46,9 +47,11 @@ class App(Base):
         clock: Clock | None,
         random: random_module.Random | None,
         store: Store | None = None,
+        text: str | None = None,
+        looking: bool = False,
     ) -> None:
-        file = _peek(path)
-        super().__init__(path, _database_of(file), plugins=plugins, clock=clock, store=store)
+        file = _peek(path, text)
+        super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self.log: Log = structlog.get_logger("synccore")
         self.sources = {}
@@ -64,6 +67,8 @@ class App(Base):
             environ=environ,
             stored_secret=self._stored_secret,
             objects_of=self._open_sink,
+            text=text,
+            looking=looking,
         )
         for instance in self.settings.sinks.values():
             if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
@@ -103,6 +108,30 @@ class App(Base):
             random=random,
         )
 
+    @classmethod
+    def look(
+        cls,
+        config: Path | None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+        plugins: Plugins,
+    ) -> Self:
+        """As `open`, for whoever only looks: no secret has to be there.
+
+        While a daemon runs a mistake in the file is no hindrance either; `doubts` then says what could not be read.
+        Raises SettingsError otherwise.
+        """
+        path = find_config(config, environ, Path.cwd())
+        text, doubts = readable(path, plugins, clock)
+        app = cls(path, plugins=plugins, environ=environ, clock=clock, random=None, text=text, looking=True)
+        if app.settings.mistakes and not (app.exists and app.store.daemon_running()):
+            app.close()
+            raise SettingsError(app.settings.mistakes)
+        left_out = [f"left out, because it is wrong: {p}" for p in app.settings.mistakes]
+        app.doubts = (*doubts, *left_out)
+        return app
+
     def _stored_secret(self, name: str) -> str | None:
         return self.secrets.get(name)
 
@@ -136,9 +165,11 @@ class App(Base):
         return tuple(r for r in self.routes.values() if instance in (r.source, r.sink))
 
     def _open(self, unit: Unit) -> None:
-        unit.instance, unit.error = None, None
+        unit.instance, unit.error, unit.unasked = None, None, False
         try:
             unit.instance = unit.settings.descriptor.open(unit.settings.config, unit.context)
+        except SecretMissing as error:
+            unit.error, unit.unasked = error.message, True
         except ConfigError as error:
             unit.error = error.message
         except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
@@ -187,25 +218,8 @@ class App(Base):
         """What maps and compares for one route, compiled once."""
         if route not in self._preparers:
             spec = self.routes[route]
-            self._preparers[route] = Preparer(
-                spec, compile_mapper(spec, self.plugins), leaves=self._leaves(spec), zone=self._zone(spec.source)
-            )
+            self._preparers[route] = Preparer(spec, compile_mapper(spec, self.plugins))
         return self._preparers[route]
-
-    def _leaves(self, route: RouteSpec) -> frozenset[str]:
-        """What the route's sink can do to a record that is let go of."""
-        unit = self.sinks[route.sink]
-        objects = {o.name: o.leaves for o in unit.objects}
-        return frozenset((*objects.get(route.object, objects.get("*", ())), *unit.leaves))
-
-    def _zone(self, source: str) -> str | None:
-        """The time zone the source says its shop is in."""
-        ask = getattr(self.sources[source].instance, "time_zone", None)
-        try:
-            return ask() if callable(ask) else None
-        except Exception as error:  # noqa: BLE001  dates are then told in UTC
-            self.log.warning("no time zone", instance=source, error=type(error).__name__)
-            return None
 
     def after_entity(self, route: str) -> str | None:
         """The entity of the route that this one waits for."""
@@ -263,7 +277,6 @@ class App(Base):
             owes=self.write_back_rules() if name in self.sinks else {},
             observe=self._observe,
             measure=self._measured,
-            secrets_of=self.unit(name).secrets,
             filling=engine.is_filling,
         )
 
@@ -321,11 +334,11 @@ class App(Base):
         super().close()
 
 
-def _peek(path: Path) -> Mapping[str, Any]:
+def _peek(path: Path, text: str | None) -> Mapping[str, Any]:
     """The file as it is; its mistakes are reported by the settings, not here."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return tomllib.loads(text if text is not None else read_file(path))
+    except (SettingsError, tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 
@@ -334,6 +347,6 @@ def _table(file: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _database_of(file: Mapping[str, Any]) -> str:
+def _database_in(file: Mapping[str, Any]) -> str:
     value = _table(file, "synccore").get("database")
     return os.path.expanduser(value) if isinstance(value, str) and value else "synccore.db"  # noqa: PTH111  also an URL

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from .._plugins import Plugins
-from .._settings import find_config, load_outline
+from .._settings import SettingsError, database_of, find_config, load_outline
 from ..errors import ConfigError
 from ..secrets import Cipher, load_key
 from ..store import LaneRecord, Store
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
+from .running import RUNNING, Running
 from .units import lane_name
 
 
@@ -45,6 +46,8 @@ class Base:
     sources: Collection[str]
     sinks: Collection[str]
     retention: timedelta
+    #: What whoever looks has to know about what is shown.
+    doubts: tuple[str, ...] = ()
 
     def __init__(
         self, path: Path, database: str, *, plugins: Plugins, clock: Clock | None, store: Store | None = None
@@ -62,10 +65,14 @@ class Base:
     ) -> "Base":
         """Find the configuration and read what the store needs of it.
 
-        Raises SettingsError where that part has mistakes, ConfigError where there is no configuration.
+        Raises SettingsError where that part has mistakes and no daemon runs, ConfigError where there is no
+        configuration.
         """
-        outline = load_outline(find_config(config, environ, Path.cwd()), plugins)
+        path = find_config(config, environ, Path.cwd())
+        text, doubts = readable(path, plugins, clock)
+        outline = load_outline(path, plugins, text)
         base = Base(outline.path, outline.database, plugins=plugins, clock=clock)
+        base.doubts = doubts
         base.sources, base.sinks, base.retention = outline.sources, outline.sinks, outline.retention
         return base
 
@@ -87,6 +94,11 @@ class Base:
         from .._store.sqlite import open_sqlite
 
         return open_sqlite(self.path.parent / self._database)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database already; looking makes none."""
+        return "://" in self._database or (self.path.parent / self._database).exists()
 
     def lane_of(self, name: str) -> LaneRecord:
         """The durable state of a sink's lane, or of a source."""
@@ -122,6 +134,11 @@ class Base:
         if "store" in self.__dict__ and self._given_store is None:
             self.store.close()
 
+    @property
+    def running(self) -> Running:
+        """What the daemon on this database says of itself."""
+        return Running(self.store, self._vault(RUNNING))
+
     def __enter__(self) -> Self:
         return self
 
@@ -129,3 +146,26 @@ class Base:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def readable(path: Path, plugins: Plugins, clock: Clock | None) -> tuple[str | None, tuple[str, ...]]:
+    """What to read instead of a file that is no TOML: what a running daemon works with. None: the file itself.
+
+    With it comes what the reader has to know. Where there is no such daemon either, reading the file tells why.
+    """
+    try:
+        load_outline(path, plugins)
+    except SettingsError as error:
+        base = Base(path, database_of(path), plugins=plugins, clock=clock)
+        try:
+            text = base.running.text if base.exists and base.store.daemon_running() else None
+        except ConfigError:
+            text = None  # the database or its key cannot be used: the file's mistakes come first
+        finally:
+            base.close()
+        return (
+            (None, ())
+            if text is None
+            else (text, (f"{error.problems[0]}. Shown is what the running daemon works with: it read the file before",))
+        )
+    return None, ()

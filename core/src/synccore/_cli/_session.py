@@ -24,6 +24,7 @@ __all__ = [
     "current",
     "json_option",
     "named",
+    "named_lane",
     "named_sink",
     "named_unit",
     "stopping",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
+_Base = TypeVar("_Base", bound="Base")
 
 
 class Session:
@@ -70,13 +72,28 @@ class Session:
         configure_logging(self.environ, level=self.log_level)
         return App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
 
+    def look(self) -> App:
+        """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""
+        from .._app.app import App
+        from ._logging import configure_logging
+
+        configure_logging(self.environ, level=self.log_level)
+        app = App.look(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
+        return self._told(app)
+
     def open_store(self) -> Base:
         """Only the store behind the configuration in force, whatever else is wrong in it. Raises ConfigError."""
         from .._app.base import Base
         from ._logging import configure_logging
 
         configure_logging(self.environ, level=self.log_level)
-        return Base.open_store(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
+        return self._told(Base.open_store(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock))
+
+    def _told(self, app: _Base) -> _Base:
+        """What is doubtful about what will be shown, on stderr."""
+        for doubt in app.doubts:
+            click.echo(f"note: {doubt}", err=True)
+        return app
 
     def has_config(self) -> bool:
         """Whether there is a configuration at all (`plugins show` works without one)."""
@@ -170,6 +187,11 @@ def named(name: str, there: Iterable[str], what: str) -> str:
 def named_unit(app: App, name: str) -> str:
     """The name of a source or sink."""
     return named(name, [*app.sources, *app.sinks], "source or sink")
+
+
+def named_lane(app: Base, name: str) -> str:
+    """The name of a lane: a sink, or a source."""
+    return named(name, [*app.sinks, *app.sources], "lane")
 
 
 def named_sink(app: Base, name: str) -> str:

@@ -1,22 +1,20 @@
-"""`synccore lanes`: the way to each sink."""
+"""`synccore lanes`: the ways to the sinks and from the sources."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
 from ._failure import DONE
-from ._options import names_in
-from ._session import Group, config_option, current, json_option, named_sink
+from ._session import Group, config_option, current, json_option, named_lane
 
 
 @click.group("lanes", cls=Group)
 @config_option
 def lanes() -> None:
-    """Pause and resume the way to a sink.
+    """Pause and resume the way to a sink, or from a source.
 
-    What a paused lane owes waits; nothing is lost and no attempt is used.
+    What a paused lane owes waits; nothing is lost and no attempt is used. A paused source is not asked; webhooks
+    that it sends are taken in all the same.
     """
 
 
@@ -24,68 +22,90 @@ def lanes() -> None:
 @json_option
 def list_(as_json: bool) -> int:
     """List the lanes and their state."""
+    from .._verbs.lanes import lanes as read_lanes
     from ._output import ago, print_json, state_text, table, timestamp
 
     with current().open_store() as app:
-        found = [(name, app.store.lane(name)) for name in app.sinks]
-        counts = app.store.counts_by_sink()
+        found = read_lanes(app)
         now = app.clock.now()
-    rows: list[dict[str, Any]] = [
-        {
-            "sink": name,
-            "state": lane.state,
-            "reason": lane.reason,
-            "until": timestamp(lane.until),
-            "changed_at": timestamp(lane.changed_at),
-            "ready": counts[name].ready if name in counts else 0,
-        }
-        for name, lane in found
-    ]
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                {
+                    "sink": line.name,
+                    "kind": line.kind,
+                    "state": line.state,
+                    "reason": line.reason,
+                    "until": timestamp(line.until),
+                    "changed_at": timestamp(line.changed_at),
+                    "ready": line.ready,
+                }
+                for line in found
+            ]
+        )
         return DONE
-    table(
-        ("lane", "state", "ready", "since", "until", "why"),
-        [
-            (
-                row["sink"],
-                state_text(row["state"]),
-                row["ready"],
-                ago(lane.changed_at, now),
-                ago(lane.until, now),
-                lane.reason or "",
-            )
-            for row, (_, lane) in zip(rows, found, strict=True)
-        ],
-        numbers=("ready",),
-        empty="no sinks are configured",
-    )
+    rows = [
+        (
+            line.name,
+            line.kind,
+            state_text(line.state),
+            line.ready if line.kind == "sink" else "-",
+            ago(line.changed_at, now),
+            ago(line.until, now),
+            line.reason or "",
+        )
+        for line in found
+    ]
+    columns = ("lane", "kind", "state", "ready", "since", "until", "why")
+    table(columns, rows, numbers=("ready",), empty="no sinks are configured")
     return DONE
 
 
 @lanes.verb("pause")
-@click.argument("name", shell_complete=names_in("sinks", "sources"))
+@click.argument("name")
 @click.option("--reason", default="paused by a person", show_default=True, help="Shown in status.")
-def pause(name: str, reason: str) -> int:
-    """Deliver nothing to a sink until it is resumed."""
-    _put(name, "paused", reason)
-    click.echo(f"{name} is paused: synccore lanes resume {name} goes on")
+@json_option
+def pause(name: str, reason: str, as_json: bool) -> int:
+    """Deliver nothing to a sink, or ask a source nothing, until it is resumed."""
+    from .._verbs.lanes import pause as pause_lane
+    from ._output import print_json
+
+    with current().open_store() as app:
+        pause_lane(app, named_lane(app, name), reason)
+    if as_json:
+        print_json({"lane": name, "state": "paused", "reason": reason})
+    else:
+        click.echo(f"{name} is paused until somebody runs: synccore lanes resume {name}")
     return DONE
 
 
 @lanes.verb("resume")
-@click.argument("name", shell_complete=names_in("sinks", "sources"))
-def resume(name: str) -> int:
-    """Go on delivering to a sink now, whatever held it."""
-    _put(name, "ok", None)
-    click.echo(f"{name} goes on")
-    return DONE
-
-
-def _put(name: str, state: str, reason: str | None) -> None:
-    from attrs import evolve
+@click.argument("name")
+@json_option
+def resume(name: str, as_json: bool) -> int:
+    """Go on now, whatever held it. Says what still waits, and until when."""
+    from .._verbs.lanes import resume as resume_lane
+    from .._verbs.waits import until_text
+    from ._output import plural, print_json, timestamp
 
     with current().open_store() as app:
-        named_sink(app, name)
-        lane = evolve(app.lane_of(name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0)
-        app.store.put_lane(lane)
+        found = resume_lane(app, named_lane(app, name))
+        now, running = app.clock.now(), app.store.daemon_running()
+    if as_json:
+        print_json(
+            {
+                "lane": name,
+                "was": found.was,
+                "state": "ok",
+                "ready": found.ready,
+                "later": found.later,
+                "until": timestamp(found.until),
+                "daemon": running,
+            }
+        )
+        return DONE
+    owed = f" with {plural(found.ready, 'delivery', 'deliveries')} owed" if found.ready else ""
+    click.echo(f"{name} goes on{owed}" + ("" if running else " once a daemon runs: synccore run"))
+    if found.until is not None:
+        click.echo(f"{found.later:,} of them wait for their route's delay, the first {until_text(found.until, now)}")
+    return DONE

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._options import names_in
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def heard_by(shown: Shown, source: str) -> Heard:
 
 
 @verb("preview")
-@click.argument("route", shell_complete=names_in("routes"))
+@click.argument("route")
 @click.argument("key")
 @click.option("--live", is_flag=True, help="Beside the target's own record, read now.")
 @json_option
@@ -36,7 +35,8 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     """
     from .._verbs.preview import preview as run_preview
 
-    with current().open() as app:
+    session = current()
+    with session.open() if live else session.look() as app:
         found = run_preview(app, named(route, app.routes, "route"), key, live=live)
     if as_json:
         _document(found)
@@ -114,7 +114,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 @verb("plan")
-@click.argument("route", shell_complete=names_in("routes"))
+@click.argument("route")
 @json_option
 def plan(route: str, as_json: bool) -> int:
     """Say what a backfill would do; writes nothing.

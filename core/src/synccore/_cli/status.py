@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ._options import DURATION
 from ._session import current, json_option, named_sink, stopping, verb
 
 if TYPE_CHECKING:
+    from .._verbs.status import Standing
     from ..store import HistoryEntry
 
 
@@ -22,30 +24,33 @@ def status(as_json: bool) -> int:
 
     The exit code is 1 where something is parked or an instance needs a person.
     """
-    from .._verbs.status import status as read_status
-    from ._output import print_json
+    from .._verbs.status import standing
+    from ._output import note, print_json
 
-    with current().open() as app:
-        document = read_status(app)
+    with current().look() as app:
+        found = standing(app)
         now = app.clock.now()
-        running = app.store.daemon_running()
-        causes = app.store.parked_causes(5) if not as_json else []
     if as_json:
-        print_json(document)
+        print_json(found.document)
     else:
-        _show(document, now, running=running)
-        for cause in causes:
-            click.echo(
-                f"{click.style('parked', fg='red')}: {cause.count:,} x {cause.route}: {cause.error} "
-                f"(synccore deliveries show {cause.first_id})"
-            )
-    instances = [*document["sources"].values(), *document["sinks"].values()]
-    bad = any(i["state"] in ("needs_auth", "error") for i in instances)
-    parked = any(s["parked"] for s in document["sinks"].values())
-    return FINDINGS if bad or parked else DONE
+        _show(found, now)
+    for text in found.notes:
+        note(f"note: {text}")
+    return DONE if found.well else FINDINGS
 
 
-def _show(document: dict[str, Any], now: datetime, *, running: bool) -> None:
+def _show(found: Standing, now: datetime) -> None:
+    _show_instances(found.document, now, running=found.running)
+    for line in found.work:
+        click.echo(line)
+    for cause in found.causes:
+        click.echo(
+            f"{click.style('parked', fg='red')}: {cause.count:,} x {cause.route}: {cause.error} "
+            f"(synccore deliveries show {cause.first_id})"
+        )
+
+
+def _show_instances(document: Mapping[str, Any], now: datetime, *, running: bool) -> None:
     from ._output import ago, duration_of, state_text, table
 
     click.echo(f"daemon: {'running' if running else 'not running'}")

@@ -18,8 +18,10 @@ from .._verbs.backfill import (
     delivery_progress,
     listing_progress,
     owed_of,
+    stuck,
     watch_daemon,
 )
+from .._verbs.changed import note_routes
 from ..errors import RateLimited, Transient
 from ..store import BackfillJob
 from ..types import Settled
@@ -60,6 +62,7 @@ def _work(app: App, asked: Asked, *, enqueue_only: bool, progress: Watch | None)
             return report
         # It went away over the work: what it left is done here.
     with app.store.daemon_lock():
+        note_routes(app)
         app.engine.recover()
         return _here(app, asked.unit, asked.jobs, deliver=not enqueue_only, watch=watch)
 
@@ -73,7 +76,7 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
     seen = deleted = 0
     errors: list[str] = []
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-lanes") as pool:
-        delivering = pool.submit(_deliver, app, listed, failed) if deliver else None
+        delivering = pool.submit(_deliver, app, unit, listed, failed) if deliver else None
         try:
             with worker.listing(j.entity for j in jobs) as done:
                 for job in _unfinished(app, jobs):
@@ -101,6 +104,8 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
     if deliver and app.stopping.is_set():
         raise Stopped
     owed, parked = owed_of(app, unit)
+    if deliver and owed:
+        errors += stuck(app, unit, listing=False)
     return BackfillReport(
         source=unit.name,
         entities=tuple(j.entity for j in jobs),
@@ -137,23 +142,23 @@ def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally:
     return lambda found: watch(listing_progress(app, unit, job, found.seen, found.total, tally.settled))
 
 
-def _deliver(app: App, listed: threading.Event, failed: threading.Event) -> None:
+def _deliver(app: App, unit: SourceUnit, listed: threading.Event, failed: threading.Event) -> None:
     """What is owed meanwhile; and once everything is listed, all of it."""
     while not listed.wait(0.2) and not app.stopping.is_set():
         app.engine.drain_in_parallel()
     if not failed.is_set():
-        deliver_all(app)
+        deliver_all(app, over=lambda: bool(stuck(app, unit, listing=False)))
 
 
-def deliver_all(app: App, deadline: timedelta | None = None) -> int:
-    """Deliver until nothing is owed, a person is needed, the deadline is over, or the process stops."""
+def deliver_all(app: App, deadline: timedelta | None = None, over: Callable[[], bool] = lambda: False) -> int:
+    """Deliver until nothing is owed, a person is needed, the deadline is over, the process stops, or `over` says so."""
     started = app.clock.now()
     settled = 0
     while not app.stopping.is_set():
         settled += app.engine.drain_in_parallel()
         upcoming = app.engine.next_try()
         now = app.clock.now()
-        if upcoming is None or (deadline is not None and now - started >= deadline):
+        if upcoming is None or over() or (deadline is not None and now - started >= deadline):
             return settled
         pause = max(upcoming - now, timedelta(milliseconds=20))
         if deadline is not None:

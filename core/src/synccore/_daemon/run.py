@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from .._app.app import App
 from .._app.base import on_signals
+from .._verbs.changed import note_routes
 from .._web.app import create_web
 from .._web.metrics import Metrics
 from .._web.server import WebServer
@@ -109,6 +110,7 @@ def run_daemon(
 
 
 def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
+    note_routes(app)
     app.engine.recover()
     well = not any(unit.error for unit in (*app.sources.values(), *app.sinks.values()))
     for name, unit in app.sources.items():

@@ -54,7 +54,9 @@ class SourceWorker:
     # -- polls
 
     def poll_all(self) -> bool:
-        """Poll every entity now; whether all went well."""
+        """Poll every entity now; whether all went well. One that a person paused is left alone, and that is well."""
+        if self._store.lane(lane_name(self._unit.name)).state == "paused":
+            return True
         went_well = True
         with self.listing(self._never_listed()) as listed:
             for entity in self._settings.entities:
@@ -65,7 +67,7 @@ class SourceWorker:
     def poll_due(self) -> None:
         """Poll what is due, queue a comparison where its time has come, look after the webhooks."""
         now = self._clock.now()
-        if self._retry_at is not None and now < self._retry_at:
+        if not self._may_ask(now):
             return
         with self.listing(self._never_listed()) as listed:
             for entity in self._settings.entities:
@@ -154,6 +156,13 @@ class SourceWorker:
 
     # -- state
 
+    def _may_ask(self, now: datetime) -> bool:
+        """Not while a person paused it, nor before its time after a failure, unless a person resumed it."""
+        lane = self._store.lane(lane_name(self._unit.name))
+        if lane.state == "ok" and lane.until is None:
+            self._retry_at = None
+        return lane.state != "paused" and (self._retry_at is None or now >= self._retry_at)
+
     def _failed(self, error: Exception) -> None:
         now = self._clock.now()
         decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
@@ -162,25 +171,27 @@ class SourceWorker:
         self._retry_at = min(until, now + RECHECK)
         state = decision.state if isinstance(decision, PauseLane) and decision.state != "ok" else "error"
         text = error_text(error)
-        self._put_state(state, text)
+        self._put_state(state, text, self._retry_at)
         self._app.log.warning("source failed", source=self._unit.name, state=state, reason=text)
 
     def _succeeded(self) -> None:
         self._retry_at, self._failures = None, 0
-        if self._store.lane(lane_name(self._unit.name)).state != "ok":
+        lane = self._store.lane(lane_name(self._unit.name))
+        if lane.state != "ok" or lane.changed_at is None:
             self._put_state("ok", None)
 
-    def _put_state(self, state: str, reason: str | None) -> None:
-        self._store.put_lane(
-            LaneRecord(sink=lane_name(self._unit.name), state=state, reason=reason, changed_at=self._clock.now())
-        )
+    def _put_state(self, state: str, reason: str | None, until: datetime | None = None) -> None:
+        """Keep it, unless a person paused the source meanwhile."""
+        name, now = lane_name(self._unit.name), self._clock.now()
+        if self._store.lane(name).state != "paused":
+            self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=now))
 
     # -- jobs
 
     def work_job(self) -> bool:
         """Go on with the oldest listing that was handed over; whether there was one."""
         job = self._store.next_backfill(self._unit.name)
-        if job is None or (self._retry_at is not None and self._clock.now() < self._retry_at):
+        if job is None or not self._may_ask(self._clock.now()):
             return False
         try:
             self.run_job(job)

@@ -21,11 +21,15 @@ class Gate:
         self._lock = threading.Lock()
         self.record = store.lane(sink)
 
-    def refresh(self) -> LaneRecord:
-        """What the store says now: `lanes pause`, `lanes resume` and `connect` write there."""
+    def refresh(self) -> bool:
+        """Look at what the store says now: `lanes pause`, `lanes resume` and `connect` write there.
+
+        Whether somebody else opened the gate since the last look.
+        """
         with self._lock:
-            self.record = self._store.lane(self._sink)
-            return self.record
+            before, self.record = self.record, self._store.lane(self._sink)
+            held = before.state != "ok" or before.until is not None
+            return held and self.record.state == "ok" and self.record.until is None
 
     def open_at(self, now: datetime) -> datetime | None:
         """`now` where the lane may work, the time it may work again, or None: a person has to act first."""
@@ -75,7 +79,7 @@ class Gate:
     def succeeded(self, now: datetime) -> bool:
         """A call got through: the circuit closes. Whether the state changed."""
         record = self.record
-        if record.state == "ok" and record.failures == 0 and record.until is None:
+        if record.state == "ok" and record.failures == 0 and record.until is None and record.changed_at is not None:
             return False
         with self._lock:
             current = self._store.lane(self._sink)

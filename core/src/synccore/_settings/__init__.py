@@ -1,7 +1,7 @@
 """The configuration file: found, read, checked, and described."""
 
 from .describe import SettingHelp, describe_config
-from .load import find_config, is_loopback, load_outline, load_settings
+from .load import database_of, find_config, is_loopback, load_outline, load_settings, read_file
 from .model import InstanceSettings, Outline, ServerSettings, Settings, SettingsError
 
 __all__ = [
@@ -11,9 +11,11 @@ __all__ = [
     "SettingHelp",
     "Settings",
     "SettingsError",
+    "database_of",
     "describe_config",
     "find_config",
     "is_loopback",
     "load_outline",
     "load_settings",
+    "read_file",
 ]

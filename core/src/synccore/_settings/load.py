@@ -13,6 +13,7 @@ from .._plugins import Plugins
 from ..config import Problem, suggest
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
+from ..types import RouteSpec
 from .model import CoreTable, InstanceSettings, Outline, ServerSettings, ServerTable, Settings, SettingsError
 from .references import SecretResolver, StoredSecret
 from .routes import ObjectsOf, read_routes
@@ -23,6 +24,8 @@ __all__ = ["find_config", "load_outline", "load_settings"]
 FILE_NAME = "synccore.toml"
 CONFIG_VARIABLE = "SYNCCORE_CONFIG"
 _SECTIONS = ("synccore", "server", "sources", "sinks", "routes")
+#: What whoever looks can do without.
+_PARTS_OF_ITS_OWN = ("server", "sources.", "sinks.", "routes.")
 #: Names stand in addresses (/hooks/NAME), keys (NAME:customer:12) and on the command line.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _POSITION = re.compile(r" \((at line \d+, column \d+|at end of document)\)$")
@@ -52,18 +55,23 @@ def load_settings(
     environ: Mapping[str, str] = os.environ,
     stored_secret: StoredSecret = lambda _: None,
     objects_of: ObjectsOf | None = None,
+    text: str | None = None,
+    looking: bool = False,
 ) -> Settings:
     """The settings in a file.
 
     Args:
+        text: what to read instead of what the file holds now.
+        looking: whoever asks only looks: secrets need not be there, and what is wrong in one place is left out and
+            told (`Settings.mistakes`) instead of stopping everything.
         stored_secret: the text of `{ secret = "NAME" }`, or None; asked on first use, not here.
         objects_of: what a sink instance can write, where that depends on its configuration.
 
     Raises SettingsError with every mistake found.
     """
     path = path.absolute()
-    document = _parse(path)
-    reader = Structurer(path.parent, SecretResolver(environ, stored_secret, plugins))
+    document = _parse(path, text)
+    reader = Structurer(path.parent, SecretResolver(environ, stored_secret, plugins, later=looking))
     for key in document:
         if key not in _SECTIONS:
             reader.problem(f"unknown key{suggest(key, _SECTIONS)}", key)
@@ -74,8 +82,9 @@ def load_settings(
     for name in sinks.keys() & sources.keys():
         reader.problem(f"a source is called {name!r} too; commands need one name for one thing", "sinks", name)
     routes = read_routes(reader, document.get("routes", {}), sources, sinks, plugins, objects_of)
-    if reader.problems:
+    if reader.problems and not (looking and all(p.path.startswith(_PARTS_OF_ITS_OWN) for p in reader.problems)):
         raise SettingsError(_in_file_order(reader.problems, document))
+    routes = _whole(routes)
     return Settings(
         path=path,
         database=database,
@@ -85,13 +94,20 @@ def load_settings(
         sinks={n: i for n, i in sinks.items() if i is not None},
         routes=routes,
         warnings=_in_file_order(reader.warnings, document),
+        mistakes=_in_file_order(reader.problems, document),
     )
 
 
-def load_outline(path: Path, plugins: Plugins) -> Outline:
-    """What the store needs of a file: the rest of it may be wrong. Raises SettingsError."""
+def _whole(routes: Mapping[str, RouteSpec]) -> dict[str, RouteSpec]:
+    """Without those that wait for a route that is not there."""
+    whole = {n: r for n, r in routes.items() if r.after is None or r.after in routes}
+    return whole if len(whole) == len(routes) else _whole(whole)
+
+
+def load_outline(path: Path, plugins: Plugins, text: str | None = None) -> Outline:
+    """What the store needs of a file (or of `text`): the rest of it may be wrong. Raises SettingsError."""
     path = path.absolute()
-    document = _parse(path)
+    document = _parse(path, text)
     reader = Structurer(path.parent, SecretResolver({}, lambda _: None, plugins))
     database, retention = _core(reader, document, plugins)
     if reader.problems:
@@ -102,15 +118,32 @@ def load_outline(path: Path, plugins: Plugins) -> Outline:
     return Outline(path=path, database=database, retention=retention, sources=sources, sinks=sinks)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+#: `database = "..."` on a line of its own, for a file that is no TOML as a whole.
+_DATABASE = re.compile(r"""^[ \t]*database[ \t]*=[ \t]*["']([^"'\n]{1,500})["']""", re.MULTILINE)
+
+
+def database_of(path: Path) -> str:
+    """Where the outbox most likely is, of a file that cannot be read as a whole: a guess, to look into it."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        found = _DATABASE.search(read_file(path))
+    except SettingsError:
+        found = None
+    return os.path.expanduser(found[1]) if found else "synccore.db"  # noqa: PTH111  also an URL
+
+
+def read_file(path: Path) -> str:
+    """The file's text. Raises SettingsError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise SettingsError([Problem(path.name, f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise SettingsError([Problem(path.name, f"is no UTF-8 text (byte {error.start})")]) from None
+
+
+def _parse(path: Path, text: str | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text if text is not None else read_file(path))
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         where = found[1].removeprefix("at ") if (found := _POSITION.search(message)) else ""

@@ -108,6 +108,7 @@ class Settings:
     Attributes:
         database: absolute path of the SQLite file, or the address of another engine (it may hold a password).
         warnings: what works and should still be changed.
+        mistakes: what had to be left out; only ever something where whoever asked wanted to look and no more.
     """
 
     path: Path
@@ -118,6 +119,7 @@ class Settings:
     sinks: Mapping[str, InstanceSettings]
     routes: Mapping[str, RouteSpec]
     warnings: tuple[Problem, ...] = ()
+    mistakes: tuple[Problem, ...] = ()
 
     @property
     def database_file(self) -> Path | None:

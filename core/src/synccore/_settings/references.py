@@ -9,6 +9,10 @@ from ..errors import ConfigError
 from ..secrets import Secret
 
 
+class SecretMissing(ConfigError):
+    """A secret that whoever looks does not have; it says nothing about whoever delivers."""
+
+
 class Unfit(ValueError):
     """A value in the file that is not what belongs there; the message goes on after the path."""
 
@@ -30,10 +34,14 @@ class SecretResolver:
     """Turns `{ env = "NAME" }` and its like into secrets.
 
     The environment and files are read at once, so that what is missing is a problem of the configuration; the
-    encrypted store and plugins are asked on first use.
+    encrypted store and plugins are asked on first use. With `later` nothing is missed before it is used: who only
+    looks needs none of them.
     """
 
-    def __init__(self, environ: Mapping[str, str], stored: StoredSecret, plugins: SecretHooks) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], stored: StoredSecret, plugins: SecretHooks, *, later: bool = False
+    ) -> None:
+        self._later = later
         self._environ = environ
         self._stored = stored
         self._plugins = plugins
@@ -45,6 +53,14 @@ class SecretResolver:
         scheme, name = next(iter(reference.items()))
         if not isinstance(name, str) or not name:
             raise Unfit(f"{scheme} needs a text in quotes")
+        try:
+            return self._resolve(scheme, name, base, path)
+        except Unfit as missing:
+            if not self._later:
+                raise
+            return Secret(_told_when_used(str(missing), path), origin=f"{scheme} {name}")
+
+    def _resolve(self, scheme: str, name: str, base: Path, path: str) -> Secret:
         if scheme == "env":
             return self._from_environment(name)
         if scheme == "file":
@@ -82,6 +98,13 @@ class SecretResolver:
             return known[0]
 
         return Secret(fetch, origin=f"{scheme} {name}")
+
+
+def _told_when_used(reason: str, path: str) -> Callable[[], str]:
+    def missing() -> str:
+        raise SecretMissing(reason, path=path)
+
+    return missing
 
 
 def _from_file(file: Path) -> Secret:

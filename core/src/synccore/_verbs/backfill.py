@@ -9,10 +9,12 @@ from datetime import timedelta
 from attrs import evolve, frozen
 
 from .._app.app import App
-from .._app.units import SourceUnit
+from .._app.records import PATIENCE
+from .._app.units import SourceUnit, lane_name
 from .._ingest.rules import rules_of
 from ..errors import ConfigError
-from ..store import BackfillJob, LaneRecord
+from ..store import BackfillJob, RouteCounts
+from .waits import until_text, waiting_sinks
 
 __all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
 
@@ -134,11 +136,12 @@ def watch_daemon(app: App, asked: Asked, *, enqueue_only: bool, watch: Watch) ->
         found = [job for j in asked.jobs if (job := app.store.get_backfill(j.id)) is not None]
         for job in found:
             watch(listing_progress(app, unit, job, job.seen, job.total))
-        if all(j.state in ("done", "failed") for j in found):
-            owed, parked = owed_of(app, unit)
-            errors = tuple(j.error for j in found if j.state == "failed" and j.error)
-            if owed == 0 or errors or _stuck(app, unit):
-                return evolve(report, seen=sum(j.seen for j in found), owed=owed, parked=parked, errors=errors)
+        listing = not all(j.state in ("done", "failed") for j in found)
+        owed, parked = owed_of(app, unit)
+        errors = [j.error for j in found if j.state == "failed" and j.error] or stuck(app, unit, listing=listing)
+        if errors or not (owed or listing):
+            seen = sum(j.seen for j in found)
+            return evolve(report, seen=seen, owed=owed, parked=parked, errors=tuple(errors))
         if app.stopping.is_set():
             return report
         app.clock.sleep(WATCH_EVERY)
@@ -152,36 +155,49 @@ def owed_of(app: App, unit: SourceUnit) -> tuple[int, int]:
     return sum(c.ready + c.running + c.submitted for c in mine), sum(c.parked for c in mine)
 
 
-def _waiting(app: App, unit: SourceUnit) -> list[LaneRecord]:
-    """The lanes of this source's routes that may not work now although something is owed there."""
+def stuck(app: App, unit: SourceUnit, *, listing: bool) -> list[str]:
+    """Why nothing of it can go on soon: a sentence for each thing that waits for a person, or for longer than a
+    command is patient. Empty where something can. `listing`: not everything is listed yet."""
+    if listing:
+        held = _held_source(app, unit)
+        return [held] if held else []
+    reasons = []
     now = app.clock.now()
     counts = app.store.counts_by_sink()
-    lanes = [
-        app.store.lane(sink) for sink in dict.fromkeys(r.sink for r in app.routes.values() if r.source == unit.name)
-    ]
-    held = [lane for lane in lanes if lane.state not in ("ok", "circuit_open") or (lane.until and lane.until > now)]
-    return [lane for lane in held if (c := counts.get(lane.sink)) is not None and c.ready]
+    waits = {wait.sink: wait for wait in waiting_sinks(app)}
+    for sink in dict.fromkeys(r.sink for r in app.routes.values() if r.source == unit.name):
+        owed = counts.get(sink, RouteCounts())
+        if owed.running or owed.submitted:
+            return []
+        if not owed.ready:
+            continue
+        wait, due = waits.get(sink), app.store.next_due(sink)
+        if wait is not None and (wait.until is None or wait.state == "error" or wait.until - now > PATIENCE):
+            reasons.append(f"{owed.ready:,} owed to {sink}: {wait.text}")
+        elif due is not None and due - now > PATIENCE:
+            reasons.append(f"{owed.ready:,} owed to {sink}: the first is due {until_text(due, now)[6:]}")
+        else:
+            return []
+    return reasons
 
 
-def _stuck(app: App, unit: SourceUnit) -> bool:
-    """Whether all that is owed waits for a person."""
-    waiting = {lane.sink for lane in _waiting(app, unit) if lane.until is None}
-    counts = app.store.counts_by_route()
-    mine = [r for r in app.routes.values() if r.source == unit.name and r.name in counts]
-    return not any(counts[r.name].running or counts[r.name].submitted for r in mine) and all(
-        r.sink in waiting for r in mine if counts[r.name].ready
-    )
+def _held_source(app: App, unit: SourceUnit) -> str | None:
+    lane, now = app.store.lane(lane_name(unit.name)), app.clock.now()
+    why = lane.reason or lane.state
+    if lane.state == "paused":
+        return f"{unit.name} is paused ({why}): synccore lanes resume {unit.name}"
+    if lane.state in ("needs_auth", "error"):
+        return f"{unit.name} cannot be asked ({why}): synccore check"
+    if lane.until is not None and lane.until - now > PATIENCE:
+        return f"{unit.name} waits {until_text(lane.until, now)} ({why})"
+    return None
 
 
 def delivery_progress(app: App, unit: SourceUnit, settled: int) -> Progress:
     """How far the deliveries are, once everything is listed."""
     owed, _ = owed_of(app, unit)
-    waiting = ", ".join(
-        f"{lane.sink} waits until {lane.until:%H:%M:%S} UTC ({lane.state if lane.state != 'ok' else lane.reason})"
-        if lane.until is not None
-        else f"{lane.sink} waits for a person ({lane.state})"
-        for lane in _waiting(app, unit)
-    )
+    sinks = {r.sink for r in app.routes.values() if r.source == unit.name}
+    waiting = ", ".join(f"{wait.sink} {wait.text}" for wait in waiting_sinks(app, sinks))
     return Progress(
         source=unit.name,
         entity=None,

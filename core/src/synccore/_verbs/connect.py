@@ -163,6 +163,6 @@ def _subscribe(app: App, name: str, unit: Unit) -> str:
 def _reopen(app: App, name: str) -> None:
     """A lane that waits for credentials goes on by itself; one that a person paused stays paused."""
     lane = app.lane_of(name)
-    if lane.state not in ("ok", "paused"):
+    if lane.state not in ("ok", "paused") or lane.changed_at is None:
         now = app.clock.now()
         app.store.put_lane(evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0))

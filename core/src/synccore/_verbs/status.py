@@ -1,12 +1,59 @@
-"""The document of `synccore status --json`, the one truth that the command, the dashboard and metrics show."""
+"""`synccore status`: where everything stands. Command, dashboard and metrics show this one answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from attrs import frozen
+
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
-from ..store import LaneRecord, RouteCounts
+from ..store import BackfillJob, LaneRecord, ParkedCause, RouteCounts
+from .changed import changed_routes
+from .waits import until_text, waiting_sinks
+
+__all__ = ["Standing", "standing", "status"]
+
+#: States that end by themselves: what shows them says when.
+_TIMED = ("ok", "rate_limited", "circuit_open", "error")
+
+
+@frozen(kw_only=True)
+class Standing:
+    """Where everything stands.
+
+    Attributes:
+        document: the JSON of `status --json`.
+        running: a daemon works on this database.
+        work: listings that were asked for and are not done, a sentence each.
+        causes: what is parked, by cause.
+        notes: what else a person has to know: another file than the daemon's, routes that changed.
+    """
+
+    document: Mapping[str, Any]
+    running: bool
+    work: tuple[str, ...]
+    causes: tuple[ParkedCause, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether nobody has to do anything."""
+        instances = [*self.document["sources"].values(), *self.document["sinks"].values()]
+        needing = any(i["state"] in ("needs_auth", "error") for i in instances)
+        return not needing and not any(s["parked"] for s in self.document["sinks"].values())
+
+
+def standing(app: App, causes: int = 5) -> Standing:
+    """All of it, with at most so many causes. Asks nobody outside this machine."""
+    behind = app.running.behind(app.path)
+    return Standing(
+        document=status(app),
+        running=app.store.daemon_running(),
+        work=tuple(_work(app)),
+        causes=tuple(app.store.parked_causes(causes)),
+        notes=(*([behind] if behind else ()), *(change.text for change in changed_routes(app))),
+    )
 
 
 def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
@@ -19,7 +66,7 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     sinks = app.store.counts_by_sink()
     routes = app.store.counts_by_route()
     document: dict[str, Any] = {
-        "sources": {name: _source(app, unit) for name, unit in app.sources.items()},
+        "sources": {name: _source(app, unit, now) for name, unit in app.sources.items()},
         "sinks": {name: _sink(app, unit, sinks.get(name, RouteCounts()), now) for name, unit in app.sinks.items()},
         "routes": {name: _counts(routes.get(name, RouteCounts())) for name in app.routes},
     }
@@ -29,10 +76,11 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     return document
 
 
-def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
-    state, reason = _state(unit, app.store.lane(lane_name(unit.name)))
+def _source(app: App, unit: SourceUnit, now: datetime) -> dict[str, Any]:
     snapshots = app.store.snapshot_counts(unit.name)
     cursors = app.store.cursors(unit.name)
+    answered = bool(snapshots) or any(mark.startswith("polled:") for mark in cursors)
+    state, reason = _state(unit, app.store.lane(lane_name(unit.name)), now, reached=answered)
     doubts = [text for mark, (text, _) in cursors.items() if mark.startswith("doubted:") and text]
     if doubts and state == "ok":
         state, reason = "error", doubts[0]
@@ -48,7 +96,7 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
 
 
 def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[str, Any]:
-    state, reason = _state(unit, app.store.lane(unit.name))
+    state, reason = _state(unit, app.store.lane(unit.name), now, reached=bool(counts.done))
     if "engine" in app.__dict__ and (trouble := app.engine.trouble(unit.name)):
         state, reason = "error", trouble
     oldest = counts.oldest_ready_at
@@ -62,10 +110,16 @@ def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[
     }
 
 
-def _state(unit: Unit, record: LaneRecord) -> tuple[str, str | None]:
-    if unit.error is not None:
+def _state(unit: Unit, record: LaneRecord, now: datetime, *, reached: bool) -> tuple[str, str | None]:
+    """What holds the instance. One that nobody ever reached is not well, whatever its settings promise."""
+    if unit.error is not None and not unit.unasked:
         return "error", unit.error
-    return record.state, record.reason
+    if record.changed_at is None and not reached:
+        return "needs_auth", f"never reached so far: run synccore connect {unit.name}"
+    reason = record.reason
+    if record.state in _TIMED and record.until is not None and record.until > now:
+        reason = f"{reason or record.state}, {until_text(record.until, now)}"
+    return record.state, reason
 
 
 def _counts(counts: RouteCounts) -> Mapping[str, int]:
@@ -77,3 +131,34 @@ def _counts(counts: RouteCounts) -> Mapping[str, int]:
         "done": counts.done,
         "skipped": counts.skipped,
     }
+
+
+def _work(app: App) -> Iterator[str]:
+    """Unfinished listings, and what they and their deliveries wait for."""
+    running = app.store.daemon_running()
+    for job in app.store.backfills():
+        if (unit := app.sources.get(job.source)) is not None:
+            yield f"{_named(job)}: {_how_far(job)}{_listing_waits(app, unit, running=running)}"
+    for wait in waiting_sinks(app):
+        yield f"{wait.owed:,} owed to {wait.sink}: {wait.text}"
+
+
+def _named(job: BackfillJob) -> str:
+    word = "backfill" if job.kind == "backfill" else "comparison"
+    return f"{word} of {job.source} {job.entity}{f' for {job.route}' if job.route else ''}"
+
+
+def _how_far(job: BackfillJob) -> str:
+    return f"{job.seen:,}{f' of {job.total:,}' if job.total else ''} listed"
+
+
+def _listing_waits(app: App, unit: SourceUnit, *, running: bool) -> str:
+    if not running:
+        return "; goes on with synccore run, or with the same command again"
+    now = app.clock.now()
+    lane = app.store.lane(lane_name(unit.name))
+    if lane.state == "paused":
+        return f"; waits: {unit.name} is paused (synccore lanes resume {unit.name})"
+    if lane.until is not None and lane.until > now:
+        return f"; waits for {unit.name}, {until_text(lane.until, now)} ({lane.reason or lane.state})"
+    return ""

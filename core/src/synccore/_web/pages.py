@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from .._app.app import App
 from .._verbs.connect import connect, known_account
-from .._verbs.status import status
+from .._verbs.status import standing, status
 from ..secrets import Secret
 from . import view
 from .connecting import Connects, Done
@@ -94,11 +94,13 @@ class Pages:
     async def _home(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
             store, now = self._app.store, self._app.clock.now()
-            found = view.rows(status(self._app), store.last_activity(), now)
+            found = standing(self._app, causes=20)
+            rows = view.rows(found.document, store.last_activity(), now)
             return {
-                "rows": found,
-                "overall": view.overall(found),
-                "causes": view.causes(store.parked_causes(20)),
+                "rows": rows,
+                "overall": view.overall(rows),
+                "notes": (*found.notes, *found.work),
+                "causes": view.causes(found.causes),
                 "lines": view.lines(store.history(limit=15), now),
                 "now": now.strftime("%H:%M:%S"),
                 "not_ready": self._door.not_ready(),

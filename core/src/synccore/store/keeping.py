@@ -70,6 +70,12 @@ class Keeping(Engine):
         )
         return None if row is None else to_backfill(row)
 
+    def backfills(self) -> list[BackfillJob]:
+        """All that are queued or running, oldest first."""
+        with self.reading() as view:
+            rows = view.execute("SELECT * FROM backfill WHERE finished_at IS NULL ORDER BY id")
+            return [to_backfill(row) for row in rows]
+
     def get_backfill(self, job_id: int) -> BackfillJob | None:
         """One."""
         row = self.one("SELECT * FROM backfill WHERE id = ?", (job_id,))

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from . import _claim
-from ._convert import to_ms
+from . import _claim, sql
+from ._convert import maybe_from_ms, to_ms
 from .engine import Engine
 from .rows import ClaimRule, Delivery, JobWork, Work
 
@@ -26,6 +26,16 @@ class Owing(Engine):
         """When the next delivery can be claimed; None where none is ready, or all that are wait for their key."""
         with self.reading() as view:
             return _claim.next_due(view, sink, routes)
+
+    def later(self, sink: str, now: datetime) -> tuple[int, datetime | None]:
+        """How many ready deliveries are not due yet, and when the first of them is."""
+        row = self.one(sql.LATER, {"sink": sink, "now": to_ms(now)})
+        return row["rows"], maybe_from_ms(row["first"])
+
+    def hurry(self, sink: str, now: datetime) -> int:
+        """Deliveries that wait because something failed are due now; how many. A route's own delay stays."""
+        with self.writing() as tx:
+            return tx.execute(sql.HURRY, {"sink": sink, "now": to_ms(now)}).rowcount
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str

@@ -70,21 +70,16 @@ class Records(Engine):
         with self.reading() as view:
             return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
 
-    def facts_of(self, source: str, entity: str, key: str) -> list[Snapshot]:
-        """The events of one record and of what it owns, oldest first: their own data, as they were told."""
-        statement = (
-            "SELECT * FROM event WHERE source = :source AND "
-            "((entity = :entity AND key = :key) OR (owner_entity = :entity AND owner_key = :key)) ORDER BY id"
-        )
-        with self.reading() as view:
-            rows = view.execute(statement, {"source": source, "entity": entity, "key": key})
-            return [to_snapshot(row) for row in rows]
-
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""
         with self.reading() as view:
             rows = view.execute("SELECT entity, rows FROM snapshot_count WHERE source = ?", (source,))
             return {row["entity"]: row["rows"] for row in rows}
+
+    def unjudged(self, route: str, source: str, entity: str, since: datetime) -> int:
+        """Live snapshots of which no delivery on this route ended since then, and none is open."""
+        values = {"route": route, "source": source, "entity": entity, "since": to_ms(since)}
+        return int(self.one(sql.UNJUDGED, values)[0])
 
     def route_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
         """For `verify`: {"in", "linked", "parked", "skipped", "open", "missing"} over the live snapshots of the

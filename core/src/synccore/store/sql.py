@@ -161,6 +161,17 @@ SELECT count(*) FROM (
         AND blocked = 0 AND due_at <= :now LIMIT :limit)
 """
 
+#: What of a sink's ready rows is not due yet.
+LATER = """
+SELECT count(*) AS rows, min(due_at) AS first FROM delivery WHERE sink = :sink AND state = 'ready' AND due_at > :now
+"""
+
+#: Rows that wait after a failure are due now.
+HURRY = """
+UPDATE delivery SET due_at = :now
+WHERE sink = :sink AND state = 'ready' AND due_at > :now AND error_kind IS NOT NULL
+"""
+
 #: When the next row of a route is due.
 NEXT_DUE = """
 SELECT min(due_at) FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
@@ -267,6 +278,13 @@ SELECT CASE (
 FROM snapshot s LEFT JOIN link l
     ON l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key
 WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
+"""
+
+#: Live records that no delivery of a route came to its end for since then, and none is open for.
+UNJUDGED = """
+SELECT count(*) FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0
+    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.key = s.key AND d.entity = s.entity AND d.source = s.source
+                    AND d.route = :route AND (d.settled_at IS NULL OR d.settled_at >= :since))
 """
 
 #: The same sample for the same seed and links.

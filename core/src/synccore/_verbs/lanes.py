@@ -1,0 +1,74 @@
+"""`synccore lanes`: the ways to the sinks and from the sources, held and let go by a person."""
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from .._app.base import Base
+from ..store import RouteCounts
+
+__all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]
+
+
+@frozen(kw_only=True)
+class LaneLine:
+    """One lane. `ready` is what is owed to a sink; a source owes nothing."""
+
+    name: str
+    kind: Literal["source", "sink"]
+    state: str
+    reason: str | None
+    until: datetime | None
+    changed_at: datetime | None
+    ready: int = 0
+
+
+@frozen(kw_only=True)
+class Resumed:
+    """What goes on, and what of it still waits: `later` deliveries, the first of them until `until`."""
+
+    name: str
+    was: str
+    ready: int
+    later: int
+    until: datetime | None
+
+
+def lanes(app: Base) -> list[LaneLine]:
+    """All lanes, sources first."""
+    counts = app.store.counts_by_sink()
+    return [
+        LaneLine(
+            name=name,
+            kind="source" if name in app.sources else "sink",
+            state=lane.state,
+            reason=lane.reason,
+            until=lane.until,
+            changed_at=lane.changed_at,
+            ready=counts.get(name, RouteCounts()).ready,
+        )
+        for name in (*app.sources, *app.sinks)
+        for lane in (app.lane_of(name),)
+    ]
+
+
+def pause(app: Base, name: str, reason: str) -> None:
+    """Deliver nothing to a sink, or ask a source nothing, until it is resumed. Webhooks are taken in all the same."""
+    _put(app, name, "paused", reason)
+
+
+def resume(app: Base, name: str) -> Resumed:
+    """Go on now, whatever held it: a person, a limit, an outage, and what each delivery waits for after a failure."""
+    was = app.lane_of(name).state
+    now = app.clock.now()
+    app.store.hurry(name, now)
+    _put(app, name, "ok", None)
+    later, until = app.store.later(name, now)
+    ready = app.store.counts_by_sink().get(name, RouteCounts()).ready
+    return Resumed(name=name, was=was, ready=ready, later=later, until=until)
+
+
+def _put(app: Base, name: str, state: str, reason: str | None) -> None:
+    lane = evolve(app.lane_of(name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0)
+    app.store.put_lane(lane)

@@ -1,0 +1,55 @@
+"""What something waits for, and until when: the same words wherever a wait is shown."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from attrs import frozen
+
+from .._app.base import Base
+from ..store import LaneRecord
+
+__all__ = ["SinkWait", "until_text", "waiting_sinks"]
+
+
+@frozen(kw_only=True)
+class SinkWait:
+    """A sink that is owed something and may not be worked on now. `until` None: a person has to act."""
+
+    sink: str
+    owed: int
+    state: str
+    until: datetime | None
+    text: str
+
+
+def until_text(until: datetime, now: datetime) -> str:
+    """ "until 14:05:10 UTC", with the day where it is another one."""
+    shown = until.astimezone(UTC)
+    day = "" if shown.date() == now.astimezone(UTC).date() else f"{shown:%Y-%m-%d} "
+    return f"until {day}{shown:%H:%M:%S} UTC"
+
+
+def waiting_sinks(app: Base, sinks: Iterable[str] | None = None) -> list[SinkWait]:
+    """Of these sinks (all of them when left out), those that wait although something is owed there."""
+    now = app.clock.now()
+    found = []
+    for name, counts in app.store.counts_by_sink().items():
+        lane = app.store.lane(name)
+        if (sinks is None or name in sinks) and counts.ready and (text := _held(lane, now)):
+            until = lane.until if lane.state not in ("paused", "needs_auth") else None
+            found.append(SinkWait(sink=name, owed=counts.ready, state=lane.state, until=until, text=text))
+    return found
+
+
+def _held(lane: LaneRecord, now: datetime) -> str | None:
+    why = lane.reason or lane.state
+    match lane.state:
+        case "paused":
+            return f"waits for a person ({why}): synccore lanes resume {lane.sink}"
+        case "needs_auth":
+            return f"waits for a person ({why}): synccore connect {lane.sink}"
+    if lane.until is not None and lane.until > now:
+        return f"waits {until_text(lane.until, now)} ({why})"
+    if lane.state == "error":
+        return f"stopped ({why}): synccore check"
+    return None
