@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from synccore._mapping.environment import make_environment
+from synccore._mapping.filters import FILTERS
+from synccore._mapping.jinja import JinjaMapper
 from synccore._settings.fields import default_fields, merge, read_field
 from synccore._settings.structure import Structurer
+from synccore.entities import Customer
 from synccore.errors import ConfigError
-from synccore.types import Defaults, FieldOptions, ObjectType
+from synccore.types import Defaults, FieldOptions, MapContext, ObjectType, Snapshot
 
 
 def people(files, text):
@@ -26,9 +30,29 @@ def test_a_route_takes_the_sinks_defaults(files, route):
         "Orders": "orders | length",
     }
     assert spec.options == {"Phone": FieldOptions(keep_existing=True)}
-    assert (spec.match, spec.include, spec.compare) == (("Email",), ("order", "subscription"), ("Email",))
+    assert (spec.match, spec.include, spec.compare) == (("Email",), (), ("Email",))
     assert (spec.when, spec.delay, spec.mapper) == ("customer.email", timedelta(minutes=1), "jinja")
     assert spec.settings == {"on_delete": "keep", "grace": timedelta(0)}
+
+
+def test_the_sink_includes_what_the_source_lists(files, route):
+    listed = route.replace("[sinks.", 'entities = ["customer", "order"]\n[sinks.', 1)
+    assert people(files, listed).include == ("order",)
+
+
+def test_defaults_follow_include(files, route):
+    spec = people(files, route + "include = []")
+    assert spec.fields["Orders"] == "orders | length"
+    assert spec.defaulted == spec.fields.keys()
+    record = Snapshot(source="shop", entity="customer", key="1", data=Customer(key="1", email="a@b.c"))
+    mapped = JinjaMapper(spec, make_environment(FILTERS)).map(record, MapContext(route=spec))
+    assert mapped["Email"] == "a@b.c"
+    assert not mapped["Orders"]
+
+
+def test_an_own_field_that_needs_what_is_not_included_is_a_mistake(files, route):
+    with pytest.raises(ConfigError, match=r'write include = \["order"\]'):
+        people(files, route + 'include = []\n[routes.people.fields]\nCount = "orders | length"')
 
 
 def test_a_route_says_otherwise(files, route):

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
+from jinja2.meta import find_undeclared_variables
 
 from ..config import ConfigProblems, Problem
 from ..errors import MappingError
@@ -17,7 +18,7 @@ from ..hookspecs import Mapper, MapperType
 from ..types import MapContext, RouteSpec, Skip, Snapshot
 from .environment import Environment, make_environment
 from .names import find_unknown
-from .scope import scope, visible
+from .scope import absent, scope, visible
 from .values import ValueFault, plain
 
 Names = dict[str, Any]
@@ -37,9 +38,13 @@ class JinjaMapper:
         self._problems: list[Problem] = []
         self._globals = environment.globals
         names = visible(route)
+        self._absent = absent(route)
         self._when = self._compile_when(environment, names)
         self._fields = {
-            name: self._compile(environment, names, f"fields.{name}", value) for name, value in route.fields.items()
+            name: self._default(environment, names, name, value)
+            if name in route.defaulted
+            else self._compile(environment, names, f"fields.{name}", value)
+            for name, value in route.fields.items()
         }
         if self._problems:
             raise ConfigProblems(self._problems)
@@ -59,6 +64,23 @@ class JinjaMapper:
         }
 
     # -- compiling
+
+    def _default(self, environment: Environment, names: Names, name: str, value: Any) -> Any:
+        """A field as the sink maps it: where it needs what the route does not include, it says nothing."""
+        compiled = self._compile(environment, {**self._absent, **names}, f"fields.{name}", value)
+        if not callable(compiled):
+            return compiled
+        tree = environment.parse(value if is_template(value) else "{{ " + value + " }}")
+        if not find_undeclared_variables(tree) & self._absent.keys():
+            return compiled
+
+        def evaluate(visible_names: Names) -> Any:
+            try:
+                return compiled(visible_names)
+            except Exception:  # noqa: BLE001  it was written for what is not included
+                return None
+
+        return evaluate
 
     def _compile_when(self, environment: Environment, names: Names) -> Callable[[Names], Any] | None:
         when = self._route.when

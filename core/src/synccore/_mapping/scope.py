@@ -15,9 +15,15 @@ def visible(route: RouteSpec) -> dict[str, Any]:
     return names | {"customer": Customer, route.entity: ENTITIES[route.entity]}
 
 
+def absent(route: RouteSpec) -> dict[str, None]:
+    """What the route could include and does not, for the sink's default fields: None, which says nothing."""
+    return {plural: None for entity, plural in PLURALS.items() if entity not in route.include}
+
+
 def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
     """The names of one record: the entity, its owner as `customer` (None without one), and what is included."""
     names: dict[str, Any] = {
+        **absent(context.route),
         "previous": context.previous,
         "source": snapshot.source,
         "key": snapshot.key,

@@ -107,7 +107,7 @@ class _Route:
                 f"no mapper {read.mapper!r} (installed: {', '.join(known)}){suggest(read.mapper, known)}", "mapper"
             )
         defaults = target.defaults.get(entity, _NO_DEFAULTS) if read.defaults else _NO_DEFAULTS
-        fields = self._fields(read, defaults)
+        fields, by_default = self._fields(read, defaults)
         if not fields and len(reader.problems) == before:
             reader.problem(self._why_fields(read, target, entity), "fields")
         route = RouteSpec(
@@ -119,7 +119,7 @@ class _Route:
             fields={name: field.value for name, field in fields.items()},
             options={name: field.options for name, field in fields.items() if field.options != FieldOptions()},
             match=_first(read.match, defaults.match),
-            include=_first(read.include, defaults.include),
+            include=_first(read.include, _listed(defaults.include, source)),
             when=(read.when or None) if read.when is not None else defaults.when,
             delay=_first(read.delay, defaults.delay),
             after=read.after or None,
@@ -128,6 +128,7 @@ class _Route:
             settings=self._settings(table, options),
             on_leave=self._on_leave(read, target, sink),
             formerly=read.formerly,
+            defaulted=frozenset(n for n, f in fields.items() if n in by_default and f.value == by_default[n].value),
         )
         self._check_names(route, read, source, defaults)
         if len(reader.problems) == before:
@@ -193,11 +194,12 @@ class _Route:
 
     # -- fields
 
-    def _fields(self, read: RouteTable, defaults: Defaults) -> dict[str, Field]:
+    def _fields(self, read: RouteTable, defaults: Defaults) -> tuple[dict[str, Field], dict[str, Field]]:
+        """(the route's fields, those of them that the sink maps by default)."""
         with self._reader.at("fields"):
             base = default_fields(self._reader, defaults)
             own = {name: read_field(self._reader, name, value) for name, value in read.fields.items()}
-            return merge(self._reader, base, own)
+            return merge(self._reader, base, own), base
 
     def _why_fields(self, read: RouteTable, target: ObjectType, entity: str) -> str:
         if not read.defaults:
@@ -229,7 +231,7 @@ class _Route:
         self, route: RouteSpec, read: RouteTable, source: InstanceSettings | None, defaults: Defaults
     ) -> None:
         reader = self._reader
-        # What the sink includes by itself and the source never reports is simply empty.
+        # What the sink includes by itself and the source never reports is no mistake.
         for entity in read.include or ():
             if entity not in ENTITIES:
                 reader.problem(
@@ -268,6 +270,12 @@ def _may_be_option(key: str) -> bool:
 
 def _below(path: str, here: str) -> tuple[str, ...]:
     return (path.removeprefix(here),) if path and path != here.rstrip(".") else ()
+
+
+def _listed(include: tuple[str, ...], source: InstanceSettings | None) -> tuple[str, ...]:
+    """Of what the sink includes by itself, that which the source lists: of the rest nobody knows anything."""
+    listed = getattr(source.config, "entities", None) if source else None
+    return include if listed is None else tuple(e for e in include if e in listed)
 
 
 def _first(own: Any, default: Any) -> Any:

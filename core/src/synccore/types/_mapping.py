@@ -53,6 +53,9 @@ class RouteSpec:
     on_leave: str = "keep"
     #: Names this route had before: their links and open rows are this route's now.
     formerly: tuple[str, ...] = ()
+    #: Fields that are as the sink maps them by default. To them what the route does not include is None, and they say
+    #: nothing of it; an expression of the route's own that names it is a mistake.
+    defaulted: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)

@@ -126,7 +126,7 @@ def _states(operation: Operation) -> tuple[Any, Any]:
 def _metric(operation: Operation, before: Any, after: Any) -> str | None:
     if "is_member" in operation.fields:
         # Whoever was never a member has lost nothing.
-        return None if before is None and after is False else _MEMBER[bool(after)]
+        return None if after is None or (before is None and not after) else _MEMBER[bool(after)]
     if operation.entity == "subscription":
         if after == "active" and before not in (None, "pending"):
             return _REACTIVATED

@@ -69,21 +69,23 @@ def plan_key(membership: Membership) -> str:
     return slug or "plan_" + re.sub(r"[^a-z0-9]+", "_", membership.plan_key.lower()).strip("_")
 
 
-def active_plans(memberships: Any) -> list[str]:
-    """Keys of the plans that let the customer in, sorted, each once."""
-    return sorted({plan_key(m) for m in memberships or () if m.grants_access})
+def active_plans(memberships: Any) -> list[str] | None:
+    """Keys of the plans that let the customer in, sorted, each once; None where memberships are not known."""
+    if memberships is None:
+        return None
+    return sorted({plan_key(m) for m in memberships if m.grants_access})
 
 
-def is_member(memberships: Any) -> bool:
-    """True where any plan lets the customer in."""
-    return any(m.grants_access for m in memberships or ())
+def is_member(memberships: Any) -> bool | None:
+    """True where any plan lets the customer in; None where memberships are not known."""
+    return None if memberships is None else any(m.grants_access for m in memberships)
 
 
-def plans_of(memberships: Any, subscription_key: str | None) -> list[str]:
-    """Keys of the plans that a subscription pays for, sorted."""
-    return sorted(
-        {plan_key(m) for m in memberships or () if m.subscription_key and m.subscription_key == subscription_key}
-    )
+def plans_of(memberships: Any, subscription_key: str | None) -> list[str] | None:
+    """Keys of the plans that a subscription pays for, sorted; None where memberships are not known."""
+    if memberships is None:
+        return None
+    return sorted({plan_key(m) for m in memberships if m.subscription_key and m.subscription_key == subscription_key})
 
 
 def changed_at(memberships: Any) -> datetime | None:
