@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?+)(ms|[smhdw])")
 
 
 def option(

@@ -17,10 +17,11 @@ message. `kind` is the word shown as `error_kind` in `synccore deliveries list -
     `- SignatureError   401 to the caller, counted, nothing stored
 """
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
+
+from ._redact import redact
 
 __all__ = [
     "AuthError",
@@ -37,28 +38,9 @@ __all__ = [
     "redact",
 ]
 
-_EMAIL = re.compile(r"[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+", re.UNICODE)
-_BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s+[\w.~+/=-]{6,}")
-_KEYLIKE = re.compile(
-    r"(?i)\b(?:ck_|cs_|pk_|sk_|ya29\.|1//|00D)[\w.!/-]{8,}"
-    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]+"
-)
-# Eight digits or more with a sign or separators between: a phone number. Plain runs of digits are ids and stay.
-_PHONE = re.compile(
-    r"(?<![\w-])(?:\+\d[\d\s().-]{6,}\d|\(?\d{2,4}\)?[\s.-]\d{2,4}[\s.-]\d{2,}(?:[\s.-]?\d{2,})*)(?![\w-])"
-)
 
-
-def redact(text: str, limit: int = 500) -> str:
-    """Take e-mail addresses, phone numbers, tokens and keys out of a vendor's words and cut them to `limit` characters.
-
-    Everything that reaches logs, history or an error column goes through here first.
-    """
-    text = _EMAIL.sub("[email]", text)
-    text = _BEARER.sub(r"\1 [secret]", text)
-    text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
-    text = _PHONE.sub("[phone]", text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+#: No wait that the other side asks for is longer: a date in 2099 may be a mistake, and tomorrow we know.
+LONGEST_WAIT = timedelta(days=1)
 
 
 class SynccoreError(Exception):
@@ -103,7 +85,7 @@ class RateLimited(SynccoreError):
     Core snoozes the lane or the operation and uses no attempt.
 
     Args:
-        retry_after: how long to wait; None lets core choose.
+        retry_after: how long to wait, at most `LONGEST_WAIT`: nobody may stop us for longer. None lets core choose.
         scope: `lane` holds everything to that sink, `route` this route (the lane's others go on), `operation` only
             this record.
     """
@@ -113,6 +95,9 @@ class RateLimited(SynccoreError):
     def __init__(
         self, message: str | None = None, *, retry_after: timedelta | None = None, scope: str = "lane"
     ) -> None:
+        if retry_after is not None and retry_after > LONGEST_WAIT:
+            message = f"{message or 'The other side asks us to slow down'} (asked for longer: tried again in a day)"
+            retry_after = LONGEST_WAIT
         super().__init__(message)
         if scope not in ("lane", "route", "operation"):
             raise ValueError(f"scope must be 'lane', 'route' or 'operation', not {scope!r}")

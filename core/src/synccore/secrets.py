@@ -26,16 +26,19 @@ class Secret:
     The text may be fetched late (encrypted store), so `reveal` raises ConfigError where there is none.
     """
 
-    __slots__ = ("_fetch", "origin")
+    __slots__ = ("_fetch", "origin", "shown")
 
     def __init__(self, value: str | Callable[[], str], origin: str = "plain") -> None:
         self._fetch: Callable[[], str] = (lambda: value) if isinstance(value, str) else value
         #: Where it comes from, for `check`: plain, "env NAME", "file PATH", "secret NAME".
         self.origin = origin
+        #: The text once it was revealed: core keeps it out of whatever the other side says.
+        self.shown: str | None = None
 
     def reveal(self) -> str:
         """The secret's text. Raises ConfigError naming where it should have come from."""
-        return self._fetch()
+        self.shown = self._fetch()
+        return self.shown
 
     def __repr__(self) -> str:
         return "Secret(****)"

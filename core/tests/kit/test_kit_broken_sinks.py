@@ -51,9 +51,9 @@ def chokes_on(real, sink, operation):
     return real(sink, operation)
 
 
-def forgets_what_it_sent(real, sink, operation):
+def forgets_whom_it_wrote(real, sink, operation):
     outcome = real(sink, operation)
-    return evolve(outcome, fields={}) if isinstance(outcome, Delivered) else outcome
+    return evolve(outcome, remote_id=None) if isinstance(outcome, Delivered) else outcome
 
 
 def sends_nothing_on_update(real, sink, operation):
@@ -115,7 +115,7 @@ BUGS: dict[str, Bug] = {
     "an_empty_call_is_fine": ("deliver", lambda real, sink, ops: real(sink, ops) if ops else [ops[0]]),
     "closing_twice_is_fine": ("close", lambda real, sink: sink._client.__dict__.pop("_http").close()),
     "a_record_arrives_once": ("_write", lambda real, sink, op: (real(sink, op), real(sink, op))[1]),
-    "the_same_state_again_writes_nothing": ("_write", forgets_what_it_sent),
+    "the_same_state_again_writes_nothing": ("_write", forgets_whom_it_wrote),
     "a_change_updates_the_same_record": ("_write", creates_again),
     "a_changed_address_follows_the_record": ("_write", sends_nothing_on_update),
     "outcomes_keep_the_order_of_operations": ("deliver", lambda real, sink, ops: real(sink, ops)[::-1]),

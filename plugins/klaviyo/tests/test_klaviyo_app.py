@@ -84,7 +84,8 @@ def test_a_bad_phone_is_not_sent_again_and_again(start, shop, klaviyo):
     app.emit(shop.customer(phone="12"), bulk=True)
     app.settle_down()
     assert len(klaviyo.requests) == before
-    assert any("phone_number left out" in (entry.note or "") for entry in app.history())
+    (link,) = app.app.store.links(sink="marketing")
+    assert link.left_out == {"phone_number": "not a valid number in E.164 form"}
 
 
 def test_an_address_change_follows_the_person(start, shop, klaviyo):

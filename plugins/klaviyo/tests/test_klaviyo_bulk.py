@@ -111,7 +111,7 @@ def test_identity_conflicts_come_back_for_the_single_call(sink, klaviyo, operati
     found = collect(sink, sink.deliver(ops), ops, clock)
     assert isinstance(found[ops[5].id].error, Conflict)
     (again,) = sink.deliver([ops[5]])
-    assert "belongs to another profile" in again.note
+    assert again.left_out == {"phone_number": "it belongs to another profile"}
 
 
 def test_what_has_to_be_emptied_goes_alone(sink, klaviyo, operation, clock):

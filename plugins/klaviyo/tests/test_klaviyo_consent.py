@@ -96,10 +96,16 @@ def test_or_nothing(sink, klaviyo, operation, anna):
     assert consent_calls(klaviyo) == 0
 
 
-@pytest.mark.parametrize(("now", "before"), [(True, None), (True, False), (False, True), (False, False), (True, True)])
+@pytest.mark.parametrize(("now", "before"), [(True, None), (True, False), (False, False), (True, True)])
 def test_a_resync_changes_no_consent(sink, klaviyo, operation, anna, now, before):
     sink.deliver([person_op(operation, now, before, remote_id=anna.id, bulk=True)])
     assert consent_calls(klaviyo) == 0
+
+
+def test_an_opt_out_that_only_a_comparison_found_is_told(sink, klaviyo, operation, anna):
+    anna.consent = "SUBSCRIBED"
+    sink.deliver([person_op(operation, False, True, remote_id=anna.id, bulk=True)])
+    assert anna.consent == "UNSUBSCRIBED"
 
 
 @pytest.mark.parametrize(("now", "before"), [(True, True), (False, False), (None, True), (None, None)])

@@ -218,8 +218,25 @@ class App(Base):
         """What maps and compares for one route, compiled once."""
         if route not in self._preparers:
             spec = self.routes[route]
-            self._preparers[route] = Preparer(spec, compile_mapper(spec, self.plugins))
+            self._preparers[route] = Preparer(
+                spec, compile_mapper(spec, self.plugins), leaves=self._leaves(spec), zone=self._zone(spec.source)
+            )
         return self._preparers[route]
+
+    def _leaves(self, route: RouteSpec) -> frozenset[str]:
+        """What the route's sink can do to a record that is let go of."""
+        unit = self.sinks[route.sink]
+        objects = {o.name: o.leaves for o in unit.objects}
+        return frozenset((*objects.get(route.object, objects.get("*", ())), *unit.leaves))
+
+    def _zone(self, source: str) -> str | None:
+        """The time zone the source says its shop is in."""
+        ask = getattr(self.sources[source].instance, "time_zone", None)
+        try:
+            return ask() if callable(ask) else None
+        except Exception as error:  # noqa: BLE001  dates are then told in UTC
+            self.log.warning("no time zone", instance=source, error=type(error).__name__)
+            return None
 
     def after_entity(self, route: str) -> str | None:
         """The entity of the route that this one waits for."""
@@ -277,6 +294,7 @@ class App(Base):
             owes=self.write_back_rules() if name in self.sinks else {},
             observe=self._observe,
             measure=self._measured,
+            secrets_of=self.unit(name).secrets,
             filling=engine.is_filling,
         )
 

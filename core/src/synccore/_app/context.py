@@ -45,14 +45,20 @@ class StoredVault:
         self._store = store
         self._cipher = cipher
         self._now = now
+        #: Name -> what was last read or written: kept out of whatever the other side says.
+        self.shown: dict[str, str] = {}
 
     def get(self, name: str) -> str | None:
         """The secret's text, or None."""
         token = self._store().get_secret(self._prefix + name)
-        return None if token is None else self._cipher(create=False).decrypt(token)
+        if token is None:
+            return None
+        self.shown[name] = self._cipher(create=False).decrypt(token)
+        return self.shown[name]
 
     def put(self, name: str, value: str) -> None:
         """Store it; durable when this returns."""
+        self.shown[name] = value
         self._store().put_secret(self._prefix + name, self._cipher(create=True).encrypt(value), self._now())
 
     def delete(self, name: str) -> None:

@@ -1,16 +1,23 @@
 """A configured instance, opened or not, with the reason."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from attrs import define
+from attrs import define, fields, has
 
 from .._settings import InstanceSettings
 from ..hookspecs import SinkType, SourceType
+from ..secrets import Secret
 from ..types import Limits, ObjectType
 from .context import InstanceContext
 
 __all__ = ["SinkUnit", "SourceUnit", "Unit", "lane_name"]
+
+
+_SEPARATORS = re.compile(r"[\s\"',:{}\\]++")
+#: Shorter parts of a document of secrets are its words.
+_SHORTEST = 12
 
 
 def lane_name(source: str) -> str:
@@ -29,6 +36,24 @@ class Unit:
     error: str | None = None
     #: It was not opened because a secret is not here, where somebody only looks: nothing is wrong with it.
     unasked: bool = False
+
+    def secrets(self) -> Iterator[str]:
+        """The texts of every secret this process has read for the instance so far."""
+        config = self.settings.config
+        for attribute in fields(type(config)) if has(type(config)) else ():
+            value = getattr(config, attribute.name)
+            if isinstance(value, Secret) and value.shown:
+                yield from _parts(value.shown)
+        for text in list(getattr(self.context.vault, "shown", {}).values()):
+            yield from _parts(text)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """A secret as a whole, and the lines or values of one that is a document (a PEM key, a bundle of tokens)."""
+    yield secret
+    for part in _SEPARATORS.split(secret):
+        if len(part) >= _SHORTEST and part != secret:
+            yield part
 
 
 class SourceUnit(Unit):
@@ -54,6 +79,12 @@ class SinkUnit(Unit):
         """What can be written, with the defaults that depend on the configuration."""
         objects: Sequence[ObjectType] = getattr(self.instance, "objects", None) or self._type.objects
         return objects
+
+    @property
+    def leaves(self) -> Sequence[str]:
+        """What it can do to records of any object that a route lets go of."""
+        leaves: Sequence[str] = getattr(self.instance, "leaves", None) or self._type.leaves
+        return leaves
 
     @property
     def _type(self) -> SinkType:

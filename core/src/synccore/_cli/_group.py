@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "plugins": Verb(
         _SETUP, "plugins:plugins", "List and show the installed plugins, or begin a new one.", ("list", "show", "new")
     ),
+    "completion": Verb(_SETUP, "completion:completion", "Print the completion script of a shell."),
     "demo": Verb(_SETUP, "demo:demo", "Try it: a shop and targets on loopback, no account needed."),
     "run": Verb(_RUN, "run:run", "Run the daemon."),
     "backfill": Verb(_RUN, "backfill:backfill", "List everything at a source and deliver it."),
@@ -53,6 +54,7 @@ VERBS: dict[str, Verb] = {
     "adopt": Verb(_FIRST, "adopt:adopt", "Link what already exists on both sides."),
     "verify": Verb(_FIRST, "adopt:verify", "Prove what arrived, and name what drifted."),
     "status": Verb(_LOOK, "status:status", "Show the state of every source, sink and route."),
+    "why": Verb(_LOOK, "why:why", "Say where one person stands on every route, and what to run next."),
     "log": Verb(_LOOK, "status:log", "Show the audit trail."),
     "deliveries": Verb(
         _REPAIR,
@@ -63,6 +65,7 @@ VERBS: dict[str, Verb] = {
     "lanes": Verb(
         _REPAIR, "lanes:lanes", "Pause and resume the way to a sink, or from a source.", ("list", "pause", "resume")
     ),
+    "export": Verb(_CARE, "why:export", "Write everything held on a person as JSON."),
     "forget": Verb(_CARE, "forget:forget", "Erase a person at every target that can, and here."),
     "db": Verb(_CARE, "db:db", "Back up, prune or migrate the database.", ("backup", "prune", "migrate")),
 }

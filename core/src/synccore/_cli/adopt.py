@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._failure import DONE, FINDINGS
+from ._options import names_in
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @verb("adopt")
-@click.argument("route")
+@click.argument("route", shell_complete=names_in("routes"))
 @click.option("--dry-run", is_flag=True, help="Only say what would be linked.")
 @json_option
 def adopt(route: str, dry_run: bool, as_json: bool) -> int:
@@ -73,7 +74,7 @@ def _show_adoption(result: Adoption, source: str, *, dry_run: bool) -> None:
 
 
 @verb("verify")
-@click.argument("route")
+@click.argument("route", shell_complete=names_in("routes"))
 @click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Records to read back.")
 @json_option
 def verify(route: str, sample: int, as_json: bool) -> int:

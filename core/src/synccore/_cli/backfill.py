@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._failure import DONE, FINDINGS, say_error
-from ._options import pairs
+from ._options import names_in, pairs
 from ._session import current, named, stopping, verb
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @verb("backfill")
-@click.argument("source")
+@click.argument("source", shell_complete=names_in("sources"))
 @click.argument("entity", required=False)
 @click.option(
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only some, as the source understands it."
@@ -52,7 +52,7 @@ def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: s
 
 
 @verb("reconcile")
-@click.argument("source")
+@click.argument("source", shell_complete=names_in("sources"))
 @click.option("--confirm-deletions", is_flag=True, help="Believe a listing that lost more than a tenth of the records.")
 def reconcile(source: str, confirm_deletions: bool) -> int:
     """Compare everything with a source; heals what webhooks missed.

@@ -3,11 +3,12 @@
 import click
 
 from ._failure import DONE, FINDINGS
+from ._options import names_in
 from ._session import current, named_unit, verb
 
 
 @verb("connect")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sources", "sinks"))
 @click.option(
     "--no-browser", is_flag=True, help="Print the address to open; read the one the browser landed on from stdin."
 )
@@ -39,7 +40,7 @@ def connect(name: str, no_browser: bool, switch_account: bool) -> int:
 
 
 @verb("disconnect")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sources", "sinks"))
 @click.option("--keep-grant", is_flag=True, help="Do not end the grant at the vendor; erase the credentials here only.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def disconnect(name: str, keep_grant: bool, yes: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._failure import DONE
+from ._options import names_in
 from ._session import Group, config_option, current, json_option, named_lane
 
 
@@ -62,7 +63,7 @@ def list_(as_json: bool) -> int:
 
 
 @lanes.verb("pause")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sinks", "sources"))
 @click.option("--reason", default="paused by a person", show_default=True, help="Shown in status.")
 @json_option
 def pause(name: str, reason: str, as_json: bool) -> int:
@@ -80,7 +81,7 @@ def pause(name: str, reason: str, as_json: bool) -> int:
 
 
 @lanes.verb("resume")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sinks", "sources"))
 @json_option
 def resume(name: str, as_json: bool) -> int:
     """Go on now, whatever held it. Says what still waits, and until when."""

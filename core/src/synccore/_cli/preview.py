@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
+from ._options import names_in
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def heard_by(shown: Shown, source: str) -> Heard:
 
 
 @verb("preview")
-@click.argument("route")
+@click.argument("route", shell_complete=names_in("routes"))
 @click.argument("key")
 @click.option("--live", is_flag=True, help="Beside the target's own record, read now.")
 @json_option
@@ -114,7 +115,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 @verb("plan")
-@click.argument("route")
+@click.argument("route", shell_complete=names_in("routes"))
 @json_option
 def plan(route: str, as_json: bool) -> int:
     """Say what a backfill would do; writes nothing.

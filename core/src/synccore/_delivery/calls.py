@@ -1,10 +1,11 @@
 """Calls into a sink, guarded: what comes back is checked here, and the plugin is named where it is wrong."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from .._redact import conceal
 from ..errors import BatchRejected, Rejected
 from ..types import (
     Ambiguous,
@@ -20,15 +21,17 @@ from ..types import (
     Unchanged,
 )
 
+T = TypeVar("T")
 _OUTCOMES = (Delivered, Unchanged, Submitted, Failed)
 
 
 class Caller:
     """One sink behind checks."""
 
-    def __init__(self, name: str, sink: Any) -> None:
+    def __init__(self, name: str, sink: Any, secrets: Callable[[], Iterable[str]] = tuple) -> None:
         self._name = name
         self._sink = sink
+        self._secrets = secrets
 
     def can(self, method: str) -> bool:
         """Whether the sink has this optional method."""
@@ -60,25 +63,45 @@ class Caller:
             return [(failed, True)] * len(operations)
 
     def _deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        outcomes = self._sink.deliver(operations)
+        with self._discreet(operations):
+            outcomes = self._sink.deliver(operations)
         checked: list[Outcome] = self._checked("deliver", outcomes, len(operations), _OUTCOMES)
-        return checked
+        return self._without_values(operations, checked)
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """`lookup`, checked."""
-        found = self._sink.lookup(operations)
+        with self._discreet(operations):
+            found = self._sink.lookup(operations)
         checked: list[LookupResult] = self._checked(
             "lookup", found, len(operations), (Link, Ambiguous, Retry, Failed, type(None))
         )
-        return checked
+        return self._without_values(operations, checked)
 
     def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Sequence[Outcome] | None:
         """`collect`, checked."""
-        outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
+        with self._discreet(operations):
+            outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
         if outcomes is None:
             return None
         checked: list[Outcome] = self._checked("collect", outcomes, len(operations), (Delivered, Unchanged, Failed))
-        return checked
+        return self._without_values(operations, checked)
+
+    # -- what the target's words may not hold
+
+    @contextmanager
+    def _discreet(self, operations: Sequence[Operation]) -> Iterator[None]:
+        """What is raised inside speaks of these records without their values."""
+        try:
+            yield
+        except Exception as error:
+            conceal(error, _values(operations), self._secrets())
+            raise
+
+    def _without_values(self, operations: Sequence[Operation], answers: list[T]) -> list[T]:
+        for operation, answer in zip(operations, answers, strict=True):
+            if isinstance(answer, Failed):
+                conceal(answer.error, _values([operation]), self._secrets())
+        return answers
 
     def _checked(self, method: str, answers: Any, count: int, types: tuple[type, ...]) -> list[Any]:
         given: list[Any] = list(answers) if answers is not None else []
@@ -88,3 +111,13 @@ class Caller:
             if not isinstance(answer, types):
                 raise TypeError(f"{self._name}.{method} answered {type(answer).__name__}")
         return given
+
+
+def _values(operations: Sequence[Operation]) -> Mapping[str, Any]:
+    """Target field -> what these records hold and held there."""
+    found: dict[str, list[Any]] = {}
+    for operation in operations:
+        for fields in (operation.fields, operation.previous):
+            for name, value in fields.items():
+                found.setdefault(name, []).append(value)
+    return found

@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,8 @@ class Item:
 
     work: Work
     operation: Operation
+    #: Why it is let go of, for the trail.
+    why: str | None = None
 
 
 class Lane:
@@ -77,6 +79,7 @@ class Lane:
         owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
         observe: told about every settled delivery and every change of state; must not raise.
         measure: told about every `deliver`: sink, operations, duration; must not raise.
+        secrets_of: the instance's secrets known so far, kept out of whatever its target says.
         filling: whether a listing is still filling a route; its bulk rows then wait for full batches.
     """
 
@@ -95,6 +98,7 @@ class Lane:
         observe: Callable[[Settled], None] = lambda _: None,
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
         filling: Callable[[str], bool] = lambda _: False,
+        secrets_of: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -110,7 +114,7 @@ class Lane:
         self._observe = observe
         self._measure = measure
         self._filling = filling
-        self._call = Caller(name, sink)
+        self._call = Caller(name, sink, secrets_of)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
@@ -218,10 +222,12 @@ class Lane:
             except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
                 settlements.append(self._failed(one, error))
             else:
-                if prepared.operation is None:
-                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
+                if prepared.operation is not None:
+                    items.append(Item(work=one, operation=prepared.operation, why=prepared.why))
+                elif prepared.let_go:
+                    settlements.append(self._settler.let_go(one, prepared.skip or ""))
                 else:
-                    items.append(Item(work=one, operation=prepared.operation))
+                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
         return items
 
     def _reconcile(self, items: list[Item], settlements: list[Settlement]) -> list[Item]:
@@ -244,7 +250,9 @@ class Lane:
                 case None:
                     sure.append(item)
                 case Link():
-                    sure.append(evolve(item, operation=evolve(item.operation, link=evolve(result, fields={}))))
+                    # Made by the lost call where it carries our marker; else it was there before us.
+                    twin = evolve(result, fields={}, asked=None, adopted=result.adopted or not result.marked)
+                    sure.append(evolve(item, operation=evolve(item.operation, link=twin)))
                 case Ambiguous():
                     settlements.append(self._settler.parked(item.work, _ambiguous(result)))
                 case Failed():
@@ -294,7 +302,7 @@ class Lane:
             self._failed_since.pop(item.work.delivery.id, None)
         match outcome:
             case Delivered() | Unchanged():
-                return self._settler.delivered(item.work, operation, outcome, elapsed), None
+                return self._settler.delivered(item.work, operation, outcome, elapsed, why=item.why), None
             case Submitted():
                 return self._settler.submitted(item.work, operation, outcome, elapsed), None
             case Failed():

@@ -1,34 +1,58 @@
 """From a claimed row to an operation: mapping, comparison with what was last delivered, parents."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
 
-from .._mapping.shape import changed_fields, digest, shape
+from .._mapping.shape import changed_fields, digest, is_blank, shape
 from .._mapping.totals import with_totals
 from ..entities import Customer, Order
 from ..errors import WaitFor
 from ..hookspecs import Mapper
 from ..store import Work
-from ..types import MapContext, Operation, RouteSpec, Skip, Snapshot
+from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
 
 @frozen(kw_only=True)
 class Prepared:
-    """An operation to carry out, or (`operation` None) the reason why nothing is owed."""
+    """An operation to carry out, or (`operation` None) the reason why nothing is owed.
+
+    Attributes:
+        let_go: nothing is to be done at the target, and the link ends.
+        why: what people should know of the operation: why a record is let go of rather than deleted.
+    """
 
     operation: Operation | None
     skip: str | None = None
+    let_go: bool = False
+    why: str | None = None
+
+
+@frozen
+class _Mapped:
+    """What a mapper made of a record, and the blank fields that are not sent."""
+
+    fields: dict[str, Any]
+    blank: frozenset[str]
 
 
 class Preparer:
-    """Prepares one route's work. Pure: the same work gives the same operation."""
+    """Prepares one route's work. Pure: the same work gives the same operation.
 
-    def __init__(self, route: RouteSpec, mapper: Mapper) -> None:
+    Args:
+        leaves: what the sink can do to a record that is let go of.
+        zone: the shop's time zone.
+    """
+
+    def __init__(
+        self, route: RouteSpec, mapper: Mapper, *, leaves: Collection[str] = ("keep",), zone: str | None = None
+    ) -> None:
         self.route = route
         self._mapper = mapper
+        self._leaves = leaves
+        self._zone = zone
 
     def prepare(self, work: Work, op_id: int) -> Prepared:
         """Map and compare. Raises MappingError, WaitFor (the parent of `after` has no link yet)."""
@@ -36,10 +60,11 @@ class Preparer:
             return self._delete(work, op_id)
         if work.snapshot is None:
             return Prepared(operation=None, skip=f"no {work.delivery.entity} with this key is known")
-        fields = self.map(work)
-        if isinstance(fields, Skip):
-            return Prepared(operation=None, skip=fields.reason)
-        changed = self._changed(work, fields)
+        mapped = self._map(work)
+        if isinstance(mapped, Skip):
+            return self._leave(work, op_id, mapped.reason)
+        fields = mapped.fields
+        changed = self._changed(work, fields, mapped.blank)
         if work.delivery.op != "event" and self._unchanged(work, fields, changed):
             return Prepared(operation=None, skip="unchanged")
         if self.route.after and work.parent is None:
@@ -47,17 +72,25 @@ class Preparer:
         return Prepared(operation=self._operation(work, op_id, fields, changed))
 
     def map(self, work: Work) -> dict[str, Any] | Skip:
-        """The fields alone: what the mapper makes of the record, empties left out."""
+        """The fields alone: what the mapper makes of the record, in the shape it is delivered in."""
+        mapped = self._map(work)
+        return mapped if isinstance(mapped, Skip) else mapped.fields
+
+    def _map(self, work: Work) -> _Mapped | Skip:
         if work.snapshot is None:
             return Skip("unknown record")
         context = MapContext(
             route=self.route,
             owner=self._with_totals(work.owner, work),
             included=work.included,
-            previous=work.link.fields if work.link else {},
+            previous=work.link.mapped if work.link else {},
+            zone=self._zone,
         )
         mapped = self._mapper.map(self._with_totals(work.snapshot, work) or work.snapshot, context)
-        return mapped if isinstance(mapped, Skip) else shape(mapped, self.route.options)
+        if isinstance(mapped, Skip):
+            return mapped
+        fields = shape(mapped, self.route.options, work.link)
+        return _Mapped(fields, frozenset(n for n, v in mapped.items() if is_blank(v) and n not in fields))
 
     def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:
         """A customer's totals are known only where the route includes orders."""
@@ -66,18 +99,27 @@ class Preparer:
         orders = [s.data for s in work.included.get("order", ()) if isinstance(s.data, Order) and not s.deleted]
         return evolve(snapshot, data=with_totals(snapshot.data, orders))
 
-    def _changed(self, work: Work, fields: Mapping[str, Any]) -> frozenset[str]:
-        if work.link is None:
+    def _changed(self, work: Work, fields: Mapping[str, Any], blank: Collection[str]) -> frozenset[str]:
+        link = work.link
+        if link is None:
             return frozenset(fields)
-        different = changed_fields(fields, work.link.fields)
-        # After a lost answer the target holds either state: everything is sent again.
-        return different | frozenset(fields) if work.delivery.maybe_applied else different
+        # A blank that is not sent, and what was never written, are no fields that went away.
+        different = changed_fields(fields, link.mapped, {*blank, *link.left_out})
+        # After a lost answer the target holds either state, and under another parent nothing: all is sent again.
+        everything = work.delivery.maybe_applied or self.moved(work)
+        return different | frozenset(fields) if everything else different
+
+    def moved(self, work: Work) -> bool:
+        """Whether the record hangs under another parent at the target than it was delivered under."""
+        known = work.link.parent_id if work.link else None
+        now = work.parent.remote_id if work.parent else None
+        return bool(known and now) and known != now
 
     def _unchanged(self, work: Work, fields: Mapping[str, Any], changed: frozenset[str]) -> bool:
-        if work.link is None or work.delivery.maybe_applied:
+        if work.link is None or work.delivery.maybe_applied or self.moved(work):
             return False
-        if not work.link.fields:
-            return False  # found at the target, never written by us
+        if not work.link.mapped:
+            return False  # found at the target and never written by us, or let go of
         if self.route.compare:
             return not changed & frozenset(self.route.compare)
         return not changed
@@ -92,19 +134,41 @@ class Preparer:
         )
 
     def _delete(self, work: Work, op_id: int) -> Prepared:
-        if work.link is None:
+        link = work.link
+        if link is None:
             return Prepared(operation=None, skip="deleted before it was ever delivered")
-        return Prepared(operation=self._operation(work, op_id, {}, frozenset(), op="delete"))
+        if link.ours:
+            return Prepared(operation=self._operation(work, op_id, {}, frozenset(), op="delete"))
+        return self._let_go(work, op_id, link, ("unlabel", "clear"))
+
+    def _leave(self, work: Work, op_id: int, reason: str) -> Prepared:
+        """The route does not want the record (any more)."""
+        link, wish = work.link, self.route.on_leave
+        if wish == "keep" or work.delivery.op == "event" or link is None or link.left or not link.mapped:
+            return Prepared(operation=None, skip=reason)
+        if wish == "delete" and not link.ours:
+            return self._let_go(work, op_id, link, ("clear", "unlabel"), skip=reason)
+        operation = self._operation(work, op_id, {}, frozenset(), op="leave")
+        return Prepared(operation=evolve(operation, on_leave=wish), why=reason)
+
+    def _let_go(self, work: Work, op_id: int, link: Link, ways: tuple[str, ...], skip: str = "") -> Prepared:
+        """What others use, or what was there before us, is not deleted, whatever the sink would do."""
+        why = "let go of: " + ("it was there before us" if link.adopted else f"{link.shared} records share it")
+        way = next((w for w in ways if w in self._leaves), None)
+        if way is None:
+            return Prepared(operation=None, skip=f"{skip}; {why}" if skip else why, let_go=True)
+        operation = self._operation(work, op_id, {}, frozenset(), op="leave")
+        return Prepared(operation=evolve(operation, on_leave=way), why=why)
 
     def _operation(
-        self, work: Work, op_id: int, fields: Mapping[str, Any], changed: frozenset[str], op: str | None = None
+        self, work: Work, op_id: int, fields: Mapping[str, Any], changed: frozenset[str], op: SinkOp | None = None
     ) -> Operation:
         delivery = work.delivery
         return Operation(
             id=op_id,
             route=self.route.name,
             object=self.route.object,
-            op=op or ("upsert" if delivery.op == "delete" else delivery.op),  # type: ignore[arg-type]
+            op=op or ("upsert" if delivery.op == "delete" else delivery.op),
             source=delivery.source,
             entity=delivery.entity,
             key=delivery.key,
@@ -114,17 +178,25 @@ class Preparer:
             match=self.route.match,
             link=work.link if delivery.op != "event" else None,
             parent=work.parent,
-            idempotency_key=self._idempotency_key(work, fields),
+            idempotency_key=self._idempotency_key(work, fields, op),
             event_id=delivery.event_id,
             at=self._happened_at(work),
             bulk=delivery.bulk,
             maybe_applied=delivery.maybe_applied,
             settings=self.route.settings,
+            before=self._before(work) if op is None and not (work.link and work.link.mapped) else None,
         )
 
-    def _idempotency_key(self, work: Work, fields: Mapping[str, Any]) -> str:
+    def _before(self, work: Work) -> dict[str, Any] | None:
+        """The fields as they were before anything was delivered, if the shop is known to have had another state."""
+        if work.before is None or work.delivery.op == "event":
+            return None
+        fields = self.map(evolve(work, snapshot=work.before))
+        return None if isinstance(fields, Skip) else fields
+
+    def _idempotency_key(self, work: Work, fields: Mapping[str, Any], op: SinkOp | None) -> str:
         delivery = work.delivery
-        last = delivery.event_id if delivery.op == "event" else f"{delivery.op}:{digest(fields)}"
+        last = delivery.event_id if delivery.op == "event" else f"{op or delivery.op}:{digest(fields)}"
         text = f"{self.route.name}\n{delivery.source}\n{delivery.entity}\n{delivery.key}\n{last}"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 

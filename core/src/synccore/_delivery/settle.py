@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from attrs import evolve
+
+from .._mapping.shape import changed_fields
+from ..errors import redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
@@ -33,7 +37,13 @@ class Settler:
     # -- building settlements
 
     def delivered(
-        self, work: Work, operation: Operation, outcome: Delivered | Unchanged, elapsed: int | None
+        self,
+        work: Work,
+        operation: Operation,
+        outcome: Delivered | Unchanged,
+        elapsed: int | None,
+        *,
+        why: str | None = None,
     ) -> Settlement:
         """The target has it: link, history, and what else is owed because of it."""
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
@@ -48,8 +58,8 @@ class Settler:
                 word,
                 op=operation.op,
                 remote_id=remote_id,
-                fields=tuple(sorted(operation.changed)) if isinstance(outcome, Delivered) else (),
-                note=outcome.note,
+                fields=_sent(operation, outcome),
+                note=_note(work, operation, outcome, why),
                 duration_ms=elapsed,
             ),
         )
@@ -59,11 +69,23 @@ class Settler:
     ) -> LinkUpdate | None:
         if operation.op == "event":
             return None
-        if operation.op == "delete":
-            # Kept or unlabelled rather than deleted: the twin lives on and stays ours, without fields.
+        gone = work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted)
+        if operation.op == "delete" or (operation.op == "leave" and (gone or operation.on_leave == "delete")):
             return LinkUpdate(object=operation.object, remote_id=remote_id, remove=True)
-        sent = outcome.fields if isinstance(outcome, Delivered) and outcome.fields is not None else operation.fields
-        return LinkUpdate(object=operation.object, remote_id=remote_id, etag=outcome.etag, fields=sent)
+        if operation.op == "leave":
+            return LinkUpdate(object=operation.object, remote_id=remote_id, etag=outcome.etag, fields={}, left=True)
+        held = _held(operation, outcome)
+        return LinkUpdate(
+            object=operation.object,
+            remote_id=remote_id,
+            etag=outcome.etag,
+            fields=held,
+            left_out=outcome.left_out,
+            asked=operation.fields if changed_fields(operation.fields, held) else None,
+            adopted=_adopted(work, operation, outcome, remote_id),
+            made=outcome.made if isinstance(outcome, Delivered) else {},
+            parent_id=operation.parent.remote_id if operation.parent else None,
+        )
 
     def _owed(self, work: Work, remote_id: str | None) -> tuple[DirtyRule, ...]:
         if remote_id is None or (work.link is not None and work.link.remote_id == remote_id and work.link.fields):
@@ -73,6 +95,8 @@ class Settler:
     def submitted(self, work: Work, operation: Operation, outcome: Submitted, elapsed: int | None) -> Settlement:
         """Handed to a vendor's job: what was sent is kept until its outcome is known."""
         sent = {
+            "op": operation.op,
+            "on_leave": operation.on_leave,
             "fields": dict(operation.fields),
             "changed": sorted(operation.changed),
             "idempotency_key": operation.idempotency_key,
@@ -95,7 +119,8 @@ class Settler:
             id=op_id,
             route=delivery.route,
             object=route.object if route else "",
-            op=delivery.op,
+            op=sent.get("op", delivery.op),
+            on_leave=sent.get("on_leave", "keep"),
             source=delivery.source,
             entity=delivery.entity,
             key=delivery.key,
@@ -115,6 +140,14 @@ class Settler:
     def skipped(self, work: Work, reason: str) -> Settlement:
         """Nothing is owed."""
         return self._settlement(work, to="skipped", history=self._entry(work, "skipped", note=reason))
+
+    def let_go(self, work: Work, reason: str) -> Settlement:
+        """A record that is not ours to delete, at a target that can do nothing less: the link ends, nothing is sent."""
+        link = work.link
+        assert link is not None  # noqa: S101  only links are let go of
+        gone = work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted)
+        update = LinkUpdate(object=link.object, remote_id=link.remote_id, remove=gone, fields={}, left=True)
+        return evolve(self.skipped(work, reason), link=update)
 
     def snoozed(self, work: Work, until: datetime, reason: str) -> Settlement:
         """Later, unharmed."""
@@ -205,3 +238,49 @@ class Settler:
                     )
                 )
         return sum(s.to in _FINAL and s.delivery_id not in lost for s in settlements)
+
+
+def _held(operation: Operation, outcome: Delivered | Unchanged) -> Mapping[str, Any]:
+    """What the target now holds of what was mapped."""
+    if outcome.fields is not None:
+        return outcome.fields
+    return {name: value for name, value in operation.fields.items() if name not in outcome.left_out}
+
+
+def _sent(operation: Operation, outcome: Delivered | Unchanged) -> tuple[str, ...]:
+    """The names that really went to the target: changed, not left out, and there (or emptied) now."""
+    if not isinstance(outcome, Delivered):
+        return ()
+    if operation.op == "event":
+        return tuple(sorted(operation.changed - outcome.left_out.keys()))
+    held = _held(operation, outcome)
+    emptied = {name for name in operation.changed if operation.fields.get(name) is None}
+    return tuple(sorted(n for n in operation.changed - outcome.left_out.keys() if n in held or n in emptied))
+
+
+def _note(work: Work, operation: Operation, outcome: Delivered | Unchanged, why: str | None) -> str | None:
+    """Everything worth a word, for the trail: what the sink says, what was left out, what the record was let go for."""
+    told = [why] if why else []
+    if operation.op == "leave":
+        told.insert(0, operation.on_leave)
+    if outcome.note:
+        told.append(outcome.note)
+    known = work.link.left_out if work.link else {}
+    told += [
+        f"{name} left out: {reason}" if not reason.startswith("kept") else f"{name} {reason}"
+        for name, reason in sorted(outcome.left_out.items())
+        # Said once: a field that is left out for ever is no news in every line.
+        if known.get(name) != reason or name in operation.changed
+    ]
+    return redact("; ".join(told)) if told else None
+
+
+def _adopted(work: Work, operation: Operation, outcome: Delivered | Unchanged, remote_id: str | None) -> bool | None:
+    """Whose the twin is; None leaves it as it is known."""
+    if outcome.adopted is not None:
+        return outcome.adopted
+    known, asked = work.link, operation.link
+    if known is not None:
+        return None if known.remote_id == remote_id else False
+    # Made just now, unless a lookup found it.
+    return asked is not None and asked.remote_id == remote_id and asked.adopted

@@ -70,6 +70,16 @@ class Records(Engine):
         with self.reading() as view:
             return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
 
+    def facts_of(self, source: str, entity: str, key: str) -> list[Snapshot]:
+        """The events of one record and of what it owns, oldest first: their own data, as they were told."""
+        statement = (
+            "SELECT * FROM event WHERE source = :source AND "
+            "((entity = :entity AND key = :key) OR (owner_entity = :entity AND owner_key = :key)) ORDER BY id"
+        )
+        with self.reading() as view:
+            rows = view.execute(statement, {"source": source, "entity": entity, "key": key})
+            return [to_snapshot(row) for row in rows]
+
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""
         with self.reading() as view:

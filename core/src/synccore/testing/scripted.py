@@ -12,12 +12,15 @@ from ..entities import ENTITIES
 from ..errors import Transient
 from ..hookspecs import SinkType, SourceType
 from ..types import (
+    Account,
     Change,
     Check,
     Context,
     Delivered,
+    Erased,
     Failed,
     FieldInfo,
+    Identity,
     Job,
     Limits,
     Link,
@@ -65,6 +68,13 @@ class ScriptedSink:
         self.finished_jobs: set[str] = set()
         self.jobs_submitted = 0
         self.erased: list[Link] = []
+        #: (on_leave, uid) of what was let go of, in order.
+        self.left: list[tuple[str, str]] = []
+        #: (uid, fields) of what overtook a job; a test says with `urgent` which fields do not wait.
+        self.overtaken: list[tuple[str, dict[str, Any]]] = []
+        self.urgent: frozenset[str] = frozenset()
+        #: Whom `account` says it is connected to; None: it cannot tell.
+        self.connected: Account | None = None
         #: Answer `Submitted` to batches of at least this many operations.
         self.job_from: int | None = None
         self._script: deque[Script] = deque()
@@ -98,7 +108,7 @@ class ScriptedSink:
 
     def check(self) -> Check:
         """Always well."""
-        return Check(detail="in memory")
+        return Check(detail="in memory", account=self.connected)
 
     def describe(self) -> Sequence[ObjectInfo]:
         """One object that takes anything."""
@@ -136,13 +146,33 @@ class ScriptedSink:
                 self.events.append((operation.idempotency_key, dict(operation.fields)))
             return Delivered()
         remote_id = operation.link.remote_id if operation.link else self._new_id(operation)
-        if operation.op == "delete":
+        if operation.op == "leave":
+            self._leave(operation, remote_id)
+        elif operation.op == "delete":
             self.records.pop(remote_id, None)
         else:
             self.records.setdefault(remote_id, {}).update(operation.fields)
             for name in operation.changed - operation.fields.keys():
                 self.records[remote_id].pop(name, None)
         return Delivered(remote_id=remote_id, etag=f"e{len(self.calls)}")
+
+    def _leave(self, operation: Operation, remote_id: str) -> None:
+        self.left.append((operation.on_leave, operation.uid))
+        if operation.on_leave == "delete":
+            self.records.pop(remote_id, None)
+        elif operation.on_leave == "clear" and operation.link:
+            self.records[remote_id].update(dict.fromkeys(operation.link.fields))
+
+    def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
+        """Do at once what a test called urgent."""
+        with self._lock:
+            answers: list[Delivered | Failed | None] = []
+            for operation in operations:
+                urgent = {n: v for n, v in operation.fields.items() if n in self.urgent & operation.changed}
+                if urgent:
+                    self.overtaken.append((operation.uid, urgent))
+                answers.append(Delivered(note="at once: " + ", ".join(sorted(urgent))) if urgent else None)
+            return answers
 
     def _new_id(self, operation: Operation) -> str:
         """Unlike a kind vendor it makes a second record when asked twice to create."""
@@ -154,7 +184,7 @@ class ScriptedSink:
         """By uid."""
         with self._lock:
             return [
-                Link(object=o.object, remote_id=self.uids[_name(o)])
+                Link(object=o.object, remote_id=self.uids[_name(o)], marked=True)
                 if self.uids.get(_name(o)) in self.records
                 else None
                 for o in operations
@@ -165,16 +195,33 @@ class ScriptedSink:
         with self._lock:
             return [self.records.get(link.remote_id) for link in links]
 
+    def find(self, identity: Identity) -> Sequence[Link]:
+        """By uid, and by the field `email`."""
+        with self._lock:
+            uids = {remote: name.rpartition("/") for name, remote in self.uids.items()}
+            return [
+                Link(object=uids[r][0] or "thing" if r in uids else "thing", remote_id=r, adopted=r not in uids)
+                for r, fields in self.records.items()
+                if fields.get("email") in identity.emails or (r in uids and uids[r][2] in identity.uids)
+            ]
+
     def collect(self, job: Job) -> Sequence[Outcome] | None:
         """The outcomes once the test let the job end."""
         with self._lock:
             return self.jobs[job.id] if job.id in self.finished_jobs else None
 
-    def erase(self, link: Link) -> None:
-        """Forget the record."""
+    def erase(self, link: Link) -> Erased | None:
+        """Forget the record; what is not ours keeps whatever we did not write."""
         with self._lock:
             self.erased.append(link)
+            if not link.ours:
+                for name in link.fields.keys() & self.records.get(link.remote_id, {}).keys():
+                    self.records[link.remote_id][name] = None
+                return Erased("released", "it is shared or was there before us")
             self.records.pop(link.remote_id, None)
+            for other in link.made.values():
+                self.records.pop(other, None)
+            return None
 
     def close(self) -> None:
         """Nothing to release."""
@@ -194,6 +241,7 @@ def scripted_type(sink: ScriptedSink, name: str = "scripted", limits: Limits | N
         objects=(ObjectType(name="thing", summary="Anything."),),
         limits=limits or Limits(max_batch=10),
         any_object=True,
+        leaves=("keep", "unlabel", "clear", "delete"),
     )
 
 

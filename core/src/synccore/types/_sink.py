@@ -47,6 +47,9 @@ class Link:
     parent_id: str | None = None
     #: The route let go of it (`on_leave`); nothing is held there until it comes back.
     left: bool = False
+    #: Said by `lookup`: the record carries our own marker (`operation.uid`). After a lost answer it then counts as
+    #: made by us, any other twin as adopted.
+    marked: bool = False
 
     @property
     def mapped(self) -> Mapping[str, Any]:

@@ -20,16 +20,17 @@ from synccore.http import Client as HttpClient
 from synccore.types import Context
 
 from .config import KlaviyoConfig
-from .errors import ApiError, MissingScope, problems_of
+from .errors import ApiError, MissingScope, missing_scopes, problems_of
 
-__all__ = ["MAX_BATCH", "MEDIA_TYPE", "Client", "Endpoint", "dumps"]
+__all__ = ["MAX_BATCH", "MEDIA_TYPE", "Answer", "Client", "Endpoint", "dumps"]
 
 #: Requests and answers since revision 2024-10-15; `application/json` gives 415.
 MEDIA_TYPE = "application/vnd.api+json"
 #: Records that one `deliver` takes by single calls.
 MAX_BATCH = 50
-#: Longest wait inside one call for a quota; longer waits go back to core, which holds the lane.
-MAX_WAIT = timedelta(seconds=20)
+#: Longest wait inside one call for a quota; longer waits go back to core. Short: whatever else waits for a thread of
+#: this sink, an opt-out above all, waits as long.
+MAX_WAIT = timedelta(seconds=2)
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
 DEFAULT_RETRY = timedelta(seconds=10)
 
@@ -56,12 +57,26 @@ XS, S, M, L, XL = Tier(1, 15), Tier(3, 60), Tier(10, 150), Tier(75, 750), Tier(3
 
 @frozen
 class Endpoint:
-    """One operation of the API; quotas are counted per endpoint and account."""
+    """One operation of the API; quotas are counted per endpoint and account.
+
+    Attributes:
+        holds: what a 429 holds: only the record, where the route has other things to do (a profile's write may wait
+            for an hour, an opt-out of the same route may not); the `route` where all of it needs this endpoint.
+    """
 
     method: str
     path: str
     tier: Tier
     scopes: tuple[str, ...]
+    holds: str = "operation"
+
+
+@frozen
+class Answer:
+    """What came back: the status and the JSON, None where the answer has no body (202, 204)."""
+
+    status: int
+    body: Any
 
 
 ACCOUNTS = Endpoint("GET", "/api/accounts", XS, ("accounts:read",))
@@ -81,8 +96,8 @@ UNSUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-delete-jobs", L, 
 SUPPRESS = Endpoint("POST", "/api/profile-suppression-bulk-create-jobs", L, ("profiles:write", "subscriptions:write"))
 ERASE = Endpoint("POST", "/api/data-privacy-deletion-jobs", S, ("data-privacy:write",))
 EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",))
-EVENT = Endpoint("POST", "/api/events", XL, ("events:write",))
-BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",))
+EVENT = Endpoint("POST", "/api/events", XL, ("events:write",), "route")
+BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",), "route")
 
 
 def _plain(value: Any) -> Any:
@@ -118,14 +133,25 @@ class Client:
         body: Any = None,
         max_wait: timedelta = MAX_WAIT,
     ) -> Any:
-        """One request; gives the answer's JSON, or None where it has no body (202, 204).
+        """One request; gives the answer's JSON. Raises as `send` does."""
+        return self.send(endpoint, *ids, params=params, body=body, max_wait=max_wait).body
+
+    def send(
+        self,
+        endpoint: Endpoint,
+        *ids: str,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        max_wait: timedelta = MAX_WAIT,
+    ) -> Answer:
+        """One request.
 
         Raises:
             ApiError: refused; the caller knows what a 404, 409 or 413 means here.
             AuthError, ConfigError, RateLimited, Transient: as core handles them.
         """
         budget = self._budget(endpoint)
-        self._wait_for(budget, max_wait)
+        self._wait_for(endpoint, budget, max_wait)
         answer = self._http.request(
             endpoint.method,
             endpoint.path.format(*ids),
@@ -136,7 +162,7 @@ class Client:
         self._observe(budget, answer)
         if not answer.ok:
             raise self._error(endpoint, budget, answer)
-        return answer.json() if answer.body else None
+        return Answer(answer.status, answer.json() if answer.body else None)
 
     def pages(self, endpoint: Endpoint, *ids: str, params: Mapping[str, Any]) -> Iterator[Sequence[Mapping[str, Any]]]:
         """The `data` of each page, following `links.next`."""
@@ -155,7 +181,7 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def _wait_for(self, budget: Budget, max_wait: timedelta) -> None:
+    def _wait_for(self, endpoint: Endpoint, budget: Budget, max_wait: timedelta) -> None:
         """Take one call from the budget; a process that stops does not wait for it."""
         waited = timedelta(0)
         while True:
@@ -164,7 +190,8 @@ class Client:
             except RateLimited as error:
                 wait = error.retry_after or DEFAULT_RETRY
                 if waited + wait > max_wait or self._context.stopping():
-                    raise
+                    text = f"{endpoint.method} {endpoint.path}: its quota is spent"
+                    raise RateLimited(text, retry_after=wait, scope=endpoint.holds) from error
             self._context.clock.sleep(wait)
             waited += wait
 
@@ -192,12 +219,12 @@ class Client:
             # Asking before the time is over gives another 429, so the jitter only ever adds.
             wait += timedelta(seconds=self._context.random.uniform(0.1, 1.0))
             budget.block(wait)
-            return RateLimited(said, retry_after=wait)
+            return RateLimited(said, retry_after=wait, scope=endpoint.holds)
         if status == 401:
             return AuthError(f"Klaviyo does not accept the private key ({said})")
         if status == 403:
             if problems:
-                return MissingScope(endpoint.scopes)
+                return MissingScope(missing_scopes(endpoint.scopes, problems))
             return Transient(f"{said}: a web page instead of an answer, blocked in front of Klaviyo")
         if status == 410:
             return ConfigError(f"{said}: revision {self._config.revision} is no longer served, set a newer `revision`")

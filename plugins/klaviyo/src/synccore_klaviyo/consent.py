@@ -1,77 +1,208 @@
-"""Opt-ins and opt-outs: only a change that the shop has just recorded travels, never a resync."""
+"""Opt-ins and opt-outs: what the shop has recorded as a change travels, a mere state never does.
 
-from collections.abc import Mapping, Sequence
+A "no" is urgent: nothing of the same record may hold it up, neither an import job nor the quota of another endpoint. So
+consent is told by calls of its own, and what was told of a record that is not delivered yet is remembered, lest it be
+told twice.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from synccore.errors import SynccoreError
-from synccore.types import Operation
+from synccore.errors import RateLimited, Rejected, SynccoreError
+from synccore.types import Context, Operation
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
 from .errors import ApiError
 from .match import find
 from .profile import check_email
 
-__all__ = ["Consent", "change", "opt_in", "opt_out"]
+__all__ = ["Consent", "Said", "address_of", "old_email"]
 
 SUBSCRIBE_LIMIT = 1000
 OPT_OUT_LIMIT = 100
 #: A consent this much older than the change that brought the customer here was not given just now.
 FRESH = timedelta(days=1)
+#: Klaviyo takes one opt-in of a person in this time and drops a further one without a word.
+SUBSCRIBE_EVERY = timedelta(minutes=30)
+#: A record that was never delivered after its consent was told is forgotten after this long.
+REMEMBERED = timedelta(days=30)
+_TOLD = "told:"
+_SUBSCRIBED = "subscribed:"
 
 #: Per operation id: a note for the audit trail, or the error that kept the change from travelling.
-Consent = dict[int, str | SynccoreError]
+Said = dict[int, str | SynccoreError]
 
 
-def change(operation: Operation) -> bool | None:
-    """True for a fresh opt-in, False for a fresh opt-out, None where nothing is to be done.
+class Consent:
+    """Tells Klaviyo what the shop recorded.
 
-    A shop that never asked is no opt-out: "no" counts only for a person we have delivered before.
+    Args:
+        list_id: the list that people who opt in are subscribed to.
     """
-    now = operation.fields.get("accepts_marketing")
-    if operation.bulk or operation.op != "upsert" or not isinstance(now, bool):
-        return None
-    if now == operation.previous.get("accepts_marketing") or (now is False and not operation.previous):
-        return None
-    return now
+
+    def __init__(self, client: Client, context: Context, list_id: str | None) -> None:
+        self._client = client
+        self._clock = context.clock
+        self._state = context.state()
+        self._list = list_id
+
+    def changes(self, operations: Sequence[Operation]) -> dict[int, bool]:
+        """Operation id -> True for an opt-in, False for an opt-out; only those that have to be told.
+
+        A shop that never asked is no opt-out: at the first sight of a customer a "no" is none, and a "yes" of a
+        backfill is the past. Whatever the shop's own history shows as a change is one, also before anything was
+        delivered. An opt-out found by a comparison is told too, an opt-in is not: importing is not subscribing.
+        """
+        told = {name: one["accepts"] for name, one in self._state.scan(_TOLD)}
+        found = {}
+        for op in operations:
+            now = op.fields.get("accepts_marketing")
+            if op.op != "upsert" or not isinstance(now, bool):
+                continue
+            known, before = _known(op)
+            if (name := _name(op)) in told:
+                known, before = True, told[name]
+            news = now != before and (known or now)
+            if news and not (now and op.bulk):
+                found[op.id] = now
+        return found
+
+    def settle(self, operations: Iterable[Operation]) -> None:
+        """These are delivered: their links hold from now on what was told."""
+        told = {name for name, _ in self._state.scan(_TOLD)}
+        if done := {name for op in operations if (name := _name(op)) in told}:
+            self._state.put(dict.fromkeys(done))
+
+    # -- telling
+
+    def opt_out(self, operations: Sequence[Operation], *, moving: bool = False) -> Said:
+        """Unsubscribe everywhere, or suppress, as the route's `on_opt_out` says.
+
+        `moving`: they leave while they get another address, which Klaviyo does not know yet: by the one it knows.
+        """
+        how = operations[0].settings.get("on_opt_out", "unsubscribe") if operations else "nothing"
+        if how == "nothing":
+            return {op.id: "opt-out not sent: on_opt_out is nothing" for op in operations}
+        if how == "suppress":
+            kind = "profile-suppression-bulk-create-job"
+            said = self._send(SUPPRESS, kind, operations, {}, "suppressed", address=old_email if moving else _email)
+        else:
+            # No list is named: without one the opt-out counts everywhere, which is what a "no" in the shop means.
+            channels = {"subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}
+            kind = "profile-subscription-bulk-delete-job"
+            address = old_email if moving else _email
+            said = self._send(UNSUBSCRIBE, kind, operations, channels, "unsubscribed", address=address)
+        if not moving:
+            self._remember(operations, said, accepts=False)
+        return said
+
+    def opt_in(self, operations: Sequence[Operation]) -> Said:
+        """Subscribe those who may be: subscribing lifts an earlier unsubscribe, so Klaviyo is asked first.
+
+        Whoever was subscribed within the last half hour waits for the rest of it: `RateLimited` for that record.
+        """
+        if not operations:
+            return {}
+        said = self._too_soon(operations)
+        asked = [op for op in operations if op.id not in said]
+        ours = {name for name, one in self._state.scan(_TOLD) if one["accepts"] is False}
+        unsure = [op for op in asked if op.previous.get("accepts_marketing") is not False and _name(op) not in ours]
+        found = find(self._client, "email", {_email(op) for op in unsure}, subscriptions=True)
+        for op in unsure:
+            if reason := _held_back(op, found.get(_email(op))):
+                said[op.id] = reason
+        wanted = [op for op in asked if op.id not in said]
+        channels = {"subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}}}
+        relationships = {"list": {"data": {"type": "list", "id": self._list}}} if self._list else None
+        kind = "profile-subscription-bulk-create-job"
+        sent = self._send(SUBSCRIBE, kind, wanted, channels, "subscribed", relationships)
+        self._remember(wanted, sent, accepts=True)
+        return said | sent
+
+    # -- memory
+
+    def _too_soon(self, operations: Sequence[Operation]) -> Said:
+        now = self._clock.now()
+        recent = {name: datetime.fromisoformat(at) for name, at in self._state.scan(_SUBSCRIBED)}
+        if stale := [name for name, at in recent.items() if now - at >= SUBSCRIBE_EVERY]:
+            self._state.put(dict.fromkeys(stale))
+        said: Said = {}
+        for op in operations:
+            at = recent.get(_SUBSCRIBED + _digest(_email(op)))
+            if at is not None and (rest := at + SUBSCRIBE_EVERY - now) > timedelta(0):
+                text = "opt-in waits: Klaviyo takes one of a person within 30 minutes"
+                said[op.id] = RateLimited(text, retry_after=rest, scope="operation")
+        return said
+
+    def _remember(self, operations: Sequence[Operation], said: Said, *, accepts: bool) -> None:
+        now = self._clock.now()
+        done = [op for op in operations if isinstance(said.get(op.id), str)]
+        items: dict[str, Any] = {_name(op): {"accepts": accepts, "at": now.isoformat()} for op in done}
+        if accepts:
+            items |= {_SUBSCRIBED + _digest(_email(op)): now.isoformat() for op in done}
+        for name, one in self._state.scan(_TOLD):
+            if name not in items and now - datetime.fromisoformat(one["at"]) > REMEMBERED:
+                items[name] = None
+        if items:
+            self._state.put(items)
+
+    # -- the call
+
+    def _send(
+        self,
+        endpoint: Endpoint,
+        kind: str,
+        operations: Sequence[Operation],
+        channels: Mapping[str, Any],
+        done: str,
+        relationships: Mapping[str, Any] | None = None,
+        *,
+        address: Callable[[Operation], str | None] | None = None,
+        alone: bool = False,
+    ) -> Said:
+        said: Said = {}
+        limit = 1 if alone else SUBSCRIBE_LIMIT if endpoint is SUBSCRIBE else OPT_OUT_LIMIT
+        for start in range(0, len(operations), limit):
+            chunk = operations[start : start + limit]
+            emails = dict.fromkeys((address or _email)(op) for op in chunk)
+            people = [{"type": "profile", "attributes": {"email": email, **channels}} for email in emails]
+            attributes: dict[str, Any] = {"profiles": {"data": people}}
+            if endpoint is SUBSCRIBE:
+                attributes["custom_source"] = chunk[0].source
+            data: dict[str, Any] = {"type": kind, "attributes": attributes}
+            if relationships:
+                data["relationships"] = relationships
+            try:
+                self._client.call(endpoint, body={"data": data})
+            except ApiError as error:
+                if len(chunk) == 1:
+                    said[chunk[0].id] = error
+                    continue
+                # One bad record refuses the whole job: send each alone, and only the bad one stays behind.
+                for op in chunk:
+                    said |= self._send(endpoint, kind, [op], channels, done, relationships, address=address, alone=True)
+            except SynccoreError as error:
+                said |= {op.id: error for op in chunk}
+            else:
+                said |= {op.id: done for op in chunk}
+        return said
 
 
-def opt_out(client: Client, operations: Sequence[Operation]) -> Consent:
-    """Unsubscribe everywhere, or suppress, as the route's `on_opt_out` says."""
-    how = operations[0].settings.get("on_opt_out", "unsubscribe") if operations else "nothing"
-    if how == "nothing":
-        return {op.id: "opt-out not sent: on_opt_out is nothing" for op in operations}
-    if how == "suppress":
-        return _send(
-            client, SUPPRESS, "profile-suppression-bulk-create-job", operations, OPT_OUT_LIMIT, {}, "suppressed"
-        )
-    # No list is named: without one the opt-out counts everywhere, which is what a "no" in the shop means.
-    channels = {"subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}
-    kind = "profile-subscription-bulk-delete-job"
-    return _send(client, UNSUBSCRIBE, kind, operations, OPT_OUT_LIMIT, channels, "unsubscribed")
-
-
-def opt_in(client: Client, operations: Sequence[Operation], list_id: str | None) -> Consent:
-    """Subscribe those who may be: subscribing lifts an earlier unsubscribe, so what Klaviyo knows is asked first."""
-    if not operations:
-        return {}
-    notes: Consent = {}
-    unsure = [op for op in operations if op.previous.get("accepts_marketing") is not False]
-    found = find(client, "email", {_email(op) for op in unsure}, subscriptions=True)
-    for op in unsure:
-        if reason := _held_back(op, found.get(_email(op))):
-            notes[op.id] = reason
-    wanted = [op for op in operations if op.id not in notes]
-    channels = {"subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}}}
-    relationships = {"list": {"data": {"type": "list", "id": list_id}}} if list_id else None
-    kind = "profile-subscription-bulk-create-job"
-    sent = _send(client, SUBSCRIBE, kind, wanted, SUBSCRIBE_LIMIT, channels, "subscribed", relationships)
-    return notes | sent
+def _known(operation: Operation) -> tuple[bool, bool | None]:
+    """Whether anything is known to compare with, and the consent it holds."""
+    if operation.previous:
+        return True, operation.previous.get("accepts_marketing")
+    if operation.before is not None:
+        return True, operation.before.get("accepts_marketing")
+    return False, None
 
 
 def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str | None:
     given = operation.fields.get("consent_at")
-    if not operation.previous and given and operation.at - _moment(given) > FRESH:
+    known, _ = _known(operation)
+    if not known and given and operation.at - _moment(given) > FRESH:
         return "not subscribed: first seen with a consent of long ago, which is the past and not news"
     subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
     marketing = (subscriptions.get("email") or {}).get("marketing") or {}
@@ -85,45 +216,36 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
     return "subscribed already" if marketing.get("consent") == "SUBSCRIBED" else None
 
 
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+def old_email(operation: Operation) -> str | None:
+    """The address Klaviyo knows the person by, where it differs from the one they have now."""
+    before = operation.previous.get("email") or (operation.before or {}).get("email")
+    old = _checked(before)
+    return old if old != _checked(operation.fields.get("email")) else None
+
+
+def address_of(operation: Operation) -> str | None:
+    """The address consent can be told of; None where there is none that Klaviyo takes."""
+    return _checked(operation.fields.get("email"))
+
+
+def _checked(email: Any) -> str | None:
+    try:
+        return check_email(str(email or ""))
+    except Rejected:
+        return None
 
 
 def _email(operation: Operation) -> str:
     return check_email(str(operation.fields.get("email") or ""))
 
 
-def _send(
-    client: Client,
-    endpoint: Endpoint,
-    kind: str,
-    operations: Sequence[Operation],
-    limit: int,
-    channels: Mapping[str, Any],
-    done: str,
-    relationships: Mapping[str, Any] | None = None,
-) -> Consent:
-    notes: Consent = {}
-    for start in range(0, len(operations), limit):
-        chunk = operations[start : start + limit]
-        people = [{"type": "profile", "attributes": {"email": _email(op), **channels}} for op in chunk]
-        attributes: dict[str, Any] = {"profiles": {"data": people}}
-        if endpoint is SUBSCRIBE:
-            attributes["custom_source"] = chunk[0].source
-        data: dict[str, Any] = {"type": kind, "attributes": attributes}
-        if relationships:
-            data["relationships"] = relationships
-        try:
-            client.call(endpoint, body={"data": data})
-        except ApiError as error:
-            if len(chunk) == 1:
-                notes[chunk[0].id] = error
-                continue
-            # One bad record refuses the whole job: send each alone, and only the bad one stays behind.
-            for op in chunk:
-                notes |= _send(client, endpoint, kind, [op], 1, channels, done, relationships)
-        except SynccoreError as error:
-            notes |= {op.id: error for op in chunk}
-        else:
-            notes |= {op.id: done for op in chunk}
-    return notes
+def _name(operation: Operation) -> str:
+    return _TOLD + _digest(f"{operation.route} {operation.uid}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _moment(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

@@ -1,5 +1,6 @@
 """What Klaviyo's refusals say."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from attrs import field, frozen
 from synccore.errors import AuthError, Rejected, redact
 from synccore.http import Response
 
-__all__ = ["ApiError", "MissingScope", "Problem", "problems_of"]
+__all__ = ["ApiError", "MissingScope", "Problem", "missing_scopes", "problems_of"]
 
 
 @frozen
@@ -71,3 +72,9 @@ def problems_of(answer: Response) -> list[Problem]:
         for e in errors or []
         if isinstance(e, dict)
     ]
+
+
+def missing_scopes(needed: Sequence[str], problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Those of the needed scopes that a 403 names; all of them where it names none."""
+    named = {word for p in problems for word in re.findall(r"[a-z-]+:(?:read|write)", p.detail)}
+    return tuple(s for s in needed if s in named) or tuple(needed)

@@ -44,6 +44,7 @@ _SUBSCRIPTION = {
     "pending-cancel": "Scheduled Subscription Cancellation",
     "cancelled": "Cancelled Subscription",
     "expired": "Expired Subscription",
+    "switched": "Switched Subscription",
 }
 _REACTIVATED = "Reactivated Subscription"
 #: Every metric the default mappings use; an account has room for 200.
@@ -67,7 +68,7 @@ LATEST = timedelta(days=365)
 
 @frozen(kw_only=True)
 class Event:
-    """One event as it will be sent."""
+    """One event as it will be sent. `said` is what the audit trail says of it: the change, free of personal values."""
 
     metric: str
     unique_id: str
@@ -76,6 +77,7 @@ class Event:
     properties: Mapping[str, Any] = field(repr=False)
     value: Any = None
     currency: str | None = None
+    said: str = ""
 
     def attributes(self) -> dict[str, Any]:
         """What single and bulk requests have in common."""
@@ -112,15 +114,27 @@ def plan(operation: Operation, now: datetime) -> list[Event]:
         extra |= {"OldStatus": before} if before else {}
     what = f"{operation.entity}:{operation.key}:{_word(before)}>{_word(after)}:{_anchor(operation)}"
     event = _event(operation, metric, what, extra)
-    return [evolve(event, time=_after_the_last(operation, event.time, now))]
+    said = " ".join(str(w) for w in (metric, operation.fields.get("PlanKey"), extra.get("Transition")) if w)
+    return [evolve(event, time=_after_the_last(operation, event.time, now), said=said)]
 
 
 def _states(operation: Operation) -> tuple[Any, Any]:
-    """The state last delivered and the one now; without a state of its own, the whole record is the state."""
+    """The state to compare with and the one now; without a state of its own, the whole record is the state.
+
+    Where nothing was delivered yet it is the oldest state the shop is known to have had: a route that is added to a
+    running configuration, or a record edited during the first listing, begins from there, silently.
+    """
+    known = _known(operation)
     for name in ("status", "is_member"):
         if name in operation.fields:
-            return operation.previous.get(name), operation.fields[name]
-    return operation.previous and "known", operation.idempotency_key
+            return known.get(name), operation.fields[name]
+    if not operation.previous and operation.before == operation.fields:
+        return operation.idempotency_key, operation.idempotency_key
+    return known and "known", operation.idempotency_key
+
+
+def _known(operation: Operation) -> Mapping[str, Any]:
+    return operation.previous or operation.before or {}
 
 
 def _metric(operation: Operation, before: Any, after: Any) -> str | None:
@@ -159,7 +173,8 @@ def _word(state: Any) -> str:
 
 def _order(operation: Operation) -> Iterator[Event]:
     """Placed once, with its products; then fulfilled, cancelled or refunded."""
-    fields, before = operation.fields, operation.previous.get("status")
+    fields, known = operation.fields, _known(operation)
+    before = known.get("status")
     now = fields.get("status")
     base = f"order:{operation.key}"
     if now in _PLACED and before not in _PLACED:
@@ -170,9 +185,9 @@ def _order(operation: Operation) -> Iterator[Event]:
         yield _event(operation, "Fulfilled Order", f"{base}:fulfilled", at=fields.get("completed_at"))
     if now == "cancelled" and before in _PLACED:
         yield _event(operation, "Cancelled Order", f"{base}:cancelled:{_anchor(operation)}")
-    known = {str(r.get("id")) for r in operation.previous.get("refunds") or ()}
+    refunded = {str(r.get("id")) for r in known.get("refunds") or ()}
     for refund in fields.get("refunds") or ():
-        if str(refund["id"]) not in known:
+        if str(refund["id"]) not in refunded:
             extra = {"Reason": refund.get("reason")}
             event = _event(operation, "Refunded Order", f"refund:{refund['id']}", extra)
             yield evolve(event, value=refund.get("amount"))

@@ -10,9 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import phonenumbers
-
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
+from synccore.values import phone as read_phone
 
 from .profile import iso
 
@@ -35,17 +34,11 @@ def email(*records: Any) -> str | None:
     return None
 
 
-def phone(number: Any, country: Any = None) -> str | None:
-    """E.164 where the number is valid in that country, else the number as typed: the sink leaves it out and says so."""
+def phone(number: Any, *countries: Any) -> str | None:
+    """E.164 where the number is valid in one of the countries, else as typed: the sink leaves it out and says so."""
     if not isinstance(number, str) or not number.strip():
         return None
-    try:
-        parsed = phonenumbers.parse(number, country if isinstance(country, str) else None)
-    except phonenumbers.NumberParseException:
-        return number.strip()
-    if not phonenumbers.is_valid_number(parsed):
-        return number.strip()
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return read_phone(number, *countries) or number.strip()
 
 
 def location(address: Any) -> dict[str, str] | None:

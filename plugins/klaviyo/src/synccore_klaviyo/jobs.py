@@ -17,9 +17,10 @@ from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, 
 from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client, dumps
 from .errors import ApiError
 from .match import find
-from .profile import Profile
+from .profile import Profile, build
+from .read import kept
 
-__all__ = ["PROFILES_LIMIT", "Jobs"]
+__all__ = ["PROFILES_LIMIT", "Holding", "Jobs"]
 
 PROFILES_LIMIT = 10_000
 #: 5 MB per job, counted the short way, less the envelope.
@@ -44,9 +45,21 @@ class Item:
     body: bytes
 
 
+@frozen
+class Holding:
+    """A job that holds a record and is not through; its id is None where its post was never answered."""
+
+    job: str | None
+    since: datetime
+
+
 def _mark(operation: Operation) -> str:
     """What this state of this record is remembered by: `<record>:<state>`."""
-    return f"{_digest(f'{operation.route} {operation.uid}')}:{_digest(operation.idempotency_key)}"
+    return f"{_record_of(operation.route, operation.uid)}:{_digest(operation.idempotency_key)}"
+
+
+def _record_of(route: str, uid: str) -> str:
+    return _digest(f"{route} {uid}")
 
 
 def _record(mark: str) -> str:
@@ -173,9 +186,26 @@ class Jobs:
             self._forget(job.id)
             return [Failed(Transient(f"the import job is {status}", outage=False))] * len(job.operations)
         errors = self._errors(job) if failed else {}
-        outcomes = self._outcomes(job.operations, errors)
+        outcomes = self._outcomes(job, errors)
         self._forget(job.id)
         return outcomes
+
+    def runs(self, job_id: str) -> bool:
+        """Whether Klaviyo may still write what is in this job."""
+        return self._status(job_id)[0] in RUNNING
+
+    def holding(self, routes: Collection[str], uids: Collection[str]) -> Holding | None:
+        """The newest job that may still write one of these records."""
+        records = {_record_of(route, uid) for route in routes for uid in uids}
+        intents = [
+            i for _, i in self._state.scan(_INTENT) if not i["done"] and records & {_record(m) for m in i["marks"]}
+        ]
+        found = [
+            Holding(intent["job"], datetime.fromisoformat(intent["at"]))
+            for intent in intents
+            if intent["job"] is None or self.runs(intent["job"])
+        ]
+        return max(found, key=lambda h: h.since, default=None)
 
     def _status(self, job_id: str) -> tuple[str, int]:
         """Its status, and how many records it refused; a job that Klaviyo forgot is "gone"."""
@@ -187,23 +217,22 @@ class Jobs:
             return "gone", 0
         return str(attributes["status"]), attributes.get("failed_count") or 0
 
-    def _outcomes(self, operations: Sequence[Operation], errors: Mapping[int, SynccoreError]) -> list[Outcome]:
-        emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in operations if op.id not in errors}
-        unknown = {emails[op.id] for op in operations if op.id not in errors and not (op.link and op.link.remote_id)}
+    def _outcomes(self, job: Job, errors: Mapping[int, SynccoreError]) -> list[Outcome]:
+        emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in job.operations}
+        unknown = {emails[op.id] for op in job.operations if op.id not in errors and not _linked(op)}
         # A job tells no ids, and a record it dropped silently is not among its errors: ask who is there now.
         found = find(self._client, "email", unknown)
+        keep = kept(self._client, [op for op in job.operations if op.id not in errors])
         outcomes: list[Outcome] = []
-        for op in operations:
+        for op in job.operations:
+            twin = found.get(emails[op.id])
             if op.id in errors:
                 outcomes.append(Failed(errors[op.id]))
-            elif op.link and op.link.remote_id:
-                outcomes.append(Delivered(remote_id=op.link.remote_id))
-            elif emails[op.id] in found:
-                outcomes.append(Delivered(remote_id=str(found[emails[op.id]]["id"])))
+            elif _linked(op) or twin is not None:
+                outcomes.append(_delivered(op, build(op, keep.get(op.id)), twin, job.submitted_at))
             else:
-                outcomes.append(
-                    Failed(Transient("the import job is complete, and the profile is not there", outage=False))
-                )
+                text = "the import job is complete, and the profile is not there"
+                outcomes.append(Failed(Transient(text, outage=False)))
         return outcomes
 
     def _errors(self, job: Job) -> dict[int, SynccoreError]:
@@ -229,6 +258,21 @@ class Jobs:
         for name, intent in self._state.scan(_INTENT):
             if intent["job"] == job_id and not intent["done"]:
                 self._state.put({name: {**intent, "done": True}})
+
+
+def _linked(operation: Operation) -> bool:
+    return bool(operation.link and operation.link.remote_id)
+
+
+def _delivered(
+    operation: Operation, profile: Profile, twin: Mapping[str, Any] | None, submitted_at: datetime
+) -> Delivered:
+    remote_id, adopted = operation.link.remote_id if operation.link else "", None
+    if twin is not None:
+        remote_id = str(twin["id"])
+        created = twin["attributes"].get("created")
+        adopted = datetime.fromisoformat(created) < submitted_at - SKEW if created else None
+    return Delivered(remote_id=remote_id, fields=profile.held, left_out=profile.left_out, adopted=adopted)
 
 
 def _chunks(items: Sequence[Item]) -> Iterator[list[Item]]:

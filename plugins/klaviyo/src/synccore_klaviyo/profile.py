@@ -5,22 +5,26 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-import phonenumbers
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from synccore.entities import normalize_email
 from synccore.errors import Rejected
-from synccore.types import Operation
+from synccore.types import Link, Operation
+from synccore.values import phone
 
 from .client import dumps
 
 __all__ = [
     "ATTRIBUTES",
     "CONSENT_FIELDS",
+    "EXTRA_IDENTIFIERS",
+    "FOREIGN",
+    "INVALID_PHONE",
     "LOCATION",
     "Profile",
     "build",
     "check_email",
+    "empty",
     "iso",
     "plain",
     "refusal",
@@ -54,18 +58,27 @@ _EMAIL = re.compile(r"[^\s@<>\"(),:;\[\]\\]+@(?:[\w](?:[\w-]*[\w])?\.)+[\w-]{2,}
 _TEST_DOMAINS = re.compile(r"(?:.*\.)?(?:(?:example|test)\.(?:com|org|net)|example|invalid|localhost)")
 
 
+INVALID_PHONE = "not a valid number in E.164 form"
+FOREIGN = "it belongs to another profile"
+KEPT = "kept: the profile has an entry of its own"
+CONSENT = "told as consent where it changes: no field of the profile"
+NO_ADDRESS = "an e-mail address is never emptied: the profile would be nobody's"
+
+
 @frozen(kw_only=True)
 class Profile:
     """A profile ready to be sent.
 
     Attributes:
         unset: custom properties to take away.
-        notes: facts for the audit trail, free of values.
+        held: what Klaviyo holds of the mapping once it is sent, under the names of the mapping.
+        left_out: field -> why it is not sent, free of values.
     """
 
     attributes: Mapping[str, Any]
     unset: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    held: Mapping[str, Any] = field(factory=dict, repr=False)
+    left_out: Mapping[str, str] = field(factory=dict)
 
     @property
     def email(self) -> str | None:
@@ -78,15 +91,24 @@ class Profile:
         location = self.attributes.get("location") or {}
         return bool(self.unset) or any(v is None for v in (*self.attributes.values(), *location.values()))
 
-    def resource(self, remote_id: str | None = None, without: Collection[str] = ()) -> dict[str, Any]:
+    def resource(self, remote_id: str | None = None) -> dict[str, Any]:
         """The `data` of profile-import, PATCH and the bulk import."""
-        attributes = {k: v for k, v in self.attributes.items() if k not in without}
-        data: dict[str, Any] = {"type": "profile", "attributes": attributes}
+        data: dict[str, Any] = {"type": "profile", "attributes": dict(self.attributes)}
         if remote_id:
             data["id"] = remote_id
         if self.unset:
             data["meta"] = {"patch_properties": {"unset": list(self.unset)}}
         return data
+
+    def without(self, names: Collection[str], reason: str) -> "Profile":
+        """The same without these, for that reason."""
+        gone = [n for n in names if n in self.attributes]
+        return evolve(
+            self,
+            attributes={k: v for k, v in self.attributes.items() if k not in gone},
+            held={k: v for k, v in self.held.items() if k not in gone},
+            left_out={**self.left_out, **dict.fromkeys(gone, reason)},
+        )
 
 
 def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profile:
@@ -97,26 +119,43 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
 
     Raises Rejected for what Klaviyo would refuse or silently drop: no identifier, a test address, too big.
     """
-    fields = {
-        n: plain(v) for n, v in operation.fields.items() if n not in CONSENT_FIELDS and not _kept(operation, n, keep)
-    }
+    held, left_out = _held_back(operation, keep)
+    fields = {n: plain(v) for n, v in operation.fields.items() if n not in left_out}
     attributes: dict[str, Any] = {n: fields.pop(n) for n in ATTRIBUTES if n in fields}
-    notes = _clean_identifiers(attributes)
-    if not any(attributes.get(n) for n in ("email", *EXTRA_IDENTIFIERS)):
+    linked = operation.link is not None and operation.link.remote_id
+    if not linked and not any(attributes.get(n) for n in ("email", *EXTRA_IDENTIFIERS)):
         raise Rejected("no e-mail address: Klaviyo needs one to know whose profile this is", ["email"])
-    location = fields.pop("location", None)
-    if location is not None:
-        attributes["location"] = _location(location, plain(operation.previous.get("location")))
+    if attributes.get("email"):
+        held["email"] = attributes["email"] = check_email(str(attributes["email"]))
+    if attributes.get("external_id"):
+        held["external_id"] = attributes["external_id"] = str(attributes["external_id"])
+    if "location" in fields:
+        attributes["location"] = _location(operation, fields.pop("location"))
+        held["location"] = {k: v for k, v in attributes["location"].items() if v is not None} or None
         if not attributes["location"]:
             del attributes["location"]
     properties, unset = _properties(operation, fields)
     if properties:
         attributes["properties"] = properties
-    profile = Profile(attributes=attributes, unset=unset, notes=tuple(notes))
+    if isinstance(block := operation.fields.get("properties"), Mapping):
+        held["properties"] = {k: v for k, v in block.items() if v is not None}
+    profile = Profile(attributes=attributes, unset=unset, held=held, left_out=left_out)
     size = len(dumps(profile.resource("0" * 26)))
     if size > PROFILE_LIMIT:
         raise Rejected(f"the profile takes {size} bytes, Klaviyo accepts {PROFILE_LIMIT}")
     return profile
+
+
+def empty(link: Link) -> Profile:
+    """The profile of a link with all that we wrote taken away; who it is, stays."""
+    ours = {n: v for n, v in link.fields.items() if v is not None}
+    attributes: dict[str, Any] = dict.fromkeys(n for n in ATTRIBUTES if n in ours and n != "email")
+    if isinstance(place := ours.get("location"), Mapping):
+        attributes["location"] = dict.fromkeys(place)
+    names = {n for n in ours if n not in (*ATTRIBUTES, "location", "properties")}
+    if isinstance(block := ours.get("properties"), Mapping):
+        names |= set(block)
+    return Profile(attributes=attributes, unset=tuple(sorted(names)))
 
 
 def refusal(operation: Operation) -> Rejected | None:
@@ -162,28 +201,37 @@ def check_email(email: str) -> str:
 
 def valid_phone(number: str) -> bool:
     """True for an E.164 number that can exist."""
-    if not re.fullmatch(r"\+[1-9]\d{6,14}", number):
-        return False
-    try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        return False
+    return phone(number) == number
 
 
-def _clean_identifiers(attributes: dict[str, Any]) -> list[str]:
-    notes = []
-    if attributes.get("email"):
-        attributes["email"] = check_email(str(attributes["email"]))
-    else:
-        # An identifier is never emptied: the profile would be nobody's.
-        attributes.pop("email", None)
-    phone = attributes.get("phone_number")
-    if phone and not valid_phone(str(phone)):
-        del attributes["phone_number"]
-        notes.append("phone_number left out: not a valid number in E.164 form")
-    if attributes.get("external_id"):
-        attributes["external_id"] = str(attributes["external_id"])
-    return notes
+def _held_back(operation: Operation, keep: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """(what Klaviyo holds of the mapping, what of it is not sent and why)."""
+    held = dict(operation.fields)
+    left_out: dict[str, str] = {}
+    for name, value in operation.fields.items():
+        if _kept(operation, name, keep) and (keep or {})[name] != plain(value):
+            held[name], left_out[name] = (keep or {})[name], KEPT
+        elif reason := _reason(operation, name, value):
+            left_out[name] = reason
+            del held[name]
+    return held, left_out
+
+
+def _reason(operation: Operation, name: str, value: Any) -> str | None:
+    """Why it is not sent: it can be no phone number, Klaviyo did not take this very value before, it is not ours."""
+    link = operation.link
+    if name in CONSENT_FIELDS:
+        return CONSENT
+    if value is None:
+        if name == "email":
+            return NO_ADDRESS
+        # What was left out was never ours to empty.
+        return link.left_out.get(name) if link and name not in link.fields else None
+    if name == "phone_number" and not valid_phone(str(value)):
+        return INVALID_PHONE
+    if name in EXTRA_IDENTIFIERS and link and name in link.left_out and link.mapped.get(name) == value:
+        return link.left_out[name]
+    return None
 
 
 def _kept(operation: Operation, name: str, keep: Mapping[str, Any] | None) -> bool:
@@ -191,13 +239,15 @@ def _kept(operation: Operation, name: str, keep: Mapping[str, Any] | None) -> bo
     return bool(options and options.keep_existing and keep and keep.get(name) not in (None, "", [], {}))
 
 
-def _location(wanted: Any, before: Any) -> dict[str, Any]:
+def _location(operation: Operation, wanted: Any) -> dict[str, Any]:
+    wanted = {} if wanted is None else wanted
     if not isinstance(wanted, Mapping):
         raise Rejected("location is a mapping of address1, city, country ...", ["location"])
     if unknown := [k for k in wanted if k not in LOCATION]:
         raise Rejected(f"location has no {', '.join(sorted(unknown))}; it has {', '.join(LOCATION)}", ["location"])
+    before = operation.link.fields.get("location") if operation.link else None
     before = before if isinstance(before, Mapping) else {}
-    # A part is emptied only where we filled it before: null for all others would say nothing.
+    # A part is emptied only where we filled it before: null for all others would take away what Klaviyo found out.
     emptied = {k: None for k, v in before.items() if v and k in LOCATION and not wanted.get(k)}
     return {k: v for k, v in wanted.items() if v not in (None, "")} | emptied
 
@@ -206,7 +256,7 @@ def _properties(operation: Operation, fields: dict[str, Any]) -> tuple[dict[str,
     given = fields.pop("properties", None) or {}
     if not isinstance(given, Mapping):
         raise Rejected("properties is a mapping of names to values", ["properties"])
-    before = operation.previous.get("properties")
+    before = operation.link.fields.get("properties") if operation.link else None
     before = before if isinstance(before, Mapping) else {}
     properties = {k: v for k, v in given.items() if v is not None} | {k: v for k, v in fields.items() if v is not None}
     vanished = {k for k, v in before.items() if v is not None} | {k for k, v in fields.items() if v is None}

@@ -4,47 +4,62 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from synccore.types import Link
+from attrs import evolve
+
+from synccore.types import Link, Operation
 
 from .client import Client
-from .match import find
-from .profile import ATTRIBUTES, CONSENT_FIELDS, plain, valid_phone
+from .match import find, lookup
+from .profile import ATTRIBUTES, CONSENT_FIELDS, plain
 
-__all__ = ["read"]
+__all__ = ["kept", "read"]
 
 
 def read(client: Client, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
-    """Per link the profile's fields, under the names and in the shape `deliver` takes; None where it is gone."""
+    """Per link the profile's fields, under the names and in the shape `deliver` takes; None where it is gone.
+
+    Nothing comes from what is remembered: the link only says which properties are asked about and how their values
+    were written. Consent is no field: it lives in Klaviyo's own record of it, which people change there too.
+    """
     found = find(client, "id", {link.remote_id for link in links})
     return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
+
+
+def kept(client: Client, operations: Sequence[Operation]) -> Mapping[int, Mapping[str, Any]]:
+    """Operation id -> what the target holds now, for operations with a field that must not be overwritten."""
+    asking = [op for op in operations if any(o.keep_existing for o in op.options.values())]
+    if not asking:
+        return {}
+    links: dict[int, Link] = {}
+    for op, twin in zip(asking, lookup(client, asking), strict=True):
+        found = op.link or twin
+        if isinstance(found, Link):
+            # With the fields as names, so that the very ones at stake are read.
+            links[op.id] = evolve(found, fields=op.fields)
+    held = read(client, list(links.values()))
+    return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
 
 def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:
     attributes = profile["attributes"]
     properties = attributes.get("properties") or {}
     fields: dict[str, Any] = {n: attributes[n] for n in ATTRIBUTES if attributes.get(n) is not None}
-    phone = link.fields.get("phone_number")
-    if phone and "phone_number" not in fields and not valid_phone(str(phone)):
-        # It was left out for not being a number, and what was never sent cannot have drifted.
-        fields["phone_number"] = phone
     place = {k: v for k, v in (attributes.get("location") or {}).items() if v not in (None, "")}
     sent_place = link.fields.get("location")
     if isinstance(sent_place, Mapping):
         place = {k: v for k, v in place.items() if k in sent_place}
-    if place:
+    if place and not ("location" in link.fields and sent_place is None):
+        # What is there beside an address of ours that was emptied is the owner's or Klaviyo's own.
         fields["location"] = _like(place, sent_place)
     block = link.fields.get("properties")
     ours = set(block) if isinstance(block, Mapping) else set()
     for name in link.fields:
-        if name in CONSENT_FIELDS:
-            # Consent lives in Klaviyo's own record of it and is not a field that could drift.
-            fields[name] = link.fields[name]
-        elif name not in (*ATTRIBUTES, "location", "properties") and properties.get(name) is not None:
+        if name not in (*ATTRIBUTES, *CONSENT_FIELDS, "location", "properties") and properties.get(name) is not None:
             fields[name] = _like(properties[name], link.fields[name])
     known = {k: v for k, v in properties.items() if k in ours or (not link.fields and k not in fields)}
     if known or ours:
         fields["properties"] = _like(known, block)
-    return fields
+    return fields | {n: None for n, v in link.fields.items() if v is None and n not in fields}
 
 
 def _like(remote: Any, sent: Any) -> Any:

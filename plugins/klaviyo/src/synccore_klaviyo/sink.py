@@ -5,16 +5,33 @@ from datetime import timedelta
 from typing import Any
 
 from synccore.hookspecs import SinkType
-from synccore.types import Check, Context, Failed, Job, Limits, Link, LookupResult, ObjectInfo, Operation, Outcome
+from synccore.types import (
+    Account,
+    Check,
+    Context,
+    Delivered,
+    Erased,
+    Failed,
+    Identity,
+    Job,
+    Limits,
+    Link,
+    LookupResult,
+    ObjectInfo,
+    Operation,
+    Outcome,
+)
 
 from . import check, match, read
+from .account import account
 from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
+from .erasure import Erasure
 from .jobs import PROFILES_LIMIT, Jobs
 from .mapping import check_settings, describe, objects
 from .profile import refusal
 from .track import Events
-from .write import Profiles, erase
+from .write import Profiles
 
 __all__ = ["SINK", "KlaviyoSink"]
 
@@ -38,7 +55,8 @@ class KlaviyoSink:
         self._context = context
         self._client = Client(config, context)
         self._jobs = Jobs(self._client, context)
-        self._profiles = Profiles(self._client, config, self._jobs)
+        self._profiles = Profiles(self._client, config, context, self._jobs)
+        self._erasure = Erasure(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
         #: Depend on `bulk_threshold`, `prefix` and `commerce_events`.
         self.limits = _limits(config.bulk_threshold)
@@ -58,13 +76,23 @@ class KlaviyoSink:
         """Write profiles or send events; a call never mixes them."""
         if not operations:
             return []
+        self._erasure.follow_up()
         if operations[0].object == "event":
             return self._events.deliver(operations)
         return self._profiles.deliver(operations)
 
+    def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
+        """Tell opt-outs and opt-ins of people whose older state is in an import job."""
+        if operations and operations[0].object == "event":
+            return [None] * len(operations)
+        return self._profiles.overtake(operations)
+
     def collect(self, job: Job) -> Sequence[Outcome] | None:
         """The outcomes of a profile import job."""
-        return self._jobs.collect(job)
+        outcomes = self._jobs.collect(job)
+        if outcomes is not None:
+            self._erasure.follow_up(job.id)
+        return outcomes
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""
@@ -79,12 +107,17 @@ class KlaviyoSink:
         found = iter(read.read(self._client, [link for link in links if link.object != "event"]))
         return [dict(link.fields) if link.object == "event" else next(found) for link in links]
 
-    def erase(self, link: Link) -> None:
-        """Ask for the person's deletion; a state of ours about events is erased by its e-mail address."""
-        if link.object != "event":
-            erase(self._client, link.remote_id)
-        elif email := link.fields.get("email"):
-            erase(self._client, email=str(email))
+    def find(self, identity: Identity) -> Sequence[Link]:
+        """The person's profiles, linked or not, and the import job that may still make one."""
+        return self._erasure.find(identity)
+
+    def erase(self, link: Link) -> Erased:
+        """Delete the person with all events, and look whether it was done."""
+        return self._erasure.erase(link)
+
+    def account(self) -> Account:
+        """The account the key belongs to."""
+        return account(self._client)
 
     def close(self) -> None:
         """Close the connections."""

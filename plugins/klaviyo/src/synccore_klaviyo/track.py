@@ -17,7 +17,6 @@ __all__ = ["Events"]
 
 EVENTS_LIMIT = 1000
 REQUEST_LIMIT = 4_900_000
-_SENT = "sent in bulk"
 
 
 class Events:
@@ -50,8 +49,8 @@ class Events:
         return [outcomes[op.id] for op in operations]
 
     def _plan(self, operation: Operation) -> list[Event] | str:
-        if operation.op == "delete":
-            return "no event: the record was deleted in the shop"
+        if operation.op in ("delete", "leave"):
+            return "no event: the record was deleted in the shop, or the route no longer wants it"
         if operation.bulk and not operation.settings.get("backfill"):
             return "remembered as the state to compare with; the past sends no event"
         if operation.entity == "order" and not self._commerce and not operation.fields.get("metric"):
@@ -73,7 +72,7 @@ class Events:
             if operation.bulk:
                 attributes["backfill"] = True
             self._client.call(EVENT, body={"data": {"type": "event", "attributes": attributes}})
-        return _done(operation, ", ".join(dict.fromkeys(e.metric for e in events)))
+        return _done(operation, _said(events))
 
     def _send_many(self, operations: Sequence[Operation], planned: Mapping[int, list[Event]]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -86,13 +85,14 @@ class Events:
                 # The request is refused as a whole; one by one the bad event alone stays behind.
                 outcomes |= self._send_each(members, planned)
             else:
-                outcomes |= {op.id: result if isinstance(result, Failed) else _done(op, _SENT) for op in members}
+                failed = isinstance(result, Failed)
+                outcomes |= {op.id: result if failed else _done(op, _said(planned[op.id])) for op in members}
         return outcomes
 
     def _post(self, operation: Operation, entries: Sequence[bytes]) -> Outcome:
         head = b'{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":['
         self._client.call(BULK_EVENTS, body=head + b",".join(entries) + b"]}}}}")
-        return _done(operation, _SENT)
+        return _done(operation, "")
 
 
 def _chunks(
@@ -119,6 +119,10 @@ def _entry(operation: Operation, event: Event) -> bytes:
     if operation.bulk:
         attributes["backfill"] = True
     return dumps({"type": "event-bulk-create", "attributes": attributes})
+
+
+def _said(events: Sequence[Event]) -> str:
+    return ", ".join(dict.fromkeys(event.said or event.metric for event in events))
 
 
 def _done(operation: Operation, note: str) -> Delivered:

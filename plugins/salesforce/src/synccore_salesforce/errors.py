@@ -24,7 +24,7 @@ from synccore.types import Failed, Outcome
 
 __all__ = ["GONE_CODES", "Problem", "Refused", "classify", "failed_alike", "problems_of", "unsent", "waits_for"]
 
-_FOREIGN_KEY = re.compile(r"Foreign key external ID: (.+?) not found for field (\S+) in entity (\S+)")
+_FOREIGN_KEY = re.compile(r"(.+?) not found for field (\S++) in entity (\S++)")
 _RECORD_ID = re.compile(r"\b([a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?)\b")
 _NEIGHBOUR = ("PROCESSING_HALTED", "ALL_OR_NONE_OPERATION_ROLLED_BACK")
 
@@ -71,7 +71,8 @@ class Problem:
     @property
     def foreign_key(self) -> tuple[str, str, str] | None:
         """Value, key field and entity of a parent that is not there yet, where that is the problem."""
-        found = _FOREIGN_KEY.search(self.message)
+        _, _, rest = self.message.partition("Foreign key external ID: ")
+        found = _FOREIGN_KEY.match(rest)
         return (found[1], found[2], found[3]) if found else None
 
     @property

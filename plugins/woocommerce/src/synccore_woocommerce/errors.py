@@ -98,4 +98,4 @@ def _words(body: Mapping[str, Any]) -> str:
     said = str(body.get("message", ""))
     if isinstance(params, dict):
         said += " " + "; ".join(str(v) for v in params.values())
-    return redact(" ".join(re.sub(r"<[^>]*>", " ", said).split()), 300)
+    return redact(" ".join(re.sub(r"<[^<>]*+>", " ", said).split()), 300)

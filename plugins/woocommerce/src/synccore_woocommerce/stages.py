@@ -18,6 +18,8 @@ __all__ = ["Stages"]
 
 #: Moving the next payment date does not move a subscription's modified date: active ones are read this often anyway.
 _REFRESHED = timedelta(hours=1)
+#: What gateways write into an order's notes when a payment did not work.
+_FAILURE_WORDS = ("fail", "declin", "refus", "insufficient", "expired", "error")
 _BY_MODIFIED = {"orderby": "modified", "order": "asc"}
 _BY_ID = {"orderby": "id", "order": "asc"}
 
@@ -130,8 +132,8 @@ class Stages:
         except Rejected:
             return None
         for note in notes if isinstance(notes, list) else ():
-            text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", str(note.get("note", "")))).split())
-            if re.search(r"(?i)fail|declin|refus|insufficient|expired|error", text):
+            text = " ".join(html.unescape(re.sub(r"<[^<>]*+>", " ", str(note.get("note", "")))).split())
+            if any(word in text.lower() for word in _FAILURE_WORDS):
                 return text[:200]
         return None
 

@@ -1,5 +1,6 @@
 """Answers in JSON:API form, as Klaviyo words them."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ def identifier_filter(text: str) -> tuple[str, list[str]] | None:
         return single[1], [single[2]]
     several = re.fullmatch(r'any\((email|phone_number|external_id|id),\[("[^"\\]*"(?:,"[^"\\]*")*)\]\)', text)
     if several:
-        values = re.findall(r'"([^"]*)"', several[2])
+        values = json.loads(f"[{several[2]}]", strict=False)
         return (several[1], values) if len(values) <= 100 else None
     return None
 
@@ -40,6 +41,7 @@ def shown(person: Person, *, subscriptions: bool = False) -> dict[str, Any]:
     attributes: dict[str, Any] = {n: person.attributes.get(n) for n in names}
     attributes["location"] = {k: person.location.get(k) for k in sorted(strict.LOCATION_KEYS)}
     attributes["properties"] = dict(person.properties)
+    attributes["created"] = person.created_at.isoformat()
     if subscriptions:
         suppressions = [{"reason": r, "timestamp": t.isoformat()} for r, t in person.suppressions]
         attributes["subscriptions"] = {

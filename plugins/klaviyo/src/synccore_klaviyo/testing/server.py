@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +13,12 @@ from synccore.testing import Reply, Request
 
 from . import strict
 from .answers import MEDIA_TYPE, document, duplicate, error, identifier_filter, invalid, shown
-from .store import Clash, Person, Store
+from .store import Clash, Person, Store, Write
 from .transport import SCOPES, Transport
 
 __all__ = ["FakeKlaviyo"]
+
+RUNNING = ("queued", "processing")
 
 
 @define(kw_only=True)
@@ -39,6 +42,8 @@ class FakeKlaviyo(Transport):
         clock: gives the time; the real one by default. Hand over a fake clock's `now` to move it by hand.
         limits: whether quotas are enforced.
         polls_until_done: how often a job says it is not ready; None leaves it to `finish_jobs`.
+        job_time: how long an import job runs by the clock, however often it is asked; overrides `polls_until_done`.
+        deletion_time: how long a deletion takes once it was asked for.
 
     Attributes:
         store: profiles, events and metrics.
@@ -55,10 +60,14 @@ class FakeKlaviyo(Transport):
         clock: Callable[[], datetime] | None = None,
         limits: bool = True,
         polls_until_done: int | None = 1,
+        job_time: timedelta | None = None,
+        deletion_time: timedelta = timedelta(0),
         port: int = 0,
     ) -> None:
         self.polls_until_done = polls_until_done
-        self.store = Store()
+        self.job_time = job_time
+        self.deletion_time = deletion_time
+        self._deletions: list[tuple[datetime, Mapping[str, Any]]] = []
         self.jobs: dict[str, Job] = {}
         self.refuse: dict[str, tuple[str, str]] = {}
         self.lists: dict[str, str] = {}
@@ -66,16 +75,32 @@ class FakeKlaviyo(Transport):
         self.organization = "Shop"
         self.account_id = "AbC123"
         super().__init__(key=key, scopes=scopes, clock=clock, limits=limits, port=port)
+        self.store = Store(self.now)
 
     # -- for tests
 
     def person(self, email: str) -> Person | None:
-        """The profile with that address."""
-        return self.store.owner("email", email)
+        """The profile with that address, as it is now."""
+        with self._lock:
+            self.advance()
+            return self.store.owner("email", email)
 
     def add_person(self, **attributes: Any) -> Person:
         """Put a profile there, as an import by hand would."""
-        return self.store.upsert({"type": "profile", "attributes": attributes})[0]
+        return self.store.upsert({"type": "profile", "attributes": attributes}, how="hand")[0]
+
+    def writes(self, email: str) -> list[Write]:
+        """Every state the profile with that address was ever in, by whatever write, except an import by hand."""
+        with self._lock:
+            self.advance()
+            return [w for w in self.store.writes if w.email == email and w.how != "hand"]
+
+    def become(self, account_id: str, organization: str) -> None:
+        """Another account behind the same key and address: empty, with jobs of its own."""
+        with self._lock:
+            self.account_id, self.organization = account_id, organization
+            self.store = Store(self.now)
+            self.jobs, self.lists, self.erased, self._deletions = {}, {}, [], []
 
     def add_list(self, name: str) -> str:
         """Make a list; gives its id."""
@@ -86,6 +111,7 @@ class FakeKlaviyo(Transport):
     def events(self, metric: str | None = None) -> list[dict[str, Any]]:
         """The events kept, of one metric or all."""
         with self._lock:
+            self.advance()
             return [e for e in self.store.events if metric in (None, e["metric"])]
 
     def install_woocommerce(self) -> None:
@@ -98,6 +124,20 @@ class FakeKlaviyo(Transport):
         with self._lock:
             for job in self.jobs.values():
                 self._finish(job)
+
+    def advance(self) -> None:
+        """Jobs and deletions whose time has come, in the order in which they end."""
+        now = self.now()
+        due: list[tuple[datetime, Callable[[], None]]] = [
+            (at, partial(self._delete, who)) for at, who in self._deletions
+        ]
+        if self.job_time is not None:
+            running = [job for job in self.jobs.values() if job.status in RUNNING]
+            due += [(job.created_at + self.job_time, partial(self._finish, job)) for job in running]
+        for at, carry_out in sorted(due, key=lambda d: d[0]):
+            if at <= now:
+                carry_out()
+        self._deletions = [d for d in self._deletions if d[0] > now]
 
     # -- account, metrics, lists
 
@@ -172,7 +212,7 @@ class FakeKlaviyo(Transport):
             value = data["attributes"].get(name)
             if value and (other := self.store.owner(name, value)) and other.id != found:
                 return duplicate(other.id)
-        self.store.write(self.store.people[found], data)
+        self.store.write(self.store.people[found], data, how="patch")
         return document(shown(self.store.people[found]))
 
     def answer_import(self, data: Any) -> Reply:
@@ -224,7 +264,8 @@ class FakeKlaviyo(Transport):
         if job is None:
             return error(404, "not_found", f"A job with id {found} does not exist.")
         job.polls += 1
-        if self.polls_until_done is not None and job.polls > self.polls_until_done:
+        by_polls = self.job_time is None and self.polls_until_done is not None
+        if by_polls and job.polls > self.polls_until_done:  # type: ignore[operator]
             self._finish(job)
         elif job.status == "queued":
             job.status = "processing"
@@ -248,7 +289,7 @@ class FakeKlaviyo(Transport):
             problem = self.refuse.get(email)
             if problem is None:
                 try:
-                    self.store.upsert(data, bulk=True)
+                    self.store.upsert(data, how="job")
                 except Clash as clash:
                     problem = ("duplicate_profile", f"The identifiers belong to profile {clash.other}.")
             if problem is None:
@@ -291,12 +332,7 @@ class FakeKlaviyo(Transport):
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
         for person in self._people(data):
-            person.consent, person.consented_at = "SUBSCRIBED", now
-            person.suppressions = [
-                s for s in person.suppressions if s[0] not in ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED")
-            ]
-            if wanted:
-                person.lists.add(wanted)
+            self.store.subscribe(person, wanted)
         return Reply(202)
 
     def answer_unsubscribe(self, data: Any) -> Reply:
@@ -305,12 +341,7 @@ class FakeKlaviyo(Transport):
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
         for person in self._people(data):
-            if wanted and wanted in person.lists:
-                person.lists.discard(wanted)
-                continue
-            person.consent = "UNSUBSCRIBED"
-            person.suppressions.append(("UNSUBSCRIBE", self.now()))
-            person.lists.clear()
+            self.store.unsubscribe(person, wanted)
         return Reply(202)
 
     def answer_suppress(self, data: Any) -> Reply:
@@ -318,7 +349,7 @@ class FakeKlaviyo(Transport):
         if problems:
             return invalid(problems)
         for person in self._people(data):
-            person.suppressions.append(("USER_SUPPRESSED", self.now()))
+            self.store.suppress(person)
         return Reply(
             202,
             {"data": {"type": "profile-suppression-bulk-create-job", "id": self.store.new_id("S")}},
@@ -326,13 +357,7 @@ class FakeKlaviyo(Transport):
         )
 
     def _people(self, data: Mapping[str, Any]) -> list[Person]:
-        found = []
-        for one in data["attributes"]["profiles"]["data"]:
-            identifiers = {k: v for k, v in one["attributes"].items() if k in strict.IDENTIFIERS}
-            email = identifiers.get("email")
-            owner = self.store.owner("email", email) if email else None
-            found.append(owner or self.store.upsert({"type": "profile", "attributes": identifiers})[0])
-        return found
+        return [self.store.addressed(one["attributes"]) for one in data["attributes"]["profiles"]["data"]]
 
     def _wanted_list(self, data: Mapping[str, Any]) -> str | None:
         """The list's id, "" where none is named, None where it does not exist."""
@@ -346,13 +371,17 @@ class FakeKlaviyo(Transport):
             return invalid(problems)
         wanted = data["attributes"]["profile"]["data"]
         self.erased.append(wanted)
+        self._deletions.append((self.now() + self.deletion_time, wanted))
+        self.advance()
+        return Reply(202)
+
+    def _delete(self, wanted: Mapping[str, Any]) -> None:
         person = self.store.people.get(wanted.get("id") or "")
         for name in ("email", "phone_number"):
             if value := wanted["attributes"].get(name):
                 person = self.store.owner(name, value)
         if person is not None:
             self.store.delete(person)
-        return Reply(202)
 
     # -- events
 

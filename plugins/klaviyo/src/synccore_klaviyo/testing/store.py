@@ -1,15 +1,20 @@
-"""What the stand-in holds: profiles, events, metrics, consent; and how writes find their profile."""
+"""What the stand-in holds: profiles, events, metrics, consent, and every state a profile was ever in."""
 
 import itertools
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from .strict import IDENTIFIERS, VANISHING
 
-__all__ = ["Clash", "Person", "Store"]
+__all__ = ["Clash", "Person", "Store", "Write"]
+
+#: At most one subscribe job per profile in this time; what comes sooner is taken and dropped.
+SUBSCRIBE_EVERY = timedelta(minutes=30)
+#: Suppressions that subscribing lifts. A hard bounce or an invalid address stays.
+LIFTED = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED")
 
 
 class Clash(Exception):
@@ -26,6 +31,7 @@ class Person:
     """A stored profile."""
 
     id: str
+    created_at: datetime
     attributes: dict[str, Any] = field(factory=dict)
     properties: dict[str, Any] = field(factory=dict)
     location: dict[str, Any] = field(factory=dict)
@@ -34,13 +40,36 @@ class Person:
     consented_at: datetime | None = None
     suppressions: list[tuple[str, datetime]] = field(factory=list)
     lists: set[str] = field(factory=set)
+    subscribed_at: datetime | None = None
+
+    @property
+    def opted_out(self) -> bool:
+        """True where no marketing mail may go out."""
+        return self.consent == "UNSUBSCRIBED" or bool(self.suppressions)
+
+
+@frozen(kw_only=True)
+class Write:
+    """One write to a profile, with the state it left behind. `how`: import, patch, job, event, consent, hand."""
+
+    at: datetime
+    how: str
+    profile: str
+    email: str | None
+    attributes: Mapping[str, Any]
+    properties: Mapping[str, Any]
 
 
 class Store:
     """Profiles found by identifier, events kept once."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self.people: dict[str, Person] = {}
+        #: Every write, oldest first; a deletion takes nothing away here.
+        self.writes: list[Write] = []
+        #: Subscribe requests that Klaviyo took and dropped: profile ids.
+        self.dropped_opt_ins: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.metrics: dict[str, dict[str, Any]] = {}
         self._index: dict[tuple[str, str], str] = {}
@@ -56,7 +85,7 @@ class Store:
         found = self._index.get((name, str(value).lower() if name == "email" else str(value)))
         return self.people.get(found) if found else None
 
-    def upsert(self, data: Mapping[str, Any], *, bulk: bool = False) -> tuple[Person, bool]:
+    def upsert(self, data: Mapping[str, Any], *, how: str = "import") -> tuple[Person, bool]:
         """Create or update by id and identifiers; (profile, created). Raises Clash."""
         attributes = data["attributes"]
         owners = {n: p for n in IDENTIFIERS if attributes.get(n) and (p := self.owner(n, attributes[n]))}
@@ -68,22 +97,26 @@ class Store:
             for name in ("phone_number", "external_id"):
                 if name in owners and owners[name].id != person.id:
                     raise Clash(409, owners[name].id)
-            self.write(person, data, bulk=bulk)
+            self.write(person, data, how=how)
             return person, False
         ids = {p.id for p in owners.values()}
         if len(ids) > 1 or (ids and attributes.get("email") and "email" not in owners):
             raise Clash(409, next(p.id for n, p in owners.items() if n != "email"))
         if ids:
             person = self.people[ids.pop()]
-            self.write(person, data, bulk=bulk)
+            self.write(person, data, how=how)
             return person, False
-        person = Person(id=self.new_id("P"))
+        person = Person(id=self.new_id("P"), created_at=self._now())
         self.people[person.id] = person
-        self.write(person, data, bulk=bulk)
+        self.write(person, data, how=how)
         return person, True
 
-    def write(self, person: Person, data: Mapping[str, Any], *, bulk: bool = False) -> None:
-        """Apply attributes: absent stays, null clears (not in bulk), properties merge key by key."""
+    def write(self, person: Person, data: Mapping[str, Any], *, how: str = "import") -> None:
+        """Apply attributes: absent stays, null clears (a job ignores it), properties merge key by key.
+
+        A property that is sent as null stays, holding null; only `unset` takes it away.
+        """
+        bulk = how == "job"
         for name, value in data["attributes"].items():
             if name == "properties":
                 person.properties.update({k: v for k, v in (value or {}).items() if v is not None or not bulk})
@@ -99,6 +132,18 @@ class Store:
             unset = ((data.get("meta") or {}).get("patch_properties") or {}).get("unset") or []
             for name in [unset] if isinstance(unset, str) else unset:
                 person.properties.pop(name, None)
+        self._note(person, how)
+
+    def _note(self, person: Person, how: str) -> None:
+        write = Write(
+            at=self._now(),
+            how=how,
+            profile=person.id,
+            email=person.attributes.get("email"),
+            attributes=dict(person.attributes),
+            properties=dict(person.properties),
+        )
+        self.writes.append(write)
 
     def _place(self, person: Person, value: Mapping[str, Any] | None, *, bulk: bool) -> None:
         if value is None:
@@ -119,6 +164,39 @@ class Store:
             self._index.pop((name, old.lower() if name == "email" else old), None)
         if value is not None:
             self._index[(name, value.lower() if name == "email" else value)] = person.id
+
+    # -- consent
+
+    def addressed(self, attributes: Mapping[str, Any]) -> Person:
+        """Whom a consent or suppression entry means; somebody unknown is created."""
+        identifiers = {k: v for k, v in attributes.items() if k in IDENTIFIERS}
+        owner = self.owner("email", identifiers["email"]) if identifiers.get("email") else None
+        return owner or self.upsert({"type": "profile", "attributes": identifiers}, how="consent")[0]
+
+    def subscribe(self, person: Person, wanted: str) -> None:
+        """Opt in; lifts an earlier unsubscribe. Twice within 30 minutes the second is taken and dropped."""
+        now = self._now()
+        if person.subscribed_at is not None and now - person.subscribed_at < SUBSCRIBE_EVERY:
+            self.dropped_opt_ins.append(person.id)
+            return
+        person.consent, person.consented_at, person.subscribed_at = "SUBSCRIBED", now, now
+        person.suppressions = [s for s in person.suppressions if s[0] not in LIFTED]
+        if wanted:
+            person.lists.add(wanted)
+
+    def unsubscribe(self, person: Person, wanted: str) -> None:
+        """Opt out of a list, or of everything where the person is not on it or none is named."""
+        if wanted and wanted in person.lists:
+            person.lists.discard(wanted)
+            return
+        person.consent = "UNSUBSCRIBED"
+        person.lists.clear()
+        self.suppress(person, "UNSUBSCRIBE")
+
+    def suppress(self, person: Person, reason: str = "USER_SUPPRESSED") -> None:
+        """No mail goes out any more; each reason is kept once, with its first moment."""
+        if reason not in [r for r, _ in person.suppressions]:
+            person.suppressions.append((reason, self._now()))
 
     def delete(self, person: Person) -> None:
         """Take a profile away with its events."""
@@ -145,7 +223,7 @@ class Store:
         if name not in self.metrics and len(self.metrics) >= 200:
             return False
         try:
-            who, _ = self.upsert(person)
+            who, _ = self.upsert(person, how="event")
         except Clash as clash:
             who = self.people[clash.other]
         moment = datetime.fromisoformat(attributes["time"]) if attributes.get("time") else now

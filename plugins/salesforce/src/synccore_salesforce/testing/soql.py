@@ -9,7 +9,7 @@ from .org import Org
 
 __all__ = ["run"]
 
-_TOKEN = re.compile(r"\s*('(?:\\.|[^'\\])*'|[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?|!=|=|\(|\)|,)")
+_TOKEN = re.compile(r"\s*('[^'\\]*+(?:\\.[^'\\]*+)*+'|[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?|!=|=|\(|\)|,)")
 _UNESCAPE = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _ID = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
 

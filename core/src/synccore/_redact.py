@@ -1,0 +1,160 @@
+"""What must not leave with a message: personal values and secrets, taken out of foreign words in linear time.
+
+Two means, in this order: what is known (the record's own values, the instance's secrets) is found as it stands and in
+the forms in which the other side may quote it; what only looks like an address, a number or a key is found by its
+shape. No pattern here may backtrack: whoever writes the text decides how long we search it.
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+__all__ = ["conceal", "redact"]
+
+_EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s++[\w.~+/=-]{6,}+")
+_KEYLIKE = re.compile(
+    r"(?i)\b(?:(?:c[ks]_|[ps]k_|ya29\.|1//|00D)[\w.!/-]{8,}+"
+    r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]++)"
+)
+#: Digits and what people put between them; whether it is a telephone number is decided by `_is_phone`.
+_RUN = re.compile(r"[+(\d][+\d\s().-]*+")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
+#: At most this much of a foreign text is searched: so much more than is shown that nothing shown is missed.
+_SEARCHED = 8
+#: Longer values are known by their beginning, as the other side may have cut them.
+_HEAD = 40
+#: Shorter texts and numbers are too common to be told from the message's own words.
+_SHORTEST, _FEWEST_DIGITS = 3, 5
+#: Shorter ones count as whole words only: `Ann` is not in `cannot`.
+_SURE = 8
+
+
+def redact(text: str, limit: int = 500, *, known: Mapping[str, Any] | None = None, secrets: Iterable[str] = ()) -> str:
+    """Take personal values, tokens and keys out of foreign words and cut them to `limit` characters.
+
+    Everything that reaches logs, history or an error column goes through here first.
+
+    Args:
+        known: label -> value (texts, numbers, lists and tables of them): what the words may quote, replaced by
+            `[label]`, so that a person still sees which field is meant. Case does not matter.
+        secrets: texts replaced by `[secret]`, whatever they look like.
+    """
+    whole = len(text) <= (searched := _SEARCHED * limit + 1000)
+    text = text if whole else text[:searched]
+    for secret in secrets:
+        text = _without(text, secret, "[secret]", words=False)
+    for label, value in _longest_first(known or {}):
+        text = _without(text, value, f"[{label}]", words=len(value) < _SURE)
+    text = _EMAIL.sub("[email]", text)
+    text = _BEARER.sub(r"\1 [secret]", text)
+    text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
+    text = _RUN.sub(_phone, text)
+    if not whole:
+        text = text[: -2 * _HEAD]  # what the cut may have left half of
+    return text if whole and len(text) <= limit else text[: limit - 1] + "…"
+
+
+def conceal(error: BaseException, known: Mapping[str, Any], secrets: Iterable[str] = ()) -> None:
+    """Take these values out of an error's own words, for good: whatever is said of it later cannot hold them."""
+    secrets = tuple(secrets)
+    error.args = tuple(redact(a, 2000, known=known, secrets=secrets) if isinstance(a, str) else a for a in error.args)
+
+
+def _longest_first(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A whole name before its parts."""
+    found = {(label, text) for label, value in known.items() for text in _texts(value)}
+    return sorted(found, key=lambda pair: (-len(pair[1]), pair))
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """The texts inside a field's value that are worth looking for."""
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) >= (_FEWEST_DIGITS if text.isdecimal() else _SHORTEST):
+            yield text
+    elif isinstance(value, Mapping) and depth < 5:
+        for inner in value.values():
+            yield from _texts(inner, depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset) and depth < 5:
+        for inner in value:
+            yield from _texts(inner, depth + 1)
+    elif value is not None and not isinstance(value, bool | bytes | Mapping):
+        yield from _texts(str(value), depth)
+
+
+def _without(text: str, value: str, mark: str, *, words: bool) -> str:
+    """The text without a value, as it stands or as JSON, HTML and addresses write it."""
+    if len(value) < _SHORTEST:
+        return text
+    forms = {value}
+    if not (value.isascii() and value.isalnum()):
+        forms |= {json.dumps(value)[1:-1], html.escape(value), quote(value, "", errors="replace")}
+        forms |= {quote_plus(value, errors="replace")}
+    for form in sorted(forms, key=len, reverse=True):
+        text = _without_form(text, form, mark, words=words)
+    return text
+
+
+def _without_form(text: str, value: str, mark: str, *, words: bool) -> str:
+    haystack, needle = _folded(text), _folded(value)
+    head = needle[:_HEAD]
+    parts: list[str] = []
+    done = 0
+    at = haystack.find(head)
+    while at >= 0:
+        end = at if words and _joined(haystack, at) else at + _agreement(haystack[at:], needle)
+        if end == at or (words and _joined(haystack, end)):
+            at = haystack.find(head, at + 1)
+            continue
+        parts += [text[done:at], mark]
+        done = end
+        at = haystack.find(head, end)
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+def _agreement(text: str, needle: str) -> int:
+    """How many characters both begin with."""
+    if text.startswith(needle):
+        return len(needle)
+    most = min(len(text), len(needle))
+    return next((at for at in range(most) if text[at] != needle[at]), most)
+
+
+def _folded(text: str) -> str:
+    """In lower case, every character where it was."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether a word goes on across this place."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
+def _phone(found: re.Match[str]) -> str:
+    run, before = found[0], found.string[found.start() - 1] if found.start() else ""
+    skipped = 0
+    if before.isalnum() or before in ("_", "-"):
+        # The end of a word or an id: what comes after it may still be a number.
+        skipped = next((at for at, c in enumerate(run) if not c.isdecimal() and c != "-"), len(run))
+    begin = next((at for at in range(skipped, len(run)) if run[at] in "+(" or run[at].isdecimal()), len(run))
+    begin = max(begin, run.find("+", begin))
+    end = len(run.rstrip(" \t\r\n\f\v().-+"))
+    return f"{run[:begin]}[phone]{run[end:]}" if _is_phone(run[begin:end]) else run
+
+
+def _is_phone(run: str) -> bool:
+    """Eight digits or more, a sign or separators between. Plain runs of digits are ids and stay, and so do dates."""
+    digits = sum(c.isdecimal() for c in run)
+    if digits < 8 or _DATE.match(run):
+        return False
+    if run.startswith(("+", "(")):
+        return True
+    groups = run.replace("(", " ").replace(")", " ").replace(".", " ").replace("-", " ").split()
+    if len(groups) == 2:
+        return run.startswith("0") and len(groups[0]) >= 3
+    return len(groups) > 2 and all(len(group) >= 2 for group in groups)

@@ -1,0 +1,234 @@
+"""`synccore why`: where one person stands on every route, in sentences, with what to run next."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+from .._app.app import App
+from .._app.units import lane_name
+from ..entities import ENTITIES
+from ..store import Delivery, HistoryEntry, LaneRecord
+from ..types import EntityRef, Link, RouteSpec, Snapshot
+
+__all__ = ["Standing", "Why", "records_of", "why"]
+
+#: Rows and lines of one record that are looked through, the newest first.
+LOOK_BACK = 200
+_OPEN = ("parked", "running", "submitted", "ready")
+
+
+@frozen(kw_only=True)
+class Standing:
+    """One record on one route. `state` is that of its newest delivery, or delivered, left, never."""
+
+    source: str
+    entity: str
+    key: str
+    route: str
+    sink: str
+    state: str
+    sentence: str
+    #: What to run next, or None where nothing needs to be done.
+    next: str | None = None
+
+
+@frozen(kw_only=True)
+class Why:
+    """The answer. `unknown` says, for somebody nobody has heard of, why as far as it can be known."""
+
+    known: bool
+    standing: tuple[Standing, ...] = ()
+    unknown: tuple[str, ...] = ()
+    next: tuple[str, ...] = field(factory=tuple)
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing waits for a person."""
+        return self.known and all(s.next is None for s in self.standing)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `why --json`."""
+        return {
+            "known": self.known,
+            "standing": [asdict(s) for s in self.standing],
+            "unknown": list(self.unknown),
+            "next": list(self.next),
+        }
+
+
+def why(app: App, asked: str) -> Why:
+    """Look up a person by address, or a record by its key, with all that belongs to them. Reads, asks nobody."""
+    records = records_of(app, asked)
+    if not records:
+        return _unknown(app)
+    standing = [
+        _standing(app, route, snapshot, lanes=_lanes(app))
+        for snapshot in records
+        for route in app.routes.values()
+        if (route.source, route.entity) == (snapshot.source, snapshot.entity)
+    ]
+    steps = dict.fromkeys(s.next for s in standing if s.next)
+    return Why(known=True, standing=tuple(standing), next=tuple(steps))
+
+
+def records_of(app: App, asked: str) -> list[Snapshot]:
+    """The records an address or a key means, customers first, each with what they own."""
+    if "@" in asked:
+        found = [EntityRef("customer", key) for _, key in app.store.keys_by_email(asked)]
+        sources = [source for source, _ in app.store.keys_by_email(asked)]
+        refs = list(zip(sources, found, strict=True))
+    else:
+        refs = [(source, EntityRef(entity, asked)) for source in app.sources for entity in ENTITIES]
+    records: dict[tuple[str, str, str], Snapshot] = {}
+    for source, ref in refs:
+        for snapshot in _with_owned(app, source, ref):
+            records.setdefault((snapshot.source, snapshot.entity, snapshot.key), snapshot)
+    return list(records.values())
+
+
+def _with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
+    snapshot = app.store.snapshot(source, ref.entity, ref.key)
+    if snapshot is None:
+        return
+    yield snapshot
+    if ref.entity == "customer":
+        others = [entity for entity in ENTITIES if entity != "customer"]
+        work = app.store.work_for("", source, "customer", [ref.key], include=others)[0]
+        for owned in work.included.values():
+            yield from owned
+
+
+def _lanes(app: App) -> dict[str, LaneRecord]:
+    return {sink: app.store.lane(sink) for sink in app.sinks}
+
+
+# -- one record on one route
+
+
+def _standing(app: App, route: RouteSpec, snapshot: Snapshot, *, lanes: dict[str, LaneRecord]) -> Standing:
+    rows = [
+        row
+        for row in app.store.deliveries(route=route.name, key=snapshot.key, limit=LOOK_BACK)
+        if (row.source, row.entity) == (snapshot.source, snapshot.entity)
+    ]
+    link = app.store.link(route.name, snapshot.source, snapshot.entity, snapshot.key)
+    row = next((r for state in _OPEN for r in rows if r.state == state), None)
+    if row is not None:
+        state, sentence, step = _open(app, route, row, lanes[route.sink])
+    elif link is not None:
+        state, sentence, step = _linked(link, snapshot)
+    else:
+        state, sentence, step = _never(app, route, snapshot, rows)
+    return Standing(
+        source=snapshot.source,
+        entity=snapshot.entity,
+        key=snapshot.key,
+        route=route.name,
+        sink=route.sink,
+        state=state,
+        sentence=sentence,
+        next=step,
+    )
+
+
+_Said = tuple[str, str, str | None]
+
+
+def _open(app: App, route: RouteSpec, row: Delivery, lane: LaneRecord) -> _Said:
+    match row.state:
+        case "parked":
+            step = f"synccore deliveries show {row.id}; when it is mended: synccore deliveries retry {row.id}"
+            return "parked", f"set aside: {row.error}", step
+        case "running":
+            return "running", f"is being sent to {route.sink} now", None
+        case "submitted":
+            return "submitted", f"waits for job {row.job} at {route.sink}, which holds it", None
+    now = app.clock.now()
+    if lane.state != "ok":
+        return "ready", f"owed; {_standing_still(route.sink, lane)}", _remedy(route.sink, lane)
+    if row.due_at > now:
+        reason = f" ({row.error})" if row.error else ""
+        return "ready", f"owed; waits until {_moment(row.due_at)}{reason}", None
+    if not app.store.daemon_running():
+        return "ready", "owed; no daemon is running", "synccore run"
+    return "ready", "owed; its turn is next", None
+
+
+def _standing_still(sink: str, lane: LaneRecord) -> str:
+    until = f" until {_moment(lane.until)}" if lane.until else ""
+    reason = f": {lane.reason}" if lane.reason else ""
+    return f"{sink} is {lane.state.replace('_', ' ')}{until}{reason}"
+
+
+def _remedy(sink: str, lane: LaneRecord) -> str | None:
+    remedies = {
+        "needs_auth": f"synccore connect {sink}",
+        "paused": f"synccore lanes resume {sink}",
+        "error": "synccore check",
+    }
+    return remedies.get(lane.state)
+
+
+def _linked(link: Link, snapshot: Snapshot) -> _Said:
+    when = f" at {_moment(link.delivered_at)}" if link.delivered_at else ""
+    if link.left:
+        return "left", f"the route no longer wants it; {link.remote_id} was let go of{when}", None
+    if link.delivered_at is None:
+        return "linked", f"found at the target as {link.remote_id}, and nothing was sent yet", None
+    gone = ", and is deleted in the shop since" if snapshot.deleted else ""
+    left_out = "".join(f"; {name} left out: {reason}" for name, reason in sorted(link.left_out.items()))
+    return "delivered", f"delivered as {link.remote_id}{when}{gone}{left_out}", None
+
+
+def _never(app: App, route: RouteSpec, snapshot: Snapshot, rows: Sequence[Delivery]) -> _Said:
+    last = _last_line(app, route, snapshot)
+    if last is not None and last.outcome in ("skipped", "dismissed"):
+        return last.outcome, f"{last.outcome}: {last.note or last.error or 'no reason was given'}", None
+    if last is not None and last.outcome == "delivered":
+        return "delivered", f"delivered at {_moment(last.at)}", None
+    if rows:
+        return rows[0].state, f"{rows[0].state} at {_moment(rows[0].settled_at or rows[0].last_change_at)}", None
+    if snapshot.deleted:
+        return "never", "deleted in the shop before it was ever sent", None
+    step = f"synccore backfill {route.source} {route.entity} --route {route.name}"
+    return "never", "known here, and never owed on this route (it is newer than the record)", step
+
+
+def _last_line(app: App, route: RouteSpec, snapshot: Snapshot) -> HistoryEntry | None:
+    lines = app.store.history(key=snapshot.key, sink=route.sink, limit=LOOK_BACK)
+    of_route = [x for x in lines if (x.route, x.source, x.entity) == (route.name, snapshot.source, snapshot.entity)]
+    return of_route[-1] if of_route else None
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+# -- somebody nobody has heard of
+
+
+def _unknown(app: App) -> Why:
+    reasons: list[str] = []
+    steps: dict[str, None] = {}
+    for name, unit in app.sources.items():
+        lane = app.store.lane(lane_name(name))
+        if lane.state != "ok":
+            reasons.append(_standing_still(name, lane))
+            steps[_remedy(name, lane) or f"synccore check  (what {name} says)"] = None
+            continue
+        cursors = app.store.cursors(name)
+        unlisted = [e for e in unit.settings.config.entities if f"listed:{e}" not in cursors]
+        if unlisted:
+            reasons.append(f"{name} was not listed yet ({', '.join(unlisted)})")
+            steps["synccore run"] = None
+            continue
+        polled = max((at for mark, (_, at) in cursors.items() if mark.startswith("polled:")), default=None)
+        heard = f", last asked at {_moment(polled)}" if polled else ""
+        reasons.append(
+            f"{name} is well{heard}, and never told of them: another address, a role that is not listed, "
+            "or a webhook that was lost"
+        )
+        steps[f"synccore reconcile {name}"] = None
+    return Why(known=False, unknown=tuple(reasons), next=tuple(steps))

@@ -1,0 +1,202 @@
+"""`why` and `export`: what is said of one person, against what the targets really hold."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from synccore.entities import Order
+from synccore.errors import AuthError, Rejected, Transient
+from synccore.testing import customer, upsert
+
+
+def order(key, *, owner):
+    data = Order(key=key, number=key, status="completed", currency="EUR", total=Decimal(20))
+    return upsert(data, owner=owner)
+
+
+def ada(world, **more):
+    world.source.put(customer("7", email="ada@shop.test", **more))
+
+
+def standing(world, who="ada@shop.test", code=0):
+    [one] = world.json("why", who, code=code)["standing"]
+    return one
+
+
+def test_who_arrived_is_said_to_be_where_the_target_has_them(world):
+    ada(world)
+    world.deliver()
+    one = standing(world)
+    [held] = world.crm.by_uid().values()
+    assert one["state"] == "delivered"
+    assert one["next"] is None
+    [link] = world.json("export", "ada@shop.test")["links"]
+    assert link["remote_id"] in one["sentence"]
+    assert held["email"] == "ada@shop.test"
+
+
+def test_a_key_finds_the_record_too(world):
+    ada(world)
+    world.deliver()
+    assert standing(world, "7") == standing(world)
+
+
+def test_a_refused_record_is_set_aside_with_the_words_of_the_target_and_the_way_out(world):
+    ada(world)
+    world.crm.then(Rejected("field CustomerTier is required"))
+    world.deliver(code=1)
+    assert world.crm.by_uid() == {}
+    one = standing(world, code=1)
+    assert one["state"] == "parked"
+    assert "field CustomerTier is required" in one["sentence"]
+    [number] = [d["id"] for d in world.json("deliveries", "list", "--state", "parked")]
+    assert f"synccore deliveries retry {number}" in one["next"]
+    world.run("deliveries", "retry", number)
+    world.deliver()
+    assert standing(world)["state"] == "delivered"
+    assert len(world.crm.by_uid()) == 1
+
+
+def test_dead_credentials_are_named_with_the_command_that_mends_them(world):
+    ada(world)
+    world.crm.then(AuthError("the token was revoked"))
+    world.run("run", "--once")
+    one = standing(world, code=1)
+    assert one["state"] == "ready"
+    assert "needs auth: the token was revoked" in one["sentence"]
+    assert one["next"] == "synccore connect crm"
+
+
+def test_a_target_that_is_down_is_waited_for_until_a_time_that_is_said(world):
+    ada(world)
+    world.crm.then(Transient("503"), Transient("503"), Transient("503"), Transient("503"))
+    world.run("run", "--once")
+    one = standing(world, code=1)
+    assert one["state"] == "ready"
+    assert "no daemon is running" in one["sentence"] or "until" in one["sentence"]
+
+
+def test_a_filter_is_the_reason(world):
+    world.write(
+        routes={
+            "people": {
+                "source": "shop",
+                "entity": "customer",
+                "sink": "crm",
+                "object": "thing",
+                "when": "customer.company",
+            }
+        }
+    )
+    ada(world)
+    world.deliver()
+    one = standing(world)
+    assert one["state"] == "skipped"
+    assert "when" in one["sentence"] or "filter" in one["sentence"]
+    assert world.crm.by_uid() == {}
+
+
+def test_a_route_that_is_newer_than_the_record_names_the_backfill(world):
+    ada(world)
+    world.deliver()
+    routes = dict(world.config["routes"])
+    routes["more"] = {**routes["people"], "object": "thing"}
+    world.write(routes=routes)
+    people, more = world.json("why", "7", code=1)["standing"]
+    assert people["state"] == "delivered"
+    assert (more["state"], more["next"]) == ("never", "synccore backfill shop customer --route more")
+
+
+def test_what_belongs_to_the_person_is_shown_with_them(world):
+    routes = dict(world.config["routes"])
+    routes["orders"] = {
+        "source": "shop",
+        "entity": "order",
+        "sink": "crm",
+        "object": "thing",
+        "fields": {"email": "order.email"},
+    }
+    world.write(routes=routes)
+    ada(world)
+    world.source.put(order("31", owner="7"))
+    world.deliver()
+    found = world.json("why", "ada@shop.test")["standing"]
+    assert [(s["entity"], s["key"], s["state"]) for s in found] == [
+        ("customer", "7", "delivered"),
+        ("order", "31", "delivered"),
+    ]
+
+
+def test_somebody_who_never_arrived(world):
+    answer = world.json("why", "nobody@shop.test", code=1)
+    assert answer["known"] is False
+    assert "was not listed yet" in answer["unknown"][0]
+    ada(world)
+    world.deliver()
+    answer = world.json("why", "nobody@shop.test", code=1)
+    assert "never told of them" in answer["unknown"][0]
+    assert answer["next"] == ["synccore reconcile shop"]
+    text = world.run("why", "nobody@shop.test", code=1).stdout
+    assert "next: synccore reconcile shop" in text
+
+
+def test_the_words_for_people(world):
+    ada(world)
+    world.deliver()
+    text = world.run("why", "ada@shop.test").stdout
+    assert "customer 7 of shop" in text
+    assert "people -> crm: delivered" in text
+    assert "ada" not in text  # keys and names of routes, never values
+
+
+def test_everything_held_is_exported_and_nothing_of_others(world):
+    ada(world, first_name="Ada")
+    world.source.put(customer("8", email="bea@shop.test", first_name="Bea"))
+    world.source.put(order("31", owner="7"))
+    world.deliver()
+    document = world.json("export", "Ada@Shop.test")
+    assert {(r["entity"], r["key"]) for r in document["records"]} == {("customer", "7"), ("order", "31")}
+    assert document["records"][0]["data"]["first_name"] == "Ada"
+    [link] = document["links"]
+    [held] = [v for k, v in world.crm.by_uid().items() if k.endswith(":7")]
+    assert {k: v for k, v in link["fields"].items() if k in held} == {k: held[k] for k in link["fields"]}
+    assert "bea" not in json.dumps(document).lower()
+    assert {h["outcome"] for h in document["history"]} >= {"delivered"}
+
+
+def test_an_export_of_nobody_is_a_finding(world):
+    assert world.json("export", "nobody@shop.test", code=1)["records"] == []
+
+
+def test_after_forget_nothing_is_left_to_export(world):
+    ada(world)
+    world.deliver()
+    world.run("forget", "ada@shop.test", "--yes")
+    document = world.json("export", "ada@shop.test", code=1)
+    assert [document[n] for n in ("records", "events", "links", "deliveries", "history")] == [[], [], [], [], []]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_the_shell(world, shell):
+    assert "_SYNCCORE_COMPLETE" in world.run("completion", shell).stdout
+
+
+def test_routes_and_instances_complete(world):
+    from click.shell_completion import ShellComplete
+
+    from synccore._cli import cli
+    from synccore._cli._session import Session
+
+    session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
+    shell = ShellComplete(cli, {"obj": session}, "synccore", "_SYNCCORE_COMPLETE")
+
+    def completed(*words):
+        return [c.value for c in shell.get_completions(list(words[:-1]), words[-1])]
+
+    assert completed("preview", "") == ["people"]
+    assert completed("connect", "c") == ["crm"]
+    assert completed("lanes", "resume", "") == ["crm", "shop"]
+    assert "why" in completed("w")
+    world.path.write_text("this is [not toml")
+    assert completed("preview", "") == []
