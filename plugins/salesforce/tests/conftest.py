@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from attrs import evolve
 
 from synccore.secrets import Secret
 from synccore.testing import START, FakeContext
@@ -81,9 +82,9 @@ class Bench:
         name = options.pop("route", None)
         spec = next(r for r in self.context.routes if name in (None, r.name))
         self._ids += 1
-        link = options.pop("link", self.links.get((spec.name, key)))
+        link = options.pop("link", self.link(spec.name, key))
         values = dict(fields or {})
-        before = link.fields if link else {}
+        before = link.mapped if link else {}
         names = {n for n in {*values, *before} if values.get(n) != before.get(n)} if before else set(values)
         kind = options.pop("kind", "upsert")
         return Operation(
@@ -105,6 +106,14 @@ class Bench:
             **options,
         )
 
+    def link(self, route: str, key: str) -> Link | None:
+        """The link of a record, with how many share its twin now."""
+        link = self.links.get((route, key))
+        if link is None:
+            return None
+        twins = {k for (_, k), x in self.links.items() if x.remote_id == link.remote_id}
+        return evolve(link, shared=len(twins))
+
     def deliver(self, *operations: Operation) -> list[Outcome]:
         """Deliver and remember the links."""
         outcomes = list(self.sink.deliver(operations))
@@ -118,16 +127,31 @@ class Bench:
     def remember(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
         assert len(outcomes) == len(operations)
         for op, outcome in zip(operations, outcomes, strict=True):
-            if isinstance(outcome, Delivered | Unchanged) and outcome.remote_id:
-                self.links[op.route, op.key] = Link(
-                    object=op.object,
-                    remote_id=outcome.remote_id,
-                    fields=dict(op.fields),
-                    source=op.source,
-                    entity=op.entity,
-                    key=op.key,
-                    route=op.route,
-                )
+            if not isinstance(outcome, Delivered | Unchanged) or not outcome.remote_id:
+                continue
+            if op.op == "delete" and isinstance(outcome, Delivered):
+                self.links.pop((op.route, op.key))
+                continue
+            if op.op == "leave":
+                self.links[op.route, op.key] = evolve(self.links[op.route, op.key], fields={}, asked=None, left=True)
+                continue
+            fields = dict(op.fields) if outcome.fields is None else dict(outcome.fields)
+            adopted = outcome.adopted if outcome.adopted is not None else bool(op.link and op.link.adopted)
+            self.links[op.route, op.key] = Link(
+                object=op.object,
+                remote_id=outcome.remote_id,
+                fields=fields,
+                asked=None if fields == op.fields else dict(op.fields),
+                left_out=dict(outcome.left_out),
+                adopted=adopted,
+                parent_id=op.parent.remote_id if op.parent else None,
+                made={**(op.link.made if op.link else {}), **getattr(outcome, "made", {})},
+                delivered_at=START,
+                source=op.source,
+                entity=op.entity,
+                key=op.key,
+                route=op.route,
+            )
 
     def collect(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Poll all jobs to their end, as core does; the outcomes in the operations' order."""

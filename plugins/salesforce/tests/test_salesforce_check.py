@@ -2,7 +2,7 @@
 
 import pytest
 
-from synccore.errors import ConfigError, Rejected
+from synccore.errors import ConfigError
 from synccore.testing import Fault
 from synccore.types import FieldOptions
 from synccore_salesforce.testing import FieldDef
@@ -150,7 +150,9 @@ class TestRead:
         values = {"Seen__c": "2026-01-01T10:00:00+01:00", "Spent__c": "12.50", "LastNameFallback": "lee"}
         crm.one("1", person(1, Customer_Since__c="2026-01-01", HasOptedOutOfEmail=False, **values))
         link = crm.links["crm_customers", "1"]
-        assert crm.sink.read([link]) == [dict(link.fields)]
+        (seen,) = crm.sink.read([link])
+        assert {n: seen[n] for n in link.fields} == link.fields
+        assert "LastNameFallback" not in seen
 
     def test_drift_shows(self, bench, person):
         crm = bench()
@@ -173,7 +175,10 @@ class TestRead:
         place = {"MailingStateCode": "New York", "MailingCountryCode": "US", "MailingCountry": "United States"}
         crm.one("1", person(1, FirstName="x" * 50, **place))
         link = crm.links["crm_customers", "1"]
-        assert crm.sink.read([link]) == [dict(link.fields)]
+        (seen,) = crm.sink.read([link])
+        assert {n: seen[n] for n in link.fields} == link.fields
+        assert link.left_out["MailingCountry"] == "sent as MailingCountryCode"
+        assert link.mapped["FirstName"] == "x" * 50
 
     def test_parents_by_key(self, bench, person, route, org):
         crm = bench(route(fields={"Account.WooId__c": "x"}))
@@ -192,15 +197,17 @@ class TestErase:
         assert crm.org.records("Contact") == []
         crm.sink.erase(crm.links["crm_customers", "1"])
 
-    def test_record_salesforce_keeps_is_told(self, bench, person, org):
+    def test_record_salesforce_keeps_loses_its_name(self, bench, person, org):
         crm = bench()
-        crm.one("1", person(1))
+        crm.one("1", person(1, Phone="42"))
         contact = crm.links["crm_customers", "1"].remote_id
         account = org.org.insert("Account", {"Name": "Lee"})
         order = {"AccountId": account, "BillToContactId": contact, "EffectiveDate": "2026-01-01", "Status": "Draft"}
         org.org.insert("Order", order)
-        with pytest.raises(Rejected, match="associated with orders"):
-            crm.sink.erase(crm.links["crm_customers", "1"])
+        assert crm.sink.erase(crm.links["crm_customers", "1"]).outcome == "anonymised"
+        record = crm.found("Contact")
+        assert {record[n] for n in ("FirstName", "Email", "Phone", "WooId__c")} == {None}
+        assert record["LastName"] == "Erased"
 
 
 @pytest.mark.parametrize(

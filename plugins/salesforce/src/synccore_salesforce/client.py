@@ -6,12 +6,15 @@ headers and body; a second 401 is an AuthError.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json as jsonlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, Transient
+from attrs import field, frozen
+
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.http import Client as Http
 from synccore.http import Response
 from synccore.oauth import OAuth, Tokens
@@ -21,15 +24,19 @@ from .config import is_safe_url
 from .errors import Problem, Refused, classify, problems_of
 from .limits import Governor
 
-__all__ = ["Client", "chunked", "literal", "org_of"]
+__all__ = ["Client", "Save", "chunked", "literal", "org_of"]
 
 T = TypeVar("T")
 
 #: Records in one sObject Collections request (REST guide, "sObject Collections").
 COLLECTION = 200
-#: A statement travels in the address: address and headers together may have 16,384 bytes.
-_SOQL_CHARS = 7000
+#: Address and headers together may have 16,384 bytes; a session's token is part of them.
+_URL_CHARS = 12_000
+#: The longest statement is 100,000 characters; a long one travels in a body, by the composite resource.
+_SOQL_CHARS = 90_000
 _IN_VALUES = 200
+#: Queries and collections in one composite request (REST guide, "Composite").
+_PARTS = 5
 #: May stand in an address as they are, which keeps it short; "+" may not.
 _BARE = "'(),@:*=!"
 _JOB_TIMEOUT = timedelta(seconds=300)
@@ -63,6 +70,21 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+@frozen(kw_only=True)
+class Save:
+    """One collection to write: at most 200 records, for an upsert all of one object."""
+
+    method: str
+    path: str
+    records: Sequence[Mapping[str, Any]] = field(repr=False)
+    headers: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"allOrNone": False, "records": list(self.records)}
+
+
 class Client:
     """One org, one user. Safe to share between threads.
 
@@ -77,6 +99,8 @@ class Client:
         self._base = f"/services/data/v{version}"
         self._http = Http(context, timeout=timedelta(seconds=120))
         self._unrouted = 0
+        #: None until tried; some proxies and users have no composite resource.
+        self._composes: bool | None = None
 
     def close(self) -> None:
         """Close the connection pools."""
@@ -182,7 +206,9 @@ class Client:
 
     def query(self, soql: str, *, deleted: bool = False) -> Iterator[dict[str, Any]]:
         """The records a statement finds, all pages. `deleted` sees the Recycle Bin and merged records too."""
-        path = ("queryAll" if deleted else "query") + "?q=" + quote(soql, safe=_BARE)
+        yield from self._listing(("queryAll" if deleted else "query") + "?q=" + quote(soql, safe=_BARE))
+
+    def _listing(self, path: str) -> Iterator[dict[str, Any]]:
         while path:
             page = self.call("GET", path).json()
             yield from page.get("records") or ()
@@ -199,22 +225,71 @@ class Client:
         where: str = "",
         deleted: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """Records of object `name` whose field `key` is one of `values`, in few statements of a fair length."""
+        """Records of object `name` whose field `key` is one of `values`, in as few calls as can be."""
         head = f"SELECT {','.join(dict.fromkeys(columns))} FROM {name} WHERE {key} IN ("  # noqa: S608  not SQL
         tail = ")" + (f" AND {where}" if where else "")
-        room = _SOQL_CHARS - len(quote(head + tail, safe=_BARE))
-        batch: list[str] = []
-        size = 0
-        for value in dict.fromkeys(values):
-            text = literal(value)
-            cost = len(quote(text, safe=_BARE)) + 1
-            if batch and (size + cost > room or len(batch) == _IN_VALUES):
-                yield from self.query(head + ",".join(batch) + tail, deleted=deleted)
-                batch, size = [], 0
-            batch.append(text)
-            size += cost
-        if batch:
-            yield from self.query(head + ",".join(batch) + tail, deleted=deleted)
+        texts = [literal(v) for v in dict.fromkeys(values)]
+        what = "queryAll" if deleted else "query"
+        statements = [head + ",".join(part) + tail for part in _parts(texts, _SOQL_CHARS - len(head) - len(tail))]
+        if len(statements) > 1 or any(len(quote(s, safe=_BARE)) > _URL_CHARS for s in statements):
+            paths = [f"{what}?q={quote(s, safe=_BARE)}" for s in statements]
+            pages = self._query_parts(paths) if self._composes is not False else None
+            if pages is not None:
+                yield from pages
+                return
+            room = _URL_CHARS - len(quote(head + tail, safe=_BARE))
+            statements = [head + ",".join(part) + tail for part in _parts(texts, room, lambda t: quote(t, safe=_BARE))]
+        for statement in statements:
+            yield from self.query(statement, deleted=deleted)
+
+    def _query_parts(self, paths: Sequence[str]) -> Iterator[dict[str, Any]] | None:
+        """The records of several queries, five to a call; None where the org has no composite resource."""
+        first = self._compose([("GET", p, None, {}) for p in paths[:_PARTS]])
+        if first is None:
+            return None
+
+        def rest() -> Iterator[dict[str, Any]]:
+            yield from self._pages(first)
+            for part in chunked(paths[_PARTS:], _PARTS):
+                yield from self._pages(self._compose([("GET", p, None, {}) for p in part]) or ())
+
+        return rest()
+
+    def _pages(self, answers: Iterable[Response]) -> Iterator[dict[str, Any]]:
+        for answer in answers:
+            if not answer.ok:
+                raise self._failure("GET", "query", answer)
+            page = answer.json()
+            yield from page.get("records") or ()
+            if more := page.get("nextRecordsUrl"):
+                yield from self._listing(more)
+
+    def _compose(
+        self, parts: Sequence[tuple[str, str, Mapping[str, Any] | None, Mapping[str, str]]]
+    ) -> list[Response] | None:
+        """Several requests (method, path, body, headers) in one call; None where there is no composite resource."""
+        wanted = [
+            {"method": method, "url": f"{self._base}/{path}", "referenceId": f"part{n}"}
+            | ({"body": body} if body is not None else {})
+            | ({"httpHeaders": dict(headers)} if headers else {})
+            for n, (method, path, body, headers) in enumerate(parts)
+        ]
+        spec = {"allOrNone": False, "collateSubrequests": False, "compositeRequest": wanted}
+        try:
+            found = self.call("POST", "composite", json=spec).json()
+        except Refused as error:
+            if self._composes is None and error.status in (400, 403, 404, 405):
+                # Nothing of it was carried out: one by one, then.
+                self._composes = False
+                return None
+            raise
+        self._composes = True
+        answers = found.get("compositeResponse") if isinstance(found, Mapping) else None
+        by_name = {a.get("referenceId"): a for a in answers or ()}
+        if len(by_name) != len(wanted):
+            writes = any(method != "GET" for method, *_ in parts)
+            raise Transient(f"{len(wanted)} requests were sent, {len(by_name)} answered", maybe_applied=writes)
+        return [_part_response(by_name[f"part{n}"]) for n in range(len(wanted))]
 
     # -- writing
 
@@ -236,6 +311,29 @@ class Client:
         """Move up to 200 records to the Recycle Bin; one result each, in order."""
         answer = self.call("DELETE", f"composite/sobjects?ids={','.join(ids)}&allOrNone=false")
         return _checked(answer.json(), len(ids))
+
+    def save(self, saves: Sequence[Save]) -> list[list[dict[str, Any]] | Exception]:
+        """Write several collections (five at most) in one call; per collection its results, or why it was refused."""
+        if len(saves) > 1 and self._composes is not False:
+            parts = [(s.method, s.path, s.body, s.headers) for s in saves]
+            answers = self._compose(parts)
+            if answers is not None:
+                return [
+                    _checked(a.json(), len(s.records)) if a.ok else self._failure(s.method, s.path, a)
+                    for s, a in zip(saves, answers, strict=True)
+                ]
+        found: list[list[dict[str, Any]] | Exception] = []
+        stop: SynccoreError | None = None
+        for one in saves:
+            try:
+                found.append(stop or self._collection(one.method, one.path, one.records, one.headers))
+            except Refused as error:
+                found.append(error)
+            except SynccoreError as error:
+                found.append(error)
+                # Those that follow were never sent.
+                stop = Transient(error.message) if isinstance(error, Transient) else error
+        return found
 
     def _collection(
         self, method: str, path: str, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
@@ -280,12 +378,12 @@ class Client:
             spec["externalIdFieldName"] = key
         return str(self.call("POST", "jobs/ingest", json=spec).json()["id"])
 
-    def job_upload(self, job: str, data: str) -> None:
+    def job_upload(self, job: str, data: bytes) -> None:
         """Give an open job its rows. Once per job."""
         self.call(
             "PUT",
             f"jobs/ingest/{job}/batches",
-            content=data.encode(),
+            content=data,
             headers={"Content-Type": "text/csv"},
             timeout=_JOB_TIMEOUT,
         )
@@ -297,11 +395,35 @@ class Client:
         found: Mapping[str, Any] = answer.json()
         return found
 
-    def job_rows(self, job: str, which: str) -> list[dict[str, str]]:
+    def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
         """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""
         answer = self.call("GET", f"jobs/ingest/{job}/{which}", headers={"Accept": "text/csv"}, timeout=_JOB_TIMEOUT)
         # newline="" leaves line breaks inside quoted cells alone.
-        return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8"), newline="")))
+        yield from csv.DictReader(io.TextIOWrapper(io.BytesIO(answer.body), encoding="utf-8", newline=""))
+
+
+def _parts(texts: Sequence[str], room: int, encoded: Callable[[str], str] = str) -> Iterator[list[str]]:
+    """Values in lists of at most 200 and at most `room` characters."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        cost = len(encoded(text)) + 1
+        if part and (size + cost > room or len(part) == _IN_VALUES):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += cost
+    if part:
+        yield part
+
+
+def _part_response(answer: Mapping[str, Any]) -> Response:
+    body = answer.get("body")
+    return Response(
+        status=int(answer.get("httpStatusCode") or 500),
+        headers={},
+        body=jsonlib.dumps(body).encode() if body is not None else b"",
+    )
 
 
 def _checked(results: Any, expected: int) -> list[dict[str, Any]]:

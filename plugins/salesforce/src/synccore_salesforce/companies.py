@@ -8,7 +8,8 @@ from synccore.types import Failed, Link, Outcome
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, classify, problems_of
 from .mapping.defaults import KEY_FIELD
-from .mapping.record import Row, Shaper
+from .mapping.record import Shaper
+from .mapping.row import Row
 from .match import fold
 from .schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 
@@ -42,7 +43,11 @@ class Accounts:
         mine = [r for r in rows if r.op.id in wanted]
         if self._shaper.schema.name == "Order" and mine[0].op.settings.get("make_accounts", True):
             bare = {p.remote_id[:15]: p for p in wanted.values() if p.remote_id[:15] in contacts.keys() - found.keys()}
-            failed = self._make(bare, contacts, found)
+            made: dict[str, str] = {}
+            failed = self._make(bare, contacts, found, made)
+            for row in mine:
+                if account := made.get(wanted[row.op.id].remote_id[:15]):
+                    row.made["Account"] = account
             outcomes.update({i: failed[p.remote_id[:15]] for i, p in wanted.items() if p.remote_id[:15] in failed})
         for row in mine:
             if account := found.get(wanted[row.op.id].remote_id[:15]):
@@ -74,12 +79,16 @@ class Accounts:
         return {str(c["Id"])[:15]: c for c in records}
 
     def _make(
-        self, bare: Mapping[str, Link], contacts: Mapping[str, Mapping[str, Any]], found: dict[str, str]
+        self,
+        bare: Mapping[str, Link],
+        contacts: Mapping[str, Mapping[str, Any]],
+        found: dict[str, str],
+        made: dict[str, str],
     ) -> dict[str, Outcome]:
         """An account for each contact that has none, under the customer's key, and the contact moved into it."""
         schema = self._catalog.find("Account")
         keyed = self._keyed(schema, bare)
-        made = {i: keyed[fold(_uid(p))] for i, p in bare.items() if fold(_uid(p)) in keyed}
+        made |= {i: keyed[fold(_uid(p))] for i, p in bare.items() if fold(_uid(p)) in keyed}
         records: dict[str, dict[str, Any]] = {}
         for i, parent in bare.items():
             if i not in made:

@@ -22,7 +22,18 @@ from synccore.errors import (
 )
 from synccore.types import Failed, Outcome
 
-__all__ = ["GONE_CODES", "Problem", "Refused", "classify", "failed_alike", "problems_of", "unsent", "waits_for"]
+__all__ = [
+    "GONE_CODES",
+    "Problem",
+    "Refused",
+    "RouteHeld",
+    "classify",
+    "failed_alike",
+    "held",
+    "problems_of",
+    "unsent",
+    "waits_for",
+]
 
 _FOREIGN_KEY = re.compile(r"(.+?) not found for field (\S++) in entity (\S++)")
 _RECORD_ID = re.compile(r"\b([a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?)\b")
@@ -33,6 +44,8 @@ LOCKED = "UNABLE_TO_LOCK_ROW"
 _LIMITS = ("REQUEST_LIMIT_EXCEEDED", "EXCEEDED_QUOTA", "ExceededQuota")
 _API_OFF = ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED")
 _RETRY = ("SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT", "TXN_SECURITY_RUNTIME_EXCEPTION")
+#: The object or a field of it is gone or hidden: the route's trouble, not one record's.
+_ROUTE = ("INVALID_TYPE", "INVALID_FIELD", "INVALID_TYPE_FOR_OPERATION")
 _SETUP = (
     "INSUFFICIENT_ACCESS",
     "INVALID_TYPE",
@@ -48,6 +61,8 @@ GONE_CODES = ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "
 
 #: How long to wait where the client knows no better.
 LIMIT_PAUSE = timedelta(seconds=30)
+#: How long a route waits until one of its records is tried again.
+ROUTE_PAUSE = timedelta(minutes=5)
 
 
 @frozen
@@ -107,7 +122,7 @@ def problems_of(body: Any) -> tuple[Problem, ...]:
 def _problem(item: Mapping[str, Any]) -> Problem:
     duplicates = [
         str(match["record"]["Id"])
-        for result in (item.get("duplicateResult") or {}).get("matchResults") or ()
+        for result in (_duplicates(item).get("matchResults") or ())
         for match in result.get("matchRecords") or ()
         if isinstance(match.get("record"), Mapping) and match["record"].get("Id")
     ]
@@ -117,6 +132,12 @@ def _problem(item: Mapping[str, Any]) -> Problem:
         fields=tuple(str(f) for f in item.get("fields") or ()),
         duplicates=tuple(dict.fromkeys(duplicates)),
     )
+
+
+def _duplicates(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a duplicate rule found. Orgs answer `duplicateResut`; clients and samples know the other spelling too."""
+    found = item.get("duplicateResut") or item.get("duplicateResult")
+    return found if isinstance(found, Mapping) else {}
 
 
 class Refused(Rejected):
@@ -129,6 +150,13 @@ class Refused(Rejected):
         super().__init__(problem.text + hint, fields=problem.fields)
         self.problem = problem
         self.status = status
+
+
+class RouteHeld(RateLimited):
+    """What would meet every record of the route: it waits with this reason, and goes on by itself once that is over."""
+
+    def __init__(self, message: str, *, wait: timedelta | None = None) -> None:
+        super().__init__(message, retry_after=wait or ROUTE_PAUSE, scope="route")
 
 
 def classify(problem: Problem, status: int = 400, *, write: bool = False) -> SynccoreError:
@@ -152,11 +180,24 @@ def classify(problem: Problem, status: int = 400, *, write: bool = False) -> Syn
         )
     if problem.is_lock:
         return Transient(problem.text, outage=False)
+    if code == "STORAGE_LIMIT_EXCEEDED":
+        return RouteHeld(f"{problem.text}: the org has no room for new records (its Recycle Bin counts)")
     if status >= 500 or code in _RETRY:
         return Transient(problem.text or f"HTTP {status}", maybe_applied=write)
     if status == 410 or code == "UNSUPPORTED_API_VERSION":
         return ConfigError(f"this version of the API is retired: {problem.text}", path="api_version")
     return Refused(problem, status)
+
+
+def held(problem: Problem) -> RouteHeld | None:
+    """The hold a refusal means for its whole route: the object or a field of it is gone, or hidden from the user."""
+    hidden = problem.code == "INVALID_FIELD_FOR_INSERT_UPDATE" and "security settings" in problem.message
+    if (problem.code in _ROUTE or hidden) and problem.foreign_key is None:
+        return RouteHeld(
+            f"{problem.text} (the connected user's permissions and field-level security, or this route: "
+            "see synccore check)"
+        )
+    return None
 
 
 def waits_for(problem: Problem, source: str, parent: tuple[str, str] | None) -> WaitFor | None:
@@ -182,7 +223,7 @@ def waits_for(problem: Problem, source: str, parent: tuple[str, str] | None) -> 
 def is_outage(error: Exception) -> bool:
     """True for what concerns the connection and will meet the next request as well."""
     if isinstance(error, RateLimited):
-        return error.scope == "lane"
+        return error.scope != "operation"
     return isinstance(error, AuthError | ConfigError) or (isinstance(error, Transient) and error.outage)
 
 

@@ -4,20 +4,23 @@ A job's intent (which operation is which row) is stored before Salesforce is tol
 the same operations arrive again: a job that began is then taken up where it is, one that did not is given up.
 """
 
+import json
 import re
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Any
+from typing import IO, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from synccore.errors import Rejected, SynccoreError, Transient
-from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
+from synccore.types import Context, Failed, Job, Operation, Outcome, Submitted
 
 from .client import Client
 from .errors import Problem, Refused
-from .mapping.record import Row
+from .mapping.row import Row
 from .mapping.values import csv_cell
 from .match import fold
 
@@ -37,10 +40,22 @@ _BAD_FILE = ("InvalidBatch", "InvalidJob", "ClientInputError")
 
 @frozen(kw_only=True)
 class Ended:
-    """What came of a job: outcomes by operation id, and rows that Salesforce refused, with its reason."""
+    """What came of a job: outcomes by operation id, rows that were written (with the record's id), and rows that
+    Salesforce refused, with its reason. `facts` is what was noted of rows when they were submitted (`facts_of`)."""
 
     outcomes: Mapping[int, Outcome]
+    done: Mapping[int, str]
     refused: Mapping[int, Problem]
+    facts: Mapping[str, Mapping[str, Any]]
+
+    def settle(self, row: Row) -> None:
+        """Tell a row, shaped anew from its operation, what it was when it was submitted."""
+        row.id = self.done.get(row.op.id, row.id)
+        for name, value in self.facts.get(_digest(row.op), {}).items():
+            if name == "adopted":
+                row.adopted = value
+            else:
+                row.left = dict(value)
 
 
 class Bulk:
@@ -77,39 +92,48 @@ class Bulk:
             return False
         return state != "Aborted"
 
-    def submit(self, rows: Sequence[Row]) -> dict[int, Outcome]:
-        """Hand rows to jobs. Rows that have neither id nor key, and all where the org has no Bulk API, are left out."""
-        groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-        for row in rows:
-            if row.id is not None:
-                groups[row.object, "update", "Id"].append(row)
-            elif row.key is not None:
-                groups[row.object, "upsert", row.key[0]].append(row)
-        outcomes: dict[int, Outcome] = {}
-        for (name, operation, column), group in groups.items():
-            for part, data in _files(group, column):
-                try:
-                    job = self._submit(name, operation, column, part, data)
-                except Refused as error:
-                    self._context.log.warning("bulk job refused, using collections", code=error.problem.code)
+    def submit(self, rows: Iterable[Row]) -> dict[int, Outcome]:
+        """Hand rows to jobs. Rows that have neither id nor key, and all where the org has no Bulk API, are left out.
+
+        Rows are taken one at a time and kept as lines of files on disk, not in memory.
+        """
+        files: dict[tuple[str, str, str], _File] = {}
+        with ExitStack() as stack:
+            for row in rows:
+                if row.id is None and row.key is None:
                     continue
-                except SynccoreError as error:
-                    outcomes.update({r.op.id: Failed(error) for r in part})
-                    continue
-                outcomes.update({r.op.id: Submitted(job) for r in part})
+                name = (row.object, "update", "Id") if row.id else (row.object, "upsert", row.key[0] if row.key else "")
+                if name not in files:
+                    files[name] = _File(stack.enter_context(tempfile.TemporaryFile()), column=name[2])
+                files[name].add(row)
+            outcomes: dict[int, Outcome] = {}
+            for (target, operation, column), file in files.items():
+                for part in file.parts():
+                    outcomes.update(self._submitted(target, operation, column, part))
         return outcomes
 
-    def _submit(self, name: str, operation: str, column: str, rows: Sequence[Row], data: str) -> str:
+    def _submitted(self, name: str, operation: str, column: str, part: "_Part") -> dict[int, Outcome]:
+        try:
+            job = self._submit(name, operation, column, part)
+        except Refused as error:
+            self._context.log.warning("bulk job refused, using collections", code=error.problem.code)
+            return {}
+        except SynccoreError as error:
+            return {i: Failed(error) for i in part.operations}
+        return {i: Submitted(job) for i in part.operations}
+
+    def _submit(self, name: str, operation: str, column: str, part: "_Part") -> str:
         job = self._client.job_create(name, operation, column if operation == "upsert" else None)
         intent = {
             "column": column,
-            "rows": {_digest(r.op): _value(r) for r in rows},
+            "rows": part.values,
+            "facts": part.facts,
             "at": self._context.clock.now().isoformat(),
         }
         state = self._context.state()
         state.put({_INTENT + job: intent})
         try:
-            self._client.job_upload(job, data)
+            self._client.job_upload(job, part.data)
             self._begin(job)
         except SynccoreError:
             if not self._began(job):
@@ -140,31 +164,40 @@ class Bulk:
         if info.get("state") not in _TERMINAL:
             return None
         values = self._values(job, str(info.get("externalIdFieldName") or "Id"))
-        lists = [self._client.job_rows(job.id, w) for w in ("successfulResults/", "failedResults/")]
-        done, failed = ({fold(_cell(r, values.column)): r for r in rows} for rows in lists)
+        wanted = {fold(v) for v in values.rows.values()}
+        lists = ("successfulResults/", "failedResults/")
+        done, failed = (
+            {
+                value: r.get("sf__Error") or r["sf__Id"]
+                for r in self._client.job_rows(job.id, which)
+                if (value := fold(_cell(r, values.column))) in wanted
+            }
+            for which in lists
+        )
         outcomes: dict[int, Outcome] = {}
         refused: dict[int, Problem] = {}
+        ids: dict[int, str] = {}
         for op in job.operations:
             value = fold(values.rows.get(_digest(op), ""))
             if value in done:
-                outcomes[op.id] = Delivered(remote_id=done[value]["sf__Id"])
+                ids[op.id] = done[value]
             elif value in failed:
-                refused[op.id] = _problem(failed[value]["sf__Error"])
+                refused[op.id] = _problem(failed[value])
             else:
                 outcomes[op.id] = Failed(_untried(info))
         self._settled(job.id)
-        return Ended(outcomes=outcomes, refused=refused)
+        return Ended(outcomes=outcomes, done=ids, refused=refused, facts=values.facts)
 
     def _vanished(self, job: Job) -> Ended:
         error = Transient("Salesforce no longer knows this job", maybe_applied=True, outage=False)
         self._settled(job.id)
-        return Ended(outcomes={op.id: Failed(error) for op in job.operations}, refused={})
+        return Ended(outcomes={op.id: Failed(error) for op in job.operations}, done={}, refused={}, facts={})
 
     def _values(self, job: Job, column: str) -> "_Rows":
         state = self._context.state()
         intent = state.get(_INTENT + job.id) or state.get(_ENDED + job.id)
         if intent is not None:
-            return _Rows(column=intent["column"], rows=intent["rows"])
+            return _Rows(column=intent["column"], rows=intent["rows"], facts=intent.get("facts", {}))
         # State was lost: what can be told from the operations themselves.
         rows = {
             _digest(op): (op.link.remote_id if op.link else "")
@@ -189,6 +222,12 @@ class Bulk:
 class _Rows:
     column: str
     rows: Mapping[str, str]
+    facts: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
+def _facts(row: Row) -> dict[str, Any] | None:
+    """What cannot be told again from the operation once the job has ended: no values, only names and reasons."""
+    return {"adopted": row.adopted, "left": row.left} if row.record is not None else None
 
 
 def _digest(op: Operation) -> str:
@@ -219,24 +258,69 @@ def _untried(info: Mapping[str, Any]) -> SynccoreError:
     return Transient(f"the bulk job ended before this row: {text or info.get('state')}", outage=False)
 
 
-def _files(rows: Sequence[Row], column: str) -> Iterator[tuple[list[Row], str]]:
-    """CSV files of at most the size a job takes, with the rows each holds; rows of one parent stand together."""
-    columns = sorted({n for r in rows for n in r.fields if n != column})
-    header = _line([column, *columns])
-    part: list[Row] = []
-    lines: dict[str, str] = {}
-    size = 0
-    for row in sorted(rows, key=lambda r: r.parent):
-        line = _line([_value(row), *(csv_cell(row.fields[n]) if n in row.fields else "" for n in columns)])
-        if part and size + len(line.encode()) > _FILE_BYTES:
-            yield part, header + "".join(lines.values())
-            part, lines, size = [], {}, 0
-        # Of two rows for one record the later wins.
-        lines[fold(_value(row))] = line
-        part.append(row)
-        size += len(line.encode())
-    if part:
-        yield part, header + "".join(lines.values())
+@frozen(kw_only=True)
+class _Part:
+    """One file of a job, and whose rows it holds."""
+
+    data: bytes = field(repr=False)
+    operations: tuple[int, ...]
+    values: Mapping[str, str] = field(repr=False)
+    facts: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+
+class _File:
+    """Rows on disk, to be sorted by parent and cut into files of at most the size a job takes."""
+
+    def __init__(self, disk: IO[bytes], *, column: str) -> None:
+        self._column = column
+        self._names: dict[str, None] = {}
+        self._disk = disk
+        #: Of each record's latest row: parent, where its cells are, operations, what is noted of it.
+        self._rows: dict[str, tuple[str, int, int]] = {}
+        self._mates: dict[str, list[int]] = defaultdict(list)
+        self._values: dict[str, str] = {}
+        self._noted: dict[str, dict[str, Any]] = {}
+        self._digests: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, row: Row) -> None:
+        """Take one row. Of two rows for one record the later wins."""
+        cells = {n: csv_cell(v) for n, v in row.fields.items() if n != self._column}
+        self._names.update(dict.fromkeys(cells))
+        data = json.dumps(cells).encode()
+        value, digest = _value(row), _digest(row.op)
+        self._rows[fold(value)] = (row.parent, self._disk.tell(), len(data))
+        self._disk.write(data)
+        self._mates[fold(value)].append(row.op.id)
+        self._digests[fold(value)].append(digest)
+        self._values[digest] = value
+        if noted := _facts(row):
+            self._noted[digest] = noted
+
+    def parts(self) -> Iterator[_Part]:
+        """The files; rows of one parent stand together."""
+        names = sorted(self._names)
+        header = _line([self._column, *names]).encode()
+        data, part = bytearray(header), list[str]()
+        for value, (_, start, length) in sorted(self._rows.items(), key=lambda item: item[1][0]):
+            self._disk.seek(start)
+            cells = json.loads(self._disk.read(length))
+            line = _line([self._values[self._digests[value][-1]], *(cells.get(n, "") for n in names)]).encode()
+            if part and len(data) + len(line) > _FILE_BYTES:
+                yield self._part(data, part)
+                data, part = bytearray(header), []
+            data += line
+            part.append(value)
+        if part:
+            yield self._part(data, part)
+
+    def _part(self, data: bytearray, records: Sequence[str]) -> _Part:
+        digests = [d for r in records for d in self._digests[r]]
+        return _Part(
+            data=bytes(data),
+            operations=tuple(i for r in records for i in self._mates[r]),
+            values={d: self._values[d] for d in digests},
+            facts={d: self._noted[d] for d in digests if d in self._noted},
+        )
 
 
 def _line(cells: Sequence[str]) -> str:

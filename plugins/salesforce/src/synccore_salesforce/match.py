@@ -1,4 +1,4 @@
-"""Finds the records that exist already, in chunks of SOQL, and never guesses between two."""
+"""Finds the records that exist already, in few queries, and never guesses between two."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,10 @@ from typing import Any
 from synccore.errors import RateLimited, Rejected, SynccoreError
 
 from .client import Client
-from .mapping.record import Row, Shaper
+from .mapping.defaults import KEY_FIELD
+from .mapping.record import Shaper
+from .mapping.row import AGREED, KEPT, Row
+from .mapping.values import same
 from .schema import PERSON_ACCOUNT, Field
 
 __all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
@@ -17,10 +20,11 @@ __all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
 class SeveralFound(Rejected):
     """More than one record could be the twin. `candidates` are their ids."""
 
-    def __init__(self, name: str, target: str, candidates: Sequence[str]) -> None:
+    def __init__(self, name: str, target: str, candidates: Sequence[str], key: tuple[str, str] | None) -> None:
+        hint = f", or put {key[0]} = {key[1]} on the right one" if key else ""
         super().__init__(
             f"{len(candidates)} records of {name} have this {target}: {', '.join(candidates)}. "
-            "Merge them in Salesforce, or put the key on the right one, then retry",
+            f"Merge them in Salesforce{hint}, then retry",
             fields=[target],
         )
         self.candidates = tuple(candidates)
@@ -58,36 +62,51 @@ class Finder:
         A row with a key needs no look at the key unless it has values to keep or `by_key` asks for it: the upsert
         finds the record itself. Gives the errors of rows that cannot go on, by operation id.
         """
-        self._read([r for r in rows if r.id and (r.adopted or r.keep)], "Id", lambda r: r.id)
-        key = self._matching.key
-        if key is not None:
-            wanted = [r for r in rows if r.id is None and r.key and (by_key or r.keep)]
-            self._read(wanted, key.name, lambda r: r.key and r.key[1])
+        self.read([r for r in rows if r.id and r.fields and (r.guarded or r.keep)])
+        wanted = [r for r in rows if r.id is None and r.key and (by_key or r.keep or r.op.maybe_applied)]
+        for name in dict.fromkeys(r.key[0] for r in wanted if r.key):
+            self._read([r for r in wanted if r.key and r.key[0] == name], name, lambda r: r.key and r.key[1])
         failures: dict[int, SynccoreError] = {}
         for target in self._matching.search:
             self._search([r for r in rows if r.id is None and r.op.id not in failures], target, failures)
         return failures
 
-    def _columns(self, rows: Iterable[Row]) -> list[str]:
-        columns = {"Id"}
-        if self._matching.key is not None:
-            columns.add(self._matching.key.name)
-        columns.update(f.name for f in self._matching.search)
+    def read(self, rows: Sequence[Row]) -> None:
+        """Look at the records rows lead to, and drop what must not be overwritten there."""
+        for name in dict.fromkeys(r.object for r in rows):
+            self._read([r for r in rows if r.object == name], "Id", lambda r: r.id)
+
+    def _columns(self, rows: Iterable[Row], *also: str) -> list[str]:
+        columns = {"Id", *also}
         for row in rows:
-            columns.update(row.keep, row.soft)
+            schema = row.schema
+            columns |= {f.name for f in self._matching.search if schema is self._schema}
+            columns |= {row.key[0]} if row.key else set()
+            columns |= row.keep | row.soft
+            columns |= {self._column(row, n) for n in row.fields}
+            columns |= {f.name for f in (schema.get(KEY_FIELD),) if f is not None}
         return sorted(columns)
+
+    @staticmethod
+    def _column(row: Row, name: str) -> str:
+        relation, dot, _ = name.partition(".")
+        lookup = row.schema.relation(relation) if dot else None
+        return lookup.name if lookup else name
 
     def _read(self, rows: Sequence[Row], column: str, value: Callable[[Row], str | None]) -> None:
         if not rows:
             return
         values = [v for r in rows if (v := value(r))]
+        columns = self._columns(rows, column)
         # 15-character ids are case-sensitive; ours have 18, which may be folded.
-        found = {
-            fold(r[column]): r for r in self._client.select(self._columns(rows), self._schema.name, column, values)
-        }
+        found = {fold(r[column]): r for r in self._client.select(columns, rows[0].object, column, values)}
         for row in rows:
             if record := found.get(fold(value(row))):
-                self._take(row, record, adopted=row.adopted)
+                self._take(row, record, own=column != "Id" or self._carries_key(row, record))
+
+    @staticmethod
+    def _carries_key(row: Row, record: Mapping[str, Any]) -> bool:
+        return row.key is not None and fold(record.get(row.key[0])) == fold(row.key[1])
 
     def _search(self, rows: Sequence[Row], target: Field, failures: dict[int, SynccoreError]) -> None:
         wanted: dict[str, list[Row]] = defaultdict(list)
@@ -99,11 +118,15 @@ class Finder:
         if not values:
             return
         where = "IsPersonAccount = true" if self._shaper.route.object == PERSON_ACCOUNT else ""
+        if self._matching.company and self._schema.has_person_accounts:
+            where = "IsPersonAccount = false"
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for record in self._client.select(self._columns(rows), self._schema.name, target.name, values, where=where):
+        sharers = [r for rows in wanted.values() for r in rows]
+        columns = self._columns(sharers)
+        for record in self._client.select(columns, self._schema.name, target.name, values, where=where):
             found[fold(record[target.name])].append(record)
-        for value, sharers in wanted.items():
-            self._settle(sharers, found[value], target, failures)
+        for value, mine in wanted.items():
+            self._settle(mine, found[value], target, failures)
 
     def _settle(
         self,
@@ -118,30 +141,69 @@ class Finder:
         carries another shop record's key is shared, and keeps its key.
         """
         for row in rows:
-            own = [c for c in candidates if row.key and fold(c.get(row.key[0])) == fold(row.key[1])]
+            own = [c for c in candidates if self._carries_key(row, c)]
             free = [c for c in candidates if row.key and not c.get(row.key[0])]
             pool = own or free or candidates
             if len(pool) > 1:
-                failures[row.op.id] = SeveralFound(self._schema.name, target.name, [str(c["Id"]) for c in pool])
+                ids = [str(c["Id"]) for c in pool]
+                failures[row.op.id] = SeveralFound(self._schema.name, target.name, ids, row.key)
             elif pool:
-                self._take(row, pool[0], adopted=not own)
+                self._take(row, pool[0], own=bool(own))
         leader, *others = rows
         if not candidates and leader.id is None:
             # Two shop records, one value, no record yet: the first makes it, the others find it after that.
             for row in others:
                 failures[row.op.id] = AfterAnother(leader.op.id, target.name)
 
-    def _take(self, row: Row, record: Mapping[str, Any], *, adopted: bool) -> None:
+    # -- what a found record means to a row
+
+    def _take(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
+        link = row.op.link
+        if row.id is None or (link is not None and not link.mapped and not link.left):
+            # Found now, or found by a lookup and never written: whose it is, the key on it tells.
+            row.adopted = not own
+            row.guarded = not own and row.op.settings.get("existing") != "overwrite"
         row.id = str(record["Id"])
-        row.adopted = adopted
-        for name in [n for n in row.fields if (f := self._schema.get(n)) and not f.updateable]:
+        row.record = record
+        row.own = own
+        for name in [n for n in row.fields if (f := row.schema.get(n)) and not f.updateable]:
             # Shaped as a new record, where it may be set.
-            row.drop(name)
-        for name in row.keep | (row.soft if adopted else set()):
-            if record.get(name) not in (None, ""):
-                row.drop(name)
-        if row.key is None:
+            row.drop(name, "Salesforce does not let it be changed")
+        if row.company and row.guarded:
+            self._shaper.keep_all(row)
             return
-        row.drop(row.key[0])
-        if adopted and not record.get(row.key[0]):
-            row.fields[row.key[0]] = row.key[1]
+        self._spare(row, record)
+        if row.key is not None:
+            self._key(row, record, own=own)
+
+    def _spare(self, row: Row, record: Mapping[str, Any]) -> None:
+        """Leave alone what is not ours: values to keep, and on others' records all that this sync did not put there."""
+        for name in [n for n in row.keep if n in row.fields]:
+            if record.get(name) not in (None, ""):
+                row.drop(name, KEPT)
+        before = row.op.link.parent_id if row.op.link else None
+        for name in [n for n in row.fields if n in row.soft or "." in n]:
+            there = record.get(self._column(row, name))
+            if row.guarded and there and str(there)[:15] != (before or "")[:15]:
+                row.drop(name, KEPT)
+        for name, value in list(row.fields.items()):
+            target = row.schema.get(name)
+            if target is None or name in row.soft:
+                continue
+            there = record.get(name)
+            foreign_key = target.external_id and there not in (None, "") and not row.is_ours(target, there)
+            if row.guarded and same(target, value, there):
+                row.drop(name, AGREED if name not in row.before else None)
+            elif (row.guarded and not row.is_ours(target, there)) or (foreign_key and row.adopted):
+                row.drop(name, KEPT)
+
+    def _key(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
+        assert row.key is not None  # noqa: S101  the caller looked
+        name, value = row.key
+        if own or (row.op.link is not None and row.before):
+            return
+        row.drop(name)
+        if not record.get(name):
+            row.fields[name] = value
+        elif mapped := row.mapped_name(name):
+            row.left[mapped] = "kept: the key of another record"

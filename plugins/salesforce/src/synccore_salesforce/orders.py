@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from synccore.errors import Rejected, SynccoreError, Transient
-from synccore.types import Delivered, Failed, Outcome, Unchanged
+from synccore.types import Failed, Outcome, Unchanged
 
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, Refused, classify, problems_of
 from .mapping.defaults import ITEMS
-from .mapping.record import Row
+from .mapping.row import Row
 from .match import Finder, fold
 from .products import Line, Products, entry_of
-from .write.writer import Writer
+from .write.writer import Writer, delivered
 
 __all__ = ["Orders"]
 
@@ -74,7 +74,7 @@ class Orders:
         wanted = str(op.fields.get("Status") or DRAFT)
         allowed = bool(op.settings.get("activate", False))
         if not allowed or wanted in (ACTIVATED, DRAFT):
-            row.drop("Status")
+            row.drop("Status", None if allowed or wanted == DRAFT else "orders stay drafts: activate = false")
         if row.id is None:
             row.fields["Status"] = DRAFT
             if not row.fields.get("AccountId") and not any(n.startswith("Account.") for n in row.fields):
@@ -83,7 +83,7 @@ class Orders:
                     "(AccountId on their route), or name an accounts route in after",
                     fields=["AccountId"],
                 )
-        if lines and (row.id is None or row.adopted):
+        if lines and (row.id is None or row.guarded):
             row.fields.setdefault("Pricebook2Id", self._products.book(op))
         was_active = allowed and op.previous.get("Status") == ACTIVATED
         more = bool(set(row.fields) - {"Status"}) or lines is not None
@@ -143,7 +143,10 @@ class Orders:
     def _set_status(self, plans: Sequence[_Plan], status: str, outcomes: dict[int, Outcome]) -> list[_Plan]:
         """Status has to be the only field of its update."""
         passed = []
-        rows = [Row(op=p.row.op, object="Order", fields={"Status": status}, id=p.row.id) for p in plans]
+        rows = [
+            Row(op=p.row.op, schema=p.row.schema, fields={"Status": status}, id=p.row.id, before=p.row.before)
+            for p in plans
+        ]
         found = self._writer.write(rows)
         for plan in plans:
             outcome = found[plan.row.op.id]
@@ -151,8 +154,7 @@ class Orders:
                 outcomes[plan.row.op.id] = outcome
             else:
                 passed.append(plan)
-                if isinstance(outcomes.get(plan.row.op.id), Unchanged):
-                    outcomes[plan.row.op.id] = Delivered(remote_id=plan.row.id)
+                outcomes[plan.row.op.id] = _with_status(plan.row, status)
         return passed
 
     # -- items
@@ -172,7 +174,7 @@ class Orders:
             if op.id in failed:
                 outcomes[op.id] = Failed(failed[op.id])
             elif op.id in touched and isinstance(outcomes.get(op.id), Unchanged):
-                outcomes[op.id] = Delivered(remote_id=plan.row.id)
+                outcomes[op.id] = delivered(plan.row)
         return [p for p in plans if p.row.op.id not in failed]
 
     def _send_items(self, wanted: Sequence[_Plan], failed: dict[int, SynccoreError], touched: set[int]) -> None:
@@ -205,6 +207,13 @@ class Orders:
             if not result.get("success"):
                 problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
                 failed.setdefault(plan.row.op.id, classify(problem))
+
+
+def _with_status(row: Row, status: str) -> Outcome:
+    outcome = delivered(row)
+    if name := row.mapped_name("Status"):
+        return evolve(outcome, fields={**(outcome.fields or {}), name: status})
+    return outcome
 
 
 def _compare(

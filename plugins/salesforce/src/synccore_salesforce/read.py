@@ -1,15 +1,18 @@
-"""Reads records back, in the words they were delivered in."""
+"""Reads records back: what the org holds, under the mapped names, never what was sent."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synccore.types import Link, RouteSpec
 
 from .client import Client
-from .mapping.defaults import ITEMS, LAST_NAME_FALLBACK, default_fields
-from .mapping.record import CONTACT_PREFIX, OPT_OUTS, is_converted
-from .mapping.values import same
+from .mapping.defaults import HELPERS, ITEMS
+from .mapping.record import LEAD_TO_CONTACT
+from .mapping.row import CONTACT_PREFIX
+from .mapping.values import canonical, canonical_items
 from .schema import Catalog, Schema
+from .write.follow import Follower
 
 __all__ = ["Reader"]
 
@@ -17,73 +20,88 @@ __all__ = ["Reader"]
 class Reader:
     """Reads what one route delivered."""
 
-    def __init__(self, client: Client, catalog: Catalog, route: RouteSpec, schema: Schema) -> None:
+    def __init__(self, client: Client, catalog: Catalog, route: RouteSpec, schema: Schema, follower: Follower) -> None:
         self._client = client
         self._catalog = catalog
         self._route = route
         self._schema = schema
+        self._follower = follower
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
-        """Per link: the record's values under the mapped names, or None where it is gone."""
-        names = {n for link in links for n in link.fields}
-        found: dict[str, Mapping[str, Any]] = {}
-        for schema, mine in self._by_object(links):
-            columns = ["Id", *(path for n in sorted(names) if (path := self._path(schema, n)))]
-            for record in self._client.select(columns, schema.name, "Id", [link.remote_id for link in mine]):
-                found[str(record["Id"])[:15]] = record
-        return [self._seen(link, found.get(link.remote_id[:15])) for link in links]
+        """Per link: the record's values under the mapped names, or None where it is gone.
 
-    def _by_object(self, links: Sequence[Link]) -> list[tuple[Schema, list[Link]]]:
-        contacts = self._catalog.find("Contact") if self._schema.name == "Lead" else None
-        converted = [i for i in links if contacts and i.remote_id.startswith(CONTACT_PREFIX)]
-        plain = [i for i in links if i not in converted]
-        groups = [(self._schema, plain)]
-        if contacts is not None:
-            groups.append((contacts, converted))
-        return [(schema, mine) for schema, mine in groups if mine]
+        A record that was merged is read where it went, a converted lead at its contact.
+        """
+        ids = {link.remote_id[:15]: link.remote_id for link in links}
+        names = {n for link in links for n in (*link.fields, *link.mapped)} - HELPERS
+        if self._schema.name == "Lead":
+            ids |= self._moved([r for r in ids.values() if not self._is_contact(r)])
+        found = self._records(ids, names)
+        if lost := self._moved([r for i, r in ids.items() if i not in found and not self._is_contact(r)]):
+            ids |= lost
+            found |= self._records(lost, names)
+        if ITEMS in names:
+            self._items(found, ids)
+        return [found.get(link.remote_id[:15]) for link in links]
 
-    def _path(self, schema: Schema, name: str) -> str | None:
-        relation, dot, key = name.partition(".")
-        if dot:
-            lookup = schema.relation(relation)
-            return f"{lookup.relationship}.{key}" if lookup else None
-        target = schema.get(name)
-        return target.name if target else None
+    def _records(self, ids: Mapping[str, str], names: set[str]) -> dict[str, dict[str, Any]]:
+        """Old id -> values of the record that is now to be read for it."""
+        found: dict[str, dict[str, Any]] = {}
+        converted = {i: r for i, r in ids.items() if self._is_contact(r)}
+        plain = {i: r for i, r in ids.items() if i not in converted}
+        contacts = self._catalog.find("Contact") if converted else None
+        for schema, mine, renamed in ((self._schema, plain, {}), (contacts, converted, LEAD_TO_CONTACT)):
+            if schema is not None and mine:
+                seen = self._read(schema, sorted(set(mine.values())), names, renamed)
+                found.update({i: seen[r[:15]] for i, r in mine.items() if r[:15] in seen})
+        return found
 
-    def _seen(self, link: Link, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        if record is None:
-            return None
-        seen: dict[str, Any] = {}
-        for name, ours in link.fields.items():
-            relation, dot, key = name.partition(".")
-            if dot:
-                seen[name] = (record.get(relation) or {}).get(key)
-                continue
-            target = self._schema.get(name)
-            theirs = record.get(target.name) if target else None
-            # What this org has no field for is never sent, and so does not differ; and values that say the same are
-            # given in the words they were delivered in.
-            unsent = target is None and (
-                name == ITEMS or name in default_fields(self._route) or is_converted(self._schema, link)
-            )
-            unsent = unsent or name == LAST_NAME_FALLBACK or self._withheld(name, ours)
-            seen[name] = ours if unsent or self._holds(name, ours, theirs) else theirs
-        return seen
+    def _is_contact(self, record_id: str) -> bool:
+        return self._schema.name == "Lead" and record_id.startswith(CONTACT_PREFIX)
 
-    def _withheld(self, name: str, ours: Any) -> bool:
-        """What is mapped and not written all the same: an order's status without `activate`, an opt-in."""
-        if self._schema.name == "Order" and name == "Status":
-            return not self._route.settings.get("activate", False)
-        return name.lower() in OPT_OUTS and not ours and not self._route.settings.get("clear_opt_out", False)
+    def _moved(self, ids: Sequence[str]) -> dict[str, str]:
+        """Where records went that are not where they were."""
+        moved = {}
+        for key, state in (self._follower.states(self._schema.name, ids) if ids else {}).items():
+            if goal := state.get("ConvertedContactId") or (state.get("IsDeleted") and state.get("MasterRecordId")):
+                moved[key] = str(goal)
+        return moved
 
-    def _holds(self, name: str, ours: Any, theirs: Any) -> bool:
-        target = self._schema.get(name)
-        if target is None or same(target, ours, theirs):
-            return same(target, ours, theirs)
-        option = self._route.options.get(name)
-        if option is not None and option.truncate and theirs:
-            return str(ours)[: target.length] == str(theirs)
-        if target.picklist.get(str(theirs), "").casefold() == str(ours).casefold():
-            return True
-        # With state and country picklists on, names are set by Salesforce, from the codes.
-        return name.endswith(("State", "Country")) and self._schema.get(f"{name}Code") is not None
+    def _read(
+        self, schema: Schema, ids: Sequence[str], names: set[str], renamed: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        paths = {n: path for n in sorted(names) if (path := _path(schema, renamed.get(n, n)))}
+        found = {}
+        for record in self._client.select(["Id", *paths.values()], schema.name, "Id", ids):
+            found[str(record["Id"])[:15]] = {n: _value(schema, record, path) for n, path in paths.items()}
+        return found
+
+    def _items(self, found: Mapping[str, dict[str, Any]], ids: Mapping[str, str]) -> None:
+        """An order's items, in the shape they are delivered in."""
+        items: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        columns = ["Id", "OrderId", "Quantity", "UnitPrice", "PricebookEntry.Product2.ProductCode",
+                   "PricebookEntry.Product2.Name"]  # fmt: skip
+        for item in self._client.select(columns, "OrderItem", "OrderId", sorted({ids[i] for i in found})):
+            product = ((item.get("PricebookEntry") or {}).get("Product2")) or {}
+            line = {"sku": product.get("ProductCode"), "name": product.get("Name")}
+            line |= {"quantity": item.get("Quantity"), "price": item.get("UnitPrice")}
+            items[str(item["OrderId"])[:15]].append(line)
+        for key, record in found.items():
+            record[ITEMS] = canonical_items(items[ids[key][:15]])
+
+
+def _path(schema: Schema, name: str) -> str | None:
+    relation, dot, key = name.partition(".")
+    if dot:
+        lookup = schema.relation(relation)
+        return f"{lookup.relationship}.{key}" if lookup else None
+    target = schema.get(name)
+    return target.name if target else None
+
+
+def _value(schema: Schema, record: Mapping[str, Any], path: str) -> Any:
+    relation, dot, key = path.partition(".")
+    if dot:
+        return (record.get(relation) or {}).get(key)
+    target = schema.get(path)
+    return canonical(target, record.get(path)) if target else record.get(path)

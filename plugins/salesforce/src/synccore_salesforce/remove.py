@@ -1,57 +1,96 @@
-"""Takes records away: what a route's `on_delete` says, and erasure."""
+"""Takes people away: what a route's `on_delete` and `on_leave` say, and erasure.
 
-from collections.abc import Mapping, Sequence
+Only what this sync made for this customer alone is deleted or made nameless. What others use, or what somebody else
+made, is let go of: the values that this sync put there are emptied, and the record stays as it is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from synccore.errors import Rejected
-from synccore.types import Delivered, Failed, Link, Operation, Outcome, Unchanged
+from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
 
 from .client import COLLECTION, Client, chunked
 from .errors import GONE_CODES, Problem, Refused, classify, problems_of
-from .mapping.record import Row, is_converted
-from .schema import Schema
+from .mapping.defaults import KEY_FIELD
+from .mapping.record import Shaper
+from .mapping.row import Row, is_converted
+from .mapping.values import same
+from .schema import Catalog, Schema
 from .write.writer import Writer
 
 __all__ = ["Remover"]
+
+#: What is left of a name that may not stay and cannot go.
+NOBODY = "Erased"
+#: Objects whose records go with an account, and that may be somebody's work.
+_BELOW = ("Contact", "Opportunity", "Case")
+_LET_GO = "let go of: {why}; what this sync had written there is emptied"
+
+
+def _why(link: Link) -> str:
+    return "it was there before" if link.adopted else f"{link.shared} customers share it"
 
 
 class Remover:
     """Takes away the records of one route."""
 
-    def __init__(self, client: Client, writer: Writer, schema: Schema) -> None:
+    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer) -> None:
         self._client = client
+        self._catalog = catalog
+        self._shaper = shaper
         self._writer = writer
-        self._schema = schema
+        self._schema = shaper.schema
+
+    # -- operations
 
     def remove(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """Deletes, as the route's `on_delete` says."""
-        policy = str(operations[0].settings.get("on_delete") or "keep")
-        if policy == "flag":
-            return self._flag(operations)
-        if policy != "delete":
-            return {
-                op.id: Unchanged(remote_id=op.link.remote_id if op.link else None, note="kept: on_delete = keep")
-                for op in operations
-            }
-        return self._delete(operations)
+        """Deletes and leaves, as the route says."""
+        outcomes: dict[int, Outcome] = {}
+        policies: dict[str, list[Operation]] = {}
+        for op in operations:
+            policy = op.on_leave if op.op == "leave" else str(op.settings.get("on_delete") or "keep")
+            policies.setdefault(policy if op.link else "keep", []).append(op)
+        for policy, mine in policies.items():
+            if policy == "flag":
+                outcomes.update(self._flag(mine))
+            elif policy == "clear":
+                outcomes.update(self._let_go(mine, "cleared: on_leave = clear"))
+            elif policy == "delete":
+                outcomes.update(self._delete(mine))
+            else:
+                kept = "kept: on_delete = keep" if mine[0].op == "delete" else "kept"
+                outcomes.update(
+                    {op.id: Unchanged(remote_id=op.link.remote_id if op.link else None, note=kept) for op in mine}
+                )
+        return outcomes
 
     def _flag(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
         flag = self._schema.get(str(operations[0].settings.get("deleted_field") or ""))
         if flag is None:
             error = Rejected('on_delete = "flag" needs deleted_field, a checkbox of the object')
             return {op.id: Failed(error) for op in operations}
-        rows = [
-            Row(op=op, object=self._schema.name, fields={flag.name: True}, id=op.link.remote_id)
-            for op in operations
-            if op.link
-        ]
-        return self._writer.write(rows)
+        outcomes: dict[int, Outcome] = {}
+        rows = []
+        for op in operations:
+            if op.link is not None and op.link.shared > 1:
+                outcomes[op.id] = Unchanged(remote_id=op.link.remote_id, note=f"not flagged: {_why(op.link)}")
+            elif op.link is not None:
+                rows.append(Row(op=op, schema=self._schema, fields={flag.name: True}, id=op.link.remote_id))
+        return outcomes | self._writer.write(rows)
 
     def _delete(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        linked = [op for op in operations if op.link]
+        outcomes: dict[int, Outcome] = {}
+        ours = [op for op in operations if op.link is not None and op.link.ours]
+        outcomes.update(self._let_go([op for op in operations if op not in ours]))
+        used = self._used(op.link for op in ours if op.link)
+        if kept := [op for op in ours if op.link and op.link.remote_id[:15] in used]:
+            outcomes.update(self._let_go(kept, _LET_GO.format(why="records of others hang on it")))
+        linked = [op for op in ours if op not in kept]
         if self._schema.name == "Order":
             self._reopen(linked)
-        outcomes: dict[int, Outcome] = {}
         for part in chunked(linked, COLLECTION):
             ids = [op.link.remote_id for op in part if op.link]
             for op, result in zip(part, self._client.delete(ids), strict=True):
@@ -68,24 +107,189 @@ class Remover:
             return Unchanged(remote_id=remote_id, note="already deleted in Salesforce")
         return Failed(classify(problem))
 
-    def erase(self, link: Link) -> None:
-        """Delete one record. Raises Rejected where Salesforce keeps it (open orders, permissions)."""
-        try:
-            self._client.call("DELETE", f"sobjects/{self._object_of(link)}/{link.remote_id}")
-        except Refused as error:
-            if error.problem.code in GONE_CODES or error.status == 404:
-                return
-            if not self._schema.name == "Order":
-                raise
-            self._client.call("PATCH", f"sobjects/Order/{link.remote_id}", json={"Status": "Draft"})
-            self._client.call("DELETE", f"sobjects/Order/{link.remote_id}")
-
-    def _object_of(self, link: Link) -> str:
-        return "Contact" if is_converted(self._schema, link) else self._schema.name
-
     def _reopen(self, operations: Sequence[Operation]) -> None:
         """Take orders back to draft, as only drafts can be deleted; what cannot be is left to the delete to say."""
         rows = [
-            Row(op=op, object="Order", fields={"Status": "Draft"}, id=op.link.remote_id) for op in operations if op.link
+            Row(op=op, schema=self._schema, fields={"Status": "Draft"}, id=op.link.remote_id)
+            for op in operations
+            if op.link
         ]
         self._writer.write(rows)
+
+    def _let_go(self, operations: Sequence[Operation], note: str = "") -> dict[int, Outcome]:
+        """Empty what this sync wrote, and nothing else."""
+        outcomes: dict[int, Outcome] = {}
+        rows: list[Row] = []
+        records = self._records([op.link for op in operations if op.link])
+        for op in operations:
+            link = op.link
+            if link is None:
+                continue
+            text = note or _LET_GO.format(why=_why(link))
+            row = Row(op=op, schema=self._schema, fields={}, id=link.remote_id)
+            row.fields = self._own_values(link, records.get(link.remote_id[:15]), alone=link.ours)
+            row.notes.append(text)
+            if row.fields:
+                rows.append(row)
+            else:
+                outcomes[op.id] = Unchanged(remote_id=link.remote_id, note=text)
+        for op_id, outcome in self._writer.write(rows).items():
+            outcomes[op_id] = evolve(outcome, fields=None, left_out={}) if isinstance(outcome, Delivered) else outcome
+        return outcomes
+
+    # -- what is whose
+
+    def _records(self, links: Iterable[Link]) -> dict[str, Mapping[str, Any]]:
+        """The records as they are now, by the first 15 characters of their ids."""
+        links = list(links)
+        names = {t.name for link in links for n in link.fields if (t := self._schema.get(n))}
+        names |= {t.name for t in (self._schema.get(KEY_FIELD),) if t}
+        if not links:
+            return {}
+        found = self._client.select(["Id", *sorted(names)], self._schema.name, "Id", [x.remote_id for x in links])
+        return {str(r["Id"])[:15]: r for r in found}
+
+    def _own_values(self, link: Link, record: Mapping[str, Any] | None, *, alone: bool) -> dict[str, Any]:
+        """Fields that hold what this sync put there, each with its blank. An opt-out is never taken back."""
+        if record is None:
+            return {}
+        match = () if alone else self._shaper.matching.search
+        empty: dict[str, Any] = {}
+        for name, ours in link.fields.items():
+            target = self._schema.get(name)
+            if target is None or not target.updateable or target.required or target.type == "boolean":
+                continue
+            if target in match or target.external_id or link.left_out.get(name) not in (None, STILL):
+                continue
+            theirs = record.get(target.name)
+            if theirs not in (None, "") and same(target, ours, theirs):
+                empty[target.name] = None
+        key = None if alone else self._schema.get(KEY_FIELD)
+        uid = f"{link.source}:{link.entity}:{link.key}"
+        if key is not None and key.updateable and str(record.get(key.name) or "").casefold() == uid.casefold():
+            empty[key.name] = None
+        return empty
+
+    def _used(self, links: Iterable[Link]) -> set[str]:
+        """Of accounts, those on which somebody else's records hang: deleting one takes them along."""
+        by_id = {link.remote_id: link for link in links}
+        if self._schema.name != "Account" or not by_id:
+            return set()
+        used: set[str] = set()
+        for name in _BELOW:
+            schema = self._catalog.find(name)
+            if schema is None or schema.get("AccountId") is None:
+                continue
+            key = schema.get(KEY_FIELD)
+            columns = ["Id", "AccountId", *([key.name] if key else [])]
+            columns += ["IsPersonAccount"] if schema.get("IsPersonAccount") else []
+            for record in self._client.select(columns, name, "AccountId", by_id):
+                link = by_id.get(str(record["AccountId"]))
+                if link is None or record.get("IsPersonAccount"):
+                    continue
+                mark = str(record.get(key.name) or "") if key else ""
+                if not _belongs(mark, link, name):
+                    used.add(link.remote_id[:15])
+        return used
+
+    # -- erasure
+
+    def erase(self, link: Link) -> Erased:
+        """Erase the person behind a link, with the records made for them.
+
+        Raises Refused where Salesforce lets the record neither go nor be made nameless.
+        """
+        outcome = self._erase(link)
+        for name, record_id in link.made.items():
+            self._erase_made(name, record_id, link)
+        return outcome
+
+    def _erase(self, link: Link) -> Erased:
+        schema = self._catalog.find("Contact") if is_converted(self._schema, link) else self._schema
+        if schema is None:
+            return Erased("pending", "the connected user does not see the object any more")
+        if not link.ours:
+            return self._release(link, _why(link))
+        if schema.name == "Account" and link.remote_id[:15] in self._used([link]):
+            if link.mapped.get("Name"):
+                return self._release(link, "records of others hang on it")
+            return self._anonymise(schema, link.remote_id, link)
+        try:
+            self._remove_one(schema, link.remote_id)
+        except Refused as error:
+            if error.problem.code in GONE_CODES or error.status == 404:
+                return Erased("deleted")
+            return self._anonymise(schema, link.remote_id, link)
+        return Erased("deleted")
+
+    def _remove_one(self, schema: Schema, record_id: str) -> None:
+        path = f"sobjects/{schema.name}/{record_id}"
+        try:
+            self._client.call("DELETE", path)
+        except Refused as error:
+            if schema.name != "Order" or error.problem.code in GONE_CODES or error.status == 404:
+                raise
+            self._client.call("PATCH", path, json={"Status": "Draft"})
+            self._client.call("DELETE", path)
+
+    def _release(self, link: Link, why: str) -> Erased:
+        empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False)
+        if empty:
+            self._client.call("PATCH", f"sobjects/{self._schema.name}/{link.remote_id}", json=empty)
+        return Erased("released", _LET_GO.format(why=why))
+
+    def _anonymise(self, schema: Schema, record_id: str, link: Link) -> Erased:
+        """Salesforce keeps the record (orders hang on it): nothing of the person stays in it."""
+        values: dict[str, Any] = {}
+        for name in (*link.fields, *link.mapped, KEY_FIELD, "FirstName", "Salutation"):
+            target = schema.get(name)
+            if target and target.updateable and not target.required and target.type not in ("boolean", "reference"):
+                values[target.name] = None
+        person = schema.get("LastName") is not None and (schema.name != "Account" or self._shaper.is_person)
+        values["LastName" if person else "Name"] = NOBODY
+        if not person:
+            values = {n: v for n, v in values.items() if n not in ("FirstName", "LastName", "Salutation")}
+        self._client.call("PATCH", f"sobjects/{schema.name}/{record_id}", json=values)
+        return Erased("anonymised", "Salesforce keeps the record for what hangs on it; its name and values are erased")
+
+    def _erase_made(self, name: str, record_id: str, link: Link) -> None:
+        """The account that was made for the person: it goes, unless others were put into it."""
+        schema = self._catalog.find(name)
+        if schema is None:
+            return
+        made = evolve(link, object=name, remote_id=record_id, fields={}, asked=None, made={})
+        contacts, foreign = self._inhabitants(schema, record_id)
+        try:
+            if foreign:
+                self._anonymise(schema, record_id, made)
+                return
+            for contact in contacts:
+                # Else it would go with the account, whoever made it.
+                self._client.call("PATCH", f"sobjects/Contact/{contact}", json={"AccountId": None})
+            self._remove_one(schema, record_id)
+        except Refused as error:
+            if error.problem.code in GONE_CODES or error.status == 404:
+                return
+            self._anonymise(schema, record_id, made)
+
+    def _inhabitants(self, schema: Schema, record_id: str) -> tuple[list[str], bool]:
+        """The contacts of an account, and whether any is another's than whose key the account carries."""
+        contact = self._catalog.find("Contact")
+        keys = [schema.get(KEY_FIELD), contact.get(KEY_FIELD) if contact else None]
+        marked = all(keys)
+        columns = ["Id", KEY_FIELD] if marked else ["Id"]
+        account = next(iter(self._client.select(columns, schema.name, "Id", [record_id])), {})
+        found = list(self._client.select(columns, "Contact", "AccountId", [record_id]))
+        if not marked or not account.get(KEY_FIELD):
+            return [str(c["Id"]) for c in found], len(found) > 1
+        mark = str(account[KEY_FIELD]).casefold()
+        others = [c for c in found if str(c.get(KEY_FIELD) or "").casefold() != mark]
+        return [str(c["Id"]) for c in found], bool(others)
+
+
+def _belongs(mark: str, link: Link, name: str) -> bool:
+    """True for a record below an account that this sync made for the same customer."""
+    source, _, rest = mark.casefold().partition(":")
+    if source != link.source.casefold() or not rest:
+        return False
+    return name != "Contact" or rest == f"{link.entity}:{link.key}".casefold()

@@ -1,15 +1,17 @@
 """Everything one route needs of the org: write, find, read back, take away."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Outcome, RouteSpec
+from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult, Operation, Outcome, RouteSpec
 
-from .client import Client
+from .client import COLLECTION, Client, chunked
 from .companies import Accounts
-from .mapping.record import Row, Shaper
-from .match import Finder, SeveralFound
+from .mapping.record import Shaper
+from .mapping.row import Row
+from .match import Finder, SeveralFound, fold
 from .orders import Orders
 from .products import Products
 from .read import Reader
@@ -29,13 +31,15 @@ class Route:
     ) -> None:
         self.spec = route
         self.schema = schema
+        self._client = client
         self.shaper = Shaper(route, schema, catalog)
         self.finder = Finder(client, self.shaper)
-        self.writer = Writer(client, clock, Follower(client, self.shaper, self.finder), duplicate_rule)
+        follower = Follower(client, self.shaper, self.finder)
+        self.writer = Writer(client, catalog, clock, follower, duplicate_rule)
         self._accounts = Accounts(client, catalog, self.shaper)
         self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
-        self._reader = Reader(client, catalog, route, schema)
-        self._remover = Remover(client, self.writer, schema)
+        self._reader = Reader(client, catalog, route, schema, follower)
+        self._remover = Remover(client, catalog, self.shaper, self.writer)
 
     @property
     def searches(self) -> bool:
@@ -57,11 +61,41 @@ class Route:
                 rows.append(self.shaper.row(op))
             except Rejected as error:
                 outcomes[op.id] = Failed(error)
+        self._release_keys(rows)
         self._accounts.fill(rows, outcomes)
         rows = [r for r in rows if r.op.id not in outcomes]
         for op_id, reason in self.finder.resolve(rows).items():
             outcomes[op_id] = Failed(reason)
         return [r for r in rows if r.op.id not in outcomes]
+
+    def twins(self, operations: Sequence[Operation]) -> set[int]:
+        """Operations that share a value searched for with others: one makes the record, the others find it."""
+        by_value: dict[str, list[int]] = defaultdict(list)
+        for target in self.shaper.matching.search:
+            for op in operations:
+                value = next((v for n, v in op.fields.items() if n.lower() == target.name.lower()), None)
+                if value not in (None, "") and not op.previous:
+                    by_value[f"{target.name}:{fold(value)}"].append(op.id)
+        return {i for ids in by_value.values() if len(ids) > 1 for i in ids}
+
+    def _release_keys(self, rows: Sequence[Row]) -> None:
+        """Take the keys of those who move away off the record they leave: it is the others' now."""
+        moved = {
+            r.op.link.remote_id: r
+            for r in rows
+            if r.op.link is not None and r.id is None and r.key and r.op.link.mapped
+        }
+        if not moved:
+            return
+        name = next(r.key[0] for r in moved.values() if r.key)
+        found = self._client.select(["Id", name], self.schema.name, "Id", moved)
+        records = [
+            {"attributes": {"type": self.schema.name}, "id": str(r["Id"]), name: None}
+            for r in found
+            if (row := moved.get(str(r["Id"]))) and row.key and fold(r.get(name)) == fold(row.key[1])
+        ]
+        for part in chunked(records, COLLECTION):
+            self._client.update(part, {})
 
     def write(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """Write rows by collections."""
@@ -85,7 +119,7 @@ class Route:
             if isinstance(error, SeveralFound):
                 results[row.op.id] = Ambiguous(error.candidates)
             elif row.id is not None:
-                results[row.op.id] = Link(object=self.spec.object, remote_id=row.id)
+                results[row.op.id] = Link(object=self.spec.object, remote_id=row.id, adopted=not row.own)
         return [results.get(op.id) for op in operations]
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
@@ -95,9 +129,9 @@ class Route:
     # -- taking away
 
     def remove(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """Deletes, as the route's `on_delete` says."""
+        """Deletes and leaves, as the route says."""
         return self._remover.remove(operations)
 
-    def erase(self, link: Link) -> None:
-        """Delete one record. Raises Rejected where Salesforce keeps it (open orders, permissions)."""
-        self._remover.erase(link)
+    def erase(self, link: Link) -> Erased:
+        """Erase the person behind a link, with the records made for them."""
+        return self._remover.erase(link)

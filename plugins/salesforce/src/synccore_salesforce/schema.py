@@ -3,8 +3,9 @@
 Describe leaves out what field-level security hides from the connected user: a hidden field is, for this sync, no field.
 """
 
+import base64
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from synccore.types import Clock, FieldInfo, ObjectInfo
 from .client import Client
 from .errors import Refused
 
-__all__ = ["Catalog", "Field", "Schema", "api_name"]
+__all__ = ["Catalog", "Choice", "Field", "Schema", "api_name"]
 
 #: A person account is an Account with a record type of its own; routes name it as if it were an object.
 PERSON_ACCOUNT = "PersonAccount"
@@ -27,6 +28,15 @@ _SECOND_LOOK = timedelta(minutes=1)
 def api_name(name: str) -> str:
     """The object Salesforce knows: PersonAccount is Account."""
     return "Account" if name == PERSON_ACCOUNT else name
+
+
+@frozen
+class Choice:
+    """One value of a picklist; `beside` are the controlling values it may stand beside, None where any will do."""
+
+    value: str
+    label: str
+    beside: frozenset[str] | None = None
 
 
 @frozen(kw_only=True)
@@ -45,8 +55,8 @@ class Field:
     unique: bool
     id_lookup: bool
     restricted: bool
-    #: value -> label, active ones.
-    picklist: Mapping[str, str]
+    #: Active values.
+    choices: tuple[Choice, ...]
     relationship: str | None
     refers_to: tuple[str, ...]
 
@@ -54,6 +64,19 @@ class Field:
     def required(self) -> bool:
         """True where a new record cannot do without (validation rules and layouts may ask for more)."""
         return self.createable and not self.nillable and not self.defaulted and self.type != "boolean"
+
+    @property
+    def picklist(self) -> dict[str, str]:
+        """value -> label."""
+        return {c.value: c.label for c in self.choices}
+
+    def choose(self, text: str, beside: str | None = None) -> str | None:
+        """The value a text (value or label) means beside a controlling value; None where the org has none."""
+        fit = [c for c in self.choices if c.beside is None or beside in c.beside]
+        wanted = text.casefold()
+        return next((c.value for c in fit if c.value.casefold() == wanted), None) or next(
+            (c.value for c in fit if c.label.casefold() == wanted), None
+        )
 
     def info(self) -> FieldInfo:
         """For people and for core's check."""
@@ -76,8 +99,8 @@ class Field:
         )
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> "Field":
-        """From one item of describe's `fields`."""
+    def parse(cls, data: Mapping[str, Any], controlling: Sequence[str] | None = None) -> "Field":
+        """From one item of describe's `fields`; `controlling` are all values of the field that controls it."""
         return cls(
             name=str(data["name"]),
             label=str(data.get("label") or data["name"]),
@@ -91,14 +114,22 @@ class Field:
             unique=bool(data.get("unique", False)),
             id_lookup=bool(data.get("idLookup", False)),
             restricted=bool(data.get("restrictedPicklist", False)),
-            picklist={
-                str(v["value"]): str(v.get("label") or v["value"])
-                for v in data.get("picklistValues") or ()
-                if v.get("active", True)
-            },
+            choices=tuple(_choice(v, controlling) for v in data.get("picklistValues") or () if v.get("active", True)),
             relationship=data.get("relationshipName"),
             refers_to=tuple(data.get("referenceTo") or ()),
         )
+
+
+def _choice(data: Mapping[str, Any], controlling: Sequence[str] | None) -> Choice:
+    value = str(data["value"])
+    bitmap = data.get("validFor")
+    beside = None
+    if bitmap and controlling is not None:
+        # One bit for each controlling value, the first in the highest bit of the first byte (Salesforce SOAP API
+        # Developer Guide, "DescribeSObjectResult", validFor).
+        bits = base64.b64decode(bitmap)
+        beside = frozenset(c for n, c in enumerate(controlling) if n // 8 < len(bits) and bits[n // 8] & 0x80 >> n % 8)
+    return Choice(value, str(data.get("label") or value), beside)
 
 
 @frozen(kw_only=True)
@@ -116,7 +147,9 @@ class Schema:
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "Schema":
         """From describe's answer."""
-        found = [Field.parse(f) for f in data.get("fields") or ()]
+        raw = {str(f["name"]): f for f in data.get("fields") or ()}
+        values = {n: [str(v["value"]) for v in f.get("picklistValues") or ()] for n, f in raw.items()}
+        found = [Field.parse(f, values.get(str(f.get("controllerName")))) for f in raw.values()]
         return cls(
             name=str(data["name"]),
             label=str(data.get("label") or data["name"]),
@@ -165,6 +198,7 @@ class Catalog:
         self._lock = threading.RLock()
         self._schemas: dict[str, tuple[datetime, Schema | None]] = {}
         self._facts: dict[str, tuple[datetime, Any]] = {}
+        self._refused: set[tuple[str, str]] = set()
 
     def find(self, name: str, *, age: timedelta = _LIFETIME) -> Schema | None:
         """The object, or None where the user sees none of that name."""
@@ -199,21 +233,32 @@ class Catalog:
                 self._facts[key] = known
             return known[1]
 
-    def person_record_type(self, wanted: str = "") -> str | None:
-        """Id of the record type for person accounts; `wanted` picks one of several by id or developer name."""
+    def person_record_types(self) -> list[tuple[str, str]]:
+        """Id and developer name of each record type for person accounts."""
 
-        def ask() -> str | None:
+        def ask() -> list[tuple[str, str]] | None:
             soql = "SELECT Id,DeveloperName FROM RecordType WHERE SobjectType='Account' AND IsPersonType=True"
-            found = list(self._client.query(soql))
-            if wanted:
-                found = [r for r in found if wanted in (r["Id"], r["Id"][:15], r["DeveloperName"])]
-            return str(found[0]["Id"]) if found else None
+            return [(str(r["Id"]), str(r["DeveloperName"])) for r in self._client.query(soql)] or None
 
-        found: str | None = self.fact(f"person:{wanted}", ask)
-        return found
+        found: list[tuple[str, str]] | None = self.fact("person", ask)
+        return found or []
+
+    def person_record_type(self, wanted: str = "") -> str | None:
+        """Id of the record type for person accounts: the one named (by id or developer name), else the only one."""
+        found = [i for i, name in self.person_record_types() if not wanted or wanted in (i, i[:15], name)]
+        return found[0] if len(found) == 1 else None
+
+    def remember_refused(self, state: str, country: str) -> None:
+        """The org has no such state, or none for that country, though describe did not say so."""
+        self._refused.add((state, country))
+
+    def is_refused(self, state: str, country: str) -> bool:
+        """True for a state that the org refused before."""
+        return (state, country) in self._refused
 
     def forget(self) -> None:
         """Ask everything anew."""
         with self._lock:
+            self._refused.clear()
             self._schemas.clear()
             self._facts.clear()

@@ -1,11 +1,11 @@
 """The Salesforce sink: translates between synccore's operations and the org's records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
-from synccore.errors import ConfigError, Rejected, SynccoreError, Transient
+from synccore.errors import ConfigError, SynccoreError, Transient
 from synccore.hookspecs import Sink, SinkType
 from synccore.oauth import Browser
 from synccore.types import (
@@ -13,7 +13,9 @@ from synccore.types import (
     Check,
     Context,
     Delivered,
+    Erased,
     Failed,
+    Identity,
     Job,
     Limits,
     Link,
@@ -23,26 +25,30 @@ from synccore.types import (
     Outcome,
     RouteSpec,
     Submitted,
-    Unchanged,
 )
 
-from .account import Session
+from .account import Session, account_of
 from .check import Checker, described
 from .client import COLLECTION, Client, chunked
 from .config import Config
-from .errors import GONE_CODES, Problem, failed_alike, unsent
+from .errors import GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
+from .find import find
 from .jobs import Bulk
 from .limits import Governor
 from .mapping.defaults import OBJECTS
+from .mapping.row import Row
 from .match import AfterAnother
 from .route import Route
 from .schema import Catalog
-from .write.writer import writable
+from .write.writer import delivered, unchanged, writable
 
 __all__ = ["SINK", "SalesforceSink"]
 
 #: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
 _BULK_ROWS = 10_000
+_REMOVALS = ("delete", "leave")
+#: Operations shaped at once for a job: what is in memory beside the operations themselves.
+_SLICE = 1000
 #: Refusals of a bulk row that the same row may survive when it is written on its own.
 _WORTH_A_TRY = (
     *GONE_CODES,
@@ -92,6 +98,10 @@ class SalesforceSink:
         """Revoke the grant and wipe the tokens."""
         self._catalog.forget()
         return self._session.sign_out(keep_grant=keep_grant)
+
+    def account(self) -> Account:
+        """The org the session is for. No call beyond the session itself."""
+        return account_of(self._session.valid(), {}, {})
 
     def check(self) -> Check:
         """Version, session, user, kind of org, then each route's object."""
@@ -150,6 +160,9 @@ class SalesforceSink:
             outcomes = self._live(operations)
             if later := [op for op in operations if _leader(outcomes[op.id]) is not None]:
                 outcomes.update(self._live(later))
+        except Refused as error:
+            # A request as a whole: what it asks for is not there, or hidden.
+            return {op.id: Failed(held(error.problem) or error) for op in operations}
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
         return outcomes
@@ -157,10 +170,10 @@ class SalesforceSink:
     def _live(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
         route = self._route(operations[0].route, operations[0])
         outcomes: dict[int, Outcome] = {}
-        if deletes := [op for op in operations if op.op == "delete"]:
-            outcomes.update(route.remove(deletes))
+        if removals := [op for op in operations if op.op in _REMOVALS]:
+            outcomes.update(route.remove(removals))
         with self._alone(route):
-            rows = route.rows([op for op in operations if op.op != "delete"], outcomes)
+            rows = route.rows([op for op in operations if op.op not in _REMOVALS], outcomes)
             outcomes.update(route.write(rows))
         return outcomes
 
@@ -178,17 +191,22 @@ class SalesforceSink:
             if route.has_items:
                 return {}
             outcomes: dict[int, Outcome] = {}
-            rows = route.rows([op for op in operations if op.op != "delete"], outcomes)
-            for row in rows:
-                if not writable(row):
-                    outcomes[row.op.id] = Unchanged(remote_id=row.id)
-            # Records that share a value are written one after the other, which a job cannot promise.
-            leaders = {_leader(o) for o in outcomes.values()} - {None}
-            outcomes = {i: o for i, o in outcomes.items() if _leader(o) is None}
-            outcomes.update(self._bulk.submit([r for r in rows if writable(r) and r.op.id not in leaders]))
+            outcomes.update(self._bulk.submit(self._bulk_rows(route, operations, outcomes)))
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
-        return outcomes
+        # Records that share a value are written one after the other, which a job cannot promise.
+        return {i: o for i, o in outcomes.items() if _leader(o) is None}
+
+    def _bulk_rows(self, route: Route, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> Iterator[Row]:
+        """The rows of a job, a slice at a time. Those that others with the same value wait for are left out."""
+        wanted = [op for op in operations if op.op not in _REMOVALS]
+        twins = route.twins(wanted)
+        for part in chunked([op for op in wanted if op.id not in twins], _SLICE):
+            for row in route.rows(part, outcomes):
+                if writable(row):
+                    yield row
+                else:
+                    outcomes[row.op.id] = unchanged(row)
 
     def collect(self, job: Job) -> Sequence[Outcome] | None:
         """What came of a bulk job, or None while it runs. Rows that may pass on their own are written on their own."""
@@ -198,6 +216,10 @@ class SalesforceSink:
         outcomes = dict(ended.outcomes)
         again = []
         for op in job.operations:
+            if op.id in ended.done:
+                row = self._route(op.route, op).shaper.row(op)
+                ended.settle(row)
+                outcomes[op.id] = delivered(row)
             problem = ended.refused.get(op.id)
             if problem is None:
                 continue
@@ -227,9 +249,16 @@ class SalesforceSink:
             found.update(zip(mine, route.read([links[i] for i in mine]), strict=True))
         return [found[i] for i in range(len(links))]
 
-    def erase(self, link: Link) -> None:
-        """Delete the record: it goes to the org's Recycle Bin, which Salesforce empties after 15 days."""
-        self._route_of(link).erase(link)
+    def erase(self, link: Link) -> Erased:
+        """Delete the record (it goes to the org's Recycle Bin, which Salesforce empties after 15 days).
+
+        What others use or made is let go of; what Salesforce keeps for its orders is made nameless.
+        """
+        return self._route_of(link).erase(link)
+
+    def find(self, identity: Identity) -> Sequence[Link]:
+        """The person's records on the routes' objects, by key and by address."""
+        return find(self._client, self._catalog, self._context.routes, identity)
 
     # -- routes
 
@@ -251,7 +280,7 @@ class SalesforceSink:
     def _open_route(self, spec: RouteSpec) -> Route:
         schema = self._catalog.find(spec.object)
         if schema is None:
-            raise Rejected(f"the connected user sees no object {spec.object} in this org: see synccore check")
+            raise RouteHeld(f"the connected user sees no object {spec.object} in this org: see synccore check")
         return Route(spec, schema, self._client, self._catalog, self._context.clock, self._config.duplicate_rule)
 
 
@@ -274,4 +303,5 @@ SINK = SinkType(
     objects=OBJECTS,
     limits=_limits(),
     any_object=True,
+    leaves=("keep", "clear", "delete"),
 )

@@ -9,18 +9,36 @@ from typing import Any
 
 from synccore.types import Defaults, ObjectType, RouteSpec
 
-__all__ = ["ITEMS", "KEY_FIELD", "LAST_NAME_FALLBACK", "OBJECTS", "default_fields", "is_default_match", "items"]
+__all__ = [
+    "HELPERS",
+    "ITEMS",
+    "KEY_FIELD",
+    "LAST_NAME_FALLBACK",
+    "NAME_FALLBACK",
+    "OBJECTS",
+    "default_fields",
+    "is_default_match",
+    "items",
+]
 
 #: The external id field the README has an admin make on each object.
 KEY_FIELD = "WooId__c"
 #: Not fields of Salesforce: what the sink itself understands beside an object's own fields.
 ITEMS = "items"
 LAST_NAME_FALLBACK = "LastNameFallback"
+NAME_FALLBACK = "NameFallback"
+#: Help for other fields, never a field of its own.
+HELPERS = frozenset({LAST_NAME_FALLBACK, NAME_FALLBACK})
 
 _COMMON: Mapping[str, tuple[type, Any, str]] = {
     "on_delete": (str, "keep", "when the shop deletes the record: keep it, delete it (Recycle Bin), or flag it"),
     "deleted_field": (str, "", 'the checkbox that on_delete = "flag" ticks'),
     "recreate": (bool, False, "make a new record where someone deleted the old one in Salesforce"),
+    "existing": (
+        str,
+        "keep",
+        "values of a record that was found in the org, or that several customers share: keep them, or overwrite them",
+    ),
     "parent_field": (str, "", "the lookup field that points at the record of the route named by after"),
     "invalid_email": (
         str,
@@ -28,6 +46,7 @@ _COMMON: Mapping[str, tuple[type, Any, str]] = {
         "an address Salesforce refuses: hold the record, or drop the address and save the rest",
     ),
 }
+_LEAVES = ("keep", "clear", "delete")
 _PERSON: Mapping[str, tuple[type, Any, str]] = {
     **_COMMON,
     "clear_opt_out": (bool, False, "an opt-in in the shop may clear an e-mail opt-out in Salesforce"),
@@ -88,7 +107,8 @@ _CONTACT = Defaults(
 _COMPANY = Defaults(
     fields={
         KEY_FIELD: "uid",
-        "Name": "customer.company or customer.billing.company or customer.name or customer.email or 'Customer'",
+        "Name": "customer.company or customer.billing.company",
+        NAME_FALLBACK: "customer.name or customer.email or 'Customer'",
         "Phone": _PHONE,
         **_address("Billing", "customer.billing"),
         **_address("Shipping", "customer.shipping"),
@@ -105,7 +125,8 @@ _PERSON_ACCOUNT = Defaults(
         **_address("PersonMailing", "customer.billing"),
         **_address("PersonOther", "customer.shipping"),
         "PersonHasOptedOutOfEmail": _OPT_OUT,
-        "Customer_Since__c": _SINCE,
+        # A custom field of contacts is seen on Account under this name.
+        "Customer_Since__pc": _SINCE,
     },
     match=(KEY_FIELD, "PersonEmail"),
 )
@@ -133,6 +154,8 @@ _ORDER_FIELDS = Defaults(
         "Description": "order.customer_note",
         **_address("Billing", "order.billing"),
         **_address("Shipping", "order.shipping"),
+        # Items and their amounts stay what was bought: a reduction is a record of its own in Salesforce.
+        "Refunded__c": "order.refunded",
         ITEMS: "order.lines | salesforce_items",
     },
     match=(KEY_FIELD, "OrderReferenceNumber"),
@@ -144,26 +167,30 @@ _OPPORTUNITY = Defaults(
         "StageName": "'Closed Won' if order.status in ('processing', 'completed') "
         "else 'Closed Lost' if order.status in ('cancelled', 'failed', 'refunded') else 'Prospecting'",
         "CloseDate": "(order.paid_at or order.created_at) | date",
-        "Amount": "order.total",
+        # What was paid and stayed paid: a refund lowers it.
+        "Amount": "order.total - order.refunded",
         "CurrencyIsoCode": "order.currency",
         "Description": "order.customer_note",
     },
     match=(KEY_FIELD,),
 )
 
-OBJECTS = (
-    ObjectType(name="Contact", summary="a person", defaults={"customer": _CONTACT}, options=_PERSON),
-    ObjectType(name="Account", summary="a company", defaults={"customer": _COMPANY}, options=_ACCOUNT),
-    ObjectType(
-        name="PersonAccount",
-        summary="a person in an org with person accounts (written as Account)",
-        defaults={"customer": _PERSON_ACCOUNT},
-        options=_ACCOUNT,
-    ),
-    ObjectType(name="Lead", summary="a prospect", defaults={"customer": _LEAD}, options=_PERSON),
-    ObjectType(name="Order", summary="an order with its items", defaults={"order": _ORDER_FIELDS}, options=_ORDER),
-    ObjectType(name="Opportunity", summary="a deal", defaults={"order": _OPPORTUNITY}, options=_COMMON),
-    ObjectType(name="*", summary="any other object by its API name", options=_PERSON),
+OBJECTS = tuple(
+    ObjectType(name=name, summary=summary, defaults=defaults, options=options, leaves=_LEAVES)
+    for name, summary, defaults, options in (
+        ("Contact", "a person", {"customer": _CONTACT}, _PERSON),
+        ("Account", "a company", {"customer": _COMPANY}, _ACCOUNT),
+        (
+            "PersonAccount",
+            "a person in an org with person accounts (written as Account)",
+            {"customer": _PERSON_ACCOUNT},
+            _ACCOUNT,
+        ),
+        ("Lead", "a prospect", {"customer": _LEAD}, _PERSON),
+        ("Order", "an order with its items", {"order": _ORDER_FIELDS}, _ORDER),
+        ("Opportunity", "a deal", {"order": _OPPORTUNITY}, _COMMON),
+        ("*", "any other object by its API name", {}, _PERSON),
+    )
 )
 
 

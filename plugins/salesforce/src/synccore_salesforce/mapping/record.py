@@ -3,72 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from synccore.errors import Rejected
 from synccore.types import Link, Operation, RouteSpec
+from synccore.values import encodable
 
+from ..errors import RouteHeld
 from ..schema import PERSON_ACCOUNT, Catalog, Field, Schema, api_name
-from .defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
-from .values import can_cut, convert, too_long
+from .defaults import HELPERS, ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, NAME_FALLBACK, default_fields, is_default_match
+from .regions import fit_regions
+from .row import AGREED, CONTACT_PREFIX, SHARED, STILL, Row
+from .values import can_cut, convert, same, too_long
 
-__all__ = ["CONTACT_PREFIX", "OPT_OUTS", "Matching", "Row", "Shaper", "is_converted"]
+__all__ = ["OPT_OUTS", "Matching", "Shaper"]
 
-#: Key prefixes of standard objects are the same in every org.
-CONTACT_PREFIX = "003"
 #: Lead fields whose namesake on Contact has another name, and those that are the lead's alone.
-_LEAD_TO_CONTACT = {
+LEAD_TO_CONTACT = {
     n: f"Mailing{n}" for n in ("Street", "City", "PostalCode", "State", "StateCode", "Country", "CountryCode")
 }
 _LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
 OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
-
-
-def is_converted(schema: Schema, link: Link) -> bool:
-    """True for a lead whose link leads to the contact it became."""
-    return schema.name == "Lead" and link.remote_id.startswith(CONTACT_PREFIX)
-
-
-@define(kw_only=True)
-class Row:
-    """One record on its way: what to write where."""
-
-    op: Operation
-    #: API name of the object.
-    object: str
-    #: JSON-ready values; a parent by key is "Relationship.KeyField".
-    fields: dict[str, Any] = field(repr=False)
-    #: Write to this record ...
-    id: str | None = None
-    #: ... else upsert by this external id (field, value), else create.
-    key: tuple[str, str] | None = field(default=None, repr=False)
-    #: Not to be written over a value the record already holds.
-    keep: set[str] = field(factory=set)
-    #: The same, but only where the record was not made by this sync.
-    soft: set[str] = field(factory=set)
-    #: True for a record found, not yet written: it is stamped with the key.
-    adopted: bool = False
-    notes: list[str] = field(factory=list)
-    #: Names of remedies already tried.
-    tried: set[str] = field(factory=set)
-    created: bool = False
-
-    @property
-    def parent(self) -> str:
-        """What rows are sorted by, so that those of one parent travel together and do not lock each other out."""
-        return next((str(v) for n, v in sorted(self.fields.items()) if n.endswith("Id") or "." in n), "")
-
-    def body(self) -> dict[str, Any]:
-        """The record as JSON, parents by key nested under their relationship, without id or key."""
-        body: dict[str, Any] = {}
-        for name, value in self.fields.items():
-            relation, dot, key = name.partition(".")
-            body[relation if dot else name] = {key: value} if dot else value
-        return body
-
-    def drop(self, name: str) -> None:
-        """Leave a field out after all."""
-        self.fields.pop(name, None)
+#: What two people may share without being one company.
+_PERSONAL = ("email", "phone")
+_NO_FIELD = "the org has no such field, or hides it"
+_OPTED_OUT = "only an opt-out is written: clear_opt_out = true takes one back"
 
 
 @frozen(kw_only=True)
@@ -77,19 +36,23 @@ class Matching:
 
     key: Field | None
     search: tuple[Field, ...]
+    #: One record for each value searched for (accounts by company name), not one for each customer.
+    company: bool
 
     @classmethod
     def of(cls, route: RouteSpec, schema: Schema) -> "Matching":
-        """Raises Rejected for a match field the org does not have, unless it comes from the defaults."""
+        """Raises RouteHeld for a match field the org does not have, unless it comes from the defaults."""
         found = []
         for name in route.match:
             target = schema.get(name)
             if target is not None:
                 found.append(target)
             elif not (is_default_match(route) and name == KEY_FIELD):
-                raise Rejected(f"{schema.name} has no field {name} to match by (or it is hidden)", fields=[name])
+                raise RouteHeld(f"{schema.name} has no field {name} to match by (or it is hidden)")
         key = next((f for f in found if f.external_id), None)
-        return cls(key=key, search=tuple(f for f in found if f is not key))
+        search = tuple(f for f in found if f is not key)
+        business = schema.name == "Account" and route.object != PERSON_ACCOUNT
+        return cls(key=key, search=search, company=business and any(f.type not in _PERSONAL for f in search))
 
 
 class Shaper:
@@ -103,34 +66,97 @@ class Shaper:
         self._defaults = default_fields(route)
         self._person = route.object == PERSON_ACCOUNT
 
+    @property
+    def is_person(self) -> bool:
+        """True for person accounts."""
+        return self._person
+
     # -- one row
 
     def row(self, op: Operation) -> Row:
         """The row of one operation. Raises Rejected for values Salesforce cannot take."""
-        known = op.link is not None and bool(op.link.fields)
-        row = Row(op=op, object=self.schema.name, fields={}, id=op.link.remote_id if op.link else None)
-        row.adopted = op.link is not None and not known
+        link = None if self._moves(op) else op.link
+        known = link is not None and bool(link.mapped) and not link.left
+        row = Row(
+            op=op,
+            schema=self.schema,
+            fields={},
+            id=link.remote_id if link else None,
+            company=self._by_value(op),
+            guarded=link is not None and not self._may_write(link, op, known=known),
+        )
+        if link is not None and known:
+            row.before = link.fields
+            row.left = {n: r for n, r in link.left_out.items() if n not in op.changed}
+        changed = self._with_twins(op)
         for name, value in op.fields.items():
-            if not known or name in op.changed:
+            if not known or name in changed:
                 self._put(row, name, value)
-        self._last_name(row)
-        self._regions(row)
+        self._required_names(row)
+        fit_regions(row, self.schema, self._catalog)
         row.key = self.key_of(op)
-        if not known:
-            self._person_type(row)
-            self._parent(row)
-        if row.key is not None and (row.id is None or row.adopted):
+        self._person_type(row, known=known)
+        self._parent(row, link if known else None)
+        if row.key is not None and (row.id is None or not known):
             row.drop(row.key[0])
+        if row.company and row.guarded:
+            self.keep_all(row)
         if self.schema.name == "Lead" and (row.id or "").startswith(CONTACT_PREFIX):
             self.as_contact(row)
         return row
 
+    def _may_write(self, link: Link, op: Operation, *, known: bool) -> bool:
+        # What a lookup found, and nothing was ever written to, is not known to be ours.
+        mine = link.ours and (known or link.left or link.delivered_at is not None)
+        return mine or op.settings.get("existing") == "overwrite"
+
+    def _by_value(self, op: Operation) -> bool:
+        return self.matching.company and any(self.search_value(op, f) is not None for f in self.matching.search)
+
+    def _moves(self, op: Operation) -> bool:
+        """True where a match value changed under a record that is not this customer's alone: it belongs to another.
+
+        The old record is never renamed: the right one is found or made, and what hangs on this one follows.
+        """
+        link = op.link
+        if link is None or not link.mapped or link.left or op.op == "leave":
+            return False
+        if link.ours and not self.matching.company:
+            return False
+        fields = [f for f in self.matching.search if link.shared > 1 or self.matching.company]
+        if self.matching.key is not None and link.shared > 1 and self._maps_key():
+            fields.append(self.matching.key)
+        return any(self._differs(op, link, f) for f in fields)
+
+    def _differs(self, op: Operation, link: Link, target: Field) -> bool:
+        old = next((v for n, v in link.mapped.items() if n.lower() == target.name.lower()), None)
+        new = next((v for n, v in op.fields.items() if n.lower() == target.name.lower()), None)
+        old, new = (None if v in (None, "") else v for v in (old, new))
+        if old is None or new is None:
+            return old is not new
+        return not same(target, str(old).strip().casefold(), str(new).strip().casefold())
+
+    def _maps_key(self) -> bool:
+        """True where the mapping itself says what the key holds (the customer's uid is what it holds otherwise)."""
+        name = self.matching.key.name.lower() if self.matching.key else ""
+        return any(n.lower() == name and v != "uid" for n, v in self.route.fields.items())
+
+    def _with_twins(self, op: Operation) -> frozenset[str]:
+        """A state without its country is refused, and a country without its state keeps the old one."""
+        twins = {n.replace("State", "Country") for n in op.changed if n.endswith(("StateCode", "State"))}
+        twins |= {n.replace("Country", "State") for n in op.changed if n.endswith(("CountryCode", "Country"))}
+        return op.changed | (twins & op.fields.keys())
+
     def key_of(self, op: Operation) -> tuple[str, str] | None:
         """External id field and this record's value, or None where it has none.
 
-        A key field that the route maps takes the mapped value; otherwise it holds the record's uid.
+        A key field that the route maps takes the mapped value; otherwise it holds the record's uid. What many share
+        carries no customer's key.
         """
         key = self.matching.key
+        if self.matching.company and not self._maps_key():
+            own = self.schema.get(KEY_FIELD)
+            key = None if self._by_value(op) else key or (own if own is not None and own.external_id else None)
         if key is None:
             return None
         mapped = next((v for n, v in op.fields.items() if n.lower() == key.name.lower()), None)
@@ -141,6 +167,7 @@ class Shaper:
             value = str(convert(key, mapped)) if mapped not in (None, "") else ""
         else:
             value = op.uid
+        value = encodable(value)
         if too_long(key, value):
             raise Rejected(f"{key.name} takes {key.length} characters, the key has {len(value)}", fields=[key.name])
         return (key.name, value) if value else None
@@ -153,7 +180,8 @@ class Shaper:
     # -- fields
 
     def _put(self, row: Row, name: str, value: Any) -> None:
-        if name in (ITEMS, LAST_NAME_FALLBACK):
+        row.left.pop(name, None)
+        if name == ITEMS or name in HELPERS:
             return
         if "." in name:
             self._put_reference(row, name, value)
@@ -161,13 +189,22 @@ class Shaper:
         target = self.schema.get(name)
         if target is None and name not in self._defaults:
             target = self._second_look(name)
-        if target is None or self._withheld(row, target, value):
+        if target is None:
+            row.left[name] = _NO_FIELD
+            return
+        if self._withheld(row, target, value):
+            row.left[name] = _OPTED_OUT
             return
         if not (target.updateable if row.id else target.createable):
+            row.left[name] = "Salesforce does not let it be written"
             row.notes.append(f"{target.name} left out: Salesforce does not let it be written")
             return
         option = row.op.options.get(name)
         value = convert(target, value)
+        if value in (None, "") and target.required:
+            if row.id is not None:
+                row.left[name] = "required: Salesforce does not let it be empty"
+            return
         if too_long(target, value):
             if option is None or not option.truncate or not can_cut(target):
                 raise Rejected(
@@ -185,10 +222,9 @@ class Shaper:
         schema = self._catalog.second_look(self.schema.name)
         found = schema.get(name) if schema else None
         if schema is None or found is None:
-            raise Rejected(
+            raise RouteHeld(
                 f"{self.schema.name} has no field {name}, or it is hidden from the connected user by field-level "
-                "security: make or show it, or take it out of the mapping",
-                fields=[name],
+                "security: make or show it, or take it out of the mapping"
             )
         self.schema = schema
         return found
@@ -203,79 +239,75 @@ class Shaper:
         relation, _, key = name.partition(".")
         lookup = self.schema.relation(relation)
         if lookup is None:
-            raise Rejected(f"{self.schema.name} has no relationship {relation}", fields=[name])
+            raise RouteHeld(f"{self.schema.name} has no relationship {relation} (field {name} of the route)")
         if value is None:
             # A parent is taken off through the lookup field; a null inside the relationship is refused.
             row.fields[lookup.name] = None
         else:
-            row.fields[f"{lookup.relationship}.{key}"] = str(value)
+            row.fields[f"{lookup.relationship}.{key}"] = encodable(str(value))
 
-    def _last_name(self, row: Row) -> None:
-        target = self.schema.get("LastName")
-        if target is None or row.op.fields.get("LastName") or (row.id and not row.adopted):
-            return
-        if fallback := row.op.fields.get(LAST_NAME_FALLBACK):
-            row.fields[target.name] = str(fallback)[: target.length or None]
-            # A real name that is there already is worth more than this.
-            row.keep.add(target.name)
-            row.notes.append("no last name: a stand-in was used")
+    def _required_names(self, row: Row) -> None:
+        """LastName and an account's Name are required: a stand-in, where the shop has none, replaces no real one."""
+        for name, fallback in (("LastName", LAST_NAME_FALLBACK), ("Name", NAME_FALLBACK)):
+            target, value = self.schema.get(name), row.op.fields.get(fallback)
+            if target is None or not value or row.op.fields.get(name) or (name == "Name" and self._person):
+                continue
+            mine = row.id is not None and not row.guarded
+            if mine and (name == "LastName" or fallback not in row.op.changed):
+                continue
+            row.fields[target.name] = encodable(str(value))[: target.length or None]
+            if not mine:
+                # A real name that is there already is worth more than this.
+                row.keep.add(target.name)
+            row.notes.append(f"no {name}: a stand-in was used")
 
-    def _person_type(self, row: Row) -> None:
-        if not self._person or row.id is not None or "RecordTypeId" in row.fields:
+    def _person_type(self, row: Row, *, known: bool) -> None:
+        if known or not self._person or row.id is not None or "RecordTypeId" in row.fields:
             return
-        record_type = self._catalog.person_record_type(str(row.op.settings.get("record_type") or ""))
+        wanted = str(row.op.settings.get("record_type") or "")
+        record_type = self._catalog.person_record_type(wanted)
         if record_type is None:
-            raise Rejected("this org has no record type for person accounts: see synccore check")
+            raise RouteHeld("which record type do person accounts have? See synccore check (record_type on the route)")
         row.fields["RecordTypeId"] = record_type
         row.soft.add("RecordTypeId")
 
     def as_contact(self, row: Row) -> None:
         """Turn a converted lead's row into one for its contact: what Contact has not is left out."""
         schema = self._catalog.find("Contact")
-        row.object = "Contact"
-        renamed = {_LEAD_TO_CONTACT.get(n, n): v for n, v in row.fields.items() if n not in _LEAD_ONLY}
-        row.fields = {n: v for n, v in renamed.items() if schema and (f := schema.get(n)) and f.updateable}
-        row.adopted = False
-
-    # -- states and countries
-
-    def _regions(self, row: Row) -> None:
-        for target in self.schema.fields.values():
-            if target.name.endswith("CountryCode"):
-                self._region(row, target.name.removesuffix("CountryCode"))
-
-    def _region(self, row: Row, prefix: str) -> None:
-        """With state and country picklists on, codes are sent instead of names, and only codes the org knows."""
-        country, state = f"{prefix}CountryCode", f"{prefix}StateCode"
-        mapped = {n.lower() for n in row.op.fields}
-        for code, name in ((country, f"{prefix}Country"), (state, f"{prefix}State")):
-            if code.lower() in mapped:
+        if schema is None:
+            raise RouteHeld("the lead was converted, and the connected user sees no object Contact")
+        row.schema, row.renamed, row.key, row.guarded = schema, LEAD_TO_CONTACT, None, False
+        row.fields = {
+            t.name: v
+            for n, v in row.fields.items()
+            if n not in _LEAD_ONLY and (t := schema.get(LEAD_TO_CONTACT.get(n, n))) and t.updateable
+        }
+        key = self.matching.key.name if self.matching.key else ""
+        for name in row.op.fields:
+            if name in _LEAD_ONLY or name == key or row.target(name) is None:
+                # The contact's own key is not the lead's.
+                row.left[name] = "the lead was converted: its contact holds none"
                 row.drop(name)
-        target = self.schema.get(country)
-        if target and target.picklist and row.fields.get(country) not in (None, *target.picklist):
-            row.drop(country)
-            row.drop(state)
-            row.notes.append(f"{country} left out: the org does not know this country")
-        self._state(row, state)
-        if row.fields.get(state) and country not in row.fields and row.op.fields.get(country):
-            row.fields[country] = str(row.op.fields[country])
 
-    def _state(self, row: Row, name: str) -> None:
-        target, value = self.schema.get(name), row.fields.get(name)
-        if target is None or value is None or not target.picklist or value in target.picklist:
-            return
-        by_label = {label.casefold(): code for code, label in target.picklist.items()}
-        if code := by_label.get(str(value).casefold()):
-            row.fields[name] = code
-        else:
-            row.drop(name)
-            row.notes.append(f"{name} left out: the org does not know this state")
+    def keep_all(self, row: Row) -> None:
+        """A company's record that others use or made: nothing of one customer is written on it."""
+        row.fields.clear()
+        for name in row.op.fields:
+            target = self.schema.get(name)
+            if name in HELPERS or target is None or (name not in row.op.changed and name in row.left):
+                continue
+            if target in self.matching.search:
+                row.left[name] = AGREED
+            elif name in row.before:
+                row.left[name] = STILL
+            else:
+                row.left[name] = SHARED
 
     # -- parents
 
-    def _parent(self, row: Row) -> None:
+    def _parent(self, row: Row, link: Link | None) -> None:
         parent = row.op.parent
-        if parent is None:
+        if parent is None or (link is not None and link.parent_id in (None, parent.remote_id)):
             return
         lookup = self.parent_field(api_name(parent.object), row.op.settings)
         if self.has_parent(row, lookup):
@@ -284,18 +316,18 @@ class Shaper:
         row.soft.add(lookup.name)
 
     def parent_field(self, target: str, settings: Mapping[str, Any]) -> Field:
-        """The lookup field for a parent of object `target`. Raises Rejected where that is not plain."""
+        """The lookup field for a parent of object `target`. Raises RouteHeld where that is not plain."""
         if wanted := str(settings.get("parent_field") or ""):
             found = self.schema.get(wanted)
             if found is None:
-                raise Rejected(f"{self.schema.name} has no field {wanted} (parent_field)", fields=[wanted])
+                raise RouteHeld(f"{self.schema.name} has no field {wanted} (parent_field)")
             return found
         preferred = {("Order", "Contact"): "BillToContactId"}.get((self.schema.name, target), f"{target}Id")
         choices = self.schema.references(target)
         found = next((f for f in choices if f.name == preferred), choices[0] if len(choices) == 1 else None)
         if found is None:
             names = ", ".join(f.name for f in choices) or "none"
-            raise Rejected(
+            raise RouteHeld(
                 f"which lookup of {self.schema.name} points at {target}? Set parent_field on the route ({names})"
             )
         return found

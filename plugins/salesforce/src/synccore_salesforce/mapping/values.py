@@ -6,10 +6,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from synccore.errors import Rejected
+from synccore.values import encodable
 
 from ..schema import Field
 
-__all__ = ["convert", "csv_cell", "same", "too_long"]
+__all__ = ["can_cut", "canonical", "canonical_items", "convert", "csv_cell", "full_id", "same", "too_long"]
 
 _NUMBERS = ("double", "currency", "percent", "int", "long")
 #: Never cut: half an address reaches nobody, half a key finds nobody.
@@ -19,12 +20,15 @@ _WHOLE = ("email", "id", "reference", "picklist", "multipicklist")
 def convert(target: Field, value: Any) -> Any:
     """A mapped value as JSON for the field. Raises Rejected where it cannot be one."""
     if value is None:
-        return None
+        # A checkbox knows no blank.
+        return False if target.type == "boolean" else None
     try:
         if target.type == "boolean":
             return _boolean(value)
         if target.type in _NUMBERS:
             number = Decimal(str(value).strip())
+            if not number.is_finite():
+                raise ValueError(value)
             return int(number) if number == number.to_integral_value() else float(number)
         if target.type == "date":
             return _date(value)
@@ -32,7 +36,7 @@ def convert(target: Field, value: Any) -> Any:
             return _datetime(value)
         if target.type == "multipicklist":
             return ";".join(str(v) for v in value) if isinstance(value, list | tuple | set) else str(value)
-        return _text(value)
+        return encodable(_text(value))
     except (ValueError, InvalidOperation) as error:
         raise Rejected(f"the value for {target.name} is no {target.type}", fields=[target.name]) from error
 
@@ -102,20 +106,50 @@ def csv_cell(value: Any) -> str:
     return str(value)
 
 
-def same(target: Field | None, ours: Any, theirs: Any) -> bool:
-    """True where a value we delivered and the value read back say the same."""
-    if ours in (None, "") or theirs in (None, ""):
-        return ours in (None, "") and theirs in (None, "")
-    if target is None:
-        return str(ours).casefold() == str(theirs).casefold()
+def canonical(target: Field, value: Any) -> Any:
+    """A value as this sync remembers and shows it, whether it was sent or read back.
+
+    Salesforce gives back what it keeps: addresses in lower case, ids of 18 characters, lines ended by CR LF, times
+    with "+0000", the values of a multi-select picklist in its own order.
+    """
+    if value in (None, ""):
+        return None
     try:
-        mine, found = convert(target, ours), convert(target, theirs)
+        found = convert(target, value)
     except Rejected:
-        return False
-    if target.type == "multipicklist":
-        return set(str(mine).split(";")) == set(str(found).split(";"))
-    if target.type == "email":
-        return str(mine).lower() == str(found).lower()
+        return value
+    if not isinstance(found, str):
+        return found
     if target.type in ("reference", "id"):
-        return str(mine)[:15] == str(found)[:15]
-    return bool(mine == found)
+        return full_id(found)
+    if target.type == "email":
+        return found.strip().lower()
+    if target.type == "multipicklist":
+        return ";".join(sorted(found.split(";")))
+    return found.replace("\r\n", "\n").strip() or None
+
+
+def canonical_items(items: Any) -> list[dict[str, str]]:
+    """An order's items as they are remembered and compared: by SKU (by name without one), without regard to order."""
+    found = []
+    for item in items or ():
+        named = str(item.get("sku") or item.get("name") or "").strip().casefold()
+        numbers = {n: f"{Decimal(str(item.get(n) or 0)):.2f}" for n in ("quantity", "price")}
+        found.append({"item": named, **numbers})
+    return sorted(found, key=lambda i: tuple(i.values()))
+
+
+def same(target: Field, ours: Any, theirs: Any) -> bool:
+    """True where two values say the same."""
+    return bool(canonical(target, ours) == canonical(target, theirs))
+
+
+_SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def full_id(value: str) -> str:
+    """A record id with 18 characters: the last three tell the case of the first fifteen."""
+    if len(value) != 15 or not value.isalnum():
+        return value
+    parts = (value[start : start + 5] for start in (0, 5, 10))
+    return value + "".join(_SUFFIX[sum(1 << n for n, c in enumerate(part) if c.isupper())] for part in parts)

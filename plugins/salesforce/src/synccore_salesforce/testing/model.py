@@ -1,6 +1,7 @@
 """What the data of a make-believe org is made of."""
 
-from collections.abc import Iterable, Mapping
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -26,14 +27,17 @@ class FieldDef:
     #: value -> label; `restricted` refuses others.
     picklist: dict[str, str] = field(factory=dict)
     restricted: bool = False
+    #: (value, label, controlling value) of a dependent picklist, and the field that controls it.
+    dependent: tuple[tuple[str, str, str], ...] = ()
+    controller: str | None = None
     refers_to: tuple[str, ...] = ()
     relationship: str | None = None
     defaulted: bool = False
     #: Hidden from the connected user by field-level security.
     hidden: bool = False
 
-    def describe(self) -> dict[str, Any]:
-        """As describe words it."""
+    def describe(self, controlling: Sequence[str] | None = None) -> dict[str, Any]:
+        """As describe words it; `controlling` are the values of the field that controls this one."""
         return {
             "name": self.name,
             "label": self.name.removesuffix("__c").replace("_", " "),
@@ -47,10 +51,36 @@ class FieldDef:
             "unique": self.unique,
             "idLookup": self.id_lookup or self.external_id,
             "restrictedPicklist": self.restricted,
-            "picklistValues": [{"value": v, "label": label, "active": True} for v, label in self.picklist.items()],
+            "picklistValues": self._values(controlling),
+            "controllerName": self.controller if controlling is not None else None,
+            "dependentPicklist": controlling is not None,
             "relationshipName": self.relationship,
             "referenceTo": list(self.refers_to),
         }
+
+    def _values(self, controlling: Sequence[str] | None) -> list[dict[str, Any]]:
+        if controlling is None or not self.dependent:
+            return [{"value": v, "label": label, "active": True} for v, label in self.picklist.items()]
+        return [
+            {
+                "value": value,
+                "label": label,
+                "active": True,
+                "validFor": _bitmap(controlling.index(by), len(controlling)),
+            }
+            for value, label, by in self.dependent
+        ]
+
+    def depends(self, value: str, by: str | None) -> bool:
+        """True where the value may stand beside the controlling one."""
+        return (value, by) in {(v, c) for v, _, c in self.dependent}
+
+
+def _bitmap(position: int, length: int) -> str:
+    """One bit for each controlling value, the first in the highest bit of the first byte."""
+    data = bytearray((length + 7) // 8)
+    data[position // 8] |= 0x80 >> position % 8
+    return base64.b64encode(bytes(data)).decode()
 
 
 TEXT_TYPES = ("string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "reference", "id")
@@ -63,12 +93,25 @@ class ObjectDef:
     name: str
     prefix: str
     fields: dict[str, FieldDef]
+    #: The connected user may not see the object at all.
+    hidden: bool = False
+    #: Ids of records that are somebody else's and not shared with the connected user.
+    unseen: set[str] = field(factory=set)
     records: dict[str, dict[str, Any]] = field(factory=dict)
 
     def find(self, name: str) -> FieldDef | None:
         """The visible field of that name, whatever the case."""
         found = next((f for n, f in self.fields.items() if n.lower() == name.lower()), None)
         return None if found is None or found.hidden else found
+
+    def describe_fields(self, *, dependencies: bool = True) -> list[dict[str, Any]]:
+        """What describe says of the fields the user may see."""
+        found = []
+        for each in self.fields.values():
+            by = self.find(each.controller) if each.controller and dependencies else None
+            if not each.hidden:
+                found.append(each.describe(list(by.picklist) if by else None))
+        return found
 
     def live(self) -> list[dict[str, Any]]:
         """The records that nobody deleted."""

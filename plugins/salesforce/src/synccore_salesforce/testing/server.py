@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from synccore.testing import LoopbackServer, Reply, Request
 
 from .auth import SignIn
+from .composite import run_composite
 from .jobs import Jobs
 from .model import RowRefused
 from .soql import run
@@ -84,7 +85,7 @@ class FakeSalesforce(Switches, LoopbackServer):
         return Reply(reply.status, reply.body, {**used, **reply.headers})
 
     def _refused(self, error: RowRefused) -> Reply:
-        extra = {k: v for k, v in error.extra.items() if k == "duplicateResult"}
+        extra = error.extra.get("duplicates", {})
         if several := error.extra.get("several"):
             return Reply(300, [f"/services/data/v67.0/sobjects/X/{i}" for i in several])
         status = 404 if error.code in ("NOT_FOUND", "ENTITY_IS_DELETED") else 400
@@ -140,7 +141,7 @@ class FakeSalesforce(Switches, LoopbackServer):
         name = parts[1] if len(parts) > 1 else ""
         kind = self.org.object(name)
         if parts[2:] == ["describe"] and request.method == "GET":
-            fields = [f.describe() for f in kind.fields.values() if not f.hidden]
+            fields = kind.describe_fields(dependencies=self.dependencies_described)
             return Reply(
                 200,
                 {
@@ -182,6 +183,8 @@ class FakeSalesforce(Switches, LoopbackServer):
     # -- collections
 
     def _composite(self, request: Request, parts: list[str]) -> Reply:
+        if len(parts) == 1 and request.method == "POST" and self.composite:
+            return run_composite(request, self._data)
         if parts[1:2] != ["sobjects"]:
             return _error(404, "NOT_FOUND", "The requested resource does not exist")
         if request.method == "DELETE":
@@ -240,6 +243,9 @@ class FakeSalesforce(Switches, LoopbackServer):
         created: bool = False,
     ) -> Reply:
         for record in records:
+            name = record.get("attributes", {}).get("type", "")
+            if name not in self.org.objects or self.org.objects[name].hidden:
+                raise RowRefused("INVALID_TYPE", f"sObject type '{name}' is not supported.")
             # A column or a value that cannot be read spoils the whole request, before any row is saved.
             self._readable(record)
         results: list[dict[str, Any]] = []
@@ -249,7 +255,7 @@ class FakeSalesforce(Switches, LoopbackServer):
                 fields = {n: v for n, v in record.items() if n not in ("id", "Id")}
                 saved = self._save(request, record["attributes"]["type"], fields, **options)
             except RowRefused as error:
-                extra = {} if self.terse_rows else {k: v for k, v in error.extra.items() if k == "duplicateResult"}
+                extra = {} if self.terse_rows else error.extra.get("duplicates", {})
                 problem = {"statusCode": error.code, "message": error.message, "fields": error.fields, **extra}
                 results.append({"success": False, "errors": [problem]})
             else:

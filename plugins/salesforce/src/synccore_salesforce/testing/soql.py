@@ -82,8 +82,10 @@ class _Query:
     def _pool(self, kind: ObjectDef) -> list[dict[str, Any]]:
         if self._index is not None and not self._deleted:
             field, values = self._index
-            return [r for v in dict.fromkeys(values) for r in self._org.holders(kind, field, v)]
-        return [r for r in kind.records.values() if self._deleted or not r.get("IsDeleted")]
+            found = [r for v in dict.fromkeys(values) for r in self._org.holders(kind, field, v)]
+        else:
+            found = [r for r in kind.records.values() if self._deleted or not r.get("IsDeleted")]
+        return [r for r in found if r["Id"] not in kind.unseen]
 
     def _where(self, kind: ObjectDef) -> list[Test]:
         tests: list[Test] = []
@@ -170,10 +172,12 @@ class _Query:
     ) -> dict[str, Any]:
         row: dict[str, Any] = {"attributes": {"type": kind.name, "url": f"/sobjects/{kind.name}/{record['Id']}"}}
         for path, read in readers.items():
-            relation, dot, rest = path.partition(".")
-            if dot:
-                value = read(record)
-                row[relation] = None if value is None else {**(row.get(relation) or {}), rest: value}
+            if "." in path:
+                *relations, last = path.split(".")
+                inner: dict[str, Any] = row
+                for relation in relations:
+                    inner = inner.setdefault(relation, {})
+                inner[last] = read(record)
             else:
                 target = kind.find(path)
                 value = read(record)

@@ -12,8 +12,18 @@ _COUNTRIES = {
     "GB": "United Kingdom",
     "FR": "France",
     "IE": "Ireland",
+    "AU": "Australia",
 }
-_STATES = {"NY": "New York", "CA": "California", "TX": "Texas", "ON": "Ontario", "BC": "British Columbia"}
+#: (code, label, country): codes repeat, as Washington and Western Australia do.
+_STATES = (
+    ("NY", "New York", "US"),
+    ("CA", "California", "US"),
+    ("TX", "Texas", "US"),
+    ("WA", "Washington", "US"),
+    ("ON", "Ontario", "CA"),
+    ("BC", "British Columbia", "CA"),
+    ("WA", "Western Australia", "AU"),
+)
 
 
 def _text(name: str, length: int = 255, **options: Any) -> dict[str, Any]:
@@ -46,7 +56,15 @@ def _address(prefix: str, picklists: bool) -> Fields:
     ]
     if picklists:
         fields += [
-            _text(f"{prefix}StateCode", 10, type="picklist", restricted=True, picklist=dict(_STATES)),
+            _text(
+                f"{prefix}StateCode",
+                10,
+                type="picklist",
+                restricted=True,
+                picklist={code: label for code, label, _ in _STATES},
+                dependent=_STATES,
+                controller=f"{prefix}CountryCode",
+            ),
             _text(f"{prefix}CountryCode", 10, type="picklist", restricted=True, picklist=dict(_COUNTRIES)),
         ]
     return fields
@@ -136,6 +154,10 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
                 *_of("currency", "Amount"),
                 _text("Description", 32000, type="textarea"),
             ],
+        ),
+        "Case": (
+            "500",
+            [*_system(), _lookup("AccountId", "Account"), _lookup("ContactId", "Contact"), _text("Subject")],
         ),
         "Product2": (
             "01t",

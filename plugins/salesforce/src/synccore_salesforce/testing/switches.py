@@ -11,7 +11,8 @@ class Switches:
 
     Attributes that tests set: `rotate` (refresh tokens change with each use), `session_calls` (calls a new session is
     good for), `calls_used` and `call_limit`, `page_size` of queries, `job_polls` (how often a job is still running),
-    `terse_rows` (rows of a collection do not name the duplicates found), `api_enabled`, `installed`.
+    `terse_rows` (rows of a collection do not name the duplicates found), `api_enabled`, `installed`, `composite` (off:
+    the resource is not there), `dependencies_described` (off: describe does not say which state is whose).
     """
 
     #: Address of the loopback server.
@@ -36,3 +37,5 @@ class Switches:
         self.page_size = 2000
         self.job_polls = 1
         self.terse_rows = False
+        self.composite = True
+        self.dependencies_described = True

@@ -9,7 +9,8 @@ from synccore.errors import Rejected, SynccoreError
 
 from ..client import Client
 from ..errors import Refused
-from ..mapping.record import Row, Shaper
+from ..mapping.record import Shaper
+from ..mapping.row import Row
 from ..match import Finder
 from ..schema import api_name
 
@@ -34,7 +35,7 @@ class Follower:
         """
         states: dict[str, Mapping[str, Any]] = {}
         for name in {r.object for r in rows}:
-            states.update(self._states(name, [r.id for r in rows if r.id and r.object == name]))
+            states.update(self.states(name, [r.id for r in rows if r.id and r.object == name]))
         moved = self._moved_parents(rows)
         verdicts: dict[int, SynccoreError | None] = {}
         lost: list[Row] = []
@@ -46,15 +47,15 @@ class Follower:
             elif state and state.get("ConvertedContactId"):
                 self._to_contact(row, str(state["ConvertedContactId"]))
             elif state and state.get("MasterRecordId"):
-                row.id = str(state["MasterRecordId"])
+                self._replace(row, str(state["MasterRecordId"]))
                 row.notes.append("the record was merged: its survivor is used")
-                self.stamp(row)
             else:
                 lost.append(row)
         verdicts.update(self._rematch(lost))
         return verdicts
 
-    def _states(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    def states(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Whether records are deleted, merged or converted, by the first 15 characters of their ids."""
         columns = ["Id", "IsDeleted"]
         if name in _MERGED:
             columns.append("MasterRecordId")
@@ -73,7 +74,7 @@ class Follower:
         name = api_name(parents[0].object) if parents else ""
         if name not in _MERGED:
             return {}
-        states = self._states(name, [p.remote_id for p in parents])
+        states = self.states(name, [p.remote_id for p in parents])
         found = {p.remote_id: states.get(p.remote_id[:15], {}).get("MasterRecordId") for p in parents}
         return {old: str(new) for old, new in found.items() if new}
 
@@ -89,9 +90,7 @@ class Follower:
         if not rows:
             return {}
         for row in rows:
-            fresh = self._whole(row)
-            row.fields, row.keep, row.soft = fresh.fields, fresh.keep, fresh.soft
-            row.id, row.key, row.adopted = None, fresh.key, False
+            self._reshape(row)
         verdicts = dict(self._finder.resolve(rows, by_key=True))
         for row in rows:
             if row.id is not None:
@@ -102,18 +101,25 @@ class Follower:
                 )
         return verdicts
 
-    def _whole(self, row: Row) -> Row:
-        return self._shaper.row(evolve(row.op, link=None))
+    def _reshape(self, row: Row) -> None:
+        """Begin again with the whole record, as for one that was never written."""
+        fresh = self._shaper.row(evolve(row.op, link=None))
+        row.fields, row.keep, row.soft, row.key = fresh.fields, fresh.keep, fresh.soft, fresh.key
+        row.left, row.company = fresh.left, fresh.company
+        row.id, row.before, row.record, row.adopted, row.guarded = None, {}, None, None, False
+
+    def _replace(self, row: Row, survivor: str) -> None:
+        """The record that a merge left: it holds what its owners chose, and gets what it lacks."""
+        self._reshape(row)
+        self.take_over(row, survivor)
+
+    def take_over(self, row: Row, record_id: str) -> None:
+        """Lead a row to a record that was found, keeping what that one holds."""
+        row.id, row.adopted = record_id, True
+        row.guarded = row.op.settings.get("existing") != "overwrite"
+        self._finder.read([row])
 
     def _to_contact(self, row: Row, contact: str) -> None:
-        row.id = contact
+        row.id, row.adopted = contact, True
         self._shaper.as_contact(row)
-        if row.key is not None:
-            # The contact's own key is not the lead's.
-            row.drop(row.key[0])
         row.notes.append("the lead was converted: its contact is used")
-
-    def stamp(self, row: Row) -> None:
-        """Put the key on a record that was found, where it has none."""
-        row.adopted = True
-        self._finder.resolve([row])

@@ -8,21 +8,24 @@ from typing import Any
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Clock, Delivered, Failed, Outcome, Unchanged
 
-from ..client import COLLECTION, Client, chunked
-from ..errors import GONE_CODES, Problem, Refused, classify, problems_of, waits_for
-from ..mapping.record import Row
+from ..client import COLLECTION, Client, Save, chunked
+from ..errors import GONE_CODES, Problem, Refused, classify, held, problems_of, waits_for
+from ..mapping.regions import without_region
+from ..mapping.row import Row
+from ..schema import Catalog
 from .follow import Follower
 
-__all__ = ["Writer", "writable"]
+__all__ = ["Writer", "delivered", "unchanged", "writable"]
 
+#: Collections that travel in one composite request.
+_TOGETHER = 5
 _LOCK_WAITS = (1, 2, 4, 8)
 _ROUNDS = 8
-_REGIONS = ("StateCode", "CountryCode", "State", "Country")
 
 _ADVICE = {
     "hold": 'duplicate_rule = "save" or "link" decides such cases by itself',
     "save": 'This rule blocks, so nothing can be saved past it: duplicate_rule = "link", or merge them in Salesforce',
-    "link": "Which one it is cannot be told: merge them in Salesforce, or put the key on the right one, then retry",
+    "link": "Which one it is cannot be told: merge them in Salesforce, or {key} on the right one, then retry",
 }
 
 Result = Mapping[str, Any] | SynccoreError
@@ -33,11 +36,31 @@ def writable(row: Row) -> bool:
     return bool(row.fields) or row.id is None
 
 
+def delivered(row: Row) -> Delivered:
+    """The outcome of a row that was written."""
+    return Delivered(
+        remote_id=row.id,
+        fields=row.held(),
+        left_out=row.reasons(),
+        note=_note(row),
+        adopted=row.takes_over,
+        made=row.made,
+    )
+
+
+def unchanged(row: Row) -> Unchanged:
+    """The outcome of a row of which nothing is left to write."""
+    return Unchanged(
+        remote_id=row.id, fields=row.held(), left_out=row.reasons(), note=_note(row), adopted=row.takes_over
+    )
+
+
 class Writer:
     """Carries rows to the org."""
 
-    def __init__(self, client: Client, clock: Clock, follower: Follower, duplicate_rule: str) -> None:
+    def __init__(self, client: Client, catalog: Catalog, clock: Clock, follower: Follower, duplicate_rule: str) -> None:
         self._client = client
+        self._catalog = catalog
         self._clock = clock
         self._follower = follower
         self._duplicate_rule = duplicate_rule
@@ -50,7 +73,7 @@ class Writer:
             ready = [r for r in pending if writable(r)]
             for row in pending:
                 if not writable(row):
-                    outcomes[row.op.id] = Unchanged(remote_id=row.id, note=_note(row))
+                    outcomes[row.op.id] = unchanged(row)
             pending = self._round(ready, outcomes)
             if not pending:
                 return outcomes
@@ -69,7 +92,7 @@ class Writer:
                 continue
             if result.get("success"):
                 row.id = str(result.get("id") or row.id)
-                outcomes[row.op.id] = Delivered(remote_id=row.id, note=_note(row))
+                outcomes[row.op.id] = delivered(row)
                 continue
             problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION", "no reason given"))[0]
             if problem.is_lock and len([t for t in row.tried if t.startswith("lock")]) < len(_LOCK_WAITS):
@@ -104,11 +127,15 @@ class Writer:
         waiting = waits_for(problem, row.op.source, parent)
         if waiting is not None:
             return waiting
-        if problem.duplicates:
-            return Rejected(
-                f"{problem.text} Found: {', '.join(problem.duplicates)}. {_ADVICE[self._duplicate_rule]}",
-                fields=problem.fields,
-            )
+        if problem.code == "DUPLICATES_DETECTED":
+            found = ", ".join(problem.duplicates) or "a record that the connected user may not see"
+            key = f"put {row.key[0]} = {row.key[1]}" if row.key else "put the key"
+            advice = _ADVICE[self._duplicate_rule].format(key=key)
+            return Rejected(f"{problem.text} Found: {found}. {advice}", fields=problem.fields)
+        if hold := held(problem):
+            # What changed in the org is seen at the next try.
+            self._catalog.second_look(row.object)
+            return hold
         return classify(problem)
 
     # -- remedies: each is tried once per row
@@ -148,9 +175,8 @@ class Writer:
         found = problem.duplicates or self._ask_duplicates(row)
         if len(found) != 1:
             return False
-        row.id = found[0]
         row.notes.append("linked to the record a duplicate rule found")
-        self._follower.stamp(row)
+        self._follower.take_over(row, found[0])
         return True
 
     def _ask_duplicates(self, row: Row) -> tuple[str, ...]:
@@ -161,18 +187,8 @@ class Writer:
             return error.problem.duplicates
         return (str(result["id"]),) if result.get("id") else ()
 
-    @staticmethod
-    def _without_region(row: Row, _: Problem) -> bool:
-        """State and country picklists: without the state first, then without the country."""
-        for kind, endings in (("state", ("StateCode", "State")), ("country", _REGIONS)):
-            names = [n for n in row.fields if n.endswith(endings)]
-            if kind not in row.tried and names:
-                row.tried.add(kind)
-                for name in names:
-                    row.drop(name)
-                row.notes.append(f"{', '.join(names)} left out: the org's picklist refuses the value")
-                return True
-        return False
+    def _without_region(self, row: Row, problem: Problem) -> bool:
+        return without_region(row, self._catalog, problem.fields)
 
     @staticmethod
     def _without_email(row: Row, problem: Problem) -> bool:
@@ -181,7 +197,7 @@ class Writer:
         row.tried.add("email")
         names = [n for n in row.fields if n in problem.fields or (not problem.fields and n.endswith("Email"))]
         for name in names:
-            row.drop(name)
+            row.drop(name, "Salesforce refuses the address")
         row.notes.append(f"{', '.join(names)} left out: Salesforce refuses the address")
         return bool(names)
 
@@ -193,7 +209,7 @@ class Writer:
             return False
         row.tried.add("fixed")
         for name in names:
-            row.drop(name)
+            row.drop(name, "Salesforce does not let it be changed")
         return True
 
     def _follow(self, gone: Sequence[tuple[Row, Problem]], outcomes: dict[int, Outcome]) -> list[Row]:
@@ -234,45 +250,57 @@ class Writer:
                 groups[row.object, row.key[0]].append(row)
             else:
                 groups["create", ""].append(row)
+        chunks = [
+            chunk
+            for group in groups.values()
+            for chunk in chunked(sorted(group, key=lambda r: (r.object, r.parent)), COLLECTION)
+        ]
         results: list[tuple[Row, Result]] = []
         stop: SynccoreError | None = None
-        for group in groups.values():
-            for chunk in chunked(sorted(group, key=lambda r: (r.object, r.parent)), COLLECTION):
-                if stop is not None:
-                    results += [(row, stop) for row in chunk]
-                    continue
-                sent = self._save_chunk(chunk)
-                results += sent
-                stop = next((_unsent(r) for _, r in sent if isinstance(r, SynccoreError) and _stops(r)), None)
+        for several in chunked(chunks, _TOGETHER):
+            if stop is not None:
+                results += [(row, stop) for chunk in several for row in chunk]
+                continue
+            sent = self._save_chunks(several)
+            results += sent
+            stop = next((_unsent(r) for _, r in sent if isinstance(r, SynccoreError) and _stops(r)), None)
         return results
 
-    def _save_chunk(self, rows: Sequence[Row]) -> list[tuple[Row, Result]]:
-        """One request, at most 200 rows; the later of two rows for one record wins."""
-        last = {_target(r): r for r in rows}
-        sent = list(last.values())
+    def _save_chunks(self, chunks: Sequence[Sequence[Row]]) -> list[tuple[Row, Result]]:
+        """One request, at most 200 rows to a chunk; the later of two rows for one record wins."""
+        lasts = [{_target(r): r for r in rows} for rows in chunks]
         try:
-            answers: list[Result] = list(self._send(sent))
+            answers = self._client.save([self._request(list(last.values())) for last in lasts])
         except Refused as error:
-            return self._divide(rows, error)
+            answers = [error] * len(chunks)
         except SynccoreError as error:
-            answers = [error] * len(sent)
-        by_target = {_target(r): a for r, a in zip(sent, answers, strict=True)}
-        return [(row, by_target[_target(row)]) for row in rows]
-
-    def _send(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        first = rows[0]
-        attributes = [{"attributes": {"type": r.object}, **r.body()} for r in rows]
-        headers = self._headers(rows)
-        if first.id is not None:
-            return self._client.update([{**a, "id": r.id} for a, r in zip(attributes, rows, strict=True)], headers)
-        if first.key is not None:
-            keyed = [{**a, r.key[0]: r.key[1]} for a, r in zip(attributes, rows, strict=True) if r.key]
-            results = self._client.upsert(first.object, first.key[0], keyed, headers)
-        else:
-            results = self._client.create(attributes, headers)
-        for row, result in zip(rows, results, strict=True):
-            row.created = bool(result.get("created", first.key is None))
+            return [(row, error) for rows in chunks for row in rows]
+        results: list[tuple[Row, Result]] = []
+        for rows, last, answer in zip(chunks, lasts, answers, strict=True):
+            if isinstance(answer, Refused):
+                results += self._divide(rows, answer)
+            elif isinstance(answer, SynccoreError):
+                results += [(row, answer) for row in rows]
+            elif isinstance(answer, list):
+                by_target = dict(zip(last, answer, strict=True))
+                for row, result in ((r, by_target[_target(r)]) for r in rows):
+                    row.created = bool(result.get("created", row.id is None and row.key is None))
+                    results.append((row, result))
+            else:
+                raise answer
         return results
+
+    def _request(self, rows: Sequence[Row]) -> Save:
+        first = rows[0]
+        records = [{"attributes": {"type": r.object}, **r.body()} for r in rows]
+        if first.id is not None:
+            records = [{**record, "id": r.id} for record, r in zip(records, rows, strict=True)]
+            return Save(method="PATCH", path="composite/sobjects", records=records, headers=self._headers(rows))
+        if first.key is None:
+            return Save(method="POST", path="composite/sobjects", records=records, headers=self._headers(rows))
+        records = [{**record, r.key[0]: r.key[1]} for record, r in zip(records, rows, strict=True) if r.key]
+        path = f"composite/sobjects/{first.object}/{first.key[0]}"
+        return Save(method="PATCH", path=path, records=records, headers=self._headers(rows))
 
     def _divide(self, rows: Sequence[Row], error: Refused) -> list[tuple[Row, Result]]:
         """A request refused as a whole wrote nothing: the rows at fault stand aside, the others go again."""
@@ -280,11 +308,11 @@ class Writer:
         guilty = [r for r in rows if column and any(column in n.split(".") for n in r.fields)]
         if guilty and len(guilty) < len(rows):
             rest = [r for r in rows if r not in guilty]
-            return [*((r, error) for r in guilty), *self._save_chunk(rest)]
-        if len(rows) == 1 or guilty or error.status in (404, 405, 414, 431):
-            return [(row, error) for row in rows]
+            return [*((r, self.verdict(r, error.problem)) for r in guilty), *self._save_chunks([rest])]
+        if len(rows) == 1 or guilty or held(error.problem) or error.status in (404, 405, 414, 431):
+            return [(row, held(error.problem) or error) for row in rows]
         half = len(rows) // 2
-        return [*self._save_chunk(rows[:half]), *self._save_chunk(rows[half:])]
+        return [*self._save_chunks([rows[:half]]), *self._save_chunks([rows[half:]])]
 
 
 def _target(row: Row) -> tuple[str, ...]:

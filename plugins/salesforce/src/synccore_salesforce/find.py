@@ -1,0 +1,58 @@
+"""Finds a person's records in the org whether they are linked or not: by key, and by e-mail address."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from synccore.types import Identity, Link, RouteSpec
+
+from .client import Client
+from .mapping.defaults import KEY_FIELD
+from .match import fold
+from .schema import Catalog, Schema, api_name
+
+__all__ = ["find"]
+
+_ADDRESSES = ("Email", "PersonEmail")
+
+
+def find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identity: Identity) -> list[Link]:
+    """The records on the routes' objects, and the accounts that orders made.
+
+    A record found by its key was made (or stamped) by this sync; one found by its address alone was not.
+    """
+    found: dict[str, Link] = {}
+    names = dict.fromkeys(api_name(r.object) for r in routes)
+    if "Order" in names:
+        # `make_accounts` gives contacts accounts under their key.
+        names |= {"Account": None, "Contact": None}
+    for name in names:
+        schema = catalog.find(name)
+        if schema is None:
+            continue
+        route = next((r for r in routes if api_name(r.object) == name), None)
+        for column in _keys(schema, routes):
+            for record in client.select(["Id", column], name, column, identity.uids):
+                found[str(record["Id"])] = _link(name, record, route, adopted=False)
+        for column in _ADDRESSES:
+            target = schema.get(column)
+            if target is None or not identity.emails:
+                continue
+            wanted = {fold(e) for e in identity.emails}
+            for record in client.select(["Id", target.name], name, target.name, identity.emails):
+                if fold(record[target.name]) in wanted:
+                    found.setdefault(str(record["Id"]), _link(name, record, route, adopted=True))
+    return list(found.values())
+
+
+def _keys(schema: Schema, routes: Sequence[RouteSpec]) -> list[str]:
+    names = {KEY_FIELD, *(m for r in routes if api_name(r.object) == schema.name for m in r.match)}
+    return [t.name for n in sorted(names) if (t := schema.get(n)) is not None and t.external_id]
+
+
+def _link(name: str, record: dict[str, Any], route: RouteSpec | None, *, adopted: bool) -> Link:
+    return Link(
+        object=route.object if route else name,
+        remote_id=str(record["Id"]),
+        route=route.name if route else "",
+        adopted=adopted,
+    )
