@@ -16,7 +16,7 @@ from .client import COLLECTION, Client, chunked
 from .errors import GONE_CODES, Problem, Refused, classify, problems_of
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
-from .mapping.row import Row, is_converted
+from .mapping.row import STILL, Row, is_converted
 from .mapping.values import same
 from .schema import Catalog, Schema
 from .write.writer import Writer
