@@ -36,6 +36,7 @@ from .types import (
     Link,
     LookupResult,
     MapContext,
+    Notice,
     ObjectInfo,
     ObjectType,
     Operation,
@@ -53,6 +54,8 @@ from .types import (
 __all__ = [
     "API",
     "AccountSink",
+    "AlertChannel",
+    "AlertType",
     "DemoInstance",
     "DemoVendor",
     "FindSink",
@@ -314,6 +317,25 @@ class StoreType:
     api: int = API
 
 
+class AlertChannel(Protocol):
+    """A way to tell somebody. Optional: `close()`."""
+
+    def send(self, notice: Notice) -> None:
+        """Send one message. Raises SynccoreError: core tries again at its next look, and says so in the log."""
+        ...
+
+
+@frozen(eq=False, kw_only=True)
+class AlertType:
+    """A kind of `[alerts.NAME]`: `type = "email"`. `open(config, context)` gives the channel and talks to nobody."""
+
+    name: str
+    summary: str
+    config: type
+    open: Callable[[Any, Context], AlertChannel]
+    api: int = API
+
+
 class DemoInstance(Protocol):
     """A vendor's loopback stand-in, running."""
 
@@ -378,6 +400,11 @@ def synccore_mappers() -> Iterable[MapperType]:  # type: ignore[empty-body]
 @hookspec
 def synccore_stores() -> Iterable[StoreType]:  # type: ignore[empty-body]
     """The outbox engines this distribution brings."""
+
+
+@hookspec
+def synccore_alerts() -> Iterable[AlertType]:  # type: ignore[empty-body]
+    """The ways to tell somebody that this distribution brings."""
 
 
 @hookspec

@@ -8,7 +8,7 @@ import pytest
 
 from synccore._plugins import load_plugins
 from synccore._settings import describe_config, load_settings
-from synccore._settings.model import CoreTable, RouteTable, ServerTable
+from synccore._settings.model import AlertTable, CoreTable, RouteTable, ServerTable
 from synccore.config import SourceSettings
 from synccore.types import FieldOptions
 
@@ -25,6 +25,7 @@ def section(title):
     [
         ("`[synccore]`", CoreTable),
         ("`[server]`", ServerTable),
+        ("`[alerts.NAME]`", AlertTable),
         ("`[sources.NAME]`", SourceSettings),
         ("`[routes.NAME]`", RouteTable),
     ],

@@ -137,7 +137,8 @@ class App(Base):
 
     # -- instances
 
-    def _context(self, settings: InstanceSettings) -> InstanceContext:
+    def context(self, settings: InstanceSettings) -> InstanceContext:
+        """What an instance (or an alert's channel) gets of the world."""
         return InstanceContext(
             settings.name,
             settings.type,
@@ -150,13 +151,13 @@ class App(Base):
         )
 
     def _open_sink(self, settings: InstanceSettings) -> Sequence[ObjectType]:
-        unit = SinkUnit(settings.name, settings, self._context(settings))
+        unit = SinkUnit(settings.name, settings, self.context(settings))
         self.sinks[settings.name] = unit
         self._open(unit)
         return unit.objects
 
     def _open_source(self, settings: InstanceSettings) -> None:
-        unit = SourceUnit(settings.name, settings, self._context(settings))
+        unit = SourceUnit(settings.name, settings, self.context(settings))
         unit.context.routes = self._routes_of(settings.name)
         self.sources[settings.name] = unit
         self._open(unit)

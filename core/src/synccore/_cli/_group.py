@@ -65,6 +65,7 @@ VERBS: dict[str, Verb] = {
     "lanes": Verb(
         _REPAIR, "lanes:lanes", "Pause and resume the way to a sink, or from a source.", ("list", "pause", "resume")
     ),
+    "alerts": Verb(_CARE, "alerts:alerts", "Who is told of trouble; send a test.", ("list", "test")),
     "export": Verb(_CARE, "why:export", "Write everything held on a person as JSON."),
     "forget": Verb(_CARE, "forget:forget", "Erase a person at every target that can, and here."),
     "db": Verb(_CARE, "db:db", "Back up, prune or migrate the database.", ("backup", "prune", "migrate")),

@@ -12,6 +12,7 @@ from .._web.metrics import Metrics
 from .._web.server import WebServer
 from ..errors import ConfigError
 from ..types import WebhookRequest
+from .alerts import AlertWatch
 from .backfill import deliver_all
 from .sources import SourceWorker
 
@@ -35,6 +36,7 @@ class Daemon:
         app.measure = self.metrics.batch
         server = app.settings.server
         self.web = WebServer(create_web(app, self), server.host, server.port)
+        self._alerts = AlertWatch(app)
         self._threads: list[threading.Thread] = []
 
     @property
@@ -60,6 +62,7 @@ class Daemon:
         self.web.start()
         self._threads = [t for worker in self.workers.values() for t in worker.threads()]
         self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
+        self._threads.append(threading.Thread(target=self._alerts.run, name="alerts", daemon=True))
         for thread in self._threads:
             thread.start()
         self._state = None
@@ -72,6 +75,7 @@ class Daemon:
         self.app.engine.stop(PATIENCE)
         for thread in self._threads:
             thread.join(PATIENCE.total_seconds())
+        self._alerts.close()
 
     def _prune(self) -> None:
         clock = self.app.clock

@@ -53,7 +53,7 @@ def check_api(descriptor: Any, word: str) -> None:
     _need(isinstance(descriptor.name, str) and _NAME.fullmatch(descriptor.name), f"{where}: name is no plain word")
     _need(isinstance(descriptor.summary, str), f"{where}: summary is a {_kind(descriptor.summary)}, not text")
     _need(callable(descriptor.open), f"{where}: open is a {_kind(descriptor.open)} and cannot be called")
-    if word in ("source", "sink"):
+    if word in ("source", "sink", "alert"):
         config = descriptor.config
         _need(isinstance(config, type) and attrs.has(config), f"{where}: config is not an attrs class")
     if word == "source":

@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 from .. import __version__, hookspecs
 from ..config import suggest
 from ..errors import ConfigError, redact
-from ..hookspecs import DemoVendor, MapperType, SinkType, SourceType, StoreType
+from ..hookspecs import AlertType, DemoVendor, MapperType, SinkType, SourceType, StoreType
 from ..types import Settled
 from .checks import PluginFault, check_api, check_filters, check_types
 
@@ -31,13 +31,14 @@ TRACE_VARIABLE = "SYNCCORE_TRACE_HOOKS"
 
 _log = logging.getLogger("synccore.plugins")
 
-Descriptor = SourceType | SinkType | MapperType | StoreType
+Descriptor = SourceType | SinkType | MapperType | StoreType | AlertType
 #: Hook -> (word for people, class of its descriptors), in the order they are asked.
 _KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "synccore_sources": ("source", SourceType),
     "synccore_sinks": ("sink", SinkType),
     "synccore_mappers": ("mapper", MapperType),
     "synccore_stores": ("store", StoreType),
+    "synccore_alerts": ("alert", AlertType),
 }
 
 
@@ -82,6 +83,7 @@ class Plugins:
         self.sinks: Mapping[str, SinkType] = self._by_name("synccore_sinks")
         self.mappers: Mapping[str, MapperType] = self._by_name("synccore_mappers")
         self.stores: Mapping[str, StoreType] = self._by_name("synccore_stores")
+        self.alerts: Mapping[str, AlertType] = self._by_name("synccore_alerts")
         self.filters: Mapping[str, Callable[..., Any]] = MappingProxyType(
             {name: function for plugin in self._loaded for name, function in plugin.filters.items()}
         )
@@ -172,7 +174,7 @@ def load_plugins(
     points = sorted({(_distribution(p), p.name, p.value): p for p in found}.items())
     wanted = _wanted(environ.get(LIMIT_VARIABLE))
 
-    core = EntryPoint("core", "synccore._mapping.plugin", GROUP)
+    core = EntryPoint("core", "synccore._own", GROUP)
     loaded: list[_Loaded] = []
     statuses: list[PluginStatus] = []
     taken: dict[str, PluginStatus] = {}

@@ -2,9 +2,10 @@
 
 from .describe import SettingHelp, describe_config
 from .load import database_of, find_config, is_loopback, load_outline, load_settings, read_file
-from .model import InstanceSettings, Outline, ServerSettings, Settings, SettingsError
+from .model import AlertSettings, InstanceSettings, Outline, ServerSettings, Settings, SettingsError
 
 __all__ = [
+    "AlertSettings",
     "InstanceSettings",
     "Outline",
     "ServerSettings",

@@ -14,7 +14,18 @@ from ..config import Problem, suggest
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
 from ..types import RouteSpec
-from .model import CoreTable, InstanceSettings, Outline, ServerSettings, ServerTable, Settings, SettingsError
+from .conditions import Condition, parse_condition
+from .model import (
+    AlertSettings,
+    AlertTable,
+    CoreTable,
+    InstanceSettings,
+    Outline,
+    ServerSettings,
+    ServerTable,
+    Settings,
+    SettingsError,
+)
 from .references import SecretResolver, StoredSecret
 from .routes import ObjectsOf, read_routes
 from .structure import INVALID, Structurer
@@ -23,9 +34,9 @@ __all__ = ["find_config", "load_outline", "load_settings"]
 
 FILE_NAME = "synccore.toml"
 CONFIG_VARIABLE = "SYNCCORE_CONFIG"
-_SECTIONS = ("synccore", "server", "sources", "sinks", "routes")
+_SECTIONS = ("synccore", "server", "alerts", "sources", "sinks", "routes")
 #: What whoever looks can do without.
-_PARTS_OF_ITS_OWN = ("server", "sources.", "sinks.", "routes.")
+_PARTS_OF_ITS_OWN = ("server", "alerts.", "sources.", "sinks.", "routes.")
 #: Names stand in addresses (/hooks/NAME), keys (NAME:customer:12) and on the command line.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _POSITION = re.compile(r" \((at line \d+, column \d+|at end of document)\)$")
@@ -81,6 +92,7 @@ def load_settings(
     sinks = _instances(reader, document, "sinks", plugins.sinks, plugins)
     for name in sinks.keys() & sources.keys():
         reader.problem(f"a source is called {name!r} too; commands need one name for one thing", "sinks", name)
+    alerts = _alerts(reader, document, plugins)
     routes = read_routes(reader, document.get("routes", {}), sources, sinks, plugins, objects_of)
     if reader.problems and not (looking and all(p.path.startswith(_PARTS_OF_ITS_OWN) for p in reader.problems)):
         raise SettingsError(_in_file_order(reader.problems, document))
@@ -93,6 +105,7 @@ def load_settings(
         sources={n: i for n, i in sources.items() if i is not None},
         sinks={n: i for n, i in sinks.items() if i is not None},
         routes=routes,
+        alerts=alerts,
         warnings=_in_file_order(reader.warnings, document),
         mistakes=_in_file_order(reader.problems, document),
     )
@@ -304,6 +317,42 @@ def _unknown_type(kind: str, word: str, types: Mapping[str, Any], plugins: Plugi
         message += f"; {kind} is a {'sink' if word == 'source' else 'source'}"
     why = plugins.why_missing(kind)
     return message + (f"; {why}" if why else "")
+
+
+# -- [alerts.X] ------------------------------------------------------------------------------------------------------
+
+
+def _alerts(reader: Structurer, document: Mapping[str, Any], plugins: Plugins) -> dict[str, AlertSettings]:
+    found: dict[str, AlertSettings] = {}
+    tables = _section(document, "alerts")
+    with reader.at("alerts"):
+        if not isinstance(tables, Mapping):
+            reader.problem("is a table: write [alerts.NAME]")
+            return found
+        for name, table in tables.items():
+            with reader.at(name):
+                own = {k: table[k] for k in ("when", "every") if isinstance(table, Mapping) and k in table}
+                common = reader.read_table(own, AlertTable)
+                rest = {k: v for k, v in table.items() if k not in own} if isinstance(table, Mapping) else table
+                instance = _instance(reader, name, rest, plugins.alerts, plugins)
+                if common is INVALID:
+                    continue
+                when = _conditions(reader, common.when)
+                if instance is not None:
+                    found[name] = AlertSettings(instance=instance, when=when, every=common.every)
+    return found
+
+
+def _conditions(reader: Structurer, texts: Sequence[str]) -> tuple[Condition, ...]:
+    found = []
+    for number, text in enumerate(texts):
+        try:
+            found.append(parse_condition(text))
+        except ConfigError as error:
+            reader.problem(error.message, "when", str(number))
+    if not texts:
+        reader.problem("names nothing to be told of", "when")
+    return tuple(found)
 
 
 # -- order -----------------------------------------------------------------------------------------------------------

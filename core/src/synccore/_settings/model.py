@@ -8,11 +8,13 @@ from typing import Any
 from attrs import field, frozen
 
 from ..config import ConfigProblems, Problem, option, parse_duration
-from ..hookspecs import SinkType, SourceType
+from ..hookspecs import AlertType, SinkType, SourceType
 from ..secrets import Secret
 from ..types import RouteSpec
+from .conditions import DEFAULT as DEFAULT_WHEN
+from .conditions import Condition
 
-__all__ = ["InstanceSettings", "ServerSettings", "Settings", "SettingsError"]
+__all__ = ["AlertSettings", "InstanceSettings", "ServerSettings", "Settings", "SettingsError"]
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
 
@@ -81,12 +83,29 @@ class ServerSettings:
 
 @frozen(kw_only=True)
 class InstanceSettings:
-    """One `[sources.NAME]` or `[sinks.NAME]`; `config` is an instance of the type's configuration class."""
+    """One `[sources.NAME]`, `[sinks.NAME]` or `[alerts.NAME]`; `config` is of the type's configuration class."""
 
     name: str
     type: str
-    descriptor: SourceType | SinkType
+    descriptor: SourceType | SinkType | AlertType
     config: Any
+
+
+@frozen(kw_only=True)
+class AlertTable:
+    """What every `[alerts.NAME]` has beside the settings of its type."""
+
+    when: tuple[str, ...] = option(default=DEFAULT_WHEN, help="what is worth a message")
+    every: timedelta = option(default=parse_duration("5m"), help="at most one message in this time")
+
+
+@frozen(kw_only=True)
+class AlertSettings:
+    """One `[alerts.NAME]`."""
+
+    instance: InstanceSettings
+    when: tuple[Condition, ...]
+    every: timedelta
 
 
 @frozen(kw_only=True)
@@ -118,6 +137,7 @@ class Settings:
     sources: Mapping[str, InstanceSettings]
     sinks: Mapping[str, InstanceSettings]
     routes: Mapping[str, RouteSpec]
+    alerts: Mapping[str, AlertSettings] = field(factory=dict)
     warnings: tuple[Problem, ...] = ()
     mistakes: tuple[Problem, ...] = ()
 

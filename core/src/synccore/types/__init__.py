@@ -10,7 +10,19 @@ lane       everything core owes one sink instance: its limiter, circuit, pause s
 """
 
 from ._context import Clock, Context, Log, Opener, State, Vault
-from ._describe import Account, Check, Defaults, FieldInfo, Finding, Limits, ObjectInfo, ObjectType, Settled
+from ._describe import (
+    Account,
+    Check,
+    Defaults,
+    FieldInfo,
+    Finding,
+    Limits,
+    Notice,
+    ObjectInfo,
+    ObjectType,
+    Settled,
+    Trouble,
+)
 from ._mapping import FieldOptions, MapContext, RouteSpec, Skip
 from ._sink import (
     Ambiguous,
@@ -66,6 +78,7 @@ __all__ = [
     "Log",
     "LookupResult",
     "MapContext",
+    "Notice",
     "ObjectInfo",
     "ObjectType",
     "Op",
@@ -81,6 +94,7 @@ __all__ = [
     "Snapshot",
     "State",
     "Submitted",
+    "Trouble",
     "Unchanged",
     "Unreadable",
     "Vault",

@@ -143,3 +143,40 @@ class Settled:
     error_kind: str | None = None
     lane_state: str | None = None
     reason: str | None = None
+
+
+@frozen(kw_only=True)
+class Trouble:
+    """Something a person should know of: what alerts are about.
+
+    Attributes:
+        kind: needs_auth, error, circuit_open, rate_limited, paused, parked, backlog, silent, disk.
+        name: what it concerns: an instance, or a route.
+        cause: parts troubles of one kind and name; without values.
+        measure: how much of it: seconds it lasts, a count, bytes that are left.
+        next: what to run.
+    """
+
+    kind: str
+    name: str
+    cause: str = ""
+    measure: float = 0
+    sentence: str
+    next: str | None = None
+    since: datetime
+
+    @property
+    def id(self) -> str:
+        """The same as long as it is the same trouble."""
+        return f"{self.kind}/{self.name}/{self.cause}"
+
+
+@frozen(kw_only=True)
+class Notice:
+    """What an alert's channel sends: everything new since the last one, and what is well again. No personal value."""
+
+    at: datetime
+    subject: str
+    text: str
+    troubles: tuple[Trouble, ...] = ()
+    recovered: tuple[Trouble, ...] = ()

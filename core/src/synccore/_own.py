@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .. import hookimpl
-from ..hookspecs import MapperType
+from . import hookimpl
+from .hookspecs import AlertType, MapperType
 
 
 @hookimpl
 def synccore_mappers() -> Iterable[MapperType]:
     """The Jinja mapper."""
-    from .jinja import MAPPER
+    from ._mapping.jinja import MAPPER
 
     return [MAPPER]
 
@@ -18,6 +18,14 @@ def synccore_mappers() -> Iterable[MapperType]:
 @hookimpl
 def synccore_template_filters() -> Mapping[str, Callable[..., Any]]:
     """The filters of expressions."""
-    from .filters import FILTERS
+    from ._mapping.filters import FILTERS
 
     return FILTERS
+
+
+@hookimpl
+def synccore_alerts() -> Iterable[AlertType]:
+    """Ways to tell somebody: e-mail, a webhook, a command."""
+    from ._alerts.channels import CHANNELS
+
+    return CHANNELS

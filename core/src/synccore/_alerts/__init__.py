@@ -1,0 +1,1 @@
+"""Telling somebody: the channels core brings."""

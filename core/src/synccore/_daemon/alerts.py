@@ -1,0 +1,138 @@
+"""Tells somebody: one message for what is new, one for what is well again, grouped and not too often.
+
+What was told is kept in the store, so that a restart tells nothing twice.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._app.app import App
+from .._delivery.policy import describe_bug
+from .._settings import AlertSettings
+from .._verbs.alerts import LAST, TOLD, namespace, open_channel
+from .._verbs.troubles import troubles
+from ..errors import SynccoreError
+from ..hookspecs import AlertChannel
+from ..types import Notice, Trouble
+
+__all__ = ["AlertWatch"]
+
+#: How often it is looked.
+EVERY = timedelta(seconds=15)
+#: A message that could not be sent is tried again this much later.
+AGAIN = timedelta(minutes=1)
+#: Longer lists end with how many more there are.
+MOST = 20
+
+
+class AlertWatch:
+    """The alerts of one configuration. `look` does one round; a thread only repeats it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._alerts = app.settings.alerts
+        self._since = app.clock.now()
+        self._channels: dict[str, AlertChannel] = {}
+        self._not_before: dict[str, datetime] = {}
+
+    def run(self) -> None:
+        """Look until the process is asked to stop."""
+        while not self._app.stopping.is_set():
+            try:
+                self.look()
+            except SynccoreError as error:
+                self._app.log.warning("alerts failed", reason=error.message)
+            except Exception as error:  # noqa: BLE001  whatever goes wrong here, deliveries go on
+                self._app.log.warning("alerts failed", reason=describe_bug(error))
+            self._app.clock.sleep(EVERY)
+
+    def look(self) -> None:
+        """Compare what is with what was told, and tell the difference."""
+        if not self._alerts:
+            return
+        found = troubles(self._app, self._since)
+        for name, alert in self._alerts.items():
+            self._one(name, alert, [t for t in found if any(c.fits(t) for c in alert.when)])
+
+    def _one(self, name: str, alert: AlertSettings, meant: Sequence[Trouble]) -> None:
+        now = self._app.clock.now()
+        state = self._app.store.state(namespace(name))
+        told = {key.removeprefix(TOLD): value for key, value in state.scan(TOLD)}
+        there = {t.id: t for t in meant}
+        new = [t for t in meant if t.id not in told]
+        gone = {id_: value for id_, value in told.items() if id_ not in there}
+        if not new and not gone:
+            return
+        last = state.get(LAST)
+        if last is not None and now - datetime.fromisoformat(last) < alert.every:
+            return
+        if now < self._not_before.get(name, now):
+            return
+        try:
+            self._channel(name, alert).send(_notice(now, new, list(_recovered(gone))))
+        except Exception as error:  # noqa: BLE001  a channel's failure is told in the log, and tried again
+            self._not_before[name] = now + AGAIN
+            reason = error.message if isinstance(error, SynccoreError) else describe_bug(error)
+            self._app.log.warning("alert not sent", alert=name, reason=reason)
+            return
+        self._app.log.info("alert sent", alert=name, troubles=len(new), recovered=len(gone))
+        changes: dict[str, Any] = {TOLD + t.id: _remembered(t) for t in new}
+        changes |= {TOLD + id_: None for id_ in gone}
+        state.put({**changes, LAST: now.isoformat()})
+
+    def _channel(self, name: str, alert: AlertSettings) -> AlertChannel:
+        if name not in self._channels:
+            self._channels[name] = open_channel(self._app, alert)
+        return self._channels[name]
+
+    def close(self) -> None:
+        """Close the channels."""
+        for channel in self._channels.values():
+            close = getattr(channel, "close", None)
+            if callable(close):
+                close()
+
+
+def _remembered(trouble: Trouble) -> dict[str, str]:
+    return {
+        "kind": trouble.kind,
+        "name": trouble.name,
+        "cause": trouble.cause,
+        "sentence": trouble.sentence,
+        "since": trouble.since.isoformat(),
+    }
+
+
+def _recovered(gone: Mapping[str, Mapping[str, str]]) -> Iterator[Trouble]:
+    for value in gone.values():
+        yield Trouble(
+            kind=value["kind"],
+            name=value["name"],
+            cause=value["cause"],
+            sentence=value["sentence"],
+            since=datetime.fromisoformat(value["since"]),
+        )
+
+
+def _notice(now: datetime, new: Sequence[Trouble], recovered: Sequence[Trouble]) -> Notice:
+    lines = [*_lines(new)]
+    if recovered:
+        lines += ["", "Well again:"] if new else ["Well again:"]
+        lines += _lines(recovered)
+    if new:
+        more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+        subject = f"synccore: {new[0].name}: {new[0].kind.replace('_', ' ')}{more}"
+    else:
+        more = f" and {len(recovered) - 1} more" if len(recovered) > 1 else ""
+        subject = f"synccore: {recovered[0].name} is well again{more}"
+    return Notice(at=now, subject=subject, text="\n".join(lines), troubles=tuple(new), recovered=tuple(recovered))
+
+
+def _lines(those: Sequence[Trouble]) -> Iterator[str]:
+    for trouble in those[:MOST]:
+        yield f"- {trouble.sentence}"
+        if trouble.next:
+            yield f"    {trouble.next}"
+    if len(those) > MOST:
+        yield f"- and {len(those) - MOST} more"

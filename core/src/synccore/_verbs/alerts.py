@@ -1,0 +1,74 @@
+"""`synccore alerts`: who is told of what, what was told, and a test message."""
+
+from datetime import datetime
+from typing import cast
+
+from attrs import frozen
+
+from .._app.app import App
+from .._settings import AlertSettings
+from ..errors import ConfigError
+from ..hookspecs import AlertChannel, AlertType
+from ..types import Notice
+
+__all__ = ["LAST", "TOLD", "AlertLine", "list_alerts", "namespace", "open_channel", "send_test"]
+
+#: Keys of an alert's durable state: when the last message went out, and what was told and is not well again.
+LAST = "last"
+TOLD = "told:"
+
+
+@frozen(kw_only=True)
+class AlertLine:
+    """One alert: its conditions, and what it has told that is not well again."""
+
+    name: str
+    type: str
+    when: tuple[str, ...]
+    told: tuple[str, ...]
+    last_at: datetime | None
+
+
+def namespace(name: str) -> str:
+    """Where an alert's durable state is kept."""
+    return f"alerts:{name}"
+
+
+def list_alerts(app: App) -> list[AlertLine]:
+    """Every configured alert."""
+    lines = []
+    for name, alert in app.settings.alerts.items():
+        state = app.store.state(namespace(name))
+        last = state.get(LAST)
+        lines.append(
+            AlertLine(
+                name=name,
+                type=alert.instance.type,
+                when=tuple(c.text for c in alert.when),
+                told=tuple(value["sentence"] for _, value in state.scan(TOLD)),
+                last_at=datetime.fromisoformat(last) if last else None,
+            )
+        )
+    return lines
+
+
+def open_channel(app: App, alert: AlertSettings) -> AlertChannel:
+    """The channel of an alert. Raises ConfigError."""
+    instance = alert.instance
+    return cast("AlertType", instance.descriptor).open(instance.config, app.context(instance))
+
+
+def send_test(app: App, name: str) -> None:
+    """Send a message that says it is a test. Raises ConfigError for an unknown name, and what the channel raises."""
+    alert = app.settings.alerts.get(name)
+    if alert is None:
+        known = ", ".join(app.settings.alerts) or "none"
+        raise ConfigError(f"no alert is called {name!r}; there are: {known}", path="alerts")
+    text = f"This is a test of [alerts.{name}]: whoever reads it will be told when something needs a person."
+    channel = open_channel(app, alert)
+    try:
+        channel.send(Notice(at=app.clock.now(), subject=f"synccore: a test of {name}", text=text))
+    finally:
+        close = getattr(channel, "close", None)
+        if callable(close):
+            close()

@@ -1,0 +1,118 @@
+"""What needs a person, or soon will: the one list behind alerts and the dashboard's first screen."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from .._app.app import App
+from .._app.units import Unit, lane_name
+from ..store import LaneRecord, RouteCounts
+from ..types import Trouble
+
+__all__ = ["troubles"]
+
+#: How many causes of parked deliveries are told apart; the rest is counted with the last.
+CAUSES = 50
+_REMEDIES = {
+    "needs_auth": "synccore connect {name}",
+    "paused": "synccore lanes resume {name}",
+    "error": "synccore check",
+}
+
+
+def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, ...]:
+    """Everything there is, each with its measure; asks nobody outside this machine. No personal value in it.
+
+    `running_since`: when the daemon was started. What nobody listened to before was no silence.
+    """
+    now = app.clock.now()
+    return (*_instances(app, now), *_silences(app, now, running_since or now), *_backlogs(app, now), *_parked(app), *_disk(app, now))
+
+
+def _instances(app: App, now: datetime) -> Iterator[Trouble]:
+    for name, source in app.sources.items():
+        yield from _instance(name, source, app.store.lane(lane_name(name)), now)
+    for name, sink in app.sinks.items():
+        yield from _instance(name, sink, app.store.lane(name), now)
+
+
+def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterator[Trouble]:
+    state, reason = ("error", unit.error) if unit.error is not None else (lane.state, lane.reason)
+    if state == "ok":
+        return
+    since = lane.changed_at or now
+    words = state.replace("_", " ")
+    until = f", until {lane.until:%Y-%m-%d %H:%M:%S} UTC" if lane.until is not None else ""
+    yield Trouble(
+        kind=state,
+        name=name,
+        measure=(now - since).total_seconds(),
+        sentence=f"{name}: {words}{until}" + (f": {reason}" if reason else ""),
+        next=_REMEDIES[state].format(name=name) if state in _REMEDIES else None,
+        since=since,
+    )
+
+
+def _silences(app: App, now: datetime, running_since: datetime) -> Iterator[Trouble]:
+    """A source whose polls do not succeed; its webhooks, where it sends any, are looked after by itself."""
+    for name, unit in app.sources.items():
+        if unit.settings.config.poll is None:
+            continue
+        polls = [at for mark, (_, at) in app.store.cursors(name).items() if mark.startswith("polled:")]
+        if not polls:
+            continue
+        last = max(polls)
+        yield Trouble(
+            kind="silent",
+            name=name,
+            measure=(now - max(last, running_since)).total_seconds(),
+            sentence=f"{name}: nothing was heard since {last:%Y-%m-%d %H:%M:%S} UTC",
+            next="synccore check",
+            since=last,
+        )
+
+
+def _backlogs(app: App, now: datetime) -> Iterator[Trouble]:
+    counts = app.store.counts_by_sink()
+    for name in app.sinks:
+        count = counts.get(name, RouteCounts())
+        if count.oldest_ready_at is None:
+            continue
+        yield Trouble(
+            kind="backlog",
+            name=name,
+            measure=(now - count.oldest_ready_at).total_seconds(),
+            sentence=f"{name}: {count.ready:,} owed, the oldest since {count.oldest_ready_at:%Y-%m-%d %H:%M:%S} UTC",
+            next="synccore status",
+            since=count.oldest_ready_at,
+        )
+
+
+def _parked(app: App) -> Iterator[Trouble]:
+    now = app.clock.now()
+    for cause in app.store.parked_causes(CAUSES):
+        yield Trouble(
+            kind="parked",
+            name=cause.route,
+            cause=hashlib.sha256(f"{cause.error_kind}\n{cause.error}".encode()).hexdigest()[:16],
+            measure=cause.count,
+            sentence=f"{cause.route}: {cause.count:,} set aside: {cause.error}",
+            next=f"synccore deliveries show {cause.first_id}",
+            since=now,
+        )
+
+
+def _disk(app: App, now: datetime) -> Iterator[Trouble]:
+    file = app.settings.database_file
+    if file is None:
+        return
+    free = shutil.disk_usage(Path(file).parent).free
+    yield Trouble(
+        kind="disk",
+        name="database",
+        measure=free,
+        sentence=f"{free / 10**9:.1f} GB are free where the database is",
+        since=now,
+    )
