@@ -55,7 +55,8 @@ def pager(tmp_path):
     """A program that keeps what it is told, one line a message."""
     script, kept = tmp_path / "page.sh", tmp_path / "pages"
     script.write_text(
-        f'#!/bin/sh\n[ -e "{tmp_path}/broken" ] && {{ echo no signal >&2; exit 3; }}\ncat >> "{kept}"\necho >> "{kept}"\n'
+        f'#!/bin/sh\n[ -e "{tmp_path}/broken" ] && {{ echo no signal >&2; exit 3; }}\n'
+        f'cat >> "{kept}"\necho >> "{kept}"\n'
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
 

@@ -200,3 +200,11 @@ def test_routes_and_instances_complete(world):
     assert "why" in completed("w")
     world.path.write_text("this is [not toml")
     assert completed("preview", "") == []
+
+
+def test_no_secret_has_to_be_there_to_look(world):
+    ada(world)
+    world.deliver()
+    world.write(sinks={"crm": {"type": "crm", "key": {"env": "CRM_KEY"}}})
+    assert standing(world)["state"] == "delivered"
+    assert world.json("export", "ada@shop.test")["links"]

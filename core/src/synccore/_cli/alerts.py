@@ -28,7 +28,7 @@ def list_(as_json: bool) -> int:
     from .._verbs.alerts import list_alerts
     from ._output import ago, print_json, table
 
-    with current().open() as app:
+    with current().look() as app:
         found, now = list_alerts(app), app.clock.now()
     if as_json:
         print_json([asdict(line) for line in found])

@@ -29,7 +29,7 @@ def why(who: str, as_json: bool) -> int:
     from .._verbs.why import why as ask
     from ._output import print_json
 
-    with current().open() as app:
+    with current().look() as app:
         answer = ask(app, who)
     if as_json:
         print_json(answer.document())
@@ -70,7 +70,7 @@ def export(email: str, _: bool) -> int:
     from .._verbs.export import export as collect
     from ._output import print_json
 
-    with current().open() as app:
+    with current().look() as app:
         document = collect(app, email)
     print_json(document)
     return DONE if document["records"] or document["links"] else FINDINGS

@@ -28,7 +28,13 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
     `running_since`: when the daemon was started. What nobody listened to before was no silence.
     """
     now = app.clock.now()
-    return (*_instances(app, now), *_silences(app, now, running_since or now), *_backlogs(app, now), *_parked(app), *_disk(app, now))
+    return (
+        *_instances(app, now),
+        *_silences(app, now, running_since or now),
+        *_backlogs(app, now),
+        *_parked(app),
+        *_disk(app, now),
+    )
 
 
 def _instances(app: App, now: datetime) -> Iterator[Trouble]:
