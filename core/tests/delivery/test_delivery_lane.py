@@ -155,6 +155,26 @@ def test_a_rate_limited_lane_waits_and_a_rate_limited_record_waits_alone(people)
     assert {d.attempts for d in people.deliveries()} == {0}
 
 
+def test_a_newer_change_does_not_wait_for_the_quota_the_older_one_met(people):
+    wait = RateLimited("later", retry_after=timedelta(hours=1), scope="operation")
+    people.sink.then(lambda _: wait)
+    people.emit(customer("1", email="a@shop.test"))
+    people.drain()
+    people.emit(customer("1", email="b@shop.test"))
+    people.drain()
+    assert people.sink.by_uid()["shop:customer:1"]["email"] == "b@shop.test"
+
+
+def test_a_record_of_the_past_does(people):
+    wait = RateLimited("later", retry_after=timedelta(hours=1), scope="operation")
+    people.sink.then(lambda _: wait)
+    people.emit(customer("1", email="a@shop.test"))
+    people.drain()
+    people.emit(customer("1", email="b@shop.test"), bulk=True)
+    people.drain()
+    assert len(people.sink.calls) == 1
+
+
 def test_lost_credentials_pause_the_lane_until_somebody_connects(people):
     from synccore.store import LaneRecord
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from synccore._app.units import lane_name
+from synccore._daemon.backfill import backfill as run_backfill
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.intake import Intake
 from synccore._verbs.backfill import CONFIRMED
@@ -259,6 +260,81 @@ def test_a_first_listing_delivers_a_customer_once_with_all_that_is_listed_later(
         app.drain()
         assert [len(call) for call in app.sink.calls] == [5]
         assert {tuple(fields["plans"]) for fields in app.sink.by_uid().values()} == {("g",)}
+
+
+MEMBERS = {
+    "profiles": {
+        "entity": "customer",
+        "include": ["membership"],
+        "fields": {"email": "customer.email", "plans": "memberships | map(attribute='plan_key') | list"},
+    }
+}
+
+
+def members(app, count):
+    app.source.put(*(customer(f"{n:03}", email=f"p{n}@shop.test") for n in range(count)))
+    owned = ((f"m{n}", f"{n:03}") for n in range(count))
+    app.source.put(*(upsert(Membership(key=k, status="active", plan_key="g"), owner=o) for k, o in owned))
+
+
+def delivering_between_pages(app, worker):
+    """The lanes' threads use every moment between two pages."""
+    submit = app.app.intake.submit
+
+    def submit_and_deliver(unit):
+        taken = submit(unit)
+        app.drain()
+        return taken
+
+    app.app.intake.submit = submit_and_deliver
+    return worker
+
+
+@pytest.mark.parametrize("first", ["poll", "backfill"])
+def test_a_full_batch_is_no_reason_to_send_a_customer_before_what_is_theirs(tmp_path, first):
+    limits = Limits(max_batch=5, bulk_batch=20, bulk_threshold=10)
+    with Harness(tmp_path, MEMBERS, limits=limits) as app:
+        members(app, 50)
+        app.source._page = type(app.source._page)(10)
+        worker = delivering_between_pages(app, worker_of(app))
+        worker.poll_all() if first == "poll" else run_backfill(app.app, "shop", None, {}, None)
+        app.drain()
+        assert [len(call) for call in app.sink.calls] == [20, 20, 10]
+        assert {tuple(fields["plans"]) for fields in app.sink.by_uid().values()} == {("g",)}
+
+
+def test_nor_is_a_listing_that_failed(tmp_path):
+    with Harness(tmp_path, MEMBERS) as app:
+        members(app, 5)
+        worker = delivering_between_pages(app, worker_of(app))
+        listed = app.source.poll
+
+        def failing(entity, cursor, filters):
+            if entity == "membership":
+                raise Transient("away")
+            return listed(entity, cursor, filters)
+
+        app.source.poll = failing
+        assert not worker.poll_all()
+        app.drain()
+        assert app.sink.calls == []
+        app.source.poll = listed
+        assert worker.poll_all()
+        app.drain()
+        assert [len(call) for call in app.sink.calls] == [5]
+
+
+def test_what_is_known_already_holds_nothing(tmp_path):
+    with Harness(tmp_path, MEMBERS, limits=Limits(max_batch=5, bulk_batch=20, bulk_threshold=10)) as app:
+        members(app, 50)
+        worker = worker_of(app)
+        worker.poll_all()
+        app.drain()
+        app.sink.calls.clear()
+        with worker.listing(["customer", "membership"]):
+            app.emit(*(customer(f"{n:03}", email=f"q{n}@shop.test", version=9) for n in range(50)), bulk=True)
+            app.drain()
+            assert [len(call) for call in app.sink.calls] == [20, 20]
 
 
 def test_a_route_waits_only_for_what_concerns_it(tmp_path):

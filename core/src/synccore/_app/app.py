@@ -296,7 +296,7 @@ class App(Base):
             observe=self._observe,
             measure=self._measured,
             secrets_of=self.unit(name).secrets,
-            filling=engine.is_filling,
+            full=engine.full,
         )
 
     def _preparers_of(self, sink: str) -> Mapping[str, Preparer]:

@@ -58,9 +58,11 @@ class Daemon:
 
     def start(self) -> None:
         """Deliver, listen and poll."""
+        # Before the lanes begin: what a first listing holds back must not slip through.
+        threads = [t for worker in self.workers.values() for t in worker.threads()]
         self.app.engine.start()
         self.web.start()
-        self._threads = [t for worker in self.workers.values() for t in worker.threads()]
+        self._threads = threads
         self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
         self._threads.append(threading.Thread(target=self._alerts.run, name="alerts", daemon=True))
         for thread in self._threads:

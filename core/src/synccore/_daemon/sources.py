@@ -41,6 +41,8 @@ class SourceWorker:
         self._retry_at: datetime | None = None
         self._failures = 0
         self._healed_at: datetime | None = None
+        #: Entity that was never listed -> what its first listing holds back.
+        self._holds: dict[str, ExitStack] = {}
 
     # -- webhooks
 
@@ -58,10 +60,10 @@ class SourceWorker:
         if self._store.lane(lane_name(self._unit.name)).state == "paused":
             return True
         went_well = True
-        with self.listing(self._never_listed()) as listed:
-            for entity in self._settings.entities:
-                went_well = self._poll(entity) and went_well
-                listed(entity)
+        self.hold_first()
+        for entity in self._settings.entities:
+            went_well = self._poll(entity) and went_well
+            self._release()
         return went_well
 
     def poll_due(self) -> None:
@@ -69,11 +71,10 @@ class SourceWorker:
         now = self._clock.now()
         if not self._may_ask(now):
             return
-        with self.listing(self._never_listed()) as listed:
-            for entity in self._settings.entities:
-                if self._due(self._settings.poll, f"polled:{entity}", now):
-                    self._poll(entity)
-                listed(entity)
+        for entity in self._settings.entities:
+            if self._due(self._settings.poll, f"polled:{entity}", now):
+                self._poll(entity)
+            self._release()
         self._queue_reconcile(now)
         self._heal(now)
 
@@ -89,12 +90,31 @@ class SourceWorker:
         entity was listed.
         """
         holds: dict[str, ExitStack] = {}
+        unknown = self._never_listed()
         with ExitStack() as stack:
             for entity in entities:
                 holds[entity] = stack.enter_context(ExitStack())
-                routes = {rule.route for rule in self._rules.get(entity, ())}
-                holds[entity].enter_context(self._app.engine.filling(routes))
+                self._hold(holds[entity], entity, known=entity not in unknown)
             yield lambda entity: holds[entity].close() if entity in holds else None
+
+    def _hold(self, stack: ExitStack, entity: str, *, known: bool) -> None:
+        """Routes that include what was never listed send nothing of the past; all others send full batches."""
+        rules = self._rules.get(entity, ())
+        stack.enter_context(self._app.engine.filling({rule.route for rule in rules}))
+        if not known:
+            stack.enter_context(self._app.engine.holding({rule.route for rule in rules if rule.target == "owner"}))
+
+    def hold_first(self) -> None:
+        """From here on hold what was never listed, until it is: also while a listing fails and is tried again."""
+        for entity in self._never_listed():
+            if entity not in self._holds:
+                self._holds[entity] = ExitStack()
+                self._hold(self._holds[entity], entity, known=False)
+
+    def _release(self) -> None:
+        for entity in [e for e in self._holds if e not in self._never_listed()]:
+            if stack := self._holds.pop(entity, None):
+                stack.close()
 
     def _due(self, schedule: Schedule | None, mark: str, now: datetime) -> bool:
         if schedule is None:
@@ -236,6 +256,7 @@ class SourceWorker:
             self._end(job, "failed", error.message)
             raise
         self._end(job, "done", None)
+        self._release()
         self._succeeded()
         return listed
 
@@ -252,6 +273,8 @@ class SourceWorker:
 
     def threads(self) -> list[threading.Thread]:
         """One thread polls, one works off listings, so that a long backfill holds up no change."""
+        if self._settings.poll is not None:
+            self.hold_first()
         return [
             threading.Thread(target=self._repeat, args=(self.poll_due,), name=f"poll-{self._unit.name}", daemon=True),
             threading.Thread(target=self._repeat, args=(self.work_job,), name=f"jobs-{self._unit.name}", daemon=True),

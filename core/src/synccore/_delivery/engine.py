@@ -13,6 +13,8 @@ from .lane import IDLE, Lane
 
 #: How often expired leases are looked for.
 RESCUE_EVERY = timedelta(seconds=30)
+#: More rows than any outbox holds.
+NEVER = 2**31
 #: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
 
@@ -28,8 +30,19 @@ class Engine:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._filled: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         #: Lane -> the last thing that kept its thread from stepping.
         self.troubles: dict[str, str] = {}
+
+    @contextmanager
+    def holding(self, routes: Collection[str]) -> Iterator[None]:
+        """Keep these routes' bulk rows: what belongs to their records is not listed yet."""
+        self._held.update(routes)
+        try:
+            yield
+        finally:
+            self._held.subtract(routes)
+            self.wake(self.lanes)
 
     @contextmanager
     def filling(self, routes: Collection[str]) -> Iterator[None]:
@@ -41,9 +54,11 @@ class Engine:
             self._filled.subtract(routes)
             self.wake(self.lanes)
 
-    def is_filling(self, route: str) -> bool:
-        """Whether a listing is filling the route now."""
-        return self._filled[route] > 0
+    def full(self, route: str, batch: int) -> int:
+        """How many bulk rows of the route have to be due before they may go; `batch` is how many go at once."""
+        if self._held[route] > 0:
+            return NEVER
+        return batch if self._filled[route] > 0 else 1
 
     # -- threads
 

@@ -80,7 +80,8 @@ class Lane:
         observe: told about every settled delivery and every change of state; must not raise.
         measure: told about every `deliver`: sink, operations, duration; must not raise.
         secrets_of: the instance's secrets known so far, kept out of whatever its target says.
-        filling: whether a listing is still filling a route; its bulk rows then wait for full batches.
+        full: (route, batch) -> how many of its bulk rows have to be due before they go: while a listing fills it,
+            batches go full or not at all.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Lane:
         owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
         observe: Callable[[Settled], None] = lambda _: None,
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
-        filling: Callable[[str], bool] = lambda _: False,
+        full: Callable[[str, int], int] = lambda *_: 1,
         secrets_of: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.name = name
@@ -113,7 +114,7 @@ class Lane:
         self._after_entity = after_entity
         self._observe = observe
         self._measure = measure
-        self._filling = filling
+        self._full = full
         self._call = Caller(name, sink, secrets_of)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
@@ -166,7 +167,7 @@ class Lane:
             max_batch=limits.max_batch,
             bulk_batch=bulk_batch,
             bulk_threshold=limits.bulk_threshold,
-            bulk_at_least=bulk_batch if self._filling(route) else 1,
+            bulk_at_least=self._full(route, bulk_batch),
         )
 
     def _linger(self, now: datetime) -> None:

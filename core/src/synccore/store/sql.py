@@ -67,7 +67,8 @@ INSERT INTO sweep_seen (source, name, entity, key) VALUES (:source, :name, :enti
 
 # -- owing -----------------------------------------------------------------------------------------------------------
 
-#: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time.
+#: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
+#: that only waits for a quota does not: the change may be one that the quota does not concern.
 OWE = """
 INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, due_at, first_change_at,
                       last_change_at, created_at)
@@ -78,7 +79,8 @@ VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
 ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO UPDATE SET
     op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
     last_change_at = :now,
-    due_at = CASE WHEN error_kind IS NOT NULL THEN due_at
+    due_at = CASE WHEN error_kind = 'rate_limited' AND NOT excluded.bulk THEN min(due_at, :now + :delay)
+                  WHEN error_kind IS NOT NULL THEN due_at
                   WHEN bulk AND excluded.bulk THEN :now
                   ELSE min(:now + :delay, first_change_at + 4 * :delay) END
 """
