@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from synccore.errors import AuthError, ConfigError, Transient
 from synccore.secrets import Secret
-from synccore.testing import Fault
+from synccore.testing import Fault, meanwhile
 from synccore.types import Delivered
 from synccore_salesforce.client import org_of
 from synccore_salesforce.config import Config
@@ -83,6 +83,23 @@ def test_org_without_rotation_keeps_its_token(bench, person, org):
     assert crm.sink._session.tokens().refresh_token == token
 
 
+@pytest.mark.parametrize("how", ["disconnect", "connect"])
+def test_a_refresh_under_way_never_brings_an_ended_grant_back(bench, org, how):
+    crm = bench()
+    org.sign_in.expire()
+    act = {"disconnect": crm.sink.disconnect, "connect": lambda: crm.sink.connect(crm.browser)}[how]
+    refresh = lambda r: r.path.endswith("/token") and "refresh_token" in r.form().get("grant_type", "")  # noqa: E731
+    with meanwhile(org, crm.context, refresh, act):
+        crm.sink._client.limits()
+    left = crm.sink._session.tokens()
+    if how == "disconnect":
+        assert left is None
+        assert not org.sign_in.refresh_tokens, "no live token is left behind"
+    else:
+        assert left.refresh_token in org.sign_in.refresh_tokens
+        assert isinstance(crm.sink._client.limits(), dict)
+
+
 def test_threads_that_notice_together_refresh_once(bench, org):
     crm = bench()
     org.sign_in.expire()
@@ -130,34 +147,63 @@ def test_instance_url_that_is_not_https_is_not_used(bench, person, org):
         crm.one("1", person(1))
 
 
-class TestPinnedOrg:
+class TestAnotherOrg:
     """Links mean something in one org only."""
 
-    def test_another_org_is_refused_once_records_were_written(self, bench, person, org):
+    OTHER = "00D5e0000000099AAA"
+
+    def test_a_sign_in_to_another_org_is_refused_and_given_back(self, bench, person, org):
+        crm = bench()
+        crm.one("1", person(1))
+        mine, org.org.id = org.org.id, self.OTHER
+        with pytest.raises(ConfigError, match="--switch-account") as refused:
+            crm.sink.connect(crm.browser)
+        assert {mine, self.OTHER} <= set(str(refused.value).replace(":", " ").split())
+        assert org_of(crm.sink._session.tokens()) == mine
+        assert len(org.sign_in.refresh_tokens) == 1, "the fresh grant was revoked"
+
+    def test_after_disconnecting_another_org_may_be_signed_in_to(self, bench, person, org):
         crm = bench()
         crm.one("1", person(1))
         crm.sink.disconnect()
-        mine = org.org.id
-        org.org.id = "00D5e0000000099AAA"
-        with pytest.raises(ConfigError, match="00D5e0000000099AAA"):
-            crm.sink.connect(crm.browser)
-        assert crm.sink._session.tokens() is None
-        org.org.id = mine
-        crm.sink.connect(crm.browser)
+        org.org.id = self.OTHER
+        assert crm.sink.connect(crm.browser).id == self.OTHER
 
-    def test_the_old_grant_survives_a_sign_in_to_the_wrong_org(self, bench, person, org):
+    def test_nothing_is_written_when_the_org_changes_under_a_session(self, bench, person, org):
+        crm = bench(auth="client_credentials")
+        crm.one("1", person(1))
+        org.org.id = self.OTHER
+        org.sign_in.expire()
+        before = org.count("PATCH")
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="--switch-account"):
+                crm.one("2", person(2))
+        with pytest.raises(ConfigError, match="--switch-account"):
+            crm.sink.check()
+        with pytest.raises(ConfigError, match="--switch-account"):
+            crm.sink.account()
+        assert org.count("PATCH") == before + 2, "refused after the session was tried, and nothing carried out"
+        assert len(org.records("Contact")) == 1
+
+    @pytest.mark.parametrize("setting", ["login_url", "client_id", "auth", "username"])
+    def test_stored_tokens_serve_the_settings_they_were_asked_for(self, bench, person, org, make_org, setting):
         crm = bench()
         crm.one("1", person(1))
-        org.org.id = "00D5e0000000099AAA"
-        with pytest.raises(ConfigError):
-            crm.sink.connect(crm.browser)
-        assert org_of(crm.sink._session.tokens()) != org.org.id
-
-    def test_wrong_org_before_anything_was_written_is_a_slip(self, bench, org):
-        crm = bench()
-        crm.sink.disconnect()
-        org.org.id = "00D5e0000000099AAA"
-        assert crm.sink.connect(crm.browser).id == org.org.id
+        second = make_org()
+        changed = {"login_url": second.url, "client_id": "another", "auth": "web", "username": "who@shop.test"}
+        crm.config = evolve(crm.config, **{setting: changed[setting]})
+        if setting == "auth":
+            crm.config = evolve(crm.config, auth="client_credentials")
+        crm.restart()
+        before = len(org.requests)
+        if setting == "auth":
+            # Asks for a token of its own, at the same org: nothing is in the way.
+            assert isinstance(crm.one("1", person(1, FirstName="Anna")), Delivered)
+            return
+        with pytest.raises(AuthError, match="run synccore connect crm"):
+            crm.one("1", person(1, FirstName="Anna"))
+        assert len(org.requests) == before
+        assert second.requests == []
 
 
 class TestDisconnect:

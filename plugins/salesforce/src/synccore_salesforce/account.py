@@ -1,13 +1,15 @@
 """Signing in to one org and staying with it."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import jwt
+from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError, SynccoreError
+from synccore.errors import AuthError, ConfigError
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
@@ -34,8 +36,10 @@ _HINTS = (
     ("inactive_user", "The user was deactivated in Salesforce"),
     ("inactive_org", "The org is locked, closed or suspended"),
 )
+#: Entry of the vault: the org the tokens are for. Beside the tokens, so that it comes and goes with them.
 _PIN = "org"
-_WRITTEN = "org_written"
+#: Key in a stored token's `extra`: what it was asked for.
+_ASKED = "asked_for"
 
 
 class Session(OAuth):
@@ -55,7 +59,20 @@ class Session(OAuth):
         )
         self._config = config
         self._about = context
-        self._pinned: str | None = None
+        # A login host, an app, a user and a flow lead to one org; tokens of others are not ours to use.
+        facts = (base, config.client_id, config.username or "", config.auth)
+        self._asked = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+    # -- what is stored
+
+    def store(self, tokens: Tokens) -> None:
+        """Keep the tokens with what they were asked for."""
+        super().store(evolve(tokens, extra={**tokens.extra, _ASKED: self._asked}))
+
+    def tokens(self) -> Tokens | None:
+        """The stored tokens, or None: also where login_url, client_id, username or auth changed since."""
+        found = super().tokens()
+        return found if found is None or found.extra.get(_ASKED, self._asked) == self._asked else None
 
     # -- server flows
 
@@ -84,31 +101,36 @@ class Session(OAuth):
     # -- the org
 
     def valid(self, rejected: str | None = None) -> Tokens:
-        """Tokens to use now. Raises ConfigError where they are for another org than before."""
+        """Tokens to use now.
+
+        Raises AuthError where there are none, or none for these settings; ConfigError where they are for another org
+        than the records delivered so far.
+        """
+        if self._config.auth == "web" and self.tokens() is None and super().tokens() is not None:
+            raise AuthError(
+                "the stored sign-in is for other settings (login_url, environment, client_id, username or auth "
+                f"changed): run synccore connect {self._about.name}"
+            )
         with self._explained():
             tokens = super().valid(rejected)
         org = org_of(tokens)
-        if org is not None and org != self._pinned:
-            self._pin(org)
+        if org is not None:
+            self._compare(org)
         return tokens
 
-    def _pin(self, org: str) -> None:
-        state = self._about.state()
-        known = state.get(_PIN)
-        if known is not None and known != org:
-            raise ConfigError(
-                f"this is org {org}, and what was delivered so far is in org {known}: "
-                "sign in to that one, or give the new org a sink of its own"
-            )
+    def _compare(self, org: str) -> None:
+        known = self._about.vault.get(_PIN)
         if known is None:
-            state.put({_PIN: org})
-        self._pinned = org
+            self._about.vault.put(_PIN, org)
+        elif known != org:
+            raise ConfigError(self._other(org, known))
 
-    def mark_written(self) -> None:
-        """From now on records of this org are linked: another org can no longer take its place."""
-        state = self._about.state()
-        if not state.get(_WRITTEN):
-            state.put({_WRITTEN: True})
+    def _other(self, org: str, known: str) -> str:
+        return (
+            f"this is org {org}, and what was delivered so far is in org {known}: sign in to that one, give the new "
+            f"org a sink of its own, or leave the old one for good: synccore connect {self._about.name} "
+            "--switch-account"
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -142,33 +164,22 @@ class Session(OAuth):
         if "instance_url" not in tokens.extra:
             raise AuthError("Salesforce gave no instance_url: add the scope api to the app")
         org = org_of(tokens)
-        if org is not None:
-            try:
-                self._pin(org)
-            except SynccoreError:
-                # Not ours to keep: the grant for the other org is given back.
-                self._drop(tokens)
-                raise
-        self.store(tokens)
+        known = self._about.vault.get(_PIN)
+        if org is not None and known not in (None, org):
+            # Not ours to keep: the grant for the other org is given back.
+            self.revoke(tokens)
+            raise ConfigError(self._other(org, str(known)))
+        with self.held():
+            if org is not None:
+                self._about.vault.put(_PIN, org)
+            self.store(tokens)
         return tokens
 
-    def _drop(self, tokens: Tokens) -> None:
-        kept = self.tokens()
-        self.store(tokens)
-        self.revoke()
-        if kept is not None:
-            self.store(kept)
-        else:
-            self.forget()
-
     def sign_out(self, *, keep_grant: bool) -> str:
-        """Revoke and wipe. The pin stays once records were written, so that links keep meaning something."""
-        trouble = None if keep_grant else self.revoke()
-        self.forget()
-        state = self._about.state()
-        if not state.get(_WRITTEN):
-            state.put({_PIN: None})
-            self._pinned = None
+        """Revoke and wipe."""
+        with self.held():
+            trouble = self.end(keep_grant=keep_grant)
+            self._about.vault.delete(_PIN)
         if keep_grant:
             return "The stored tokens are erased; the grant in Salesforce stays."
         if trouble:

@@ -68,6 +68,12 @@ class Governor:
             self._refused = _longer(self._refused)
             return self._refused
 
+    def forget(self) -> None:
+        """Forget what is known: the next answer tells anew."""
+        with self._lock:
+            self._ratio, self._seen_at, self._small_batch_at = 0.0, None, None
+            self._pause = self._refused = timedelta(0)
+
     def accepted(self) -> None:
         """A call went through."""
         self._refused = timedelta(0)

@@ -119,7 +119,9 @@ class Route:
             if isinstance(error, SeveralFound):
                 results[row.op.id] = Ambiguous(error.candidates)
             elif row.id is not None:
-                results[row.op.id] = Link(object=self.spec.object, remote_id=row.id, adopted=not row.own)
+                results[row.op.id] = Link(
+                    object=self.spec.object, remote_id=row.id, adopted=not row.own, marked=row.own
+                )
         return [results.get(op.id) for op in operations]
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:

@@ -12,7 +12,6 @@ from synccore.types import (
     Account,
     Check,
     Context,
-    Delivered,
     Erased,
     Failed,
     Identity,
@@ -24,7 +23,6 @@ from synccore.types import (
     Operation,
     Outcome,
     RouteSpec,
-    Submitted,
 )
 
 from .account import Session, account_of
@@ -85,7 +83,6 @@ class SalesforceSink:
         self._bulk = Bulk(self._client, context)
         self._checker = Checker(config, self._client, self._session, self._catalog)
         self._specs = {r.name: r for r in context.routes}
-        self._written = False
 
     # -- connection
 
@@ -149,9 +146,6 @@ class SalesforceSink:
         found = [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in operations]
         if error := failed_alike(found):
             raise error
-        if not self._written and any(isinstance(o, Delivered | Submitted) for o in found):
-            self._session.mark_written()
-            self._written = True
         return found
 
     def _guarded(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
@@ -233,6 +227,11 @@ class SalesforceSink:
     def _verdict(self, op: Operation, problem: Problem) -> SynccoreError:
         route = self._route(op.route, op)
         return route.writer.verdict(route.shaper.row(op), problem)
+
+    def resume(self) -> None:
+        """A person says go on (`synccore lanes resume`): forget how long to wait for calls of the day."""
+        self._client.governor.forget()
+        self._catalog.forget()
 
     # -- looking and erasing
 
