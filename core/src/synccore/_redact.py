@@ -17,7 +17,8 @@ __all__ = ["conceal", "redact"]
 _EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
 _BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s++[\w.~+/=-]{6,}+")
 _KEYLIKE = re.compile(
-    r"(?i)\b(?:(?:c[ks]_|[ps]k_|ya29\.|1//|00D)[\w.!/-]{8,}+"
+    # A Salesforce session is an org's id, "!" and a key; the id alone is no secret, and an operator needs it.
+    r"(?i)\b(?:(?:c[ks]_|[ps]k_|ya29\.|1//|00D\w{12,15}+!)[\w.!/-]{8,}+"
     r"|((?:access_token|refresh_token|client_secret|consumer_key|consumer_secret|assertion|api_key|code)=)[^&\s\"]++)"
 )
 #: Digits and what people put between them; whether it is a telephone number is decided by `_is_phone`.

@@ -158,7 +158,7 @@ class TestAnotherOrg:
         mine, org.org.id = org.org.id, self.OTHER
         with pytest.raises(ConfigError, match="--switch-account") as refused:
             crm.sink.connect(crm.browser)
-        assert {mine, self.OTHER} <= set(str(refused.value).replace(":", " ").split())
+        assert all(i in refused.value.message for i in (mine, self.OTHER)), "both are named, for the operator"
         assert org_of(crm.sink._session.tokens()) == mine
         assert len(org.sign_in.refresh_tokens) == 1, "the fresh grant was revoked"
 
@@ -182,7 +182,7 @@ class TestAnotherOrg:
             crm.sink.check()
         with pytest.raises(ConfigError, match="--switch-account"):
             crm.sink.account()
-        assert org.count("PATCH") == before + 2, "refused after the session was tried, and nothing carried out"
+        assert org.count("PATCH") == before + 1, "refused after the session was tried, and nothing carried out"
         assert len(org.records("Contact")) == 1
 
     @pytest.mark.parametrize("setting", ["login_url", "client_id", "auth", "username"])

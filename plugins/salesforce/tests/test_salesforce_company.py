@@ -1,0 +1,174 @@
+"""Through the whole app: a company that sales made and three customers of it, and an org in trouble."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from attrs import evolve
+
+from synccore._verbs.forget import forget
+from synccore.entities import Refund
+from synccore.testing import customer, upsert
+from synccore.types import Change
+
+from .test_salesforce_app import ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
+
+FIRMS = {"object": "Account", "match": ["Name"], "on_delete": "delete"}
+PEOPLE = {"object": "Contact", "after": "firms", "on_delete": "delete"}
+
+
+def person(n, company="acme inc"):
+    values = {"email": f"ann{n}@shop.test", "first_name": "Ann", "last_name": f"Lee{n}", "phone": f"+1 212 555 100{n}"}
+    return customer(str(n), company=company, **values)
+
+
+def account_of(org, n):
+    (contact,) = (c for c in org.records("Contact") if c["LastName"] == f"Lee{n}")
+    return contact["AccountId"]
+
+
+@pytest.fixture
+def acme(shop, org):  # noqa: F811
+    """Three customers of a company that sales made."""
+    org.acme = org.org.insert("Account", {"Name": "ACME Inc", "Phone": "+1 800"})
+    app = shop(org, firms=FIRMS, people=PEOPLE)
+    app.emit(*(person(n) for n in (1, 2, 3)))
+    app.settle_down()
+    assert states(app) == {("done", None, None)}
+    assert {account_of(org, n) for n in (1, 2, 3)} == {org.acme}
+    return app
+
+
+def untouched(org):
+    record = org.org.objects["Account"].records[org.acme]
+    assert (record["IsDeleted"], record["Name"], record["Phone"]) == (False, "ACME Inc", "+1 800")
+
+
+def test_one_moves_one_is_forgotten_one_is_deleted(acme, org):
+    acme.emit(person(1, "Beta Ltd"))
+    acme.settle_down()
+    third = dict(next(c for c in org.records("Contact") if c["LastName"] == "Lee3"))
+    untouched(org)
+    result = forget(acme.app, "ann2@shop.test")
+    assert result.complete, result.failed
+    assert "Lee2" not in str([r for name in org.org.objects for r in org.records(name)])
+    untouched(org)
+    assert next(c for c in org.records("Contact") if c["LastName"] == "Lee3") == third
+    acme.emit(Change(entity="customer", key="3", op="delete"))
+    acme.settle_down()
+    assert {d.state for d in acme.deliveries()} <= {"done", "skipped"}
+    untouched(org)
+    (left,) = org.records("Contact")
+    beta = next(a for a in org.records("Account") if a["Name"] == "Beta Ltd")
+    assert (left["LastName"], left["AccountId"]) == ("Lee1", beta["Id"])
+
+
+def test_nothing_is_left_of_a_buyer_whose_order_made_an_account(shop, org):  # noqa: F811
+    app = shop(
+        org,
+        people={"object": "Contact", "on_delete": "delete"},
+        orders={"entity": "order", "object": "Order", "after": "people", "create_products": True},
+    )
+    app.emit(ann(), upsert(purchase(), owner="12"))
+    app.settle_down()
+    assert only(org, "Account")["Name"] == "Ann Lee"
+    assert forget(app.app, "ann@shop.test").complete
+    left = [r for name in ("Account", "Contact", "Order", "Lead") for r in org.records(name)]
+    assert not [r for r in left if "Lee" in str(r)], left
+
+
+def test_a_full_org_parks_nothing_and_goes_on_by_itself(shop, org):  # noqa: F811
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
+    app.emit(person(0, None))
+    app.settle_down()
+    org.org.storage_full = True
+    app.emit(*(person(n, None) for n in range(300)))
+    for _ in range(12):
+        app.advance(timedelta(minutes=5))
+    assert {d.state for d in app.deliveries()} <= {"ready", "done", "skipped"}, states(app)
+    assert {d.attempts for d in app.deliveries(state="ready")} == {0}
+    assert len(org.records("Contact")) == 1
+    org.org.storage_full = False
+    app.settle_down()
+    assert len(org.records("Contact")) == 300
+    assert {d.state for d in app.deliveries()} <= {"done", "skipped"}
+
+
+@pytest.mark.parametrize("trouble", ["object", "field"])
+def test_permissions_lost_hold_the_route_alone(shop, org, trouble):  # noqa: F811
+    org.add_field("Contact", "Shoe__c")
+    app = shop(
+        org,
+        people={"object": "Contact", "match": ["WooId__c"], "fields": {"Shoe__c": "'44'"}},
+        firms={"object": "Account"},
+    )
+    app.emit(person(0))
+    app.settle_down()
+    contacts = org.org.objects["Contact"]
+
+    def lose(lost):
+        if trouble == "object":
+            contacts.hidden = lost
+        else:
+            contacts.fields["Shoe__c"].hidden = lost
+
+    lose(True)
+    app.app.sinks["sales"].instance.resume()
+    app.emit(*(person(n) for n in range(1, 20)))
+    for _ in range(6):
+        app.advance(timedelta(minutes=10))
+    waiting = app.deliveries(route="people", state="ready")
+    assert (len(waiting), {d.attempts for d in waiting}) == (19, {0})
+    assert not app.deliveries(state="parked")
+    assert len(org.records("Account")) == 20, "the other route goes on"
+    lose(False)
+    app.settle_down()
+    assert len(org.records("Contact")) == 20
+
+
+def test_another_login_url_gets_nothing_until_connect(shop, org, make_org):  # noqa: F811
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
+    app.emit(person(1))
+    app.settle_down()
+    second = make_org()
+    second.org.id = "00D5e0000000042AAA"
+    app._config["sinks"]["sales"]["login_url"] = second.url
+    app.crash()
+    before = len(org.requests)
+    app.emit(person(1, "Beta"), person(2))
+    for _ in range(3):
+        app.advance(timedelta(minutes=30))
+    assert (len(org.requests), second.requests) == (before, [])
+    assert app.app.store.lane("sales").state == "needs_auth"
+    assert "other settings" in app.app.store.lane("sales").reason
+    assert {d.state for d in app.deliveries(state="ready")} == {"ready"}
+
+
+def test_a_refund_lowers_the_amount_of_a_deal_and_shows_on_an_order(shop, org):  # noqa: F811
+    org.add_field("Order", "Refunded__c", type="currency")
+    app = shop(
+        org,
+        firms={"object": "Account"},
+        deals={"entity": "order", "object": "Opportunity"},
+        orders={"entity": "order", "object": "Order", "after": "firms", "create_products": True},
+    )
+    app.emit(ann(), upsert(purchase(), owner="12"))
+    app.settle_down()
+    items = sorted((i["Quantity"], i["UnitPrice"]) for i in org.records("OrderItem"))
+    refund = Refund(key="9", amount=Decimal("10.00"), reason="too small")
+    app.emit(upsert(purchase(refunds=(refund,)), owner="12"))
+    app.settle_down()
+    assert states(app) == {("done", None, None)}
+    assert only(org, "Opportunity")["Amount"] == 14.48
+    assert only(org, "Order")["Refunded__c"] == 10
+    assert sorted((i["Quantity"], i["UnitPrice"]) for i in org.records("OrderItem")) == items
+
+
+def test_what_the_shop_emptied_is_emptied_and_an_opt_out_stays(shop, org):  # noqa: F811
+    app = shop(org, people={"object": "Contact"})
+    app.emit(ann(accepts_marketing=False))
+    app.settle_down()
+    app.emit(evolve(ann(phone=None, accepts_marketing=None)))
+    app.settle_down()
+    record = only(org, "Contact")
+    assert (record["Phone"], record["HasOptedOutOfEmail"], record["FirstName"]) == (None, True, "Ann")
