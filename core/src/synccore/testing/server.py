@@ -17,8 +17,10 @@ import json as jsonlib
 import socket
 import struct
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -118,6 +120,31 @@ class Fault:
     def hang(cls, **kw: Any) -> "Fault":
         """Carry the request out and answer nothing until the server closes (use short client timeouts)."""
         return cls(kind="hang", carried_out=True, **kw)
+
+    @classmethod
+    def drip(cls, *, headers: bool = False, **kw: Any) -> "Fault":
+        """Carry the request out and answer a byte at a time for ever, in the body or already in the headers."""
+        return cls(kind="drip headers" if headers else "drip", carried_out=True, **kw)
+
+    @classmethod
+    def endless(cls, **kw: Any) -> "Fault":
+        """Carry the request out and send a body that never ends, as fast as it is read."""
+        return cls(kind="endless", carried_out=True, **kw)
+
+    @classmethod
+    def bomb(cls, size: int = 2_000_000_000, **kw: Any) -> "Fault":
+        """Carry the request out and answer a small packed body that unpacks to `size` bytes."""
+        return cls(
+            kind="bomb", reply=Reply(200, _packed_spaces(size), {"Content-Encoding": "gzip"}), carried_out=True, **kw
+        )
+
+
+@cache
+def _packed_spaces(size: int) -> bytes:
+    """So many spaces as gzip, a thousandth of their size."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    piece = b" " * 1_000_000
+    return b"".join([*(packer.compress(piece) for _ in range(size // len(piece))), packer.flush()])
 
 
 class LoopbackServer:
@@ -231,7 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else "reply"
         if kind == "hang":
             self.server.closing.wait()
-        if kind in ("reset", "hang"):
+        if kind in ("drip", "drip headers", "endless"):
+            self._send_for_ever(kind)
+        if kind in ("reset", "hang", "drip", "drip headers", "endless"):
             self._cut()
             return
         body, content_type = reply.encoded()
@@ -250,6 +279,20 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "truncated":
             self.wfile.flush()
             self._cut()
+
+    def _send_for_ever(self, kind: str) -> None:
+        """Until the client has had enough."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        if kind == "drip headers":
+            self.wfile.write(b"".join(self._headers_buffer) + b"X-Slow: ")
+        else:
+            self.send_header(*(("Connection", "close") if kind == "endless" else ("Content-Length", "9999")))
+            self.end_headers()
+        piece, pause = (b" " * 65536, 0.0) if kind == "endless" else (b" ", 0.02)
+        with contextlib.suppress(OSError):
+            while not self.server.closing.wait(pause):
+                self.wfile.write(piece)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = serve  # noqa: N815  the base class's
 

@@ -1,0 +1,129 @@
+"""An answer, what may be read of it, and what it says of the other side."""
+
+import json as jsonlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from attrs import field, frozen
+
+from ..errors import LONGEST_WAIT, RateLimited, Transient, redact
+from ..values import encodable
+
+__all__ = ["Response", "parse_json", "parse_retry_after", "target_fault"]
+
+
+@frozen(kw_only=True)
+class Response:
+    """An answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    url: str = field(repr=False, default="")
+
+    @property
+    def ok(self) -> bool:
+        """True for 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as text, broken bytes replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON (numbers with a fraction as Decimal-safe floats are left to the caller).
+
+        Texts hold no half characters. Raises Transient where the body is not JSON: proxies and firewalls answer HTML
+        with any status.
+        """
+        try:
+            return parse_json(self.body)
+        except ValueError as error:
+            raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.excerpt()}") from error
+
+    def json_or_none(self) -> Any:
+        """The body as JSON, or None where it is not JSON."""
+        try:
+            return parse_json(self.body)
+        except ValueError:
+            return None
+
+    def excerpt(self, limit: int = 200) -> str:
+        """The beginning of the body, personal values and secrets taken out."""
+        return redact(" ".join(self.body[: 20 * limit].decode("utf-8", "replace").split()), limit)
+
+
+def parse_json(body: bytes | str) -> Any:
+    """JSON as the other side sends it, with every half of a character pair replaced by U+FFFD.
+
+    Raises ValueError for what is no JSON, has numbers that are none (NaN), or is nested deeper than anybody means.
+    """
+    try:
+        value = jsonlib.loads(body, parse_constant=_no_number)
+        # Only an escape can bring half a pair into a text: the body itself was decoded as UTF-8.
+        escaped = ("\\ud", "\\uD") if isinstance(body, str) else (b"\\ud", b"\\uD")
+        return _mended(value) if any(e in body for e in escaped) else value  # type: ignore[operator]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_mended(v) for v in value]
+    if isinstance(value, dict):
+        return {encodable(k): _mended(v) for k, v in value.items()}
+    return value
+
+
+def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> RateLimited | Transient | None:
+    """What an answer says of the other side, whatever the record was; None where it may speak of the record.
+
+    Use it before reading a refusal: what stands between us and an API (proxies, firewalls, load balancers) answers in
+    its stead, and no record is ever to blame for that. 401 is not judged: only the plugin knows its credentials.
+
+    | answer | fault |
+    | --- | --- |
+    | 429; 503 with Retry-After | `RateLimited` |
+    | 5xx | `Transient`, carried out perhaps where the request `writes` (not after 503) |
+    | 405, 407, 408, 421, 425 | `Transient` |
+    | 413 | `Transient(outage=False)`: a smaller batch may get through |
+    | any other refusal with a page instead of JSON | `Transient` |
+    """
+    status = answer.status
+    wait = parse_retry_after(answer.headers.get("retry-after"), now)
+    if status == 429 or (status == 503 and wait is not None):
+        return RateLimited(f"HTTP {status}: asked to wait", retry_after=wait)
+    if status >= 500:
+        return Transient(f"HTTP {status}: {answer.excerpt(120)}", maybe_applied=writes and status != 503)
+    if status == 413:
+        return Transient("HTTP 413: the request is too large", outage=False)
+    if status in (405, 407, 408, 421, 425):
+        return Transient(f"HTTP {status}: {answer.excerpt(120)}")
+    if status >= 400 and status != 401 and answer.body.strip() and answer.json_or_none() is None:
+        return Transient(f"HTTP {status} with a page of something in between: {answer.excerpt(120)}")
+    return None
+
+
+def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """A `Retry-After` header: whole seconds or an HTTP date, at most a day. None where absent or unreadable."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.isdecimal():
+        return min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return min(max(when - now, timedelta(0)), LONGEST_WAIT)
