@@ -116,14 +116,23 @@ class Transient(SynccoreError):
             the sink's `lookup` before a create is sent again.
         outage: nothing was reached at all (refused connection, 5xx, maintenance). Never the record's fault: no
             attempt is used. False for a failure that concerns one record only, such as a locked row.
+        sent: False where this record's request was never made, because one before it failed. It uses no attempt then
+            even where others got through.
     """
 
     kind = "transient"
 
-    def __init__(self, message: str | None = None, *, maybe_applied: bool = False, outage: bool = True) -> None:
+    def __init__(
+        self, message: str | None = None, *, maybe_applied: bool = False, outage: bool = True, sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.maybe_applied = maybe_applied
         self.outage = outage
+        self.sent = sent
+
+    def unsent(self) -> "Transient":
+        """The same failure for those of the batch that come after it and were not tried."""
+        return Transient(self.args[0], outage=self.outage, sent=False)
 
 
 class Conflict(SynccoreError):

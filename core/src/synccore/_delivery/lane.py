@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..errors import Conflict, Rejected, SynccoreError, Transient, WaitFor
-from ..http import Budget
+from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
 from ..types import (
     Ambiguous,
@@ -197,8 +197,10 @@ class Lane:
             )
             settlements: list[Settlement] = []
             items = self._prepare(route, work, settlements)
-            items = self._reconcile(items, settlements)
-            closing = self._deliver(items, settlements, started)
+            # All calls of a step together: the lease that covers them begins once.
+            with time_limit(self.limits.deadline):
+                items = self._reconcile(items, settlements)
+                closing = self._deliver(items, settlements, started)
             settled = self._settler.settle(settlements, self._clock.now())
             if closing is not None:
                 self._close(closing)
@@ -382,7 +384,8 @@ class Lane:
             for n, w in enumerate(job.work)
         ]
         try:
-            outcomes = self._call.collect(job.job, [i.operation for i in items], job.submitted_at)
+            with time_limit(self.limits.deadline):
+                outcomes = self._call.collect(job.job, [i.operation for i in items], job.submitted_at)
         except Exception as error:  # noqa: BLE001  the policy decides; the job stays submitted
             decision = decide(error, Tried(lane_failures=self.gate.record.failures), now, self._random)
             if isinstance(decision, PauseLane):

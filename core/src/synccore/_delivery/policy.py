@@ -119,6 +119,8 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
         case Transient() if error.outage and tried.outage:
             state = "circuit_open" if tried.lane_failures + 1 >= CIRCUIT_AFTER else "ok"
             return PauseLane(now + backoff(tried.lane_failures, random_, OUTAGE_CAP), state, error.message)
+        case Transient() if not error.sent:
+            return Snooze(now + backoff(1, random_))
         case Transient() | Conflict():
             return _retry(error.message, tried, now, random_)
         case _:

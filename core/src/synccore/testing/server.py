@@ -285,7 +285,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         if kind == "drip headers":
-            self.wfile.write(b"".join(self._headers_buffer) + b"X-Slow: ")
+            self.flush_headers()
+            self.wfile.write(b"X-Slow: ")
         else:
             self.send_header(*(("Connection", "close") if kind == "endless" else ("Content-Length", "9999")))
             self.end_headers()

@@ -85,7 +85,8 @@ class Limits:
             means max_batch.
         calls: calls per `per` that core may make, None where the vendor states none; headers correct it.
         linger: how long a batch that is not full may wait for more while the lane is busy.
-        deadline: how long one `deliver` may take.
+        deadline: how long one `deliver` may take, its lookups included. Calls of `synccore.http.Client` end by then;
+            what was not sent yet goes with the next batch, no attempt used.
     """
 
     max_batch: int = 1

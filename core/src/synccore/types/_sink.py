@@ -249,7 +249,7 @@ def each(operations: Sequence[Operation], write: Callable[[Operation], Outcome])
             outcomes.append(Failed(error))
             if _is_the_targets(error):
                 # Those that follow were never sent, whatever became of this one.
-                stop = Transient(error.message) if isinstance(error, Transient) else error
+                stop = error.unsent() if isinstance(error, Transient) else error
     return outcomes
 
 

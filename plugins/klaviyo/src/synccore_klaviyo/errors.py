@@ -76,5 +76,5 @@ def problems_of(answer: Response) -> list[Problem]:
 
 def missing_scopes(needed: Sequence[str], problems: Sequence[Problem]) -> tuple[str, ...]:
     """Those of the needed scopes that a 403 names; all of them where it names none."""
-    named = {word for p in problems for word in re.findall(r"[a-z-]+:(?:read|write)", p.detail)}
+    named = {word for p in problems for word in re.findall(r"(?<![a-z-])[a-z-]++:(?:read|write)", p.detail)}
     return tuple(s for s in needed if s in named) or tuple(needed)
