@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from synccore.config import option
-from synccore.errors import ConfigError, MappingError, Transient
+from synccore.errors import ConfigError, MappingError, RateLimited, Transient
 from synccore.hookspecs import MapperType
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, MapperContract, SourceContract
@@ -29,7 +29,7 @@ def contract_for(shop, source_type):
     testing = shop["testing"]
 
     class Contract(SourceContract):
-        many = 120
+        many = 220
 
         def start(self, clock):
             return testing.FakeSampleShop()
@@ -49,6 +49,15 @@ def contract_for(shop, source_type):
 
         def webhook(self, stand_in, number):
             return stand_in.webhook(str(number))
+
+        def cap(self, stand_in, rows):
+            stand_in.cap = rows
+
+        def tie(self, stand_in, numbers):
+            stand_in.tie(map(str, numbers))
+
+        def bare(self, stand_in, number):
+            stand_in.save(str(number))
 
     Contract.source_type = source_type
     return Contract()
@@ -139,6 +148,70 @@ def believes(real, source, request):
     return [shop_change(json.loads(request.body))]
 
 
+def all_in_one_page(real, source, entity, cursor, filters):
+    pages = list(real(source, entity, cursor, filters))
+    yield Page(changes=[c for p in pages for c in p.changes], cursor=pages[-1].cursor if pages else None)
+
+
+def believes_the_size_it_asked_for(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield page
+        if len(page.changes) < 100:
+            return
+
+
+def later_than_the_last(real, source, entity, cursor, filters):
+    """A second after the last row's time: what shares it is never asked for."""
+    from datetime import datetime, timedelta
+
+    while page := next(real(source, entity, cursor, filters), None):
+        cursor = (datetime.fromisoformat(page.cursor) + timedelta(seconds=1)).isoformat()
+        yield Page(changes=page.changes, cursor=cursor)
+
+
+def changed_just_now(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, changes=[evolve(c, at=source._client._context.clock.now()) for c in page.changes])
+
+
+def falling_versions(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, changes=[evolve(c, version=-c.version) for c in page.changes])
+
+
+def constant_versions(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, changes=[evolve(c, version=1) for c in page.changes])
+
+
+def other_data(real, source, request):
+    return [_other(c, last_name="of the webhook") for c in real(source, request)]
+
+
+def needs_an_address(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, changes=[c for c in page.changes if c.data.email.strip()])
+
+
+def ignores_filters(real, source, entity, cursor, filters):
+    return real(source, entity, cursor, {})
+
+
+def waits_as_it_likes(real, source, entity, cursor, filters):
+    try:
+        yield from real(source, entity, cursor, filters)
+    except Exception as error:
+        raise RateLimited("slow down") from error
+
+
+def unsigned_is_fine(real, source, request):
+    import json
+
+    if "x-signature" not in request.headers:
+        return [shop_change(json.loads(request.body))]
+    return real(source, request)
+
+
 def looks_again(real, source, request):
     source.fetch("customer", "1")
     return real(source, request)
@@ -160,6 +233,15 @@ def shop_change(row):
 
 
 BUGS = {
+    "a_listing_comes_in_pages": ("poll", all_in_one_page),
+    "pages_smaller_than_asked_lose_nobody": ("poll", believes_the_size_it_asked_for),
+    "equal_times_across_a_page_lose_nobody": ("poll", later_than_the_last),
+    "a_record_of_the_last_ones_time_is_seen_later": ("poll", later_than_the_last),
+    "a_later_change_has_a_later_version": ("poll", falling_versions),
+    "a_bare_record_loses_no_others": ("poll", needs_an_address),
+    "an_unknown_filter_is_refused": ("poll", ignores_filters),
+    "a_rate_limit_is_passed_on_with_its_wait": ("poll", waits_as_it_likes),
+    "a_webhook_without_signature_is_refused": ("receive", unsigned_is_fine),
     "check_names_the_account": ("check", lambda real, source: Check()),
     "closing_twice_is_fine": ("close", lambda real, source: source._client.__dict__.pop("_http").close()),
     "an_empty_shop_lists_nothing": ("poll", ghost),
@@ -209,6 +291,34 @@ def test_a_source_that_connects_when_opened_is_found(shop):
 
     with pytest.raises(AssertionError):
         run(contract_for(shop, evolve(shop["source"].SOURCE, open=open_and_check)), "opening_talks_to_nobody")
+
+
+@pytest.mark.parametrize(
+    ("case", "method", "bug"),
+    [
+        ("listing_twice_gives_equal_records", "poll", changed_just_now),
+        ("a_later_change_has_a_later_version", "poll", constant_versions),
+        ("a_webhook_says_what_the_listing_says", "receive", other_data),
+    ],
+)
+def test_the_case_finds_its_other_bugs(shop, case, method, bug):
+    sound = shop["source"].SampleShopSource
+    real = getattr(sound, method)
+    kind = type("Broken", (sound,), {method: lambda self, *args: bug(real, self, *args)})
+    with pytest.raises((Exception, pytest.fail.Exception)):
+        run(contract_for(shop, evolve(shop["source"].SOURCE, open=kind)), case)
+
+
+def test_a_webhook_that_carries_no_more_than_an_id_passes(shop):
+    sound = shop["source"].SampleShopSource
+
+    def hint(self, request):
+        return [Change(entity=c.entity, key=c.key, op="touch") for c in sound.receive(self, request)]
+
+    kind = type("Thin", (sound,), {"receive": hint})
+    contract = contract_for(shop, evolve(shop["source"].SOURCE, open=kind))
+    for case in ("a_webhook_says_what_the_listing_says", "a_tampered_webhook_is_refused"):
+        run(contract, case)
 
 
 def test_settings_that_core_cannot_read_are_found(shop):

@@ -13,7 +13,8 @@ class TestMyShop(SourceContract):
         stand_in.add(number, f"person{number}@shop.test")
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ import pytest
 from attrs import evolve
 
 from ...config import SourceSettings
-from ...errors import AuthError, RateLimited, SignatureError, Transient
+from ...errors import AuthError, ConfigError, RateLimited, SignatureError, Transient
 from ...hookspecs import SourceType
 from ...types import Change, Page, WebhookRequest, WriteBack
 from ..clock import FakeClock
@@ -63,7 +64,7 @@ class SourceContract:
     """Subclass it; set `source_type`, write `start`, `config` and `put`, and what else your source can do.
 
     Attributes:
-        many: how many customers make more than one page of a listing.
+        many: how many customers make three pages of a listing or more.
         exempt: case -> why it cannot hold for this source; the case is skipped with that reason.
     """
 
@@ -96,6 +97,18 @@ class SourceContract:
     def webhook(self, stand_in: Any, number: int) -> WebhookRequest:
         """The request the vendor sends for that customer."""
         pytest.skip("webhook() is not written")
+
+    def cap(self, stand_in: Any, rows: int) -> None:
+        """Let the stand-in give at most so many rows a page, whatever is asked for (hosts and caches do)."""
+        pytest.skip("cap() is not written")
+
+    def tie(self, stand_in: Any, numbers: Sequence[int]) -> None:
+        """Give these customers the first one's time of change, as an import does."""
+        pytest.skip("tie() is not written")
+
+    def bare(self, stand_in: Any, number: int) -> None:
+        """Make a customer of which the vendor holds nothing but the key."""
+        pytest.skip("bare() is not written")
 
     def unauthorised(self) -> Fault:
         """How the vendor answers to keys it does not accept."""
@@ -151,11 +164,69 @@ class SourceContract:
         emails = sorted(getattr(c.data, "email", "") or "" for c in on.customers().values())
         assert emails == sorted(f"person{n}@shop.test" for n in range(self.many))
 
+    def test_a_listing_comes_in_pages(self, on: SourceStage) -> None:
+        """Core commits page by page; a shop of a million customers in one page is a shop in memory."""
+        on.put(self.many)
+        sizes = [len(page.changes) for page in on.pages()]
+        assert len(sizes) > 2, f"{self.many} customers came in {len(sizes)} pages: page, or set `many` higher"
+        assert max(sizes) < self.many
+
+    def test_pages_smaller_than_asked_lose_nobody(self, on: SourceStage) -> None:
+        """A host may cap pages: go on by the rows that came, until none come."""
+        on.put(20)
+        on.contract.cap(on.stand_in, 7)
+        assert len(on.customers()) == 20
+
+    def test_equal_times_across_a_page_lose_nobody(self, on: SourceStage) -> None:
+        """An import gives thousands of records one time; a cursor of "later than the last" skips the rest of them."""
+        on.put(self.many)
+        on.contract.tie(on.stand_in, range(self.many))
+        assert len(on.customers()) == self.many
+        on.contract.cap(on.stand_in, 7)
+        assert len(on.customers()) == self.many
+
+    def test_a_record_of_the_last_ones_time_is_seen_later(self, on: SourceStage) -> None:
+        """Two changes in one second, one before and one after a poll: the next poll overlaps."""
+        on.put(3)
+        pages = on.pages()
+        on.contract.put(on.stand_in, 3)
+        on.contract.tie(on.stand_in, (2, 3))
+        emails = {getattr(c.data, "email", None) for c in on.customers(pages[-1].cursor).values()}
+        assert "person3@shop.test" in emails
+
     def test_listing_twice_gives_equal_records(self, on: SourceStage) -> None:
-        """Equal fingerprints, or every poll would dirty everything."""
+        """Equal fingerprints, versions and times, however late it is: or every poll would dirty everything."""
         on.put(5)
-        first, second = on.customers(), on.customers()
+        first = on.customers()
+        on.context.clock.sleep(timedelta(hours=1))
+        second = on.customers()
         assert {k: _print(c) for k, c in first.items()} == {k: _print(c) for k, c in second.items()}
+        assert {k: _when(c) for k, c in first.items()} == {k: _when(c) for k, c in second.items()}
+
+    def test_a_later_change_has_a_later_version(self, on: SourceStage) -> None:
+        """Core drops what is older than it knows: a version that falls, or stands still, loses changes for ever."""
+        on.put(3)
+        versions = [_version(on)]
+        for _ in range(2):
+            # Many shops know whole seconds: within one, equal versions are taken in the order they arrive.
+            on.context.clock.sleep(timedelta(minutes=1))
+            on.contract.edit(on.stand_in, 1)
+            versions.append(_version(on))
+        stated = [v for v in versions if v is not None]
+        assert len(stated) in (0, 3), f"some changes have a version and some have none: {versions}"
+        assert stated == sorted(set(stated)), f"three states of one record have the versions {versions}"
+
+    def test_a_bare_record_loses_no_others(self, on: SourceStage) -> None:
+        """A customer without address or name is a customer; it never stops the listing."""
+        on.put(2)
+        on.contract.bare(on.stand_in, 2)
+        assert len(on.customers()) == 3
+
+    def test_an_unknown_filter_is_refused(self, on: SourceStage) -> None:
+        """`backfill --filter plan=9` that is ignored sends everybody."""
+        on.put(1)
+        with pytest.raises(ConfigError):
+            list(on.source.poll("customer", None, {"no_such_filter": "1"}))
 
     def test_a_listing_killed_at_any_page_goes_on_without_loss(self, on: SourceStage) -> None:
         """Core commits each page with its cursor; a new process goes on from there."""
@@ -203,6 +274,14 @@ class SourceContract:
         on.stand_in.clear_faults()
         assert len(on.customers()) == 3
 
+    def test_a_rate_limit_is_passed_on_with_its_wait(self, on: SourceStage) -> None:
+        """Core waits as long as the shop asks; a source that retries by itself makes it worse."""
+        on.put(1)
+        on.stand_in.fail_always(Fault.status(429, {"error": "slow down"}, headers={"Retry-After": "7"}))
+        with pytest.raises(RateLimited) as limited:
+            on.customers()
+        assert limited.value.retry_after == timedelta(seconds=7)
+
     def test_refused_keys_are_an_auth_error(self, on: SourceStage) -> None:
         """`needs_auth`, not an endless retry."""
         on.put(1)
@@ -223,9 +302,7 @@ class SourceContract:
         on.put(3)
         listed = on.customers()
         for key, change in listed.items():
-            fetched = on.source.fetch("customer", key)
-            assert fetched is not None
-            assert _print(fetched) == _print(change)
+            assert _print(_own(on.source.fetch("customer", key), key)) == _print(change)
 
     def test_fetching_what_is_gone_gives_none(self, on: SourceStage) -> None:
         """Only a clear answer counts as gone."""
@@ -250,11 +327,23 @@ class SourceContract:
         on.put(2)
         request = on.contract.webhook(on.stand_in, 1)
         calls = on.context.calls
-        changes = [c for c in on.source.receive(request) if c.entity == "customer"]
+        told = [c for c in on.source.receive(request) if isinstance(c, Change) and c.entity == "customer"]
         assert on.context.calls == calls, "receive() used the network"
+        assert told, "the webhook gave no customer"
+        # A hint brings no data: core fetches the record, and that is what has to be the same.
+        changes = [_own(on.source.fetch(c.entity, c.key), c.key) if c.op == "touch" else c for c in told]
         listed = on.customers()
         assert [_print(c) for c in changes] == [_print(listed[c.key]) for c in changes]
-        assert changes, "the webhook gave no customer"
+        assert [c.version for c in changes] == [listed[c.key].version for c in changes]
+
+    def test_a_webhook_without_signature_is_refused(self, on: SourceStage) -> None:
+        """Whoever finds the address can leave the header out."""
+        on.put(2)
+        request = on.contract.webhook(on.stand_in, 1)
+        if not request.headers:
+            pytest.skip("the vendor signs in the body or the address")
+        with pytest.raises(SignatureError):
+            on.source.receive(evolve(request, headers={}))
 
     def test_a_tampered_webhook_is_refused(self, on: SourceStage) -> None:
         """The signature covers the raw bytes."""
@@ -281,6 +370,21 @@ class SourceContract:
 
     def _writes(self, on: SourceStage) -> int:
         return sum(1 for r in on.stand_in.requests if r.method not in ("GET", "HEAD"))
+
+
+def _when(change: Change) -> tuple[Any, ...]:
+    return change.version, change.at, getattr(change.data, "updated_at", None)
+
+
+def _version(on: SourceStage) -> int | None:
+    email = "person1@shop.test"
+    return next(c.version for c in on.customers().values() if getattr(c.data, "email", None) == email)
+
+
+def _own(found: Change | Sequence[Change] | None, key: str) -> Change:
+    """The record itself among what `fetch` told."""
+    told = [found] if isinstance(found, Change) else found or []
+    return next(c for c in told if c.key == key and c.op == "upsert")
 
 
 def _print(change: Change) -> str:
