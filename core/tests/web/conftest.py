@@ -47,6 +47,7 @@ class Gate:
     """The daemon's door (`synccore._web.Door`); a test sets what happens to a webhook."""
 
     def __init__(self) -> None:
+        self.app: Any = None
         self.metrics = Metrics()
         self.waiting: str | None = None
         self.received: list[tuple[str, WebhookRequest]] = []
@@ -76,6 +77,7 @@ class House:
             server={"listen": "127.0.0.1:0", **server},
         )
         self.app: App = self._harness.app
+        self.door.app = self.app
         self.clock: FakeClock = self._harness.clock
         self.close = self._harness.close
 
@@ -205,7 +207,7 @@ def open_site(new_house) -> Iterator[Callable[..., Site]]:
 
     def start(**server: Any) -> Site:
         house = new_house(**server)
-        endpoint = WebServer(create_web(house.app, house.door), "127.0.0.1", 0)
+        endpoint = WebServer(create_web(house.door), "127.0.0.1", 0)
         endpoint.start()
         running.append(endpoint)
         return Site(house, endpoint)

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def test_a_free_port_is_chosen_and_freed(new_house):
     house = new_house()
-    with WebServer(create_web(house.app, house.door), "127.0.0.1", 0) as server:
+    with WebServer(create_web(house.door), "127.0.0.1", 0) as server:
         port = server.port
         assert port > 0
-    again = WebServer(create_web(house.app, house.door), "127.0.0.1", port)
+    again = WebServer(create_web(house.door), "127.0.0.1", port)
     again.start()
     again.stop()
 
@@ -27,10 +27,10 @@ def test_a_free_port_is_chosen_and_freed(new_house):
 def test_a_taken_port_is_a_config_error(new_house):
     house = new_house()
     with (
-        WebServer(create_web(house.app, house.door), "127.0.0.1", 0) as server,
+        WebServer(create_web(house.door), "127.0.0.1", 0) as server,
         pytest.raises(ConfigError, match="cannot listen") as caught,
     ):
-        WebServer(create_web(house.app, house.door), "127.0.0.1", server.port)
+        WebServer(create_web(house.door), "127.0.0.1", server.port)
     assert caught.value.path == "server.listen"
 
 
@@ -116,15 +116,15 @@ def test_an_open_address_without_a_password_is_refused(new_house, host):
     for house in (open_, locked):
         house.app.settings = evolve(house.app.settings, server=evolve(house.app.settings.server, host=host))
     with pytest.raises(ConfigError) as caught:
-        create_web(open_.app, open_.door)
+        create_web(open_.door)
     assert caught.value.path == "server.dashboard_password"
-    create_web(locked.app, locked.door)
+    create_web(locked.door)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "[::1]:0", "127.8.8.8:0"])
 def test_loopback_needs_no_password(new_house, listen):
     house = new_house(listen=listen)
-    create_web(house.app, house.door)
+    create_web(house.door)
 
 
 def test_a_bug_in_a_page_is_a_500_without_its_words(open_site, monkeypatch):

@@ -24,6 +24,7 @@ from .._mapping import compile_mapper
 from .._plugins import Plugins, load_plugins
 from .._settings import InstanceSettings, Settings, SettingsError, find_config, load_settings, read_file
 from .._settings.references import SecretMissing
+from ..config import Problem
 from ..errors import ConfigError
 from ..store import DirtyRule, Store
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
@@ -50,8 +51,11 @@ class App(Base):
         text: str | None = None,
         looking: bool = False,
     ) -> None:
-        file = _peek(path, text)
+        #: What the file said when it was read.
+        self.text = text if text is not None else read_file(path)
+        file = _peek(self.text)
         super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
+        self._environ = environ
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self.log: Log = structlog.get_logger("synccore")
         self.sources = {}
@@ -67,7 +71,7 @@ class App(Base):
             environ=environ,
             stored_secret=self._stored_secret,
             objects_of=self._open_sink,
-            text=text,
+            text=self.text,
             looking=looking,
         )
         for instance in self.settings.sinks.values():
@@ -131,6 +135,32 @@ class App(Base):
         left_out = [f"left out, because it is wrong: {p}" for p in app.settings.mistakes]
         app.doubts = (*doubts, *left_out)
         return app
+
+    def anew(self) -> Self:
+        """Another app over the same store, from what the file says now. Raises SettingsError: this one goes on then.
+
+        What cannot change while a process holds the store is a mistake too, and so is an instance that opened before
+        and does not any more.
+        """
+        fresh = type(self)(
+            self.path,
+            plugins=self.plugins,
+            environ=self._environ,
+            clock=self._given_clock,
+            random=self.random,
+            store=self.store,
+        )
+        problems = [
+            Problem(self.path_of(name), str(unit.error))
+            for name, unit in (*fresh.sources.items(), *fresh.sinks.items())
+            if unit.error and getattr(self.sources.get(name) or self.sinks.get(name), "error", None) is None
+        ]
+        if fresh.settings.database != self.settings.database:
+            problems.append(Problem("synccore.database", "cannot change while the daemon runs: stop it first"))
+        if problems:
+            fresh.release()
+            raise SettingsError(problems)
+        return fresh
 
     def _stored_secret(self, name: str) -> str | None:
         return self.secrets.get(name)
@@ -348,16 +378,21 @@ class App(Base):
 
     def close(self) -> None:
         """Close every instance and the store."""
-        for unit in (*self.sources.values(), *self.sinks.values()):
-            self._close(unit)
+        self.release()
         super().close()
 
+    def release(self) -> None:
+        """Close every instance; the store stays open for whoever shares it."""
+        for unit in (*self.sources.values(), *self.sinks.values()):
+            self._close(unit)
+            unit.instance = None
 
-def _peek(path: Path, text: str | None) -> Mapping[str, Any]:
+
+def _peek(text: str) -> Mapping[str, Any]:
     """The file as it is; its mistakes are reported by the settings, not here."""
     try:
-        return tomllib.loads(text if text is not None else read_file(path))
-    except (SettingsError, tomllib.TOMLDecodeError, RecursionError):
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 

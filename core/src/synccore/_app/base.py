@@ -14,7 +14,7 @@ from .._plugins import Plugins
 from .._settings import SettingsError, database_of, find_config, load_outline
 from ..errors import ConfigError
 from ..secrets import Cipher, load_key
-from ..store import LaneRecord, Store
+from ..store import LaneRecord, Store, StoreError
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
 from .running import RUNNING, Running
@@ -22,12 +22,16 @@ from .units import lane_name
 
 
 @contextmanager
-def on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at SIGTERM and SIGINT instead of ending; only the main thread can listen to them."""
+def on_signals(stop: Callable[[], None], reload: Callable[[], None] | None = None) -> Iterator[None]:
+    """Call `stop` at SIGTERM and SIGINT, and `reload` at SIGHUP, instead of ending.
+
+    Only the main thread can listen to signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    calls = {signal.SIGTERM: stop, signal.SIGINT: stop, **({signal.SIGHUP: reload} if reload else {})}
+    before = {number: signal.signal(number, lambda *_, call=call: call()) for number, call in calls.items()}
     try:
         yield
     finally:
@@ -55,6 +59,7 @@ class Base:
         self.path = path
         self.plugins = plugins
         self.stopping = threading.Event()
+        self._given_clock = clock
         self.clock: Clock = clock if clock is not None else SystemClock(self.stopping)
         self._database = database
         self._given_store = store
@@ -94,6 +99,17 @@ class Base:
         from .._store.sqlite import open_sqlite
 
         return open_sqlite(self.path.parent / self._database)
+
+    def store_trouble(self) -> str | None:
+        """Why the outbox takes nothing more: a full disk, a file that was moved or replaced. None: it does.
+
+        Writes a mark, so that what is asked is what a webhook needs.
+        """
+        try:
+            self.store.state(RUNNING).put({"probed": self.clock.now().isoformat()})
+        except (StoreError, ConfigError) as error:
+            return error.message
+        return None
 
     @property
     def exists(self) -> bool:

@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
     "completion": Verb(_SETUP, "completion:completion", "Print the completion script of a shell."),
     "demo": Verb(_SETUP, "demo:demo", "Try it: a shop and targets on loopback, no account needed."),
     "run": Verb(_RUN, "run:run", "Run the daemon."),
+    "reload": Verb(_RUN, "reload:reload", "Let the running daemon read its configuration again."),
     "backfill": Verb(_RUN, "backfill:backfill", "List everything at a source and deliver it."),
     "reconcile": Verb(_RUN, "backfill:reconcile", "Compare everything with a source; heals what webhooks missed."),
     "preview": Verb(_FIRST, "preview:preview", "Show what would be sent for one record, beside what was last sent."),

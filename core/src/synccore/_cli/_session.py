@@ -27,6 +27,7 @@ __all__ = [
     "named_lane",
     "named_sink",
     "named_unit",
+    "say_behind",
     "stopping",
     "verb",
 ]
@@ -104,6 +105,12 @@ class Session:
             return find_config(self.config, self.environ, Path.cwd()).exists()
         except ConfigError:
             return False
+
+
+def say_behind(app: Base) -> None:
+    """Tell on stderr where the running daemon works with another configuration than the file holds now."""
+    if behind := app.running.behind(app.path):
+        click.echo(f"note: {behind}", err=True)
 
 
 def current() -> Session:

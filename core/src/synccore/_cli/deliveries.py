@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import Group, config_option, current, json_option, named_sink
+from ._session import Group, config_option, current, json_option, named_sink, say_behind
 
 if TYPE_CHECKING:
     from .._app.base import Base
@@ -165,6 +165,7 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
     """Deliver parked ones again, through today's mapping and newest state."""
     with current().open_store() as app:
         chosen = _chosen(app, ids, everything, sink, state)
+        say_behind(app)
         count = app.store.retry(chosen, app.clock.now())
         waking = app.store.daemon_running()
     text = "owed again" + ("" if waking else ": synccore run delivers them")

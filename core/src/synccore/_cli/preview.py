@@ -9,7 +9,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import current, json_option, named, stopping, verb
+from ._session import current, json_option, named, say_behind, stopping, verb
 
 if TYPE_CHECKING:
     from .._app.records import Heard
@@ -38,6 +38,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
 
     session = current()
     with session.open() if live else session.look() as app:
+        say_behind(app)
         found = run_preview(app, named(route, app.routes, "route"), key, live=live)
     if as_json:
         _document(found)
@@ -127,6 +128,7 @@ def plan(route: str, as_json: bool) -> int:
     from ._output import print_json, progress
 
     with current().open() as app, stopping(app), progress() as shown:
+        say_behind(app)
         spec = app.routes[named(route, app.routes, "route")]
         found = run_plan(app, route, heard_by(shown, spec.source))
     if as_json:

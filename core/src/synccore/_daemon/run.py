@@ -1,16 +1,23 @@
 """The daemon: webhooks in, polls, lanes out, until it is told to stop."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from attrs import fields
+
 from .._app.app import App
 from .._app.base import on_signals
+from .._app.running import Reloaded
 from .._verbs.changed import note_routes
 from .._web.app import create_web
 from .._web.metrics import Metrics
 from .._web.server import WebServer
+from ..config import Problem
 from ..errors import ConfigError
+from ..secrets import Secret
 from ..types import WebhookRequest
 from .alerts import AlertWatch
 from .backfill import deliver_all
@@ -18,62 +25,41 @@ from .sources import SourceWorker
 
 #: How long running calls may take to finish after SIGTERM before they are given back.
 PATIENCE = timedelta(seconds=20)
+#: Seconds between two looks for a wish to read the configuration again.
+WISHES_EVERY = 1.0
 #: How often final rows past their retention are deleted.
 PRUNE_EVERY = timedelta(hours=1)
 
 
-class Daemon:
-    """Everything that runs, started and stopped as one. Use it under the store's daemon lock."""
+class Works:
+    """What one reading of the configuration keeps busy: lanes, polls, listings."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, metrics: Metrics) -> None:
         self.app = app
         self.workers = {
             name: SourceWorker(app, unit) for name, unit in app.sources.items() if unit.instance is not None
         }
-        self.metrics = Metrics()
-        self._state: str | None = "starting"
-        app.observers.append(self.metrics.settled)
-        app.measure = self.metrics.batch
-        server = app.settings.server
-        self.web = WebServer(create_web(app, self), server.host, server.port)
+        app.observers.append(metrics.settled)
+        app.measure = metrics.batch
         self._alerts = AlertWatch(app)
         self._threads: list[threading.Thread] = []
 
-    @property
-    def url(self) -> str:
-        """Where the endpoint listens."""
-        return self.web.url
-
-    def not_ready(self) -> str | None:
-        """Why it does not work yet or any more; None while it does."""
-        return self._state
-
-    def receive(self, source: str, request: WebhookRequest) -> None:
-        """Take a webhook; committed when this returns. Raises as `SourceWorker.receive`."""
-        worker = self.workers.get(source)
-        if worker is None:
-            unit = self.app.sources.get(source)
-            raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
-        worker.receive(request)
-
     def start(self) -> None:
-        """Deliver, listen and poll."""
+        """Deliver and poll. From now on this is the configuration that the daemon works with."""
+        app = self.app
+        note_routes(app)
+        app.running.began(app.path, app.text, app.clock.now())
         # Before the lanes begin: what a first listing holds back must not slip through.
-        threads = [t for worker in self.workers.values() for t in worker.threads()]
-        self.app.engine.start()
-        self.web.start()
-        self._threads = threads
+        self._threads = [t for worker in self.workers.values() for t in worker.threads()]
+        app.engine.start()
         self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
         self._threads.append(threading.Thread(target=self._alerts.run, name="alerts", daemon=True))
         for thread in self._threads:
             thread.start()
-        self._state = None
 
     def stop(self) -> None:
-        """Take nothing more in, let running calls finish, give back the rest."""
-        self._state = "stopping"
-        self.app.stopping.set()
-        self.web.stop()
+        """Let running calls finish, give back the rest."""
+        self.app.stop()
         self.app.engine.stop(PATIENCE)
         for thread in self._threads:
             thread.join(PATIENCE.total_seconds())
@@ -89,6 +75,100 @@ class Daemon:
             clock.sleep(PRUNE_EVERY)
 
 
+class Daemon:
+    """Everything that runs, started and stopped as one. Use it under the store's daemon lock."""
+
+    def __init__(self, app: App) -> None:
+        self._first = app
+        self.metrics = Metrics()
+        self._works = Works(app, self.metrics)
+        self._state: str | None = "starting"
+        self._answered = app.running.wish
+        self._hung_up = threading.Event()
+        server = app.settings.server
+        self.web = WebServer(create_web(self), server.host, server.port)
+
+    @property
+    def app(self) -> App:
+        """What works now; another one after a reload."""
+        return self._works.app
+
+    @property
+    def url(self) -> str:
+        """Where the endpoint listens."""
+        return self.web.url
+
+    def not_ready(self) -> str | None:
+        """Why it does not work yet or any more; None while it does."""
+        return self._state
+
+    def receive(self, source: str, request: WebhookRequest) -> None:
+        """Take a webhook; committed when this returns. Raises as `SourceWorker.receive`."""
+        works = self._works
+        worker = works.workers.get(source)
+        if worker is None:
+            unit = works.app.sources.get(source)
+            raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
+        worker.receive(request)
+
+    def start(self) -> None:
+        """Deliver, listen and poll."""
+        self._works.start()
+        self.web.start()
+        self._state = None
+
+    def stop(self) -> None:
+        """Take nothing more in, let running calls finish, give back the rest."""
+        self._state = "stopping"
+        self._works.app.stop()
+        self.web.stop()
+        self._works.stop()
+        if self.app is not self._first:
+            self.app.release()
+
+    # -- reading the configuration again
+
+    def hang_up(self) -> None:
+        """Wish that the configuration is read again; safe in a signal's handler."""
+        self._hung_up.set()
+
+    def look_for_wishes(self) -> None:
+        """Read the configuration again where somebody asked for it."""
+        wish = self.app.running.wish
+        if wish > self._answered or self._hung_up.is_set():
+            self._hung_up.clear()
+            self._answered = wish
+            self.app.running.answered(self.reload(wish))
+
+    def reload(self, wish: int = 0) -> Reloaded:
+        """Read the file again. Where it has a mistake everything goes on as before; webhooks are taken all the time."""
+        old = self._works
+        try:
+            fresh = old.app.anew()
+        except ConfigError as error:
+            problems = getattr(error, "problems", None) or (Problem(error.path or "", error.message),)
+            old.app.log.warning("configuration has mistakes, the old one stays", problems=[str(p) for p in problems])
+            return Reloaded(wish=wish, problems=tuple((p.path, p.message) for p in problems))
+        works = Works(fresh, self.metrics)
+        old.stop()
+        self._works = works
+        works.start()
+        old.app.release()
+        fresh.log.info("configuration read again", file=str(fresh.path))
+        return Reloaded(wish=wish, notes=_needs_restart(self._first, fresh))
+
+
+def _needs_restart(first: App, fresh: App) -> tuple[str, ...]:
+    """What of `[server]` is bound once for a process's life."""
+    before, after = first.settings.server, fresh.settings.server
+    names = [a.name for a in fields(type(after)) if _plain(getattr(before, a.name)) != _plain(getattr(after, a.name))]
+    return tuple(f"[server] {name} takes effect when the daemon is started again" for name in names)
+
+
+def _plain(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
 def run_daemon(
     app: App,
     *,
@@ -101,18 +181,32 @@ def run_daemon(
 
     Gives the exit code: 0 done, 1 findings. Raises ConfigError where another daemon works on the same database.
     """
-    with app.store.daemon_lock(), on_signals(app.stop):
+    with app.store.daemon_lock():
         if once:
-            return _once(app, wait=wait, timeout=timeout)
-        daemon = Daemon(app)
-        daemon.start()
-        try:
-            if on_ready is not None:
-                on_ready(daemon.url)
-            app.stopping.wait(timeout.total_seconds() if timeout else None)
-        finally:
-            daemon.stop()
+            with on_signals(app.stop):
+                return _once(app, wait=wait, timeout=timeout)
+        daemon, stopping = Daemon(app), threading.Event()
+        with on_signals(stopping.set, daemon.hang_up):
+            daemon.start()
+            try:
+                if on_ready is not None:
+                    on_ready(daemon.url)
+                _attend(daemon, stopping, timeout)
+            finally:
+                daemon.stop()
         return 0
+
+
+def _attend(daemon: Daemon, stopping: threading.Event, timeout: timedelta | None) -> None:
+    """Until somebody asks it to stop, or its time is over."""
+    end = time.monotonic() + timeout.total_seconds() if timeout else math.inf
+    while not daemon.app.stopping.is_set() and not stopping.wait(min(WISHES_EVERY, max(end - time.monotonic(), 0))):
+        if time.monotonic() >= end:
+            return
+        try:
+            daemon.look_for_wishes()
+        except Exception as error:  # noqa: BLE001  the store failed: the next look tries again
+            daemon.app.log.warning("reload failed", error=type(error).__name__)
 
 
 def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:

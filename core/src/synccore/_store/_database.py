@@ -68,6 +68,7 @@ class Database:
             raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: synccore needs 3.37 or later", path=_PATH)
         try:
             self._writer = self._connect()
+            self._file = _identity(path)
             # Kibibytes: a backfill of a million keys touches index pages all over the file.
             self._writer.execute("PRAGMA cache_size = -32768")
         except sqlite3.Error as error:
@@ -96,6 +97,7 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is durable when the block ends, or nothing."""
         with self._writing, self._said():
+            self._still_there()
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -107,6 +109,19 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def _still_there(self) -> None:
+        """What is written to a file that somebody moved away is lost to whoever looks at its place."""
+        try:
+            found = _identity(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} is not there any more: put it back, or stop synccore and restore the last backup"
+            ) from error
+        if found != self._file:
+            raise StoreError(
+                f"{self.path} is another file than the one synccore opened: stop synccore, see which is right, start it"
+            )
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent view, never waiting for writers."""
@@ -114,6 +129,7 @@ class Database:
             connection = self._idle.pop() if self._idle else None
         with self._said():
             if connection is None:
+                self._still_there()
                 connection = self._connect()
             try:
                 connection.execute("BEGIN")
@@ -152,6 +168,11 @@ class Database:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
             raise _unusable(error, self.path) from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def create_file(path: Path) -> None:

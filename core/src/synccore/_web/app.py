@@ -14,7 +14,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .._app.app import App
 from .._settings import is_loopback
 from .._verbs.status import status
 from ..errors import ConfigError
@@ -100,8 +99,9 @@ def _name(host: str) -> str:
         return ""
 
 
-def create_web(app: App, door: Door) -> Starlette:
-    """The endpoint over an app that works. Raises ConfigError for an address others can reach without a password."""
+def create_web(door: Door) -> Starlette:
+    """The endpoint. Raises ConfigError for an address others can reach without a password."""
+    app = door.app
     server = app.settings.server
     password = server.dashboard_password.reveal() if server.dashboard_password is not None else None
     loopback = is_loopback(server.host)
@@ -117,18 +117,18 @@ def create_web(app: App, door: Door) -> Starlette:
         hosts = _LOOPBACK_NAMES | {server.host}
         if public and password:
             hosts |= {public}
-    hooks = Hooks(app.settings.sources, door)
-    pages = Pages(app, door, Sessions(app.clock, password or None))
+    hooks = Hooks(door)
+    pages = Pages(door, Sessions(app.clock, password or None))
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        reason = door.not_ready()
+        reason = door.not_ready() or await run_in_threadpool(door.app.store_trouble)
         return PlainTextResponse("ready") if reason is None else PlainTextResponse(reason, 503)
 
     async def metrics(_: Request) -> Response:
-        body = await run_in_threadpool(lambda: door.metrics.page(status(app, submitted=True), app.calls))
+        body = await run_in_threadpool(lambda: door.metrics.page(status(door.app, submitted=True), door.app.calls))
         return Response(body, media_type=CONTENT_TYPE)
 
     @asynccontextmanager

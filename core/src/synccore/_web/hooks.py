@@ -1,7 +1,6 @@
 """POST /hooks/{source}: answered 200 only when what it says is committed."""
 
 import asyncio
-from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -9,6 +8,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from .._app.app import App
 from ..errors import SignatureError, SynccoreError
 from ..types import WebhookRequest
 from .metrics import Metrics
@@ -24,9 +24,14 @@ log = structlog.get_logger("synccore.web")
 
 
 class Door(Protocol):
-    """What the process adds to an app for those who ask from outside. May be called from any thread."""
+    """The process, as those who ask from outside need it. May be called from any thread."""
 
     metrics: Metrics
+
+    @property
+    def app(self) -> App:
+        """What works now; another one after the configuration was read again."""
+        ...
 
     def not_ready(self) -> str | None:
         """None while it works; else why it does not (starting, stopping)."""
@@ -60,15 +65,15 @@ async def read_body(request: Request, limit: int) -> bytes:
 class Hooks:
     """The endpoint of every source's webhooks."""
 
-    def __init__(self, sources: Container[str], door: Door) -> None:
-        self._sources, self._door = sources, door
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="synccore-hook")
 
     async def answer(self, request: Request) -> Response:
         """Answer one request to /hooks/{source}."""
         name = request.path_params["source"]
         metrics = self._door.metrics
-        if name not in self._sources:
+        if name not in self._door.app.settings.sources:
             metrics.refused("unknown", "unknown_source")
             return _text(404, "no such source")
         if request.method == "HEAD":

@@ -52,10 +52,10 @@ class Setting:
 class Pages:
     """The pages and what is behind them."""
 
-    def __init__(self, app: App, door: Door, sessions: Sessions) -> None:
-        self._app, self._door = app, door
+    def __init__(self, door: Door, sessions: Sessions) -> None:
+        self._door = door
         self._sessions = sessions
-        self.connects = Connects(lambda name, browser: connect(app, name, browser))
+        self.connects = Connects(lambda name, browser: connect(self._app, name, browser))
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("synccore._web"),
             autoescape=True,
@@ -64,6 +64,10 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters["number"] = view.number
+
+    @property
+    def _app(self) -> App:
+        return self._door.app
 
     def routes(self) -> Sequence[BaseRoute]:
         """All routes of the dashboard."""
