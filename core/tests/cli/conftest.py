@@ -164,7 +164,7 @@ class World:
     def run(self, *args, code=0, input=None, environ=None, config=True):  # noqa: A002  CliRunner's word
         """Run a verb and check its exit code; gives the result (`stdout`, `stderr`)."""
         environ = {**({"SYNCCORE_CONFIG": str(self.path)} if config else {}), **(environ or {})}
-        session = Session(environ, plugins=self.plugins(), clock=self.clock)
+        session = Session(environ, plugins=self.plugins(), clock=self.clock, interactive=input is not None)
         result = CliRunner().invoke(cli, [str(a) for a in args], input=input, obj=session)
         assert result.exit_code == code, (result.exit_code, result.output, result.exception)
         assert "Traceback" not in result.output

@@ -66,6 +66,38 @@ def test_forget_asks_and_says_where_the_person_is(world):
     assert world.crm.erased == []
 
 
+def test_a_question_nobody_can_answer_names_the_flag(world):
+    people(world)
+    world.deliver()
+    for verb in (("forget", "p1@shop.test"), ("disconnect", "crm")):
+        assert "--yes" in world.run(*verb, code=2).stderr
+        assert "--yes" in world.json(*verb, code=2)["error"]["message"]
+    assert world.crm.erased == []
+    declined = world.json("forget", "p1@shop.test", input="n\n", code=130)
+    assert declined["error"]["kind"] == "stopped"
+    assert world.crm.erased == []
+
+
+def test_every_answer_is_a_document_with_json(world, tmp_path):
+    people(world)
+    backfill = world.json("backfill", "shop")
+    assert (backfill["seen"], backfill["settled"], backfill["owed"], backfill["errors"]) == (
+        len(world.crm.records), len(world.crm.records), 0, [],
+    )  # fmt: skip
+    assert world.json("reconcile", "shop")["deleted"] == 0
+    assert world.json("run", "--once") == {"owed": 0, "parked": 0}
+    assert world.json("lanes", "pause", "shop")["state"] == "paused"
+    assert world.json("lanes", "resume", "shop")["was"] == "paused"
+    assert world.json("connect", "shop")["name"] == "shop"
+    reached = world.json("connect", "crm", "--no-browser", input="http://127.0.0.1/?code=c&state=s1\n")
+    assert reached["account"]["label"] == world.crm.account.label
+    assert world.json("db", "backup", tmp_path / "copy.db") == {"copied_to": str(tmp_path / "copy.db")}
+    assert world.json("db", "prune")["kept"] == "90d"
+    assert world.json("db", "migrate") == {"applied": []}
+    assert world.json("reload", code=1)["reloaded"] is False
+    assert world.json("disconnect", "crm", "--yes")["failed"] == []
+
+
 # -- secret
 
 

@@ -84,7 +84,13 @@ def _handler(path: str, came: list[Mapping[str, str]]) -> type[BaseHTTPRequestHa
 
 
 class PasteBrowser:
-    """For servers without a browser: the address goes out on stdout, the one it landed on comes in on stdin."""
+    """For servers without a browser: the address goes out on stdout, the one it landed on comes in on stdin.
+
+    `quiet` keeps stdout for something else: the address goes to stderr then.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
 
     def authorize(
         self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
@@ -92,7 +98,7 @@ class PasteBrowser:
         """See `synccore.oauth.Browser`. Nothing needs to listen: the page it lands on cannot load, and need not."""
         redirect_uri = f"http://{host}:{port or _free_port(host)}{path}"
         self.say("Open this address in a browser on any machine:")
-        click.echo(build_url(redirect_uri))
+        click.echo(build_url(redirect_uri), err=self._quiet)
         sys.stdout.flush()
         self.say("It ends on a page that cannot load. Paste the whole address of that page here:")
         pasted = sys.stdin.readline().strip().strip("<>\"'")

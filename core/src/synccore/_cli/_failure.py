@@ -32,6 +32,8 @@ def guarded(session: Session, call: Callable[[], Any]) -> int:
         result = call()
         sys.stdout.flush()
     except click.exceptions.Abort:
+        if session.json:
+            _document("stopped", "stopped before anything was done")
         click.echo("stopped", err=True)
         return INTERRUPTED
     except click.ClickException as error:

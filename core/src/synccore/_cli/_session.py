@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "Group",
     "Session",
     "config_option",
+    "confirm",
     "current",
     "json_option",
     "named",
@@ -40,9 +42,16 @@ class Session:
     """One call of the command line. Tests and the demo bring plugins and a clock of their own."""
 
     def __init__(
-        self, environ: Mapping[str, str] = os.environ, *, plugins: Plugins | None = None, clock: Clock | None = None
+        self,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        plugins: Plugins | None = None,
+        clock: Clock | None = None,
+        interactive: bool | None = None,
     ) -> None:
         self.environ = environ
+        #: Whether somebody can answer a question.
+        self.interactive = sys.stdin.isatty() if interactive is None else interactive
         #: What `-c/--config` says; None leaves it to SYNCCORE_CONFIG and ./synccore.toml.
         self.config: Path | None = None
         #: True once a verb was told `--json`: errors then become a document too.
@@ -105,6 +114,13 @@ class Session:
             return find_config(self.config, self.environ, Path.cwd()).exists()
         except ConfigError:
             return False
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr. Raises Abort for a no, UsageError where nobody can answer."""
+    if not current().interactive:
+        raise click.UsageError(f"{question} There is no terminal to answer on: add --yes")
+    click.confirm(question, abort=True, err=True)
 
 
 def say_behind(app: Base) -> None:

@@ -9,7 +9,7 @@ import click
 
 from ._failure import DONE, FINDINGS, say_error
 from ._options import names_in, pairs
-from ._session import current, named, stopping, verb
+from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
     from .._verbs.backfill import BackfillReport, Progress
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 )
 @click.option("--route", help="Only for this route; the others owe what really changed.")
 @click.option("--enqueue-only", is_flag=True, help="Hand it over and return; the daemon does it.")
-def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: str | None, enqueue_only: bool) -> int:
+@json_option
+def backfill(
+    source: str,
+    entity: str | None,
+    filters: tuple[str, ...],
+    route: str | None,
+    enqueue_only: bool,
+    as_json: bool,
+) -> int:
     """List everything at a source and deliver it.
 
     ENTITY is customer, order, membership, subscription or payment; all of the source's when left out. It resumes
@@ -43,6 +51,8 @@ def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: s
         if entity is not None:
             named(entity, ENTITIES, "entity")
         report = run_backfill(app, source, entity, wanted, route, enqueue_only=enqueue_only, progress=_watching(shown))
+    if as_json:
+        return _report_json(report)
     if enqueue_only and not report.handed_over:
         click.echo(
             f"backfill of {source}: {report.seen:,} records listed, {report.owed:,} owed; synccore run delivers them"
@@ -54,7 +64,8 @@ def backfill(source: str, entity: str | None, filters: tuple[str, ...], route: s
 @verb("reconcile")
 @click.argument("source", shell_complete=names_in("sources"))
 @click.option("--confirm-deletions", is_flag=True, help="Believe a listing that lost more than a tenth of the records.")
-def reconcile(source: str, confirm_deletions: bool) -> int:
+@json_option
+def reconcile(source: str, confirm_deletions: bool, as_json: bool) -> int:
     """Compare everything with a source; heals what webhooks missed.
 
     Finds deletions too. A listing that lost more than a tenth of the known records deletes nothing until confirmed.
@@ -65,7 +76,7 @@ def reconcile(source: str, confirm_deletions: bool) -> int:
     with current().open() as app, stopping(app), progress() as shown:
         named(source, app.sources, "source")
         report = run_reconcile(app, source, progress=_watching(shown), confirmed=confirm_deletions)
-    return _report(report, "comparison")
+    return _report_json(report) if as_json else _report(report, "comparison")
 
 
 def _watching(shown: Shown) -> Callable[[Progress], None]:
@@ -78,6 +89,15 @@ def _watching(shown: Shown) -> Callable[[Progress], None]:
             )
 
     return watch
+
+
+def _report_json(report: BackfillReport) -> int:
+    from attrs import asdict
+
+    from ._output import print_json
+
+    print_json(asdict(report))
+    return FINDINGS if report.parked or report.errors else DONE
 
 
 def _report(report: BackfillReport, word: str) -> int:

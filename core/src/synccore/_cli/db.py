@@ -1,11 +1,13 @@
 """`synccore db`: looking after the database."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ._failure import DONE
-from ._session import Group, config_option, current
+from ._session import Group, config_option, current, json_option
 
 
 @click.group("db", cls=Group)
@@ -16,7 +18,8 @@ def db() -> None:
 
 @db.verb("backup")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-def backup(path: Path) -> int:
+@json_option
+def backup(path: Path, as_json: bool) -> int:
     """Write a consistent copy to PATH, also while the daemon runs.
 
     The encryption key is not in it: keep the .key file beside the database too, but elsewhere.
@@ -30,31 +33,41 @@ def backup(path: Path) -> int:
             app.store.backup(path)
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-    click.echo(f"copied to {path}")
+    _tell({"copied_to": str(path)}, [f"copied to {path}"], as_json=as_json)
     return DONE
 
 
 @db.verb("prune")
-def prune() -> int:
+@json_option
+def prune(as_json: bool) -> int:
     """Delete final deliveries and history older than the retention. Parked ones always stay."""
     from ..config import format_duration
 
     with current().open_store() as app:
         retention = app.retention
         gone = app.store.prune(app.clock.now() - retention)
-    for name, count in gone.items():
-        click.echo(f"{name}: {count:,} deleted")
-    click.echo(f"kept: everything of the last {format_duration(retention)}, and everything parked")
+    lines = [f"{name}: {count:,} deleted" for name, count in gone.items()]
+    lines.append(f"kept: everything of the last {format_duration(retention)}, and everything parked")
+    _tell({"deleted": dict(gone), "kept": format_duration(retention)}, lines, as_json=as_json)
     return DONE
 
 
 @db.verb("migrate")
-def migrate() -> int:
+@json_option
+def migrate(as_json: bool) -> int:
     """Bring the database up to date. The daemon does it by itself at its start."""
     with current().open_store() as app:
         applied = app.store.migrate()
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("up to date")
+    lines = [f"applied {name}" for name in applied] or ["up to date"]
+    _tell({"applied": list(applied)}, lines, as_json=as_json)
     return DONE
+
+
+def _tell(document: dict[str, Any], lines: Iterable[str], *, as_json: bool) -> None:
+    from ._output import print_json
+
+    if as_json:
+        print_json(document)
+    else:
+        for line in lines:
+            click.echo(line)

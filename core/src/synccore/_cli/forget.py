@@ -3,7 +3,7 @@
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import current, json_option, verb
+from ._session import confirm, current, json_option, verb
 
 
 @verb("forget")
@@ -23,7 +23,7 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
     with current().open() as app:
         if not yes:
             where = ", ".join(f"{count} at {sink}" for sink, count in by_sink(targets_of(app, email), app).items())
-            click.confirm(f"Erase this person for good ({where or 'no records at any target'})?", abort=True, err=True)
+            confirm(f"Erase this person for good ({where or 'no records at any target'})?")
         result = run_forget(app, email)
     if as_json:
         print_json(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._options import DURATION
-from ._session import current, verb
+from ._session import current, json_option, verb
 
 if TYPE_CHECKING:
     from .._app.app import App
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Poll, deliver what is due, stop.")
 @click.option("--wait", is_flag=True, help="As --once, and go on until nothing is owed.")
 @click.option("--timeout", type=DURATION, help="Stop after this long whatever is owed, for instance 10m.")
-def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
+@json_option
+def run(once: bool, wait: bool, timeout: timedelta | None, as_json: bool) -> int:
     """Run the daemon.
 
     It receives webhooks, polls, delivers, and serves the dashboard, until it is asked to stop (Ctrl-C, SIGTERM):
-    then running calls finish or are given back. With --once the exit code is 1 where something is parked.
+    then running calls finish or are given back. With --once the exit code is 1 where something is parked. With --json
+    what is still owed and parked at the end is a document.
     """
     from .._daemon.run import run_daemon
 
@@ -36,15 +38,20 @@ def run(once: bool, wait: bool, timeout: timedelta | None) -> int:
 
     with session.open() as app:
         code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready)
-        if once:
-            _summary(app)
+        if once or as_json:
+            _summary(app, as_json=as_json)
         return code
 
 
-def _summary(app: App) -> None:
-    counts = app.store.counts_by_sink().values()
+def _summary(app: App, *, as_json: bool) -> None:
+    counts = list(app.store.counts_by_sink().values())
     owed = sum(c.ready + c.running + c.submitted for c in counts)
     parked = sum(c.parked for c in counts)
+    if as_json:
+        from ._output import print_json
+
+        print_json({"owed": owed, "parked": parked})
+        return
     if parked:
         click.echo(f"{parked:,} parked: synccore deliveries list --state parked", err=True)
     click.echo(f"{owed:,} still owed: synccore status says why" if owed else "nothing is owed", err=True)

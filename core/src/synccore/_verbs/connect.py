@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -32,6 +33,17 @@ class Connected:
     detail: str = ""
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `connect --json`."""
+        account = self.account
+        return {
+            "name": self.name,
+            "account": {"id": account.id, "label": account.label, "detail": account.detail} if account else None,
+            "detail": self.detail,
+            "notes": list(self.notes),
+            "findings": [{"level": f.level, "path": f.path, "message": f.message} for f in self.findings],
+        }
 
     @property
     def label(self) -> str:
