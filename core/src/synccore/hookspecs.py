@@ -151,7 +151,9 @@ class Sink(Protocol):
     """A target. Core calls it from worker threads, at most `limits.max_in_flight` `deliver` calls at a time.
 
     Optional attributes: `limits: Limits` and `objects: Sequence[ObjectType]`, overriding those of the type where they
-    depend on the configuration. Optional methods: `lookup`, `read`, `collect`, `overtake`, `find`, `account`,
+    depend on the configuration, and `filters: Mapping[str, Callable]`, over those of `synccore_template_filters` on
+    the routes to this instance (for what it remembers: names once given). Optional methods: `lookup`, `read`,
+    `collect`, `overtake`, `find`, `account`,
     `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`.
 
     A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never

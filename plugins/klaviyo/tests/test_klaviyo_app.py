@@ -84,7 +84,7 @@ def test_a_bad_phone_is_not_sent_again_and_again(start, shop, klaviyo):
     app.emit(shop.customer(phone="12"), bulk=True)
     app.settle_down()
     assert len(klaviyo.requests) == before
-    (link,) = app.app.store.links(sink="marketing")
+    (link,) = app.app.store.links("profiles")
     assert link.left_out == {"phone_number": "not a valid number in E.164 form"}
 
 

@@ -3,11 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from synccore.errors import AuthError, ConfigError
+from synccore.secrets import Secret
+from synccore.testing import FakeContext
 from synccore.types import RouteSpec
 from synccore_klaviyo.config import REVISION, KlaviyoConfig
 from synccore_klaviyo.sink import SINK
+from synccore_klaviyo.testing.transport import SCOPES
 
 
 def route(target, entity="customer", fields=None, **settings):
@@ -35,13 +39,14 @@ def test_the_account_is_named_and_the_revision_pinned(open_sink, klaviyo):
     assert (check.account.id, check.account.label) == ("AbC123", "Tea house")
     assert REVISION in check.detail
     assert {r.headers["revision"] for r in klaviyo.requests} == {REVISION}
-    assert [f.level for f in check.findings] == ["info"]
+    assert check.findings == ()
 
 
-def test_the_write_scopes_to_grant_are_listed(open_sink):
-    (line,) = said(open_sink((PROFILES, EVENTS)).check(), "info")
-    for scope in ("profiles:write", "lists:write", "subscriptions:write", "events:write", "data-privacy:write"):
-        assert scope in line
+def test_a_check_writes_nothing(open_sink, klaviyo):
+    open_sink((PROFILES, EVENTS)).check()
+    assert klaviyo.store.writes == klaviyo.store.events == klaviyo.erased == []
+    assert (klaviyo.store.people, klaviyo.jobs) == ({}, {})
+    assert klaviyo.throttled == 0
 
 
 def test_a_wrong_key_is_an_error(open_sink):
@@ -49,19 +54,51 @@ def test_a_wrong_key_is_an_error(open_sink):
         open_sink(key="pk_wrong").check()
 
 
-@pytest.mark.parametrize("scope", ["accounts:read", "profiles:read", "lists:read", "metrics:read"])
-def test_each_missing_scope_is_named(open_sink, klaviyo, scope):
+@pytest.mark.parametrize("scope", sorted({*SCOPES} - {"events:read", "subscriptions:read"}))
+def test_each_missing_scope_is_named_and_no_other(open_sink, klaviyo, scope):
     klaviyo.scopes.remove(scope)
-    found = [f for f in open_sink((PROFILES,)).check().findings if f.level != "info"]
-    assert len(found) == 1
-    assert scope in found[0].message
-    assert found[0].path == "sinks.marketing.api_key"
+    (found,) = open_sink((PROFILES, EVENTS)).check().findings
+    assert {s for s in SCOPES if f"scope {s}:" in found.message} == {scope}
+    assert found.path == "sinks.marketing.api_key"
+    needed = scope not in ("accounts:read", "metrics:read", "data-privacy:write")
+    assert found.level == ("error" if needed else "warning")
 
 
-def test_all_missing_scopes_are_named_one_by_one(open_sink, klaviyo):
-    klaviyo.scopes = {"profiles:write"}
-    lines = " ".join(said(open_sink((PROFILES,)).check()))
-    assert all(s in lines for s in ("accounts:read", "profiles:read", "lists:read", "metrics:read"))
+@pytest.mark.parametrize("named", [True, False])
+def test_all_missing_scopes_are_named_one_by_one(open_sink, klaviyo, named):
+    klaviyo.scopes, klaviyo.names_scopes = {"profiles:write"}, named
+    lines = said(open_sink((PROFILES, EVENTS)).check())
+    missing = {*SCOPES} - {"events:read", "subscriptions:read", "profiles:write"}
+    assert {s for s in SCOPES for line in lines if f"scope {s}:" in line} == missing
+
+
+def test_two_shops_with_one_prefix_are_refused_with_the_remedy(open_sink):
+    default = open_sink().objects[0].defaults["customer"].fields
+    routes = (route("profile", fields=default), evolve(route("profile", fields=default), name="b", source="shop2"))
+    with pytest.raises(ConfigError, match=r"last writer wins.*another prefix") as caught:
+        open_sink(routes)
+    assert caught.value.path == "routes.b"
+    own = {**default, "properties": default["properties"].replace("woo_", "two_")}
+    assert open_sink((routes[0], evolve(routes[1], fields=own))).check().findings == ()
+
+
+def test_a_second_sink_with_one_prefix_into_one_account_is_pointed_out(open_sink, klaviyo, context, clock):
+    assert open_sink((PROFILES,)).check().findings == ()
+    second = FakeContext("second", "klaviyo", clock=clock, routes=(evolve(PROFILES, source="shop2"),))
+    second.state = context.state
+    for prefix, warnings in (("woo_", 1), ("two_", 0)):
+        clock.advance(timedelta(minutes=2))
+        config = KlaviyoConfig(api_key=Secret(klaviyo.key), api_url=klaviyo.url, prefix=prefix)
+        sink = SINK.open(config, second)
+        assert len(said(sink.check(), "warning")) == warnings
+        sink.close()
+
+
+def test_another_account_behind_the_same_key_is_another_account(open_sink, klaviyo):
+    sink = open_sink()
+    before = sink.account()
+    klaviyo.become("XyZ789", "Other shop")
+    assert (before.id, sink.account().id, sink.account().label) == ("AbC123", "XyZ789", "Other shop")
 
 
 def test_klaviyos_own_integration_is_a_warning(open_sink, klaviyo):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription
 from synccore_klaviyo import filters
+from synccore_klaviyo.plans import by_slug
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATUSES = ["active", "free_trial", "delayed", "complimentary", "pending", "paused", "expired", "cancelled"]
@@ -74,7 +75,7 @@ def test_one_plan_held_twice_counts_where_it_lets_in():
 
 
 def test_a_plan_without_slug_goes_by_its_id():
-    assert filters.plan_key(Membership(key="1", status="active", plan_key="42")) == "plan_42"
+    assert by_slug(Membership(key="1", status="active", plan_key="42")) == "plan_42"
 
 
 def test_what_is_not_included_says_nothing():

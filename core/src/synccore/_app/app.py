@@ -249,9 +249,8 @@ class App(Base):
         """What maps and compares for one route, compiled once."""
         if route not in self._preparers:
             spec = self.routes[route]
-            self._preparers[route] = Preparer(
-                spec, compile_mapper(spec, self.plugins), leaves=self._leaves(spec), zone=self._zone(spec.source)
-            )
+            mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
+            self._preparers[route] = Preparer(spec, mapper, leaves=self._leaves(spec), zone=self._zone(spec.source))
         return self._preparers[route]
 
     def _leaves(self, route: RouteSpec) -> frozenset[str]:

@@ -17,6 +17,14 @@ class _HasMappers(Protocol):
     def filters(self) -> Mapping[str, Callable[..., Any]]: ...
 
 
-def compile_mapper(route: RouteSpec, plugins: _HasMappers) -> Mapper:
-    """The route's mapper. Raises ConfigError (with all problems, where the mapper finds several)."""
-    return plugins.mappers[route.mapper].open(route, plugins.filters)
+_NO_FILTERS: Mapping[str, Callable[..., Any]] = {}
+
+
+def compile_mapper(
+    route: RouteSpec, plugins: _HasMappers, filters: Mapping[str, Callable[..., Any]] = _NO_FILTERS
+) -> Mapper:
+    """The route's mapper; `filters` are its sink's own, over those of all plugins.
+
+    Raises ConfigError (with all problems, where the mapper finds several).
+    """
+    return plugins.mappers[route.mapper].open(route, {**plugins.filters, **filters})

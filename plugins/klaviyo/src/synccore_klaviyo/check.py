@@ -1,17 +1,22 @@
 """What `synccore check` asks Klaviyo."""
 
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from synccore.errors import AuthError
-from synccore.types import Account, Check, Finding, RouteSpec
+from synccore.types import Account, Check, Context, Finding, RouteSpec
 
 from .account import account
 from .client import (
+    BULK_IMPORT,
+    ERASE,
+    EVENT,
     LIST,
     LISTS,
+    PROFILE_IMPORT,
     PROFILES,
+    SUPPRESS,
     Client,
     Endpoint,
 )
@@ -29,19 +34,34 @@ METRICS_LIMIT = 200
 METRICS_WARNING = 180
 #: The first revision with `backfill` on events.
 OLDEST_REVISION = "2026-04-15"
+#: A body that no endpoint that writes can take.
+_NOTHING: Mapping[str, Any] = {"data": {"type": "nothing"}}
+#: Small quotas allow one probe in two seconds.
+PROBE_WAIT = timedelta(seconds=10)
+#: Scope -> the endpoint that shows it, and what is missed without it; those a later one needs too come first.
+_SCOPES: Mapping[str, tuple[Endpoint, str]] = {
+    "profiles:read": (PROFILES, "profiles cannot be found or read back"),
+    "lists:read": (LISTS, "import jobs cannot be watched"),
+    "profiles:write": (PROFILE_IMPORT, "no profile can be written"),
+    "lists:write": (BULK_IMPORT, "no import job can be made, and consent cannot be told"),
+    "subscriptions:write": (SUPPRESS, "opt-ins and opt-outs cannot be told"),
+    "events:write": (EVENT, "no event can be sent"),
+    "data-privacy:write": (ERASE, "`synccore forget` cannot erase anybody"),
+}
 #: How long Klaviyo serves a revision.
 SERVED = timedelta(days=730)
 
 
-def check(client: Client, config: KlaviyoConfig, routes: Sequence[RouteSpec], name: str, today: datetime) -> Check:
+def check(client: Client, config: KlaviyoConfig, context: Context) -> Check:
     """Reach the account and find what is missing. Raises AuthError for a key that Klaviyo does not know."""
-    path = f"sinks.{name}"
+    path, routes, today = f"sinks.{context.name}", context.routes, context.clock.now()
     findings: list[Finding] = []
     whose = _account(client, path, findings)
     _revision(config, path, today.date(), findings)
     _scopes(client, path, routes, findings)
     _metrics(client, config, path, routes, findings)
     _list(client, config, path, findings)
+    _neighbours(context, config, path, whose, findings)
     where = whose.label if whose else "key accepted; the account is not named without accounts:read"
     return Check(account=whose, detail=f"{where}, revision {config.revision}", findings=tuple(findings))
 
@@ -68,22 +88,28 @@ def _revision(config: KlaviyoConfig, path: str, today: date, findings: list[Find
 
 
 def _scopes(client: Client, path: str, routes: Sequence[RouteSpec], findings: list[Finding]) -> None:
-    """Read scopes are tried; write scopes cannot be tried without writing, so they are named."""
+    """Each scope by its name, and nothing is written: what writes is asked with a body that can only be refused.
+
+    Klaviyo looks at the scope before the body: 403 means that it is missing, any other refusal that it is there.
+    """
     profiles = any(r.object == "profile" for r in routes) or not routes
     events = any(r.object == "event" for r in routes)
-    probes: list[tuple[Endpoint, dict[str, Any], str, str]] = [
-        (PROFILES, {"page[size]": 1}, "profiles:read", "profiles cannot be found or read back"),
-        (LISTS, {}, "lists:read", "import jobs cannot be watched"),
-    ]
-    for endpoint, params, scope, consequence in probes:
+    for scope, (endpoint, consequence) in _SCOPES.items():
+        needed = events if scope == "events:write" else profiles and scope != "data-privacy:write"
+        reading = endpoint.method == "GET"
         try:
-            client.call(endpoint, params=params)
-        except MissingScope:
-            _missing(findings, path, "error" if profiles else "warning", scope, consequence)
-    writes = {"profiles:write", "lists:write", "subscriptions:write"} if profiles else set()
-    writes |= {"events:write"} if events else set()
-    message = f"the key also needs {', '.join(sorted(writes | {'data-privacy:write'}))}: writing alone could prove them"
-    findings.append(Finding(level="info", path=f"{path}.api_key", message=message))
+            client.call(
+                endpoint,
+                params={"page[size]": 1} if endpoint is PROFILES else None,
+                body=None if reading else _NOTHING,
+                max_wait=PROBE_WAIT,
+            )
+        except MissingScope as error:
+            # Where a call needs several scopes and the answer names none, those found missing before are no news.
+            if scope in error.scopes:
+                _missing(findings, path, "error" if needed else "warning", scope, consequence)
+        except ApiError:
+            continue
 
 
 def _metrics(
@@ -129,6 +155,24 @@ def _list(client: Client, config: KlaviyoConfig, path: str, findings: list[Findi
         findings.append(Finding(level="error", path=f"{path}.list", message=message))
     except AuthError:
         return  # lists:read is named above
+
+
+def _neighbours(
+    context: Context, config: KlaviyoConfig, path: str, whose: Account | None, findings: list[Finding]
+) -> None:
+    """Another sink of this installation that writes the same properties into the same account."""
+    if whose is None or not any(r.object == "profile" for r in context.routes):
+        return
+    shared = context.state(whose.id)
+    sources = sorted({r.source for r in context.routes if r.object == "profile"})
+    others = [(n, o) for n, o in shared.scan("prefix:") if n != f"prefix:{context.name}"]
+    shared.put({f"prefix:{context.name}": {"prefix": config.prefix, "sources": sources}})
+    for name, other in others:
+        if other["prefix"] == config.prefix and other["sources"] != sources:
+            sink, theirs = name.removeprefix("prefix:"), ", ".join(other["sources"])
+            message = f"the sink {sink} writes {config.prefix}... of {theirs} into this account too:"
+            message += " for whoever buys in both the last writer wins. Give one of them another prefix"
+            findings.append(Finding(level="warning", path=f"{path}.prefix", message=message))
 
 
 def _missing(findings: list[Finding], path: str, level: Any, scope: str, consequence: str) -> None:

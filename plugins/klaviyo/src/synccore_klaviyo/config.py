@@ -1,6 +1,7 @@
 """The settings of a Klaviyo sink."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -37,6 +38,14 @@ def _positive(instance: Any, attribute: "Attribute[int]", value: int) -> None:
         raise ValueError("bulk_threshold is at least 1")
 
 
+def _names(instance: Any, attribute: "Attribute[Mapping[str, str]]", value: Mapping[str, str]) -> None:
+    for plan, name in value.items():
+        if not re.fullmatch(r"[a-z0-9_]{1,60}", name):
+            raise ValueError(f"plan {plan} is called {name!r}: write small letters, digits and _")
+    if len(set(value.values())) < len(value):
+        raise ValueError("two plans have one name")
+
+
 @frozen(kw_only=True)
 class KlaviyoConfig:
     """`[sinks.NAME]` with `type = "klaviyo"`."""
@@ -55,6 +64,11 @@ class KlaviyoConfig:
     commerce_events: bool = option(
         default=False,
         help="send Placed Order and its like; doubles revenue beside Klaviyo's own WooCommerce integration",
+    )
+    plans: Mapping[str, str] = option(
+        factory=dict,
+        help="plan id -> what its properties are called; without it the slug the plan had when first seen, for life",
+        validator=_names,
     )
     bulk_threshold: int = option(
         default=200, help="use bulk jobs when more deliveries of a route wait", validator=_positive

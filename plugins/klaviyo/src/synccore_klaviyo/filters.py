@@ -4,18 +4,19 @@ Klaviyo segments on text, number, date, boolean and on exact items of a list, ne
 gets properties of its own side by side, and lists hold tokens that say one thing each (`gold:paused`).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
 from synccore.values import phone as read_phone
 
+from .plans import by_slug
 from .profile import iso
 
-__all__ = ["FILTERS"]
+__all__ = ["FILTERS", "named"]
 
 #: How many subscriptions the list for templates holds.
 SUBSCRIPTIONS_LIMIT = 20
@@ -56,17 +57,13 @@ def location(address: Any) -> dict[str, str] | None:
     return {k: v for k, v in parts.items() if v} or None
 
 
-def plan_key(membership: Membership) -> str:
-    """The plan's stable name for property names: its slug, else `plan_` and its id, in [a-z0-9_]."""
-    slug = re.sub(r"[^a-z0-9]+", "_", (membership.plan_slug or "").lower()).strip("_")
-    return slug or "plan_" + re.sub(r"[^a-z0-9]+", "_", membership.plan_key.lower()).strip("_")
+#: Gives a plan its name for property names: (membership, source) -> name.
+Namer = Callable[[Membership, str], str]
 
 
-def active_plans(memberships: Any) -> list[str] | None:
-    """Keys of the plans that let the customer in, sorted, each once; None where memberships are not known."""
-    if memberships is None:
-        return None
-    return sorted({plan_key(m) for m in memberships if m.grants_access})
+def active_plans(memberships: Any, source: str = "", *, name: Namer = by_slug) -> list[str] | None:
+    """Names of the plans that let the customer in, sorted, each once; None where memberships are not known."""
+    return None if memberships is None else sorted({name(m, source) for m in memberships if m.grants_access})
 
 
 def is_member(memberships: Any) -> bool | None:
@@ -74,11 +71,14 @@ def is_member(memberships: Any) -> bool | None:
     return None if memberships is None else any(m.grants_access for m in memberships)
 
 
-def plans_of(memberships: Any, subscription_key: str | None) -> list[str] | None:
-    """Keys of the plans that a subscription pays for, sorted; None where memberships are not known."""
+def plans_of(
+    memberships: Any, subscription_key: str | None, source: str = "", *, name: Namer = by_slug
+) -> list[str] | None:
+    """Names of the plans that a subscription pays for, sorted; None where memberships are not known."""
     if memberships is None:
         return None
-    return sorted({plan_key(m) for m in memberships if m.subscription_key and m.subscription_key == subscription_key})
+    paid = (m for m in memberships if m.subscription_key and m.subscription_key == subscription_key)
+    return sorted({name(m, source) for m in paid})
 
 
 def changed_at(memberships: Any) -> datetime | None:
@@ -149,6 +149,9 @@ def profile(
     subscriptions: Any = None,
     orders: Any = None,
     payments: Any = None,
+    *,
+    source: str = "",
+    name: Namer = by_slug,
 ) -> dict[str, Any]:
     """All properties of a customer under `prefix`: plans and subscriptions side by side, the whole state.
 
@@ -159,19 +162,19 @@ def profile(
         found |= {"order_count": customer.order_count, "total_spent": _number(customer.total_spent)}
         found["last_order_at"] = time(customer.last_order_at)
     if memberships is not None:
-        found |= _membership_properties(memberships)
+        found |= _membership_properties(memberships, lambda m: name(m, source))
     if subscriptions is not None:
         found |= _subscription_properties(subscriptions, orders or (), payments or ())
     return {prefix + k: v for k, v in found.items() if v is not None}
 
 
-def _membership_properties(memberships: Sequence[Membership]) -> dict[str, Any]:
+def _membership_properties(memberships: Sequence[Membership], name: Callable[[Membership], str]) -> dict[str, Any]:
     held: dict[str, Membership] = {}
     for membership in sorted(memberships, key=_membership_order):
-        held.setdefault(plan_key(membership), membership)
+        held.setdefault(name(membership), membership)
     found: dict[str, Any] = {
         "is_member": any(m.grants_access for m in held.values()),
-        "active_plans": active_plans(held.values()),
+        "active_plans": sorted(plan for plan, m in held.items() if m.grants_access),
         "membership_states": sorted(f"{plan}:{m.status}" for plan, m in held.items()),
     }
     for plan, membership in sorted(held.items()):
@@ -203,13 +206,18 @@ def _subscription_properties(
     paid = [p.at for p in payments if p.succeeded]
     paid += [s.last_payment_at for s in subscriptions if s.last_payment_at]
     last_failed, last_paid = max(failed, default=None), max(paid, default=None)
+    failing = _failing(subscriptions, last_failed, last_paid)
+    retries = [p.retry_at for p in payments if not p.succeeded and p.at == last_failed and p.retry_at]
+    trials = [s.trial_ends_at for s in active if s.trial_ends_at]
     found: dict[str, Any] = {
         "subscription_states": sorted({s.status for s in subscriptions}),
         "active_subscription_count": len(active),
         "active_subscription_products": sorted({name for s in active for name in products(s)}),
         "last_renewal_at": time(last_paid),
         "last_renewal_failed_at": time(last_failed),
-        "payment_failing": _failing(subscriptions, last_failed, last_paid),
+        "payment_failing": failing,
+        "payment_retry_at": time(max(retries, default=None)) if failing else None,
+        "trial_ends_at": time(max(trials, default=None)),
     }
     if renewing:
         found["next_renewal_at"] = time(renewing[0].next_payment_at)
@@ -236,6 +244,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "period": subscription.billing_period,
         "interval": subscription.billing_interval,
         "next_payment_at": time(subscription.next_payment_at),
+        "trial_ends_at": time(subscription.trial_ends_at),
         "ends_at": time(subscription.ends_at),
     }
     return {k: v for k, v in found.items() if v is not None}
@@ -278,7 +287,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "klaviyo_items": lines,
     "klaviyo_location": location,
     "klaviyo_phone": phone,
-    "klaviyo_plan": plan_key,
+    "klaviyo_plan": by_slug,
     "klaviyo_plans_of": plans_of,
     "klaviyo_products": products,
     "klaviyo_profile": profile,
@@ -286,3 +295,13 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "klaviyo_skus": skus,
     "klaviyo_time": time,
 }
+
+
+def named(name: Namer) -> Mapping[str, Callable[..., Any]]:
+    """The filters that name plans, with the names one sink has given."""
+    return {
+        "klaviyo_active_plans": partial(active_plans, name=name),
+        "klaviyo_plan": name,
+        "klaviyo_plans_of": partial(plans_of, name=name),
+        "klaviyo_profile": partial(profile, name=name),
+    }

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from synccore.errors import ConfigError
-from synccore.types import Defaults, FieldInfo, ObjectInfo, ObjectType, RouteSpec
+from synccore.types import Defaults, FieldInfo, FieldOptions, ObjectInfo, ObjectType, RouteSpec
 
 from .config import KlaviyoConfig
 from .events import STEERING
@@ -15,6 +15,8 @@ __all__ = ["check_settings", "describe", "objects"]
 
 #: WooCommerce Subscriptions pauses and reactivates memberships while it renews; that long a change is held back.
 SETTLE = timedelta(minutes=5)
+
+_OWNED = "memberships, subscriptions, orders, payments"
 
 _OPTIONS: Mapping[str, Mapping[str, tuple[type, Any, str]]] = {
     "profile": {
@@ -54,6 +56,7 @@ def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
             summary="a person, with every plan and subscription as flat properties",
             defaults={"customer": _profile(prefix, external=external)},
             options=_OPTIONS["profile"],
+            leaves=("keep", "clear", "delete"),
         ),
         ObjectType(
             name="event",
@@ -65,7 +68,8 @@ def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
 
 
 def check_settings(routes: Sequence[RouteSpec]) -> None:
-    """Raises ConfigError for a route's setting that is none of its choices."""
+    """Raises ConfigError for a route's setting that is none of its choices, and for routes that fight each other."""
+    _check_prefixes(routes)
     for route in routes:
         for name, choices in _CHOICES.items():
             if name in route.settings and route.settings[name] not in choices:
@@ -73,6 +77,23 @@ def check_settings(routes: Sequence[RouteSpec]) -> None:
                     f"{name} is one of {', '.join(choices)}, not {route.settings[name]!r}",
                     path=f"routes.{route.name}.{name}",
                 )
+
+
+def _check_prefixes(routes: Sequence[RouteSpec]) -> None:
+    """Two shops that write the same properties of one person: whether somebody is a member would flap between them."""
+    written: dict[Any, RouteSpec] = {}
+    for route in routes:
+        expression = route.fields.get("properties")
+        if route.object != "profile" or expression is None:
+            continue
+        other = written.setdefault(expression, route)
+        if other.source != route.source:
+            raise ConfigError(
+                f"{other.source} (route {other.name}) and {route.source} write the same properties: for whoever buys in"
+                " both the last writer wins. Make a second sink with the same api_key and another prefix for one of"
+                " them, or write `properties` on the route with a prefix of its own",
+                path=f"routes.{route.name}",
+            )
 
 
 def describe(routes: Sequence[RouteSpec]) -> list[ObjectInfo]:
@@ -109,19 +130,23 @@ def _with_routes(known: Sequence[FieldInfo], name: str, routes: Sequence[RouteSp
 def _profile(prefix: str, *, external: bool) -> Defaults:
     fields: dict[str, Any] = {
         "email": "customer | klaviyo_email",
-        "first_name": "customer.first_name",
-        "last_name": "customer.last_name",
+        "first_name": "customer.person.first",
+        "last_name": "customer.person.last",
         "phone_number": "customer.phone | klaviyo_phone(customer.billing.country)",
         "organization": "customer.company or customer.billing.company",
         "locale": "customer.locale",
         "location": "customer.billing | klaviyo_location",
-        "properties": f"customer | klaviyo_profile('{prefix}', memberships, subscriptions, orders)",
+        "properties": f"customer | klaviyo_profile('{prefix}', {_OWNED}, source=source)",
         "accepts_marketing": "customer.accepts_marketing",
         "consent_at": "customer.consent_at",
     }
     if external:
         fields["external_id"] = "uid"
-    return Defaults(fields=fields, match=("email",), include=("membership", "subscription", "order"))
+    include = ("membership", "subscription", "order", "payment")
+    # Who the person is and what they consented to goes at once; what renewals shake waits until it settles.
+    return Defaults(
+        fields=fields, options={"properties": FieldOptions(delay=SETTLE)}, match=("email",), include=include
+    )
 
 
 def _membership() -> Defaults:
@@ -130,14 +155,14 @@ def _membership() -> Defaults:
         "email": "customer | klaviyo_email",
         "customer_key": "membership.customer_key",
         "status": "membership.status",
-        "PlanKey": "membership | klaviyo_plan",
+        "PlanKey": "membership | klaviyo_plan(source)",
         "PlanName": "membership.plan_name",
         "PlanId": "membership.plan_key",
         "ProductName": "membership.product_name",
         "MembershipId": "membership.key",
         "StartsAt": "membership.started_at | klaviyo_time",
         "EndsAt": "membership.ends_at | klaviyo_time",
-        "ActivePlans": "memberships | klaviyo_active_plans",
+        "ActivePlans": "memberships | klaviyo_active_plans(source)",
         "Store": "source",
     }
     return Defaults(fields=fields, include=("membership",), compare=("status",), delay=SETTLE)
@@ -150,7 +175,7 @@ def _member() -> Defaults:
         "customer_key": "customer.key",
         "is_member": "memberships | klaviyo_is_member",
         "time": "memberships | klaviyo_changed_at",
-        "ActivePlans": "memberships | klaviyo_active_plans",
+        "ActivePlans": "memberships | klaviyo_active_plans(source)",
         "Store": "source",
     }
     return Defaults(fields=fields, include=("membership",), compare=("is_member",), delay=SETTLE)
@@ -165,8 +190,9 @@ def _subscription() -> Defaults:
         "OrderId": "subscription.order_key",
         "ProductNames": "subscription | klaviyo_products",
         "SKUs": "subscription | klaviyo_skus",
-        "PlanKeys": "memberships | klaviyo_plans_of(subscription.key)",
+        "PlanKeys": "memberships | klaviyo_plans_of(subscription.key, source)",
         "NextPaymentAt": "subscription.next_payment_at | klaviyo_time",
+        "TrialEndsAt": "subscription.trial_ends_at | klaviyo_time",
         "EndsAt": "subscription.ends_at | klaviyo_time",
         "BillingPeriod": "subscription.billing_period",
         "BillingInterval": "subscription.billing_interval",

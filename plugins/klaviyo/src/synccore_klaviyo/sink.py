@@ -27,8 +27,10 @@ from .account import account
 from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
 from .erasure import Erasure
+from .filters import named
 from .jobs import PROFILES_LIMIT, Jobs
 from .mapping import check_settings, describe, objects
+from .plans import PlanNames
 from .profile import refusal
 from .track import Events
 from .write import Profiles
@@ -58,15 +60,15 @@ class KlaviyoSink:
         self._profiles = Profiles(self._client, config, context, self._jobs)
         self._erasure = Erasure(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
+        #: The filters of `filters.FILTERS` with the names this sink has given to plans.
+        self.filters = named(PlanNames(context, config.plans).name)
         #: Depend on `bulk_threshold`, `prefix` and `commerce_events`.
         self.limits = _limits(config.bulk_threshold)
         self.objects = objects(config)
 
     def check(self) -> Check:
         """Name the account, the scopes the key lacks, and what would double or be lost."""
-        return check.check(
-            self._client, self._config, self._context.routes, self._context.name, self._context.clock.now()
-        )
+        return check.check(self._client, self._config, self._context)
 
     def describe(self) -> Sequence[ObjectInfo]:
         """Klaviyo's own attributes, and as custom properties whatever else the routes name."""
