@@ -2,7 +2,7 @@
 
 import pytest
 
-from synccore.errors import ConfigError
+from synccore.errors import ConfigError, RateLimited
 from synccore.testing import Fault
 from synccore.types import FieldOptions
 from synccore_salesforce.testing import FieldDef
@@ -239,3 +239,93 @@ def test_constant_that_is_not_of_the_fields_type(bench, route, org, kind, value,
 def test_value_that_can_be_of_the_fields_type(bench, route, org, kind, value):
     org.add_field("Contact", "Odd__c", type=kind, picklist={"gold": "Gold"}, restricted=kind == "multipicklist")
     assert "routes.crm_customers.fields.Odd__c" not in findings(bench(route(fields={"Odd__c": value})))
+
+
+class TestRequired:
+    """What would park every record is red before the first."""
+
+    def test_record_type_nobody_knows(self, make_org, bench, route):
+        people = route("people", "PersonAccount", settings={"record_type": "Shopper"})
+        text = findings(bench(people, at=make_org(person_accounts=True)), "error")["routes.people.record_type"]
+        assert "'Shopper'" in text
+        assert "PersonAccount" in text, "and what there is"
+
+    @pytest.mark.parametrize("choice", ["", "Member"])
+    def test_two_record_types(self, make_org, bench, route, choice):
+        org = make_org(person_accounts=True)
+        more = {"SobjectType": "Account", "IsPersonType": True, "DeveloperName": "Member"}
+        member = org.org.insert("RecordType", more, raw=True)
+        crm = bench(route("people", "PersonAccount", settings={"record_type": choice}), at=org)
+        assert ("routes.people.record_type" in findings(crm, "error")) is not bool(choice)
+        values = {"LastName": "Lee", "PersonEmail": "ann@shop.test", "WooId__c": "shop:customer:1"}
+        if not choice:
+            with pytest.raises(RateLimited, match="record type") as held:
+                crm.one("1", values)
+            assert held.value.scope == "route"
+        else:
+            crm.one("1", values)
+            assert crm.found("Account")["RecordTypeId"] == member
+
+    def test_fixed_account_that_does_not_exist(self, bench, route, org):
+        there = org.org.insert("Account", {"Name": "All customers"})
+        path = "routes.crm_customers.fields.AccountId"
+        assert path not in findings(bench(route(fields={"AccountId": f"'{there}'"})))
+        gone = there[:10] + "99999"
+        text = findings(bench(route(fields={"AccountId": f"'{gone}'"})), "error")[path]
+        assert gone in text
+
+    @pytest.mark.parametrize("how", ["hidden", "createable"])
+    def test_last_name_that_may_not_be_written(self, bench, org, how):
+        setattr(org.org.objects["Contact"].fields["LastName"], how, how == "hidden")
+        assert "LastName" in findings(bench(), "error")["routes.crm_customers.fields.LastName"]
+
+
+def test_any_object_of_the_org_is_described(bench, org):
+    org.org.add_object("Plan__c", "a01", [FieldDef(name="Status__c")])
+    crm = bench()
+    found = crm.sink.describe_object("plan__c")
+    assert (found.name, "Status__c" in {f.name for f in found.fields}) == ("Plan__c", True)
+    assert "LastNameFallback" in {f.name for f in crm.sink.describe_object("Contact").fields}
+    with pytest.raises(ConfigError, match="Nope__c"):
+        crm.sink.describe_object("Nope__c")
+
+
+def test_custom_field_of_contacts_is_found_on_person_accounts(make_org, bench, route):
+    org = make_org(person_accounts=True)
+    org.add_field("Contact", "Customer_Since__c", type="date")
+    crm = bench(route("people", "PersonAccount"), at=org)
+    values = {"LastName": "Lee", "PersonEmail": "ann@shop.test", "WooId__c": "shop:customer:1"}
+    crm.one("1", {**values, "Customer_Since__pc": "2026-01-02"})
+    assert crm.found("Account")["Customer_Since__pc"] == "2026-01-02"
+    assert "Customer_Since" not in str(findings(crm))
+
+
+class TestMoved:
+    """Reading follows records as writing does."""
+
+    def test_merged(self, bench, person, org):
+        crm = bench()
+        crm.one("1", person(1, Phone="42"))
+        survivor = org.org.insert("Contact", {"LastName": "Owner", "Phone": "99"})
+        org.org.merge("Contact", crm.links["crm_customers", "1"].remote_id, survivor)
+        assert crm.sink.read([crm.link("crm_customers", "1")])[0]["Phone"] == "99", "the survivor's, not ours"
+        crm.one("1", person(1, Phone="43"))
+        link = crm.link("crm_customers", "1")
+        assert (link.remote_id, link.adopted) == (survivor, True)
+        (seen,) = crm.sink.read([link])
+        assert {n: seen[n] for n in link.fields} == link.fields
+        assert (seen["Phone"], seen["LastName"], seen["FirstName"]) == ("99", "Owner", "Ann1")
+
+    def test_converted(self, bench, person, route, org):
+        crm = bench(route("leads", "Lead", match=("WooId__c",)))
+        lead = person(1, Company="Lee Ltd", City="Rome")
+        crm.one("1", lead)
+        org.org.convert(crm.links["leads", "1"].remote_id)
+        assert crm.sink.read([crm.link("leads", "1")])[0]["City"] == "Rome"
+        crm.one("1", {**lead, "City": "Bari", "Company": "Other"})
+        link = crm.link("leads", "1")
+        assert link.adopted
+        (seen,) = crm.sink.read([link])
+        assert {n: seen[n] for n in link.fields} == link.fields
+        assert (seen["City"], "Company" in link.fields) == ("Bari", False)
+        assert crm.sink.erase(link).outcome == "released", "sales made a contact of it"

@@ -113,7 +113,6 @@ def test_permissions_lost_hold_the_route_alone(shop, org, trouble):  # noqa: F81
             contacts.fields["Shoe__c"].hidden = lost
 
     lose(True)
-    app.app.sinks["sales"].instance.resume()
     app.emit(*(person(n) for n in range(1, 20)))
     for _ in range(6):
         app.advance(timedelta(minutes=10))

@@ -24,6 +24,7 @@ def test_two_records_with_the_address_are_never_guessed(bench, person, route):
     outcome = crm.one("1", person(1))
     assert isinstance(outcome.error, Rejected)
     assert all(i in outcome.error.message for i in ids)
+    assert "put WooId__c = shop:customer:1 on the right one" in outcome.error.message
     assert len(crm.org.records("Contact")) == 2
 
 
@@ -116,7 +117,7 @@ def test_lookup_finds_by_key_then_address_and_writes_nothing(bench, person, rout
     by_address = insert("Contact", {"LastName": "B", "Email": "ann2@shop.test"})
     twins = {insert("Contact", {"LastName": n, "Email": "ann3@shop.test"}) for n in "CD"}
     found = crm.sink.lookup([crm.op(str(n), person(n)) for n in (1, 2, 3, 4)])
-    assert found[0] == Link(object="Contact", remote_id=by_key)
+    assert found[0] == Link(object="Contact", remote_id=by_key, marked=True)
     assert found[1] == Link(object="Contact", remote_id=by_address, adopted=True)
     assert isinstance(found[2], Ambiguous)
     assert set(found[2].candidates) == twins
@@ -200,6 +201,17 @@ class TestDuplicateRules:
         outcome = bench(duplicate_rule="save").one("1", person(1, Phone="42"))
         assert isinstance(outcome, Failed)
         assert "This rule blocks" in outcome.error.message
+
+    @pytest.mark.parametrize("element", ["duplicateResut", "duplicateResult"])
+    def test_both_spellings_of_the_element_are_read(self, twin, bench, person, org, element):
+        org.org.duplicate_element = element
+        assert twin in bench().one("1", person(1, Phone="42")).error.message
+
+    def test_a_record_of_another_owner_is_not_named(self, twin, bench, person, org):
+        org.org.objects["Contact"].unseen.add(twin)
+        outcome = bench(duplicate_rule="link").one("1", person(1, Phone="42"))
+        assert "may not see" in outcome.error.message
+        assert "put WooId__c = shop:customer:1 on the right one" in outcome.error.message
 
     @pytest.mark.parametrize("terse", [False, True])
     def test_link_takes_the_only_one_and_stamps_it(self, twin, bench, person, org, terse):

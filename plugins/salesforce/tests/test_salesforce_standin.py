@@ -132,6 +132,70 @@ def test_bulk_job_needs_its_start_and_its_end(call, org):
     assert call(**put).status == 400, "the type of the content is missing"
 
 
+class TestStrictness:
+    """What a real org does behind a caller's back, or refuses."""
+
+    def test_what_hangs_on_an_account_goes_with_it(self, org):
+        account = org.org.insert("Account", {"Name": "Lee"})
+        for name, more in (("Contact", {"LastName": "x"}), ("Case", {})):
+            org.org.insert(name, {**more, "AccountId": account})
+        org.org.remove("Account", account)
+        assert (org.records("Contact"), org.records("Case")) == ([], [])
+
+    def test_the_contact_of_a_person_account_goes_with_its_account_alone(self, make_org):
+        org = make_org(person_accounts=True).org
+        (kind,) = org.records("RecordType")
+        account = org.insert("Account", {"LastName": "Lee", "RecordTypeId": kind["Id"]})
+        (inside,) = org.records("Contact")
+        with pytest.raises(Exception, match="person account"):
+            org.remove("Contact", inside["Id"])
+        org.remove("Account", account)
+        assert org.records("Contact") == []
+
+    def test_a_full_org_takes_changes_and_no_new_records(self, call, org):
+        upsert(call, contact(1))
+        org.org.storage_full = True
+        rows = upsert(call, contact(1, FirstName="Ann"), contact(2)).json()
+        assert [r["success"] for r in rows] == [True, False]
+        assert rows[1]["errors"][0]["statusCode"] == "STORAGE_LIMIT_EXCEEDED"
+
+    def test_a_hidden_object_is_no_object(self, call, org):
+        org.org.objects["Contact"].hidden = True
+        assert call("GET", "/sobjects/Contact/describe").status == 404
+        assert upsert(call, contact(1)).json()[0]["errorCode"] == "NOT_FOUND"
+        answer = call("POST", "/composite/sobjects", json={"records": [contact(1)]})
+        assert answer.json()[0]["errorCode"] == "INVALID_TYPE"
+
+    def test_a_checkbox_knows_no_null(self, call):
+        (row,) = upsert(call, contact(1, HasOptedOutOfEmail=None)).json()
+        assert not row["success"]
+
+    def test_records_of_others_are_not_seen(self, call, org):
+        org.org.objects["Contact"].unseen.add(org.org.insert("Contact", {"LastName": "Lee", "WooId__c": "1"}))
+        assert call("GET", "/query", params={"q": "SELECT Id FROM Contact"}).json()["records"] == []
+
+
+class TestComposite:
+    """Several requests in one call."""
+
+    def ask(self, call, *parts, **more):
+        wanted = [{"method": "GET", "url": f"{DATA}{p}", "referenceId": f"r{n}"} for n, p in enumerate(parts)]
+        return call("POST", "/composite", json={"compositeRequest": wanted, **more})
+
+    def test_each_has_its_own_answer_and_all_are_one_call(self, call, org):
+        before = org.calls_used
+        found = self.ask(call, "/query?q=SELECT+Id+FROM+Contact", "/query?q=nonsense").json()["compositeResponse"]
+        assert [f["httpStatusCode"] for f in found] == [200, 400]
+        assert org.calls_used - before == 1
+
+    def test_more_than_five_queries(self, call):
+        assert self.ask(call, *["/query?q=SELECT+Id+FROM+Contact"] * 6).status == 400
+
+    def test_names_are_letters_and_digits(self, call):
+        part = {"method": "GET", "url": f"{DATA}/limits", "referenceId": "a-b"}
+        assert call("POST", "/composite", json={"compositeRequest": [part]}).status == 400
+
+
 def test_orders_begin_as_drafts(org):
     account = org.org.insert("Account", {"Name": "Lee"})
     with pytest.raises(Exception, match="draft"):

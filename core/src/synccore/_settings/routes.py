@@ -130,7 +130,7 @@ class _Route:
             formerly=read.formerly,
             defaulted=frozenset(n for n, f in fields.items() if n in by_default and f.value == by_default[n].value),
         )
-        self._check_names(route, read, source, defaults)
+        self._check_names(route, read, source, defaults, sink)
         if len(reader.problems) == before:
             self._compile(route)
         return route if len(reader.problems) == before else None
@@ -228,7 +228,12 @@ class _Route:
     # -- checks over the whole
 
     def _check_names(
-        self, route: RouteSpec, read: RouteTable, source: InstanceSettings | None, defaults: Defaults
+        self,
+        route: RouteSpec,
+        read: RouteTable,
+        source: InstanceSettings | None,
+        defaults: Defaults,
+        sink: InstanceSettings,
     ) -> None:
         reader = self._reader
         # What the sink includes by itself and the source never reports is no mistake.
@@ -244,7 +249,9 @@ class _Route:
             if name not in route.fields:
                 reader.problem(f"no field is called {name!r}{suggest(name, fields)}", "compare")
         for name in read.match or ():
-            if name not in route.fields and name not in defaults.match:
+            # A sink of any object may fill a key field by itself; only its own check knows the object's fields.
+            known = isinstance(sink.descriptor, SinkType) and not sink.descriptor.any_object
+            if known and name not in route.fields and name not in defaults.match:
                 reader.warning(
                     f"{name} is not among the fields, so nothing can be found by it{suggest(name, fields)}", "match"
                 )

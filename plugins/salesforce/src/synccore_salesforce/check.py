@@ -14,20 +14,33 @@ from .account import Session, account_of
 from .client import Client
 from .config import Config
 from .errors import Refused
-from .mapping.defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, default_fields, is_default_match
+from .mapping.defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, NAME_FALLBACK, default_fields, is_default_match
 from .mapping.values import convert
 from .schema import PERSON_ACCOUNT, Catalog, Field, Schema
 
-__all__ = ["Checker", "described"]
+__all__ = ["Checker", "described", "described_object"]
 
 #: Keys hold `source:entity:key`; a guest's key alone has 38 characters.
 _KEY_LENGTH = 80
-_CHOICES = {"on_delete": ("keep", "delete", "flag"), "invalid_email": ("hold", "drop")}
+_CHOICES = {
+    "on_delete": ("keep", "delete", "flag"),
+    "invalid_email": ("hold", "drop"),
+    "existing": ("keep", "overwrite"),
+}
 _PSEUDO = {
+    NAME_FALLBACK: FieldInfo(
+        name=NAME_FALLBACK, help="stands in for an account's Name where the customer has no company; never shared"
+    ),
     ITEMS: FieldInfo(name=ITEMS, type="items", help='the order\'s lines: [{"sku", "name", "quantity", "price"}]'),
     LAST_NAME_FALLBACK: FieldInfo(
         name=LAST_NAME_FALLBACK, help="stands in for LastName, which Salesforce requires, where there is none"
     ),
+}
+_REQUIRED = {
+    "Contact": ("LastName",),
+    "Lead": ("LastName", "Company"),
+    PERSON_ACCOUNT: ("LastName",),
+    "Account": ("Name",),
 }
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 #: Of each pair an org has use for one, depending on its state and country picklists.
@@ -123,8 +136,9 @@ def route_findings(route: RouteSpec, catalog: Catalog) -> Iterator[Finding]:
     yield from _matching(route, schema, path)
     yield from _fields(route, schema, catalog, path)
     yield from _settings(route, schema, path)
+    yield from _names(route, schema, path)
     if route.object == PERSON_ACCOUNT:
-        yield from _person_account(route, schema, path)
+        yield from _person_account(route, schema, catalog, path)
     if route.entity == "order" and route.after is None:
         yield Finding(
             level="warning",
@@ -186,7 +200,7 @@ def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> It
             yield from _reference(name, schema, catalog, f"{path}.fields.{name}")
             continue
         if target := schema.get(name):
-            yield from _constant(target, route.fields[name], f"{path}.fields.{name}")
+            yield from _constant(target, route.fields[name], catalog, f"{path}.fields.{name}")
         elif name in defaults:
             absent.append(name)
     if absent := [n for n in absent if not n.endswith(_PAIRED)]:
@@ -197,7 +211,7 @@ def _fields(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> It
         )
 
 
-def _constant(target: Field, value: Any, path: str) -> Iterator[Finding]:
+def _constant(target: Field, value: Any, catalog: Catalog, path: str) -> Iterator[Finding]:
     """What a field always gets must be of its type; texts and their picklists are compared for every sink alike."""
     try:
         # A text in quotes is an expression that always gives that text.
@@ -217,6 +231,12 @@ def _constant(target: Field, value: Any, path: str) -> Iterator[Finding]:
             path=path,
             message=f"{target.name} takes a record id of 15 or 18 characters; "
             f'by external id it is written as "{target.relationship}.KEY_FIELD"',
+        )
+    elif target.type == "reference" and not catalog.exists(target.refers_to, converted):
+        yield Finding(
+            level="error",
+            path=path,
+            message=f"there is no {' or '.join(target.refers_to)} {converted} that the connected user may see",
         )
     if target.type == "multipicklist" and target.restricted:
         known = {v.lower() for v in target.picklist}
@@ -261,17 +281,46 @@ def _settings(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
         yield Finding(level="error", path=f"{path}.parent_field", message=f"{schema.name} has no field {parent}")
 
 
-def _person_account(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+def _names(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:
+    """What Salesforce requires of every record, and may hide from the connected user all the same."""
+    for name in _REQUIRED.get(route.object, ()):
+        target = schema.get(name)
+        if target is None or not target.createable:
+            yield Finding(
+                level="error",
+                path=f"{path}.fields.{name}",
+                message=f"{schema.name}.{name} is required, and the connected user may not write it: "
+                "see field-level security and the permission set",
+            )
+
+
+def _person_account(route: RouteSpec, schema: Schema, catalog: Catalog, path: str) -> Iterator[Finding]:
     if not schema.has_person_accounts:
         yield Finding(
             level="error", path=f"{path}.object", message="person accounts are not switched on in this org: use Contact"
         )
+        return
+    yield from _record_type(route, catalog, path)
     if "Name" in route.fields:
         yield Finding(
             level="error",
             path=f"{path}.fields.Name",
             message="a person account has FirstName and LastName; Name is refused",
         )
+
+
+def _record_type(route: RouteSpec, catalog: Catalog, path: str) -> Iterator[Finding]:
+    wanted = str(route.settings.get("record_type") or "")
+    if catalog.person_record_type(wanted) is not None or "RecordTypeId" in route.fields:
+        return
+    known = ", ".join(name for _, name in catalog.person_record_types()) or "none"
+    if wanted:
+        text = f"there is no record type {wanted!r} for person accounts; there are: {known}"
+    elif known == "none":
+        text = "there is no record type for person accounts that the connected user may see"
+    else:
+        text = f"person accounts have several record types ({known}): name one"
+    yield Finding(level="error", path=f"{path}.record_type", message=text)
 
 
 # -- describe
@@ -289,6 +338,17 @@ def described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]
             info = schema.describe_as(name, extra.values())
             found.append(evolve(info, fields=tuple(_eased(f, schema, mine) for f in info.fields)))
     return found
+
+
+def described_object(catalog: Catalog, routes: Iterable[RouteSpec], name: str) -> ObjectInfo:
+    """Any object of the org; one of a route with what the sink takes beyond its fields. Raises ConfigError."""
+    mine = [r for r in routes if r.object.lower() == name.lower()]
+    if found := described(catalog, mine):
+        return found[0]
+    schema = catalog.second_look(name)
+    if schema is None:
+        raise ConfigError(f"the connected user sees no object {name}: see its API name and permission set")
+    return schema.describe_as(schema.name)
 
 
 def _extra(route: RouteSpec, schema: Schema) -> Iterator[FieldInfo]:

@@ -189,10 +189,14 @@ def classify(problem: Problem, status: int = 400, *, write: bool = False) -> Syn
     return Refused(problem, status)
 
 
-def held(problem: Problem) -> RouteHeld | None:
-    """The hold a refusal means for its whole route: the object or a field of it is gone, or hidden from the user."""
+def held(problem: Problem, status: int = 400) -> RouteHeld | None:
+    """The hold a refusal means for its whole route: the object or a field of it is gone, or hidden from the user.
+
+    `status` is that of a whole request: 404 there speaks of the object or its key field, not of a record.
+    """
     hidden = problem.code == "INVALID_FIELD_FOR_INSERT_UPDATE" and "security settings" in problem.message
-    if (problem.code in _ROUTE or hidden) and problem.foreign_key is None:
+    gone = status == 404 and problem.code == "NOT_FOUND"
+    if (problem.code in _ROUTE or hidden or gone) and problem.foreign_key is None:
         return RouteHeld(
             f"{problem.text} (the connected user's permissions and field-level security, or this route: "
             "see synccore check)"

@@ -233,6 +233,13 @@ class Catalog:
                 self._facts[key] = known
             return known[1]
 
+    def exists(self, names: Iterable[str], record_id: str) -> bool:
+        """True where one of the objects has a record of that id, or where that cannot be asked."""
+        known = [n for n in names if (s := self.find(n)) is not None and record_id.startswith(s.prefix or record_id)]
+        if not known:
+            return not any(True for n in names if self.find(n) is not None)
+        return any(True for _ in self._client.select(["Id"], known[0], "Id", [record_id]))
+
     def person_record_types(self) -> list[tuple[str, str]]:
         """Id and developer name of each record type for person accounts."""
 

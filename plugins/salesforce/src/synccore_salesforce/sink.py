@@ -26,7 +26,7 @@ from synccore.types import (
 )
 
 from .account import Session, account_of
-from .check import Checker, described
+from .check import Checker, described, described_object
 from .client import COLLECTION, Client, chunked
 from .config import Config
 from .errors import GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
@@ -108,6 +108,10 @@ class SalesforceSink:
         """The objects of the routes, with what the sink takes beyond their own fields."""
         return described(self._catalog, self._context.routes)
 
+    def describe_object(self, name: str) -> ObjectInfo:
+        """Any object of the org. Raises ConfigError where the connected user sees none of that name."""
+        return described_object(self._catalog, self._context.routes, name)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -156,7 +160,7 @@ class SalesforceSink:
                 outcomes.update(self._live(later))
         except Refused as error:
             # A request as a whole: what it asks for is not there, or hidden.
-            return {op.id: Failed(held(error.problem) or error) for op in operations}
+            return {op.id: Failed(held(error.problem, error.status) or error) for op in operations}
         except SynccoreError as error:
             return {op.id: Failed(error) for op in operations}
         return outcomes

@@ -87,6 +87,7 @@ class Org:
         record = self.objects["Lead"].records[lead]
         account = self.insert("Account", {"Name": record.get("Company")}, raw=True)
         person = {n: record.get(n) for n in ("FirstName", "LastName", "Email", "Phone")}
+        person |= {f"Mailing{n}": record.get(n) for n in ("Street", "City", "PostalCode", "State", "Country")}
         contact = self.insert("Contact", {**person, "AccountId": account}, raw=True)
         record.update(IsConverted=True, ConvertedContactId=contact, ConvertedAccountId=account)
         return contact

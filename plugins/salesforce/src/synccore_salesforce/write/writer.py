@@ -309,8 +309,12 @@ class Writer:
         if guilty and len(guilty) < len(rows):
             rest = [r for r in rows if r not in guilty]
             return [*((r, self.verdict(r, error.problem)) for r in guilty), *self._save_chunks([rest])]
-        if len(rows) == 1 or guilty or held(error.problem) or error.status in (404, 405, 414, 431):
-            return [(row, held(error.problem) or error) for row in rows]
+        hold = held(error.problem, error.status)
+        if hold is not None:
+            # What changed in the org is seen at the next try.
+            self._catalog.second_look(rows[0].object)
+        if hold or len(rows) == 1 or guilty or error.status in (405, 414, 431):
+            return [(row, hold or error) for row in rows]
         half = len(rows) // 2
         return [*self._save_chunks([rows[:half]]), *self._save_chunks([rows[half:]])]
 
