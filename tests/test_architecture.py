@@ -1,0 +1,31 @@
+"""The pages that say where things are name only what is there, and every room of core."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "core/src/synccore"
+PLACE = re.compile(r"`((?:core|plugins|tests|docs|benchmarks)/[^`]*)`")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_place_that_is_named_is_there(page):
+    named = PLACE.findall((ROOT / page).read_text())
+    assert named
+    gone = [place for place in named if not list(ROOT.glob(place.rstrip("/")))]
+    assert gone == []
+
+
+def test_every_room_of_core_is_in_the_table():
+    text = (ROOT / "docs/architecture.md").read_text()
+    rooms = [p.name for p in CORE.iterdir() if (p / "__init__.py").exists()]
+    assert [room for room in rooms if f"`core/src/synccore/{room}/`" not in text] == []
+
+
+def test_the_figure_for_a_sink_is_counted():
+    template = (CORE / "_cli/scaffold/templates/sink/sink.py.tmpl").read_text()
+    body = template.partition("class @CLASS@Sink:")[2].partition("SINK = ")[0]
+    lines = [line for line in body.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
+    assert f"its sink is a class of {len(lines)} lines" in (ROOT / "README.md").read_text()
