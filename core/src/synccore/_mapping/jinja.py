@@ -6,6 +6,7 @@ other value is a constant.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -16,7 +17,8 @@ from ..config import ConfigProblems, Problem
 from ..errors import MappingError
 from ..hookspecs import Mapper, MapperType
 from ..types import MapContext, RouteSpec, Skip, Snapshot
-from .environment import Environment, make_environment
+from .bounds import LONGEST_SOURCE
+from .environment import Environment, hopeless, make_environment
 from .names import find_unknown
 from .scope import absent, scope, visible
 from .values import ValueFault, plain
@@ -37,6 +39,7 @@ class JinjaMapper:
         self._route = route
         self._problems: list[Problem] = []
         self._globals = environment.globals
+        self._meter = environment.meter
         names = visible(route)
         self._absent = absent(route)
         self._when = self._compile_when(environment, names)
@@ -104,14 +107,12 @@ class JinjaMapper:
     def _expression(
         self, environment: Environment, names: Names, path: str, source: str
     ) -> Callable[[Names], Any] | None:
-        try:
-            compiled = environment.compile_expression(source, undefined_to_none=False)
-        except TemplateError as error:
-            self._problem(path, _syntax(source, error))
-            return None
         # The same text as a template has the same names, and gives them as a tree.
-        for message in find_unknown(environment.parse("{{ " + source + " }}"), names):
-            self._problem(path, message)
+        compiled = self._compiled(
+            environment, names, path, source, "{{ " + source + " }}", partial(_expression, environment)
+        )
+        if compiled is None:
+            return None
         template = compiled._template  # noqa: SLF001  calling `compiled` copies all names
 
         def evaluate(visible_names: Names) -> Any:
@@ -125,16 +126,42 @@ class JinjaMapper:
     def _template(
         self, environment: Environment, names: Names, path: str, source: str
     ) -> Callable[[Names], Any] | None:
-        try:
-            compiled = environment.from_string(source)
-        except TemplateError as error:
-            self._problem(path, _syntax(source, error))
+        compiled = self._compiled(environment, names, path, source, source, environment.from_string)
+        if compiled is None:
             return None
-        for message in find_unknown(environment.parse(source), names):
-            self._problem(path, message)
         return lambda visible_names: environment.concat(
             compiled.root_render_func(compiled.new_context(visible_names, shared=True))
         )
+
+    def _compiled(
+        self,
+        environment: Environment,
+        names: Names,
+        path: str,
+        source: str,
+        template: str,
+        compile_: Callable[[str], Any],
+    ) -> Any:
+        """What Jinja makes of it; None where something is wrong with it, which is noted."""
+        if len(source) > LONGEST_SOURCE:
+            self._problem(path, f"is longer than {LONGEST_SOURCE:,} characters")
+            return None
+        try:
+            compiled = compile_(source)
+            messages = [*find_unknown(environment.parse(template), names)]
+            messages += hopeless(environment.parse(template), environment)
+        except TemplateError as error:
+            self._problem(path, _syntax(source, error))
+            return None
+        except (RecursionError, MemoryError, SyntaxError):
+            self._problem(path, "is nested too deeply")
+            return None
+        except (ValueError, OverflowError):
+            self._problem(path, "holds a number that is too large")
+            return None
+        for message in messages:
+            self._problem(path, message)
+        return compiled
 
     def _problem(self, path: str, message: str) -> None:
         self._problems.append(Problem(f"routes.{self._route.name}.{path}", message))
@@ -144,6 +171,7 @@ class JinjaMapper:
     def _run(
         self, field: str, expression: str, function: Callable[[Names], Any], names: Names, *, truth: bool = False
     ) -> Any:
+        self._meter.start()
         try:
             value = function(names)
             return bool(value) if truth else plain(value)
@@ -156,6 +184,10 @@ class JinjaMapper:
         return MappingError(
             f"{where}: {reason}, in: {expression}", route=self._route.name, field=field, expression=expression
         )
+
+
+def _expression(environment: Environment, source: str) -> Any:
+    return environment.compile_expression(source, undefined_to_none=False)
 
 
 def _syntax(source: str, error: TemplateError) -> str:
@@ -186,6 +218,8 @@ def _reason(error: Exception, expression: str) -> str:
         return "it reaches for something that is closed to expressions"
     if isinstance(error, ZeroDivisionError):
         return "it divides by zero"
+    if isinstance(error, RecursionError | MemoryError):
+        return "it calls itself too often, or the record is nested too deeply"
     if isinstance(error, TypeError):
         return "a value is of the wrong kind, or empty (TypeError)"
     if isinstance(error, TemplateRuntimeError):
