@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from synccore.entities import Address
+from synccore.testing import Fault
 from synccore.types import Change
 
 # -- profiles
@@ -157,3 +158,19 @@ def test_a_kill_before_core_learns_of_the_job_submits_nothing_twice(start, shop,
     app.settle_down(timedelta(minutes=30))
     assert len(klaviyo.jobs) == 1
     assert app.states() == {"done": 300}
+
+
+def test_an_opt_out_is_told_within_seconds_of_klaviyo_being_back(start, shop, klaviyo, clock):
+    app = start("profiles")
+    app.emit(shop.customer(accepts_marketing=True))
+    app.drain()
+    klaviyo.fail_always(Fault.status(503))
+    app.emit(shop.customer("13"))
+    for _ in range(60):
+        app.advance(timedelta(minutes=1))
+    app.emit(shop.customer(accepts_marketing=False))
+    app.drain()
+    klaviyo.clear_faults()
+    for _ in range(10):
+        app.advance(timedelta(seconds=1))
+    assert klaviyo.person("c12@shop.test").consent == "UNSUBSCRIBED"

@@ -336,6 +336,7 @@ class Lane:
             first_failed_at=delivery.first_failed_at,
             waiting_since=delivery.waiting_since,
             lane_failures=self.gate.record.failures,
+            look_within=self.limits.look_within,
             outage=not others,
         )
         decision = decide(error, tried, now, self._random)
@@ -387,7 +388,12 @@ class Lane:
             with time_limit(self.limits.deadline):
                 outcomes = self._call.collect(job.job, [i.operation for i in items], job.submitted_at)
         except Exception as error:  # noqa: BLE001  the policy decides; the job stays submitted
-            decision = decide(error, Tried(lane_failures=self.gate.record.failures), now, self._random)
+            decision = decide(
+                error,
+                Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within),
+                now,
+                self._random,
+            )
             if isinstance(decision, PauseLane):
                 self._close(Closing(decision, isinstance(error, Transient)))
             return 0

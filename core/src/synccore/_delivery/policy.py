@@ -86,6 +86,8 @@ class Tried:
     waiting_since: datetime | None = None
     #: The lane's outages in a row before this one.
     lane_failures: int = 0
+    #: How long at most until a target that is away is looked for again.
+    look_within: timedelta = OUTAGE_CAP
     #: False where other records got through since this one failed: then the failure is the record's own.
     outage: bool = True
 
@@ -118,7 +120,7 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
             return Park(error.message)
         case Transient() if error.outage and tried.outage:
             state = "circuit_open" if tried.lane_failures + 1 >= CIRCUIT_AFTER else "ok"
-            return PauseLane(now + backoff(tried.lane_failures, random_, OUTAGE_CAP), state, error.message)
+            return PauseLane(now + backoff(tried.lane_failures, random_, tried.look_within), state, error.message)
         case Transient() if not error.sent:
             return Snooze(now + backoff(1, random_))
         case Transient() | Conflict():

@@ -87,6 +87,8 @@ class Limits:
         linger: how long a batch that is not full may wait for more while the lane is busy.
         deadline: how long one `deliver` may take, its lookups included. Calls of `synccore.http.Client` end by then;
             what was not sent yet goes with the next batch, no attempt used.
+        look_within: how long at most until a target that is away is looked for again (one call with one record): short
+            where something of it must not wait once the target is back.
     """
 
     max_batch: int = 1
@@ -97,6 +99,7 @@ class Limits:
     per: timedelta = timedelta(minutes=1)
     linger: timedelta = timedelta(milliseconds=200)
     deadline: timedelta = timedelta(seconds=120)
+    look_within: timedelta = timedelta(minutes=5)
 
 
 @frozen(kw_only=True)

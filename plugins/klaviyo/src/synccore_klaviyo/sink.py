@@ -45,6 +45,8 @@ def _limits(bulk_threshold: int) -> Limits:
         bulk_batch=PROFILES_LIMIT,
         bulk_threshold=bulk_threshold,
         deadline=timedelta(minutes=5),
+        # An opt-out is told within ten seconds of Klaviyo being back.
+        look_within=timedelta(seconds=8),
     )
 
 
