@@ -249,9 +249,10 @@ class _Route:
             if name not in route.fields:
                 reader.problem(f"no field is called {name!r}{suggest(name, fields)}", "compare")
         for name in read.match or ():
-            # A sink of any object may fill a key field by itself; only its own check knows the object's fields.
-            known = isinstance(sink.descriptor, SinkType) and not sink.descriptor.any_object
-            if known and name not in route.fields and name not in defaults.match:
+            # A sink of any object may fill a key field by itself; its own check knows the object's fields. What looks
+            # like a slip of the pen is one all the same.
+            closed = isinstance(sink.descriptor, SinkType) and not sink.descriptor.any_object
+            if name not in route.fields and name not in defaults.match and (closed or suggest(name, fields)):
                 reader.warning(
                     f"{name} is not among the fields, so nothing can be found by it{suggest(name, fields)}", "match"
                 )

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.http import Client as Http
-from synccore.http import Response
+from synccore.http import Response, target_fault
 from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
@@ -168,8 +168,10 @@ class Client:
             return ConfigError(
                 f"{path.split('?', maxsplit=1)[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?"
             )
-        if not problems and answer.status in (403, 407, 429):
-            # No word of Salesforce's own: a firewall or proxy in between.
+        # Without a word of Salesforce's own it is something in between: a proxy, a firewall.
+        if not problems and (fault := target_fault(answer, self._context.clock.now(), writes=method != "GET")):
+            return fault
+        if not problems and answer.status == 403:
             return Transient(problem.text)
         error = classify(problem, answer.status, write=method != "GET")
         if isinstance(error, RateLimited) and "concurrent" not in problem.message.lower():
@@ -332,7 +334,7 @@ class Client:
             except SynccoreError as error:
                 found.append(error)
                 # Those that follow were never sent.
-                stop = Transient(error.message) if isinstance(error, Transient) else error
+                stop = error.unsent() if isinstance(error, Transient) else error
         return found
 
     def _collection(

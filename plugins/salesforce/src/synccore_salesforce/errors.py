@@ -236,7 +236,7 @@ def unsent(outcomes: Sequence[Outcome]) -> SynccoreError | None:
     for outcome in outcomes:
         error = outcome.error if isinstance(outcome, Failed) else None
         if isinstance(error, SynccoreError) and is_outage(error):
-            return Transient(error.message) if isinstance(error, Transient) else error
+            return error.unsent() if isinstance(error, Transient) else error
     return None
 
 

@@ -331,7 +331,7 @@ def _stops(error: SynccoreError) -> bool:
 
 
 def _unsent(error: SynccoreError) -> SynccoreError:
-    return Transient(error.message) if isinstance(error, Transient) else error
+    return error.unsent() if isinstance(error, Transient) else error
 
 
 def _note(row: Row) -> str | None:
