@@ -84,7 +84,6 @@ def test_a_number_that_is_somebody_elses_is_asked_about_once(sink, klaviyo, oper
     klaviyo.add_person(email="b@shop.test", phone_number=PHONE)
     link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
     assert link.left_out == {"phone_number": "it belongs to another profile"}
-    fields = {"email": "a@shop.test", "phone_number": PHONE}
     for name in ("Ann", "Anne"):
         before = len(klaviyo.requests)
         link = deliver(
