@@ -11,6 +11,7 @@ from ._session import Group, config_option, current, json_option, named_sink, sa
 
 if TYPE_CHECKING:
     from .._app.base import Base
+    from .._verbs.deliveries import Acted
     from ..store import Delivery
 
 _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")
@@ -37,6 +38,7 @@ def deliveries() -> None:
 @json_option
 def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) -> int:
     """List deliveries, newest first."""
+    from .._verbs.deliveries import document
     from ._output import note, print_json
 
     with current().open_store() as app:
@@ -45,32 +47,12 @@ def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) 
         found = app.store.deliveries(state=state, sink=sink, limit=None if everything else _SHOWN)
         now = app.clock.now()
     if as_json:
-        print_json([_document(d) for d in found])
+        print_json([document(d) for d in found])
         return DONE
     _table(found, now)
     if len(found) == _SHOWN and not everything:
         note(f"the newest {_SHOWN}; --all shows the rest")
     return DONE
-
-
-def _document(d: Delivery) -> dict[str, Any]:
-    from ._output import timestamp
-
-    return {
-        "id": d.id,
-        "route": d.route,
-        "sink": d.sink,
-        "entity": d.entity,
-        "key": d.key,
-        "op": d.op,
-        "state": d.state,
-        "attempts": d.attempts,
-        "due_at": timestamp(d.due_at),
-        "error_kind": d.error_kind,
-        "error": d.error,
-        "created_at": timestamp(d.created_at),
-        "settled_at": timestamp(d.settled_at),
-    }
 
 
 _COLOURS = {"parked": "red", "done": "green", "ready": "yellow", "running": "cyan", "submitted": "cyan"}
@@ -104,38 +86,23 @@ def _table(found: list[Delivery], now: Any) -> None:
 @json_option
 def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in the help
     """Show everything about one delivery, with its history."""
-    from ._output import print_json, timestamp
-    from .status import _document as history_document
-    from .status import _table as history_table
+    from .._verbs.deliveries import show as show_delivery
+    from ._output import print_json
+    from .status import history_table
 
     with current().open_store() as app:
-        found = app.store.deliveries(ids=[id])
-        if not found:
-            raise click.UsageError(f"no delivery has the id {id}: synccore deliveries list shows them")
-        delivery = found[0]
-        history = [
-            line
-            for line in app.store.history(key=delivery.key, sink=delivery.sink, limit=None)
-            if line.route == delivery.route and line.entity == delivery.entity and line.delivery_id in (None, id)
-        ]
-    more = {
-        "source": delivery.source,
-        "bulk": delivery.bulk,
-        "event_id": delivery.event_id,
-        "first_change_at": timestamp(delivery.first_change_at),
-        "last_change_at": timestamp(delivery.last_change_at),
-        "first_failed_at": timestamp(delivery.first_failed_at),
-        "maybe_applied": delivery.maybe_applied,
-        "job": delivery.job,
-    }
+        found = show_delivery(app, id)
+    if found is None:
+        raise click.UsageError(f"no delivery has the id {id}: synccore deliveries list shows them")
     if as_json:
-        print_json({**_document(delivery), **more, "history": [history_document(line) for line in history]})
+        print_json(found.document())
         return DONE
-    for name, value in {**_document(delivery), **more}.items():
+    for name, value in found.facts().items():
         if value not in (None, False):
             click.echo(f"{name + ':':17} {value}")
     click.echo()
-    history_table(history)
+    history_table(found.history)
+    delivery = found.delivery
     if delivery.state == "parked":
         click.echo(
             f"\nnext: synccore preview {delivery.route} {delivery.key}, then synccore deliveries retry {id} "
@@ -144,15 +111,14 @@ def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in t
     return DONE
 
 
-def _chosen(app: Base, ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None) -> list[int]:
-    """The ids meant: those named, or with --all every parked one that fits."""
+def _checked(app: Base, ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None) -> None:
+    """Ids, or --all (with --sink for one sink's). Raises UsageError."""
     if everything == bool(ids):
         raise click.UsageError("name the ids, or --all (with --sink NAME for one sink's)")
     if state not in (None, "parked"):
         raise click.UsageError(f"only parked deliveries wait for a person; those in state {state} do not")
     if sink is not None:
         named_sink(app, sink)
-    return [d.id for d in app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)]
 
 
 @deliveries.verb("retry")
@@ -163,13 +129,14 @@ def _chosen(app: Base, ids: tuple[int, ...], everything: bool, sink: str | None,
 @json_option
 def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
     """Deliver parked ones again, through today's mapping and newest state."""
+    from .._verbs.deliveries import retry as retry_parked
+
     with current().open_store() as app:
-        chosen = _chosen(app, ids, everything, sink, state)
+        _checked(app, ids, everything, sink, state)
         say_behind(app)
-        count = app.store.retry(chosen, app.clock.now())
-        waking = app.store.daemon_running()
-    text = "owed again" + ("" if waking else ": synccore run delivers them")
-    return _told("retried", count, ids, chosen, text, as_json=as_json)
+        acted = retry_parked(app, ids, sink)
+    text = "owed again" + ("" if acted.running else ": synccore run delivers them")
+    return _told("retried", acted, text, as_json=as_json)
 
 
 @deliveries.verb("dismiss")
@@ -180,20 +147,21 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
 @json_option
 def dismiss(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
     """Give parked ones up: they are not delivered. The record's next change is."""
+    from .._verbs.deliveries import dismiss as dismiss_parked
+
     with current().open_store() as app:
-        chosen = _chosen(app, ids, everything, sink, state)
-        count = app.store.dismiss(chosen, app.clock.now())
-    return _told("dismissed", count, ids, chosen, "dismissed", as_json=as_json)
+        _checked(app, ids, everything, sink, state)
+        acted = dismiss_parked(app, ids, sink)
+    return _told("dismissed", acted, "dismissed", as_json=as_json)
 
 
-def _told(word: str, count: int, ids: tuple[int, ...], chosen: list[int], text: str, *, as_json: bool) -> int:
+def _told(word: str, acted: Acted, text: str, *, as_json: bool) -> int:
     from ._output import plural, print_json
 
-    missed = sorted(set(ids) - set(chosen))
     if as_json:
-        print_json({word: count, "ids": sorted(chosen), "not_parked": missed})
+        print_json({word: acted.count, "ids": list(acted.ids), "not_parked": list(acted.not_parked)})
     else:
-        click.echo(f"{plural(count, 'delivery', 'deliveries')} {text}")
-        for one in missed:
+        click.echo(f"{plural(acted.count, 'delivery', 'deliveries')} {text}")
+        for one in acted.not_parked:
             click.echo(f"{one} is not parked: synccore deliveries show {one}", err=True)
-    return FINDINGS if missed else DONE
+    return FINDINGS if acted.not_parked else DONE

@@ -24,26 +24,13 @@ def lanes() -> None:
 def list_(as_json: bool) -> int:
     """List the lanes and their state."""
     from .._verbs.lanes import lanes as read_lanes
-    from ._output import ago, print_json, state_text, table, timestamp
+    from ._output import ago, print_json, state_text, table
 
     with current().open_store() as app:
         found = read_lanes(app)
         now = app.clock.now()
     if as_json:
-        print_json(
-            [
-                {
-                    "sink": line.name,
-                    "kind": line.kind,
-                    "state": line.state,
-                    "reason": line.reason,
-                    "until": timestamp(line.until),
-                    "changed_at": timestamp(line.changed_at),
-                    "ready": line.ready,
-                }
-                for line in found
-            ]
-        )
+        print_json([line.document() for line in found])
         return DONE
     rows = [
         (

@@ -14,8 +14,7 @@ from ._session import Group, Session, config_option, current, json_option
 if TYPE_CHECKING:
     from .._app.app import App
     from .._plugins import Plugins
-    from ..hookspecs import SinkType, SourceType
-    from ..types import FieldInfo, ObjectInfo, ObjectType
+    from ..types import FieldInfo, ObjectInfo
 
 
 class _PluginsGroup(Group):
@@ -47,23 +46,12 @@ def plugins() -> None:
 @json_option
 def list_(as_json: bool) -> int:
     """List the installed plugins: what they bring, and why one did not load."""
+    from .._verbs.plugins import status_document
     from ._output import print_json, table
 
     statuses = current().plugins().statuses
     if as_json:
-        print_json(
-            [
-                {
-                    "name": s.name,
-                    "distribution": s.distribution,
-                    "version": s.version,
-                    "status": s.status,
-                    "reason": s.reason,
-                    "provides": list(s.provides),
-                }
-                for s in statuses
-            ]
-        )
+        print_json([status_document(s) for s in statuses])
     else:
         colours = {"loaded": "green", "disabled": None}
         table(
@@ -105,6 +93,9 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
     NAME is what `type =` takes, or the name of an instance in the configuration. --object asks the target itself,
     so it needs a configuration with an instance of that type.
     """
+    from attrs import asdict
+
+    from .._verbs.plugins import document as describe_plugin
     from ._output import print_json
 
     session = current()
@@ -114,14 +105,14 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
     if object_name is not None:
         described = instances.describe(name, type_name, object_name)
         if as_json:
-            print_json(_object_document(described))
+            print_json(asdict(described))
         else:
             _show_fields(described)
         return DONE
     descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
     if descriptor is None:
         return _show_status(loaded, name, as_json=as_json)
-    document = {**_document(loaded, descriptor), "instances": instances.of(type_name)}
+    document = {**describe_plugin(loaded, descriptor), "instances": instances.of(type_name)}
     if as_json:
         print_json(document)
     else:
@@ -188,72 +179,6 @@ def _video(video: Any) -> tuple[str, str]:
     if isinstance(video, (tuple, list)):
         return str(video[0]), str(video[-1])
     return str(video.title), str(getattr(video, "view_url", getattr(video, "url", "")))
-
-
-def _document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:
-    from .._settings import describe_config
-    from ..hookspecs import SinkType
-
-    sink = descriptor if isinstance(descriptor, SinkType) else None
-    word = f"{'sink' if sink else 'source'} {descriptor.name}"
-    status = next((s for s in loaded.statuses if word in s.provides), None)
-    document: dict[str, Any] = {
-        "name": descriptor.name,
-        "kind": "sink" if sink else "source",
-        "summary": descriptor.summary,
-        "distribution": status.distribution if status else "",
-        "version": status.version if status else "",
-        "status": status.status if status else "loaded",
-        "settings": [
-            {"name": s.name, "type": s.type_text, "required": s.required, "default": s.default_text, "help": s.help}
-            for s in describe_config(descriptor.config)
-        ],
-    }
-    if sink is None:
-        return {**document, "entities": list(descriptor.entities)}  # type: ignore[union-attr]
-    limits = sink.limits
-    return {
-        **document,
-        "any_object": sink.any_object,
-        "objects": [_object_type(o) for o in sink.objects],
-        "limits": {
-            "max_batch": limits.max_batch,
-            "max_in_flight": limits.max_in_flight,
-            "bulk_batch": limits.bulk_batch,
-            "bulk_threshold": limits.bulk_threshold,
-            "calls": limits.calls,
-            "per_seconds": limits.per.total_seconds(),
-        },
-    }
-
-
-def _object_type(target: ObjectType) -> dict[str, Any]:
-    from ..config import format_duration
-
-    return {
-        "name": target.name,
-        "summary": target.summary,
-        "options": [
-            {"name": name, "type": getattr(kind, "__name__", str(kind)), "default": default, "help": text}
-            for name, (kind, default, text) in target.options.items()
-        ],
-        "defaults": {
-            entity: {
-                "fields": dict(d.fields),
-                "match": list(d.match),
-                "include": list(d.include),
-                "when": d.when,
-                "delay": format_duration(d.delay),
-            }
-            for entity, d in target.defaults.items()
-        },
-    }
-
-
-def _object_document(described: ObjectInfo) -> dict[str, Any]:
-    from attrs import asdict
-
-    return asdict(described)
 
 
 # -- for people
@@ -349,6 +274,7 @@ def _marks(info: FieldInfo) -> str:
 
 def _show_status(loaded: Plugins, name: str, *, as_json: bool) -> int:
     """A plugin that brings no source or sink of that name, or did not load."""
+    from .._verbs.plugins import status_document
     from ..config import suggest
     from ._output import print_json
 
@@ -361,19 +287,7 @@ def _show_status(loaded: Plugins, name: str, *, as_json: bool) -> int:
             + (f" ({why})" if why else f"; there are: {', '.join(known) or 'none'}")
         )
     if as_json:
-        print_json(
-            [
-                {
-                    "name": s.name,
-                    "distribution": s.distribution,
-                    "version": s.version,
-                    "status": s.status,
-                    "reason": s.reason,
-                    "provides": list(s.provides),
-                }
-                for s in found
-            ]
-        )
+        print_json([status_document(s) for s in found])
         return DONE
     for status in found:
         click.echo(f"{status.name}: {status.distribution} {status.version}, {status.status}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def log(
 
     One line for each thing that happened to a record on its way to a target: names of fields, never their values.
     """
-    from .._verbs.log import Wanted, trail
+    from .._verbs.log import Wanted, document, trail
     from .._verbs.log import follow as follow_trail
     from ._output import print_json
 
@@ -128,9 +128,9 @@ def log(
         lines = trail(app, wanted, limit)
         if not follow:
             if as_json:
-                print_json([_document(line) for line in lines])
+                print_json([document(line) for line in lines])
             else:
-                _table(lines)
+                history_table(lines)
             return DONE
         last = max((line.id or 0 for line in lines), default=0)
         for line in lines:
@@ -138,24 +138,6 @@ def log(
         for line in follow_trail(app, wanted, last):
             _follow_line(line, as_json=as_json)
     return DONE
-
-
-def _document(line: HistoryEntry) -> dict[str, Any]:
-    from ._output import timestamp
-
-    return {
-        "at": timestamp(line.at),
-        "route": line.route,
-        "sink": line.sink,
-        "entity": line.entity,
-        "key": line.key,
-        "op": line.op,
-        "outcome": line.outcome,
-        "remote_id": line.remote_id,
-        "fields": list(line.fields),
-        "error": line.error,
-        "duration_ms": line.duration_ms,
-    }
 
 
 _OUTCOMES = {"delivered": "green", "parked": "red", "failed": "red", "retry": "yellow", "snoozed": "yellow"}
@@ -174,7 +156,8 @@ def _cells(line: HistoryEntry) -> tuple[str, ...]:
     )
 
 
-def _table(lines: list[HistoryEntry]) -> None:
+def history_table(lines: Sequence[HistoryEntry]) -> None:
+    """Lines of the trail for people."""
     from ._output import table
 
     columns = ("at (UTC)", "route", "record", "op", "outcome", "remote id", "took", "fields, or why")
@@ -182,9 +165,10 @@ def _table(lines: list[HistoryEntry]) -> None:
 
 
 def _follow_line(line: HistoryEntry, *, as_json: bool) -> None:
+    from .._verbs.log import document
     from ._output import print_json
 
     if as_json:
-        print_json(_document(line), line=True)
+        print_json(document(line), line=True)
     else:
         click.echo("  ".join(_cells(line)))

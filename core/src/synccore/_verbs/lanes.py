@@ -1,9 +1,9 @@
 """`synccore lanes`: the ways to the sinks and from the sources, held and let go by a person."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
 from ..store import RouteCounts
@@ -22,6 +22,10 @@ class LaneLine:
     until: datetime | None
     changed_at: datetime | None
     ready: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """A lane in the JSON of `lanes list --json`."""
+        return {"sink": self.name, **{n: v for n, v in asdict(self).items() if n != "name"}}
 
 
 @frozen(kw_only=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import frozen
 
 from .._app.base import Base
 from ..store import HistoryEntry
 
-__all__ = ["Wanted", "follow", "trail"]
+__all__ = ["Wanted", "document", "follow", "trail"]
 
 POLL = timedelta(seconds=1)
 
@@ -46,3 +47,20 @@ def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryE
             after_id = line.id
             yield line
         app.clock.sleep(POLL)
+
+
+def document(line: HistoryEntry) -> dict[str, Any]:
+    """A line in the JSON of `log --json`: names of fields, never their values."""
+    return {
+        "at": line.at,
+        "route": line.route,
+        "sink": line.sink,
+        "entity": line.entity,
+        "key": line.key,
+        "op": line.op,
+        "outcome": line.outcome,
+        "remote_id": line.remote_id,
+        "fields": list(line.fields),
+        "error": line.error,
+        "duration_ms": line.duration_ms,
+    }

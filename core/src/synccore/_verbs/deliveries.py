@@ -1,0 +1,109 @@
+"""`synccore deliveries`: rows of the outbox, looked at, retried, given up."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+
+from .._app.base import Base
+from ..store import Delivery, HistoryEntry
+from . import log
+
+__all__ = ["Acted", "Shown", "dismiss", "document", "parked", "retry", "show"]
+
+
+@frozen(kw_only=True)
+class Shown:
+    """One delivery with all that happened to it."""
+
+    delivery: Delivery
+    history: tuple[HistoryEntry, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Everything about the row itself."""
+        d = self.delivery
+        return {
+            **document(d),
+            "source": d.source,
+            "bulk": d.bulk,
+            "event_id": d.event_id,
+            "first_change_at": d.first_change_at,
+            "last_change_at": d.last_change_at,
+            "first_failed_at": d.first_failed_at,
+            "maybe_applied": d.maybe_applied,
+            "job": d.job,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `deliveries show --json`."""
+        return {**self.facts(), "history": [log.document(line) for line in self.history]}
+
+
+@frozen(kw_only=True)
+class Acted:
+    """What `retry` or `dismiss` did: how many of the chosen ones, and which of those named are not parked."""
+
+    count: int
+    ids: tuple[int, ...]
+    not_parked: tuple[int, ...]
+    #: A daemon goes on with them at once.
+    running: bool
+
+
+def document(d: Delivery) -> dict[str, Any]:
+    """A row in the JSON of `deliveries list --json`."""
+    return {
+        "id": d.id,
+        "route": d.route,
+        "sink": d.sink,
+        "entity": d.entity,
+        "key": d.key,
+        "op": d.op,
+        "state": d.state,
+        "attempts": d.attempts,
+        "due_at": d.due_at,
+        "error_kind": d.error_kind,
+        "error": d.error,
+        "created_at": d.created_at,
+        "settled_at": d.settled_at,
+    }
+
+
+def show(app: Base, id_: int) -> Shown | None:
+    """One row and its trail; None where no row has the id."""
+    found = app.store.deliveries(ids=[id_])
+    if not found:
+        return None
+    delivery = found[0]
+    history = tuple(
+        line
+        for line in app.store.history(key=delivery.key, sink=delivery.sink, limit=None)
+        if line.route == delivery.route and line.entity == delivery.entity and line.delivery_id in (None, id_)
+    )
+    return Shown(delivery=delivery, history=history)
+
+
+def parked(app: Base, ids: Sequence[int], sink: str | None) -> list[int]:
+    """Those of these ids (of all, where there are none) that wait for a person."""
+    return [d.id for d in app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)]
+
+
+def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
+    """Owe parked ones again, through today's mapping and newest state."""
+    chosen = parked(app, ids, sink)
+    return _acted(app, app.store.retry(chosen, app.clock.now()), ids, chosen)
+
+
+def dismiss(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
+    """Give parked ones up."""
+    chosen = parked(app, ids, sink)
+    return _acted(app, app.store.dismiss(chosen, app.clock.now()), ids, chosen)
+
+
+def _acted(app: Base, count: int, named: Sequence[int], chosen: Sequence[int]) -> Acted:
+    return Acted(
+        count=count,
+        ids=tuple(sorted(chosen)),
+        not_parked=tuple(sorted(set(named) - set(chosen))),
+        running=app.store.daemon_running(),
+    )
