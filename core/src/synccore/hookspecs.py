@@ -153,7 +153,8 @@ class Sink(Protocol):
     Optional attributes: `limits: Limits` and `objects: Sequence[ObjectType]`, overriding those of the type where they
     depend on the configuration, and `filters: Mapping[str, Callable]`, over those of `synccore_template_filters` on
     the routes to this instance (for what it remembers: names once given). Optional methods: `lookup`, `read`,
-    `collect`, `overtake`, `find`, `account`,
+    `collect`, `overtake`, `find`, `account`, `foretell(operations) -> Sequence[str | None]` (for `preview`: in words,
+    without network and writing nothing, what `deliver` would come to where the mapping does not show it),
     `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`.
 
     A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never

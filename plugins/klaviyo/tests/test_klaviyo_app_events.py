@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from synccore._verbs.preview import preview
 from synccore.entities import Refund
 from synccore.testing import Fault
 
@@ -302,3 +303,14 @@ def test_renewals_carry_no_value_beside_commerce_events(start, shop, klaviyo):
     app.emit(shop.customer(), shop.payment())
     app.drain()
     assert klaviyo.events("Renewed Subscription")[0]["value"] is None
+
+
+def test_a_preview_says_what_is_only_remembered(start, shop, klaviyo):
+    app = start("changes")
+    app.emit(shop.customer(), shop.membership())
+    found = preview(app.app, "changes", "5")
+    assert found.expected == (
+        "would send Changed Membership Status gold new>active; in a backfill: remembered only, as the state to compare"
+        " with: the past sends no event"
+    )
+    assert klaviyo.requests == []

@@ -76,6 +76,8 @@ def _show(found: Preview) -> None:
     reason = f": {found.reason}" if found.reason else ""
     click.echo(f"{found.source} {found.entity} {found.key} -> {found.sink} {target}")
     click.echo(f"{sentence}{reason}")
+    if found.expected:
+        note(f"expected: {found.expected}")
     if found.fetched:
         note("not stored here yet: read from the source, and what belongs to it is not counted")
     if found.live and found.remote is None:

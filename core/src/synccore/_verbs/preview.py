@@ -10,7 +10,7 @@ from .._app.app import App
 from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
-from ..types import Change, RouteSpec, Skip, Snapshot
+from ..types import Change, Operation, RouteSpec, Skip, Snapshot
 from .compare import differing
 
 __all__ = ["Preview", "preview"]
@@ -30,6 +30,7 @@ class Preview:
         changed: names that differ from `previous`.
         remote: the target's own record (`--live`); None where it was not asked for or is gone.
         drift: names whose value at the target differs from `fields`.
+        expected: what the sink says would come of it, where the vendor alone knows (an event that is only remembered).
         fetched: the record was unknown here and was read from the source; it was not stored.
     """
 
@@ -49,6 +50,7 @@ class Preview:
     live: bool = False
     remote: Mapping[str, Any] | None = field(default=None, repr=False)
     drift: tuple[str, ...] = ()
+    expected: str | None = None
     fetched: bool = False
 
 
@@ -136,7 +138,21 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
     action: Action = "update" if operation.link else "create"
     if operation.op != "upsert":
         action = operation.op
-    return evolve(base, action=action, fields=fields, changed=tuple(sorted(operation.changed)))
+    changed = tuple(sorted(operation.changed))
+    return evolve(base, action=action, fields=fields, changed=changed, expected=_foretold(app, route, operation))
+
+
+def _foretold(app: App, route: RouteSpec, operation: Operation) -> str | None:
+    """In the sink's words what a delivery would come to: as news, and as the past where that is something else."""
+    foretell = getattr(app.sinks[route.sink].instance, "foretell", None)
+    if foretell is None:
+        return None
+    news: str | None
+    past: str | None
+    news, past = foretell([operation, evolve(operation, bulk=True)])
+    if news == past or operation.bulk or past is None:
+        return past if operation.bulk else news
+    return f"{news or 'delivered'}; in a backfill: {past}"
 
 
 def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Preview:

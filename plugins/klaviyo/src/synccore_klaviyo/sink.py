@@ -106,6 +106,10 @@ class KlaviyoSink:
         found = iter(match.lookup(self._client, [op for op in operations if op.id not in refused]))
         return [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
 
+    def foretell(self, operations: Sequence[Operation]) -> Sequence[str | None]:
+        """For a preview: which events a change would be, or that it is only remembered."""
+        return [self._events.foretell(op) if op.object == "event" else None for op in operations]
+
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
         found = iter(read.read(self._client, [link for link in links if link.object != "event"]))

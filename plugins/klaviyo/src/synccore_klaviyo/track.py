@@ -48,11 +48,19 @@ class Events:
             outcomes |= self._send_each(wanted, planned)
         return [outcomes[op.id] for op in operations]
 
+    def foretell(self, operation: Operation) -> str:
+        """What `deliver` would say of it."""
+        try:
+            found = self._plan(operation)
+        except (Rejected, WaitFor) as error:
+            return error.message
+        return found if isinstance(found, str) else f"would send {_said(found)}"
+
     def _plan(self, operation: Operation) -> list[Event] | str:
         if operation.op in ("delete", "leave"):
             return "no event: the record was deleted in the shop, or the route no longer wants it"
         if operation.bulk and not operation.settings.get("backfill"):
-            return "remembered as the state to compare with; the past sends no event"
+            return "remembered only, as the state to compare with: the past sends no event"
         if operation.entity == "order" and not self._commerce and not operation.fields.get("metric"):
             return "no event: commerce_events is off"
         now = self._clock.now()
