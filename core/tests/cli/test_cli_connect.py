@@ -239,3 +239,12 @@ def test_pasting_keeps_the_port_and_path_the_vendor_compares(monkeypatch, capsys
     assert redirect == "http://localhost:1717/callback"
     assert params == {"code": "c", "state": "s"}
     assert capsys.readouterr().out == "https://x.test/?r=http://localhost:1717/callback\n"
+
+
+def test_both_accounts_are_named_in_full_on_the_operator_s_terminal(world):
+    world.crm.account = Account(id="a1", label="owner@shop.test")
+    connect(world)
+    world.crm.account = Account(id="a2", label="intern@shop.test")
+    told = connect(world, code=1).stderr
+    assert "owner@shop.test" in told
+    assert "intern@shop.test" in told

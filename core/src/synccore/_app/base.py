@@ -112,9 +112,14 @@ class Base:
         return None
 
     @property
+    def database_file(self) -> Path | None:
+        """The SQLite file; None where another engine keeps the outbox."""
+        return None if "://" in self._database else self.path.parent / self._database
+
+    @property
     def exists(self) -> bool:
         """Whether there is a database already; looking makes none."""
-        return "://" in self._database or (self.path.parent / self._database).exists()
+        return self.database_file is None or self.database_file.exists()
 
     def lane_of(self, name: str) -> LaneRecord:
         """The durable state of a sink's lane, or of a source."""

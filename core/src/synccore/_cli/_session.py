@@ -80,7 +80,7 @@ class Session:
         from ._logging import configure_logging
 
         configure_logging(self.environ, level=self.log_level)
-        return App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
+        return self._told(App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock))
 
     def look(self) -> App:
         """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""
@@ -100,9 +100,12 @@ class Session:
         return self._told(Base.open_store(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock))
 
     def _told(self, app: _Base) -> _Base:
-        """What is doubtful about what will be shown, on stderr."""
-        for doubt in app.doubts:
-            click.echo(f"note: {doubt}", err=True)
+        """What is doubtful about what will be shown or made, on stderr."""
+        from .._app.owners import root_warning
+
+        for doubt in (*app.doubts, root_warning(app.database_file, os.geteuid())):
+            if doubt is not None:
+                click.echo(f"note: {doubt}", err=True)
         return app
 
     def has_config(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .._app.app import App
+from .._app.owners import foreign_files
 from .._app.units import Unit
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
@@ -58,6 +59,7 @@ def check(app: App, *, offline: bool = False) -> Report:
     """Check everything the configuration names. `offline` asks nobody outside this machine."""
     findings = [Finding(level="warning", path=p.path, message=p.message) for p in app.settings.warnings]
     findings += _plugins(app)
+    findings += _owners(app)
     findings += check_routes(app)
     instances: dict[str, InstanceReport] = {}
     for name, source in app.sources.items():
@@ -74,6 +76,13 @@ def _plugins(app: App) -> Iterator[Finding]:
     for plugin in app.plugins.statuses:
         if plugin.status not in ("loaded", "disabled"):
             yield Finding(level="warning", path=f"plugins.{plugin.name}", message=f"{plugin.status}: {plugin.reason}")
+
+
+def _owners(app: App) -> Iterator[Finding]:
+    if app.database_file is not None:
+        for file, whose, owner in foreign_files(app.database_file):
+            text = f"{file} belongs to {whose}, the outbox to {owner}: run chown {owner} {file}"
+            yield Finding(level="error", path="synccore.database", message=text)
 
 
 # -- instances

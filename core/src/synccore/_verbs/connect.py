@@ -15,13 +15,22 @@ from ..types import Account, Check, Finding
 from .check import problem_of
 from .disconnect import hold
 
-__all__ = ["Connected", "connect", "hook_url", "known_account"]
+__all__ = ["AnotherAccount", "Connected", "connect", "hook_url", "known_account"]
 
 #: Namespace of the plugin state in which core keeps whom each instance was connected to. Not a credential: it
 #: survives `disconnect`, because the links to that account's records do.
 _ACCOUNTS = "synccore:accounts"
 #: How long a change of accounts waits for the deliveries that were sent to the old one.
 _ON_ITS_WAY = timedelta(minutes=2)
+
+
+class AnotherAccount(AuthError):
+    """Somebody signed in to another account than before; both are named in full, to whoever signed in."""
+
+    @property
+    def message(self) -> str:
+        """As it was raised: the names are the operator's own."""
+        return str(self.args[0])
 
 
 @frozen(kw_only=True)
@@ -97,7 +106,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     switched = known is not None and account is not None and known.id != account.id
     if known is not None and account is not None and switched and not switch_account:
         _restore(app, name, stored)
-        raise AuthError(
+        raise AnotherAccount(
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
             f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
         )
