@@ -7,7 +7,9 @@ import pytest
 from attrs import evolve
 
 from synccore._verbs.forget import forget
-from synccore.entities import Refund
+from synccore._verbs.preview import preview
+from synccore._verbs.verify import verify
+from synccore.entities import Address, Refund
 from synccore.testing import customer, upsert
 from synccore.types import Change
 
@@ -171,3 +173,41 @@ def test_what_the_shop_emptied_is_emptied_and_an_opt_out_stays(shop, org):  # no
     app.settle_down()
     record = only(org, "Contact")
     assert (record["Phone"], record["HasOptedOutOfEmail"], record["FirstName"]) == (None, True, "Ann")
+
+
+def test_verify_is_green_after_all_that_people_do(shop, make_org):  # noqa: F811
+    org = make_org(picklists=True)
+    app = shop(org, people={"object": "Contact", "match": ["Email"]}, leads={"object": "Lead"})
+    theirs = {"LastName": "Owner", "Email": "ann1@shop.test", "WooId__c": "outlet:customer:9", "Phone": "42"}
+    org.org.insert("Contact", theirs)
+    home = Address(line1="1 Main St", city="Bonn", state="NW", country="DE")
+    app.emit(*(evolve_billing(person(n), home) for n in range(4)))
+    app.settle_down()
+    contacts = {c["Email"]: c for c in org.records("Contact")}
+    survivor = org.org.insert("Contact", {"LastName": "Survivor", "Phone": "7"})
+    org.org.merge("Contact", contacts["ann2@shop.test"]["Id"], survivor)
+    (lead,) = (x for x in org.records("Lead") if x["LastName"] == "Lee3")
+    org.org.convert(lead["Id"])
+    app.emit(*(evolve_billing(person(n, "Moved Ltd"), evolve(home, city="Köln")) for n in range(4)))
+    app.settle_down()
+    assert {d.state for d in app.deliveries()} <= {"done", "skipped"}, states(app)
+    for route in ("people", "leads"):
+        proof = verify(app.app, route)
+        assert (proof.drift, proof.gone, proof.ok) == ({}, [], True), proof.findings
+    org.org.objects["Contact"].records[survivor]["MailingCity"] = "Elsewhere"
+    assert verify(app.app, "people").drift == {"2": ["MailingCity"]}, "and red for what is not so"
+
+
+def test_preview_shows_the_orgs_values_and_not_ours(shop, org):  # noqa: F811
+    app = shop(org, people={"object": "Contact", "match": ["Email"]})
+    org.org.insert("Contact", {"LastName": "Owner", "Email": "ann1@shop.test", "HasOptedOutOfEmail": True})
+    app.emit(person(1))
+    app.settle_down()
+    shown = preview(app.app, "people", "1", live=True)
+    assert shown.remote["LastName"] == "Owner"
+    assert shown.remote.get("HasOptedOutOfEmail", True) is True
+    assert "LastNameFallback" not in {*shown.remote, *shown.drift}
+
+
+def evolve_billing(change, home):
+    return evolve(change, data=evolve(change.data, billing=home))

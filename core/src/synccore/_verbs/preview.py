@@ -159,5 +159,7 @@ def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Prev
     if work.link is None:
         return evolve(found, live=True)
     [(_, remote)] = read_back(app, route, [work.link])
-    drift = differing(found.fields, remote) if remote is not None else ()
+    # What the target neither holds nor gives back is a sink's own help (a stand-in for a missing name), not its field.
+    known = [n for n in found.fields if n in work.link.fields or n in (remote or {})]
+    drift = differing(found.fields, remote, known) if remote is not None else ()
     return evolve(found, live=True, remote=remote, drift=tuple(drift))

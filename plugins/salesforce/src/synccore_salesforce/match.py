@@ -191,10 +191,12 @@ class Finder:
             if target is None or name in row.soft:
                 continue
             there = record.get(name)
-            foreign_key = target.external_id and there not in (None, "") and not row.is_ours(target, there)
-            if row.guarded and same(target, value, there):
+            foreign_key = row.adopted and target.external_id and there not in (None, "")
+            if not row.guarded and not foreign_key:
+                continue
+            if same(target, value, there):
                 row.drop(name, AGREED if name not in row.before else None)
-            elif (row.guarded and not row.is_ours(target, there)) or (foreign_key and row.adopted):
+            elif not row.is_ours(target, there):
                 row.drop(name, KEPT)
 
     def _key(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:

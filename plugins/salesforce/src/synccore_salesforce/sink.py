@@ -213,9 +213,10 @@ class SalesforceSink:
             return None
         outcomes = dict(ended.outcomes)
         again = []
+        route = self._route(job.operations[0].route, job.operations[0]) if ended.done else None
         for op in job.operations:
-            if op.id in ended.done:
-                row = self._route(op.route, op).shaper.row(op)
+            if route is not None and op.id in ended.done:
+                row = route.shaper.row(op)
                 ended.settle(row)
                 outcomes[op.id] = delivered(row)
             problem = ended.refused.get(op.id)

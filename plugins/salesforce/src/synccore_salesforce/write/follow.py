@@ -122,4 +122,8 @@ class Follower:
     def _to_contact(self, row: Row, contact: str) -> None:
         row.id, row.adopted = contact, True
         self._shaper.as_contact(row)
+        columns = sorted({t.name for n in row.op.fields if (t := row.target(n)) is not None})
+        # What it holds now, not what the lead held.
+        row.before = {}
+        row.record = next(iter(self._client.select(["Id", *columns], row.object, "Id", [contact])), None)
         row.notes.append("the lead was converted: its contact is used")
