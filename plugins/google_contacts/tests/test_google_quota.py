@@ -110,6 +110,17 @@ def test_googles_hidden_quota_is_waited_for_longer_and_longer(rig):
     assert wait < timedelta(minutes=6)
 
 
+def test_a_person_who_resumes_need_not_wait_for_what_was_remembered(rig):
+    rig.put(0, **person_fields(0))
+    rig.google.quota.hidden = True
+    assert waits(rig.deliver(rig.op(1, **person_fields(1))))
+    rig.google.quota.hidden = False
+    with pytest.raises(RateLimited):
+        rig.deliver(rig.op(1, **person_fields(1)))
+    rig.sink.resume()
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)
+
+
 def test_the_days_quota_is_waited_for_until_it_starts_anew(rigs):
     rig = rigs(quota={"daily": 1})
     rig.put(1, **person_fields(1))

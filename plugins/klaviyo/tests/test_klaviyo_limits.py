@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from synccore.errors import RateLimited
 from synccore.http import Budget
 from synccore.testing import FakeClock
-from synccore.types import Delivered
+from synccore.types import Delivered, Failed
 from synccore_klaviyo import client as api
 from synccore_klaviyo.client import XL, XS, L, M, S
 
@@ -72,6 +72,22 @@ def test_what_others_use_counts_too(open_sink, klaviyo, operation, clock):
     (outcome,) = sink.deliver([operation(fields={"email": "a@shop.test"})])
     assert isinstance(outcome.error, RateLimited)
     assert klaviyo.throttled == 0
+
+
+def test_a_person_who_resumes_voids_what_was_counted(open_sink, klaviyo, operation):
+    sink = open_sink()
+    person = operation(fields={"email": "a@shop.test"})
+    sink.deliver([person])
+    for budget in sink._client._budgets.values():
+        budget.block(timedelta(hours=5))  # as a Retry-After does
+    asked = klaviyo.count("POST")
+    (outcome,) = sink.deliver([person])
+    assert isinstance(outcome.error, RateLimited)
+    assert klaviyo.count("POST") == asked
+    sink.resume()
+    (outcome,) = sink.deliver([person])
+    assert not isinstance(outcome, Failed)
+    assert klaviyo.count("POST") > asked
 
 
 def test_a_process_that_stops_waits_for_no_quota(open_sink, klaviyo, operation, context, clock):

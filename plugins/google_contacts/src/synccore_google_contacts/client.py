@@ -216,6 +216,11 @@ class People:
         headers = {"Authorization": f"Bearer {token}"}
         return self._http.request(method, path, params=params, json=json, headers=headers)
 
+    def resume(self) -> None:
+        """What was counted of Google's quotas is void."""
+        for budget in self._budgets.values():
+            budget.clear()
+
     def close(self) -> None:
         """Close the connection pool."""
         self._http.close()

@@ -29,7 +29,7 @@ from .config import Config
 from .errors import NotFound
 from .index import Index
 from .labels import Labels
-from .limits import check_held, hold
+from .limits import check_held, hold, release
 from .mapping import CONTACT, describe
 from .match import find
 from .read import flat
@@ -161,6 +161,12 @@ class GoogleContacts:
                 Index(self._context, account.id, self._people).forget()
             self._index = None
         return said
+
+    def resume(self) -> None:
+        """A person resumed the lane: the account need not be left alone any longer."""
+        self._people.resume()
+        if account := self._connection.known():
+            release(self._context.state(account.id))
 
     def close(self) -> None:
         """Close the connection pools."""

@@ -177,6 +177,11 @@ class Client:
             # Only the cursor is taken over: the link names Klaviyo's host, not a proxy in front of it.
             asked = {**params, "page[cursor]": cursor[0]}
 
+    def resume(self) -> None:
+        """A person resumed the lane: what was counted of Klaviyo's windows, and its Retry-After, are void."""
+        for budget in list(self._budgets.values()):
+            budget.clear()
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

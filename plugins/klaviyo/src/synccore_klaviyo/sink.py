@@ -127,6 +127,10 @@ class KlaviyoSink:
         """The account the key belongs to."""
         return account(self._client)
 
+    def resume(self) -> None:
+        """A person resumed the lane."""
+        self._client.resume()
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
