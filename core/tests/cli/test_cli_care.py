@@ -38,7 +38,8 @@ def test_forget_erases_at_the_target_and_here_and_keeps_the_person_out(world):
     world.deliver()
     document = world.json("forget", "P1@Shop.test", "--yes")
     assert (document["people"], document["complete"]) == (1, True)
-    assert document["targets"] == [{"sink": "crm", "route": "people", "entity": "customer", "key": "1", "error": None}]
+    where = {"sink": "crm", "route": "people", "entity": "customer", "key": "1"}
+    assert document["targets"] == [{**where, "error": None, "outcome": "deleted", "note": ""}]
     assert [link.key for link in world.crm.erased] == ["1"]
     assert "p1@shop.test" not in stored(world).lower()
     world.deliver()

@@ -1,9 +1,16 @@
 """`synccore forget`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from ._failure import DONE, FINDINGS
 from ._session import confirm, current, json_option, verb
+
+if TYPE_CHECKING:
+    from .._verbs.forget import Erased
 
 
 @verb("forget")
@@ -31,22 +38,32 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
                 "people": result.people,
                 "complete": result.complete,
                 "targets": [
-                    {"sink": e.sink, "route": e.route, "entity": e.entity, "key": e.key, "error": e.error}
+                    {n: getattr(e, n) for n in ("sink", "route", "entity", "key", "error", "outcome", "note")}
                     for e in result.erased
                 ],
             }
         )
-        return FINDINGS if result.failed else DONE
-    if not result.people:
+        return FINDINGS if result.failed or result.pending else DONE
+    if not result.people and not result.erased:
         click.echo("nobody with this address is known here: nothing to erase")
         return DONE
     table(
         ("sink", "record", "erased"),
-        [(e.sink, f"{e.entity} {e.key}", f"no: {e.error}" if e.error else "yes") for e in result.erased],
+        [(e.sink, f"{e.entity} {e.key}" if e.key else "found there", _came_of(e)) for e in result.erased],
         empty="no target holds a record of this person",
     )
     if result.failed:
         click.echo("not finished: run it again once the targets above work; until then everything here is kept")
         return FINDINGS
     click.echo("erased here too; only a hash of the address stays")
+    if result.pending:
+        click.echo("not proven yet at the targets above: run it again")
+        return FINDINGS
     return DONE
+
+
+def _came_of(erased: Erased) -> str:
+    if erased.error:
+        return f"no: {erased.error}"
+    said = {"deleted": "yes", "pending": "not yet"}.get(erased.outcome, erased.outcome)
+    return f"{said}: {erased.note}" if erased.note else said
