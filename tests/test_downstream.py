@@ -1,5 +1,6 @@
 """Outside authors: their wheel beside ours, and the tutorial, command by command, in new environments."""
 
+import json
 import os
 import re
 import shutil
@@ -56,6 +57,38 @@ def test_a_downstream_plugin_passes_its_contract_from_wheels(env, tmp_path):
     output = run(f"{env['VIRTUAL_ENV']}/bin/python", "-m", "pytest", "-q", "-W", "error", "tests", cwd=tmp_path, **env)
     assert re.search(r"\b\d+ passed", output), output
     assert "mailroom" in run(f"{env['VIRTUAL_ENV']}/bin/synccore", "plugins", "list", cwd=tmp_path, **env)
+
+
+def test_an_installed_plugin_is_checked_hazard_by_hazard(env, tmp_path):
+    write("checked", "source", tmp_path)
+    run("uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", ".", cwd=tmp_path, **env)
+
+    def check(code):
+        command = (f"{env['VIRTUAL_ENV']}/bin/synccore", "plugins", "check", "checked", "--json")
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return {case["case"]: case for case in json.loads(done.stdout)}
+
+    cases = check(0)
+    assert {case["result"] for case in cases.values()} == {"proven"}
+    assert "addresses" not in cases["a_tampered_webhook_is_refused"]["reason"]
+    # The plugin's author makes a mistake: a cursor of "later than the last".
+    source = tmp_path / "src/synccore_checked/source.py"
+    source.write_text(source.read_text().replace("while rows :=", "if rows :="))
+    contract = tmp_path / "src/synccore_checked/contract.py"
+    text = contract.read_text()
+    contract.write_text(
+        text.replace("    many = ", '    exempt = {"closing_twice_is_fine": "it never is"}\n    many = ')
+    )
+    cases = check(1)
+    assert cases["a_listing_gives_every_customer"]["result"] == "failed"
+    assert (cases["closing_twice_is_fine"]["result"], cases["closing_twice_is_fine"]["reason"]) == (
+        "exempt",
+        "it never is",
+    )
+    assert cases["check_names_the_account"]["result"] == "proven"
 
 
 def test_what_authors_write_is_typed(tmp_path):

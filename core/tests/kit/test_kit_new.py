@@ -1,6 +1,8 @@
 """`plugins new` writes what installs and passes at once."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from synccore._cli.scaffold.new import new, write
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.mark.parametrize("kind", ["source", "mapper"])
@@ -27,12 +31,25 @@ def test_a_generated_plugin_passes_its_own_tests(tmp_path, kind):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_generated_sink_is_short(tmp_path):
+def lines_of_code(path):
+    """Without blank lines, comments and docstrings."""
+    text = path.read_text()
+    documented = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            documented |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(1 for n, line in lines if n not in documented and line.strip() and not line.strip().startswith("#"))
+
+
+def test_the_generated_sink_has_the_lines_that_the_readme_states(tmp_path):
     write("sample_short", "sink", tmp_path)
-    text = (tmp_path / "src/synccore_sample_short/sink.py").read_text()
-    body = text.partition("class SampleShortSink:")[2].partition("SINK = ")[0]
-    code = [line for line in body.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
-    assert len(code) <= 45
+    package = tmp_path / "src/synccore_sample_short"
+    sink, client = lines_of_code(package / "sink.py"), lines_of_code(package / "client.py")
+    said = re.search(r"(\d+) lines of sink and (\d+) of client", README.read_text())
+    assert said, "README.md does not say how long a sink is"
+    assert (int(said[1]), int(said[2])) == (sink, client)
+    assert sink + client <= 110
 
 
 def test_no_placeholder_stays(tmp_path):

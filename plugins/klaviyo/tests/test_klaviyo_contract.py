@@ -1,34 +1,5 @@
 """The contract of a sink, held to by every sink."""
 
-from synccore.testing import Fault, SinkContract
-from synccore_klaviyo.sink import SINK
-from synccore_klaviyo.testing import FakeKlaviyo
+from synccore_klaviyo.contract import TestProfiles
 
-
-class TestProfiles(SinkContract):
-    sink_type = SINK
-    object = "profile"
-    event = {"object": "event"}
-    jobs_from = 50
-    exempt = {
-        "a_new_address_after_a_lost_answer_makes_no_second_record": "without external ids a profile is known by its"
-        " address alone: a create whose answer was lost is not found under the new one"
-    }
-
-    def start(self, clock):
-        return FakeKlaviyo(clock=clock.now)
-
-    def config(self, stand_in):
-        return {"api_key": stand_in.key, "api_url": stand_in.url, "bulk_threshold": 40}
-
-    def held(self, stand_in):
-        return [person.attributes["email"] for person in stand_in.store.people.values()]
-
-    def events(self, stand_in):
-        return [event["unique_id"] for event in stand_in.store.events]
-
-    def refuse(self, stand_in, email):
-        error = {"id": "1", "status": 400, "code": "invalid", "title": "Invalid input.", "detail": "Not this one."}
-        here = email.encode()
-        stand_in.fail_always(Fault.status(400, {"errors": [error]}, when=lambda request: here in request.body))
-        return True
+__all__ = ["TestProfiles"]

@@ -42,7 +42,10 @@ VERBS: dict[str, Verb] = {
     "disconnect": Verb(_SETUP, "connect:disconnect", "Revoke access and erase every stored credential."),
     "secret": Verb(_SETUP, "secret:secret", "Keep secrets encrypted in the database.", ("set", "list", "delete")),
     "plugins": Verb(
-        _SETUP, "plugins:plugins", "List and show the installed plugins, or begin a new one.", ("list", "show", "new")
+        _SETUP,
+        "plugins:plugins",
+        "List and show the installed plugins, or begin a new one.",
+        ("list", "show", "check", "new"),
     ),
     "completion": Verb(_SETUP, "completion:completion", "Print the completion script of a shell."),
     "demo": Verb(_SETUP, "demo:demo", "Try it: a shop and targets on loopback, no account needed."),

@@ -80,6 +80,38 @@ def _brings(provides: Iterable[str]) -> str:
     return ", ".join([*named, *([plural(filters, "filter")] if filters else [])])
 
 
+# -- check
+
+
+@plugins.verb("check")
+@click.argument("name")
+@json_option
+def check(name: str, as_json: bool) -> int:
+    """Prove an installed plugin against its own stand-in, hazard by hazard.
+
+    Runs the contract that the plugin ships; needs synccore[testing]. Nothing outside this machine is asked.
+
+    Example: synccore plugins check klaviyo
+    """
+    from collections import Counter
+
+    from attrs import asdict
+
+    from .._verbs.contract import check_contract
+    from ._output import print_json, table
+
+    cases = check_contract(name)
+    if as_json:
+        print_json([asdict(case) for case in cases])
+    else:
+        colours = {"proven": "green", "failed": "red", "exempt": "yellow"}
+        rows = [(click.style(c.result, fg=colours.get(c.result)), c.case, c.reason or c.hazard) for c in cases]
+        table(("", "case", "hazard, or why not"), rows, empty="no cases")
+        counts = Counter(case.result for case in cases)
+        click.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
+    return FINDINGS if any(case.result == "failed" for case in cases) else DONE
+
+
 # -- show
 
 

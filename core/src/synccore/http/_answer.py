@@ -93,7 +93,7 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
     | answer | fault |
     | --- | --- |
     | 429; 503 with Retry-After | `RateLimited` |
-    | 5xx | `Transient`, carried out perhaps where the request `writes` (not after 503) |
+    | 5xx | `Transient`, carried out perhaps where the request `writes`: a proxy may have given up first |
     | 405, 407, 408, 421, 425 | `Transient` |
     | 413 | `Transient(outage=False)`: a smaller batch may get through |
     | any other refusal with a page instead of JSON | `Transient` |
@@ -103,7 +103,7 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
     if status == 429 or (status == 503 and wait is not None):
         return RateLimited(f"HTTP {status}: asked to wait", retry_after=wait)
     if status >= 500:
-        return Transient(f"HTTP {status}: {answer.excerpt(120)}", maybe_applied=writes and status != 503)
+        return Transient(f"HTTP {status}: {answer.excerpt(120)}", maybe_applied=writes)
     if status == 413:
         return Transient("HTTP 413: the request is too large", outage=False)
     if status in (405, 407, 408, 421, 425):

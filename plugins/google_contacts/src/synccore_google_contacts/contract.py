@@ -1,0 +1,59 @@
+"""The sink against the hazards of the kit. Shipped, so that `synccore plugins check google_contacts` can repeat it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from synccore.testing import FakeClock, Fault, Request, SinkContract
+from synccore_google_contacts.sink import SINK
+from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
+
+
+def _asks_people(request: Request) -> bool:
+    return request.path.startswith("/v1/")
+
+
+class TestContacts(SinkContract):
+    """Contacts."""
+
+    sink_type = SINK
+    object = "contact"
+
+    def start(self, clock: FakeClock) -> FakePeople:
+        """The stand-in, by the test's clock."""
+        return FakePeople(clock=clock.now)
+
+    def config(self, stand_in: FakePeople) -> Mapping[str, Any]:
+        """The table that reaches it."""
+        return {name: value for name, value in settings(stand_in).items() if name != "type"}
+
+    def connect(self, sink: Any, stand_in: FakePeople) -> None:
+        """Sign in as a person would."""
+        sink.connect(AutoBrowser())
+
+    def held(self, stand_in: FakePeople) -> Sequence[str]:
+        """Every address in the book."""
+        return [entry["value"] for person in stand_in.contacts() for entry in person.get("emailAddresses", [])]
+
+    def refuse(self, stand_in: FakePeople, email: str) -> bool:
+        """A refusal of every contact with the address."""
+
+        def reason(person: Mapping[str, Any]) -> str | None:
+            values = [entry.get("value") for entry in person.get("emailAddresses", [])]
+            return "Invalid person.email_addresses." if email in values else None
+
+        stand_in.refuse = reason
+        return True
+
+    def unauthorised(self) -> Fault:
+        """A revoked grant."""
+        body = {"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "Request had invalid credentials."}}
+        return Fault.status(401, body, when=_asks_people)
+
+    def rate_limited(self) -> Fault:
+        """A minute's quota used up."""
+        body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded."}}
+        return Fault.status(429, body, {"Retry-After": "120"}, when=_asks_people)
+
+    def is_write(self, request: Request) -> bool:
+        """Calls of the People API that change something."""
+        return _asks_people(request) and request.method != "GET"

@@ -1,0 +1,44 @@
+"""The sink against the hazards of the kit. Shipped, so that `synccore plugins check klaviyo` can repeat it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from synccore.testing import FakeClock, Fault, SinkContract
+from synccore_klaviyo.sink import SINK
+from synccore_klaviyo.testing import FakeKlaviyo
+
+
+class TestProfiles(SinkContract):
+    """Profiles and events."""
+
+    sink_type = SINK
+    object = "profile"
+    event = {"object": "event"}
+    jobs_from = 50
+    exempt = {
+        "a_new_address_after_a_lost_answer_makes_no_second_record": "without external ids a profile is known by its"
+        " address alone: a create whose answer was lost is not found under the new one"
+    }
+
+    def start(self, clock: FakeClock) -> FakeKlaviyo:
+        """The stand-in, by the test's clock."""
+        return FakeKlaviyo(clock=clock.now)
+
+    def config(self, stand_in: FakeKlaviyo) -> Mapping[str, Any]:
+        """The table that reaches it; jobs begin early."""
+        return {"api_key": stand_in.key, "api_url": stand_in.url, "bulk_threshold": 40}
+
+    def held(self, stand_in: FakeKlaviyo) -> Sequence[str]:
+        """The address of every profile."""
+        return [person.attributes["email"] for person in stand_in.store.people.values()]
+
+    def events(self, stand_in: FakeKlaviyo) -> Sequence[str]:
+        """Every event's own id."""
+        return [event["unique_id"] for event in stand_in.store.events]
+
+    def refuse(self, stand_in: FakeKlaviyo, email: str) -> bool:
+        """A refusal of every call that names the address."""
+        error = {"id": "1", "status": 400, "code": "invalid", "title": "Invalid input.", "detail": "Not this one."}
+        here = email.encode()
+        stand_in.fail_always(Fault.status(400, {"errors": [error]}, when=lambda request: here in request.body))
+        return True
