@@ -171,7 +171,7 @@ def test_a_label_the_owner_renamed_is_still_used(rig):
 
 
 def test_a_label_of_that_name_is_used_whoever_made_it(rigs):
-    from synccore_google_contacts.testing.people import Group
+    from synccore_google_contacts.testing.book import Group
 
     rig = rigs()
     rig.google.groups["contactGroups/77"] = Group("Customers")
@@ -182,7 +182,7 @@ def test_a_label_of_that_name_is_used_whoever_made_it(rigs):
 
 
 def test_a_label_with_other_capitals_is_found_after_the_conflict(rigs):
-    from synccore_google_contacts.testing.people import Group
+    from synccore_google_contacts.testing.book import Group
 
     rig = rigs()
     rig.google.groups["contactGroups/77"] = Group("CUSTOMERS")

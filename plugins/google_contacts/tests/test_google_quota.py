@@ -144,9 +144,9 @@ def test_writers_of_one_account_take_turns(rig):
     aborted = []
     route = rig.google._route
 
-    def watched(request, path):
+    def watched(request, path, user):
         try:
-            return route(request, path)
+            return route(request, path, user)
         except Refused as refused:
             aborted.append(refused)
             raise
@@ -184,7 +184,7 @@ def test_the_stand_in_refuses_two_mutations_at_once():
     try:
         rig.google._writers = 2
         with pytest.raises(Refused) as caught:
-            rig.google._route(type("R", (), {"method": "POST"})(), "/v1/people:createContact")
+            rig.google._route(type("R", (), {"method": "POST"})(), "/v1/people:createContact", "1001")
         assert caught.value.status == "ABORTED"
     finally:
         rig.close()

@@ -163,7 +163,7 @@ def test_a_permission_taken_back_is_seen(rig):
 
 @pytest.mark.parametrize(("count", "level"), [(22_499, None), (22_500, "warning"), (25_000, "error")])
 def test_a_filling_account_is_said_before_it_is_full(rig, monkeypatch, count, level):
-    monkeypatch.setattr(rig.google, "_group", lambda name: {"resourceName": name, "memberCount": count})
+    monkeypatch.setattr(rig.google.book(), "_group", lambda name: {"resourceName": name, "memberCount": count})
     assert [f.level for f in rig.sink.check().findings] == ([level] if level else [])
 
 

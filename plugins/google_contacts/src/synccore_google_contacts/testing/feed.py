@@ -22,6 +22,7 @@ class Row:
     revision: int = 0
     updated: datetime = field(default=datetime.min.replace(tzinfo=UTC))
     previous: list[str] = field(factory=list)
+    photo: str | None = None
 
     def etag(self) -> str:
         """The person's etag."""
@@ -69,6 +70,10 @@ class Feed:
     def add(self, name: str, person: dict[str, Any]) -> None:
         """A contact is now like this."""
         self._log.append((self._now(), name, person))
+
+    def last(self, name: str) -> dict[str, Any]:
+        """The last state of a contact, visible or not; empty where there never was one."""
+        return next((person for _, n, person in reversed(self._log) if n == name), {})
 
     def _visible(self) -> int:
         horizon = self._now() - self.lag
