@@ -5,9 +5,12 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+from attrs import evolve
+
+from synccore.errors import RateLimited, Transient
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext
-from synccore.types import Delivered, FieldOptions, Link, Operation, Outcome, Unchanged
+from synccore.types import Delivered, Failed, FieldOptions, Link, Operation, Outcome, Retry, Unchanged
 from synccore_google_contacts.config import Config
 from synccore_google_contacts.sink import GoogleContacts
 from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
@@ -51,17 +54,29 @@ class Rig:
         options: Mapping[str, FieldOptions] | None = None,
         maybe: bool = False,
         source: str = "shop",
+        on_leave: str = "keep",
         **fields: Any,
     ) -> Operation:
         """An operation as core would make it from the mapped fields and the stored link."""
-        link = link or self.links.get(f"{source}:{key}")
-        before = link.fields if link else {}
+        link = link or self._link(f"{source}:{key}")
+        before = link.mapped if link else {}
         changed = {n for n in {*fields, *before} if fields.get(n, ...) != before.get(n, ...)}
         return Operation(
             id=next(_ids), route="contacts_customers", object="contact", op=op, source=source, entity="customer",
             key=str(key), fields=fields, changed=frozenset(changed), options=options or {}, match=("email", "phone"),
             link=link, idempotency_key=f"{key}", at=self.clock.now(), maybe_applied=maybe, settings=settings or {},
+            on_leave=on_leave,
         )  # fmt: skip
+
+    def _link(self, name: str) -> Link | None:
+        link = self.links.get(name)
+        if link is None:
+            return None
+        return evolve(link, shared=sum(other.remote_id == link.remote_id for other in self.links.values()))
+
+    def leave(self, key: str | int, how: str) -> Outcome:
+        """The route wants a record no longer."""
+        return self.deliver(self.op(key, op="leave", on_leave=how))[0]
 
     def deliver(self, *operations: Operation) -> list[Outcome]:
         """Deliver and keep the links."""
@@ -69,12 +84,19 @@ class Rig:
         assert len(outcomes) == len(operations)
         for op, outcome in zip(operations, outcomes, strict=True):
             name = f"{op.source}:{op.key}"
-            if op.op == "delete":
+            if not isinstance(outcome, Delivered | Unchanged):
+                continue
+            if op.op == "delete" or op.on_leave == "delete":
                 self.links.pop(name, None)
-            elif isinstance(outcome, Delivered | Unchanged):
-                assert outcome.remote_id
-                fields = (outcome.fields if isinstance(outcome, Delivered) else None) or op.fields
-                self.links[name] = Link(object="contact", remote_id=outcome.remote_id, etag=outcome.etag, fields=fields)
+                continue
+            assert outcome.remote_id
+            fields = op.fields if outcome.fields is None else outcome.fields
+            known = op.link is not None and not op.link.fields
+            self.links[name] = Link(
+                object="contact", remote_id=outcome.remote_id, etag=outcome.etag, fields=fields, asked=op.fields,
+                left_out=outcome.left_out, source=op.source, entity=op.entity, key=op.key, left=op.op == "leave",
+                adopted=known if outcome.adopted is None else outcome.adopted,
+            )  # fmt: skip
         return outcomes
 
     def put(self, key: str | int, **fields: Any) -> Outcome:
@@ -95,6 +117,40 @@ class Rig:
         for sink in self._opened:
             sink.close()
         self.google.close()
+
+
+def settle(rig, operations, limit=40):
+    """What core does: ask `lookup` where a create may have been carried out, wait as told, deliver again."""
+    pending = list(operations)
+    unsure: set[str] = set()
+    for _ in range(limit):
+        asked = [op for op in pending if op.key in unsure]
+        waits = []
+        for op, found in zip(asked, rig.sink.lookup(asked) if asked else (), strict=True):
+            if isinstance(found, Retry):
+                waits.append((op, found.after))
+            elif isinstance(found, Link):
+                rig.links[f"{op.source}:{op.key}"] = found
+        waiting = {op.key for op, _ in waits}
+        ready = [op for op in pending if op.key not in waiting]
+        ready = [rig.op(op.key, maybe=op.key in unsure, **op.fields) for op in ready]
+        outcomes = rig.deliver(*ready) if ready else []
+        pause = max((after for _, after in waits), default=timedelta(0))
+        pending = [op for op in pending if op.key in waiting]
+        for op, outcome in zip(ready, outcomes, strict=True):
+            if not isinstance(outcome, Failed):
+                continue
+            pending.append(op)
+            error = outcome.error
+            assert isinstance(error, Transient | RateLimited), error
+            if isinstance(error, Transient) and error.maybe_applied:
+                unsure.add(op.key)
+            if isinstance(error, RateLimited):
+                pause = max(pause, error.retry_after)
+        if not pending:
+            return
+        rig.clock.advance(pause or timedelta(seconds=2))
+    raise AssertionError(f"{len(pending)} never settled")
 
 
 def person_fields(n: int, **more: Any) -> dict[str, Any]:

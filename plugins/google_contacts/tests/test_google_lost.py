@@ -3,49 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from google_help import person_fields
+from google_help import person_fields, settle
 
-from synccore.errors import RateLimited, Transient
+from synccore.errors import Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Link, Retry
 
 
 def creates(request):
     return request.path.endswith(("createContact", "batchCreateContacts"))
-
-
-def settle(rig, operations, limit=40):
-    """What core does: ask `lookup` where a create may have been carried out, wait as told, deliver again."""
-    pending = list(operations)
-    unsure: set[str] = set()
-    for _ in range(limit):
-        asked = [op for op in pending if op.key in unsure]
-        waits = []
-        for op, found in zip(asked, rig.sink.lookup(asked) if asked else (), strict=True):
-            if isinstance(found, Retry):
-                waits.append((op, found.after))
-            elif isinstance(found, Link):
-                rig.links[f"{op.source}:{op.key}"] = found
-        waiting = {op.key for op, _ in waits}
-        ready = [op for op in pending if op.key not in waiting]
-        ready = [rig.op(op.key, maybe=op.key in unsure, **op.fields) for op in ready]
-        outcomes = rig.deliver(*ready) if ready else []
-        pause = max((after for _, after in waits), default=timedelta(0))
-        pending = [op for op in pending if op.key in waiting]
-        for op, outcome in zip(ready, outcomes, strict=True):
-            if not isinstance(outcome, Failed):
-                continue
-            pending.append(op)
-            error = outcome.error
-            assert isinstance(error, Transient | RateLimited), error
-            if isinstance(error, Transient) and error.maybe_applied:
-                unsure.add(op.key)
-            if isinstance(error, RateLimited):
-                pause = max(pause, error.retry_after)
-        if not pending:
-            return
-        rig.clock.advance(pause or timedelta(seconds=2))
-    raise AssertionError(f"{len(pending)} never settled")
 
 
 def no_duplicates(rig, count):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import phonenumbers
 import pytest
 from google_help import person_fields, values
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synccore.entities import Address, Customer
@@ -197,8 +197,9 @@ def test_nothing_of_an_adopted_contact_is_ever_lost(person, states):
     """Whatever the shop says and however often it changes its mind."""
     owner, own, now, before = person, {}, person, {}
     for number, fields in enumerate(states):
-        # A name equal to the shop's is taken over by the shop, and is the one exception.
-        fields = {k: f"shop {v}" if k in ("given_name", "family_name", "notes") else v for k, v in fields.items()}
+        # A name or company equal to the shop's is taken over by the shop, and is the one exception.
+        single = ("given_name", "family_name", "notes", "company")
+        fields = {k: f"shop {v}" if k in single else v for k, v in fields.items()}
         merge = Merge(now, own, adopting=number == 0)
         changed = {k for k in fields if fields[k] != before.get(k)}
         merge.apply(fields, changed, {})
@@ -214,6 +215,8 @@ def test_nothing_of_an_adopted_contact_is_ever_lost(person, states):
     assert "shop:customer:1" in markers(now)
 
 
+@example({"names": [{"givenName": "0"}]}, {}, {"family_name": "0", "given_name": "0"})
+@example({"names": [{"givenName": "0"}]}, {}, {"given_name": "0", "family_name": "0"})
 @given(owners, mapped_fields, mapped_fields)
 def test_merging_twice_changes_nothing(person, first, second):
     now, own = person, {}

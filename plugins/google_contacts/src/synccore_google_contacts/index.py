@@ -8,12 +8,14 @@ sinks on that account; only the keys are held in memory:
     own:NAME      what we wrote on it (kept when the account is disconnected)
     alias:NAME    its name now, where Google renamed it
     intent:UID    a create that was sent and not yet answered
+    vanished:NAME a contact that Google no longer knows and whose end the listing has not told yet
+    gone:UID      a customer that was deleted in the shop: its marker counts no longer
     log:N         the contacts that write N touched
     sync, write, lag, version, pause, full    single records
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +27,7 @@ from synccore.types import Context
 from .client import People
 from .errors import SyncTokenExpired
 from .mapping import phone_key
-from .merge import markers
+from .merge import looks_merged, markers, same, surviving
 from .schema import Person, contact_source, updated
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
@@ -117,6 +119,19 @@ class Index:
         """The markers on a contact."""
         return self._keys[name].markers
 
+    def dead_on(self, name: str) -> set[str]:
+        """The markers on a contact whose customers were deleted in the shop."""
+        return {m for m in self._keys[name].markers if self.state.get(f"gone:{m}") is not None}
+
+    def bury(self, uid: str) -> None:
+        """The customer was deleted in the shop: whoever comes with its address may have its contact."""
+        self.state.put({f"gone:{uid}": self._clock.now().isoformat()})
+
+    def revive(self, uid: str) -> None:
+        """The customer is there (again)."""
+        if self.state.get(f"gone:{uid}") is not None:
+            self.state.put({f"gone:{uid}": None})
+
     def emails_of(self, name: str) -> set[str]:
         """The addresses of a contact, in the form they are compared in."""
         return self._keys[name].emails
@@ -155,7 +170,7 @@ class Index:
             self._learn(person["resourceName"], person)
             last = person
         for name, record in (own or {}).items():
-            items[f"own:{name}"] = {"fields": record.fields, "made": record.made, "label": record.label}
+            items[f"own:{name}"] = _stored(record)
         for uid in done:
             items[f"intent:{uid}"] = None
         if last is not None:
@@ -169,8 +184,27 @@ class Index:
         items: dict[str, Any] = {}
         for name in names:
             self._unlearn(name)
-            items |= {f"person:{name}": None, f"own:{name}": None}
+            items |= {f"person:{name}": None, f"own:{name}": None, f"vanished:{name}": None}
         self._put(items)
+
+    def refresh(self, names: Iterable[str]) -> dict[str, str | None]:
+        """Read contacts by name: what each is called now, None for those that Google knows no longer.
+
+        One that was known and is not found has been deleted, or lives on under a name that only the listing will
+        tell: see `vanished`.
+        """
+        asked = sorted(set(names))
+        found = self._people.batch_get(asked)
+        items: dict[str, Any] = {}
+        for former, person in found.items():
+            items |= self._seen(person, [former])
+        now = self._clock.now().isoformat()
+        for name in asked:
+            if name not in found and name in self._keys:
+                items |= {f"vanished:{name}": {"at": now, "person": self.person(name)}, f"person:{name}": None}
+                self._unlearn(name)
+        self._put(items)
+        return {name: found[name]["resourceName"] if name in found else None for name in asked}
 
     def forget(self) -> None:
         """Forget the owner's contacts; what we wrote on which stays, so that a reconnect makes none twice."""
@@ -205,20 +239,88 @@ class Index:
                 if not table[value]:
                     del table[value]
 
-    def _renamed(self, person: Person) -> dict[str, Any]:
-        """Follow a contact to its new name, with what we know of it."""
-        items: dict[str, Any] = {}
+    def _seen(self, person: Person, formers: Iterable[str] = ()) -> dict[str, Any]:
+        """A contact as Google shows it, followed to its new name with what we know of it."""
         name = person["resourceName"]
-        for former in (person.get("metadata") or {}).get("previousResourceNames", ()):
-            if former == name:
-                continue
-            items[f"alias:{former}"] = name
-            if record := self.state.get(f"own:{former}"):
-                items |= {f"own:{name}": record, f"own:{former}": None}
-            if former in self._keys:
-                self._unlearn(former)
-                items[f"person:{former}"] = None
+        items = self._renamed(person, formers)
+        own = self.own(name)
+        if own is not None and f"own:{name}" not in items and looks_merged(self.person(name) or person, person):
+            items[f"own:{name}"] = _stored(Own(surviving(own.fields, person), False, own.label))
+        items[f"person:{name}"] = person
+        self._learn(name, person)
         return items
+
+    def _renamed(self, person: Person, formers: Iterable[str] = ()) -> dict[str, Any]:
+        name = person["resourceName"]
+        told = [*(person.get("metadata") or {}).get("previousResourceNames", ()), *formers]
+        fresh = [f for f in dict.fromkeys(told) if f != name and self.state.get(f"alias:{f}") != name]
+        return self._became(fresh, person) if fresh else {}
+
+    def _became(
+        self, formers: Sequence[str], person: Person, last: Mapping[str, Person] | None = None
+    ) -> dict[str, Any]:
+        """Contacts that are this one now. More than one, or one beside it, were merged by the owner.
+
+        What was written on any of them counts as ours as far as it is still there; the contact itself does only
+        where all of them were made by us.
+        """
+        name = person["resourceName"]
+        items: dict[str, Any] = {}
+        was = (last or {}).get(formers[0]) or self.person(formers[0])
+        renamed = len(formers) == 1 and same(was, person)
+        before = [*formers, *([name] if name in self._keys and not renamed else [])]
+        owns = [own for n in before if (own := self.own(n)) is not None]
+        for former in formers:
+            items |= {f"alias:{former}": name, f"own:{former}": None, f"person:{former}": None}
+            items[f"vanished:{former}"] = None
+            self._unlearn(former)
+        if owns:
+            fields: dict[str, Any] = {}
+            for own in owns:
+                for field_name, value in own.fields.items():
+                    there = fields.get(field_name)
+                    both = isinstance(value, list) and isinstance(there, list)
+                    fields[field_name] = [*there, *(e for e in value if e not in there)] if both else value
+            label = next((own.label for own in owns if own.label), None)
+            made = len(owns) == len(before) and all(own.made for own in owns)
+            items[f"own:{name}"] = _stored(Own(surviving(fields, person), made, label))
+        return items
+
+    # -- contacts that Google no longer knows
+
+    def vanished(self, uid: str, name: str | None, emails: set[str], phones: set[str]) -> timedelta | None:
+        """How long a contact of this customer may still turn up under another name; None: none is missing.
+
+        Google said that a contact it belonged to is no longer there, and the listing does not show yet what became of
+        it. Making a new one now could make a second one.
+        """
+        left: timedelta | None = None
+        for key, record in self.state.scan("vanished:"):
+            keys = _keys_of(record["person"])
+            whose = key.removeprefix("vanished:") == name or uid in keys.markers
+            if whose or keys.emails & emails or (keys.phones & phones and not (keys.emails and emails)):
+                wait = LONGEST_LAG - (self._clock.now() - datetime.fromisoformat(record["at"]))
+                left = max(wait, left or wait)
+        return left if left is not None and left > timedelta(0) else None
+
+    def _bury_vanished(self, ended: Mapping[str, Person]) -> None:
+        """The listing has told the end of these. One whose address and number stand on another contact went into it."""
+        items: dict[str, Any] = {}
+        for name, person in ended.items():
+            heir = None if self.state.get(f"alias:{name}") else self._heir(name, person)
+            if heir is not None:
+                items |= self._became([name], self.person(heir), {name: person})
+            elif name not in self._keys:
+                items |= {f"own:{name}": None, f"vanished:{name}": None}
+        self._put(items)
+
+    def _heir(self, name: str, person: Person) -> str | None:
+        keys = _keys_of(person)
+        lists = [self.with_email(e) for e in keys.emails] + [self.with_phone(p) for p in keys.phones]
+        lists = lists or [self.with_marker(m) for m in keys.markers]
+        heirs = set[str].intersection(*lists) - {name} if lists else set()
+        heirs = {h for h in heirs if updated(self.person(h)) >= updated(person)}
+        return heirs.pop() if len(heirs) == 1 else None
 
     # -- intents: creates whose answer is not known
 
@@ -288,17 +390,25 @@ class Index:
         self.state.put({"sync": None})
         token = self._follow(None, unseen)
         # A write of the last minutes may be missing from the listing; what is older and missing is gone.
-        self.drop(n for n in unseen if started - _update_time(self.person(n)) > 2 * LONGEST_LAG)
+        old = [n for n in unseen if n in self._keys and started - _update_time(self.person(n)) > 2 * LONGEST_LAG]
+        people = {n: self.person(n) for n in old}
+        for name in old:
+            self._unlearn(name)
+        self._put({f"person:{name}": None for name in old})
+        self._bury_vanished(people)
         moment = started.isoformat()
         self.state.put({"sync": {"token": token, "params": params, "full_at": moment, "synced_at": moment}})
 
     def _follow(self, sync_token: str | None, unseen: set[str] | None = None) -> str:
+        ended: dict[str, Person] = {}
         for page in self._pages(sync_token):
             people = [p for p in page.get("connections", ()) if p.get("resourceName")]
-            self._take(people)
+            ended |= self._take(people)
             if unseen is not None:
                 unseen.difference_update(p["resourceName"] for p in people)
             if token := page.get("nextSyncToken"):
+                # Only now: what a contact went into may stand on a later page than its end.
+                self._bury_vanished(ended)
                 return str(token)
         raise SyncTokenExpired("Google's listing ended without a sync token")
 
@@ -311,25 +421,35 @@ class Index:
             if not page_token:
                 return
 
-    def _take(self, people: list[Person]) -> None:
-        """One page of a listing. It may be older than what we wrote since."""
+    def _take(self, people: list[Person]) -> dict[str, Person]:
+        """One page of a listing, which may be older than what we wrote since. Gives the contacts that came to an end."""
         items: dict[str, Any] = {}
+        ended: dict[str, Person] = {}
         written = self.state.get("write")
         for person in people:
             name = person["resourceName"]
-            items |= self._renamed(person)
+            missing = self.state.get(f"vanished:{name}")
             if (person.get("metadata") or {}).get("deleted"):
+                ended[name] = self.person(name) or (missing or {}).get("person") or {}
                 self._unlearn(name)
-                items |= {f"person:{name}": None, f"own:{name}": None}
+                items[f"person:{name}"] = None
                 continue
+            if missing is not None and updated(person) <= updated(missing["person"]):
+                continue  # the listing does not know yet
             if written and written["name"] == name and updated(person) >= written["updated"]:
                 took = self._clock.now() - datetime.fromisoformat(written["at"])
                 items |= {"write": None, "lag": {"seconds": took.total_seconds(), "at": self._clock.now().isoformat()}}
             if name in self._keys and updated(self.person(name)) > updated(person):
+                items |= self._renamed(person)
                 continue
-            items[f"person:{name}"] = person
-            self._learn(name, person)
+            items |= {f"vanished:{name}": None} if missing is not None else {}
+            items |= self._seen(person)
         self._put(items)
+        return ended
+
+
+def _stored(own: Own) -> dict[str, Any]:
+    return {"fields": own.fields, "made": own.made, "label": own.label}
 
 
 def _update_time(person: Mapping[str, Any]) -> datetime:

@@ -65,10 +65,12 @@ def _candidates(index: Index, op: Operation, field: str) -> set[str]:
 
 
 def _foreign(index: Index, op: Operation, name: str) -> bool:
-    """Whether the contact is marked as another customer of the same shop.
+    """Whether the contact is marked as another customer of the same shop, one that is still there.
 
     A guest and an account do not count against each other: it is the same person, before and after registering.
     """
     kind = f"{op.source}:{op.entity}:"
     mine = {m for m in index.markers_of(name) if m.startswith(kind)}
-    return bool(mine) and op.uid not in mine and not any(is_guest(m) for m in (op.uid, *mine))
+    if not mine or op.uid in mine or any(is_guest(m) for m in (op.uid, *mine)):
+        return False
+    return bool(mine - index.dead_on(name))

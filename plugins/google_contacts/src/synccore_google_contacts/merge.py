@@ -12,13 +12,15 @@ from attrs import define, field
 from synccore.errors import Rejected
 from synccore.types import FieldOptions
 
-from .mapping import Entries, Entry, Part, field_named, freeze, plain
-from .schema import SINGLE
+from .mapping import Entries, Entry, Part, field_named, freeze, plain, whole
+from .schema import RESERVED, SINGLE, WRITABLE
 
 #: `clientData` key of the marker; its value is the operation's uid. The same value stands in `externalIds` under the
 #: predefined type `customer`, should a program drop the first.
 MARKER = "synccore.source"
 EXTERNAL = "customer"
+#: Where the marker stands: Person field, key that tells the entry, and its value there.
+MARKED = (("clientData", "key", MARKER), ("externalIds", "type", EXTERNAL))
 
 
 @define
@@ -29,6 +31,7 @@ class Merge:
         person: the contact as Google has it; empty for a new one.
         own: flat field -> what we wrote there (a text for parts, entries for the rest).
         adopting: the contact is the owner's and is written for the first time: only what is empty is filled.
+        mine: what was delivered of this very record, where the contact is another record's too: only that gives way.
         fields: person field -> its new entries in full, only those that differ.
         kept: flat fields left as they are.
     """
@@ -36,6 +39,7 @@ class Merge:
     person: Mapping[str, Any]
     own: dict[str, Any]
     adopting: bool = False
+    mine: Mapping[str, Any] | None = None
     kept: list[str] = field(factory=list)
     _now: dict[str, list[Entry]] = field(factory=dict)
 
@@ -54,18 +58,29 @@ class Merge:
 
     def apply(self, fields: Mapping[str, Any], changed: Collection[str], options: Mapping[str, FieldOptions]) -> None:
         """Merge the changed fields in. Raises Rejected for a name that is no field of a contact."""
-        for name, value in fields.items():
-            if name not in changed:
-                continue
-            spec = field_named(name)
-            if spec is None:
-                raise Rejected(f"{name} is no field of a contact: see the list in the plugin's README", [name])
+        specs = {name: _spec(name) for name in fields if name in changed}
+        # What is equal already is ours before anything is decided by whose the entry is: the order must not matter.
+        for name, spec in specs.items():
+            if isinstance(spec, Part) and fields[name] is not None:
+                self._claim(spec, spec.text(fields[name]))
+        for name, spec in specs.items():
+            value = fields[name]
             keep = name in options and options[name].keep_existing
             done = self._part(spec, value, keep) if isinstance(spec, Part) else self._entries(spec, value, keep)
             if not done:
                 self.kept.append(name)
 
+    def let_go(self) -> None:
+        """Take out what we wrote."""
+        empty = dict.fromkeys(self.own if self.mine is None else [n for n in self.own if n in self.mine])
+        self.apply(empty, empty.keys(), {})
+
     # -- one entry, several fields
+
+    def _claim(self, spec: Part, text: str) -> None:
+        entry = self._own_entry(spec, self.entries(spec.person_field))
+        if text and entry is not None and entry.get(spec.key) == text:
+            self.own[spec.name] = text
 
     def _part(self, spec: Part, value: Any, keep: bool) -> bool:
         entries = self.entries(spec.person_field)
@@ -73,10 +88,8 @@ class Merge:
         text = spec.text(value) if value is not None else ""
         current = str(entry.get(spec.key) or "") if entry is not None else ""
         if current == text:
-            if text:
-                self.own[spec.name] = text
             return True
-        if current and (keep or spec.name not in self.own):
+        if current and (keep or not self._gives_way(spec, current, text)):
             return False
         if entry is None:
             if entries:
@@ -87,6 +100,15 @@ class Merge:
             return False
         self._set(spec, entries, entry, text)
         return True
+
+    def _gives_way(self, spec: Part, current: str, text: str) -> bool:
+        """Whether what stands there may be replaced: we wrote it, and for this record.
+
+        Where the owner changed it since, the shop's next value wins; an empty one removes only what is still ours.
+        """
+        if spec.name not in self.own or (not text and current != self.own[spec.name]):
+            return False
+        return self.mine is None or spec.text(self.mine.get(spec.name) or "") == current
 
     def _set(self, spec: Part, entries: list[Entry], entry: Entry, text: str) -> None:
         entry.pop("unstructuredName", None)
@@ -124,17 +146,23 @@ class Merge:
             return True
         if there and (keep or (self.adopting and spec.name not in self.own)):
             return False
-        old = {spec.identity(e): e for e in self.own.get(spec.name, ())}
+        owned = {spec.identity(e): e for e in self.own.get(spec.name, ())}
+        old = owned if self.mine is None else {i: owned[i] for i in self._mine(spec) & owned.keys()}
         result = self._replaced(spec, entries, old, new)
         if spec.person_field in SINGLE and len(result) > 1:
             return False  # the owner wrote something else there
         entries[:] = result
-        ours = [e for identity, e in new.items() if identity in old or identity not in there]
+        others = [e for identity, e in owned.items() if identity not in old and identity not in new]
+        ours = [*others, *(e for identity, e in new.items() if identity in owned or identity not in there)]
         if ours:
             self.own[spec.name] = ours
         else:
             self.own.pop(spec.name, None)
         return True
+
+    def _mine(self, spec: Entries) -> set[Any]:
+        value = (self.mine or {}).get(spec.name)
+        return {spec.identity(e) for e in spec.build(value)} if value is not None else set()
 
     @staticmethod
     def _replaced(
@@ -165,6 +193,13 @@ def _with_new_text(spec: Entries, entry: Entry, old: Mapping[Any, Entry], fresh:
     return {**entry, "value": text.replace(ours, fresh.pop()["value"], 1)}
 
 
+def _spec(name: str) -> Part | Entries:
+    spec = field_named(name)
+    if spec is None:
+        raise Rejected(f"{name} is no field of a contact: see the list in the plugin's README", [name])
+    return spec
+
+
 # -- markers ---------------------------------------------------------------------------------------------------------
 
 
@@ -180,14 +215,61 @@ def is_guest(marker: str) -> bool:
     return ":customer:guest:" in marker
 
 
-def mark(merge: Merge, uid: str) -> None:
-    """Put the marker on; a guest's marker of the same shop gives way to the account's."""
+def mark(merge: Merge, uid: str, dead: Collection[str] = ()) -> None:
+    """Put the marker on; a guest's of the same shop gives way to the account's, a `dead` one to whoever comes."""
     prefix = uid.split(":", 1)[0] + ":"
-    stale = {m for m in markers(merge.person) if m != uid and m.startswith(prefix) and is_guest(m)}
-    if is_guest(uid):
-        stale = set()
-    for name, kind, value in (("clientData", "key", MARKER), ("externalIds", "type", EXTERNAL)):
+    stale = {m for m in markers(merge.person) if m.startswith(prefix) and is_guest(m)} if not is_guest(uid) else set()
+    unmark(merge, (stale | set(dead)) - {uid})
+    for name, kind, value in MARKED:
         entries = merge.entries(name)
-        entries[:] = [e for e in entries if not (e.get(kind) == value and e.get("value") in stale)]
         if not any(e.get(kind) == value and e.get("value") == uid for e in entries):
             entries.append({kind: value, "value": uid})
+
+
+def unmark(merge: Merge, uids: Collection[str]) -> None:
+    """Take markers off."""
+    for name, kind, value in MARKED:
+        entries = merge.entries(name)
+        entries[:] = [e for e in entries if not (e.get(kind) == value and e.get("value") in uids)]
+
+
+# -- what is left of ours --------------------------------------------------------------------------------------------
+
+
+def surviving(own: Mapping[str, Any], person: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what we wrote, what a contact that was merged with another still holds: the rest is the owner's choice."""
+    left: dict[str, Any] = {}
+    for name, value in own.items():
+        spec = field_named(name)
+        if spec is None:
+            continue
+        entries = person.get(spec.person_field, ())
+        if isinstance(spec, Part):
+            if any(e.get(spec.key) == value for e in entries):
+                left[name] = value
+            continue
+        there = {spec.identity(e) for e in entries if spec.owns(e)}
+        if kept := [e for e in value if spec.identity(e) in there]:
+            left[name] = kept
+    return left
+
+
+def looks_merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether another contact went into this one, of which Google does not always tell.
+
+    Then something of which there is one has changed, and there are more of something else.
+    """
+    changed = any(_plain(before, name) != _plain(after, name) for name in SINGLE)
+    return changed and any(_plain(after, name) - _plain(before, name) for name in WRITABLE if name not in _UNTYPED)
+
+
+def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two states hold the same, labels left out: one contact under two names."""
+    return all(_plain(before, name) == _plain(after, name) for name in WRITABLE if name != "memberships")
+
+
+_UNTYPED = (*SINGLE, *RESERVED, "externalIds")
+
+
+def _plain(person: Mapping[str, Any], name: str) -> set[Any]:
+    return {whole(e) for e in person.get(name, ())}

@@ -3,21 +3,36 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .mapping import FLAT, Entries, Part, address_value, field_named, plain
+from .mapping import FLAT, Entries, Part, address_value, cut_fields, field_named, plain
 
 
-def flat(person: Mapping[str, Any], delivered: Mapping[str, Any], used: Iterable[str] = ()) -> dict[str, Any]:
+def flat(
+    person: Mapping[str, Any], delivered: Mapping[str, Any], own: Mapping[str, Any], used: Iterable[str] = ()
+) -> dict[str, Any]:
     """The contact under the names and in the shape `deliver` takes.
 
     Where it holds what was delivered, beside whatever else, the value is the delivered one; otherwise it is what
-    stands there. Fields of `delivered` that are not there are None, others are left out.
+    stands there. A field that was emptied is None as long as nothing of ours (`own`) stands in it: what the owner put
+    there is no remains. Fields of `delivered` that are not there are None, others are left out.
     """
     found: dict[str, Any] = dict.fromkeys(delivered)
     for name in (*FLAT, *used, *delivered):
+        if name in delivered and delivered[name] in (None, "") and name not in own:
+            continue
         value = _value(person, name, delivered.get(name))
         if value is not None:
             found[name] = value
     return found
+
+
+def held(
+    person: Mapping[str, Any], asked: Mapping[str, Any], own: Mapping[str, Any], kept: Iterable[str]
+) -> dict[str, Any]:
+    """What the contact now holds of the fields that were asked for; what was kept as it was is left out."""
+    cut = cut_fields(asked)
+    wanted = {name: value for name, value in asked.items() if name not in kept}
+    there = flat(person, {name: None if name in cut else value for name, value in wanted.items()}, own)
+    return {name: there.get(name) for name in wanted}
 
 
 def _value(person: Mapping[str, Any], name: str, expected: Any) -> Any:

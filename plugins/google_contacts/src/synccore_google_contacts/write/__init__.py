@@ -25,6 +25,7 @@ def _wave(round_: Round, pending: Sequence[Operation]) -> list[Operation]:
     try:
         works, deferred = plan(round_, pending)
         send(round_, works)
+        round_.settle_doubts()
     except LANE as error:
         round_.stop(error)
         return []

@@ -4,6 +4,7 @@ Each operation becomes a Work (create, update, delete), an outcome, or waits for
 creates may be the same person.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,38 +12,45 @@ from typing import Any
 from attrs import define, field
 
 from synccore.errors import RateLimited, Rejected
-from synccore.types import Operation, Unchanged
+from synccore.types import Link, Operation, Unchanged
 
 from ..errors import AccountFull
 from ..index import Index, Own
 from ..labels import MY_CONTACTS
-from ..mapping import MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
+from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match import Match, find
-from ..merge import Merge, mark, markers
-from ..schema import Person, contact_source
+from ..merge import Merge, is_guest, mark, markers, surviving, unmark
+from ..schema import WRITABLE, Person, contact_source
 from .round import Round, Work
 
-#: After Google said that the account is full, creates fail without a call for so long: no more than it takes a person
-#: to make room and retry.
-FULL_FOR = timedelta(minutes=1)
+#: Why a field was not written.
+KEPT = "kept: the owner's own entry"
+#: Setting of an operation that erases: the marker goes too.
+ERASE = "erase"
+#: Google's limit per contact (help page on contact limits).
+MAX_BYTES = 128 * 1024
 #: Lost creates that are also looked for by search (two reads each); more are left to the listing.
 SEARCHES = 6
 
 
 def prepare(round_: Round) -> None:
-    """Know the account well enough to tell what is there already."""
+    """Know the account well enough to tell what is there already.
+
+    Whatever may end in a new contact looks at the listing first (one read for all of them): the owner may have typed
+    the contact in, renamed or merged it a minute ago.
+    """
     index = round_.index
+    linked = {index.resolve(op.link.remote_id) for op in round_.operations if op.link is not None}
     creates = [op for op in round_.operations if op.op == "upsert" and op.link is None]
+    unknown = [name for name in linked if name not in index]
+    index.sync(now=bool(creates or unknown))
     unsure = [op for op in creates if op.maybe_applied or index.intended(op.uid)]
-    index.sync(now=bool(unsure))
     lost = [op for op in unsure if not index.with_marker(op.uid)]
     if lost and len(lost) <= SEARCHES:
         _search(round_, lost)
-    linked = {index.resolve(op.link.remote_id) for op in round_.operations if op.link is not None}
-    unknown = sorted(n for n in linked if n not in index)
-    if unknown:
+    if still := [name for name in unknown if index.resolve(name) not in index]:
         # Not in the listing is not gone: a listing lags behind, a read by name does not.
-        index.store(round_.people.batch_get(unknown).values())
+        index.refresh(still)
 
 
 def _search(round_: Round, lost: Sequence[Operation]) -> None:
@@ -54,13 +62,27 @@ def _search(round_: Round, lost: Sequence[Operation]) -> None:
             round_.index.store(found)
 
 
-def waiting(round_: Round, op: Operation) -> timedelta | None:
-    """How long to wait because a create of this very record may still show up; None: no need."""
+def waiting(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
+    """How long no contact may be made for this record, and why; None: no need to wait.
+
+    A create of it was sent and its answer lost, or its contact is gone and may turn up under another name.
+    """
     lost = round_.index.left(op.uid)
-    if lost is None:
+    if lost is not None and lost[1] > timedelta(0):
+        age, left = lost
+        return min(left, max(timedelta(seconds=2), age)), _waits(round_, "the answer to a create was lost", left)
+    name = op.link.remote_id if op.link is not None else None
+    emails, phones = set(wanted_emails(op.fields)), set(wanted_phones(op.fields))
+    missing = round_.index.vanished(op.uid, name, emails, phones)
+    if missing is None:
         return None
-    age, left = lost
-    return min(left, max(timedelta(seconds=2), age)) if left > timedelta(0) else None
+    why = "its contact was deleted, merged or renamed at Google a moment ago"
+    return min(missing, timedelta(seconds=30)), _waits(round_, why, missing)
+
+
+def _waits(round_: Round, why: str, left: timedelta) -> str:
+    until = round_.context.clock.now() + left
+    return f"{why}: waiting until Google's listing shows what became of it, until {until:%H:%M} UTC at the latest"
 
 
 def plan(round_: Round, pending: Sequence[Operation]) -> tuple[list[Work], list[Operation]]:
@@ -70,7 +92,7 @@ def plan(round_: Round, pending: Sequence[Operation]) -> tuple[list[Work], list[
     deferred: list[Operation] = []
     for op in pending:
         try:
-            work = planner.delete(op) if op.op == "delete" else planner.upsert(op)
+            work = planner.upsert(op) if op.op == "upsert" else planner.end(op)
         except Rejected as error:
             round_.fail(op, error)
             continue
@@ -93,6 +115,7 @@ class _Planner:
         return self.round.index
 
     def upsert(self, op: Operation) -> Work | None:
+        self.index.revive(op.uid)
         match = find(self.index, op, lambda name: self.taken.get(name, op.id) != op.id)
         if match.candidates:
             chosen = self._choose(op, match)
@@ -117,6 +140,8 @@ class _Planner:
             return Match(match.candidates[0], "choice")
         if choice == "create":
             return Match()
+        if self.round.doubt(op, match.candidates):
+            return None  # they are read by name first: the owner may have merged them a moment ago
         self.round.fail(
             op,
             Rejected(
@@ -127,19 +152,16 @@ class _Planner:
         return None
 
     def _waiting(self, op: Operation) -> bool:
-        wait = waiting(self.round, op)
-        if wait is None:
-            return False
-        text = "the answer to a create was lost: waiting until Google's listing would show the contact"
-        self.round.fail(op, RateLimited(text, retry_after=wait, scope="operation"))
-        return True
+        found = waiting(self.round, op)
+        if found is not None:
+            self.round.fail(op, RateLimited(found[1], retry_after=found[0], scope="operation"))
+        return found is not None
 
     def _full(self, op: Operation) -> bool:
-        since = self.index.state.get("full")
-        if since is None or self.round.context.clock.now().timestamp() - since > FULL_FOR.total_seconds():
-            return False
-        self.round.fail(op, AccountFull())
-        return True
+        """Google said so a moment ago, in this very call. The next one asks anew: somebody may have made room."""
+        if self.round.full:
+            self.round.fail(op, AccountFull())
+        return self.round.full
 
     def _label(self, op: Operation) -> str | None:
         return self.round.labels.named(self.round.label_name(op))
@@ -152,32 +174,53 @@ class _Planner:
         groups = [MY_CONTACTS, *([label] if label else [])]
         body = {name: entries for name, entries in merge.fields.items() if entries}
         body["memberships"] = [{"contactGroupMembership": {"contactGroupResourceName": g}} for g in groups]
+        _check_size(body)
         return Work(op, body=body, own=Own(merge.own, made=True, label=label), note=_note(op, op.fields, ()))
 
     def _update(self, op: Operation, match: Match) -> Work | None:
         name = match.name or ""
         person = self.index.person(name)
         own = self._own(op, name, person)
-        known = op.link is not None and bool(op.link.fields)
+        link = op.link
+        # On a contact that is another one than was written last, nothing is known to be there.
+        known = link is not None and bool(link.fields) and link.remote_id == name
         ours = own.made and any(m.startswith(f"{op.source}:{op.entity}:") for m in markers(person))
         changed = op.changed if known else frozenset(op.fields)
-        merge = Merge(person=person, own=dict(own.fields), adopting=not known and not ours)
+        mine = (link.fields if link is not None else {}) if self._others(op, name) else None
+        adopting = not known and not ours and not own.fields
+        merge = Merge(person=person, own=dict(own.fields), adopting=adopting, mine=mine)
         merge.apply(op.fields, changed, op.options)
-        mark(merge, op.uid)
+        mark(merge, op.uid, self.index.dead_on(name))
         label = self._label(op)
         labelled = label is not None and _has_label(person, label)
-        add = label if label != own.label and not labelled else None
+        back = link is not None and link.left
+        add = label if (label != own.label or back) and not labelled else None
         record = Own(merge.own, made=own.made, label=label if labelled else own.label)
-        note = _note(op, changed, merge.kept)
+        kept = self._kept(op, changed, merge.kept)
         fields = merge.fields
         if not fields and add is None:
             if record != own:
                 self.index.store((), {name: record})
-            etag = contact_source(person).get("etag")
-            self.round.outcomes[op.id] = Unchanged(remote_id=name, etag=etag, note=note)
+            self.round.unchanged(op, name, person, own=record, kept=kept, note=_note(op, changed, kept))
             return None
         body = {**_stamp(person), **fields}
-        return Work(op, name=name, body=body, mask=frozenset(fields), own=record, add=add, note=note)
+        _check_size({**person, **fields})
+        return Work(
+            op, name=name, body=body, mask=frozenset(fields), own=record, add=add, kept=kept,
+            note=_note(op, changed, kept),
+        )  # fmt: skip
+
+    @staticmethod
+    def _kept(op: Operation, changed: Collection[str], kept: Collection[str]) -> dict[str, str]:
+        """Field -> why it was left as it is; what was left out before and did not change still is."""
+        before = op.link.left_out if op.link is not None else {}
+        found = {name: KEPT for name in kept}
+        return found | {n: why for n, why in before.items() if n in op.fields and n not in changed}
+
+    def _others(self, op: Operation, name: str) -> bool:
+        """Whether the contact is another record's too, a guest's that becomes this account left out."""
+        alive = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
+        return any(not is_guest(m) for m in alive)
 
     def _own(self, op: Operation, name: str, person: Mapping[str, Any]) -> Own:
         """What we wrote there; from the link where the index was lost and the contact is certainly ours."""
@@ -191,29 +234,73 @@ class _Planner:
             spec = field_named(field_name)
             if spec is not None and value is not None:
                 fields[field_name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
-        return Own(fields)
+        return Own(surviving(fields, person))
 
-    def delete(self, op: Operation) -> Work | None:
-        policy = op.settings.get("on_delete") or self.round.config.on_delete
+    # -- letting go
+
+    def end(self, op: Operation) -> Work | None:
+        """The customer was deleted in the shop, or the route wants the record no longer."""
+        if op.op == "delete":
+            self.index.bury(op.uid)
+            policy = op.settings.get("on_delete") or self.round.config.on_delete
+        else:
+            policy = op.on_leave
         name = self.index.resolve(op.link.remote_id) if op.link is not None else ""
         if op.link is None or name not in self.index:
-            self.round.outcomes[op.id] = Unchanged(remote_id=name or None, note="the contact is gone already")
+            self.round.outcomes[op.id] = Unchanged(remote_id=name or None, fields={}, note="the contact is gone already")
             return None
-        own = self.index.own(name) or Own()
+        if self.taken.setdefault(name, op.id) != op.id:
+            return None
         if policy == "keep":
-            self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept (on_delete = keep)")
+            self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note="kept (on_delete = keep)")
             return None
-        if self.index.markers_of(name) - {op.uid}:
-            self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept: another customer is this contact too")
+        return self._let_go(op, op.link, name, policy)
+
+    def _let_go(self, op: Operation, link: Link, name: str, policy: str) -> Work | None:
+        """Take off or delete what is this record's alone."""
+        person, own = self.index.person(name), self.index.own(name) or Own()
+        shared = link.shared > 1 or self._others(op, name)
+        erasing = op.settings.get(ERASE, False)
+        if shared and not erasing:
+            note = "kept: another customer is this contact too"
+            self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
-        if policy == "delete" and own.made:
+        if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        note = "label taken off" if policy == "unlabel" else "label taken off: the owner had this contact before"
-        label = own.label or self._label(op)
-        if label is None or not _has_label(self.index.person(name), label):
-            self.round.outcomes[op.id] = Unchanged(remote_id=name, note="kept: it has no label of ours")
+        merge = Merge(person=person, own=dict(own.fields), mine=link.fields if shared else None)
+        if policy != "unlabel":
+            merge.let_go()
+        if erasing:
+            unmark(merge, {op.uid} | self.index.dead_on(name))
+        label = None if shared else own.label or self._label(op)
+        remove = label if label is not None and _has_label(person, label) else None
+        note = _released(policy, shared=shared, ours=own.made and not link.adopted, label=remove is not None)
+        fields = merge.fields
+        if not fields and remove is None:
+            self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
-        return Work(op, name=name, remove=label, own=Own(own.fields, made=own.made), note=note)
+        left = Own(merge.own, made=own.made)
+        return Work(op, name=name, body={**_stamp(person), **fields}, mask=frozenset(fields), own=left, remove=remove,
+                    note=note)  # fmt: skip
+
+
+def _released(policy: str, *, shared: bool, ours: bool, label: bool) -> str:
+    if shared:
+        return "let go of: another customer is this contact too"
+    did = ["label taken off"] if label else ["it has no label of ours"]
+    did += ["what synccore wrote is emptied"] if policy != "unlabel" else []
+    did += ["the contact stays: the owner had it before"] if not ours else []
+    return ", ".join(did)
+
+
+def _check_size(person: Mapping[str, Any]) -> None:
+    """Google takes 128 KB a contact and does not say which field is at fault."""
+    sent = {name: person[name] for name in WRITABLE if person.get(name)}
+    if len(json.dumps(sent)) < MAX_BYTES:
+        return
+    largest = max(sent, key=lambda name: len(json.dumps(sent[name])))
+    name = next((n for n in FLAT if (spec := field_named(n)) and spec.person_field == largest), largest)
+    raise Rejected(f"{name} is too large: Google takes {MAX_BYTES // 1024} KB per contact", [name])
 
 
 @define

@@ -7,12 +7,13 @@ from typing import Any
 from attrs import define, field
 
 from synccore.errors import AuthError, ConfigError, Conflict, RateLimited, SynccoreError, Transient
-from synccore.types import Context, Delivered, Failed, Operation, Outcome
+from synccore.types import Context, Delivered, Failed, Operation, Outcome, Unchanged
 
 from ..client import People
 from ..config import Config
 from ..index import Index, Own
 from ..labels import Labels
+from ..read import held
 from ..limits import hold
 from ..schema import Person, contact_source
 
@@ -40,6 +41,8 @@ class Work:
     add: str | None = None
     remove: str | None = None
     delete: bool = False
+    #: Field -> why it stays as it is.
+    kept: Mapping[str, str] = field(factory=dict)
     note: str | None = None
 
 
@@ -50,6 +53,7 @@ class Round:
     Attributes:
         again: operations whose contact was read anew and that are to be planned again.
         stopped: what keeps everything else from being sent now.
+        full: Google refused a new contact in this round because the account is full.
     """
 
     context: Context
@@ -61,11 +65,43 @@ class Round:
     outcomes: dict[int, Outcome] = field(factory=dict)
     again: list[Operation] = field(factory=list)
     stopped: SynccoreError | None = None
+    full: bool = False
+    #: Contacts between which nothing decides, to be read by name before that is the last word.
+    doubtful: set[str] = field(factory=set)
+    _doubted: set[int] = field(factory=set)
     _tries: dict[int, int] = field(factory=dict)
 
-    def done(self, op: Operation, name: str, person: Mapping[str, Any], *, note: str | None = None) -> None:
+    def done(self, work: Work, name: str, person: Mapping[str, Any]) -> None:
         """It is at Google."""
-        self.outcomes[op.id] = Delivered(remote_id=name, etag=contact_source(person).get("etag"), note=note)
+        op = work.op
+        self.outcomes[op.id] = Delivered(
+            remote_id=name, etag=contact_source(person).get("etag"), note=work.note, adopted=not work.own.made,
+            left_out=work.kept, fields=held(person, op.fields, work.own.fields, work.kept),
+        )  # fmt: skip
+
+    def unchanged(
+        self, op: Operation, name: str, person: Mapping[str, Any], *, own: Own, kept: Mapping[str, str], note: str | None
+    ) -> None:
+        """It is there already."""
+        self.outcomes[op.id] = Unchanged(
+            remote_id=name, etag=contact_source(person).get("etag"), note=note, adopted=not own.made,
+            left_out=kept, fields=held(person, op.fields, own.fields, kept),
+        )  # fmt: skip
+
+    def doubt(self, op: Operation, candidates: Sequence[str]) -> bool:
+        """Whether the candidates are to be read by name first; once for each operation."""
+        if op.id in self._doubted:
+            return False
+        self._doubted.add(op.id)
+        self.doubtful.update(candidates)
+        self.again.append(op)
+        return True
+
+    def settle_doubts(self) -> None:
+        """Read the doubtful contacts: those that are gone now were merged or deleted a moment ago."""
+        names, self.doubtful = self.doubtful, set()
+        if names and None in self.index.refresh(names).values():
+            self.index.sync(now=True)
 
     def fail(self, op: Operation, error: SynccoreError) -> None:
         """It is not."""

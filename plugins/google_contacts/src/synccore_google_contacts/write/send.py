@@ -20,12 +20,12 @@ Step = Callable[[Round, list[Work]], None]
 def send(round_: Round, works: Sequence[Work]) -> None:
     """Write everything; each operation ends with an outcome or in `round_.again`."""
     creates = [w for w in works if w.name is None]
-    updates = [w for w in works if w.name is not None and not w.delete and not w.remove]
+    updates = [w for w in works if w.name is not None and not w.delete]
     _each(round_, _batches(creates, BATCH), _create)
     for group in _by_mask([w for w in updates if w.mask]):
         _each(round_, _batches(group, BATCH), _update)
     _add_labels(round_, [w for w in updates if w.add])
-    _each(round_, _batches([w for w in works if w.remove], BATCH), _unlabel)
+    _each(round_, _batches([w for w in updates if w.remove and _written(round_, w)], BATCH), _unlabel)
     _each(round_, _batches([w for w in works if w.delete], DELETE_BATCH), _delete)
 
 
@@ -105,6 +105,7 @@ def _create_batch(round_: Round, works: list[Work]) -> None:
 def _refused(round_: Round, works: list[Work], error: Rejected) -> None:
     """Google made nothing and does not say which contact is at fault."""
     if isinstance(error, AccountFull):
+        round_.full = True
         round_.index.state.put({"full": round_.context.clock.now().timestamp()})
         for work in works:
             round_.fail(work.op, error)
@@ -153,7 +154,7 @@ def _created(round_: Round, made: Sequence[tuple[Work, Person]]) -> None:
     if round_.index.state.get("full"):
         round_.index.state.put({"full": None})
     for work, person in made:
-        round_.done(work.op, person["resourceName"], person, note=work.note)
+        round_.done(work, person["resourceName"], person)
 
 
 def _without_refused(round_: Round, works: list[Work], errors: dict[int, SynccoreError]) -> None:
@@ -256,7 +257,7 @@ def _update_one(round_: Round, work: Work) -> None:
 def _updated(round_: Round, work: Work, person: Person) -> None:
     round_.index.store([person], {person["resourceName"]: work.own})
     work.name = person["resourceName"]
-    round_.done(work.op, person["resourceName"], person, note=work.note)
+    round_.done(work, person["resourceName"], person)
 
 
 def _halves(round_: Round, works: list[Work]) -> None:
@@ -276,10 +277,10 @@ def _update_failed(round_: Round, work: Work, error: SynccoreError | None) -> No
 
 
 def _reread(round_: Round, works: list[Work], error: SynccoreError) -> None:
-    names = [w.name or "" for w in works]
-    found = round_.people.batch_get(names)
-    round_.index.store(found.values())
-    round_.index.drop(n for n in names if n not in found)
+    now = round_.index.refresh(w.name or "" for w in works)
+    if None in now.values():
+        # Gone, or merged or renamed: the listing may know, and one read of it is cheaper than a second contact.
+        round_.index.sync(now=True)
     for work in works:
         round_.retry(work.op, error)
 
@@ -291,11 +292,15 @@ def _add_labels(round_: Round, works: list[Work]) -> None:
     """Put the label on contacts that were there before. What failed above is not labelled."""
     groups: dict[str, list[Work]] = {}
     for work in works:
-        settled = round_.outcomes.get(work.op.id)
-        if not work.mask or isinstance(settled, Delivered):
+        if _written(round_, work):
             groups.setdefault(work.add or "", []).append(work)
     for label, members in groups.items():
         _each(round_, [members], lambda r, batch, label=label: _add_label(r, batch, label))  # type: ignore[misc]
+
+
+def _written(round_: Round, work: Work) -> bool:
+    """Whether its fields, if any were to be written, are at Google."""
+    return not work.mask or isinstance(round_.outcomes.get(work.op.id), Delivered)
 
 
 def _add_label(round_: Round, works: list[Work], label: str) -> None:
@@ -308,14 +313,15 @@ def _add_label(round_: Round, works: list[Work], label: str) -> None:
         return
     release(round_.index.state)
     fresh = round_.people.batch_get([w.name or "" for w in works if w.name not in missing])
+    if gone := [w for w in works if w.name not in fresh]:
+        _reread(round_, gone, NotFound())
     for work in works:
         name = work.name or ""
-        if name in missing or name not in fresh:
-            round_.index.drop([name])
-            round_.retry(work.op, NotFound())
+        if name not in fresh:
+            continue
         else:
             work.own.label = label
-            round_.done(work.op, name, fresh[name], note=work.note)
+            round_.done(work, name, fresh[name])
     round_.index.store(fresh.values(), {w.name or "": w.own for w in works if w.name in fresh})
 
 
@@ -335,7 +341,7 @@ def _unlabel(round_: Round, works: list[Work]) -> None:
         fresh = round_.people.batch_get(names)
         round_.index.store(fresh.values(), {w.name or "": w.own for w in members if w.name in fresh})
         for work in members:
-            round_.done(work.op, work.name or "", fresh.get(work.name or "", {}), note=work.note)
+            round_.done(work, work.name or "", fresh.get(work.name or "", {}))
 
 
 def _delete(round_: Round, works: list[Work]) -> None:
