@@ -35,6 +35,17 @@ class Rig:
         if connect:
             self.sink.connect(AutoBrowser())
 
+    def afresh(self, lag: timedelta) -> None:
+        """Another account with an empty address book, on the same server: what a property test can afford."""
+        self.clock.advance(timedelta(minutes=2))  # the quotas are the project's
+        self.google.sign_in.person = {"id": str(next(_ids)), "email": "owner@shop.test", "name": "Olive Owner"}
+        self.google._lag = lag
+        self.context = FakeContext("contacts", "google_contacts", clock=self.clock)
+        self.links.clear()
+        self._opened.pop().close()
+        self.sink = self.open()
+        self.sink.connect(AutoBrowser())
+
     def open(self, context: FakeContext | None = None) -> GoogleContacts:
         """Another instance on the same state: a restart, or a second process."""
         table = {k: v for k, v in self.settings.items() if k != "type"}

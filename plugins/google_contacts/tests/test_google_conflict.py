@@ -223,12 +223,9 @@ def test_a_full_account_refuses_creates_and_still_takes_updates(rigs):
     assert all(isinstance(o.error, Rejected) for o in outcomes[:10])
     assert "25,000" in outcomes[0].error.message
     assert isinstance(outcomes[10], Delivered)
-    before = rig.writes()
-    assert isinstance(rig.put(30, **person_fields(30)), Failed)
-    assert rig.writes() == before
     assert any("full" in f.message for f in rig.sink.check().findings)
+    # Whoever makes room and retries is believed at once.
     rig.google.capacity = 100
-    rig.clock.advance(timedelta(seconds=61))
     assert isinstance(rig.put(30, **person_fields(30)), Delivered)
 
 

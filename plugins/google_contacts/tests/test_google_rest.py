@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from google_help import person_fields, values
+from google_help import person_fields, settle, values
 
 from synccore.errors import AuthError, ConfigError
 from synccore.testing import FakeContext
-from synccore.types import Delivered, Link, RouteSpec, Unchanged
+from synccore.types import Delivered, Identity, Link, RouteSpec, Unchanged
 from synccore_google_contacts.config import Config, Video
 from synccore_google_contacts.sink import GoogleContacts
 
@@ -123,16 +123,58 @@ def test_a_contact_never_written_reads_back_in_full(rig):
     assert found == [{"given_name": "Bob", "billing_address": {"city": "Town"}}, None]
 
 
-@pytest.mark.parametrize("adopted", [True, False])
-def test_erase_deletes_whoever_made_it_and_twice_is_fine(rig, adopted):
-    if adopted:
-        rig.google.add(emailAddresses=[{"value": "ann1@shop.test"}])
+def test_erase_deletes_what_we_made_and_twice_is_fine(rig):
     rig.put(1, **person_fields(1))
-    rig.sink.erase(rig.links["shop:1"])
-    rig.sink.erase(rig.links["shop:1"])
+    assert rig.sink.erase(rig.links["shop:1"]).outcome == "deleted"
+    assert rig.sink.erase(rig.links["shop:1"]) is None
     assert rig.google.contacts() == []
     kept = dict(rig.context.state("1001").scan())
     assert "ann1" not in str(kept).lower()
+
+
+def test_erase_leaves_the_owners_own_contact_and_takes_off_what_we_wrote(rig):
+    name = rig.google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.google.set_photo(name, "https://photos.test/1")
+    before = rig.google.contact(name)
+    rig.put(1, **person_fields(1, company="Acme", notes="Customer"))
+    assert rig.links["shop:1"].adopted
+    erased = rig.sink.erase(rig.links["shop:1"])
+    assert erased.outcome == "released"
+    assert "the owner had it before" in erased.note
+    after = rig.google.contact(name)
+    assert {k: v for k, v in after.items() if k not in ("etag", "metadata")} == {
+        k: v for k, v in before.items() if k not in ("etag", "metadata")
+    }
+
+
+def test_erase_of_one_of_two_customers_takes_off_that_ones_alone(rig):
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    for n in (1, 2):
+        settle(rig, [rig.op(n, **person_fields(n, nickname="Ann"))])
+    assert rig.sink.erase(rig.op(2).link).outcome == "released"
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == ["ann1@shop.test"]
+    assert values(person, "phoneNumbers") == ["+14155550001"]
+    assert values(person, "clientData") == ["shop:customer:1"]
+    assert rig.google.members("Customers") == {person["resourceName"]}
+
+
+def test_a_person_is_found_by_marker_address_and_number_whether_linked_or_not(rig):
+    ours = rig.put(1, **person_fields(1, email="moved@shop.test")).remote_id
+    mine = rig.google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": "Ann1@Shop.test"}])
+    number = rig.google.add(names=[{"givenName": "No mail"}], phoneNumbers=[{"value": "+1 415 555 0009"}])
+    rig.google.add(names=[{"givenName": "Family"}], phoneNumbers=[{"value": "+1 415 555 0009"}],
+                   emailAddresses=[{"value": "eve@shop.test"}])  # fmt: skip
+    identity = Identity(emails=("ann1@shop.test",), phones=("+14155550009",), uids=("shop:customer:1",))
+    found = {link.remote_id: link for link in rig.sink.find(identity)}
+    assert found.keys() == {ours, mine, number}
+    assert [found[n].ours for n in (ours, mine, number)] == [True, False, False]
+    assert (found[ours].source, found[ours].entity, found[ours].key) == ("shop", "customer", "1")
+    for link in found.values():
+        rig.sink.erase(link)
+    assert {p["resourceName"] for p in rig.google.contacts()} >= {mine, number}
+    assert ours not in {p["resourceName"] for p in rig.google.contacts()}
 
 
 # -- check and describe

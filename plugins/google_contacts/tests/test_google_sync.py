@@ -4,7 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
-from google_help import person_fields, values
+from google_help import person_fields, settle, values
 
 from synccore.types import Delivered, Link
 
@@ -17,13 +17,17 @@ def full(requests):
     return [r for r in requests if r.param("syncToken") is None and r.param("pageToken") is None]
 
 
-def test_one_full_listing_then_changes_only_and_not_before_every_delivery(rig):
+def test_one_full_listing_then_changes_only_before_creates_and_every_few_minutes(rig):
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(50)])
+    assert len(listings(rig)) == 1
     for n in range(5):
-        rig.put(n, **person_fields(n))
+        rig.put(n, **person_fields(n, company="Acme"))
     assert len(listings(rig)) == 1
     rig.clock.advance(timedelta(minutes=6))
-    rig.put(9, **person_fields(9))
+    rig.put(1, **person_fields(1, company="Best"))
     assert len(listings(rig)) == 2
+    rig.put(90, **person_fields(90))
+    assert len(listings(rig)) == 3
     assert len(full(listings(rig))) == 1
 
 
@@ -174,11 +178,11 @@ def test_whatever_the_owner_does_each_customer_stays_on_one_contact(rigs, seed):
             rig.sink = rig.open()
         else:
             state[n] = {**state[n], "company": f"C{dice.randrange(99)}"}
-            assert isinstance(rig.put(n, **state[n]), Delivered) or rig.links[f"shop:{n}"].fields == state[n]
+            assert isinstance(rig.put(n, **state[n]), Delivered) or rig.links[f"shop:{n}"].mapped == state[n]
     rig.clock.advance(timedelta(minutes=11))
     for n in range(12):
         state[n] = {**state[n], "company": "Last"}
-        rig.put(n, **state[n])
+        settle(rig, [rig.op(n, **state[n])])
     people = rig.google.contacts()
     assert len(people) == 12
     assert all(values(p, "organizations", "name") == ["Last"] for p in people)

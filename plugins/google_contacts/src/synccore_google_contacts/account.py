@@ -127,6 +127,15 @@ class Connection:
             return self._remember(self.userinfo(self.token()), self._oauth.tokens())
         raise AuthError(f"not connected: run synccore connect {self._context.name}")
 
+    def asked(self) -> Account:
+        """The account the token belongs to by Google's word, whatever was noted here. Raises AuthError, Transient."""
+        self.account()
+        info = self.userinfo(self.token())
+        return Account(
+            id=str(info["id"]), label=info.get("email") or info.get("name") or str(info["id"]),
+            detail=info.get("name") or "",
+        )  # fmt: skip
+
     def known(self) -> Account | None:
         """The connected account; None where nobody connected. Asks nobody."""
         record = self._record()

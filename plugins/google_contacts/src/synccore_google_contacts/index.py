@@ -279,8 +279,9 @@ class Index:
             for own in owns:
                 for field_name, value in own.fields.items():
                     there = fields.get(field_name)
-                    both = isinstance(value, list) and isinstance(there, list)
-                    fields[field_name] = [*there, *(e for e in value if e not in there)] if both else value
+                    if isinstance(value, list) and isinstance(there, list):
+                        value = [*there, *(e for e in value if e not in there)]
+                    fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
             made = len(owns) == len(before) and all(own.made for own in owns)
             items[f"own:{name}"] = _stored(Own(surviving(fields, person), made, label))
@@ -386,16 +387,17 @@ class Index:
 
     def _full(self, params: str) -> None:
         started = self._clock.now()
-        unseen = set(self._keys)
+        vanished = {key.removeprefix("vanished:"): record["person"] for key, record in self.state.scan("vanished:")}
+        unseen = {*self._keys, *vanished}
         self.state.put({"sync": None})
         token = self._follow(None, unseen)
         # A write of the last minutes may be missing from the listing; what is older and missing is gone.
-        old = [n for n in unseen if n in self._keys and started - _update_time(self.person(n)) > 2 * LONGEST_LAG]
-        people = {n: self.person(n) for n in old}
-        for name in old:
+        known = {n: self.person(n) for n in unseen if n in self._keys}
+        gone = {n: p for n, p in known.items() if started - _update_time(p) > 2 * LONGEST_LAG}
+        for name in gone:
             self._unlearn(name)
-        self._put({f"person:{name}": None for name in old})
-        self._bury_vanished(people)
+        self._put({f"person:{name}": None for name in gone})
+        self._bury_vanished(gone | {n: p for n, p in vanished.items() if n in unseen})
         moment = started.isoformat()
         self.state.put({"sync": {"token": token, "params": params, "full_at": moment, "synced_at": moment}})
 
@@ -422,7 +424,7 @@ class Index:
                 return
 
     def _take(self, people: list[Person]) -> dict[str, Person]:
-        """One page of a listing, which may be older than what we wrote since. Gives the contacts that came to an end."""
+        """One page of a listing, maybe older than what we wrote since. Gives the contacts that came to an end."""
         items: dict[str, Any] = {}
         ended: dict[str, Person] = {}
         written = self.state.get("write")

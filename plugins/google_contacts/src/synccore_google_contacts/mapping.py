@@ -350,6 +350,7 @@ CONTACT = ObjectType(
     name="contact",
     summary="a contact in Google Contacts",
     defaults={"customer": CUSTOMER},
+    leaves=("keep", "unlabel", "clear", "delete"),
     options={
         "on_delete": (str, None, "keep, unlabel or delete the contact of a deleted customer"),
         "ambiguous": (str, None, "two contacts could be the customer: skip, create or first"),

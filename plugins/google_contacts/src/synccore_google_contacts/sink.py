@@ -1,7 +1,7 @@
 """The sink: synccore's operations on one side, one Google account's contacts on the other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -10,31 +10,28 @@ from synccore.hookspecs import SinkType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
-    Ambiguous,
     Check,
     Context,
+    Erased,
+    Identity,
     Limits,
     Link,
     LookupResult,
     ObjectInfo,
     Operation,
     Outcome,
-    Retry,
 )
 
 from .account import Connection
 from .check import check
 from .client import BATCH, People
 from .config import Config
-from .errors import NotFound
 from .index import Index
 from .labels import Labels
 from .limits import check_held, hold, release
 from .mapping import CONTACT, describe
-from .match import find
 from .read import flat
-from .schema import contact_source
-from .write import Round, deliver, prepare, waiting
+from .write import Round, deliver, erased, erasing, find_person, lookup
 
 __all__ = ["SINK", "GoogleContacts"]
 
@@ -67,33 +64,19 @@ class GoogleContacts:
 
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Create, update, label and delete contacts; one outcome per operation."""
-        with self._account() as index:
-            labels = Labels(self._people, index.state)
-            round_ = Round(self._context, self._config, self._people, index, labels, operations)
+        with self._round(operations) as round_:
             return deliver(round_)
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
         """The contact each operation would be written to. Writes nothing at Google."""
+        with self._round(operations) as round_:
+            return lookup(round_)
+
+    @contextmanager
+    def _round(self, operations: Sequence[Operation]) -> Iterator[Round]:
         with self._account() as index:
             labels = Labels(self._people, index.state)
-            round_ = Round(self._context, self._config, self._people, index, labels, operations)
-            prepare(round_)
-            return [self._look(round_, op) for op in operations]
-
-    def _look(self, round_: Round, op: Operation) -> LookupResult:
-        match = find(round_.index, op)
-        if match.candidates:
-            choice = op.settings.get("ambiguous") or self._config.ambiguous
-            if choice == "skip":
-                return Ambiguous(match.candidates)
-            name = match.candidates[0] if choice == "first" else None
-        else:
-            name = match.name
-        if name is None:
-            wait = waiting(round_, op)
-            return Retry(after=wait, reason="Google's listing may not show the contact yet") if wait else None
-        etag = contact_source(round_.index.person(name)).get("etag")
-        return Link(object=op.object, remote_id=name, etag=etag)
+            yield Round(self._context, self._config, self._people, index, labels, operations)
 
     @contextmanager
     def _account(self) -> Iterator[Index]:
@@ -117,23 +100,31 @@ class GoogleContacts:
         """The contacts as they are now, under the names and in the shape `deliver` takes."""
         with self._account() as index:
             index.sync()
-            names = [index.resolve(link.remote_id) for link in links]
-            people = self._people.batch_get(sorted(set(names)))
-            index.store(people.values())
-        return [
-            flat(people[name], link.fields, self._used()) if name in people else None
-            for name, link in zip(names, links, strict=True)
-        ]
+            asked = [index.resolve(link.remote_id) for link in links]
+            now = index.refresh(asked)
+            return [self._flat(index, now[name], link) for name, link in zip(asked, links, strict=True)]
 
-    def erase(self, link: Link) -> None:
-        """Delete the contact, whoever made it."""
+    def _flat(self, index: Index, name: str | None, link: Link) -> dict[str, Any] | None:
+        if name is None:
+            return None
+        own = index.own(name)
+        return flat(index.person(name), link.fields, own.fields if own else {}, self._used())
+
+    def find(self, identity: Identity) -> list[Link]:
+        """The person's contacts, linked or not."""
         with self._account() as index:
-            name = index.resolve(link.remote_id)
-            with suppress(NotFound):  # gone already
-                self._people.delete(name)
-            index.drop([name])
+            return find_person(index, identity)
+
+    def erase(self, link: Link) -> Erased | None:
+        """Delete the contact that synccore made for this person alone; take what it wrote off any other."""
+        with self._round([erasing(link, self._context.clock.now())]) as round_:
+            return erased(deliver(round_)[0])
 
     # -- connection
+
+    def account(self) -> Account:
+        """Whom the stored token belongs to, by Google's word."""
+        return self._connection.asked()
 
     def check(self) -> Check:
         """Reach the account and say what could go wrong."""

@@ -1,14 +1,19 @@
-"""Writing: what each operation needs (`plan`), sent as cheaply as Google counts (`send`), kept track of (`round`)."""
+"""Writing: what each operation needs (`plan`), sent as cheaply as Google counts (`send`), kept track of (`round`).
+
+`look` answers what would be written, `erase` forgets a person.
+"""
 
 from collections.abc import Sequence
 
 from synccore.types import Operation, Outcome
 
-from .plan import plan, prepare, waiting
+from .erase import erased, erasing, find_person
+from .look import lookup
+from .plan import plan, prepare
 from .round import LANE, Round
 from .send import send
 
-__all__ = ["Round", "deliver", "prepare", "waiting"]
+__all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
 
 
 def deliver(round_: Round) -> list[Outcome]:

@@ -25,6 +25,8 @@ from .round import Round, Work
 
 #: Why a field was not written.
 KEPT = "kept: the owner's own entry"
+#: A contact to be let go of that is not there.
+GONE = "the contact is gone already"
 #: Setting of an operation that erases: the marker goes too.
 ERASE = "erase"
 #: Google's limit per contact (help page on contact limits).
@@ -201,7 +203,7 @@ class _Planner:
         if not fields and add is None:
             if record != own:
                 self.index.store((), {name: record})
-            self.round.unchanged(op, name, person, own=record, kept=kept, note=_note(op, changed, kept))
+            self.round.unchanged(op, name, person, record, kept, _note(op, changed, kept))
             return None
         body = {**_stamp(person), **fields}
         _check_size({**person, **fields})
@@ -214,7 +216,7 @@ class _Planner:
     def _kept(op: Operation, changed: Collection[str], kept: Collection[str]) -> dict[str, str]:
         """Field -> why it was left as it is; what was left out before and did not change still is."""
         before = op.link.left_out if op.link is not None else {}
-        found = {name: KEPT for name in kept}
+        found = dict.fromkeys(kept, KEPT)
         return found | {n: why for n, why in before.items() if n in op.fields and n not in changed}
 
     def _others(self, op: Operation, name: str) -> bool:
@@ -247,7 +249,7 @@ class _Planner:
             policy = op.on_leave
         name = self.index.resolve(op.link.remote_id) if op.link is not None else ""
         if op.link is None or name not in self.index:
-            self.round.outcomes[op.id] = Unchanged(remote_id=name or None, fields={}, note="the contact is gone already")
+            self.round.outcomes[op.id] = Unchanged(remote_id=name or None, fields={}, note=GONE)
             return None
         if self.taken.setdefault(name, op.id) != op.id:
             return None

@@ -13,8 +13,8 @@ from ..client import People
 from ..config import Config
 from ..index import Index, Own
 from ..labels import Labels
-from ..read import held
 from ..limits import hold
+from ..read import held
 from ..schema import Person, contact_source
 
 #: Reads and writes of one contact before a conflict is handed back (seen to happen right after a read:
@@ -80,7 +80,13 @@ class Round:
         )  # fmt: skip
 
     def unchanged(
-        self, op: Operation, name: str, person: Mapping[str, Any], *, own: Own, kept: Mapping[str, str], note: str | None
+        self,
+        op: Operation,
+        name: str,
+        person: Mapping[str, Any],
+        own: Own,
+        kept: Mapping[str, str],
+        note: str | None,
     ) -> None:
         """It is there already."""
         self.outcomes[op.id] = Unchanged(

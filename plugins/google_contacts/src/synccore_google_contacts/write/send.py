@@ -316,13 +316,10 @@ def _add_label(round_: Round, works: list[Work], label: str) -> None:
     if gone := [w for w in works if w.name not in fresh]:
         _reread(round_, gone, NotFound())
     for work in works:
-        name = work.name or ""
-        if name not in fresh:
-            continue
-        else:
+        if (person := fresh.get(work.name or "")) is not None:
             work.own.label = label
-            round_.done(work, name, fresh[name])
-    round_.index.store(fresh.values(), {w.name or "": w.own for w in works if w.name in fresh})
+            round_.index.store([person], {person["resourceName"]: work.own})
+            round_.done(work, person["resourceName"], person)
 
 
 def _unlabel(round_: Round, works: list[Work]) -> None:
@@ -339,9 +336,10 @@ def _unlabel(round_: Round, works: list[Work]) -> None:
             round_.labels.forget(round_.label_name(members[0].op))
         release(round_.index.state)
         fresh = round_.people.batch_get(names)
-        round_.index.store(fresh.values(), {w.name or "": w.own for w in members if w.name in fresh})
         for work in members:
-            round_.done(work, work.name or "", fresh.get(work.name or "", {}))
+            person = fresh.get(work.name or "", {"resourceName": work.name})
+            round_.index.store([person] if work.name in fresh else (), {person["resourceName"]: work.own})
+            round_.done(work, person["resourceName"], person)
 
 
 def _delete(round_: Round, works: list[Work]) -> None:

@@ -1,0 +1,51 @@
+"""Forgetting a person: their contacts, linked or not, and what becomes of each."""
+
+from datetime import datetime
+
+from synccore.entities import normalize_email
+from synccore.types import Delivered, Erased, Failed, Identity, Link, Operation, Unchanged
+from synccore.values import phone
+
+from ..index import Index
+from ..mapping import CONTACT
+from .plan import ERASE, GONE
+
+
+def find_person(index: Index, identity: Identity) -> list[Link]:
+    """The contacts with a marker or an address of the person, or with a number and no other address."""
+    index.sync(now=True)
+    emails = {normalize_email(e) for e in identity.emails}
+    found = {name for uid in identity.uids for name in index.with_marker(uid)}
+    found |= {name for email in emails for name in index.with_email(email)}
+    for number in filter(None, map(phone, identity.phones)):
+        found |= {n for n in index.with_phone(number) if not index.emails_of(n) or emails & index.emails_of(n)}
+    return [_link(index, name, frozenset(identity.uids)) for name in sorted(found)]
+
+
+def _link(index: Index, name: str, uids: frozenset[str]) -> Link:
+    alive = index.markers_of(name) - index.dead_on(name)
+    own = sorted(alive & uids)
+    source, entity, key = (own[0] if own else "::").split(":", 2)
+    others = len(alive - uids)
+    return Link(object=CONTACT.name, remote_id=name, adopted=not index.made(name), shared=1 + others,
+                source=source, entity=entity, key=key)  # fmt: skip
+
+
+def erasing(link: Link, at: datetime) -> Operation:
+    """What `deliver` is to do for it."""
+    return Operation(
+        id=0, route=link.route, object=link.object, op="leave", on_leave="delete", source=link.source,
+        entity=link.entity, key=link.key, link=link, idempotency_key="erase", at=at, settings={ERASE: True},
+    )  # fmt: skip
+
+
+def erased(outcome: Delivered | Unchanged | Failed | object) -> Erased | None:
+    """What came of it. Raises the error that kept it from being done."""
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    note = getattr(outcome, "note", None) or ""
+    if note == "deleted":
+        return Erased("deleted", "Google keeps it in the bin for 30 days")
+    if note == GONE:
+        return None
+    return Erased("released", note)
