@@ -90,6 +90,17 @@ def test_a_paused_source_is_not_asked_and_takes_webhooks_all_the_same(house):
     assert house.source.polls == 1
 
 
+def test_resuming_makes_nobody_well_who_was_never_reached(house):
+    pause(house.app, "crm", "for a moment")
+    resume(house.app, "crm")
+    line = next(line for line in lanes(house.app) if line.name == "crm")
+    assert (line.state, line.reason) == ("needs_auth", "never reached so far: run synccore connect crm")
+    assert status(house.app)["sinks"]["crm"]["state"] == line.state
+    house.emit(customer("1", email="a@shop.test"))
+    house.drain()
+    assert status(house.app)["sinks"]["crm"]["state"] == "ok"
+
+
 def test_a_source_that_waits_says_until_and_a_person_need_not_wait(house):
     worker = SourceWorker(house.app, house.app.sources["shop"])
     house.source.fail_polls.append(Transient("HTTP 502"))

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
-from ..store import RouteCounts
+from ..store import LaneRecord, RouteCounts
+from .waits import lane_state, reached
 
 __all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]
 
@@ -46,33 +47,33 @@ def lanes(app: Base) -> list[LaneLine]:
         LaneLine(
             name=name,
             kind="source" if name in app.sources else "sink",
-            state=lane.state,
-            reason=lane.reason,
+            state=state,
+            reason=reason,
             until=lane.until,
             changed_at=lane.changed_at,
             ready=counts.get(name, RouteCounts()).ready,
         )
         for name in (*app.sources, *app.sinks)
-        for lane in (app.lane_of(name),)
+        for lane, (state, reason) in ((app.lane_of(name), lane_state(app, name)),)
     ]
 
 
 def pause(app: Base, name: str, reason: str) -> None:
     """Deliver nothing to a sink, or ask a source nothing, until it is resumed. Webhooks are taken in all the same."""
-    _put(app, name, "paused", reason)
+    lane = evolve(app.lane_of(name), state="paused", reason=reason, until=None, changed_at=app.clock.now(), failures=0)
+    app.store.put_lane(lane)
 
 
 def resume(app: Base, name: str) -> Resumed:
-    """Go on now, whatever held it: a person, a limit, an outage, and what each delivery waits for after a failure."""
+    """Go on now, whatever held it: a person, a limit, an outage, and what each delivery waits for after a failure.
+
+    Resuming reaches nobody: a lane that never was reached still waits for its first answer.
+    """
     was = app.lane_of(name).state
     now = app.clock.now()
     app.store.hurry(name, now)
-    _put(app, name, "ok", None)
+    lane = LaneRecord(sink=app.lane_of(name).sink, changed_at=now if reached(app, name) else None)
+    app.store.put_lane(lane)
     later, until = app.store.later(name, now)
     ready = app.store.counts_by_sink().get(name, RouteCounts()).ready
     return Resumed(name=name, was=was, ready=ready, later=later, until=until)
-
-
-def _put(app: Base, name: str, state: str, reason: str | None) -> None:
-    lane = evolve(app.lane_of(name), state=state, reason=reason, until=None, changed_at=app.clock.now(), failures=0)
-    app.store.put_lane(lane)

@@ -8,14 +8,11 @@ from attrs import frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
-from ..store import BackfillJob, LaneRecord, ParkedCause, RouteCounts
+from ..store import BackfillJob, ParkedCause, RouteCounts
 from .changed import changed_routes
-from .waits import until_text, waiting_sinks
+from .waits import lane_state, until_text, waiting_sinks
 
 __all__ = ["Standing", "standing", "status"]
-
-#: States that end by themselves: what shows them says when.
-_TIMED = ("ok", "rate_limited", "circuit_open", "error")
 
 
 @frozen(kw_only=True)
@@ -66,7 +63,7 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     sinks = app.store.counts_by_sink()
     routes = app.store.counts_by_route()
     document: dict[str, Any] = {
-        "sources": {name: _source(app, unit, now) for name, unit in app.sources.items()},
+        "sources": {name: _source(app, unit) for name, unit in app.sources.items()},
         "sinks": {name: _sink(app, unit, sinks.get(name, RouteCounts()), now) for name, unit in app.sinks.items()},
         "routes": {name: _counts(routes.get(name, RouteCounts())) for name in app.routes},
     }
@@ -76,11 +73,10 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     return document
 
 
-def _source(app: App, unit: SourceUnit, now: datetime) -> dict[str, Any]:
+def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
     snapshots = app.store.snapshot_counts(unit.name)
     cursors = app.store.cursors(unit.name)
-    answered = bool(snapshots) or any(mark.startswith("polled:") for mark in cursors)
-    state, reason = _state(unit, app.store.lane(lane_name(unit.name)), now, reached=answered)
+    state, reason = _state(app, unit)
     doubts = [text for mark, (text, _) in cursors.items() if mark.startswith("doubted:") and text]
     if doubts and state == "ok":
         state, reason = "error", doubts[0]
@@ -96,7 +92,7 @@ def _source(app: App, unit: SourceUnit, now: datetime) -> dict[str, Any]:
 
 
 def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[str, Any]:
-    state, reason = _state(unit, app.store.lane(unit.name), now, reached=bool(counts.done))
+    state, reason = _state(app, unit)
     if "engine" in app.__dict__ and (trouble := app.engine.trouble(unit.name)):
         state, reason = "error", trouble
     oldest = counts.oldest_ready_at
@@ -110,16 +106,10 @@ def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[
     }
 
 
-def _state(unit: Unit, record: LaneRecord, now: datetime, *, reached: bool) -> tuple[str, str | None]:
-    """What holds the instance. One that nobody ever reached is not well, whatever its settings promise."""
+def _state(app: App, unit: Unit) -> tuple[str, str | None]:
     if unit.error is not None and not unit.unasked:
         return "error", unit.error
-    if record.changed_at is None and not reached:
-        return "needs_auth", f"never reached so far: run synccore connect {unit.name}"
-    reason = record.reason
-    if record.state in _TIMED and record.until is not None and record.until > now:
-        reason = f"{reason or record.state}, {until_text(record.until, now)}"
-    return record.state, reason
+    return lane_state(app, unit.name)
 
 
 def _counts(counts: RouteCounts) -> Mapping[str, int]:

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from attrs import frozen
 
 from .._app.base import Base
-from ..store import LaneRecord
+from ..store import LaneRecord, RouteCounts
 
-__all__ = ["SinkWait", "until_text", "waiting_sinks"]
+__all__ = ["SinkWait", "lane_state", "reached", "until_text", "waiting_sinks"]
+
+#: States that end by themselves: what shows them says when.
+_TIMED = ("ok", "rate_limited", "circuit_open", "error")
 
 
 @frozen(kw_only=True)
@@ -27,6 +30,24 @@ def until_text(until: datetime, now: datetime) -> str:
     shown = until.astimezone(UTC)
     day = "" if shown.date() == now.astimezone(UTC).date() else f"{shown:%Y-%m-%d} "
     return f"until {day}{shown:%H:%M:%S} UTC"
+
+
+def reached(app: Base, name: str) -> bool:
+    """Whether a source ever answered, or a sink ever took something or was connected."""
+    if name in app.sources:
+        polled = any(mark.startswith("polled:") for mark in app.store.cursors(name))
+        return polled or bool(app.store.snapshot_counts(name))
+    return app.store.counts_by_sink().get(name, RouteCounts()).done > 0
+
+
+def lane_state(app: Base, name: str) -> tuple[str, str | None]:
+    """What holds a lane, in the words of `status`. One that nobody ever reached is not well."""
+    record, now = app.lane_of(name), app.clock.now()
+    if record.changed_at is None and not reached(app, name):
+        return "needs_auth", f"never reached so far: run synccore connect {name}"
+    if record.state in _TIMED and record.until is not None and record.until > now:
+        return record.state, f"{record.reason or record.state}, {until_text(record.until, now)}"
+    return record.state, record.reason
 
 
 def waiting_sinks(app: Base, sinks: Iterable[str] | None = None) -> list[SinkWait]:
