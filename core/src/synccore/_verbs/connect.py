@@ -6,20 +6,18 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from .._app.accounts import known_account, remember_account
 from .._app.app import App
 from .._app.units import Unit
 from ..errors import AuthError, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
-from ..store import LinkUpdate, Store
+from ..store import LinkUpdate
 from ..types import Account, Check, Finding
 from .check import problem_of
 from .disconnect import hold
 
-__all__ = ["AnotherAccount", "Connected", "connect", "hook_url", "known_account"]
+__all__ = ["AnotherAccount", "Connected", "connect", "hook_url"]
 
-#: Namespace of the plugin state in which core keeps whom each instance was connected to. Not a credential: it
-#: survives `disconnect`, because the links to that account's records do.
-_ACCOUNTS = "synccore:accounts"
 #: How long a change of accounts waits for the deliveries that were sent to the old one.
 _ON_ITS_WAY = timedelta(minutes=2)
 
@@ -66,12 +64,6 @@ def hook_url(app: App, name: str) -> str | None:
     return f"{base.rstrip('/')}/hooks/{name}" if base else None
 
 
-def known_account(store: Store, name: str) -> Account | None:
-    """Whom the instance was connected to last, as far as that is known without asking."""
-    stored = store.state(_ACCOUNTS).get(name)
-    return Account(**stored) if stored else None
-
-
 def connect(app: App, name: str, browser: Browser, *, switch_account: bool = False) -> Connected:
     """Connect a source or sink through its own flow, or check its keys where it has none.
 
@@ -113,8 +105,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     if switched:
         notes.append(f"{_drop_links(app, name)} links to records of the old account were dropped")
     if account is not None:
-        remembered = {"id": account.id, "label": account.label, "detail": account.detail}
-        app.store.state(_ACCOUNTS).put({name: remembered})
+        remember_account(app.store, name, account)
     if name in app.sources:
         notes.append(_subscribe(app, name, unit))
     _reopen(app, name)

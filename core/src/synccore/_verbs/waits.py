@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
+from .._app.accounts import known_account
 from .._app.base import Base
 from ..store import LaneRecord, RouteCounts
 
@@ -37,7 +38,7 @@ def reached(app: Base, name: str) -> bool:
     if name in app.sources:
         polled = any(mark.startswith("polled:") for mark in app.store.cursors(name))
         return polled or bool(app.store.snapshot_counts(name))
-    return app.store.counts_by_sink().get(name, RouteCounts()).done > 0
+    return app.store.counts_by_sink().get(name, RouteCounts()).done > 0 or known_account(app.store, name) is not None
 
 
 def lane_state(app: Base, name: str) -> tuple[str, str | None]:

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from .._app.accounts import known_account
 from .._app.app import App
-from .._verbs.connect import connect, known_account
+from .._verbs.connect import connect
 from .._verbs.status import standing, status
 from ..secrets import Secret
 from . import view
