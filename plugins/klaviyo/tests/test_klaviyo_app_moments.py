@@ -72,3 +72,67 @@ def test_forget_while_the_person_is_in_a_job(in_a_job, klaviyo):
     assert len(klaviyo.store.people) == 59
     assert klaviyo.person(EMAIL) is None
     assert forget(app.app, EMAIL).pending == []
+
+
+# -- opt-outs
+
+
+def test_an_opt_out_overtakes_the_job_that_holds_the_person(in_a_job, shop, klaviyo, clock):
+    app = in_a_job(accepts_marketing=True)
+    clock.advance(timedelta(minutes=5))
+    app.emit(shop.customer(accepts_marketing=False, first_name="Ann"))
+    app.drain()
+    assert klaviyo.person(EMAIL).opted_out
+    assert "first_name" not in klaviyo.person(EMAIL).attributes
+    (entry,) = [e for e in app.history() if e.outcome == "overtook"]
+    assert entry.note == "unsubscribed, ahead of the import job"
+    # Each state is handed over once, and nothing is asked again.
+    before = len(klaviyo.requests)
+    app.drain()
+    assert klaviyo.count("POST", "/api/profile-subscription-bulk-delete-jobs") == 1
+    assert len(klaviyo.requests) - before <= 1  # how the job does
+    app.advance(HOUR)
+    app.settle_down()
+    person = klaviyo.person(EMAIL)
+    assert (person.opted_out, person.attributes["first_name"]) == (True, "Ann")
+    assert klaviyo.count("POST", "/api/profile-subscription-bulk-delete-jobs") == 1
+
+
+def test_an_opt_out_that_could_not_overtake_is_tried_again_at_once(in_a_job, shop, klaviyo, clock):
+    app = in_a_job(accepts_marketing=True)
+    clock.advance(timedelta(minutes=5))
+    klaviyo.fail_next(Fault.status(503, when=lambda r: "delete-jobs" in r.path))
+    app.emit(shop.customer(accepts_marketing=False))
+    app.drain()
+    assert not klaviyo.person(EMAIL)
+    for _ in range(8):
+        app.advance(timedelta(seconds=1))
+    assert klaviyo.person(EMAIL).opted_out
+
+
+def test_behind_the_quota_of_its_own_writes(start, shop, klaviyo, clock):
+    app = start("profiles")
+    app.emit(shop.customer(accepts_marketing=True))
+    app.drain()
+    klaviyo.throttle("POST", "/api/profile-import", HOUR)
+    app.emit(shop.customer(accepts_marketing=True, first_name="Ann"))
+    app.drain()
+    clock.advance(timedelta(minutes=1))
+    app.emit(shop.customer(accepts_marketing=False, first_name="Ann"))
+    app.drain()
+    assert klaviyo.person(EMAIL).opted_out
+    app.advance(HOUR)
+    app.settle_down()
+    assert klaviyo.person(EMAIL).attributes["first_name"] == "Ann"
+
+
+def test_behind_an_events_quota(start, shop, klaviyo):
+    app = start("profiles", "payments")
+    app.emit(shop.customer(accepts_marketing=True))
+    app.drain()
+    klaviyo.throttle("POST", "/api/events", HOUR)
+    app.emit(shop.payment())
+    app.drain()
+    app.emit(shop.customer(accepts_marketing=False))
+    app.drain()
+    assert klaviyo.person(EMAIL).opted_out

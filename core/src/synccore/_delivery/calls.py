@@ -77,6 +77,18 @@ class Caller:
         )
         return self._without_values(operations, checked)
 
+    def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
+        """`overtake`, checked; whatever it raises is the outcome of all."""
+        try:
+            with self._discreet(operations):
+                answers = self._sink.overtake(operations)
+            checked: list[Delivered | Failed | None] = self._checked(
+                "overtake", answers, len(operations), (Delivered, Failed, type(None))
+            )
+            return self._without_values(operations, checked)
+        except Exception as error:  # noqa: BLE001  it is tried again
+            return [Failed(error)] * len(operations)
+
     def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Sequence[Outcome] | None:
         """`collect`, checked."""
         with self._discreet(operations):

@@ -4,6 +4,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,8 @@ from .settle import Settler
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
+#: How soon what must not wait for a job is handed over again, where the sink could not do it.
+OVERTAKE_AGAIN = timedelta(seconds=5)
 #: How often a closed or idle lane looks at the store for what other processes changed.
 IDLE = timedelta(seconds=1)
 
@@ -123,6 +126,8 @@ class Lane:
         self._last_batch: tuple[datetime, bool] | None = None
         self._poll_jobs_at: dict[str, datetime] = {}
         self._job_lock = threading.Lock()
+        self._overtake_lock = threading.Lock()
+        self._overtake_at: datetime | None = None
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -139,6 +144,7 @@ class Lane:
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
             return Step(idle_until=opens or now + IDLE)
+        self._overtake(now)
         collected = self._collect(now)
         if (free := self._budget.free_at(now)) > now:
             return Step(settled=collected, idle_until=free)
@@ -363,6 +369,41 @@ class Lane:
         return (route.after, error.entity, error.key) if route.after else None
 
     # -- jobs
+
+    def _overtake(self, now: datetime) -> None:
+        """Hand newer states of what is in a submitted job to the sink, each once: some of it must not wait."""
+        if not self._call.can("overtake") or (self._overtake_at is not None and now < self._overtake_at):
+            return
+        if not self._overtake_lock.acquire(blocking=False):
+            return
+        try:
+            waiting = [
+                w for w in self._store.behind_jobs(self.name, self.limits.max_batch) if w[0].route in self._preparers
+            ]
+            for route in dict.fromkeys(d.route for d, _ in waiting):
+                self._overtake_route(route, [w for w in waiting if w[0].route == route], now)
+        finally:
+            self._overtake_lock.release()
+
+    def _overtake_route(self, route: str, waiting: Sequence[tuple[Delivery, Mapping[str, Any]]], now: datetime) -> None:
+        preparer = self._preparers[route]
+        loaded = self._store.load([d for d, _ in waiting], include=preparer.route.include)
+        prepared: list[tuple[Work, Operation]] = []
+        for number, (work, (_, in_job)) in enumerate(zip(loaded, waiting, strict=True)):
+            with suppress(Exception):  # what cannot be mapped says so when it is delivered
+                if operation := preparer.behind_job(work, in_job, number):
+                    prepared.append((work, operation))
+        with time_limit(self.limits.deadline):
+            answers = self._call.overtake([operation for _, operation in prepared]) if prepared else []
+        failed = {w.delivery.id for (w, _), a in zip(prepared, answers, strict=True) if isinstance(a, Failed)}
+        if failed:
+            self._overtake_at = now + OVERTAKE_AGAIN
+        entries = [
+            self._settler.overtook(work, answer.note or "")
+            for (work, _), answer in zip(prepared, answers, strict=True)
+            if isinstance(answer, Delivered)
+        ]
+        self._store.overtaken([d for d, _ in waiting if d.id not in failed], entries)
 
     def _collect(self, now: datetime) -> int:
         """Ask for the outcomes of submitted bulk jobs, each with growing patience."""

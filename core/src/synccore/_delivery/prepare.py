@@ -71,6 +71,16 @@ class Preparer:
             self._wait(work)
         return Prepared(operation=self._operation(work, op_id, fields, changed))
 
+    def behind_job(self, work: Work, in_job: Mapping[str, Any], op_id: int) -> Operation | None:
+        """A state that waits for a job with an older one, compared with what the job holds; None for nothing new."""
+        mapped = self._map(work)
+        if isinstance(mapped, Skip) or not (changed := changed_fields(mapped.fields, in_job, mapped.blank)):
+            return None
+        operation = self._operation(work, op_id, mapped.fields, changed)
+        if work.link is None:
+            return evolve(operation, before=in_job)
+        return evolve(operation, link=evolve(work.link, fields=in_job, asked=None))
+
     def map(self, work: Work) -> dict[str, Any] | Skip:
         """The fields alone: what the mapper makes of the record, in the shape it is delivered in."""
         mapped = self._map(work)

@@ -141,6 +141,10 @@ class Settler:
         """Nothing is owed."""
         return self._settlement(work, to="skipped", history=self._entry(work, "skipped", note=reason))
 
+    def overtook(self, work: Work, note: str) -> HistoryEntry:
+        """Something of it was done at once, ahead of the job that holds an older state."""
+        return self._entry(work, "overtook", note=note)
+
     def let_go(self, work: Work, reason: str) -> Settlement:
         """A record that is not ours to delete, at a target that can do nothing less: the link ends, nothing is sent."""
         link = work.link

@@ -1,12 +1,14 @@
 """Owing and claiming: what is due, who takes it, and all that delivering it needs. Held by a lane."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from . import _claim, sql
-from ._convert import maybe_from_ms, to_ms
+from . import _claim, codec, sql
+from ._convert import maybe_from_ms, to_delivery, to_ms
+from ._owing import write_history
 from .engine import Engine
-from .rows import ClaimRule, Delivery, JobWork, Work
+from .rows import ClaimRule, Delivery, HistoryEntry, JobWork, Work
 
 __all__ = ["Owing"]
 
@@ -69,6 +71,20 @@ class Owing(Engine):
         with self.reading() as view:
             gatherer = _claim.Gatherer(view, include, after, after_entity)
             return [gatherer.gather(delivery) for delivery in deliveries]
+
+    def behind_jobs(self, sink: str, limit: int) -> list[tuple[Delivery, Mapping[str, Any]]]:
+        """Open states that wait for a job with an older one and were not handed over yet, with what the job holds."""
+        with self.reading() as view:
+            rows = view.execute(sql.BEHIND_JOBS, {"sink": sink, "limit": limit}).fetchall()
+        return [(to_delivery(row), codec.load_fields(row["job_sent"]).get("fields", {})) for row in rows]
+
+    def overtaken(self, deliveries: Sequence[Delivery], entries: Sequence[HistoryEntry]) -> None:
+        """These states were handed over; what was done at once goes into the trail."""
+        with self.writing() as tx:
+            values = [{"id": d.id, "seen": to_ms(d.last_change_at)} for d in deliveries]
+            tx.executemany(sql.OVERTAKEN, values)
+            for entry in entries:
+                write_history(tx, entry, entry.delivery_id)
 
     def work_for(
         self,

@@ -171,7 +171,8 @@ class HistoryEntry:
     entity: str
     key: str
     op: SinkOp | ChangeOp
-    #: delivered, unchanged, skipped, failed, parked, retry, snoozed, submitted, dismissed, retried, linked, received
+    #: delivered, unchanged, skipped, failed, parked, retry, snoozed, submitted, dismissed, retried, linked, received,
+    #: overtook (something of it was done ahead of a job that holds an older state)
     outcome: str
     remote_id: str | None = None
     fields: tuple[str, ...] = ()

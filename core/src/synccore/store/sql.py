@@ -142,6 +142,18 @@ SELECT * FROM outbox WHERE sink = :sink AND route = :route AND bulk = :bulk AND 
     AND blocked = 0 AND due_at <= :now ORDER BY due_at, id LIMIT :size
 """
 
+#: Rows whose key is in a submitted job with an older state, and what of them was not handed to `overtake` yet.
+BEHIND_JOBS = """
+SELECT o.*, s.sent AS job_sent FROM outbox o JOIN delivery s ON s.source = o.source AND s.entity = o.entity
+    AND s.key = o.key AND s.sink = o.sink AND s.route = o.route AND s.state = 'submitted' AND s.settled_at IS NULL
+WHERE o.sink = :sink AND o.state = 'ready' AND o.blocked = 1 AND o.event IS NULL AND o.op = 'upsert'
+    AND (o.overtaken IS NULL OR o.overtaken < o.last_change_at)
+ORDER BY o.route, o.last_change_at LIMIT :limit
+"""
+
+#: This state was handed over; a newer one is again.
+OVERTAKEN = "UPDATE delivery SET overtaken = max(coalesce(overtaken, 0), :seen) WHERE id = :id AND state = 'ready'"
+
 #: Lease them.
 LEASE = """
 UPDATE delivery SET state = 'running', lease_token = :token, lease_until = :until
