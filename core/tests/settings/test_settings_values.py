@@ -301,6 +301,7 @@ TOML = st.recursive(
 )
 KEYS = [
     "synccore.database", "synccore.retention", "server.listen", "server.public_url", "server.dashboard_password",
+    "server.trusted_proxies",
     "sources.shop.url", "sources.shop.consumer_key", "sources.shop.poll", "sources.shop.entities",
     "sources.shop.labels",
     "sinks.crm.token", "sinks.crm.limit", "sinks.crm.port", "sinks.crm",

@@ -1,6 +1,9 @@
 """The dashboard in a real browser."""
 
+import http.client
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -150,4 +153,90 @@ def test_connecting_leads_to_the_vendor_and_back(open_site, tab):
     tab.get_by_role("link", name="Allow").click()
     tab.get_by_text("crm is connected to Ada.").wait_for()
     tab.get_by_role("link", name="To the dashboard").click()
+    tab.get_by_role("heading", name="Everything works").wait_for()
+
+
+class _Forward(BaseHTTPRequestHandler):
+    """A reverse proxy as plain as they come: Host is the upstream's."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Nothing."""
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=10)
+        sent = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+        upstream.request(self.command, self.path, body, sent | self.server.adds)
+        answer = upstream.getresponse()
+        content = answer.read()
+        upstream.close()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = forward  # noqa: N815  the base class's names
+
+
+@pytest.fixture
+def proxy():
+    """A reverse proxy on a port of its own."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Forward)
+    server.daemon_threads = True
+    server.adds = {}
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("behind", ["public_url", "rewriting proxy", "forwarding proxy"])
+def test_log_in_connect_and_log_out_work_with_a_public_address(open_site, tab, proxy, behind):
+    at = f"http://localhost:{proxy.server_port}"
+    site = open_site(dashboard_password="open sesame", public_url=at, trusted_proxies=["127.0.0.1"])
+    proxy.upstream = site.server.port
+    if behind == "forwarding proxy":
+        proxy.adds = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+    site.house.reached()
+    start = site.server.url if behind == "public_url" else at
+
+    def connect(browser):
+        browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s")
+        return Account(id="1", label="Ada")
+
+    site.house.crm.connect = connect
+    back = f'<a href="{start}/oauth/callback?state=s&code=c">Allow</a>'
+    referrers = []
+    tab.route(
+        "https://vendor.test/**",
+        lambda route: (
+            referrers.append(route.request.headers.get("referer")) or route.fulfill(body=back, content_type="text/html")
+        ),
+    )
+    tab.goto(start)
+    tab.get_by_label("Password").fill("open sesame")
+    tab.keyboard.press("Enter")
+    tab.get_by_role("heading", name="Everything works").wait_for()
+    tab.goto(start + "/plugins/crm")
+    tab.get_by_role("button", name="Connect").click()
+    tab.get_by_role("link", name="Allow").click()
+    tab.get_by_text("crm is connected to Ada.").wait_for()
+    tab.get_by_role("link", name="To the dashboard").click()
+    tab.get_by_role("button", name="Log out").click()
+    tab.get_by_label("Password").wait_for()
+    assert not any(referrers), "the vendor learns the dashboard's address"
+
+
+def test_a_secure_cookie_is_kept_on_this_machine(open_site, tab):
+    site = open_site(dashboard_password="open sesame", public_url="https://sync.example.com")
+    site.house.reached()
+    tab.goto(site.server.url.replace("127.0.0.1", "localhost"))
+    tab.get_by_label("Password").fill("open sesame")
+    tab.keyboard.press("Enter")
     tab.get_by_role("heading", name="Everything works").wait_for()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,9 @@ import click
 
 from ._options import DURATION
 from ._session import current, json_option, verb
+
+#: After being asked to stop; a supervisor kills after 30 s or more.
+LAST_MOMENT = timedelta(seconds=23)
 
 if TYPE_CHECKING:
     from .._app.app import App
@@ -37,10 +42,26 @@ def run(once: bool, wait: bool, timeout: timedelta | None, as_json: bool) -> int
         click.echo(f"{click.style('ready', fg='green', bold=True)}: listening on {url}", err=True)
 
     with session.open() as app:
-        code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready)
+        code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready, on_stop=leave_in_time)
         if once or as_json:
             _summary(app, as_json=as_json)
         return code
+
+
+def leave_in_time(patience: timedelta = LAST_MOMENT) -> None:
+    """End this process after `patience`, whatever still runs in it.
+
+    A plugin's call cannot be broken off, and Python waits for its threads at the end. Nothing is lost by leaving: what
+    ran is given back at the next start, as after a crash.
+    """
+    timer = threading.Timer(patience.total_seconds(), _leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave() -> None:
+    click.echo("left in the middle of a call that did not end; what it carried is taken up at the next start", err=True)
+    os._exit(0)
 
 
 def _summary(app: App, *, as_json: bool) -> None:

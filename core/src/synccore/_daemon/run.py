@@ -57,12 +57,13 @@ class Works:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Let running calls finish, give back the rest."""
+    def stop(self, patience: timedelta = PATIENCE) -> None:
+        """Let running calls finish, give back the rest; however many are stuck, this ends after `patience`."""
+        end = time.monotonic() + patience.total_seconds()
         self.app.stop()
-        self.app.engine.stop(PATIENCE)
+        self.app.engine.stop(patience)
         for thread in self._threads:
-            thread.join(PATIENCE.total_seconds())
+            thread.join(max(end - time.monotonic(), 0))
         self._alerts.close()
 
     def _prune(self) -> None:
@@ -119,10 +120,11 @@ class Daemon:
 
     def stop(self) -> None:
         """Take nothing more in, let running calls finish, give back the rest."""
+        end = time.monotonic() + PATIENCE.total_seconds()
         self._state = "stopping"
         self._works.app.stop()
         self.web.stop()
-        self._works.stop()
+        self._works.stop(timedelta(seconds=max(end - time.monotonic(), 0)))
         if self.app is not self._first:
             self.app.release()
 
@@ -176,17 +178,20 @@ def run_daemon(
     wait: bool = False,
     timeout: timedelta | None = None,
     on_ready: Callable[[str], None] | None = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> int:
     """Run until SIGTERM or SIGINT; with `once` poll, deliver what is due (`wait`: until nothing is owed) and return.
 
-    Gives the exit code: 0 done, 1 findings. Raises ConfigError where another daemon works on the same database.
+    `on_stop` is called from the signal's handler. Gives the exit code: 0 done, 1 findings.
+
+    Raises ConfigError where another daemon works on the same database.
     """
     with app.store.daemon_lock():
         if once:
-            with on_signals(app.stop):
+            with on_signals(_both(on_stop, app.stop)):
                 return _once(app, wait=wait, timeout=timeout)
         daemon, stopping = Daemon(app), threading.Event()
-        with on_signals(stopping.set, daemon.hang_up):
+        with on_signals(_both(on_stop, stopping.set), daemon.hang_up):
             daemon.start()
             try:
                 if on_ready is not None:
@@ -195,6 +200,14 @@ def run_daemon(
             finally:
                 daemon.stop()
         return 0
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 def _attend(daemon: Daemon, stopping: threading.Event, timeout: timedelta | None) -> None:

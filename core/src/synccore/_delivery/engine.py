@@ -1,6 +1,7 @@
 """All lanes together: threads that repeat `Lane.step`, rescue of lost leases, an orderly stop."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,8 +123,9 @@ class Engine:
         self._stopping.set()
         for lane in self.lanes.values():
             lane.wake.set()
+        end = time.monotonic() + patience.total_seconds()
         for thread in self._threads:
-            thread.join(patience.total_seconds())
+            thread.join(max(end - time.monotonic(), 0))
         for lane in self.lanes.values():
             for token in list(lane.in_flight):
                 self._store.release(token, self._clock.now(), sent=True)

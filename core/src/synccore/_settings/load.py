@@ -225,7 +225,20 @@ def _server(reader: Structurer, document: Mapping[str, Any]) -> ServerSettings:
         if public_url is not None:
             with reader.at("public_url"):
                 public_url = _public_url(reader, public_url)
-        return ServerSettings(host=host, port=port, public_url=public_url, dashboard_password=table.dashboard_password)
+        for number, proxy in enumerate(table.trusted_proxies):
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                text = f'"{proxy}" is no address; write for instance 127.0.0.1 or 10.0.0.0/8'
+                reader.problem(text, "trusted_proxies", str(number))
+                return ServerSettings()
+        return ServerSettings(
+            host=host,
+            port=port,
+            public_url=public_url,
+            dashboard_password=table.dashboard_password,
+            trusted_proxies=table.trusted_proxies,
+        )
 
 
 def _listen(text: str) -> tuple[str, int]:

@@ -43,6 +43,9 @@ class ServerTable:
     dashboard_password: Secret | None = option(
         default=None, help="asked for by the dashboard; required unless it listens on loopback only"
     )
+    trusted_proxies: tuple[str, ...] = option(
+        default=(), help="addresses or networks of your reverse proxies: X-Forwarded-For is believed from these alone"
+    )
 
 
 @frozen(kw_only=True)
@@ -79,6 +82,7 @@ class ServerSettings:
     port: int = DEFAULT_PORT
     public_url: str | None = None
     dashboard_password: Secret | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from .hooks import Door, Hooks, where
 from .metrics import CONTENT_TYPE
 from .pages import Pages
 from .sessions import Sessions
+from .visitor import forwarded
 
 __all__ = ["create_web"]
 
@@ -32,7 +33,8 @@ _OPEN = ("/hooks/", "/healthz", "/readyz", "/metrics")
 _HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer": browsers then send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -43,14 +45,15 @@ _HEADERS: Mapping[str, str] = {
 class Guard:
     """Puts security headers on every answer, and refuses what comes under a foreign name (DNS rebinding).
 
-    Without a password only this machine may look, so neither another host name nor a proxy's headers are accepted:
-    a proxy would show the page to everybody.
+    Without a password only this machine may look, so neither another host name nor a proxy's headers are accepted, and
+    nothing is shown where a `public` address is set: a proxy that adds no header would show the page to everybody.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], open_house: bool) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], open_house: bool, public: bool = False) -> None:
         self._app = app
         self._hosts = hosts
         self._open_house = open_house
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -83,11 +86,12 @@ class Guard:
     def _problem(self, scope: Scope) -> str | None:
         if scope["path"].startswith(_OPEN):
             return None
-        headers = Headers(scope=scope)
+        asked = HTTPConnection(scope)
+        headers = asked.headers
         if self._hosts and _name(headers.get("host", "")) not in self._hosts:
             return "This address is not the dashboard's. Open it by the address in [server] listen or public_url."
-        if self._open_house and any(h in headers for h in ("forwarded", "x-forwarded-for", "x-forwarded-host")):
-            return "The dashboard is behind a proxy: set [server] dashboard_password first."
+        if self._open_house and (self._public or forwarded(asked)):
+            return "Others can reach this address, through a proxy: set [server] dashboard_password first."
         return None
 
 
@@ -145,6 +149,8 @@ def create_web(door: Door) -> Starlette:
             Route("/metrics", metrics),
             *pages.routes(),
         ],
-        middleware=[Middleware(Guard, hosts=hosts, open_house=not password)],
+        middleware=[
+            Middleware(Guard, hosts=hosts, open_house=not password, public=bool(public and not is_loopback(public)))
+        ],
         lifespan=lifespan,
     )

@@ -1,7 +1,9 @@
 """POST /hooks/{source}: answered 200 only when what it says is committed."""
 
 import asyncio
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -17,6 +19,8 @@ __all__ = ["BODY_LIMIT", "Door", "Hooks", "TooLarge", "read_body", "where"]
 
 #: Bytes. A vendor's largest known webhook (an order with a thousand lines) is well below.
 BODY_LIMIT = 5_000_000
+#: Bytes that bodies longer than SMALL may hold together before they can be authenticated.
+ROOM, SMALL = 24_000_000, 65_536
 #: Commits that wait side by side share one fsync, so more threads make webhooks cheaper, not dearer.
 WORKERS = 64
 
@@ -49,16 +53,47 @@ class TooLarge(Exception):
     """The body is longer than the limit."""
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+class Full(Exception):
+    """Bodies of others that are on their way fill the room there is."""
+
+
+class Room:
+    """What all bodies under way may hold together. Small ones always fit: a flood of large ones keeps none out."""
+
+    def __init__(self, most: int = ROOM, small: int = SMALL) -> None:
+        self._most, self._small = most, small
+        self._held = 0
+
+    @contextmanager
+    def desk(self) -> Iterator[Callable[[int], None]]:
+        """For one request: call what this gives with the length of the body so far. Raises Full."""
+        own = 0
+
+        def grow(length: int) -> None:
+            nonlocal own
+            need = max(length - self._small, 0)
+            if self._held - own + need > self._most:
+                raise Full
+            self._held += need - own
+            own = need
+
+        try:
+            yield grow
+        finally:
+            self._held -= own
+
+
+async def read_body(request: Request, limit: int, grow: Callable[[int], None] = lambda _: None) -> bytes:
     """The body; raises TooLarge as soon as that is known, without reading the rest."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
         raise TooLarge
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
             raise TooLarge
+        grow(len(body))
     return bytes(body)
 
 
@@ -67,6 +102,7 @@ class Hooks:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._room = Room()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="synccore-hook")
 
     async def answer(self, request: Request) -> Response:
@@ -80,8 +116,16 @@ class Hooks:
             return _text(200, "")
         if request.method == "GET":
             return _text(405, f"webhooks of {name} are received here by POST", {"Allow": "POST"})
+        with self._room.desk() as grow:
+            return await self._take(name, request, grow)
+
+    async def _take(self, name: str, request: Request, grow: Callable[[int], None]) -> Response:
+        metrics = self._door.metrics
         try:
-            body = await read_body(request, BODY_LIMIT)
+            body = await read_body(request, BODY_LIMIT, grow)
+        except Full:
+            metrics.refused(name, "not_ready")
+            return _text(503, "too many large webhooks at once", {"Retry-After": "5", "Connection": "close"})
         except TooLarge:
             metrics.refused(name, "too_large")
             return _text(413, f"a webhook has at most {BODY_LIMIT} bytes", {"Connection": "close"})

@@ -21,7 +21,8 @@ from ..secrets import Secret
 from . import view
 from .connecting import Connects, Done
 from .hooks import Door, TooLarge, read_body
-from .sessions import COOKIE, LIFETIME, Sessions
+from .sessions import COOKIE, DEVICE, DEVICE_LIFETIME, LIFETIME, Sessions
+from .visitor import Origins, Proxies, household
 
 __all__ = ["Pages"]
 
@@ -56,6 +57,8 @@ class Pages:
     def __init__(self, door: Door, sessions: Sessions) -> None:
         self._door = door
         self._sessions = sessions
+        server = door.app.settings.server
+        self._proxies, self._origins = Proxies(server.trusted_proxies), Origins(server.public_url)
         self.connects = Connects(lambda name, browser: connect(self._app, name, browser))
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("synccore._web"),
@@ -202,21 +205,24 @@ class Pages:
         form = await self._form(request)
         if form is None:
             return self._refused(request)
-        address = request.client.host if request.client else ""
+        # A browser that knew the password before is counted by itself: nobody else's wrong tries make it wait.
+        known = self._sessions.known_device(request.cookies.get(DEVICE))
+        who = known or household(self._proxies.client(request))
         throttle = self._sessions.throttle
-        if wait := throttle.wait(address):
+        if wait := throttle.wait(who):
             seconds = int(wait / timedelta(seconds=1)) + 1
             page = self._page(request, "login.html", 429, problem=f"Too many tries. Wait {seconds} s, then try again.")
             page.headers["Retry-After"] = str(seconds)
             return page
         name = self._sessions.login(form.get("password", ""))
         if name is None:
-            throttle.failed(address)
+            throttle.failed(who)
             return self._page(request, "login.html", 401, problem="That is not the password.")
-        throttle.succeeded(address)
+        throttle.succeeded(who)
         self._sessions.logout(request.cookies.get(COOKIE))
         answer = RedirectResponse("./", 303)
-        self._set_cookie(request, answer, name)
+        self._set_cookie(answer, COOKIE, name, LIFETIME)
+        self._set_cookie(answer, DEVICE, self._sessions.new_device(), DEVICE_LIFETIME)
         return answer
 
     async def _logout(self, request: Request) -> Response:
@@ -231,9 +237,7 @@ class Pages:
 
     async def _form(self, request: Request) -> dict[str, str] | None:
         """The form's fields, or None where it was not made for this visitor by this site."""
-        origin = request.headers.get("origin")
-        own = (request.headers.get("host"), urlsplit(self._app.settings.server.public_url or "").netloc)
-        if origin is not None and urlsplit(origin).netloc not in own:
+        if not self._origins.ours(request):
             return None
         try:
             body = await read_body(request, _FORM_LIMIT)
@@ -246,17 +250,15 @@ class Pages:
         text = "This form is out of date or was not made here. Go back, reload the page and try again."
         return self._page(request, "message.html", 403, title="Not accepted", text=text)
 
-    def _set_cookie(self, request: Request, answer: Response, name: str) -> None:
-        public = urlsplit(self._app.settings.server.public_url or "")
-        # On the machine itself the page is also opened by its plain loopback address: Secure would lose the cookie.
-        secure = public.scheme == "https" and (request.url.scheme == "https" or request.url.hostname == public.hostname)
+    def _set_cookie(self, answer: Response, name: str, value: str, lifetime: timedelta) -> None:
+        """Secure where the public address is: browsers keep such a cookie on http://localhost, too."""
         answer.set_cookie(
-            COOKIE,
             name,
-            max_age=int(LIFETIME.total_seconds()),
+            value,
+            max_age=int(lifetime.total_seconds()),
             httponly=True,
             samesite="strict",
-            secure=secure,
+            secure=urlsplit(self._app.settings.server.public_url or "").scheme == "https",
             path="/",
         )
 
@@ -273,8 +275,9 @@ class Pages:
         )
         csp = f"{_CSP}; frame-src {VIDEO_HOST}" if frames else _CSP
         answer = HTMLResponse(html, status, {"Content-Security-Policy": csp})
-        if cookie is None:
-            self._set_cookie(request, answer, name)
+        # Back from a vendor the browser holds its cookie back: a new one would take the place of the session's.
+        if cookie is None and request.url.path != "/oauth/callback":
+            self._set_cookie(answer, COOKIE, name, LIFETIME)
         return answer
 
 

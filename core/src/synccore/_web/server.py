@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from ..errors import ConfigError
+from .protocol import CONNECTIONS, BoundedProtocol
 
 __all__ = ["WebServer", "url_host"]
 
@@ -43,9 +44,12 @@ class WebServer:
                 lifespan="on",
                 ws="none",
                 server_header=False,
-                timeout_graceful_shutdown=10,
-                # A body is read before it can be authenticated: this bounds what strangers can make us hold.
-                limit_concurrency=500,
+                timeout_graceful_shutdown=6,
+                http=BoundedProtocol,
+                limit_concurrency=CONNECTIONS + 100,
+                h11_max_incomplete_event_size=65_536,
+                # Whom to believe is a setting of ours; uvicorn would believe everybody on this machine.
+                proxy_headers=False,
             )
         )
         self._thread: threading.Thread | None = None
@@ -63,7 +67,7 @@ class WebServer:
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
 
-    def stop(self, timeout: timedelta = timedelta(seconds=15)) -> None:
+    def stop(self, timeout: timedelta = timedelta(seconds=8)) -> None:
         """Take no more connections, let running requests finish, and free the port."""
         self._server.should_exit = True
         if self._thread is not None:

@@ -13,16 +13,22 @@ from datetime import datetime, timedelta
 
 from ..types import Clock
 
-__all__ = ["COOKIE", "Sessions", "Throttle"]
+__all__ = ["COOKIE", "DEVICE", "DEVICE_LIFETIME", "LIFETIME", "Sessions", "Throttle"]
 
 COOKIE = "synccore_session"
 LIFETIME = timedelta(hours=12)
+#: Names a browser that knew the password once. It opens nothing.
+DEVICE = "synccore_device"
+DEVICE_LIFETIME = timedelta(days=365)
 _MOST_SESSIONS = 1000
 _MOST_ADDRESSES = 4096
 
 
 class Throttle:
-    """Slows down those who guess: after five wrong passwords an address waits 2 s, then 4 s, up to five minutes."""
+    """Slows down those who guess: after five wrong passwords one waits 2 s, then 4 s, up to five minutes.
+
+    One is an address, or a browser that knew the password before: whoever guesses cannot lock the owner out.
+    """
 
     FREE = 5
     LONGEST = timedelta(minutes=5)
@@ -59,6 +65,9 @@ class Sessions:
         self._clock = clock
         self._password = password
         self._key = secrets.token_bytes(32)
+        # From the password, so that it outlives a restart and ends with the password; slow, so that a stolen cookie
+        # does not tell the password.
+        self._device_key = hashlib.scrypt((password or "").encode(), salt=b"synccore device", n=2**14, r=8, p=1)
         self._live: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self.throttle = Throttle(clock)
@@ -95,6 +104,20 @@ class Sessions:
                 del self._live[next(iter(self._live))]
             self._live[self._digest(name)] = now + LIFETIME
         return name
+
+    def new_device(self) -> str:
+        """A cookie value for a browser that has just known the password."""
+        name = secrets.token_urlsafe(16)
+        return f"{name}.{self._signed(name)}"
+
+    def known_device(self, cookie: str | None) -> str | None:
+        """The name of a browser that knew the password before; None for all others."""
+        name, _, signature = (cookie or "").partition(".")
+        right = hmac.compare_digest(self._signed(name).encode(), signature.encode("utf-8", "replace"))
+        return f"device {name}" if name and right else None
+
+    def _signed(self, name: str) -> str:
+        return hmac.new(self._device_key, name.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
     def logout(self, name: str | None) -> None:
         """End the session."""
