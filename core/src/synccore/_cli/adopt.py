@@ -76,18 +76,19 @@ def _show_adoption(result: Adoption, source: str, *, dry_run: bool) -> None:
 @verb("verify")
 @click.argument("route", shell_complete=names_in("routes"))
 @click.option("--sample", type=click.IntRange(min=0), default=20, show_default=True, help="Records to read back.")
+@click.option("--repair", is_flag=True, help="Owe again what the sample shows to differ, and nothing else.")
 @json_option
-def verify(route: str, sample: int, as_json: bool) -> int:
+def verify(route: str, sample: int, repair: bool, as_json: bool) -> int:
     """Prove what arrived, and name what drifted.
 
-    Every record taken in is linked, parked or skipped. A sample is read back from the target, and fields that were
-    changed there are named (names only).
+    Every record taken in is linked, parked or skipped; every fact is delivered, parked or still owed. A sample is read
+    back from the target, and fields that were changed there are named (names only).
     """
     from .._verbs.verify import verify as run_verify
     from ._output import print_json
 
     with current().open() as app:
-        proof = run_verify(app, named(route, app.routes, "route"), sample=sample)
+        proof = run_verify(app, named(route, app.routes, "route"), sample=sample, repair=repair)
     if as_json:
         print_json(proof.document())
     else:
@@ -99,16 +100,20 @@ def _show_proof(proof: Proof) -> None:
     from ._output import level_text, plural
 
     c = proof.counts
-    click.echo(
-        f"{proof.route}: {c['in']:,} in = {c['linked']:,} linked + {c['parked']:,} parked + {c['skipped']:,} skipped"
-        + (f" + {c['open']:,} still owed" if c["open"] else "")
-        + (f" + {c['missing']:,} missing" if c["missing"] else "")
-    )
+    words = {"open": "still owed", "pruned": "settled long ago", "untold": "remembered only"}
+    always = ("delivered" if proof.events else "linked", "parked", "skipped")
+    parts = [f"{n:,} {words.get(name, name)}" for name, n in c.items() if name != "in" and (n or name in always)]
+    click.echo(f"{proof.route}: {c['in']:,} {'facts ' if proof.events else ''}in = {' + '.join(parts)}")
     if proof.sampled:
-        changed = len(proof.drift) + len(proof.gone)
+        changed = len({*proof.drift, *proof.gone, *proof.moved})
         said = "all as delivered" if not changed else f"{changed} not as delivered"
         click.echo(f"{plural(proof.sampled, 'record')} read back: {said}")
     for finding in proof.findings:
         click.echo(f"{level_text(finding.level)}: {finding.message}")
+    if proof.repaired:
+        click.echo(f"{plural(len(proof.repaired), 'record')} owed again: run synccore run --once --wait")
     if proof.ok:
-        click.echo(click.style("proved", fg="green"))
+        if proof.sampled or proof.events or not proof.counts["linked"]:
+            click.echo(click.style("proved", fg="green"))
+        else:
+            click.echo("the counts add up; no record was read back")

@@ -72,7 +72,7 @@ def _table(found: list[Delivery], now: Any) -> None:
                 click.style(d.state, fg=_COLOURS.get(d.state)),
                 d.attempts,
                 f"due {ago(d.due_at, now)}" if d.state == "ready" else ago(d.settled_at or d.due_at, now),
-                d.error or "",
+                d.error or d.waits or "",
             )
             for d in found
         ],

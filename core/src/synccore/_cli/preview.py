@@ -59,12 +59,25 @@ _SENTENCES = {
     "create": "would be created",
     "update": "would be updated",
     "delete": "was deleted at the source: the target is told",
+    "leave": "is not wanted by the route any more",
     "event": "would be sent as an event",
     "none": "nothing would be sent",
     "refused": "would be parked",
     "wait": "would wait",
 }
-_COLOURS = {"create": "green", "update": "green", "event": "green", "refused": "red", "wait": "yellow"}
+_LEAVES = {
+    "unlabel": "it would be taken off lists and labels",
+    "clear": "what we wrote there would be emptied",
+    "delete": "it would be deleted there",
+}
+_COLOURS = {
+    "leave": "yellow",
+    "create": "green",
+    "update": "green",
+    "event": "green",
+    "refused": "red",
+    "wait": "yellow",
+}
 
 
 def _show(found: Preview) -> None:
@@ -72,12 +85,15 @@ def _show(found: Preview) -> None:
     from ._output import note, table
 
     target = f"{found.object} {found.remote_id}" if found.remote_id else found.object
-    sentence = click.style(_SENTENCES[found.action], fg=_COLOURS.get(found.action), bold=True)
+    said = _SENTENCES[found.action] + (f": {_LEAVES[found.on_leave]}" if found.on_leave else "")
+    sentence = click.style(said, fg=_COLOURS.get(found.action), bold=True)
     reason = f": {found.reason}" if found.reason else ""
     click.echo(f"{found.source} {found.entity} {found.key} -> {found.sink} {target}")
     click.echo(f"{sentence}{reason}")
     if found.expected:
         note(f"expected: {found.expected}")
+    if found.waits:
+        click.echo(found.waits)
     if found.fetched:
         note("not stored here yet: read from the source, and what belongs to it is not counted")
     if found.live and found.remote is None:
@@ -87,14 +103,20 @@ def _show(found: Preview) -> None:
     theirs = _flat(found.remote or {}) if live else _flat(found.previous)
     # The target holds more than is mapped; only what is mapped is compared.
     names = sorted({*mine, *_flat(found.previous)})
+    kept = found.left_out
     if not names:
         return
     click.echo()
     rows = []
     for name in names:
-        differs = not same(mine.get(name), theirs.get(name))
+        whole = name.partition(".")[0]
+        why = kept.get(name) or kept.get(whole)
+        suspect = why is None and (whole in (found.drift if live else found.changed) or name in found.changed)
+        differs = suspect and not same(mine.get(name), theirs.get(name))
         mark = click.style("*", fg="yellow") if differs else ""
-        rows.append((mark, name, _text(mine, name), _text(theirs, name)))
+        there = _text(theirs, name) if why is None or name in theirs else f"(left out: {why})"
+        told = f" ({why})" if why is not None and name in theirs else ""
+        rows.append((mark, name, _text(mine, name), there + told))
     table(("", "field", "would be", "at the target" if live else "last sent"), rows, empty="")
 
 

@@ -172,7 +172,9 @@ def _write(app: App, route: RouteSpec, key: str, twin: Link) -> None:
         route.source,
         route.entity,
         key,
-        LinkUpdate(object=twin.object, remote_id=twin.remote_id, etag=twin.etag, fields={}),
+        LinkUpdate(
+            object=twin.object, remote_id=twin.remote_id, etag=twin.etag, fields={}, adopted=True, sink=route.sink
+        ),
         now,
         HistoryEntry(
             at=now,

@@ -63,7 +63,7 @@ def document(d: Delivery) -> dict[str, Any]:
         "attempts": d.attempts,
         "due_at": d.due_at,
         "error_kind": d.error_kind,
-        "error": d.error,
+        "error": d.error or d.waits,
         "created_at": d.created_at,
         "settled_at": d.settled_at,
     }

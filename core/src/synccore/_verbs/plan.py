@@ -15,7 +15,7 @@ from .compare import differing
 __all__ = ["Plan", "plan"]
 
 EXAMPLES = 5
-KINDS = ("create", "update", "unchanged", "skipped", "refused")
+KINDS = ("create", "update", "leave", "unchanged", "skipped", "refused")
 
 
 @define
@@ -97,7 +97,9 @@ def _sort(app: App, route: RouteSpec, records: Records, found: Plan, heard: Hear
                     found.add("unchanged", key)
                 else:
                     found.add("skipped", key, prepared.skip)
-            elif work.link is not None and work.link.fields:
+            elif prepared.operation.op == "leave":
+                found.add("leave", key, f"{prepared.operation.on_leave}; {prepared.why}")
+            elif work.link is not None and work.link.mapped:
                 found.add("update", key)
             else:
                 unlinked.append(prepared.operation)

@@ -26,8 +26,11 @@ class Preview:
         action: `none` nothing would be sent, `refused` the mapping fails, `wait` its parent comes first.
         reason: why, for those three.
         fields: what the mapping gives, whether it would be sent or not.
-        previous: the fields last delivered.
-        changed: names that differ from `previous`.
+        previous: what the target was left with at the last delivery, of what is mapped.
+        left_out: field -> why it was not sent then, for fields that have not changed since.
+        changed: names that differ from what was asked for then.
+        on_leave: for `leave`, what is done to the record at the target.
+        waits: an earlier state of the record that is in a vendor's job: "waits for import job X, submitted 12:04".
         remote: the target's own record (`--live`); None where it was not asked for or is gone.
         drift: names whose value at the target differs from `fields`.
         expected: what the sink says would come of it, where the vendor alone knows (an event that is only remembered).
@@ -45,7 +48,10 @@ class Preview:
     remote_id: str | None = None
     fields: Mapping[str, Any] = field(factory=dict, repr=False)
     previous: Mapping[str, Any] = field(factory=dict, repr=False)
+    left_out: Mapping[str, str] = field(factory=dict)
     changed: tuple[str, ...] = ()
+    on_leave: str | None = None
+    waits: str | None = None
     delivered_at: datetime | None = None
     live: bool = False
     remote: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -117,8 +123,8 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
         key=delivery.key,
         action="none",
         remote_id=work.link.remote_id if work.link else None,
-        previous=work.link.fields if work.link else {},
         delivered_at=work.link.delivered_at if work.link else None,
+        waits=waits_for_job(app, route, delivery.key),
     )
     preparer = app.preparer(route.name)
     deleted = work.snapshot is not None and work.snapshot.deleted
@@ -130,16 +136,38 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
     except WaitFor as error:
         mapped = preparer.map(work)
         fields = {} if isinstance(mapped, Skip) else mapped
-        return evolve(base, action="wait", reason=error.message, fields=fields)
-    fields = {} if isinstance(mapped, Skip) else mapped
+        return evolve(_beside(base, work, fields), action="wait", reason=error.message)
+    base = _beside(base, work, {} if isinstance(mapped, Skip) else mapped)
     if prepared.operation is None:
-        return evolve(base, reason=prepared.skip, fields=fields)
+        return evolve(base, reason=prepared.skip)
     operation = prepared.operation
+    if operation.op == "leave":
+        return evolve(base, action="leave", on_leave=operation.on_leave, reason=prepared.why)
     action: Action = "update" if operation.link else "create"
     if operation.op != "upsert":
         action = operation.op
-    changed = tuple(sorted(operation.changed))
-    return evolve(base, action=action, fields=fields, changed=changed, expected=_foretold(app, route, operation))
+    reason = "it hangs under another record at the target now" if preparer.moved(work) else None
+    left_out = {n: why for n, why in base.left_out.items() if n not in operation.changed}
+    changed, foretold = tuple(sorted(operation.changed)), _foretold(app, route, operation)
+    return evolve(base, action=action, reason=reason, changed=changed, left_out=left_out, expected=foretold)
+
+
+def _beside(base: Preview, work: Work, fields: Mapping[str, Any]) -> Preview:
+    """What is mapped, beside what is there. Fields a sink keeps for itself are nobody's business."""
+    if work.link is None:
+        return evolve(base, fields=fields)
+    mapped = {*fields, *work.link.mapped}
+    previous = {name: value for name, value in work.link.fields.items() if name in mapped}
+    left_out = {name: why for name, why in work.link.left_out.items() if name in fields}
+    return evolve(base, fields=fields, previous=previous, left_out=left_out)
+
+
+def waits_for_job(app: App, route: RouteSpec, key: str) -> str | None:
+    """The job at the vendor that a record of this route is in or waits for, in words."""
+    for row in app.store.deliveries(route=route.name, key=key, limit=20):
+        if row.source == route.source and row.waits:
+            return row.waits
+    return None
 
 
 def _foretold(app: App, route: RouteSpec, operation: Operation) -> str | None:
@@ -159,7 +187,18 @@ def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Prev
     if work.link is None:
         return evolve(found, live=True)
     [(_, remote)] = read_back(app, route, [work.link])
-    # What the target neither holds nor gives back is a sink's own help (a stand-in for a missing name), not its field.
-    known = [n for n in found.fields if n in work.link.fields or n in (remote or {})]
-    drift = differing(found.fields, remote, known) if remote is not None else ()
+    drift = differing(_expected(work, found, remote), remote) if remote is not None else ()
     return evolve(found, live=True, remote=remote, drift=tuple(drift))
+
+
+def _expected(work: Work, found: Preview, remote: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What should be there: as it was taken then where nothing changed since, without what is kept or left out.
+
+    What the target neither holds nor gives back is a sink's own help (a stand-in for a missing name), not its field.
+    """
+    held = work.link.fields if work.link else {}
+    return {
+        name: value if name in found.changed else found.previous.get(name, value)
+        for name, value in found.fields.items()
+        if name not in found.left_out and (name in held or name in remote)
+    }

@@ -1,18 +1,23 @@
 """`synccore verify`: proof that everything taken in is linked, parked or skipped, and a sample read back."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
 
 from .._app.app import App
-from .._app.records import ability, read_back
-from ..types import Finding, Link, RouteSpec
+from .._app.records import ability, patient, read_back
+from ..errors import SynccoreError
+from ..store import DirtyRule, LinkUpdate
+from ..types import Finding, Identity, Link, RouteSpec
 from .compare import differing
 
 __all__ = ["Proof", "verify"]
 
 #: What a store counts for a route; each record is in exactly one of all but the first.
 COUNTS = ("in", "linked", "parked", "skipped", "open", "missing")
+#: Of a route that delivers facts.
+EVENT_COUNTS = ("in", "delivered", "parked", "skipped", "open", "pruned", "untold")
 
 
 @define
@@ -21,10 +26,18 @@ class Proof:
 
     route: str
     counts: dict[str, int]
+    #: The route delivers facts: each is told once, and none is read back.
+    events: bool = False
     sampled: int = 0
     gone: list[str] = field(factory=list)
     #: Key -> names of the fields that differ at the target.
     drift: dict[str, list[str]] = field(factory=dict)
+    #: Keys that hang under another parent at the target than they should.
+    moved: list[str] = field(factory=list)
+    #: Remote ids of further records that carry the marker of a sampled one.
+    twins: list[str] = field(factory=list)
+    #: Keys that are owed again (`--repair`).
+    repaired: list[str] = field(factory=list)
     findings: list[Finding] = field(factory=list)
 
     @property
@@ -37,40 +50,69 @@ class Proof:
         return {
             "route": self.route,
             "ok": self.ok,
+            "events": self.events,
             **self.counts,
             "sampled": self.sampled,
             "gone": self.gone,
             "drift": [{"key": key, "fields": names} for key, names in self.drift.items()],
+            "moved": self.moved,
+            "twins": self.twins,
+            "repaired": self.repaired,
             "findings": [{"level": f.level, "path": f.path, "message": f.message} for f in self.findings],
         }
 
 
-def verify(app: App, route_name: str, *, sample: int = 20) -> Proof:
-    """Count, and read `sample` records back. Writes nothing.
+def verify(app: App, route_name: str, *, sample: int = 20, repair: bool = False) -> Proof:
+    """Count, and read `sample` records back. `repair` owes again exactly those that differ; else nothing is written.
 
     Raises ConfigError for an unknown route; AuthError, Transient, RateLimited when the target cannot be read.
     """
     route = app.route(route_name)
+    facts = app.store.event_balance(route.name, route.source, route.entity)
+    if route.entity == "payment" or facts["in"]:
+        proof = Proof(route=route.name, counts={name: facts[name] for name in EVENT_COUNTS}, events=True)
+        _facts(route, proof)
+        return proof
     balance = app.store.route_balance(route.name, route.source, route.entity)
     proof = Proof(route=route.name, counts={name: balance.get(name, 0) for name in COUNTS})
     _balance(route, proof)
     if sample > 0:
-        _sample(app, route, sample, proof)
+        _Sample(app, route, proof).take(sample, repair=repair)
     return proof
+
+
+def _facts(route: RouteSpec, proof: Proof) -> None:
+    """Facts are counted: each one known is told, parked, left out or open, and which they are is said."""
+    counts, path = proof.counts, f"routes.{route.name}"
+    _open_rows(route, proof)
+    if counts["untold"]:
+        text = (
+            f"{counts['untold']} were known before this route was there, or came with a listing of the past, and are "
+            "remembered only: nothing tells them"
+        )
+        proof.findings.append(_finding("info", path, text))
+    if counts["pruned"]:
+        text = f"{counts['pruned']} were settled longer ago than the log is kept: delivered or skipped, it is not known"
+        proof.findings.append(_finding("info", path, text))
+    if counts["pruned"] < 0 or counts["untold"] < 0:
+        proof.findings.append(_finding("error", path, "the counts do not add up: please report this"))
+    text = "facts are not read back from the target: that each was accepted there is what is proved"
+    proof.findings.append(_finding("info", path, text))
+
+
+def _open_rows(route: RouteSpec, proof: Proof) -> None:
+    path = f"routes.{route.name}"
+    if parked := proof.counts["parked"]:
+        text = f"{parked} parked: run synccore deliveries list --state parked --sink {route.sink}"
+        proof.findings.append(_finding("warning", path, text))
+    if still := proof.counts["open"]:
+        text = f"{still} still owed: run synccore run --once --wait, then verify again"
+        proof.findings.append(_finding("warning", path, text))
 
 
 def _balance(route: RouteSpec, proof: Proof) -> None:
     counts, path = proof.counts, f"routes.{route.name}"
-    if parked := counts["parked"]:
-        proof.findings.append(
-            _finding(
-                "warning", path, f"{parked} parked: run synccore deliveries list --state parked --sink {route.sink}"
-            )
-        )
-    if counts["open"]:
-        proof.findings.append(
-            _finding("warning", path, f"{counts['open']} still owed: run synccore run --once --wait, then verify again")
-        )
+    _open_rows(route, proof)
     if counts["missing"]:
         proof.findings.append(
             _finding(
@@ -84,27 +126,105 @@ def _balance(route: RouteSpec, proof: Proof) -> None:
         proof.findings.append(_finding("error", path, "the counts do not add up: please report this"))
 
 
-def _sample(app: App, route: RouteSpec, count: int, proof: Proof) -> None:
-    if ability(app, route.sink, "read") is None:
-        text = f"{app.sinks[route.sink].settings.type} cannot read records back: no sample"
-        proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
-        return
-    links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
-    for link, remote in read_back(app, route, links):
-        _compare(route, link, remote, proof)
-    proof.sampled = len(links)
+class _Sample:
+    """Some records of a route, read back."""
+
+    def __init__(self, app: App, route: RouteSpec, proof: Proof) -> None:
+        self._app = app
+        self._route = route
+        self._proof = proof
+        self._path = f"routes.{route.name}"
+        #: Key -> what the target really holds.
+        self._repairs: dict[str, LinkUpdate] = {}
+
+    def take(self, count: int, *, repair: bool) -> None:
+        app, route, proof = self._app, self._route, self._proof
+        if ability(app, route.sink, "read") is None:
+            text = f"{app.sinks[route.sink].settings.type} cannot read records back: no sample"
+            proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
+            return
+        links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
+        for link, remote in read_back(app, route, links):
+            self._compare(link, remote)
+        self._parents(links)
+        self._twins(links)
+        proof.sampled = len(links)
+        if repair and self._repairs:
+            rule = DirtyRule(route=route.name, sink=route.sink, entity=route.entity)
+            app.store.repair(rule, route.source, self._repairs, app.clock.now())
+            proof.repaired = sorted(self._repairs)
+        elif self._repairs:
+            text = f"run synccore verify {route.name} --repair to send {len(self._repairs)} again"
+            proof.findings.append(_finding("info", self._path, text))
+
+    def _compare(self, link: Link, remote: Mapping[str, Any] | None) -> None:
+        if link.left:
+            return  # nothing of ours is there any more
+        if remote is None:
+            self._proof.gone.append(link.key)
+            self._warn("error", f"{self._route.entity} {link.key} is gone at the target")
+            self._repairs[link.key] = LinkUpdate(object=link.object, remote_id=link.remote_id, fields={})
+            return
+        # What was kept because it is the owner's may change as they like.
+        ours = {name: value for name, value in link.fields.items() if name not in link.left_out}
+        if names := differing(ours, remote):
+            self._proof.drift[link.key] = names
+            self._warn("warning", f"{self._route.entity} {link.key} was changed at the target: {', '.join(names)}")
+            there = {name: remote.get(name) for name in names}
+            self._repairs[link.key] = LinkUpdate(
+                object=link.object,
+                remote_id=link.remote_id,
+                etag=None,
+                fields={**link.fields, **there},
+                left_out=link.left_out,
+                asked={**link.mapped, **there},
+            )
+
+    def _parents(self, links: Sequence[Link]) -> None:
+        app, route = self._app, self._route
+        if route.after is None or not links:
+            return
+        entity = app.after_entity(route.name)
+        keys = [link.key for link in links]
+        works = app.store.work_for(route.name, route.source, route.entity, keys, after=route.after, after_entity=entity)
+        preparer = app.preparer(route.name)
+        for link, work in zip(links, works, strict=True):
+            if preparer.moved(work):
+                self._proof.moved.append(link.key)
+                self._warn(
+                    "warning", f"{route.entity} {link.key} hangs under another record than {route.after} has now"
+                )
+                known = LinkUpdate(object=link.object, remote_id=link.remote_id, etag=link.etag)
+                self._repairs.setdefault(link.key, known)
+
+    def _twins(self, links: Sequence[Link]) -> None:
+        """Further records at the target that carry the marker of one of these."""
+        find = ability(self._app, self._route.sink, "find")
+        if find is None or not links:
+            return
+        uids = tuple(f"{link.source}:{link.entity}:{link.key}" for link in links)
+        try:
+            found: Sequence[Link] = patient(self._app.clock, lambda: find(Identity(uids=uids)))
+        except SynccoreError as error:
+            self._warn("info", f"whether two records carry one marker could not be asked: {error.message}")
+            return
+        known = {link.remote_id for link in links}
+        more = sorted({x.remote_id for x in found if x.object == self._route.object} - known)
+        # A record of another route may share the key, and so the marker.
+        for remote_id in more:
+            if any(x.remote_id == remote_id for link in links for x in self._app.store.links_of(*_ref(link))):
+                continue
+            self._proof.twins.append(remote_id)
+        if self._proof.twins:
+            text = f"{len(self._proof.twins)} further records carry the marker of one of these: "
+            self._warn("error", text + f"{', '.join(self._proof.twins[:5])}; merge them at the target")
+
+    def _warn(self, level: Any, message: str) -> None:
+        self._proof.findings.append(_finding(level, self._path, message))
 
 
-def _compare(route: RouteSpec, link: Link, remote: Any, proof: Proof) -> None:
-    path = f"routes.{route.name}"
-    if remote is None:
-        proof.gone.append(link.key)
-        text = f"{route.entity} {link.key} is gone at the target: run synccore preview {route.name} {link.key}"
-        proof.findings.append(_finding("error", path, text))
-    elif names := differing(link.fields, remote):
-        proof.drift[link.key] = names
-        text = f"{route.entity} {link.key} was changed at the target: {', '.join(names)}"
-        proof.findings.append(_finding("warning", path, text))
+def _ref(link: Link) -> tuple[str, str, str]:
+    return link.source, link.entity, link.key
 
 
 def _finding(level: Any, path: str, message: str) -> Finding:

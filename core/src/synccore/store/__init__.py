@@ -25,6 +25,7 @@ whose `open` gives a `Store`; `synccore.testing.contracts.StoreContract` holds i
 from collections.abc import Mapping
 from datetime import datetime
 
+from . import sql
 from ._convert import to_ms
 from .engine import Engine, Result, Row, StoreError, Transaction
 from .keeping import Keeping
@@ -91,8 +92,8 @@ __all__ = [
 
 #: Rows deleted per transaction by `prune`, so that it never holds up a webhook for long.
 _PRUNE = 500
-#: Lists that grow, and the column that says how old a row is (a parked delivery has none: it is not settled).
-_PRUNED = (("delivery", "settled_at"), ("history", "at"), ("backfill", "finished_at"))
+#: Lists that grow beside the outbox itself, and the column that says how old a row is.
+_PRUNED = (("history", "at"), ("backfill", "finished_at"))
 
 
 class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
@@ -100,7 +101,7 @@ class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
 
     def prune(self, before: datetime) -> Mapping[str, int]:
         """Delete final deliveries and history older than `before`, in small transactions; rows per table."""
-        gone = dict.fromkeys((table for table, _ in _PRUNED), 0)
+        gone = {"delivery": self._prune_deliveries(to_ms(before)), **dict.fromkeys((t for t, _ in _PRUNED), 0)}
         for table, column in _PRUNED:
             count = _PRUNE
             while count == _PRUNE:
@@ -114,4 +115,18 @@ class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
         with self.writing() as tx:
             # Comparisons that never came to their end.
             tx.execute("DELETE FROM sweep WHERE started_at < ?", (to_ms(before),))
+        return gone
+
+    def _prune_deliveries(self, before: int) -> int:
+        """Page by page from the oldest, so that rows that stay are looked at once."""
+        page = {"from_time": 0, "from_id": 0, "before": before, "limit": _PRUNE}
+        gone, full = 0, True
+        while full:
+            with self.writing() as tx:
+                rows = tx.execute(sql.PRUNABLE, page).fetchall()
+                ids = [row["id"] for row in rows if not row["stays"]]
+                tx.executemany("DELETE FROM delivery WHERE id = ?", [(i,) for i in ids])
+            gone, full = gone + len(ids), len(rows) == _PRUNE
+            if rows:
+                page |= {"from_time": rows[-1]["settled_at"], "from_id": rows[-1]["id"]}
         return gone

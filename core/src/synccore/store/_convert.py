@@ -74,6 +74,7 @@ def to_delivery(row: Row) -> Delivery:
         created_at=from_ms(row["created_at"]),
         settled_at=maybe_from_ms(row["settled_at"]),
         waiting_since=maybe_from_ms(row["waiting_since"]),
+        submitted_at=maybe_from_ms(row["submitted_at"]),
         behind_job=row["behind_job"],
         behind_since=maybe_from_ms(row["behind_since"]),
     )

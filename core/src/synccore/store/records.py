@@ -7,9 +7,9 @@ from datetime import datetime
 from ..types import Link, Snapshot
 from . import _settle, sql
 from ._convert import to_link, to_ms, to_snapshot
-from ._owing import write_history
+from ._owing import owe, write_history
 from .engine import Engine
-from .rows import HistoryEntry, LinkUpdate
+from .rows import DirtyRule, HistoryEntry, LinkUpdate
 
 __all__ = ["Records"]
 
@@ -101,3 +101,24 @@ class Records(Engine):
             places |= {row["place"]: row["rows"] for row in rows}
         places["in"] = sum(places.values())
         return places
+
+    def event_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
+        """For `verify`: {"in", "delivered", "parked", "skipped", "open", "pruned", "untold"} over the known events of
+        an entity, each counted once. Pruned ones were delivered or skipped longer ago than rows are kept; untold ones
+        were known before the route was there to be given them."""
+        places = dict.fromkeys(("delivered", "parked", "skipped", "open"), 0)
+        values = {"route": route, "source": source, "entity": entity}
+        with self.reading() as view:
+            places |= {row["place"]: row["rows"] for row in view.execute(sql.EVENT_BALANCE, values)}
+            known = view.execute(sql.EVENTS_KNOWN, values).fetchone()
+        pruned = known["given"] - sum(places.values())
+        return {"in": known["known"], **places, "pruned": pruned, "untold": known["known"] - known["given"]}
+
+    def repair(self, rule: DirtyRule, source: str, updates: Mapping[str, LinkUpdate], now: datetime) -> int:
+        """Remember what the target really holds of these keys, and owe them again, as the past; rows made."""
+        made = 0
+        with self.writing() as tx:
+            for key, update in updates.items():
+                _settle.put_link(tx, rule.route, source, rule.entity, key, update, to_ms(now))
+                made += owe(tx, rule, source, key, "upsert", bulk=True, now=to_ms(now), changed=False)
+        return made

@@ -101,6 +101,16 @@ class Delivery:
     #: The job of an earlier state of this key that it waits for, and when that was submitted.
     behind_job: str | None = None
     behind_since: datetime | None = None
+    submitted_at: datetime | None = None
+
+    @property
+    def waits(self) -> str | None:
+        """The vendor's job it is in, or an earlier state of its key is in, for people."""
+        if self.job is not None and self.submitted_at is not None:
+            return f"is in import job {self.job}, submitted {self.submitted_at:%H:%M} UTC"
+        if self.behind_job is not None and self.behind_since is not None:
+            return f"waits for import job {self.behind_job}, submitted {self.behind_since:%H:%M} UTC"
+        return None
 
 
 @frozen(kw_only=True)

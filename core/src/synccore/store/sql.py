@@ -301,6 +301,33 @@ SELECT count(*) FROM snapshot s WHERE s.source = :source AND s.entity = :entity 
                     AND d.route = :route AND (d.settled_at IS NULL OR d.settled_at >= :since))
 """
 
+#: How the rows of an entity's events stand on a route.
+EVENT_BALANCE = """
+SELECT CASE d.state WHEN 'done' THEN 'delivered' WHEN 'parked' THEN 'parked' WHEN 'skipped' THEN 'skipped'
+    WHEN 'dismissed' THEN 'skipped' ELSE 'open' END AS place, count(*) AS rows
+FROM delivery d JOIN event e ON e.id = d.event
+WHERE d.route = :route AND e.source = :source AND e.entity = :entity GROUP BY place
+"""
+
+#: How many events of an entity are known, and how many of them a route was given.
+EVENTS_KNOWN = """
+SELECT count(*) AS known, count(r.route) AS given
+FROM event e LEFT JOIN event_route r ON r.event = e.id AND r.route = :route
+WHERE e.source = :source AND e.entity = :entity
+"""
+
+#: Final rows older than a time, in their order; of a record that is not linked the newest stays, as the proof that it
+#: was looked at and not wanted.
+PRUNABLE = """
+SELECT id, settled_at, state = 'skipped' AND event IS NULL
+    AND NOT EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source AND l.entity = d.entity
+                    AND l.key = d.key)
+    AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.source = d.source AND n.entity = d.entity AND n.key = d.key
+                    AND n.route = d.route AND n.id > d.id) AS stays
+FROM delivery d WHERE settled_at >= :from_time AND settled_at < :before AND (settled_at > :from_time OR id > :from_id)
+ORDER BY settled_at, id LIMIT :limit
+"""
+
 #: The same sample for the same seed and links.
 SAMPLE_LINKS = """
 SELECT * FROM linked WHERE id IN (SELECT id FROM link WHERE route = :route

@@ -1,0 +1,145 @@
+"""`verify` and `preview` say what the target itself could contradict."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from attrs import evolve
+
+from synccore._verbs.preview import preview
+from synccore._verbs.verify import verify
+from synccore.entities import Payment
+from synccore.errors import Rejected
+from synccore.testing import Harness, customer, upsert
+
+FIELDS = {"email": "customer.email", "name": "customer.first_name", "phone": "customer.phone"}
+
+
+@pytest.fixture
+def people(tmp_path):
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": FIELDS}}) as app:
+        yield app
+
+
+def everyone(count=5):
+    return [customer(str(n), email=f"p{n}@shop.test", first_name="Ann", phone="x") for n in range(count)]
+
+
+def without_phone(sink, reason):
+    def write(operation):
+        kept = {n: v for n, v in operation.fields.items() if n != "phone"}
+        outcome = sink._apply(evolve(operation, fields=kept, changed=operation.changed - {"phone"}))
+        there = sink.records[outcome.remote_id]
+        return evolve(outcome, fields={n: there[n] for n in operation.fields if n in there}, left_out={"phone": reason})
+
+    sink.always(write)
+
+
+def test_what_was_left_out_or_kept_is_no_drift(people):
+    without_phone(people.sink, "kept: the owner's own entry")
+    people.emit(*everyone())
+    people.drain()
+    for record in people.sink.records.values():
+        record["phone"] = "the owner's"
+    proof = verify(people.app, "people")
+    assert (proof.ok, proof.sampled, proof.drift) == (True, 5, {})
+
+
+def test_repair_owes_exactly_what_the_target_lost(people):
+    people.emit(*everyone())
+    people.drain()
+    remote = {r["email"]: (i, r) for i, r in people.sink.records.items()}
+    remote["p1@shop.test"][1]["name"] = "Changed by hand"
+    del people.sink.records[remote["p2@shop.test"][0]]
+    seen = verify(people.app, "people")
+    assert not seen.ok
+    assert (seen.drift, seen.gone) == ({"1": ["name"]}, ["2"])
+    people.drain()
+    assert len(people.sink.calls) == 1, "verify alone writes nothing"
+    assert verify(people.app, "people", repair=True).repaired == ["1", "2"]
+    people.drain()
+    asked = {o.key: o.changed for call in people.sink.calls[1:] for o in call}
+    assert asked == {"1": {"name"}, "2": {"email", "name", "phone"}}
+    assert [r["name"] for r in people.sink.records.values()] == ["Ann"] * 5
+    assert verify(people.app, "people").ok
+
+
+def test_a_second_record_with_our_marker_is_not_proved(people):
+    people.emit(*everyone(2))
+    people.drain()
+    people.sink.records["copy"] = dict(people.sink.by_uid()["shop:customer:1"])
+    people.sink.uids = {
+        "shop:customer:0": "r1",
+        "shop:customer:1": "copy",
+    } | {"x/shop:customer:1": "r2"}
+    proof = verify(people.app, "people")
+    assert not proof.ok
+    assert proof.twins == ["copy"]
+
+
+def fact(number):
+    at = datetime(2026, 1, 1, number, tzinfo=UTC)
+    data = Payment(key="5", succeeded=False, amount=Decimal(1), currency="EUR", at=at, subscription_key="5")
+    return upsert(data, op="event", event_id=f"e{number}", at=at)
+
+
+def test_facts_are_counted_and_nothing_is_claimed_that_is_not(tmp_path):
+    routes = {"told": {"entity": "payment", "object": "event", "fields": {"amount": "payment.amount"}}}
+    with Harness(tmp_path, routes) as app:
+        app.sink.always(lambda o: Rejected("no") if o.event_id == "e2" else None)
+        app.emit(*(fact(n) for n in range(4)))
+        app.drain()
+        proof = verify(app.app, "told")
+        assert proof.events
+        assert len(app.sink.events) == 3
+        wanted = {"in": 4, "delivered": 3, "parked": 1, "skipped": 0, "open": 0, "pruned": 0, "untold": 0}
+        assert proof.counts == wanted
+        assert not proof.ok
+        app.app.store.prune(app.clock.now() + timedelta(days=1))
+        assert verify(app.app, "told").counts == {**wanted, "delivered": 0, "pruned": 3}
+
+
+def test_a_skipped_record_is_not_missing_once_its_row_is_old(tmp_path):
+    routes = {"people": {"entity": "customer", "fields": FIELDS, "when": "customer.email"}}
+    with Harness(tmp_path, routes) as app:
+        app.emit(customer("1"), customer("2", email="b@shop.test"))
+        app.drain()
+        app.app.store.prune(app.clock.now() + timedelta(days=1))
+        counts = verify(app.app, "people").counts
+        assert (counts["skipped"], counts["linked"], counts["missing"]) == (1, 1, 0)
+
+
+# -- preview
+
+
+def test_preview_tells_what_was_left_out_and_why(people):
+    without_phone(people.sink, "not a valid number")
+    people.emit(*everyone(1))
+    people.drain()
+    seen = preview(people.app, "people", "0", live=True)
+    assert seen.left_out == {"phone": "not a valid number"}
+    assert seen.previous == {"email": "p0@shop.test", "name": "Ann"}
+    assert (seen.action, seen.drift) == ("none", ())
+
+
+def test_preview_says_that_a_record_is_let_go_of(tmp_path):
+    routes = {"people": {"entity": "customer", "fields": FIELDS, "when": "customer.phone", "on_leave": "unlabel"}}
+    with Harness(tmp_path, routes) as app:
+        app.emit(*everyone(1))
+        app.drain()
+        app.emit(customer("0", email="p0@shop.test"))
+        seen = preview(app.app, "people", "0")
+        assert (seen.action, seen.on_leave, seen.reason) == ("leave", "unlabel", "when: customer.phone")
+
+
+def test_preview_and_the_outbox_name_the_job_a_record_waits_for(people):
+    people.sink.job_from = 1
+    people.emit(*everyone(1))
+    people.drain()
+    people.emit(customer("0", email="new@shop.test"))
+    people.drain()
+    seen = preview(people.app, "people", "0")
+    assert seen.waits is not None
+    assert seen.waits.startswith("waits for import job job-1, submitted ")
+    (row,) = people.deliveries(state="ready")
+    assert row.waits == seen.waits
