@@ -119,7 +119,7 @@ def command(folder: Path, arguments: list[str]) -> int:
     atexit.register(lambda: print(peak(), file=sys.stderr))
     with open_app(folder, Shop(KNOWN), {"crm": Target(), "news": Target()}) as app:
         if arguments == ["metrics"]:
-            print(len(Metrics().page(lambda: status(app), app.calls)))
+            print(len(Metrics().page(status(app), app.calls)))
             return 0
         App.open = lambda *_args, **_values: app  # type: ignore[method-assign,assignment]
         sys.argv = ["synccore", *arguments]

@@ -4,7 +4,9 @@ import pytest
 
 from synccore._verbs.check_mapping import constant_of
 from synccore.errors import AuthError, ConfigError, RateLimited, Transient
-from synccore.types import Check, FieldInfo, Finding, ObjectInfo
+from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo
+
+from .test_cli_connect import connect
 
 
 def messages(document, level=None):
@@ -176,3 +178,15 @@ def test_a_paused_lane_is_shown(world):
 )
 def test_constants_are_told_from_expressions(value, constant):
     assert constant_of(value) == constant
+
+
+def test_credentials_of_another_account_are_an_error_with_both_names(world):
+    connect(world)
+    assert world.json("check")["ok"]
+    world.crm.account = Account(id="acc-9", label="intern@shop.test")
+    document = world.json("check", code=1)
+    told = messages(document)["sinks.crm"]
+    assert "intern@shop.test" in told
+    assert "Shop CRM" in told
+    assert "--switch-account" in told
+    assert document["instances"]["crm"]["state"] == "error"

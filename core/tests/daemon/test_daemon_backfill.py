@@ -8,6 +8,7 @@ import pytest
 from synccore._daemon.backfill import backfill, reconcile
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.listing import Stopped
+from synccore._verbs.status import standing
 from synccore.errors import AuthError, ConfigError, RateLimited
 from synccore.testing import FakeClock, Harness, customer
 from synccore.types import Limits
@@ -175,3 +176,23 @@ def test_deletions_are_confirmed_to_a_running_daemon_too(people, monkeypatch):
     told = reconcile(people.app, "shop", progress=work_it_off, confirmed=True)
     assert (told.handed_over, told.errors) == (True, ())
     assert len(people.sink.records) == 20
+
+
+def test_status_says_how_far_a_listing_is_and_what_it_waits_for(people, monkeypatch):
+    """As a person sees it whose daemon works: the shop refuses, then the target does."""
+    app = people.app
+    worker = SourceWorker(app, app.sources["shop"])
+    app.store.queue_backfill("backfill", "shop", "customer", {}, None, people.clock.now())
+    people.source.fail_polls.append(RateLimited("slow down", retry_after=timedelta(minutes=4)))
+    assert worker.work_job()
+    monkeypatch.setattr(app.store, "daemon_running", lambda: True)
+    until = (people.clock.now() + timedelta(minutes=4)).strftime("%H:%M:%S")
+    [told] = standing(app).work
+    assert told == f"backfill of shop customer: 0 listed; waits for shop, until {until} UTC (slow down)"
+    people.clock.advance(timedelta(minutes=4))
+    people.sink.always(RateLimited("the day is over", retry_after=timedelta(hours=3)))
+    assert worker.work_job()
+    people.drain()
+    until = (people.clock.now() + timedelta(hours=3)).strftime("%H:%M:%S")
+    assert standing(app).work == (f"30 owed to crm: waits until {until} UTC (the day is over)",)
+    assert people.sink.records == {}
