@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._web import view
+from synccore._web import pages, view
 from synccore.errors import AuthError
+from synccore.secrets import Secret
 from synccore.store import HistoryEntry
 from synccore.testing import START
 from synccore.types import Account
@@ -109,6 +110,19 @@ def test_an_instance_page_masks_secrets(site):
     assert "people : shop customer → crm thing" in words(page)
 
 
+@pytest.mark.parametrize(("value", "shown"), [
+    (True, "yes"), (timedelta(minutes=5), "5m"), (("a", "b"), "a, b"), ({"a": timedelta(hours=1)}, "a = 1h"),
+    (Secret("x", origin="env X"), "set (env X)"), (3, "3"),
+])  # fmt: skip
+def test_settings_are_shown_as_people_write_them(value, shown):
+    assert pages._text(value) == shown
+
+
+def test_a_table_among_the_settings_is_shown_by_its_keys(video):
+    shown = pages._text((video(title="Setting up", preview_url="https://a.test", view_url="https://b.test"),))
+    assert shown == "title = Setting up, preview_url = https://a.test, view_url = https://b.test"
+
+
 def test_a_type_leads_to_its_only_instance(site):
     assert "<h1>crm</h1>" in site.visitor().get("/plugins/fakecrm").text
     assert "No instance of it is configured" in words(site.visitor().get("/plugins/idle"))
@@ -137,7 +151,7 @@ def test_videos_load_on_demand_and_from_one_place_only(site, video):
     playing = site.visitor().get("/plugins/crm?play=0")
     assert '<iframe src="https://drive.google.com/file/d/x/preview"' in playing.text
     assert playing.headers["content-security-policy"].endswith("frame-src https://drive.google.com")
-    for nonsense in ("1", "-1", "x", "99999"):
+    for nonsense in ("1", "-1", "x", "99999", "%C2%B2", "%D9%A0", "9" * 5000):
         assert "<iframe" not in site.visitor().get(f"/plugins/crm?play={nonsense}").text
 
 

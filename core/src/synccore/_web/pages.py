@@ -1,13 +1,13 @@
 """The dashboard: looking, logging in, connecting. Rendered here, no script needed."""
 
 import importlib.resources
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import jinja2
-from attrs import fields, frozen
+from attrs import fields, frozen, has
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -138,7 +138,7 @@ class Pages:
         found = view.rows(status(app), app.store.last_activity(), app.clock.now())
         videos = _videos(unit.instance)
         play = request.query_params.get("play", "")
-        playing = videos[int(play)] if play.isdigit() and int(play) < len(videos) else None
+        playing = next((video for number, video in enumerate(videos) if play == str(number)), None)
         return self._page(
             request,
             "instance.html",
@@ -294,14 +294,16 @@ def _settings(config: Any) -> list[Setting]:
         value = getattr(config, attribute.name)
         if value is None or value == ():
             continue
-        text = f"set ({value.origin})" if isinstance(value, Secret) else _text(value)
-        lines.append(Setting(name=attribute.name, value=text, help=attribute.metadata.get("help", "")))
+        lines.append(Setting(name=attribute.name, value=_text(value), help=attribute.metadata.get("help", "")))
     return lines
 
 
 def _text(value: Any) -> str:
+    """A setting as people write it, never as Python does."""
     from ..config import Schedule, format_duration
 
+    if isinstance(value, Secret):
+        return f"set ({value.origin})"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, timedelta):
@@ -309,5 +311,9 @@ def _text(value: Any) -> str:
     if isinstance(value, Schedule):
         return value.text
     if isinstance(value, tuple | list):
-        return ", ".join(_text(v) for v in value)
+        return ("; " if any(has(type(v)) for v in value) else ", ").join(_text(v) for v in value)
+    if has(type(value)):
+        value = {f.name: v for f in fields(type(value)) if (v := getattr(value, f.name)) is not None}
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {_text(v)}" for name, v in value.items())
     return str(value)
