@@ -24,6 +24,7 @@ from typing import ClassVar
 from ._redact import redact
 
 __all__ = [
+    "AnotherAccount",
     "AuthError",
     "BatchRejected",
     "ConfigError",
@@ -77,6 +78,15 @@ class AuthError(SynccoreError):
     """
 
     kind = "auth"
+
+
+class AnotherAccount(AuthError):
+    """Somebody signed in to another account than before; both are named in full, to whoever signed in."""
+
+    @property
+    def message(self) -> str:
+        """As it was raised: the names are the operator's own."""
+        return str(self.args[0])
 
 
 class RateLimited(SynccoreError):

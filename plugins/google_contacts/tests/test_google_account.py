@@ -171,8 +171,10 @@ def test_a_wrong_client_secret_is_a_matter_of_configuration(rigs):
 def test_reconnecting_as_another_account_is_refused_and_changes_nothing(rig):
     before = dict(rig.context.vault.secrets)
     rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
-    with pytest.raises(AuthError, match="another account"):
+    with pytest.raises(AuthError, match="another account") as refused:
         rig.sink.connect(AutoBrowser())
+    assert "owner@shop.test" in refused.value.message
+    assert "other@shop.test" in refused.value.message
     assert rig.context.vault.secrets == before
     rig.sink.disconnect(keep_grant=True)
     assert rig.sink.connect(AutoBrowser()).id == "2002"

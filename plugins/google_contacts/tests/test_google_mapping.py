@@ -38,7 +38,8 @@ HOME = Address(line1="1 Main", line2="Flat 2", city="Town", postcode="01234", st
     ("+49 30 123456", None, "+4930123456"),
     ("12345", "US", "12345"),
     ("030 123456", None, "030 123456"),
-    ("+52 1 55 1234 5678", "MX", "+52 1 55 1234 5678"),
+    ("+52 1 55 1234 5678", "MX", "+525512345678"),
+    ("q41555x52671z", "US", "q41555x52671z"),
     ("call me", "US", "call me"),
     ("+1 415 555 2671 ext. 5", "US", "+1 415 555 2671 ext. 5"),
     ("", "US", None),
@@ -65,6 +66,13 @@ def test_an_address_is_a_mapping_and_only_once():
     assert google_address(Address(country="US")) is None
     assert google_address(HOME, HOME) is None
     assert google_address(HOME, Address(line1="2 Side")) is not None
+
+
+def test_a_prefecture_is_written_by_its_name_and_a_state_as_people_do():
+    assert google_address(Address(line1="1-1", state="13", country="JP"))["region"] == "Tokyo"
+    assert google_address(Address(line1="1-1", state="JP13", country="JP"))["region"] == "Tokyo"
+    assert google_address(Address(line1="1 Main", state="NY", country="US"))["region"] == "NY"
+    assert google_address(Address(line1="1", state="Somewhere", country="FR"))["region"] == "Somewhere"
 
 
 def test_days():

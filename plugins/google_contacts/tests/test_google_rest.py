@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from google_help import person_fields, settle, values
 
-from synccore.errors import AuthError, ConfigError
-from synccore.testing import FakeContext
+from synccore.errors import AuthError, ConfigError, Transient
+from synccore.testing import FakeContext, Fault
 from synccore.types import Delivered, Identity, Link, RouteSpec, Unchanged
 from synccore_google_contacts.config import Config, Video
 from synccore_google_contacts.sink import GoogleContacts
@@ -175,6 +175,148 @@ def test_a_person_is_found_by_marker_address_and_number_whether_linked_or_not(ri
         rig.sink.erase(link)
     assert {p["resourceName"] for p in rig.google.contacts()} >= {mine, number}
     assert ours not in {p["resourceName"] for p in rig.google.contacts()}
+
+
+# -- a customer the route wants no longer
+
+
+def test_unlabel_takes_the_label_off_and_a_return_puts_it_back(rig):
+    made = rig.put(1, **person_fields(1))
+    before = rig.google.contact(made.remote_id)
+    assert isinstance(rig.leave(1, "unlabel"), Delivered)
+    assert rig.google.members("Customers") == set()
+    after = rig.google.contact(made.remote_id)
+    assert [after[n] for n in ("names", "emailAddresses", "clientData")] == [
+        before[n] for n in ("names", "emailAddresses", "clientData")
+    ]
+    assert rig.put(1, **person_fields(1)).remote_id == made.remote_id
+    assert rig.google.members("Customers") == {made.remote_id}
+
+
+def test_a_label_the_owner_took_off_stays_off_while_the_route_wants_the_record(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.edit(made.remote_id, memberships=[
+        {"contactGroupMembership": {"contactGroupResourceName": "contactGroups/myContacts"}}
+    ])  # fmt: skip
+    rig.put(1, **person_fields(1, company="Acme"))
+    assert rig.google.members("Customers") == set()
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_clear_empties_what_we_wrote_and_a_return_brings_it_back(rig, count):
+    names = [
+        rig.google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": f"ann{n}@shop.test"}])
+        for n in range(count)
+    ]
+    rig.deliver(*[rig.op(n, **person_fields(n, company="Acme")) for n in range(count)])
+    outcomes = rig.deliver(*[rig.op(n, op="leave", on_leave="clear") for n in range(count)])
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    for name in names:
+        person = rig.google.contact(name)
+        assert person["names"][0]["givenName"] == "Bob"
+        assert len(values(person, "emailAddresses")) == 1
+        assert "organizations" not in person
+        assert "phoneNumbers" not in person
+    assert rig.google.members("Customers") == set()
+    rig.deliver(*[rig.op(n, **person_fields(n, company="Acme")) for n in range(count)])
+    assert [values(rig.google.contact(n), "organizations", "name") for n in names] == [["Acme"]] * count
+    assert rig.google.members("Customers") == set(names)
+
+
+def test_delete_deletes_what_we_made_and_lets_go_of_what_the_owner_had(rig):
+    mine = rig.google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": "ann2@shop.test"}])
+    for n in (1, 2):
+        rig.put(n, **person_fields(n))
+    assert rig.leave(1, "delete").note == "deleted"
+    assert "the owner had it before" in rig.leave(2, "delete").note
+    (person,) = rig.google.contacts()
+    assert person["resourceName"] == mine
+    assert "phoneNumbers" not in person
+    assert rig.google.members("Customers") == set()
+
+
+@pytest.mark.parametrize("how", ["unlabel", "clear", "delete"])
+def test_a_contact_that_another_customer_is_too_is_left_alone(rig, how):
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    name = rig.google.merge(one, two)
+    for n in (1, 2):
+        settle(rig, [rig.op(n, **person_fields(n, nickname="Ann"))])
+    before = rig.google.contact(name)
+    assert "another customer" in rig.leave(2, how).note
+    assert rig.google.contact(name) == before
+
+
+def test_a_picture_the_owner_chose_survives_every_write(rig):
+    name = rig.google.add(emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.google.set_photo(name, "https://photos.test/mine")
+
+    def still_there(where=name):
+        assert values(rig.google.contact(where), "photos", "url") == ["https://photos.test/mine"]
+
+    rig.put(1, **person_fields(1))
+    still_there()
+    rig.put(1, **person_fields(1, company="Acme", phone=None))
+    rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(2, 12)])
+    rig.deliver(*[rig.op(n, **person_fields(n, nickname="x")) for n in range(1, 12)])
+    still_there()
+    for how in ("unlabel", "clear"):
+        rig.leave(1, how)
+        still_there()
+        rig.put(1, **person_fields(1))
+    name = rig.google.rename(name)
+    settle(rig, [rig.op(1, **person_fields(1, company="Best"))])
+    still_there(name)
+    rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
+    still_there(name)
+    assert not [r for r in rig.google.requests if "Photo" in r.path or b"photos" in r.body]
+
+
+def test_a_note_too_large_for_a_contact_is_refused_by_name(rig):
+    outcome = rig.put(1, **person_fields(1, notes="x" * 140_000))
+    assert "notes" in outcome.error.message
+    assert "128 KB" in outcome.error.message
+    assert outcome.error.fields == ("notes",)
+    assert rig.writes() == 0
+
+
+def test_what_verify_compares_is_what_google_holds(rig):
+    """Adopted contacts keep what their owner wrote: neither is that drift, nor is it claimed as delivered."""
+    rig.google.add(names=[{"givenName": "Bobby"}], emailAddresses=[{"value": "ann1@shop.test"}],
+                   biographies=[{"value": "mine"}])  # fmt: skip
+    rig.put(1, **person_fields(1, notes="Customer", job_title="x" * 2000))
+    link = rig.links["shop:1"]
+    assert link.adopted
+    assert set(link.left_out) == {"given_name", "family_name", "notes"}
+    assert link.fields["job_title"] == "x" * 1024
+    (there,) = rig.sink.read([link])
+    assert {n: there.get(n) for n in link.fields} == dict(link.fields)
+    rig.put(1, **person_fields(1, notes="Customer", job_title="x" * 2000, phone=None))
+    link = rig.links["shop:1"]
+    rig.google.edit(link.remote_id, phoneNumbers=[{"value": "+14155550777"}])
+    (there,) = rig.sink.read([link])
+    assert link.fields["phone"] is None
+    assert {n: there.get(n) for n in link.fields} == dict(link.fields)
+    assert set(link.left_out) == {"given_name", "family_name", "notes"}
+
+
+def test_a_proxys_page_says_nothing_of_a_contact(rig):
+    """A 404 in HTML is not Google's: the contact has not vanished."""
+    rig.put(1, **person_fields(1))
+    rig.google.fail_next(Fault.html(404, when=lambda r: r.method == "PATCH"))
+    with pytest.raises(Transient):
+        raise rig.put(1, **person_fields(1, company="Acme")).error
+    assert len(rig.google.contacts()) == 1
+
+
+def test_three_verbs_say_the_same_of_two_customers_and_one_contact(rig):
+    name = rig.google.add(names=[{"givenName": "Family"}], phoneNumbers=[{"value": "+14155550100"}])
+    operations = [rig.op(n, given_name=f"Ann{n}", phone="+14155550100") for n in (1, 2)]
+    found = rig.sink.lookup(operations)
+    assert [f.remote_id if f else None for f in found] == [name, None]
+    one, two = rig.deliver(*operations)
+    assert one.remote_id == name
+    assert two.remote_id != name
+    assert len(rig.google.contacts()) == 2
 
 
 # -- check and describe

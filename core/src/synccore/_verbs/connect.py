@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from .._app.accounts import known_account, remember_account
 from .._app.app import App
 from .._app.units import Unit
-from ..errors import AuthError, SynccoreError, Transient
+from ..errors import AnotherAccount, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
 from ..store import LinkUpdate
 from ..types import Account, Check, Finding
@@ -20,15 +20,6 @@ __all__ = ["AnotherAccount", "Connected", "connect", "hook_url"]
 
 #: How long a change of accounts waits for the deliveries that were sent to the old one.
 _ON_ITS_WAY = timedelta(minutes=2)
-
-
-class AnotherAccount(AuthError):
-    """Somebody signed in to another account than before; both are named in full, to whoever signed in."""
-
-    @property
-    def message(self) -> str:
-        """As it was raised: the names are the operator's own."""
-        return str(self.args[0])
 
 
 @frozen(kw_only=True)

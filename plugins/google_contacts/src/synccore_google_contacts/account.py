@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, SynccoreError, Transient
+from synccore.errors import AnotherAccount, AuthError, ConfigError, SynccoreError, Transient
 from synccore.http import Client
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
@@ -209,7 +209,7 @@ class Connection:
             info = self.userinfo(tokens.access_token)
             self._check_same(info)
         except AuthError as error:
-            raise AuthError(f"{error.args[0]}{self._give_back(tokens)}") from error
+            raise type(error)(f"{error.args[0]}{self._give_back(tokens)}") from error
         with self._oauth.held():
             self._oauth.store(tokens)
             account = self._remember(info, tokens)
@@ -228,9 +228,10 @@ class Connection:
     def _check_same(self, info: Mapping[str, Any]) -> None:
         before = self._record()
         if before is not None and before["id"] != str(info["id"]):
-            raise AuthError(
-                f"{self._context.name} belongs to {before['name'] or before['id']}, and this is another account: "
-                f"sign in as the first, or leave it for good: synccore connect {self._context.name} --switch-account"
+            raise AnotherAccount(
+                f"{self._context.name} belongs to {_account(before).label}, and this is another account "
+                f"({info.get('email') or info.get('name') or info['id']}): sign in as the first, or leave it for good: "
+                f"synccore connect {self._context.name} --switch-account"
             )
 
     def _give_back(self, tokens: Tokens) -> str:

@@ -22,6 +22,8 @@ from synccore.errors import (
 from synccore.http import Response, parse_retry_after
 
 MINUTE = timedelta(seconds=60)
+#: Never the contact's fault: method, time-out, size of the batch, wrong server, too early.
+IN_BETWEEN = (405, 408, 413, 421, 425)
 
 
 class StaleEtag(Conflict):
@@ -69,16 +71,19 @@ def error_of(answer: Response, now: datetime, *, creates: bool = False) -> Syncc
     data = answer.json_or_none()
     body = data.get("error") if isinstance(data, dict) else None
     error: dict[str, Any] = body if isinstance(body, dict) else {}
-    if answer.status >= 500 or not error:
-        text = f"Google answered HTTP {answer.status}: {error.get('message') or answer.excerpt()}"
-        if answer.status == 401:
-            return AuthError(text)
-        if answer.status == 429:
-            return MinuteQuota(text, retry_after=parse_retry_after(answer.headers.get("retry-after"), now) or MINUTE)
-        if answer.status == 404:
-            return NotFound(text)
-        return Transient(text, maybe_applied=creates and not 400 <= answer.status < 500)
+    if answer.status >= 500 or answer.status in IN_BETWEEN or not error:
+        return _not_googles(answer, error, now, creates)
     return _known(answer, error, now)
+
+
+def _not_googles(answer: Response, error: Mapping[str, Any], now: datetime, creates: bool) -> SynccoreError:
+    """An outage, or the words of something in between: they say nothing of a contact, not even a 404 does."""
+    text = f"Google answered HTTP {answer.status}: {error.get('message') or answer.excerpt()}"
+    if answer.status == 401:
+        return AuthError(text)
+    if answer.status == 429:
+        return MinuteQuota(text, retry_after=parse_retry_after(answer.headers.get("retry-after"), now) or MINUTE)
+    return Transient(text, maybe_applied=creates and not 400 <= answer.status < 500, outage=answer.status != 413)
 
 
 def _known(answer: Response, error: Mapping[str, Any], now: datetime) -> SynccoreError:
@@ -97,11 +102,13 @@ def _known(answer: Response, error: Mapping[str, Any], now: datetime) -> Synccor
         return AuthError("the permission to manage contacts was not given: connect again and tick the box for contacts")
     if _is_quota(answer.status, status, reason):
         return _quota(answer, error, info, reason, text, now)
+    if _of_sync_token(answer.status, reason, message):
+        return SyncTokenExpired(text)
     if status == "FAILED_PRECONDITION":
-        return _precondition(reason, message, text)
+        return StaleEtag(text) if "etag" in message.lower() else Rejected(text)
     if answer.status == 403:
         return AuthError(text)
-    if answer.status == 404 or status == "NOT_FOUND":
+    if answer.status in (404, 410) or status == "NOT_FOUND":
         return NotFound(text)
     if answer.status == 409:
         return Transient(text) if status == "ABORTED" else NameTaken(text)
@@ -110,10 +117,9 @@ def _known(answer: Response, error: Mapping[str, Any], now: datetime) -> Synccor
     return Rejected(text, _violations(error))
 
 
-def _precondition(reason: str, message: str, text: str) -> SynccoreError:
-    if reason == "EXPIRED_SYNC_TOKEN" or "sync token" in message.lower():
-        return SyncTokenExpired(text)
-    return StaleEtag(text) if "etag" in message.lower() else Rejected(text)
+def _of_sync_token(http: int, reason: str, message: str) -> bool:
+    """Whatever is wrong with a sync token, a full listing gives another one."""
+    return reason == "EXPIRED_SYNC_TOKEN" or (http in (400, 410) and "sync token" in message.lower())
 
 
 def _is_quota(http: int, status: str, reason: str) -> bool:

@@ -12,11 +12,11 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-import phonenumbers
 from attrs import frozen
 
 from synccore.entities import Address, normalize_email
 from synccore.types import Defaults, FieldInfo, ObjectType
+from synccore.values import read_phone, state
 
 from .schema import RESERVED, WRITABLE
 
@@ -42,20 +42,13 @@ def plain(entry: Mapping[str, Any]) -> Entry:
 
 def phone_key(value: str, canonical: str | None = None) -> str | None:
     """The number in E.164 where it is known for certain: Google's own, or one typed with + and country code."""
-    return canonical or (_e164(value, None) if value.strip().startswith("+") else None)
+    return canonical or (_e164(value) if value.strip().startswith("+") else None)
 
 
-@cache
-def _e164(value: str, region: str | None) -> str | None:
-    try:
-        number = phonenumbers.parse(value, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number) or not phonenumbers.is_valid_number(number):
-        return None
-    if number.extension:
-        return None  # E.164 would drop it
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+def _e164(value: str, country: str | None = None) -> str | None:
+    """The number in E.164; None where it is not valid, or has an extension, which E.164 would drop."""
+    number = read_phone(value, country)
+    return number.e164 if number is not None and not number.extension else None
 
 
 # -- fields ----------------------------------------------------------------------------------------------------------
@@ -279,7 +272,7 @@ def describe(used: Iterable[str] = ()) -> tuple[FieldInfo, ...]:
 
 def google_phones(values: Any, country: str | None = None) -> Any:
     """Numbers in E.164 (national ones read as of `country`), as typed where they are not valid, each once."""
-    numbers = [_e164(str(v).strip(), country or None) or str(v).strip() for v in _values(values)]
+    numbers = [_e164(str(v), country) or str(v).strip() for v in _values(values)]
     return google_values(numbers)
 
 
@@ -298,9 +291,12 @@ def google_address(address: Any, other: Any = None) -> dict[str, str] | None:
     """A postal address as a mapping; None where it is empty or the same as `other`."""
     if not isinstance(address, Address) or address.is_empty():
         return None
+    part = state(address.state, address.country)
+    # A number says nothing to whoever reads the address: the prefecture's name instead of 13.
+    region = part.name if part is not None and not part.code.isalpha() else address.state
     parts = {
         "street": address.line1, "extra": address.line2, "city": address.city, "postcode": address.postcode,
-        "region": address.state, "country": address.country,
+        "region": region, "country": address.country,
     }  # fmt: skip
     found = {k: v for k, v in parts.items() if v}
     return None if other is not None and google_address(other) == found else found
@@ -332,8 +328,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 
 CUSTOMER = Defaults(
     fields={
-        "given_name": "customer.first_name or customer.billing.first_name",
-        "family_name": "customer.last_name or customer.billing.last_name",
+        "given_name": "customer.person.first",
+        "family_name": "customer.person.last",
         "email": "[customer.email, customer.billing.email] | google_values",
         "phone": "[customer.phone, customer.billing.phone] | google_phones(customer.billing.country)",
         "company": "customer.company or customer.billing.company",

@@ -6,7 +6,7 @@ from synccore.errors import Conflict, Rejected, SynccoreError, Transient
 from synccore.types import Delivered
 
 from ..client import BATCH, BATCH_COST, DELETE_BATCH, DELETE_BATCH_COST
-from ..errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NotFound, StaleEtag
+from ..errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NameTaken, NotFound, StaleEtag
 from ..labels import MY_CONTACTS
 from ..limits import release
 from ..mapping import plain
@@ -268,7 +268,7 @@ def _halves(round_: Round, works: list[Work]) -> None:
 
 def _update_failed(round_: Round, work: Work, error: SynccoreError | None) -> None:
     """Plan again where the contact changed or vanished, and where it was not written for another's sake."""
-    if isinstance(error, StaleEtag | NotFound):
+    if isinstance(error, StaleEtag | NotFound | NameTaken):
         _reread(round_, [work], error)
     elif error is None:
         round_.again.append(work.op)
