@@ -71,6 +71,7 @@ def test_one_moves_one_is_forgotten_one_is_deleted(shop):
     assert "let go of" in outcome.note
     untouched(shop)
     beta = shop.found("Account", Name="Beta Ltd")["Id"]
+    assert shop.found("Account", Name="Beta Ltd").get("WooId__c") is None, "a company is no customer"
     (left,) = shop.org.records("Contact")
     assert (left["LastName"], left["AccountId"]) == ("Lee1", beta)
 
@@ -135,12 +136,29 @@ def test_our_own_company_with_somebody_elses_contact_is_not_deleted(shop):
     assert shop.found("Contact", LastName="Sales")["AccountId"] == own
 
 
-def test_overwriting_is_a_setting(bench, route, org):
-    org.org.insert("Account", {"Name": "ACME Inc", "Phone": "+1 800"})
+@pytest.mark.parametrize("how", ["forget", "delete"])
+def test_the_account_of_a_customer_who_found_a_company_goes_with_them(shop, how):
+    send(shop, 7, None)
+    send(shop, 7, "Own Ltd")
+    assert account_of(shop, 7) == shop.found("Account", Name="Own Ltd")["Id"]
+    if how == "forget":
+        forget(shop, 7)
+    else:
+        for name in (PEOPLE, FIRMS):
+            shop.one("7", kind="delete", route=name)
+    assert "Ann Lee7" not in {r["Name"] for r in shop.org.records("Account")}
+
+
+def test_overwriting_is_a_setting_and_still_renames_nobody(bench, route, org):
+    acme = org.org.insert("Account", {"Name": "ACME Inc", "Phone": "+1 800"})
     crm = bench(route(FIRMS, "Account", match=("Name",), settings={"existing": "overwrite"}))
-    crm.one("1", {"Name": "acme inc", "Phone": "+1 1"}, route=FIRMS)
+    for n in (1, 2):
+        crm.one(str(n), {"Name": "acme inc", "Phone": f"+1 {n}"}, route=FIRMS)
+    crm.one("1", {"Name": "Acme INC", "Phone": "+1 3"}, route=FIRMS)
     record = crm.found("Account")
-    assert (record["Phone"], record["WooId__c"]) == ("+1 1", None) if "WooId__c" in record else ("+1 1",)
+    assert (record["Id"], record["Name"], record["Phone"]) == (acme, "ACME Inc", "+1 3")
+    crm.one("1", {"Name": "Beta", "Phone": "+1 3"}, route=FIRMS)
+    assert crm.found("Account", Name="ACME Inc")["Id"] == acme
 
 
 class TestAdopted:

@@ -186,6 +186,10 @@ class Finder:
             there = record.get(self._column(row, name))
             if row.guarded and there and str(there)[:15] != (before or "")[:15]:
                 row.drop(name, KEPT)
+        if row.company:
+            # Found by it, whatever its case: never renamed.
+            for searched in self._matching.search:
+                row.drop(searched.name, AGREED)
         for name, value in list(row.fields.items()):
             target = row.schema.get(name)
             if target is None or name in row.soft:

@@ -95,6 +95,10 @@ class Remover:
             ids = [op.link.remote_id for op in part if op.link]
             for op, result in zip(part, self._client.delete(ids), strict=True):
                 outcomes[op.id] = self._deleted(op, result)
+        if self._schema.name == "Account":
+            for link in (op.link for op in operations if op.link):
+                for name, record_id in link.made.items():
+                    self._erase_made(name, record_id, link)
         return outcomes
 
     @staticmethod

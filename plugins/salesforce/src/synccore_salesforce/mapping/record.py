@@ -75,7 +75,8 @@ class Shaper:
 
     def row(self, op: Operation) -> Row:
         """The row of one operation. Raises Rejected for values Salesforce cannot take."""
-        link = None if self._moves(op) else op.link
+        moves = self._moves(op)
+        link = None if moves else op.link
         known = link is not None and bool(link.mapped) and not link.left
         row = Row(
             op=op,
@@ -88,6 +89,9 @@ class Shaper:
         if link is not None and known:
             row.before = link.fields
             row.left = {n: r for n, r in link.left_out.items() if n not in op.changed}
+        if moves and op.link is not None and op.link.ours and not op.link.mapped.get("Name"):
+            # The account that was named after the person stays theirs: it goes when they do.
+            row.made["Account"] = op.link.remote_id
         changed = self._with_twins(op)
         for name, value in op.fields.items():
             if not known or name in changed:
@@ -99,8 +103,14 @@ class Shaper:
         self._parent(row, link if known else None)
         if row.key is not None and (row.id is None or not known):
             row.drop(row.key[0])
+        if row.company and not self._maps_key():
+            for name in (n for n, v in self.route.fields.items() if v == "uid"):
+                row.drop(name, "a record that many share carries no customer's key")
         if row.company and row.guarded:
             self.keep_all(row)
+        elif row.company and link is not None and not link.ours:
+            for target in self.matching.search:
+                row.drop(target.name, AGREED)
         if self.schema.name == "Lead" and (row.id or "").startswith(CONTACT_PREFIX):
             self.as_contact(row)
         return row
