@@ -97,6 +97,18 @@ def test_every_verb_and_option_is_documented():
                 assert any(o in section for o in parameter.opts), f"docs/cli.md: {name} lacks {parameter.opts[-1]}"
 
 
+def test_every_verb_that_answers_does_so_as_a_document_too():
+    #: A play for people, a script for a shell, and a folder of files.
+    silent = {"demo", "completion", "plugins new"}
+    lacking = [
+        name
+        for name, command in commands()
+        if not isinstance(command, click.Group) and name not in silent
+        if not any("--json" in option.opts for option in command.params)
+    ]
+    assert lacking == []
+
+
 def _section(text, name):
     """The part of the page below the heading that names the verb, or its group."""
     parts = text.split("\n## ")

@@ -17,6 +17,7 @@ import tomlkit
 from synccore._app.context import SystemClock
 from synccore._daemon.run import Daemon, run_daemon
 from synccore._verbs.changed import changed_routes
+from synccore._verbs.deliveries import retry
 from synccore._verbs.reload import reload
 from synccore._verbs.status import standing
 from synccore.testing import FakeClock, Harness, customer
@@ -95,6 +96,20 @@ def test_a_mended_mapping_is_delivered_after_a_reload_and_the_rest_is_named(hous
     eventually(lambda: {"email": "a2@shop.test", "name": "Ann"} in house.sink.records.values())
     eventually(lambda: changed_routes(daemon.app)[0].records == 1)
     assert {"email": "b@shop.test"} in house.sink.records.values(), "the target itself holds one under the old mapping"
+
+
+def test_what_an_old_mapping_parked_is_delivered_by_a_retry_after_the_reload(house, daemon):
+    rewrite(house, people={**ROUTE, "fields": {"email": "customer.email", "plan": "customer.meta.plan"}})
+    daemon.reload()
+    assert hook(daemon, house, customer("1", email="a@shop.test")) == 200
+    eventually(lambda: house.states() == {"parked": 1})
+    rewrite(house, people=ROUTE)
+    retry(daemon.app, [], None)
+    eventually(lambda: house.states() == {"parked": 1} and len(house.history(key="1")) > 3)
+    assert house.sink.records == {}, "the daemon still works with what it read"
+    daemon.reload()
+    assert retry(daemon.app, [], None).count == 1
+    eventually(lambda: list(house.sink.records.values()) == [{"email": "a@shop.test"}])
 
 
 def test_people_whom_an_older_filter_skipped_are_counted_too(house, daemon):

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ._failure import DONE
-from ._session import current, verb
+from ._session import current, json_option, verb
 
 
 @verb("init")
@@ -14,14 +14,15 @@ from ._session import current, verb
 @click.option(
     "--sink", "sinks", metavar="TYPE", multiple=True, help="A sink's type; repeat it.  [default: all installed]"
 )
-def init(directory: Path, source: str | None, sinks: tuple[str, ...]) -> int:
+@json_option
+def init(directory: Path, source: str | None, sinks: tuple[str, ...], as_json: bool) -> int:
     """Write a commented synccore.toml for the installed plugins.
 
     Every setting of the source and the sinks is in it with its meaning, and a route from the source's customers to
     each sink. A file that is there already is left alone.
     """
     from ..errors import ConfigError
-    from ._output import table
+    from ._output import print_json, table
     from .scaffold.sample import write_sample
 
     loaded = current().plugins()
@@ -31,6 +32,9 @@ def init(directory: Path, source: str | None, sinks: tuple[str, ...]) -> int:
         path, sample = write_sample(directory, loaded, source=source, sinks=sinks or tuple(sorted(loaded.sinks)))
     except ConfigError as error:
         raise click.UsageError(error.message) from error
+    if as_json:
+        print_json({"wrote": str(path), "variables": dict(sample.variables)})
+        return DONE
     click.echo(f"wrote {path}")
     if sample.variables:
         click.echo("\nIt reads these variables of the environment:")

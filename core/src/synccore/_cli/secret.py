@@ -23,7 +23,8 @@ def secret() -> None:
 
 @secret.verb("set")
 @click.argument("name")
-def set_(name: str) -> int:
+@json_option
+def set_(name: str, as_json: bool) -> int:
     """Store a secret; its value comes from stdin, or is asked for."""
     if sys.stdin.isatty():
         value = click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True, err=True)
@@ -33,7 +34,12 @@ def set_(name: str) -> int:
         raise click.UsageError("the value is empty: pipe it in, for instance with printf %s")
     with current().open_store() as app:
         app.secrets.put(name, value)
-    click.echo(f'stored: write {{ secret = "{name}" }} in the configuration')
+    if as_json:
+        from ._output import print_json
+
+        print_json({"name": name, "stored": True})
+    else:
+        click.echo(f'stored: write {{ secret = "{name}" }} in the configuration')
     return DONE
 
 
@@ -55,10 +61,16 @@ def list_(as_json: bool) -> int:
 
 @secret.verb("delete")
 @click.argument("name")
-def delete(name: str) -> int:
+@json_option
+def delete(name: str, as_json: bool) -> int:
     """Forget a secret."""
     with current().open_store() as app:
         there = app.store.delete_secret(PREFIX + name)
+    if as_json:
+        from ._output import print_json
+
+        print_json({"name": name, "deleted": there})
+        return DONE if there else FINDINGS
     if not there:
         click.echo(f"no secret is called {name}: synccore secret list shows them", err=True)
         return FINDINGS
