@@ -56,14 +56,18 @@ class Desk:
         return Change(entity="order", key=key, op="upsert", data=data, owner=ref, **own)
 
     @staticmethod
-    def payment(event: str, key: str = "p", owner: str | None = None) -> Change:
+    def payment(event: str, key: str = "p", owner: str | None = None, **own: Any) -> Change:
         data = Payment(key=key, succeeded=False, amount=Decimal(5), currency="EUR", at=NOW, reason=event)
         ref = None if owner is None else EntityRef("customer", owner)
-        return Change(entity="payment", key=key, op="event", event_id=event, data=data, owner=ref)
+        return Change(entity="payment", key=key, op="event", event_id=event, data=data, owner=ref, **own)
 
     @staticmethod
     def gone(entity: str, key: str, **own: Any) -> Change:
         return Change(entity=entity, key=key, op="delete", **own)
+
+    @staticmethod
+    def touch(entity: str, key: str, **own: Any) -> Change:
+        return Change(entity=entity, key=key, op="touch", **own)
 
     def take(self, *changes: Change, **unit: Any) -> Ingested:
         return self.store.ingest([Ingest(source="shop", changes=changes, rules=self.rules, **unit)], self.now)[0]

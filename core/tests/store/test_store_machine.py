@@ -32,6 +32,8 @@ RULES = {
     "payment": [DirtyRule(route="facts", sink="crm", entity="payment")],
 }
 CLAIMS = [ClaimRule(route=r, max_batch=2, bulk_batch=3, bulk_threshold=2) for r in ("plain", "plans", "facts")]
+#: Payments of customer 1: their events stand in one row.
+OWNED = ("p1", "p2")
 ACTIVE = ("ready", "running", "submitted", "parked")
 
 customers = st.sampled_from(CUSTOMERS)
@@ -79,6 +81,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.dropped: set[str] = set()
         self.held: dict[int, Held] = {}
         self.stale: list[tuple[int, str]] = []
+        #: Hinted record -> the customers whose deliveries wait for it.
+        self.hinted: dict[tuple[str, str], set[str]] = {}
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
@@ -109,6 +113,10 @@ class OutboxMachine(RuleBasedStateMachine):
         plans = sorted((k, p.text) for k, p in self.plans.items() if p.owner == key and not p.deleted)
         return self.people[key].text, tuple(plans) if route == "plans" else ()
 
+    def awaited(self) -> set[str]:
+        """Customers whose deliveries wait for a fetch."""
+        return {key for keys in self.hinted.values() for key in keys}
+
     def dirty(self, key: str) -> None:
         """A customer changed: what a person dismissed is owed anew."""
         self.excused -= {("plain", key), ("plans", key)}
@@ -136,7 +144,8 @@ class OutboxMachine(RuleBasedStateMachine):
         if guest and not self.live(GUEST) and self.live(ACCOUNT):
             assert fate == "stale"
             return
-        if known and version is not None and known.version is not None and version < known.version:
+        # What was sent again after a deletion is no newer than it.
+        if known and version is not None and known.version is not None and version < known.version + known.deleted:
             assert fate == "stale"
             return
         moved = key == ACCOUNT and self.live(GUEST)
@@ -151,6 +160,10 @@ class OutboxMachine(RuleBasedStateMachine):
             for plan in self.plans.values():
                 plan.owner = ACCOUNT if plan.owner == GUEST else plan.owner
             self.excused |= {("plain", GUEST), ("plans", GUEST)}
+            for keys in self.hinted.values():
+                if GUEST in keys:
+                    keys.discard(GUEST)
+                    keys.add(ACCOUNT)
 
     @rule(key=customers, version=versions)
     def delete(self, key: str, version: int | None) -> None:
@@ -187,11 +200,37 @@ class OutboxMachine(RuleBasedStateMachine):
             self.dirty_owner(owner, known and known.owner)
         self.plans[key] = Known(text, None, owner)
 
-    @rule(number=st.integers(0, 9), key=st.sampled_from(("p1", "p2")))
+    @rule(entity=st.sampled_from(("customer", "membership")), number=st.integers(0, 3))
+    def touch(self, entity: str, number: int) -> None:
+        key = CUSTOMERS[number % len(CUSTOMERS)] if entity == "customer" else f"m{number % 2 + 1}"
+        unit = Ingest(source="shop", changes=[Change(entity=entity, key=key, op="touch")], rules=RULES)
+        assert self.store.ingest([unit], self.now)[0].hinted == 1
+        waits = self.hinted.setdefault((entity, key), set())
+        if entity == "customer":
+            waits.add(key)
+        elif key in self.plans:
+            waits.add(str(self.plans[key].owner))
+
+    @precondition(lambda self: getattr(self, "hinted", None))
+    @rule(data=st.data())
+    def fetched(self, data: st.DataObject) -> None:
+        """Fetched, and found as it was known."""
+        chosen = data.draw(st.sampled_from(sorted(self.hinted)))
+        self.answer(chosen)
+
+    def answer(self, chosen: tuple[str, str]) -> None:
+        far = self.now + timedelta(days=9)
+        hints = [h for h in self.store.hints("shop", far, 99) if (h.entity, h.key) == chosen]
+        assert len(hints) == 1
+        self.store.ingest([Ingest(source="shop", changes=[], rules=RULES, answers=hints)], self.now)
+        del self.hinted[chosen]
+
+    @rule(number=st.integers(0, 9), key=st.sampled_from((*OWNED, "p3")))
     def payment(self, number: int, key: str) -> None:
         event = f"{key}-{number}"
         data = Payment(key=key, succeeded=True, amount=Decimal(number), currency="EUR", at=self.now)
-        fate = self.ingest(Change(entity="payment", key=key, op="event", event_id=event, data=data))
+        owner = EntityRef("customer", "1") if key in OWNED else None
+        fate = self.ingest(Change(entity="payment", key=key, op="event", event_id=event, data=data, owner=owner))
         assert fate == ("unchanged" if event in self.events else "accepted")
         if event not in self.events:
             self.events.append(event)
@@ -209,16 +248,20 @@ class OutboxMachine(RuleBasedStateMachine):
         due = [d for d in before.values() if d.state == "ready" and d.due_at <= self.now]
         if found and found[0].bulk:
             busy = {(d.entity, d.key) for d in before.values() if d.state in ("running", "submitted")}
+            busy |= {("customer", key) for key in self.awaited()}
             waits = [d for d in due if not d.bulk and (d.entity, d.key) not in busy and d.event_id is None]
             assert not waits, "live rows go first"
         for work in self.store.load(found, include=["membership"]):
             delivery = work.delivery
             assert before[delivery.id].state == "ready"
             if delivery.op == "event":
-                key_events = [e for e in self.events if e.startswith(delivery.key)]
+                keys = OWNED if delivery.key in OWNED else (delivery.key,)
+                key_events = [e for e in self.events if e.startswith(keys)]
                 for earlier in key_events[: key_events.index(str(delivery.event_id))]:
                     states = {d.state for d in before.values() if d.event_id == earlier}
-                    assert not states & {"ready", "running", "submitted"}, "events of a key keep their order"
+                    assert not states & {"ready", "running", "submitted"}, (
+                        "events of a key, and of an owner, keep their order"
+                    )
                 value: object = delivery.event_id
             else:
                 snapshot = work.snapshot
@@ -228,6 +271,7 @@ class OutboxMachine(RuleBasedStateMachine):
                     value = snapshot.data.first_name, tuple(sorted(plans)) if delivery.route == "plans" else ()
                 assert value == self.value(delivery.route, delivery.key)
                 assert (delivery.op == "delete") == (not self.live(delivery.key))
+                assert delivery.key not in self.awaited(), "what is to be fetched waits"
             self.held[delivery.id] = Held(token, value, delivery.event_id)
 
     @precondition(lambda self: getattr(self, "held", None))
@@ -348,7 +392,12 @@ class OutboxMachine(RuleBasedStateMachine):
                             AND r.state IN ('running', 'submitted'))
                     OR (d.event IS NOT NULL AND EXISTS (
                         SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.entity = d.entity AND e.key = d.key
-                        AND e.event IS NOT NULL AND e.id < d.id AND e.state IN ('ready', 'running', 'submitted'))))
+                        AND e.event IS NOT NULL AND e.id < d.id AND e.state IN ('ready', 'running', 'submitted')))
+                    OR (d.owner_key IS NOT NULL AND EXISTS (
+                        SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.route = d.route
+                        AND e.owner_key = d.owner_key AND e.id < d.id
+                        AND e.state IN ('ready', 'running', 'submitted')))
+                    OR EXISTS (SELECT 1 FROM awaited a WHERE a.entity = d.entity AND a.key = d.key))
                 """
             ).fetchall()
             assert wrong == []
@@ -380,6 +429,8 @@ class OutboxMachine(RuleBasedStateMachine):
     def quiet(self) -> None:
         """No more changes: everything owed is delivered."""
         self.now += timedelta(days=2)
+        for chosen in list(self.hinted):
+            self.answer(chosen)
         self.store.rescue(self.now, all_running=True)
         for job in self.store.jobs("crm"):
             done = [Settlement(delivery_id=w.delivery.id, token=job.job, to="ready", due_at=self.now) for w in job.work]

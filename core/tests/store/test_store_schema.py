@@ -11,7 +11,7 @@ from synccore._store import schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
-NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth")
+NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth", "m006_facts")
 
 
 def dump(path: Path) -> list[str]:
@@ -151,3 +151,25 @@ def test_a_database_of_a_newer_synccore_is_left_alone(tmp_path):
         db.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('synccore', 'm900_x', '')")
     with pytest.raises(ConfigError, match=r"newer synccore \(m900_x\): upgrade"):
         open_sqlite(path)
+
+
+def test_a_database_of_the_first_release_goes_on_where_it_was(tmp_path):
+    """`release_0_1.sql` was dumped from a database that the release before these migrations wrote."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(Path(__file__).with_name("release_0_1.sql").read_text())
+    with closing(open_sqlite(path)) as store:
+        assert dump(path) == written(tmp_path / "new.db")
+        link = store.link("people", "shop", "customer", "1")
+        assert (link.remote_id, link.fields, link.left_out, link.shared) == ("R-1", {"name": "Ada"}, {}, 1)
+        assert store.snapshot("shop", "customer", "1").version == 4
+        assert [h.outcome for h in store.history(key="1")] == ["received", "delivered", "received"]
+        assert store.lane("crm").reason == "holiday"
+        assert store.get_cursor("shop", "poll:customer") == "7"
+        assert [job.job for job in store.jobs("crm")] == ["J"]
+        # Everything owed is still owed, once.
+        open_rows = {f"{d.route} {d.event_id or d.key} {d.state}" for d in store.deliveries(limit=None)}
+        assert {"people 2 parked", "people 1 running", "orders o1 submitted", "facts e2 running"} <= open_rows
+        with store.reading() as view:
+            fates = view.execute("SELECT event, outcome FROM event_route ORDER BY event").fetchall()
+            assert [tuple(row) for row in fates] == [(1, "done"), (2, None)]

@@ -9,6 +9,7 @@ import sqlite3
 from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
+from ._additions import FACTS
 
 __all__ = ["MIGRATIONS", "SCHEMA", "migrate"]
 
@@ -395,7 +396,7 @@ CREATE INDEX history_at ON history (at);
 """
 
 #: The whole schema as it is today, to read and to compare with what the migrations give.
-SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS
 
 
 def _run(db: Database, script: str) -> None:
@@ -436,6 +437,12 @@ def m004_rest(db: Database) -> None:
 def m005_truth(db: Database) -> None:
     """What links know of their twins, accounts, held routes, overtaking, more words in the trail."""
     _run(db, _TRUTH)
+
+
+@MIGRATIONS()
+def m006_facts(db: Database) -> None:
+    """Hints, unreadable records, how long a state is known to be true, the fate of every event on every route."""
+    _run(db, FACTS)
 
 
 def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from .rows import (
     Delivery,
     DeliveryState,
     DirtyRule,
+    Hint,
     HistoryEntry,
     Ingest,
     Ingested,
@@ -48,6 +49,7 @@ from .rows import (
     RouteCounts,
     Rules,
     Settlement,
+    UnreadableRecord,
     Work,
     email_digest,
     email_of,
@@ -63,6 +65,7 @@ __all__ = [
     "DeliveryState",
     "DirtyRule",
     "Engine",
+    "Hint",
     "HistoryEntry",
     "Ingest",
     "Ingested",
@@ -85,6 +88,7 @@ __all__ = [
     "Taking",
     "Trail",
     "Transaction",
+    "UnreadableRecord",
     "Work",
     "email_digest",
     "email_of",
@@ -115,6 +119,8 @@ class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
         with self.writing() as tx:
             # Comparisons that never came to their end.
             tx.execute("DELETE FROM sweep WHERE started_at < ?", (to_ms(before),))
+            # Records that were unreadable once and were not met again.
+            tx.execute("DELETE FROM unreadable WHERE last_at < ?", (to_ms(before),))
         return gone
 
     def _prune_deliveries(self, before: int) -> int:

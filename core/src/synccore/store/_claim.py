@@ -111,6 +111,7 @@ class Gatherer:
         owner_ref = None if snapshot is None else snapshot.owner
         parent_ref = self._parent_ref(delivery, owner_ref)
         own = EntityRef(delivery.entity, delivery.key)
+        link = None if delivery.op == "event" else self._link(delivery.route, delivery.source, own)
         return Work(
             delivery=delivery,
             snapshot=snapshot,
@@ -119,7 +120,8 @@ class Gatherer:
                 entity: self._included(delivery.source, [own] if owner_ref is None else [owner_ref, own], entity)
                 for entity in self._include
             },
-            link=None if delivery.op == "event" else self._link(delivery.route, delivery.source, own),
+            link=link,
+            before=None if link is not None and link.fields else self._before(delivery, snapshot),
             parent_ref=parent_ref,
             parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,
             sent=None if sent is None else codec.load_fields(sent),
@@ -133,6 +135,12 @@ class Gatherer:
             ).fetchone()
             return None if row is None else to_snapshot(row)
         return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
+
+    def _before(self, delivery: Delivery, snapshot: Snapshot | None) -> Snapshot | None:
+        row = self._view.execute("SELECT before FROM delivery WHERE id = :id", {"id": delivery.id}).fetchone()
+        if row is None or row["before"] is None or snapshot is None:
+            return None
+        return evolve(snapshot, data=codec.load_entity(delivery.entity, row["before"]))
 
     def _parent_ref(self, delivery: Delivery, owner: EntityRef | None) -> EntityRef | None:
         if self._after is None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..types import EntityRef, Link, Snapshot
 from . import codec
 from .engine import Row
-from .rows import BackfillJob, Delivery, HistoryEntry, LaneRecord
+from .rows import BackfillJob, Delivery, Hint, HistoryEntry, LaneRecord, UnreadableRecord
 
 __all__ = [
     "from_ms",
@@ -16,11 +16,13 @@ __all__ = [
     "maybe_ms",
     "to_backfill",
     "to_delivery",
+    "to_hint",
     "to_history",
     "to_lane",
     "to_link",
     "to_ms",
     "to_snapshot",
+    "to_unreadable",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -192,4 +194,34 @@ def to_backfill(row: Row) -> BackfillJob:
         error=row["error"],
         created_at=from_ms(row["created_at"]),
         finished_at=maybe_from_ms(row["finished_at"]),
+    )
+
+
+def to_hint(row: Row) -> Hint:
+    """A row of `hint`."""
+    return Hint(
+        source=row["source"],
+        op=row["op"],
+        entity=row["entity"],
+        key=row["key"],
+        mark=row["mark"],
+        bulk=bool(row["bulk"]),
+        due_at=from_ms(row["due_at"]),
+        attempts=row["attempts"],
+        error=row["error"],
+        given_at=from_ms(row["given_at"]),
+    )
+
+
+def to_unreadable(row: Row) -> UnreadableRecord:
+    """A row of `unreadable`."""
+    return UnreadableRecord(
+        source=row["source"],
+        entity=row["entity"],
+        place=row["place"],
+        key=row["key"],
+        reason=row["reason"],
+        times=row["times"],
+        first_at=from_ms(row["first_at"]),
+        last_at=from_ms(row["last_at"]),
     )

@@ -8,14 +8,15 @@ from ..entities import Customer, Entity, guest_key
 from ..types import Change, EntityRef, Op
 from . import codec, sql
 from ._convert import from_ms, to_ms
-from ._owing import owe, refresh, write_history
+from ._hints import end_hint, give_hint, put_unreadable
+from ._owing import Slot, end_event, owe, refresh, slot_of, write_history
 from ._people import key_digest
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
 
 __all__ = ["ingest"]
 
-_Fate = Literal["accepted", "unchanged", "stale", "forgotten"]
+_Fate = Literal["accepted", "unchanged", "stale", "forgotten", "hinted"]
 
 
 def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
@@ -33,10 +34,23 @@ class _Intake:
         self._dirtied = 0
         self._sinks: set[str] = set()
         self._sweeps = self._open_sweeps()
-        self._tombstones = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone)").fetchone()[0]
+        #: As of when what comes is true: of a listing or a fetch, when the source was asked.
+        self._read_at = None if unit.read_at is None else to_ms(unit.read_at)
+        self._known_at = now if self._read_at is None else self._read_at
+        self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
+        source = {"source": unit.source}
+        self._tombstones = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone) AS some").fetchone()["some"]
+        self._doubt = tx.execute(sql.RESTORED, source).fetchone() is not None
+        self._unread = tx.execute("SELECT 1 FROM unreadable WHERE source = :source LIMIT 1", source).fetchone()
 
     def take(self) -> Ingested:
         fates = Counter(self._take(change) for change in self._unit.changes)
+        for record in self._unit.unreadable:
+            put_unreadable(self._tx, self._unit.source, record, now=self._now)
+            if record.key is not None:
+                fates[self._hint(Change(entity=record.entity, key=record.key, op="touch"))] += 1
+        for hint in self._unit.answers:
+            self._sinks |= end_hint(self._tx, hint)
         if self._unit.cursor is not None:
             name, value = self._unit.cursor
             values = {"source": self._unit.source, "name": name, "value": value, "now": self._now}
@@ -46,6 +60,8 @@ class _Intake:
             unchanged=fates["unchanged"],
             stale=fates["stale"],
             forgotten=fates["forgotten"],
+            hinted=fates["hinted"],
+            unreadable=len(self._unit.unreadable),
             dirtied=self._dirtied,
             sinks=frozenset(self._sinks),
         )
@@ -57,6 +73,8 @@ class _Intake:
             if self._is_forgotten(change, change.data):
                 return "forgotten"
             return self._event(change, change.data, change.event_id)
+        if change.op in ("touch", "forget"):
+            return self._hint(change)
         if change.op == "delete":
             return self._delete(change)
         if change.data is None:
@@ -66,6 +84,14 @@ class _Intake:
             return "forgotten"
         return self._upsert(change, change.data)
 
+    def _hint(self, change: Change) -> _Fate:
+        if (change.entity, change.key) in self._answered:
+            # The answer to a hint that gives it again: the record cannot be read, and asking once more does not help.
+            return "unchanged"
+        give_hint(self._tx, self._unit.source, change, bulk=self._unit.bulk, now=self._now)
+        self._received(change)
+        return "hinted"
+
     # -- the three kinds of change
 
     def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
@@ -73,26 +99,33 @@ class _Intake:
         values = self._values(change, data, owner) | {"event_id": event_id, "at": self._at(change)}
         new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
         event = self._tx.execute(sql.EVENT, values).fetchone()["id"]
+        late = new and not change.late_ok and self._is_history(change)
         for rule in self._rules(change.entity):
             if rule.target == "self" and (new or rule.route in self._unit.force):
-                self._owe_event(rule, change.key, event)
+                self._owe_event(rule, change.key, event, owner, late=late)
             elif rule.target == "owner" and new and owner is not None:
                 self._dirty_owner(rule, owner)
-        if new:
+        if new and not late:
             self._received(change)
-        return "accepted" if new else "unchanged"
+        return "stale" if late else "accepted" if new else "unchanged"
+
+    def _is_history(self, change: Change) -> bool:
+        """Whether a fact was made from a state that is long over: no news any more."""
+        known = self._snapshot(change.entity, change.key)
+        return known is not None and _older(change.version, known["version"])
 
     def _delete(self, change: Change) -> _Fate:
         known = self._snapshot(change.entity, change.key)
         if known is None:
             return "unchanged"
-        if _older(change.version, known["version"]):
+        if _older(change.version, known["version"]) or self._was_read_before(known):
             return "stale"
         buried = {
             "id": known["id"],
             "version": change.version,
             "replaced_by": known["replaced_by"],
             "changed_at": self._at(change),
+            "known_at": self._known_at,
             "now": self._now,
         }
         if known["deleted"]:
@@ -108,7 +141,11 @@ class _Intake:
         known = self._snapshot(change.entity, change.key)
         if self._taken_over(change, data, known):
             return "stale"
-        if known is not None and _older(change.version, known["version"]):
+        if self._unread is not None:
+            self._tx.execute(
+                sql.READ_AFTER_ALL, {"source": self._unit.source, "entity": change.entity, "key": change.key}
+            )
+        if known is not None and self._is_outdated(change, known):
             if not known["deleted"]:
                 self._dirty_forced(change.entity, change.key, _owner_of(known))
             return "stale"
@@ -116,7 +153,8 @@ class _Intake:
         moved = self._take_over(change)
         fingerprint = codec.fingerprint(data)
         if known is not None and _same(known, fingerprint, owner):
-            if change.version is not None and change.version != known["version"]:
+            # A listing of the past that finds nothing new writes nothing.
+            if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
                 self._tx.execute(sql.TOUCH_SNAPSHOT, self._values(change, data, owner) | {"id": known["id"]})
             if not moved:
                 self._dirty_forced(change.entity, change.key, owner)
@@ -124,9 +162,23 @@ class _Intake:
         else:
             values = self._values(change, data, owner) | {"fingerprint": fingerprint, "changed_at": self._at(change)}
             self._tx.execute(sql.PUT_SNAPSHOT, values)
-        self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner])
+        before = None if known is None or known["deleted"] else known["data"]
+        self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         self._received(change)
         return "accepted"
+
+    def _is_outdated(self, change: Change, known: Row) -> bool:
+        """Whether what is known is newer than this state."""
+        if change.version is not None and known["version"] is not None and change.version != known["version"]:
+            return change.version < int(known["version"])
+        if self._read_at is None and known["deleted"] and change.version is not None and known["version"] is not None:
+            # The last update, sent again after the deletion. A listing that shows the record once more is believed.
+            return True
+        return self._was_read_before(known)
+
+    def _was_read_before(self, known: Row) -> bool:
+        """Whether the source was asked before it told what is known."""
+        return self._read_at is not None and self._read_at < int(known["known_at"])
 
     def _values(self, change: Change, data: Entity, owner: EntityRef | None) -> dict[str, Any]:
         return {
@@ -138,6 +190,7 @@ class _Intake:
             "owner_entity": owner and owner.entity,
             "owner_key": owner and owner.key,
             "email": email_of(data),
+            "known_at": self._known_at,
             "now": self._now,
         }
 
@@ -146,11 +199,13 @@ class _Intake:
     def _rules(self, entity: str) -> Sequence[DirtyRule]:
         return self._unit.rules.get(entity, ())
 
-    def _dirty(self, entity: str, key: str, op: Op, owners: Iterable[EntityRef | None]) -> None:
+    def _dirty(
+        self, entity: str, key: str, op: Op, owners: Iterable[EntityRef | None], before: str | None = None
+    ) -> None:
         distinct = dict.fromkeys(owner for owner in owners if owner is not None)
         for rule in self._rules(entity):
             if rule.target == "self":
-                self._owe(rule, key, op)
+                self._owe(rule, key, op, before=before)
                 continue
             for owner in distinct:
                 self._dirty_owner(rule, owner)
@@ -175,23 +230,38 @@ class _Intake:
         for key in keys:
             self._owe(rule, key, "upsert", changed=changed)
 
-    def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True) -> None:
-        if owe(self._tx, rule, self._unit.source, key, op, bulk=self._unit.bulk, now=self._now, changed=changed):
+    def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True, before: str | None = None) -> None:
+        if owe(
+            self._tx,
+            rule,
+            self._unit.source,
+            key,
+            op,
+            bulk=self._unit.bulk,
+            now=self._now,
+            changed=changed,
+            before=before,
+            doubt=self._doubt,
+        ):
             self._dirtied += 1
         self._sinks.add(rule.sink)
 
-    def _owe_event(self, rule: DirtyRule, key: str, event: int) -> None:
+    def _owe_event(self, rule: DirtyRule, key: str, event: int, owner: EntityRef | None, *, late: bool) -> None:
         values = {
             "route": rule.route,
             "sink": rule.sink,
             "source": self._unit.source,
             "entity": rule.entity,
             "key": key,
-            "bulk": self._unit.bulk,
+            "bulk": int(self._unit.bulk),
             "event": event,
+            "outcome": "late" if late else None,
+            "owner_entity": owner and owner.entity,
+            "owner_key": owner and owner.key,
+            "doubt": int(self._doubt),
             "now": self._now,
         }
-        if self._tx.execute(sql.GIVE_EVENT, values).rowcount > 0:
+        if self._tx.execute(sql.GIVE_EVENT, values).rowcount > 0 and not late:
             self._tx.execute(sql.OWE_EVENT, values)
             self._dirtied += 1
             self._sinks.add(rule.sink)
@@ -263,7 +333,7 @@ class _Intake:
         where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
         same = "source = :source AND entity = :entity AND key = :old"
         # A key that has a link of its own on a route keeps it.
-        tx.execute(f"UPDATE OR IGNORE link SET key = :new WHERE {same}", where)  # noqa: S608  constant text
+        tx.execute(sql.MOVE_LINKS, where)
         for table in ("snapshot", "event"):
             tx.execute(
                 f"UPDATE {table} SET owner_key = :new "  # noqa: S608  constant text
@@ -271,11 +341,9 @@ class _Intake:
                 where,
             )
         # What is under way goes on under the new key, so that the account is not sent beside it.
-        tx.execute(
-            "UPDATE OR IGNORE delivery SET key = :new "  # noqa: S608  constant text
-            f"WHERE {same} AND settled_at IS NULL AND state IN ('running', 'submitted')",
-            where,
-        )
+        tx.execute(sql.MOVE_UNDER_WAY, where)
+        tx.execute(sql.MOVE_AWAITED, where)
+        tx.execute("DELETE FROM awaited WHERE source = :source AND entity = :entity AND key = :old", where)
         open_rows = tx.execute(
             f"SELECT * FROM delivery WHERE {same} AND settled_at IS NULL "  # noqa: S608  constant text
             "AND state IN ('ready', 'parked') AND event IS NULL",
@@ -294,14 +362,24 @@ class _Intake:
         )
         tx.execute(
             sql.BURY_SNAPSHOT,
-            {"id": known["id"], "version": None, "replaced_by": key, "changed_at": self._now, "now": self._now},
+            {
+                "id": known["id"],
+                "version": None,
+                "replaced_by": key,
+                "changed_at": self._now,
+                "known_at": self._known_at,
+                "now": self._now,
+            },
         )
         sinks = tx.execute(
             "SELECT DISTINCT sink FROM delivery WHERE source = :source AND entity = :entity AND key = :new "
             "AND settled_at IS NULL",
             where,
         ).fetchall()
-        refresh(tx, [(row["sink"], source, entity, key) for row in sinks])
+        slots = [Slot(row["sink"], source, entity, key) for row in sinks]
+        # The guest's events stand in one row with the account's now.
+        owned = tx.execute(sql.MOVE_OWNED_EVENTS, where).fetchall()
+        refresh(tx, slots + [slot_of(row) for row in owned])
 
     def _drop(self, row: Row, note: str) -> None:
         """Owe this no longer, and say why."""
@@ -310,6 +388,7 @@ class _Intake:
             "wait_entity = NULL, wait_key = NULL, waiting_since = NULL WHERE id = ?",
             (self._now, row["id"]),
         )
+        end_event(self._tx, row, "skipped")
         entry = HistoryEntry(
             at=from_ms(self._now),
             route=row["route"],

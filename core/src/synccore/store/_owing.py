@@ -4,21 +4,36 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from attrs import asdict, frozen
+
 from ..types import Op
 from . import sql
 from ._convert import history_values
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry
 
-__all__ = ["Slot", "fold_or_ready", "owe", "refresh", "slot_of", "write_history"]
+__all__ = ["Slot", "end_event", "fold_or_ready", "owe", "refresh", "refresh_record", "slot_of", "write_history"]
 
-#: (sink, source, entity, key): where one delivery runs at a time.
-Slot = tuple[str, str, str, str]
+
+@frozen
+class Slot:
+    """Where one delivery runs at a time, and (`owner`) where events keep their order."""
+
+    sink: str
+    source: str
+    entity: str
+    key: str
+    route: str = ""
+    owner_entity: str | None = None
+    owner_key: str | None = None
 
 
 def slot_of(row: Row) -> Slot:
     """A row's slot."""
-    return row["sink"], row["source"], row["entity"], row["key"]
+    place = row["sink"], row["source"], row["entity"], row["key"]
+    if row["owner_key"] is None:
+        return Slot(*place)
+    return Slot(*place, row["route"], row["owner_entity"], row["owner_key"])
 
 
 def owe(
@@ -31,8 +46,15 @@ def owe(
     bulk: bool,
     now: int,
     changed: bool = True,
+    before: str | None = None,
+    doubt: bool = False,
 ) -> bool:
-    """A route owes a key; whether a row was made or refreshed. `changed` False: only where none is ready yet."""
+    """A route owes a key; whether a row was made or refreshed.
+
+    `changed` False: only where none is ready yet. `before`: the state the record had before. `doubt`: a record without
+    a link may be at the target all the same.
+    """
+    delay = rule.delay // timedelta(milliseconds=1)
     values = {
         "route": rule.route,
         "sink": rule.sink,
@@ -40,8 +62,11 @@ def owe(
         "entity": rule.entity,
         "key": key,
         "op": op,
-        "bulk": bulk,
-        "delay": rule.delay // timedelta(milliseconds=1),
+        "bulk": int(bulk),
+        "before": before,
+        "doubt": int(doubt),
+        "delay": delay,
+        "due_at": now + delay if changed and not bulk else now,
         "now": now,
     }
     return tx.execute(sql.OWE if changed else sql.OWE_ANYWAY, values).rowcount > 0
@@ -49,10 +74,23 @@ def owe(
 
 def refresh(tx: Transaction, slots: Iterable[Slot]) -> None:
     """Say anew what of these slots may be claimed."""
-    tx.executemany(
-        sql.REFRESH_BLOCKED,
-        [{"sink": s, "source": source, "entity": e, "key": k} for s, source, e, k in sorted(set(slots))],
-    )
+    distinct = [asdict(slot) for slot in dict.fromkeys(slots)]
+    tx.executemany(sql.REFRESH_BLOCKED, distinct)
+    tx.executemany(sql.REFRESH_OWNER, [slot for slot in distinct if slot["owner_key"] is not None])
+
+
+def refresh_record(tx: Transaction, source: str, entity: str, key: str) -> set[str]:
+    """Say anew, at every sink, what of a record may be claimed; the sinks that have something of it."""
+    place = {"source": source, "entity": entity, "key": key}
+    sinks = {row["sink"] for row in tx.execute(sql.SINKS_OF, place).fetchall()}
+    tx.executemany(sql.REFRESH_BLOCKED, [place | {"sink": sink} for sink in sorted(sinks)])
+    return sinks
+
+
+def end_event(tx: Transaction, row: Row, outcome: str | None) -> None:
+    """Remember what became of an event on its route, beyond the life of its row."""
+    if row["event"] is not None:
+        tx.execute(sql.END_EVENT, {"event": row["event"], "route": row["route"], "outcome": outcome})
 
 
 def fold_or_ready(tx: Transaction, row: Row, **values: Any) -> None:

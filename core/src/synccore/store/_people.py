@@ -8,7 +8,7 @@ from ..entities import Customer, normalize_email
 from ..types import Link
 from . import sql
 from ._convert import from_ms, to_link
-from ._owing import fold_or_ready, refresh, slot_of, write_history
+from ._owing import end_event, fold_or_ready, refresh, slot_of, write_history
 from .engine import Row, Transaction
 from .rows import HistoryEntry
 
@@ -57,6 +57,7 @@ def dismiss(tx: Transaction, ids: Sequence[int], now: int) -> int:
     rows = _parked(tx, ids)
     for row in rows:
         tx.execute("UPDATE delivery SET state = 'dismissed', settled_at = ? WHERE id = ?", (now, row["id"]))
+        end_event(tx, row, "dismissed")
         _note(tx, row, "dismissed", now)
     return len(rows)
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from ..types import Op
 from . import codec, sql
 from ._convert import from_ms, to_ms
-from ._owing import Slot, fold_or_ready, owe, refresh, slot_of, write_history
+from ._owing import Slot, end_event, fold_or_ready, owe, refresh, slot_of, write_history
 from .engine import Row, Transaction
 from .rows import HistoryEntry, LinkUpdate, Settlement
 
@@ -53,6 +53,10 @@ def _settle_one(
         tx.execute(sql.MOVE, {**dict(row), **values, "state": "submitted"})
     else:
         tx.execute(sql.MOVE, {**dict(row), **values, "state": settlement.to})
+        if settlement.to == "parked":
+            tx.execute(sql.HAND_ON_BEFORE, dict(row))
+        else:
+            end_event(tx, row, settlement.to)
         _supersede_parked(tx, row, settlement.to, now)
     if settlement.link is not None:
         update = evolve(settlement.link, sink=row["sink"])

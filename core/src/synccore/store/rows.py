@@ -8,7 +8,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from ..entities import Entity, normalize_email
-from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot
+from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot, Unreadable
 
 DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
 
@@ -41,6 +41,9 @@ class Ingest:
         force: routes that get a delivery even where the snapshot did not change (backfill).
         cursor: (name, value) stored in the same transaction; see `get_cursor`.
         sweep: mark the keys as seen in this running full comparison.
+        unreadable: what could not be read; a `fetch` is owed where there is a key.
+        read_at: when the source was asked (a listing, a fetch); None for what the source sent by itself.
+        answers: hints that these changes answer; they end in the same transaction.
     """
 
     source: str
@@ -50,16 +53,53 @@ class Ingest:
     force: frozenset[str] = frozenset()
     cursor: tuple[str, str | None] | None = None
     sweep: str | None = None
+    unreadable: Sequence[Unreadable] = ()
+    read_at: datetime | None = None
+    answers: Sequence["Hint"] = ()
+
+
+@frozen(kw_only=True)
+class Hint:
+    """A record the source named without its data (`touch`), or a person to be forgotten (`forget`)."""
+
+    source: str
+    op: Literal["touch", "forget"]
+    entity: str
+    key: str
+    #: Grows each time it is given.
+    mark: int
+    bulk: bool
+    due_at: datetime
+    attempts: int = 0
+    error: str | None = None
+    given_at: datetime
+
+
+@frozen(kw_only=True)
+class UnreadableRecord:
+    """A record that a source could not make sense of, by the place where it was met."""
+
+    source: str
+    entity: str
+    place: str
+    key: str | None
+    reason: str
+    times: int
+    first_at: datetime
+    last_at: datetime
 
 
 @frozen(kw_only=True)
 class Ingested:
-    """What became of an `Ingest`: changes taken, equal to the snapshot, older than it, of forgotten people."""
+    """What became of an `Ingest`: changes taken, equal to the snapshot, older than it, of forgotten people, hints
+    to follow, records that could not be read."""
 
     accepted: int = 0
     unchanged: int = 0
     stale: int = 0
     forgotten: int = 0
+    hinted: int = 0
+    unreadable: int = 0
     #: Rows made or refreshed in the outbox.
     dirtied: int = 0
     #: Sinks that got work.

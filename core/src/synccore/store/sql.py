@@ -1,5 +1,29 @@
 """The hot statements, each with its sentence. Everything that runs once per change or delivery is here."""
 
+
+def _held(source: str, entity: str, key: str, sink: str) -> str:
+    """Whether nothing of a key may be claimed: one is under way at this sink, or the record is yet to be fetched."""
+    return (
+        f"(EXISTS (SELECT 1 FROM delivery r WHERE r.source = {source} AND r.entity = {entity} AND r.key = {key} "  # noqa: S608  own names
+        f"AND r.settled_at IS NULL AND r.sink = {sink} AND r.state IN ('running', 'submitted')) "
+        f"OR EXISTS (SELECT 1 FROM awaited a WHERE a.source = {source} AND a.entity = {entity} AND a.key = {key}))"
+    )
+
+
+_HELD_VALUES = _held(":source", ":entity", ":key", ":sink")
+_HELD_ROW = _held("delivery.source", "delivery.entity", "delivery.key", "delivery.sink")
+
+#: The first open event of a key at a sink, and of an owner on a route.
+_FIRST_OF_KEY = """(SELECT min(e.id) FROM delivery e WHERE e.source = delivery.source AND e.entity = delivery.entity
+        AND e.key = delivery.key AND e.settled_at IS NULL AND e.sink = delivery.sink AND e.event IS NOT NULL
+        AND e.state <> 'parked')"""
+_FIRST_OF_OWNER = """(SELECT min(e.id) FROM delivery e WHERE e.source = delivery.source
+        AND e.owner_entity = delivery.owner_entity AND e.owner_key = delivery.owner_key AND e.owner_key IS NOT NULL
+        AND e.settled_at IS NULL AND e.sink = delivery.sink AND e.route = delivery.route AND e.state <> 'parked')"""
+_BLOCKED = f"""CASE WHEN {_HELD_ROW}
+    OR event IS NOT NULL AND id > {_FIRST_OF_KEY}
+    OR owner_key IS NOT NULL AND id > {_FIRST_OF_OWNER} THEN 1 ELSE 0 END"""
+
 # -- snapshots and events --------------------------------------------------------------------------------------------
 
 #: The stored state of one record.
@@ -8,21 +32,25 @@ SNAPSHOT = "SELECT * FROM snapshot WHERE source = :source AND entity = :entity A
 #: Store a record's newest state; a tombstone comes back to life.
 PUT_SNAPSHOT = """
 INSERT INTO snapshot (source, entity, key, data, fingerprint, version, owner_entity, owner_key, email, changed_at,
-                      stored_at)
-VALUES (:source, :entity, :key, :data, :fingerprint, :version, :owner_entity, :owner_key, :email, :changed_at, :now)
+                      stored_at, known_at)
+VALUES (:source, :entity, :key, :data, :fingerprint, :version, :owner_entity, :owner_key, :email, :changed_at, :now,
+        :known_at)
 ON CONFLICT (source, entity, key) DO UPDATE SET
     data = excluded.data, fingerprint = excluded.fingerprint, version = coalesce(excluded.version, version),
     owner_entity = excluded.owner_entity, owner_key = excluded.owner_key, email = excluded.email, deleted = 0,
-    replaced_by = NULL, changed_at = excluded.changed_at, stored_at = excluded.stored_at
+    replaced_by = NULL, changed_at = excluded.changed_at, stored_at = excluded.stored_at, known_at = excluded.known_at
 """
 
-#: An equal state under a newer version: remember the version, so that older ones stay stale.
-TOUCH_SNAPSHOT = "UPDATE snapshot SET version = :version, data = :data WHERE id = :id"
+#: An equal state, seen again or under a newer version: remember that, so that older ones stay stale.
+TOUCH_SNAPSHOT = """
+UPDATE snapshot SET version = coalesce(:version, version), data = :data, known_at = max(known_at, :known_at)
+WHERE id = :id
+"""
 
 #: Make a tombstone; it keeps the data (whom to forget) and the version (what is older).
 BURY_SNAPSHOT = """
 UPDATE snapshot SET deleted = 1, version = coalesce(:version, version), replaced_by = :replaced_by,
-    changed_at = :changed_at, stored_at = :now
+    changed_at = :changed_at, stored_at = :now, known_at = :known_at
 WHERE id = :id
 """
 
@@ -67,59 +95,149 @@ INSERT INTO sweep_seen (source, name, entity, key) VALUES (:source, :name, :enti
 
 # -- owing -----------------------------------------------------------------------------------------------------------
 
+#: What is known of a record that was never delivered: its oldest state since it is owed, also by a parked row.
+_BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
+        AND l.entity = :entity AND l.key = :key AND l.fields <> '{}') THEN NULL
+    ELSE coalesce((SELECT p.before FROM delivery p WHERE p.source = :source AND p.entity = :entity AND p.key = :key
+        AND p.settled_at IS NULL AND p.route = :route AND p.state = 'parked' AND p.event IS NULL
+        ORDER BY p.id LIMIT 1), :before) END"""
+
+#: After a restore a record without a link may have been made by what the backup does not know.
+_DOUBTFUL = """CASE WHEN :doubt = 1 AND NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
+        AND l.source = :source AND l.entity = :entity AND l.key = :key) THEN 1 ELSE 0 END"""
+
+_OWE = f"""
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied, due_at,
+                      first_change_at, last_change_at, created_at)
+VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk, CASE WHEN {_HELD_VALUES} THEN 1 ELSE 0 END,
+    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now)
+ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO"""  # noqa: S608  own constants
+
 #: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
 #: that only waits for a quota does not: the change may be one that the quota does not concern.
-OWE = """
-INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, due_at, first_change_at,
-                      last_change_at, created_at)
-VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
-    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
-            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted')),
-    :now + CASE WHEN :bulk THEN 0 ELSE :delay END, :now, :now, :now)
-ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO UPDATE SET
+OWE = f"""{_OWE} UPDATE SET
     op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
+    before = coalesce(before, excluded.before), maybe_applied = max(maybe_applied, excluded.maybe_applied),
     last_change_at = :now,
-    due_at = CASE WHEN error_kind = 'rate_limited' AND NOT excluded.bulk THEN min(due_at, :now + :delay)
+    due_at = CASE WHEN error_kind = 'rate_limited' AND excluded.bulk = 0 THEN min(due_at, :now + :delay)
                   WHEN error_kind IS NOT NULL THEN due_at
-                  WHEN bulk AND excluded.bulk THEN :now
+                  WHEN bulk = 1 AND excluded.bulk = 1 THEN :now
                   ELSE min(:now + :delay, first_change_at + 4 * :delay) END
 """
 
 #: A backfill asks for a key that did not change: owed at once, unless it is owed already.
-OWE_ANYWAY = """
-INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, due_at, first_change_at,
-                      last_change_at, created_at)
-VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk,
-    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
-            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted')),
-    :now, :now, :now, :now)
-ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO NOTHING
-"""
+OWE_ANYWAY = f"{_OWE} NOTHING"
 
 #: Each route is given an event once, for good.
-GIVE_EVENT = "INSERT INTO event_route (event, route) VALUES (:event, :route) ON CONFLICT DO NOTHING"
-
-#: An event is owed at once, behind the open ones of its key.
-OWE_EVENT = """
-INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, event, due_at, first_change_at,
-                      last_change_at, created_at)
-VALUES (:route, :sink, :source, :entity, :key, 'event', 'ready', :bulk,
-    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
-            AND r.settled_at IS NULL AND r.sink = :sink
-            AND (r.state IN ('running', 'submitted') OR r.event IS NOT NULL AND r.state = 'ready')),
-    :event, :now, :now, :now, :now)
+GIVE_EVENT = """
+INSERT INTO event_route (event, route, outcome) VALUES (:event, :route, :outcome) ON CONFLICT DO NOTHING
 """
 
+#: What became of an event on a route.
+END_EVENT = "UPDATE event_route SET outcome = :outcome WHERE event = :event AND route = :route"
+
+#: An event is owed at once, behind the open ones of its key, and of its owner on this route.
+OWE_EVENT = f"""
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, event, owner_entity, owner_key,
+                      maybe_applied, due_at, first_change_at, last_change_at, created_at)
+VALUES (:route, :sink, :source, :entity, :key, 'event', 'ready', :bulk,
+    CASE WHEN {_HELD_VALUES}
+        OR EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
+            AND r.settled_at IS NULL AND r.sink = :sink AND r.event IS NOT NULL AND r.state = 'ready')
+        OR EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.owner_entity = :owner_entity
+            AND r.owner_key = :owner_key AND r.owner_key IS NOT NULL AND r.settled_at IS NULL AND r.sink = :sink
+            AND r.route = :route AND r.state <> 'parked') THEN 1 ELSE 0 END,
+    :event, :owner_entity, :owner_key, :doubt, :now, :now, :now, :now)
+"""  # noqa: S608  own constants
+
 #: Say anew which ready rows of a key may be claimed: none while one runs, and of the events only the first.
-REFRESH_BLOCKED = """
-UPDATE delivery SET blocked =
-    EXISTS (SELECT 1 FROM delivery r WHERE r.source = :source AND r.entity = :entity AND r.key = :key
-            AND r.settled_at IS NULL AND r.sink = :sink AND r.state IN ('running', 'submitted'))
-    OR (event IS NOT NULL AND id > (
-            SELECT min(e.id) FROM delivery e WHERE e.source = :source AND e.entity = :entity AND e.key = :key
-            AND e.settled_at IS NULL AND e.sink = :sink AND e.event IS NOT NULL AND e.state <> 'parked'))
+REFRESH_BLOCKED = f"""
+UPDATE delivery SET blocked = {_BLOCKED}
 WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL AND sink = :sink
     AND state = 'ready'
+"""  # noqa: S608  own constants
+
+#: The same for the events of an owner on a route: the first, and what wrongly may go before it.
+REFRESH_OWNER = f"""
+UPDATE delivery SET blocked = {_BLOCKED}
+WHERE source = :source AND owner_entity = :owner_entity AND owner_key = :owner_key AND owner_key IS NOT NULL
+    AND settled_at IS NULL AND sink = :sink AND route = :route AND state = 'ready'
+    AND (blocked = 0 OR id = {_FIRST_OF_OWNER})
+"""  # noqa: S608  own constants
+
+# -- hints -----------------------------------------------------------------------------------------------------------
+
+#: The source named a record without saying what of it changed.
+PUT_HINT = """
+INSERT INTO hint (source, op, entity, key, bulk, due_at, given_at)
+VALUES (:source, :op, :entity, :key, :bulk, :now, :now)
+ON CONFLICT (source, op, entity, key) DO UPDATE SET
+    mark = mark + 1, bulk = min(bulk, excluded.bulk), due_at = min(due_at, excluded.due_at)
+"""
+
+#: Who waits for it.
+AWAIT = """
+INSERT INTO awaited (source, entity, key, hint_entity, hint_key)
+VALUES (:source, :entity, :key, :hint_entity, :hint_key) ON CONFLICT DO NOTHING
+"""
+
+#: Hints whose time has come, live ones first.
+HINTS = """
+SELECT * FROM hint WHERE source = :source AND bulk = :bulk AND due_at <= :now ORDER BY due_at LIMIT :limit
+"""
+
+#: An answered hint ends, unless it was given again meanwhile.
+END_HINT = "DELETE FROM hint WHERE source = :source AND op = :op AND entity = :entity AND key = :key AND mark <= :mark"
+
+#: Nobody waits for it any more; who did.
+END_AWAIT = """
+DELETE FROM awaited WHERE source = :source AND hint_entity = :entity AND hint_key = :key RETURNING entity, key
+"""
+
+#: The sinks with something to deliver of a record.
+SINKS_OF = """
+SELECT sink FROM delivery WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL
+"""
+
+#: A record can be read after all.
+READ_AFTER_ALL = "DELETE FROM unreadable WHERE source = :source AND entity = :entity AND key = :key"
+
+#: Whether this outbox came back from a backup, and the source has not been compared since.
+RESTORED = "SELECT 1 FROM cursor WHERE source = :source AND name = 'restored'"
+
+#: A record takes another one's place: its links, unless it has one of its own on the route.
+MOVE_LINKS = """
+UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND NOT EXISTS (
+    SELECT 1 FROM link o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity AND o.key = :new)
+"""
+
+#: ... what is under way, unless something of the new key is.
+MOVE_UNDER_WAY = """
+UPDATE delivery SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND settled_at IS NULL
+    AND state IN ('running', 'submitted') AND NOT EXISTS (
+        SELECT 1 FROM delivery o WHERE o.source = :source AND o.entity = :entity AND o.key = :new
+            AND o.settled_at IS NULL AND o.sink = delivery.sink AND o.state IN ('running', 'submitted'))
+"""
+
+#: ... and what it waits for.
+MOVE_AWAITED = """
+INSERT INTO awaited (source, entity, key, hint_entity, hint_key)
+SELECT source, entity, :new, hint_entity, hint_key FROM awaited
+WHERE source = :source AND entity = :entity AND key = :old ON CONFLICT DO NOTHING
+"""
+
+#: The open events of an owner belong to another one now.
+MOVE_OWNED_EVENTS = """
+UPDATE delivery SET owner_key = :new WHERE source = :source AND owner_entity = :entity AND owner_key = :old
+    AND settled_at IS NULL RETURNING *
+"""
+
+#: What could not be read, once per place.
+PUT_UNREADABLE = """
+INSERT INTO unreadable (source, entity, place, key, reason, first_at, last_at)
+VALUES (:source, :entity, :place, :key, :reason, :now, :now)
+ON CONFLICT (source, entity, place) DO UPDATE SET
+    key = excluded.key, reason = excluded.reason, times = times + 1, last_at = excluded.last_at
 """
 
 # -- claiming --------------------------------------------------------------------------------------------------------
@@ -204,7 +322,8 @@ SELECT * FROM outbox WHERE id = :id
 MOVE = """
 UPDATE delivery SET state = :state, due_at = :due_at, attempts = :attempts, first_failed_at = :first_failed_at,
     maybe_applied = :maybe_applied, lease_token = NULL, lease_until = NULL, job = :job, job_position = :job_position,
-    submitted_at = :submitted_at, sent = :sent, wait_route = :wait_route, wait_entity = :wait_entity,
+    submitted_at = :submitted_at, sent = :sent, before = CASE WHEN :settled_at IS NULL THEN before END,
+    wait_route = :wait_route, wait_entity = :wait_entity,
     wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error,
     settled_at = :settled_at
 WHERE id = :id
@@ -224,6 +343,12 @@ UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_f
     wait_route = :wait_route, wait_entity = :wait_entity,
     wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
 WHERE id = :id
+"""
+
+#: What waits behind a row that is parked goes on from the state that one began with.
+HAND_ON_BEFORE = """
+UPDATE delivery SET before = coalesce(:before, before) WHERE route = :route AND source = :source
+    AND entity = :entity AND key = :key AND state = 'ready' AND event IS NULL
 """
 
 #: Earlier parked rows of a route and key, which a later delivery of the newest state makes pointless.
@@ -365,4 +490,9 @@ WITH RECURSIVE sinks(sink) AS (
     SELECT (SELECT min(sink) FROM history h WHERE h.sink > sinks.sink) FROM sinks WHERE sinks.sink IS NOT NULL)
 SELECT sink, (SELECT at FROM history h WHERE h.sink = sinks.sink ORDER BY h.id DESC LIMIT 1) AS at
 FROM sinks WHERE sink IS NOT NULL
+"""
+
+#: Records that could not be read, the latest first.
+UNREADABLE = """
+SELECT * FROM unreadable WHERE source = coalesce(:source, source) ORDER BY last_at DESC, place LIMIT :limit
 """

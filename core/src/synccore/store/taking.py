@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from . import _ingest, sql
-from ._convert import from_ms, to_ms
+from ._convert import from_ms, to_hint, to_ms
 from .engine import Engine
-from .rows import Ingest, Ingested
+from .rows import Hint, Ingest, Ingested
 
 __all__ = ["Taking"]
 
@@ -57,4 +57,39 @@ class Taking(Engine):
                 "DELETE FROM sweep WHERE source = :source AND name = :name AND NOT EXISTS "
                 "(SELECT 1 FROM sweep_seen WHERE source = :source AND name = :name)",
                 {"source": source, "name": sweep},
+            )
+
+    # -- hints
+
+    def hints(self, source: str, now: datetime, limit: int) -> list[Hint]:
+        """Records to fetch and people to forget whose time has come, live ones first."""
+        values = {"source": source, "now": to_ms(now)}
+        found: list[Hint] = []
+        with self.reading() as view:
+            for bulk in (0, 1):
+                rows = view.execute(sql.HINTS, values | {"bulk": bulk, "limit": limit - len(found)})
+                found += [to_hint(row) for row in rows]
+        return found
+
+    def hint_counts(self) -> Mapping[str, int]:
+        """Source -> hints that are open."""
+        with self.reading() as view:
+            rows = view.execute("SELECT source, count(*) AS rows FROM hint GROUP BY source")
+            return {row["source"]: row["rows"] for row in rows}
+
+    def snooze_hint(self, hint: Hint, until: datetime, error: str) -> None:
+        """It could not be followed: try again then."""
+        with self.writing() as tx:
+            tx.execute(
+                "UPDATE hint SET due_at = :until, attempts = attempts + 1, error = :error "
+                "WHERE source = :source AND op = :op AND entity = :entity AND key = :key AND mark = :mark",
+                {
+                    "until": to_ms(until),
+                    "error": error,
+                    "source": hint.source,
+                    "op": hint.op,
+                    "entity": hint.entity,
+                    "key": hint.key,
+                    "mark": hint.mark,
+                },
             )

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, get_args
 
 from . import sql
-from ._convert import from_ms, maybe_ms, to_delivery, to_history
+from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_unreadable
 from ._owing import write_history
 from ._people import owned_refs
 from .engine import Engine, Transaction
-from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts
+from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts, UnreadableRecord
 
 __all__ = ["Trail"]
 
@@ -118,6 +118,19 @@ class Trail(Engine):
                 )
                 for row in view.execute(sql.CAUSES, {"limit": limit})
             ]
+
+    def unreadable(self, source: str | None = None, limit: int = 50) -> list[UnreadableRecord]:
+        """Records that could not be read, the latest first."""
+        with self.reading() as view:
+            return [to_unreadable(row) for row in view.execute(sql.UNREADABLE, {"source": source, "limit": limit})]
+
+    def unreadable_counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Source -> entity -> how many records could not be read."""
+        counts: dict[str, dict[str, int]] = {}
+        with self.reading() as view:
+            for row in view.execute("SELECT source, entity, count(*) AS rows FROM unreadable GROUP BY source, entity"):
+                counts.setdefault(row["source"], {})[row["entity"]] = row["rows"]
+        return counts
 
     def last_activity(self) -> Mapping[str, datetime]:
         """Sink -> time of its last history line."""

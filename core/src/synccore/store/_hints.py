@@ -1,0 +1,58 @@
+"""Hints: records that a source only named. What belongs to them waits until they are fetched."""
+
+from collections.abc import Iterable
+
+from ..types import Change, EntityRef, Unreadable
+from . import sql
+from ._owing import refresh_record
+from .engine import Transaction
+from .rows import Hint
+
+__all__ = ["end_hint", "give_hint", "put_unreadable"]
+
+
+def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
+    """Owe a fetch (or a forgetting), and let wait for a fetch what is of this record, of its owner and what it owns."""
+    place = {"source": source, "entity": change.entity, "key": change.key}
+    tx.execute(sql.PUT_HINT, place | {"op": change.op, "bulk": int(bulk), "now": now})
+    if change.op == "forget":
+        return
+    for ref in _concerned(tx, source, change):
+        values = {"source": source, "entity": ref.entity, "key": ref.key}
+        tx.execute(sql.AWAIT, values | {"hint_entity": change.entity, "hint_key": change.key})
+        refresh_record(tx, source, ref.entity, ref.key)
+
+
+def _concerned(tx: Transaction, source: str, change: Change) -> Iterable[EntityRef]:
+    place = {"source": source, "entity": change.entity, "key": change.key}
+    found = [EntityRef(change.entity, change.key)]
+    known = tx.execute(sql.SNAPSHOT, place).fetchone()
+    if known is not None and known["owner_key"] is not None:
+        found.append(EntityRef(known["owner_entity"], known["owner_key"]))
+    if change.owner is not None:
+        found.append(change.owner)
+    owned = tx.execute(
+        "SELECT entity, key FROM snapshot WHERE source = :source AND owner_entity = :entity AND owner_key = :key "
+        "AND deleted = 0",
+        place,
+    )
+    found += [EntityRef(row["entity"], row["key"]) for row in owned]
+    return dict.fromkeys(found)
+
+
+def end_hint(tx: Transaction, hint: Hint) -> set[str]:
+    """It is answered, unless it was given again meanwhile; the sinks that may go on."""
+    place = {"source": hint.source, "entity": hint.entity, "key": hint.key}
+    ended = tx.execute(sql.END_HINT, place | {"op": hint.op, "mark": hint.mark}).rowcount
+    if not ended or hint.op == "forget":
+        return set()
+    sinks: set[str] = set()
+    for row in tx.execute(sql.END_AWAIT, place).fetchall():
+        sinks |= refresh_record(tx, hint.source, row["entity"], row["key"])
+    return sinks
+
+
+def put_unreadable(tx: Transaction, source: str, record: Unreadable, *, now: int) -> None:
+    """Keep that a record could not be read, once per place."""
+    values = {"source": source, "entity": record.entity, "place": record.where, "key": record.key}
+    tx.execute(sql.PUT_UNREADABLE, values | {"reason": record.reason, "now": now})
