@@ -180,6 +180,21 @@ def test_reconnecting_as_another_account_is_refused_and_changes_nothing(rig):
     assert rig.sink.connect(AutoBrowser()).id == "2002"
 
 
+def test_tokens_of_another_account_write_nothing(rig):
+    """However they came there: a restored file, a secret put in by hand."""
+    rig.put(1, **person_fields(1))
+    other = FakeContext("other", "google_contacts", clock=rig.clock)
+    rig.google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+    rig.open(other).connect(AutoBrowser())
+    rig.context.vault.put("oauth", other.vault.get("oauth"))
+    rig.google.written.clear()
+    rig.sink = rig.open()
+    with pytest.raises(AuthError, match=r"owner@shop.test.*other@shop.test.*--switch-account"):
+        rig.put(2, **person_fields(2))
+    assert rig.google.written == []
+    assert rig.sink.account().id == "2002"
+
+
 def test_what_is_on_its_way_when_the_account_changes_is_not_written_into_the_new_one(rig):
     lock, switched = rig.context.lock, []
 

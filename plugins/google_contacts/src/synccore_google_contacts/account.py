@@ -136,6 +136,10 @@ class Connection:
             detail=info.get("name") or "",
         )  # fmt: skip
 
+    def check_same(self) -> None:
+        """Raise AnotherAccount where the tokens are not those of the account that is known here."""
+        self._check_same({"id": (found := self.asked()).id, "email": found.label})
+
     def known(self) -> Account | None:
         """The connected account; None where nobody connected. Asks nobody."""
         record = self._record()

@@ -86,6 +86,8 @@ class GoogleContacts:
             if self._connection.account().id != account:
                 raise Transient("another account was connected a moment ago", outage=False)
             if self._index is None or self._index.account != account:
+                # Once a process and connection: the tokens may be another account's than what was noted with them.
+                self._connection.check_same()
                 self._index = Index(self._context, account, self._people)
             check_held(self._context, self._index.state)
             self._index.open()

@@ -1,0 +1,197 @@
+"""What core promises of this sink, through the whole app: opting out, proof, retry, forgetting, another account."""
+
+import json
+
+import pytest
+from google_help import values
+
+from synccore._verbs.adopt import adopt
+from synccore._verbs.connect import connect
+from synccore._verbs.deliveries import retry
+from synccore._verbs.disconnect import disconnect
+from synccore._verbs.forget import forget
+from synccore._verbs.plan import plan
+from synccore._verbs.verify import verify
+from synccore.entities import Address
+from synccore.testing import FakeClock, Harness, customer, meanwhile
+from synccore_google_contacts.sink import SINK
+from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
+
+ROUTE = "contacts_customers"
+
+
+@pytest.fixture
+def open_stage(tmp_path):
+    clock = FakeClock()
+    with FakePeople(clock=clock.now) as google:
+        opened = []
+
+        def make(**route):
+            table = {k: v for k, v in settings(google).items() if k != "type"}
+            routes = {ROUTE: {"entity": "customer", "sink": "contacts", "object": "contact", **route}}
+            app = Harness(tmp_path, routes, sink_types={"contacts": (SINK, table)}, clock=clock, installed=True)
+            opened.append(app)
+            connect(app.app, "contacts", AutoBrowser())
+            return app, google
+
+        yield make
+        for app in opened:
+            app.close()
+
+
+def shopper(n, **more):
+    given = {"email": f"ann{n}@shop.test", "first_name": f"Ann{n}", "last_name": "Test", "phone": f"415 555 {n:04d}",
+             "billing": Address(line1="1 Main", city="Town", country="US")}  # fmt: skip
+    return customer(str(n), **{**given, **more})
+
+
+@pytest.mark.parametrize("how", ["keep", "unlabel", "clear", "delete"])
+def test_opting_out_is_followed_within_seconds_where_it_is_asked_for(open_stage, how):
+    app, google = open_stage(when="customer.accepts_marketing", on_leave=how)
+    app.emit(shopper(1, accepts_marketing=True))
+    app.settle_down()
+    (person,) = google.contacts()
+    assert google.members("Customers") == {person["resourceName"]}
+    start = app.clock.now()
+    app.emit(shopper(1, accepts_marketing=False))
+    app.drain()
+    assert (app.clock.now() - start).total_seconds() < 5
+    left = google.contacts()
+    assert len(left) == (0 if how == "delete" else 1)
+    assert bool(google.members("Customers")) == (how == "keep")
+    if how == "clear":
+        assert "emailAddresses" not in left[0]
+    app.emit(shopper(1, accepts_marketing=True))
+    app.settle_down()
+    (person,) = google.contacts()
+    assert google.members("Customers") == {person["resourceName"]}
+    assert values(person, "emailAddresses") == ["ann1@shop.test"]
+
+
+def test_what_the_shop_emptied_is_emptied_unless_a_field_says_otherwise(open_stage):
+    app, google = open_stage(fields={"company": {"value": "customer.company", "clear": False}})
+    app.emit(shopper(1, company="Acme"))
+    app.settle_down()
+    (person,) = google.contacts()
+    google.edit(person["resourceName"], phoneNumbers=[*person["phoneNumbers"], {"value": "+14155550777"}])
+    app.emit(shopper(1, company="", phone=""))
+    app.settle_down()
+    (person,) = google.contacts()
+    assert values(person, "phoneNumbers") == ["+14155550777"]
+    assert values(person, "organizations", "name") == ["Acme"]
+    assert verify(app.app, ROUTE).ok
+
+
+def test_an_adopted_address_book_is_proved(open_stage):
+    app, google = open_stage()
+    for n in range(30):
+        google.add(names=[{"givenName": f"Own name {n}"}], emailAddresses=[{"value": f"ann{n}@shop.test"}],
+                   biographies=[{"value": "mine"}])  # fmt: skip
+    app.emit(*[shopper(n) for n in range(40)], bulk=True)
+    adopted = adopt(app.app, ROUTE)
+    assert (adopted.sure, adopted.none, adopted.ambiguous) == (30, 10, 0)
+    app.settle_down()
+    proof = verify(app.app, ROUTE, sample=40)
+    assert proof.drift == {}
+    assert proof.ok
+    assert len(google.contacts()) == 40
+    google.edit(google.contacts()[0]["resourceName"], phoneNumbers=[])
+    assert verify(app.app, ROUTE, sample=40).drift
+
+
+def test_a_retry_right_after_the_merge_succeeds(open_stage):
+    app, google = open_stage()
+    names = [google.add(names=[{"givenName": "A"}], emailAddresses=[{"value": "ann1@shop.test"}]) for _ in range(2)]
+    app.emit(shopper(1))
+    app.drain()
+    (parked,) = app.deliveries(state="parked")
+    google.merge(*names)
+    retry(app.app, [parked.id], None)
+    app.drain()
+    assert app.states() == {"done": 1}
+    assert len(google.contacts()) == 1
+
+
+def test_plan_adopt_and_delivery_say_the_same_of_a_shared_contact(open_stage):
+    app, google = open_stage()
+    google.add(names=[{"givenName": "Family"}], phoneNumbers=[{"value": "+14155550100"}])
+    app.emit(*[shopper(n, email=None, phone="415 555 0100") for n in (1, 2)], bulk=True)
+    planned = plan(app.app, ROUTE)
+    tried = adopt(app.app, ROUTE, dry_run=True)
+    app.settle_down()
+    assert (planned.counts["create"], tried.sure, tried.none, tried.ambiguous) == (1, 1, 1, 0)
+    assert len(google.contacts()) == 2
+
+
+def test_forget_deletes_what_we_made_and_takes_ours_off_what_the_owner_had(open_stage):
+    app, google = open_stage()
+    mine = google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    app.emit(shopper(1), shopper(2))
+    app.settle_down()
+    for n in (1, 2):
+        forgotten = forget(app.app, f"ann{n}@shop.test")
+        assert not forgotten.failed
+    (person,) = google.contacts()
+    assert person["resourceName"] == mine
+    assert "phoneNumbers" not in person
+    assert "clientData" not in person
+
+
+def is_refresh(request):
+    return request.path == "/token" and request.form().get("grant_type") == "refresh_token"
+
+
+def asks(app):
+    """A second daemon's instance: its check holds no lock of the account."""
+    from contextlib import suppress
+
+    from synccore.errors import AuthError
+
+    with suppress(AuthError):
+        app.app.sinks["contacts"].instance.check()
+
+
+def test_after_a_switch_under_refresh_nothing_reaches_the_old_account(open_stage):
+    app, google = open_stage()
+    app.emit(*[shopper(n) for n in range(3)])
+    app.settle_down()
+    google.sign_in.expire_tokens()
+    google.written.clear()
+
+    def switch():
+        google.sign_in.person = {"id": "2002", "email": "other@shop.test", "name": "Other"}
+        connect(app.app, "contacts", AutoBrowser(), switch_account=True)
+
+    with meanwhile(google, app.app.sinks["contacts"].context, is_refresh, switch) as other:
+        asks(app)
+    assert other.ran
+    assert other.error is None
+    app.emit(*[shopper(n, company="Acme") for n in range(5)])
+    app.settle_down()
+    assert {user for user, _ in google.written} == {"2002"}
+    assert len(google.book("1001").contacts()) == 3
+    marks = [d["value"] for p in google.book("2002").contacts() for d in p["clientData"]]
+    assert sorted(marks) == [f"shop:customer:{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("keep_grant", [True, False])
+def test_after_a_disconnect_under_refresh_no_token_is_left(open_stage, keep_grant):
+    app, google = open_stage()
+    app.emit(shopper(1))
+    app.settle_down()
+    google.sign_in.expire_tokens()
+
+    def leave():
+        disconnect(app.app, "contacts", keep_grant=keep_grant)
+
+    with meanwhile(google, app.app.sinks["contacts"].context, is_refresh, leave) as other:
+        asks(app)
+    assert other.ran
+    assert other.error is None
+    assert list(app.app.store.secret_names("contacts/")) == []
+    assert keep_grant or all(grant.ended for grant in google.sign_in.refresh.values())
+    live = [token for token in google.sign_in.access if google.sign_in.grant_of(token)]
+    stored = b"".join(p.read_bytes() for p in app.folder.glob("synccore.db*") if p.is_file())
+    for token in [*live, *google.sign_in.refresh]:
+        assert token.encode() not in stored
+    assert json.dumps(google.sign_in.client_secret).encode() not in stored
