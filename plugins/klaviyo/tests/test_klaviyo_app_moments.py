@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._daemon.sources import SourceWorker
 from synccore._verbs.forget import forget
 from synccore.testing import Fault
 from synccore_klaviyo.testing import FakeKlaviyo
@@ -136,3 +137,88 @@ def test_behind_an_events_quota(start, shop, klaviyo):
     app.emit(shop.customer(accepts_marketing=False))
     app.drain()
     assert klaviyo.person(EMAIL).opted_out
+
+
+def test_before_the_first_delivery_while_klaviyo_is_away(start, shop, klaviyo, clock):
+    app = start("profiles")
+    klaviyo.fail_always(Fault.status(503))
+    app.emit(shop.customer(accepts_marketing=True), bulk=True)
+    app.drain()
+    clock.advance(timedelta(minutes=5))
+    app.emit(shop.customer(accepts_marketing=False))
+    app.drain()
+    klaviyo.clear_faults()
+    for _ in range(10):
+        app.advance(timedelta(seconds=1))
+    assert klaviyo.person(EMAIL).opted_out
+
+
+def test_adopted_and_never_written(start, shop, klaviyo, clock):
+    klaviyo.add_person(email=EMAIL)
+    app = start("profiles")
+    with app.app.engine.holding({"profiles"}):
+        app.emit(shop.customer(accepts_marketing=True), bulk=True)
+        clock.advance(timedelta(minutes=1))
+        app.emit(shop.customer(accepts_marketing=False))
+        app.drain()
+    assert klaviyo.person(EMAIL).opted_out
+
+
+# -- event routes begin silently
+
+
+def test_event_routes_added_later_tell_nothing_of_what_did_not_change(start, shop, klaviyo, clock):
+    app = start("profiles")
+    app.emit(shop.customer(), shop.membership(), shop.subscription(), bulk=True)
+    app.settle_down()
+    app.close()
+    app = start("profiles", "changes", "members", "subscriptions")
+    clock.advance(timedelta(days=1))
+    app.emit(
+        shop.customer(first_name="Ann"), shop.membership(ends_at=clock.now()), shop.subscription(billing_interval=2)
+    )
+    app.settle_down()
+    assert klaviyo.events() == []
+    app.emit(shop.membership(status="paused"), shop.subscription(status="on-hold"))
+    app.settle_down()
+    told = {e["metric"]: e["properties"].get("Transition") for e in klaviyo.events()}
+    assert told == {
+        "Changed Membership Status": "active>paused",
+        "Lost Membership": None,
+        "Paused Subscription": "active>on-hold",
+    }
+
+
+def test_records_edited_during_the_first_listing_are_no_news(start, shop, klaviyo, clock):
+    app = start("profiles", "changes", "members")
+    with app.app.engine.holding({"profiles", "changes", "members"}):
+        app.emit(shop.customer(), shop.membership(), bulk=True)
+        clock.advance(timedelta(minutes=1))
+        app.emit(shop.membership(ends_at=clock.now()))
+    app.settle_down()
+    assert klaviyo.events() == []
+    assert klaviyo.person(EMAIL).properties["woo_is_member"] is True
+
+
+# -- the first start
+
+
+def members_of(app, shop, count):
+    for n in range(count):
+        key = str(n)
+        app.source.put(shop.customer(key), shop.membership(f"m{n}", owner=key))
+
+
+@pytest.mark.parametrize("count", [150])
+def test_a_first_start_writes_each_member_once_and_never_as_none(start, shop, klaviyo, count):
+    klaviyo.job_time = timedelta(seconds=20)
+    app = start("profiles", settings={"bulk_threshold": 20})
+    members_of(app, shop, count)
+    submit = app.app.intake.submit
+    # The lanes' threads use every moment between two pages.
+    app.app.intake.submit = lambda unit: (submit(unit), app.drain())[0]
+    assert SourceWorker(app.app, app.app.sources["shop"]).poll_all()
+    app.settle_down()
+    assert len(klaviyo.store.people) == len(klaviyo.store.writes) == count
+    assert {w.properties["woo_is_member"] for w in klaviyo.store.writes} == {True}
+    assert len(klaviyo.jobs) == -(-count // 10_000)

@@ -233,12 +233,18 @@ def test_a_record_that_is_new_is_news(sink, klaviyo, operation):
     assert len(klaviyo.events()) == 1
 
 
-def test_a_long_standing_member_did_not_become_one(sink, klaviyo, operation):
-    fields = {"email": "a@shop.test", "is_member": True}
-    sink.deliver([operation("event", fields=fields, before=fields)])
+def test_a_long_standing_member_did_not_become_one(sink, klaviyo, operation, clock):
+    fields = {"email": "a@shop.test", "is_member": True, "since": clock.now() - timedelta(days=400)}
+    sink.deliver([operation("event", fields=fields)])
     assert klaviyo.events() == []
     sink.deliver([operation("event", fields={**fields, "is_member": None}, previous=fields)])
     assert klaviyo.events() == []
+
+
+def test_a_new_customer_with_a_new_membership_did(sink, klaviyo, operation, clock):
+    fields = {"email": "a@shop.test", "is_member": True, "since": clock.now() - timedelta(minutes=5)}
+    sink.deliver([operation("event", fields=fields, before={**fields, "Store": "x"})])
+    assert [e["metric"] for e in klaviyo.events()] == ["Became Member"]
 
 
 def test_an_own_event_of_a_record_that_is_known_is_no_news_either(sink, klaviyo, operation):

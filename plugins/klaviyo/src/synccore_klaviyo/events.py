@@ -31,6 +31,7 @@ STEERING: Mapping[str, str] = {
     "unique_id": "what makes it this event; made by the sink otherwise",
     "status": "the state whose changes are events",
     "is_member": "whether any plan lets the customer in; its changes are events",
+    "since": "since when a plan lets the customer in: a member of long ago who is first seen now is no news",
     "customer_key": "the customer to wait for where the e-mail address is not known yet",
     "placed_at": "when the order was placed",
     "completed_at": "when the order was completed",
@@ -62,6 +63,8 @@ UNIQUE_LIMIT = 255
 PROPERTIES_LIMIT = 400
 STRING_LIMIT = 100_000
 ITEMS_LIMIT = 4000
+#: A membership that began this much before the change is not what the change is about.
+FRESH = timedelta(days=1)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = timedelta(days=365)
 
@@ -105,6 +108,8 @@ def plan(operation: Operation, now: datetime) -> list[Event]:
     if operation.entity == "order" and not operation.fields.get("metric"):
         return list(_order(operation))
     before, after = _states(operation)
+    if _of_long_ago(operation):
+        return []
     metric = operation.fields.get("metric") or _metric(operation, before, after)
     if metric is None or before == after:
         return []
@@ -125,12 +130,22 @@ def _states(operation: Operation) -> tuple[Any, Any]:
     running configuration, or a record edited during the first listing, begins from there, silently.
     """
     known = _known(operation)
-    for name in ("status", "is_member"):
-        if name in operation.fields:
-            return known.get(name), operation.fields[name]
+    if "status" in operation.fields:
+        return known.get("status"), operation.fields["status"]
+    if "is_member" in operation.fields:
+        # The customer's older state says nothing of the memberships there were then.
+        return operation.previous.get("is_member"), operation.fields["is_member"]
     if not operation.previous and operation.before == operation.fields:
         return operation.idempotency_key, operation.idempotency_key
     return known and "known", operation.idempotency_key
+
+
+def _of_long_ago(operation: Operation) -> bool:
+    """A member of long standing of whom nothing was delivered yet did not become one now."""
+    since = operation.fields.get("since")
+    if operation.previous or not operation.fields.get("is_member") or since is None:
+        return False
+    return operation.at - _moment(since, operation.at) > FRESH
 
 
 def _known(operation: Operation) -> Mapping[str, Any]:

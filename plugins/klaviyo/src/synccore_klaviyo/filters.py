@@ -81,6 +81,12 @@ def plans_of(
     return sorted({name(m, source) for m in paid})
 
 
+def member_since(memberships: Any) -> datetime | None:
+    """Since when a plan lets the customer in, as far as the memberships' dates tell."""
+    begun = (m.started_at or m.created_at for m in memberships or () if m.grants_access)
+    return min((t for t in begun if t is not None), default=None)
+
+
 def changed_at(memberships: Any) -> datetime | None:
     """When the newest change of status among memberships happened, as far as their dates tell."""
     return max((t for m in memberships or () if (t := _changed_at(m)) is not None), default=None)
@@ -286,6 +292,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "klaviyo_is_member": is_member,
     "klaviyo_items": lines,
     "klaviyo_location": location,
+    "klaviyo_member_since": member_since,
     "klaviyo_phone": phone,
     "klaviyo_plan": by_slug,
     "klaviyo_plans_of": plans_of,

@@ -174,6 +174,7 @@ def _member() -> Defaults:
         "email": "customer | klaviyo_email",
         "customer_key": "customer.key",
         "is_member": "memberships | klaviyo_is_member",
+        "since": "memberships | klaviyo_member_since",
         "time": "memberships | klaviyo_changed_at",
         "ActivePlans": "memberships | klaviyo_active_plans(source)",
         "Store": "source",
