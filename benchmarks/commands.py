@@ -122,6 +122,7 @@ def command(folder: Path, arguments: list[str]) -> int:
             print(len(Metrics().page(status(app), app.calls)))
             return 0
         App.open = lambda *_args, **_values: app  # type: ignore[method-assign,assignment]
+        App.look = lambda *_args, **_values: app  # type: ignore[method-assign,assignment]
         sys.argv = ["synccore", *arguments]
         cli()
     return 0

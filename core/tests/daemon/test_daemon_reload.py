@@ -26,11 +26,14 @@ ROUTE = {"entity": "customer", "fields": {"email": "customer.email"}}
 
 
 class UnhurriedClock(FakeClock):
-    """Threads that sleep leave the others room."""
+    """Threads that sleep leave the others room; `still`: time stands still meanwhile."""
+
+    still = False
 
     def sleep(self, duration):
         threading.Event().wait(0.005)
-        super().sleep(duration)
+        if not self.still:
+            super().sleep(duration)
 
 
 @pytest.fixture
@@ -210,3 +213,19 @@ def test_it_is_not_ready_while_the_file_is_not_in_its_place(house, daemon):
     (house.folder / "elsewhere.db").rename(file)
     assert ask(daemon, "GET", "/readyz") == (200, "ready")
     assert hook(daemon, house, customer("1", email="a@shop.test")) == 200
+
+
+def test_it_is_not_ready_while_the_disk_is_full_and_again_by_itself(house, daemon):
+    with house.app.store._database.exclusive() as writer:
+        pages = writer.execute("PRAGMA page_count").fetchone()[0]
+        writer.execute(f"PRAGMA max_page_count = {pages}")
+    meta = {str(n): "x" * 1000 for n in range(100)}
+    house.clock.still = True
+    assert hook(daemon, house, customer("1", email="a@shop.test", meta=meta)) == 500
+    status, text = ask(daemon, "GET", "/readyz")
+    assert status == 503
+    assert "is full" in text
+    with house.app.store._database.exclusive() as writer:
+        writer.execute("PRAGMA max_page_count = 1000000")
+    assert hook(daemon, house, customer("1", email="a@shop.test", meta=meta)) == 200
+    assert ask(daemon, "GET", "/readyz") == (200, "ready")

@@ -56,6 +56,9 @@ class Gate:
     def not_ready(self) -> str | None:
         return self.waiting
 
+    def not_well(self) -> str | None:
+        return self.waiting
+
     def receive(self, source: str, request: WebhookRequest) -> None:
         self.on_receive(source, request)
         self.received.append((source, request))

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from attrs import fields
 
@@ -18,6 +18,7 @@ from .._web.server import WebServer
 from ..config import Problem
 from ..errors import ConfigError
 from ..secrets import Secret
+from ..store import StoreError
 from ..types import WebhookRequest
 from .alerts import AlertWatch
 from .backfill import deliver_all
@@ -27,6 +28,8 @@ from .sources import SourceWorker
 PATIENCE = timedelta(seconds=20)
 #: Seconds between two looks for a wish to read the configuration again.
 WISHES_EVERY = 1.0
+#: For how long a webhook that the store refused keeps the daemon from being ready.
+REFUSAL_COUNTS = timedelta(minutes=1)
 #: How often final rows past their retention are deleted.
 PRUNE_EVERY = timedelta(hours=1)
 
@@ -86,6 +89,8 @@ class Daemon:
         self._state: str | None = "starting"
         self._answered = app.running.wish
         self._hung_up = threading.Event()
+        #: When the store last refused a webhook, and why; None once it took one again.
+        self._refused: tuple[datetime, str] | None = None
         server = app.settings.server
         self.web = WebServer(create_web(self), server.host, server.port)
 
@@ -103,6 +108,18 @@ class Daemon:
         """Why it does not work yet or any more; None while it does."""
         return self._state
 
+    def not_well(self) -> str | None:
+        """As `not_ready`, and why the store takes nothing more.
+
+        A webhook that it refused a moment ago counts: a full disk may still have room for the little that is tried.
+        """
+        if (reason := self._state) is not None:
+            return reason
+        refused = self._refused
+        if refused is not None and self.app.clock.now() - refused[0] < REFUSAL_COUNTS:
+            return refused[1]
+        return self.app.store_trouble()
+
     def receive(self, source: str, request: WebhookRequest) -> None:
         """Take a webhook; committed when this returns. Raises as `SourceWorker.receive`."""
         works = self._works
@@ -110,7 +127,12 @@ class Daemon:
         if worker is None:
             unit = works.app.sources.get(source)
             raise ConfigError(unit.error if unit and unit.error else f"no source is called {source!r}")
-        worker.receive(request)
+        try:
+            worker.receive(request)
+        except StoreError as error:
+            self._refused = (works.app.clock.now(), error.message)
+            raise
+        self._refused = None
 
     def start(self) -> None:
         """Deliver, listen and poll."""

@@ -128,7 +128,7 @@ def create_web(door: Door) -> Starlette:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        reason = door.not_ready() or await run_in_threadpool(door.app.store_trouble)
+        reason = await run_in_threadpool(door.not_well)
         return PlainTextResponse("ready") if reason is None else PlainTextResponse(reason, 503)
 
     async def metrics(_: Request) -> Response:

@@ -41,6 +41,10 @@ class Door(Protocol):
         """None while it works; else why it does not (starting, stopping)."""
         ...
 
+    def not_well(self) -> str | None:
+        """As `not_ready`, and why the store takes nothing more. Asks the store."""
+        ...
+
     def receive(self, source: str, request: WebhookRequest) -> None:
         """Take a webhook in; everything it says is committed when this returns.
 
