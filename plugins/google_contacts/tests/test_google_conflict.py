@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from google_help import person_fields, values
 
-from synccore.errors import ConfigError, Conflict, RateLimited, Rejected
+from synccore.errors import ConfigError, Conflict, RateLimited, Rejected, Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Unchanged
 
@@ -234,3 +234,42 @@ def test_an_unknown_field_is_refused_by_name_and_stops_nobody_else(rig):
     assert isinstance(outcomes[0], Failed)
     assert outcomes[0].error.fields == ("shoe_size",)
     assert isinstance(outcomes[1], Delivered)
+
+
+def answer(code, status, message):
+    return {"error": {"code": code, "status": status, "message": message}}
+
+
+def test_a_conflict_by_number_is_read_anew_and_merged(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.fail_next(Fault.status(409, answer(409, "ALREADY_EXISTS", "Conflict."), when=updates))
+    assert isinstance(rig.put(1, **person_fields(1, company="Acme")), Delivered)
+
+
+def test_mutations_that_met_are_sent_again(rig):
+    rig.put(1, **person_fields(1))
+    rig.google.fail_next(Fault.status(409, answer(409, "ABORTED", "Concurrent mutations."), when=updates))
+    assert isinstance(rig.put(1, **person_fields(1, company="Acme")).error, Transient)
+    assert isinstance(rig.put(1, **person_fields(1, company="Acme")), Delivered)
+
+
+def test_a_contact_that_is_gone_for_good_is_looked_for_like_one_not_found(rig):
+    made = rig.put(1, **person_fields(1))
+    later = rig.google.rename(made.remote_id)
+    rig.google.fail_next(Fault.status(410, answer(410, "NOT_FOUND", "Gone."), when=updates))
+    assert rig.put(1, **person_fields(1, company="Acme")).remote_id == later
+
+
+@pytest.mark.parametrize(("code", "status"), [(410, "GONE"), (400, "INVALID_ARGUMENT")])
+def test_a_sync_token_refused_in_whatever_words_leads_to_a_full_listing(rig, code, status):
+    rig.put(1, **person_fields(1))
+    body = answer(code, status, "Sync token is invalid.")
+    rig.google.fail_next(Fault.status(code, body, when=lambda r: r.param("syncToken") is not None))
+    assert isinstance(rig.put(2, **person_fields(2)), Delivered)
+
+
+@pytest.mark.parametrize("code", [405, 408, 413, 421, 425])
+def test_refusals_of_what_stands_between_park_nobody(rig, code):
+    rig.google.fail_next(Fault.status(code, answer(code, "", "No."), when=lambda r: "createContact" in r.path))
+    assert isinstance(rig.put(1, **person_fields(1)).error, Transient)
+    assert isinstance(rig.put(1, **person_fields(1)), Delivered)

@@ -125,3 +125,14 @@ def test_what_was_not_sent_after_a_failure_is_not_in_doubt(rig):
     doubts = [o.error.maybe_applied for o in outcomes]
     assert doubts == [True, False, False, False]
     assert rig.sink.lookup([rig.op(2, **person_fields(2))]) == [None]
+
+
+def test_a_lone_lost_create_says_until_when_it_waits(rig):
+    rig.google.fail_next(Fault.reset(when=creates))
+    rig.put(1, **person_fields(1))
+    (wait,) = rig.sink.lookup([rig.op(1, maybe=True, **person_fields(1))])
+    until = rig.clock.now() + timedelta(minutes=10)
+    assert isinstance(wait, Retry)
+    assert f"until {until:%H:%M} UTC at the latest" in wait.reason
+    (outcome,) = rig.deliver(rig.op(1, **person_fields(1)))
+    assert f"until {until:%H:%M} UTC" in outcome.error.message

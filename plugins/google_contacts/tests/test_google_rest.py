@@ -313,6 +313,9 @@ def test_three_verbs_say_the_same_of_two_customers_and_one_contact(rig):
     operations = [rig.op(n, given_name=f"Ann{n}", phone="+14155550100") for n in (1, 2)]
     found = rig.sink.lookup(operations)
     assert [f.remote_id if f else None for f in found] == [name, None]
+    # A plan asks in several calls.
+    found = [rig.sink.lookup([op])[0] for op in operations]
+    assert [f.remote_id if f else None for f in found] == [name, None]
     one, two = rig.deliver(*operations)
     assert one.remote_id == name
     assert two.remote_id != name

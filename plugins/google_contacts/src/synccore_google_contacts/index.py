@@ -209,6 +209,7 @@ class Index:
     def forget(self) -> None:
         """Forget the owner's contacts; what we wrote on which stays, so that a reconnect makes none twice."""
         self.state.clear("person:")
+        self.state.clear("vanished:")
         # Too far for any other process to catch up by the journal: it loads anew.
         version = (self.state.get("version") or 0) + JOURNAL
         self.state.put({"sync": None, "write": None, "lag": None, "version": version})

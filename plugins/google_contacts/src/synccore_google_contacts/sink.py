@@ -57,6 +57,7 @@ class GoogleContacts:
         self._connection = Connection(config, context)
         self._people = People(context, config.api_url, self._connection.token)
         self._index: Index | None = None
+        self._promised: dict[str, str] = {}
         #: For the dashboard and `plugins show`.
         self.videos = tuple(VideoLink(v.title, v.preview_url, v.view_url) for v in config.videos)
 
@@ -65,12 +66,13 @@ class GoogleContacts:
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Create, update, label and delete contacts; one outcome per operation."""
         with self._round(operations) as round_:
+            self._promised.clear()
             return deliver(round_)
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
         """The contact each operation would be written to. Writes nothing at Google."""
         with self._round(operations) as round_:
-            return lookup(round_)
+            return lookup(round_, self._promised)
 
     @contextmanager
     def _round(self, operations: Sequence[Operation]) -> Iterator[Round]:

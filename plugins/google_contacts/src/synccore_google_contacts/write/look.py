@@ -10,30 +10,33 @@ from .plan import prepare, waiting
 from .round import Round
 
 
-def lookup(round_: Round) -> list[LookupResult]:
-    """The contact each operation would be written to. Writes nothing at Google."""
+def lookup(round_: Round, promised: dict[str, str]) -> list[LookupResult]:
+    """The contact each operation would be written to. Writes nothing at Google.
+
+    Args:
+        promised: contact -> the record (uid) it was promised to since the last delivery: nobody else gets it.
+    """
     prepare(round_)
-    taken: dict[str, int] = {}
     for op in round_.operations:
         if (match := find(round_.index, op)).candidates and _choice(round_, op) == "skip":
             round_.doubt(op, match.candidates)
     round_.settle_doubts()
-    return [_look(round_, op, taken) for op in round_.operations]
+    return [_look(round_, op, promised) for op in round_.operations]
 
 
 def _choice(round_: Round, op: Operation) -> str:
     return str(op.settings.get("ambiguous") or round_.config.ambiguous)
 
 
-def _look(round_: Round, op: Operation, taken: dict[str, int]) -> LookupResult:
-    match = find(round_.index, op, lambda name: taken.get(name, op.id) != op.id)
+def _look(round_: Round, op: Operation, promised: dict[str, str]) -> LookupResult:
+    match = find(round_.index, op, lambda name: promised.get(name, op.uid) != op.uid)
     if match.candidates and _choice(round_, op) == "skip":
         return Ambiguous(match.candidates)
     name = _name(round_, op, match)
     if name is None:
         wait = waiting(round_, op)
         return Retry(after=wait[0], reason=wait[1]) if wait else None
-    taken.setdefault(name, op.id)
+    promised.setdefault(name, op.uid)
     person: Mapping[str, object] = round_.index.person(name)
     return Link(
         object=op.object, remote_id=name, etag=contact_source(person).get("etag"),
