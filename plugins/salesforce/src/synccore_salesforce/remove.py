@@ -240,7 +240,7 @@ class Remover:
         empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False)
         if empty:
             self._client.call("PATCH", f"sobjects/{self._schema.name}/{link.remote_id}", json=empty)
-        return Erased("released", _LET_GO.format(why=why))
+        return Erased("released", _LET_GO.format(why=why) if empty else f"let go of: {why}")
 
     def _anonymise(self, schema: Schema, record_id: str, link: Link) -> Erased:
         """Salesforce keeps the record (orders hang on it): nothing of the person stays in it."""

@@ -1,0 +1,96 @@
+"""The sink against the hazards of the kit. Shipped, so that `synccore plugins check salesforce` can repeat it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from synccore.testing import FakeClock, Fault, Request, SinkContract
+from synccore_salesforce.sink import SINK
+from synccore_salesforce.testing import FakeSalesforce
+
+#: What a session that ended is told.
+_OVER = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
+
+
+class Person:
+    """A person who signs in and allows, on the org's own page."""
+
+    def __init__(self, org: FakeSalesforce) -> None:
+        self._org = org
+
+    def authorize(
+        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
+    ) -> tuple[str, Mapping[str, str]]:
+        """Agree at once."""
+        redirect = f"http://{host}:{port}{path}"
+        return redirect, dict(parse_qsl(urlsplit(self._org.approve(build_url(redirect))).query))
+
+    def say(self, text: str) -> None:
+        """Listen."""
+
+
+class TestContact(SinkContract):
+    """Contacts found by external id, and orders behind them."""
+
+    sink_type = SINK
+    object = "Contact"
+    keys = True
+    child = {"entity": "order", "object": "Order"}
+    jobs_from = 300
+    exempt = {
+        "a_rate_limit_is_respected": "Salesforce states no time to wait: waits begin at 30 s and grow, tested elsewhere"
+    }
+
+    def start(self, clock: FakeClock) -> FakeSalesforce:
+        """An org, with the external id field where the class says so."""
+        org = FakeSalesforce()
+        if self.keys:
+            org.add_field(self.object, "WooId__c", length=100, external_id=True, unique=True)
+        return org
+
+    def config(self, stand_in: FakeSalesforce) -> Mapping[str, Any]:
+        """The table that reaches it; jobs begin early."""
+        return {
+            "login_url": stand_in.url,
+            "client_id": stand_in.client_id,
+            "client_secret": stand_in.client_secret,
+            "bulk_threshold": 250,
+        }
+
+    def connect(self, sink: Any, stand_in: FakeSalesforce) -> None:
+        """Sign in."""
+        sink.connect(Person(stand_in))
+
+    def held(self, stand_in: FakeSalesforce) -> Sequence[str]:
+        """The address of every contact."""
+        return [r["Email"] for r in stand_in.records(self.object)]
+
+    def parents(self, stand_in: FakeSalesforce) -> Sequence[str]:
+        """Whom the orders are billed to."""
+        return [r["BillToContactId"] for r in stand_in.records("Order")]
+
+    def refuse(self, stand_in: FakeSalesforce, email: str) -> bool:
+        """A validation rule against one address."""
+        stand_in.org.validation_rules.append((self.object, lambda r: r.get("Email") == email, "Not this one."))
+        return True
+
+    def unauthorised(self) -> Fault:
+        """A session that ended, and every new one too."""
+        return Fault.status(401, _OVER, when=lambda r: "/services/data/" in r.path)
+
+    def is_write(self, request: Request) -> bool:
+        """Whether a request changes records."""
+        return request.method != "GET" and "/services/data/" in request.path
+
+
+class TestContactByAddress(TestContact):
+    """An org without the external id field."""
+
+    keys = False
+    # Jobs need the external id.
+    jobs_from = 0
+    exempt = {
+        **TestContact.exempt,
+        "a_new_address_after_a_lost_answer_makes_no_second_record": "without an external id field a contact is known by"
+        " its address alone: a create whose answer was lost is not found under the new one",
+    }
