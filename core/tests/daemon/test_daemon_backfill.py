@@ -8,7 +8,7 @@ import pytest
 from synccore._daemon.backfill import backfill, reconcile
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.listing import Stopped
-from synccore._verbs.status import standing
+from synccore._verbs.status import overview
 from synccore.errors import AuthError, ConfigError, RateLimited
 from synccore.testing import FakeClock, Harness, customer
 from synccore.types import Limits
@@ -187,12 +187,12 @@ def test_status_says_how_far_a_listing_is_and_what_it_waits_for(people, monkeypa
     assert worker.work_job()
     monkeypatch.setattr(app.store, "daemon_running", lambda: True)
     until = (people.clock.now() + timedelta(minutes=4)).strftime("%H:%M:%S")
-    [told] = standing(app).work
+    [told] = overview(app).work
     assert told == f"backfill of shop customer: 0 listed; waits for shop, until {until} UTC (slow down)"
     people.clock.advance(timedelta(minutes=4))
     people.sink.always(RateLimited("the day is over", retry_after=timedelta(hours=3)))
     assert worker.work_job()
     people.drain()
     until = (people.clock.now() + timedelta(hours=3)).strftime("%H:%M:%S")
-    assert standing(app).work == (f"30 owed to crm: waits until {until} UTC (the day is over)",)
+    assert overview(app).work == (f"30 owed to crm: waits until {until} UTC (the day is over)",)
     assert people.sink.records == {}

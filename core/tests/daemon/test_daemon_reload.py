@@ -19,7 +19,7 @@ from synccore._daemon.run import Daemon, run_daemon
 from synccore._verbs.changed import changed_routes
 from synccore._verbs.deliveries import retry
 from synccore._verbs.reload import reload
-from synccore._verbs.status import standing
+from synccore._verbs.status import overview
 from synccore.testing import FakeClock, Harness, customer
 
 ROUTE = {"entity": "customer", "fields": {"email": "customer.email"}}
@@ -94,7 +94,7 @@ def test_a_mended_mapping_is_delivered_after_a_reload_and_the_rest_is_named(hous
     [changed] = changed_routes(daemon.app)
     assert (changed.parts, changed.records) == (("mapping",), 2)
     assert changed.command == "synccore backfill shop customer --route people"
-    assert any(changed.command in note for note in standing(daemon.app).notes)
+    assert any(changed.command in note for note in overview(daemon.app).notes)
     assert hook(daemon, house, customer("1", email="a2@shop.test", first_name="Ann")) == 200
     eventually(lambda: {"email": "a2@shop.test", "name": "Ann"} in house.sink.records.values())
     eventually(lambda: changed_routes(daemon.app)[0].records == 1)

@@ -6,7 +6,7 @@ import pytest
 
 from synccore._daemon.sources import SourceWorker
 from synccore._verbs.lanes import lanes, pause, resume
-from synccore._verbs.status import standing, status
+from synccore._verbs.status import overview, status
 from synccore.errors import RateLimited, Transient
 from synccore.http import Budget
 from synccore.testing import Harness, ScriptedSink, customer
@@ -49,7 +49,7 @@ def test_a_lane_that_used_its_day_goes_on_at_once_with_its_own_budget_cleared(ho
     assert len(sink.records) == 2
     reason = status(house.app)["sinks"]["crm"]["reason"]
     assert reason == "the quota is used up, until 2026-01-02 12:00:00 UTC"
-    [work] = standing(house.app).work
+    [work] = overview(house.app).work
     assert work == "2 owed to crm: waits until 2026-01-02 12:00:00 UTC (the quota is used up)"
     found = resume(house.app, "crm")
     assert (found.was, found.ready, found.later) == ("rate_limited", 2, 0)

@@ -13,7 +13,7 @@ from ._options import DURATION
 from ._session import current, json_option, named_sink, stopping, verb
 
 if TYPE_CHECKING:
-    from .._verbs.status import Standing
+    from .._verbs.status import Overview
     from ..store import HistoryEntry
 
 
@@ -24,11 +24,11 @@ def status(as_json: bool) -> int:
 
     The exit code is 1 where something is parked or an instance needs a person.
     """
-    from .._verbs.status import standing
+    from .._verbs.status import overview
     from ._output import note, print_json
 
     with current().look() as app:
-        found = standing(app)
+        found = overview(app)
         now = app.clock.now()
     if as_json:
         print_json(found.document)
@@ -39,7 +39,7 @@ def status(as_json: bool) -> int:
     return DONE if found.well else FINDINGS
 
 
-def _show(found: Standing, now: datetime) -> None:
+def _show(found: Overview, now: datetime) -> None:
     _show_instances(found.document, now, running=found.running)
     for line in found.work:
         click.echo(line)

@@ -12,11 +12,11 @@ from ..store import BackfillJob, ParkedCause, RouteCounts
 from .changed import changed_routes
 from .waits import lane_state, until_text, waiting_sinks
 
-__all__ = ["Standing", "standing", "status"]
+__all__ = ["Overview", "overview", "status"]
 
 
 @frozen(kw_only=True)
-class Standing:
+class Overview:
     """Where everything stands.
 
     Attributes:
@@ -41,10 +41,10 @@ class Standing:
         return not needing and not any(s["parked"] for s in self.document["sinks"].values())
 
 
-def standing(app: App, causes: int = 5) -> Standing:
+def overview(app: App, causes: int = 5) -> Overview:
     """All of it, with at most so many causes. Asks nobody outside this machine."""
     behind = app.running.behind(app.path)
-    return Standing(
+    return Overview(
         document=status(app),
         running=app.store.daemon_running(),
         work=tuple(_work(app)),

@@ -10,6 +10,7 @@ from .._app.app import App
 from .._app.units import Unit, lane_name
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
+from .waits import moment
 
 __all__ = ["troubles"]
 
@@ -50,7 +51,7 @@ def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterato
         return
     since = lane.changed_at or now
     words = state.replace("_", " ")
-    until = f", until {lane.until:%Y-%m-%d %H:%M:%S} UTC" if lane.until is not None else ""
+    until = f", until {moment(lane.until)}" if lane.until is not None else ""
     yield Trouble(
         kind=state,
         name=name,
@@ -74,7 +75,7 @@ def _silences(app: App, now: datetime, running_since: datetime) -> Iterator[Trou
             kind="silent",
             name=name,
             measure=(now - max(last, running_since)).total_seconds(),
-            sentence=f"{name}: nothing was heard since {last:%Y-%m-%d %H:%M:%S} UTC",
+            sentence=f"{name}: nothing was heard since {moment(last)}",
             next="synccore check",
             since=last,
         )
@@ -90,7 +91,7 @@ def _backlogs(app: App, now: datetime) -> Iterator[Trouble]:
             kind="backlog",
             name=name,
             measure=(now - count.oldest_ready_at).total_seconds(),
-            sentence=f"{name}: {count.ready:,} owed, the oldest since {count.oldest_ready_at:%Y-%m-%d %H:%M:%S} UTC",
+            sentence=f"{name}: {count.ready:,} owed, the oldest since {moment(count.oldest_ready_at)}",
             next="synccore status",
             since=count.oldest_ready_at,
         )

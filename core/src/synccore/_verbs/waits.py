@@ -9,7 +9,7 @@ from .._app.accounts import known_account
 from .._app.base import Base
 from ..store import LaneRecord, RouteCounts
 
-__all__ = ["SinkWait", "lane_state", "reached", "until_text", "waiting_sinks"]
+__all__ = ["SinkWait", "lane_state", "moment", "reached", "until_text", "waiting_sinks"]
 
 #: States that end by themselves: what shows them says when.
 _TIMED = ("ok", "rate_limited", "circuit_open", "error")
@@ -26,11 +26,15 @@ class SinkWait:
     text: str
 
 
+def moment(at: datetime) -> str:
+    """ "2026-01-31 14:05:10 UTC": how a time is written in a sentence."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def until_text(until: datetime, now: datetime) -> str:
     """ "until 14:05:10 UTC", with the day where it is another one."""
-    shown = until.astimezone(UTC)
-    day = "" if shown.date() == now.astimezone(UTC).date() else f"{shown:%Y-%m-%d} "
-    return f"until {day}{shown:%H:%M:%S} UTC"
+    text = moment(until)
+    return f"until {text.removeprefix(f'{now.astimezone(UTC):%Y-%m-%d} ')}"
 
 
 def reached(app: Base, name: str) -> bool:

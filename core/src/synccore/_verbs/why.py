@@ -1,7 +1,6 @@
 """`synccore why`: where one person stands on every route, in sentences, with what to run next."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from attrs import asdict, field, frozen
@@ -11,6 +10,7 @@ from .._app.units import lane_name
 from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry, LaneRecord
 from ..types import EntityRef, Link, RouteSpec, Snapshot
+from .waits import moment
 
 __all__ = ["Standing", "Why", "records_of", "why"]
 
@@ -150,14 +150,14 @@ def _open(app: App, route: RouteSpec, row: Delivery, lane: LaneRecord) -> _Said:
         return "ready", f"owed; {_standing_still(route.sink, lane)}", _remedy(route.sink, lane)
     if row.due_at > now:
         reason = f" ({row.error})" if row.error else ""
-        return "ready", f"owed; waits until {_moment(row.due_at)}{reason}", None
+        return "ready", f"owed; waits until {moment(row.due_at)}{reason}", None
     if not app.store.daemon_running():
         return "ready", "owed; no daemon is running", "synccore run"
     return "ready", "owed; its turn is next", None
 
 
 def _standing_still(sink: str, lane: LaneRecord) -> str:
-    until = f" until {_moment(lane.until)}" if lane.until else ""
+    until = f" until {moment(lane.until)}" if lane.until else ""
     reason = f": {lane.reason}" if lane.reason else ""
     return f"{sink} is {lane.state.replace('_', ' ')}{until}{reason}"
 
@@ -172,7 +172,7 @@ def _remedy(sink: str, lane: LaneRecord) -> str | None:
 
 
 def _linked(link: Link, snapshot: Snapshot) -> _Said:
-    when = f" at {_moment(link.delivered_at)}" if link.delivered_at else ""
+    when = f" at {moment(link.delivered_at)}" if link.delivered_at else ""
     if link.left:
         return "left", f"the route no longer wants it; {link.remote_id} was let go of{when}", None
     if link.delivered_at is None:
@@ -187,9 +187,9 @@ def _never(app: App, route: RouteSpec, snapshot: Snapshot, rows: Sequence[Delive
     if last is not None and last.outcome in ("skipped", "dismissed"):
         return last.outcome, f"{last.outcome}: {last.note or last.error or 'no reason was given'}", None
     if last is not None and last.outcome == "delivered":
-        return "delivered", f"delivered at {_moment(last.at)}", None
+        return "delivered", f"delivered at {moment(last.at)}", None
     if rows:
-        return rows[0].state, f"{rows[0].state} at {_moment(rows[0].settled_at or rows[0].last_change_at)}", None
+        return rows[0].state, f"{rows[0].state} at {moment(rows[0].settled_at or rows[0].last_change_at)}", None
     if snapshot.deleted:
         return "never", "deleted in the shop before it was ever sent", None
     step = f"synccore backfill {route.source} {route.entity} --route {route.name}"
@@ -200,10 +200,6 @@ def _last_line(app: App, route: RouteSpec, snapshot: Snapshot) -> HistoryEntry |
     lines = app.store.history(key=snapshot.key, sink=route.sink, limit=LOOK_BACK)
     of_route = [x for x in lines if (x.route, x.source, x.entity) == (route.name, snapshot.source, snapshot.entity)]
     return of_route[-1] if of_route else None
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 # -- somebody nobody has heard of
@@ -225,7 +221,7 @@ def _unknown(app: App) -> Why:
             steps["synccore run"] = None
             continue
         polled = max((at for mark, (_, at) in cursors.items() if mark.startswith("polled:")), default=None)
-        heard = f", last asked at {_moment(polled)}" if polled else ""
+        heard = f", last asked at {moment(polled)}" if polled else ""
         reasons.append(
             f"{name} is well{heard}, and never told of them: another address, a role that is not listed, "
             "or a webhook that was lost"

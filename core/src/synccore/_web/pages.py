@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from .._app.accounts import known_account
 from .._app.app import App
 from .._verbs.connect import connect
-from .._verbs.status import standing, status
+from .._verbs.status import overview, status
 from ..secrets import Secret
 from . import view
 from .connecting import Connects, Done
@@ -102,7 +102,7 @@ class Pages:
     async def _home(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
             store, now = self._app.store, self._app.clock.now()
-            found = standing(self._app, causes=20)
+            found = overview(self._app, causes=20)
             rows = view.rows(found.document, store.last_activity(), now)
             return {
                 "rows": rows,
