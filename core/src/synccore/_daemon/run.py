@@ -254,6 +254,8 @@ def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
             well = worker.poll_all() and well
             while worker.work_job():
                 pass
+            while worker.follow_hints():
+                pass
     if wait:
         deliver_all(app, timeout)
     else:

@@ -10,18 +10,24 @@ from attrs import evolve
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
+from .._ingest.hints import Follower, parted
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
 from .._verbs.backfill import CONFIRMED
+from .._verbs.forget import forget
 from ..config import Schedule, SourceSettings
-from ..errors import ConfigError
-from ..store import BackfillJob, Ingest, Ingested, LaneRecord, StoreError
+from ..errors import ConfigError, Transient
+from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import WebhookRequest
 
 #: How often the shop's webhooks are looked at.
 HEAL_EVERY = timedelta(minutes=10)
 #: How soon a source that failed in a way only a person can mend is asked again.
 RECHECK = timedelta(minutes=5)
+#: A source that is away, or in maintenance for as long as it may say, is looked for at least this often.
+LOOK = timedelta(seconds=30)
+#: Hints followed at a time.
+HINTS = 100
 TICK = timedelta(seconds=1)
 #: What a thread waits after trouble with the store (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
@@ -41,6 +47,8 @@ class SourceWorker:
         self._retry_at: datetime | None = None
         self._failures = 0
         self._healed_at: datetime | None = None
+        self._follower = Follower(unit.name, unit.instance, self._rules, intake=app.intake, clock=app.clock)
+        self._hinted = threading.Event()
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
 
@@ -48,10 +56,56 @@ class SourceWorker:
 
     def receive(self, request: WebhookRequest) -> Ingested:
         """Take a webhook; durable when this returns. Raises SignatureError and what the plugin raises."""
-        changes = self._unit.instance.receive(request)
-        if not changes:
+        changes, unreadable = parted(self._unit.instance.receive(request))
+        if not changes and not unreadable:
             return Ingested()
-        return self._app.intake.submit(Ingest(source=self._unit.name, changes=tuple(changes), rules=self._rules))
+        taken = self._app.intake.submit(
+            Ingest(source=self._unit.name, changes=changes, unreadable=unreadable, rules=self._rules)
+        )
+        if taken.hinted:
+            self._hinted.set()
+        return taken
+
+    # -- hints
+
+    def follow_hints(self) -> bool:
+        """Ask for what the source only named, and forget whom it says is to be forgotten; whether anything was done."""
+        now = self._clock.now()
+        if not self._may_ask(now):
+            return False
+        hints = self._store.hints(self._unit.name, now, HINTS)
+        followed = self._follower.follow([hint for hint in hints if hint.op == "touch"])
+        for hint, error in followed.failed:
+            self._later(hint, error)
+        if followed.answered:
+            self._succeeded()
+        for hint in hints:
+            if hint.op == "forget":
+                self._forget(hint)
+        return bool(hints)
+
+    def _later(self, hint: Hint, error: Exception) -> None:
+        now = self._clock.now()
+        decision = decide(error, Tried(attempts=hint.attempts, lane_failures=self._failures), now, self._app.random)
+        if isinstance(decision, PauseLane):
+            if self._retry_at is None or self._retry_at <= now:
+                self._failed(error)
+            self._store.snooze_hint(hint, self._retry_at or now + LOOK, error_text(error))
+            return
+        until = getattr(decision, "at", None) or getattr(decision, "until", None) or now + RECHECK
+        self._store.snooze_hint(hint, until, error_text(error))
+
+    def _forget(self, hint: Hint) -> None:
+        """Whom the shop has erased, where the settings say that this means everywhere."""
+        snapshot = self._store.snapshot(hint.source, hint.entity, hint.key)
+        email = email_of(snapshot.data) if snapshot is not None else None
+        result = forget(self._app, email) if email is not None else None
+        if result is None or result.complete:
+            self._app.intake.submit(Ingest(source=hint.source, changes=(), rules=self._rules, answers=[hint]))
+            return
+        open_ = [*result.failed, *result.pending]
+        why = "; ".join(f"{e.sink}: {e.error or e.note or 'not proven yet'}" for e in open_)
+        self._store.snooze_hint(hint, self._clock.now() + RECHECK, why)
 
     # -- polls
 
@@ -188,7 +242,9 @@ class SourceWorker:
         decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
         self._failures += 1
         until = getattr(decision, "until", None) or now + RECHECK
-        self._retry_at = min(until, now + RECHECK)
+        # A shop in maintenance says ten minutes and means ten seconds; one that asks us to slow down means it.
+        longest = LOOK if isinstance(error, Transient) else RECHECK
+        self._retry_at = min(until, now + longest)
         state = decision.state if isinstance(decision, PauseLane) and decision.state != "ok" else "error"
         text = error_text(error)
         self._put_state(state, text, self._retry_at)
@@ -278,14 +334,25 @@ class SourceWorker:
         return [
             threading.Thread(target=self._repeat, args=(self.poll_due,), name=f"poll-{self._unit.name}", daemon=True),
             threading.Thread(target=self._repeat, args=(self.work_job,), name=f"jobs-{self._unit.name}", daemon=True),
+            threading.Thread(target=self._attend, name=f"hints-{self._unit.name}", daemon=True),
         ]
 
-    def _repeat(self, work: object) -> None:
+    def _attend(self) -> None:
+        """Follow hints as they come; while a source is away, and after a kill, look what is left."""
         while not self._unit.context.stopping():
-            try:
-                work()  # type: ignore[operator]
-            except Exception as error:  # noqa: BLE001  the store failed: try again
-                reason = error.message if isinstance(error, StoreError) else type(error).__name__
-                self._app.log.warning("source trouble", source=self._unit.name, reason=reason)
-                self._clock.sleep(TROUBLE_WAIT)
+            self._guarded(self.follow_hints)
+            self._hinted.wait(TICK.total_seconds())
+            self._hinted.clear()
+
+    def _repeat(self, work: Callable[[], object]) -> None:
+        while not self._unit.context.stopping():
+            self._guarded(work)
             self._clock.sleep(TICK)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  the store failed: try again
+            reason = error.message if isinstance(error, StoreError) else type(error).__name__
+            self._app.log.warning("source trouble", source=self._unit.name, reason=reason)
+            self._clock.sleep(TROUBLE_WAIT)

@@ -8,7 +8,8 @@ from attrs import frozen
 from ..errors import ConfigError
 from ..hookspecs import Source
 from ..store import Ingest, Rules, Store
-from ..types import Change, Clock
+from ..types import Change, Clock, Unreadable
+from .hints import parted
 from .intake import Intake
 
 #: A full comparison that misses more than this share of the known keys deletes nothing until confirmed.
@@ -163,11 +164,16 @@ class Lister:
         sweep: str | None,
     ) -> Listed:
         listed = Listed()
-        for page in self._source.poll(entity, cursor, filters):
+        pages = iter(self._source.poll(entity, cursor, filters))
+        # What arrives by webhook after a page was asked for is newer than the page.
+        asked_at = self._clock.now()
+        while (page := next(pages, None)) is not None:
             taken = self._intake.submit(
                 Ingest(
                     source=self._name,
                     changes=page.changes,
+                    unreadable=page.unreadable,
+                    read_at=page.read_at or asked_at,
                     rules=self._rules,
                     bulk=bulk,
                     force=force,
@@ -184,6 +190,7 @@ class Lister:
             report(listed)
             if self._stopping():
                 raise Stopped
+            asked_at = self._clock.now()
         return listed
 
     def _done(self, entity: str) -> None:
@@ -209,14 +216,24 @@ class Lister:
         after = ""
         while keys := self._store.missing(self._name, entity, sweep, after, 200):
             after = keys[-1]
-            changes = [change for key in keys for change in self._confirm(entity, key)]
-            taken = self._intake.submit(Ingest(source=self._name, changes=changes, rules=self._rules, bulk=True))
+            asked_at = self._clock.now()
+            changes, unreadable = parted(told for key in keys for told in self._confirm(entity, key))
+            taken = self._intake.submit(
+                Ingest(
+                    source=self._name,
+                    changes=changes,
+                    unreadable=unreadable,
+                    rules=self._rules,
+                    bulk=True,
+                    read_at=asked_at,
+                )
+            )
             deleted += sum(1 for c in changes if c.op == "delete") if taken.accepted else 0
             if self._stopping():
                 raise Stopped
         return deleted
 
-    def _confirm(self, entity: str, key: str) -> Sequence[Change]:
+    def _confirm(self, entity: str, key: str) -> Sequence[Change | Unreadable]:
         """A record that a listing skipped may still be there: ask for it by name before it is called deleted."""
         found = self._source.fetch(entity, key)
         if found is None:
