@@ -57,6 +57,8 @@ def option(
 
 def parse_duration(text: str) -> timedelta:
     """ "30s", "5m", "1h30m", "24h", "90d". Raises ValueError saying what is accepted."""
+    if len(text) > 60:
+        raise ValueError(f"{text[:20]!r}... is not a duration; write for instance 30s, 5m, 24h or 90d")
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text.replace(" ", ""):
         raise ValueError(f"{text!r} is not a duration; write for instance 30s, 5m, 24h or 90d")

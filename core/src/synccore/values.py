@@ -31,6 +31,17 @@ def encodable(text: str) -> str:
     return text
 
 
+def mended(value: Any) -> Any:
+    """JSON whose every text can be encoded (`encodable`)."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [mended(v) for v in value]
+    if isinstance(value, dict):
+        return {encodable(k): mended(v) for k, v in value.items()}
+    return value
+
+
 # -- telephone numbers -----------------------------------------------------------------------------------------------
 
 #: Mexico dropped the 1 after its country code in 2019; shops and phones still hold numbers with it.

@@ -391,7 +391,7 @@ def _peek(text: str) -> Mapping[str, Any]:
     """The file as it is; its mistakes are reported by the settings, not here."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -24,7 +24,7 @@ def digest_of(text: str) -> str:
     """The same for texts that mean the same: comments and order of keys do not count."""
     try:
         meant = json.dumps(tomllib.loads(text), sort_keys=True, default=str)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         meant = text
     return hashlib.sha256(meant.encode()).hexdigest()
 

@@ -2,9 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import evolve
 
 from ..store import Ingest, Ingested, Store
 from ..types import Clock
+from ..values import encodable
 
 
 class _Ticket:
@@ -16,6 +20,20 @@ class _Ticket:
     @property
     def settled(self) -> bool:
         return self.result is not None or self.error is not None
+
+
+def _encodable(change: Any) -> Any:
+    """A change whose names can be stored and sent; what its record holds is mended where it is written."""
+    names = (change.key, change.event_id, change.owner.key if change.owner else None, *change.replaces)
+    if all(name is None or name == encodable(name) for name in names):
+        return change
+    return evolve(
+        change,
+        key=encodable(change.key),
+        event_id=change.event_id and encodable(change.event_id),
+        owner=change.owner and evolve(change.owner, key=encodable(change.owner.key)),
+        replaces=tuple(map(encodable, change.replaces)),
+    )
 
 
 class Intake:
@@ -31,7 +49,7 @@ class Intake:
 
     def submit(self, unit: Ingest) -> Ingested:
         """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
-        ticket = _Ticket(unit)
+        ticket = _Ticket(evolve(unit, changes=tuple(map(_encodable, unit.changes))))
         with self._guard:
             self._waiting.append(ticket)
         with self._committing:

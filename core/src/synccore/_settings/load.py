@@ -39,6 +39,8 @@ _SECTIONS = ("synccore", "server", "alerts", "sources", "sinks", "routes")
 _PARTS_OF_ITS_OWN = ("server", "alerts.", "sources.", "sinks.", "routes.")
 #: Names stand in addresses (/hooks/NAME), keys (NAME:customer:12) and on the command line.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+#: Tables within tables; a configuration has five or so.
+_DEEPEST, _PATH = 50, 200
 _POSITION = re.compile(r" \((at line \d+, column \d+|at end of document)\)$")
 
 
@@ -156,14 +158,36 @@ def read_file(path: Path) -> str:
 
 def _parse(path: Path, text: str | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(text if text is not None else read_file(path))
+        document = tomllib.loads(text if text is not None else read_file(path))
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         where = found[1].removeprefix("at ") if (found := _POSITION.search(message)) else ""
         told = _POSITION.sub("", message)
         raise SettingsError([Problem(path.name, f"{where}: {told}" if where else told)]) from None
+    except ValueError:
+        # Python's own limit on numbers, past which TOML's grammar is not asked.
+        raise SettingsError([Problem(path.name, "holds a number of thousands of digits")]) from None
     except RecursionError:
         raise SettingsError([Problem(path.name, "is nested too deeply")]) from None
+    _check_shape(path, document)
+    return document
+
+
+def _check_shape(path: Path, document: Mapping[str, Any]) -> None:
+    """Raises SettingsError for what no part of a configuration can mean, and much would stumble over."""
+    left: list[tuple[Any, int, str]] = [(document, 0, "")]
+    while left:
+        value, depth, where = left.pop()
+        if depth > _DEEPEST:
+            raise SettingsError([Problem(path.name, "is nested too deeply")])
+        if isinstance(value, Mapping):
+            left += [(key, depth + 1, where) for key in value]
+            left += [(inner, depth + 1, f"{where}.{key}"[:_PATH]) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(inner, depth + 1, where) for inner in value]
+        elif isinstance(value, str) and "\x00" in value:
+            place = where.removeprefix(".").replace("\x00", "?")
+            raise SettingsError([Problem(place or path.name, "holds a NUL character")])
 
 
 def _section(document: Mapping[str, Any], name: str) -> Any:
@@ -245,9 +269,10 @@ def _listen(text: str) -> tuple[str, int]:
     """ "127.0.0.1:8484", "localhost:8484", "[::1]:8484", ":8484" (every address). Raises ValueError."""
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and bare == host):
-        raise ValueError(f'"{text}" is no address with port; write for instance 127.0.0.1:8484 or [::1]:8484')
-    return bare or "0.0.0.0", int(port)  # noqa: S104  what an empty host means; needs a password
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 65536
+    if not colon or number > 65535 or (":" in host and bare == host):
+        raise ValueError(f'"{text[:80]}" is no address with port; write for instance 127.0.0.1:8484 or [::1]:8484')
+    return bare or "0.0.0.0", number  # noqa: S104  what an empty host means; needs a password
 
 
 def is_loopback(host: str) -> bool:

@@ -148,6 +148,9 @@ class Hooks:
         except SignatureError as error:
             metrics.refused(name, "signature")
             return _text(401, error.message)
+        except RecursionError:
+            metrics.refused(name, "too_deep")
+            return _text(400, "the body is nested too deeply")
         except Exception as error:  # noqa: BLE001  a plugin's bug must not take the endpoint down
             metrics.refused(name, "error")
             # A bug's own words may quote the body: only a SynccoreError's are redacted.

@@ -8,7 +8,7 @@ Nothing the other side does is without a bound: a call takes as long as it may i
 be (unpacked), a wait is a day at most.
 """
 
-from ._answer import Response, parse_retry_after, target_fault
+from ._answer import Response, parse_json, parse_retry_after, target_fault
 from ._budget import Budget, Window
 from ._client import LARGEST, Client
 from ._time import time_left, time_limit
@@ -19,6 +19,7 @@ __all__ = [
     "Client",
     "Response",
     "Window",
+    "parse_json",
     "parse_retry_after",
     "target_fault",
     "time_left",

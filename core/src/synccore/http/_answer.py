@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ..errors import LONGEST_WAIT, RateLimited, Transient, redact
-from ..values import encodable
+from ..values import mended
 
 __all__ = ["Response", "parse_json", "parse_retry_after", "target_fault"]
 
@@ -65,23 +65,13 @@ def parse_json(body: bytes | str) -> Any:
         value = jsonlib.loads(body, parse_constant=_no_number)
         # Only an escape can bring half a pair into a text: the body itself was decoded as UTF-8.
         escaped = ("\\ud", "\\uD") if isinstance(body, str) else (b"\\ud", b"\\uD")
-        return _mended(value) if any(e in body for e in escaped) else value  # type: ignore[operator]
+        return mended(value) if any(e in body for e in escaped) else value  # type: ignore[operator]
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no number")
-
-
-def _mended(value: Any) -> Any:
-    if isinstance(value, str):
-        return encodable(value)
-    if isinstance(value, list):
-        return [_mended(v) for v in value]
-    if isinstance(value, dict):
-        return {encodable(k): _mended(v) for k, v in value.items()}
-    return value
 
 
 def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> RateLimited | Transient | None:

@@ -56,10 +56,10 @@ class Client:
             try:
                 verify = ssl.create_default_context()
                 verify.load_verify_locations(ca_file)
-            except (OSError, ssl.SSLError) as error:
+            except (OSError, ValueError, ssl.SSLError) as error:
                 raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
         self._http = httpx.Client(
-            base_url=base_url,
+            base_url=_base(base_url),
             headers={
                 "User-Agent": "synccore/0.1",
                 "Accept": "application/json",
@@ -179,6 +179,17 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _base(url: str) -> httpx.URL:
+    """Raises ConfigError where no host can be asked under it."""
+    try:
+        found = httpx.URL(url)
+        if url and not 0 < (found.port or 80) < 65536:
+            raise ValueError(f"there is no port {found.port}")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ConfigError(f"the address {redact(url, 100)} cannot be used: {error}") from error
+    return found
 
 
 def _unsent(error: httpx.TransportError, host: str) -> Transient | ConfigError:

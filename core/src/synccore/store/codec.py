@@ -23,6 +23,7 @@ from cattrs import Converter
 from cattrs.errors import ForbiddenExtraKeysError
 
 from ..entities import ENTITIES, Entity
+from ..values import mended
 
 __all__ = ["canonical", "dump_entity", "dump_fields", "fingerprint", "load_entity", "load_fields"]
 
@@ -146,8 +147,9 @@ _CONVERTER = _make_converter()
 
 
 def dump_entity(data: Entity) -> str:
-    """An entity as JSON, `raw` and all."""
-    return _text(_CONVERTER.unstructure(data))
+    """An entity as JSON, `raw` and all; half a character (a cut emoji) becomes U+FFFD, since nobody can send it."""
+    text = _text(_CONVERTER.unstructure(data))
+    return _text(mended(json.loads(text))) if "\\ud" in text else text
 
 
 def load_entity(entity: str, text: str) -> Entity:
