@@ -90,7 +90,7 @@ class Room:
 async def read_body(request: Request, limit: int, grow: Callable[[int], None] = lambda _: None) -> bytes:
     """The body; raises TooLarge as soon as that is known, without reading the rest."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and (len(announced) > 15 or int(announced) > limit):
+    if announced.isdecimal() and (len(announced) > 15 or int(announced) > limit):
         raise TooLarge
     body = bytearray()
     async for chunk in request.stream():

@@ -242,4 +242,4 @@ class Client:
 def _whole(text: str | None) -> int | None:
     # "750, 75;w=1, 750;w=60" is how the standard's draft writes it; the first number is the one that counts.
     head = (text or "").split(",")[0].strip()
-    return int(head) if head.isdigit() else None
+    return int(head) if head.isdecimal() else None

@@ -295,7 +295,7 @@ def _body(items: Sequence[Item]) -> bytes:
 
 def _index(pointer: str) -> int | None:
     """The record a pointer names: `/data/attributes/profiles/data/12/attributes/email` -> 12."""
-    numbers = [p for p in pointer.split("/") if p.isdigit()]
+    numbers = [p for p in pointer.split("/") if p.isdecimal()]
     return int(numbers[0]) if numbers else None
 
 
@@ -313,4 +313,4 @@ def _error(attributes: Mapping[str, Any]) -> SynccoreError:
         return Conflict(f"{code}: {detail}")
     pointer = str((attributes.get("source") or {}).get("pointer") or "")
     name = pointer.rsplit("/", 1)[-1]
-    return Rejected(f"{code}: {detail}", [name] if name and not name.isdigit() and name != "attributes" else [])
+    return Rejected(f"{code}: {detail}", [name] if name and not name.isdecimal() and name != "attributes" else [])

@@ -95,7 +95,7 @@ class Shop:
         if not isinstance(rows, list):
             raise Transient("the shop gave something else than a list")
         total = answer.headers.get("x-wp-total", "")
-        return Listing(rows=rows, total=int(total) if total.isdigit() else None)
+        return Listing(rows=rows, total=int(total) if total.isdecimal() else None)
 
     def count(self, path: str, params: Params | None = None) -> int:
         """How many rows a list has, without reading one. Raises as `get`."""
@@ -104,7 +104,7 @@ class Shop:
             # A HEAD has no body to say why; ask again for the words.
             return self.list(path, {**(params or {}), "per_page": "1"}).total or 0
         total = answer.headers.get("x-wp-total", "")
-        return int(total) if total.isdigit() else 0
+        return int(total) if total.isdecimal() else 0
 
     # -- writing
 

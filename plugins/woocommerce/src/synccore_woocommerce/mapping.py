@@ -129,7 +129,7 @@ def _part(record: Record, name: str) -> Mapping[str, Any]:
 
 def _whole(value: Any) -> int | None:
     text = _text(value)
-    return int(text) if text is not None and text.isdigit() else None
+    return int(text) if text is not None and text.isdecimal() else None
 
 
 # -- meta data and consent

@@ -41,7 +41,7 @@ class Fetcher:
         if entity == "customer" and key.startswith("guest:"):
             return self._guest(key)
         path = _PATHS.get(entity)
-        if path is None or not key.isdigit():
+        if path is None or not key.isdecimal():
             return None
         try:
             fields = FIELDS["order" if entity == "payment" else entity]

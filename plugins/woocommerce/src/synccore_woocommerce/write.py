@@ -32,7 +32,7 @@ class Writer:
         """One outcome per item, in order. Raises as `Shop.post` for a whole batch; writing again is safe."""
         outcomes: dict[int, Outcome] = {}
         for entity, (path, params) in _LISTS.items():
-            mine = [(i, item) for i, item in enumerate(links) if item.entity == entity and item.key.isdigit()]
+            mine = [(i, item) for i, item in enumerate(links) if item.entity == entity and item.key.isdecimal()]
             for start in range(0, len(mine), BATCH):
                 outcomes |= self._write(path, params, mine[start : start + BATCH])
         nowhere = Unchanged(note="the shop has no record to write this to")

@@ -83,7 +83,7 @@ def _create_batch(round_: Round, works: list[Work]) -> None:
     try:
         entries = round_.people.batch_create([w.body for w in works])
     except EntriesRejected as error:
-        _without_refused(round_, works, {int(k): e for k, e in error.errors.items() if k.isdigit()})
+        _without_refused(round_, works, {n: error.errors[str(n)] for n in range(len(works)) if str(n) in error.errors})
     except Rejected as error:
         round_.index.withdraw(uids)
         _refused(round_, works, error)
