@@ -513,3 +513,37 @@ def test_a_sink_whose_overtake_is_wrong_harms_nobody(submitted):
     submitted.sink.finish_jobs()
     submitted.settle_down()
     assert submitted.sink.by_uid()["shop:customer:1"]["email"] == "new@shop.test"
+
+
+# -- fields whose changes wait
+
+
+def test_a_field_with_a_delay_waits_and_the_others_go(tmp_path):
+    fields = {"email": "customer.email", "name": {"value": "customer.first_name", "delay": "5m"}}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
+        app.emit(customer("1", email="a@shop.test", first_name="A"))
+        app.drain()
+        assert app.sink.by_uid()["shop:customer:1"] == {"email": "a@shop.test", "name": "A"}
+        app.emit(customer("1", email="b@shop.test", first_name="B"))
+        app.drain()
+        assert app.sink.by_uid()["shop:customer:1"] == {"email": "b@shop.test", "name": "A"}
+        app.advance(timedelta(minutes=4))
+        app.emit(customer("1", email="b@shop.test", first_name="A"))
+        app.settle_down()
+        assert len(app.sink.calls) == 2
+        app.emit(customer("1", email="b@shop.test", first_name="C"))
+        app.advance(timedelta(minutes=4, seconds=59))
+        assert len(app.sink.calls) == 2
+        app.advance(timedelta(seconds=1))
+        assert app.sink.by_uid()["shop:customer:1"]["name"] == "C"
+
+
+def test_it_waits_no_longer_than_four_times_the_delay(tmp_path):
+    fields = {"name": {"value": "customer.first_name", "delay": "5m"}}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
+        app.emit(customer("1", first_name="A"))
+        app.drain()
+        for minute in range(21):
+            app.emit(customer("1", first_name=f"B{minute}"))
+            app.advance(timedelta(minutes=1))
+        assert len(app.sink.calls) == 2

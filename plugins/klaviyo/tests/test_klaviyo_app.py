@@ -62,7 +62,7 @@ def test_a_plan_that_vanishes_takes_its_properties_along(start, shop, klaviyo):
     person = klaviyo.person("c12@shop.test")
     assert "club_plan_silver_status" in person.properties
     app.emit(Change(entity="membership", key="6", op="delete", version=99))
-    app.drain()
+    app.settle_down()
     assert not [name for name in person.properties if "silver" in name]
     assert person.properties["club_active_plans"] == ["gold"]
 

@@ -222,3 +222,39 @@ def test_a_first_start_writes_each_member_once_and_never_as_none(start, shop, kl
     assert len(klaviyo.store.people) == len(klaviyo.store.writes) == count
     assert {w.properties["woo_is_member"] for w in klaviyo.store.writes} == {True}
     assert len(klaviyo.jobs) == -(-count // 10_000)
+
+
+# -- renewals
+
+
+def test_ten_renewals_never_show_a_pause(start, shop, klaviyo, clock):
+    app = start("profiles", "changes", "members", "subscriptions")
+    app.emit(shop.customer(), shop.membership(), shop.subscription(), bulk=True)
+    app.settle_down()
+    for number in range(10):
+        clock.advance(timedelta(days=30))
+        app.emit(shop.membership(status="paused"), shop.subscription(status="on-hold"))
+        app.drain()
+        app.advance(timedelta(seconds=3))
+        # Somebody edits the name meanwhile: that goes at once, and takes no pause along.
+        app.emit(shop.customer(first_name=f"Anna {number}"))
+        app.drain()
+        assert klaviyo.person(EMAIL).attributes["first_name"] == f"Anna {number}"
+        app.advance(timedelta(seconds=3))
+        app.emit(shop.membership(), shop.subscription(next_payment_at=clock.now() + timedelta(days=30)))
+        app.settle_down()
+        assert klaviyo.person(EMAIL).properties["woo_next_renewal_at"] > clock.now().isoformat()
+    assert {w.properties["woo_plan_gold_status"] for w in klaviyo.writes(EMAIL)} == {"active"}
+    assert {w.properties["woo_payment_failing"] for w in klaviyo.writes(EMAIL)} == {False}
+    assert klaviyo.events() == []
+
+
+def test_a_pause_that_stays_is_shown_after_the_delay(start, shop, klaviyo, clock):
+    app = start("profiles")
+    app.emit(shop.customer(), shop.membership(), bulk=True)
+    app.settle_down()
+    app.emit(shop.membership(status="paused"))
+    app.advance(timedelta(minutes=4, seconds=59))
+    assert klaviyo.person(EMAIL).properties["woo_plan_gold_status"] == "active"
+    app.advance(timedelta(seconds=2))
+    assert klaviyo.person(EMAIL).properties["woo_plan_gold_status"] == "paused"

@@ -227,12 +227,15 @@ class Lane:
         items = []
         for number, one in enumerate(work):
             try:
-                prepared = preparer.prepare(one, number)
+                prepared = preparer.prepare(one, number, self._clock.now())
             except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
                 settlements.append(self._failed(one, error))
             else:
                 if prepared.operation is not None:
                     items.append(Item(work=one, operation=prepared.operation, why=prepared.why))
+                elif prepared.until is not None:
+                    reason = "waits for further changes"
+                    settlements.append(self._settler.snoozed(one, prepared.until, reason))
                 elif prepared.let_go:
                     settlements.append(self._settler.let_go(one, prepared.skip or ""))
                 else:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import evolve, frozen
@@ -22,12 +23,20 @@ class Prepared:
     Attributes:
         let_go: nothing is to be done at the target, and the link ends.
         why: what people should know of the operation: why a record is let go of rather than deleted.
+        until: all that changed waits until then for further changes (`FieldOptions.delay`).
     """
 
     operation: Operation | None
     skip: str | None = None
     let_go: bool = False
     why: str | None = None
+    until: datetime | None = None
+
+
+def settles_at(work: Work, delay: timedelta) -> datetime:
+    """When a change has waited long enough for further ones: at most four times the delay after the first."""
+    delivery = work.delivery
+    return min(delivery.last_change_at + delay, delivery.first_change_at + 4 * delay)
 
 
 @frozen
@@ -54,8 +63,11 @@ class Preparer:
         self._leaves = leaves
         self._zone = zone
 
-    def prepare(self, work: Work, op_id: int) -> Prepared:
-        """Map and compare. Raises MappingError, WaitFor (the parent of `after` has no link yet)."""
+    def prepare(self, work: Work, op_id: int, now: datetime | None = None) -> Prepared:
+        """Map and compare. Raises MappingError, WaitFor (the parent of `after` has no link yet).
+
+        With `now`, changed fields with a delay stay as they were last asked for until their time has come.
+        """
         if work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted):
             return self._delete(work, op_id)
         if work.snapshot is None:
@@ -69,7 +81,22 @@ class Preparer:
             return Prepared(operation=None, skip="unchanged")
         if self.route.after and work.parent is None:
             self._wait(work)
-        return Prepared(operation=self._operation(work, op_id, fields, changed))
+        later = {} if now is None else self._later(work, changed, now)
+        if later and later.keys() >= changed:
+            return Prepared(operation=None, until=max(later.values()))
+        if later and work.link is not None:
+            held = {n: v for n, v in work.link.mapped.items() if n in later}
+            fields = {n: v for n, v in fields.items() if n not in later} | held
+        operation = self._operation(work, op_id, fields, changed - later.keys())
+        return Prepared(operation=evolve(operation, later=frozenset(later)))
+
+    def _later(self, work: Work, changed: Collection[str], now: datetime) -> dict[str, datetime]:
+        """Changed field -> when it may go, where that is not now. A first delivery and the past go whole."""
+        if work.delivery.bulk or work.delivery.op != "upsert" or work.link is None or not work.link.mapped:
+            return {}
+        options = self.route.options
+        found = {n: settles_at(work, options[n].delay) for n in changed if n in options and options[n].delay}
+        return {n: at for n, at in found.items() if at > now}
 
     def behind_job(self, work: Work, in_job: Mapping[str, Any], op_id: int) -> Operation | None:
         """A state that waits for a job with an older one, compared with what the job holds; None for nothing new."""

@@ -1,7 +1,7 @@
 """From an outcome to a settlement: what is written to the outbox, the link and the audit trail."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import evolve
@@ -11,7 +11,7 @@ from ..errors import redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
-from .prepare import Preparer
+from .prepare import Preparer, settles_at
 
 #: What needs no further try by itself.
 _FINAL = ("done", "skipped", "parked")
@@ -52,7 +52,7 @@ class Settler:
             work,
             to="done",
             link=self._link_update(work, operation, outcome, remote_id),
-            owes=self._owed(work, remote_id),
+            owes=(*self._owed(work, remote_id), *self._again(work, operation)),
             history=self._entry(
                 work,
                 word,
@@ -92,6 +92,15 @@ class Settler:
             return ()
         return self._owes.get(work.delivery.route, ())
 
+    def _again(self, work: Work, operation: Operation) -> tuple[DirtyRule, ...]:
+        """The fields that wait for further changes are owed still."""
+        if not operation.later:
+            return ()
+        delays = [operation.options[n].delay for n in operation.later]
+        wait = max(settles_at(work, delay) for delay in delays) - self._clock.now()
+        route, entity = work.delivery.route, work.delivery.entity
+        return (DirtyRule(route=route, sink=self._sink, entity=entity, delay=max(wait, timedelta(0))),)
+
     def submitted(self, work: Work, operation: Operation, outcome: Submitted, elapsed: int | None) -> Settlement:
         """Handed to a vendor's job: what was sent is kept until its outcome is known."""
         sent = {
@@ -107,6 +116,7 @@ class Settler:
             to="submitted",
             job=outcome.job,
             sent=sent,
+            owes=self._again(work, operation),
             history=self._entry(work, "submitted", note=f"job {outcome.job}"[:200], duration_ms=elapsed),
         )
 

@@ -1,6 +1,7 @@
 """Write-back: a source as the target of its own lane. Remote ids go back to the shop through the same outbox."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from .._mapping.shape import changed_fields
@@ -52,7 +53,7 @@ class WriteBackPreparer(Preparer):
         self._store = store
         self._sink_of = sink_of
 
-    def prepare(self, work: Work, op_id: int) -> Prepared:
+    def prepare(self, work: Work, op_id: int, now: datetime | None = None) -> Prepared:
         """Skip what the source already has, and records that are gone."""
         delivery = work.delivery
         if work.snapshot is None or work.snapshot.deleted or delivery.key.startswith("guest:"):

@@ -109,6 +109,9 @@ class Operation:
     #: delivery shows here.
     before: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    #: Fields that changed and wait for further changes (`FieldOptions.delay`): here they are as last asked for.
+    later: frozenset[str] = frozenset()
+
     @property
     def uid(self) -> str:
         """`source:entity:key`, the natural external id of the record at a target that several shops may share."""
