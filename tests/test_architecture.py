@@ -22,10 +22,3 @@ def test_every_room_of_core_is_in_the_table():
     text = (ROOT / "docs/architecture.md").read_text()
     rooms = [p.name for p in CORE.iterdir() if (p / "__init__.py").exists()]
     assert [room for room in rooms if f"`core/src/synccore/{room}/`" not in text] == []
-
-
-def test_the_figure_for_a_sink_is_counted():
-    template = (CORE / "_cli/scaffold/templates/sink/sink.py.tmpl").read_text()
-    body = template.partition("class @CLASS@Sink:")[2].partition("SINK = ")[0]
-    lines = [line for line in body.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
-    assert f"its sink is a class of {len(lines)} lines" in (ROOT / "README.md").read_text()

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -157,6 +158,16 @@ def test_webhooks_are_taken_while_it_is_read_again(house, daemon):
     caller.join(20)
     assert set(answers) == {200}
     eventually(lambda: len(house.sink.records) == len(answers))
+
+
+def test_nothing_new_begins_where_it_was_asked_to_stop_meanwhile(house, daemon):
+    daemon.ending.set()
+    calls = len(house.sink.calls)
+    daemon.reload()
+    assert hook(daemon, house, customer("1", email="a@shop.test")) == 200, "what arrives is kept for the next start"
+    house.clock.advance(timedelta(minutes=5))
+    assert house.states() == {"ready": 1}
+    assert len(house.sink.calls) == calls
 
 
 def test_what_needs_a_restart_is_said(house, daemon):

@@ -88,6 +88,8 @@ class Daemon:
         self._works = Works(app, self.metrics)
         self._state: str | None = "starting"
         self._answered = app.running.wish
+        #: Set once somebody asked it to stop; safe in a signal's handler.
+        self.ending = threading.Event()
         self._hung_up = threading.Event()
         #: When the store last refused a webhook, and why; None once it took one again.
         self._refused: tuple[datetime, str] | None = None
@@ -176,7 +178,8 @@ class Daemon:
         works = Works(fresh, self.metrics)
         old.stop()
         self._works = works
-        works.start()
+        if not self.ending.is_set():  # asked to stop meanwhile: nothing new begins
+            works.start()
         old.app.release()
         fresh.log.info("configuration read again", file=str(fresh.path))
         return Reloaded(wish=wish, notes=_needs_restart(self._first, fresh))
@@ -212,13 +215,13 @@ def run_daemon(
         if once:
             with on_signals(_both(on_stop, app.stop)):
                 return _once(app, wait=wait, timeout=timeout)
-        daemon, stopping = Daemon(app), threading.Event()
-        with on_signals(_both(on_stop, stopping.set), daemon.hang_up):
+        daemon = Daemon(app)
+        with on_signals(_both(on_stop, daemon.ending.set), daemon.hang_up):
             daemon.start()
             try:
                 if on_ready is not None:
                     on_ready(daemon.url)
-                _attend(daemon, stopping, timeout)
+                _attend(daemon, timeout)
             finally:
                 daemon.stop()
         return 0
@@ -232,10 +235,12 @@ def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[],
     return call
 
 
-def _attend(daemon: Daemon, stopping: threading.Event, timeout: timedelta | None) -> None:
+def _attend(daemon: Daemon, timeout: timedelta | None) -> None:
     """Until somebody asks it to stop, or its time is over."""
     end = time.monotonic() + timeout.total_seconds() if timeout else math.inf
-    while not daemon.app.stopping.is_set() and not stopping.wait(min(WISHES_EVERY, max(end - time.monotonic(), 0))):
+    while not daemon.app.stopping.is_set() and not daemon.ending.wait(
+        min(WISHES_EVERY, max(end - time.monotonic(), 0))
+    ):
         if time.monotonic() >= end:
             return
         try:
