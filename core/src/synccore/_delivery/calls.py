@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from .._redact import conceal
-from ..errors import BatchRejected, Rejected
 from ..types import (
     Ambiguous,
     Delivered,
@@ -43,26 +42,8 @@ class Caller:
             with suppress(Exception):
                 self._sink.resume()
 
-    def deliver_bisecting(self, operations: Sequence[Operation]) -> list[tuple[Outcome, bool]]:
-        """One (outcome, whole) per operation, in order; `whole`: the batch failed as a whole with that error.
-
-        A BatchRejected batch is cut in halves until the poison record stands alone; alone it is Rejected.
-        """
-        try:
-            return [(outcome, False) for outcome in self._deliver(operations)]
-        except BatchRejected as error:
-            if len(operations) == 1:
-                return [(Failed(Rejected(str(error.args[0]))), False)]
-            middle = len(operations) // 2
-            return [
-                *self.deliver_bisecting(operations[:middle]),
-                *self.deliver_bisecting(operations[middle:]),
-            ]
-        except Exception as error:  # noqa: BLE001  whatever a plugin raises, the policy decides
-            failed = Failed(error)
-            return [(failed, True)] * len(operations)
-
-    def _deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        """`deliver`, checked."""
         with self._discreet(operations):
             outcomes = self._sink.deliver(operations)
         checked: list[Outcome] = self._checked("deliver", outcomes, len(operations), _OUTCOMES)

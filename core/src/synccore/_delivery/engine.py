@@ -182,7 +182,7 @@ class Engine:
             opens = lane.gate.open_at(now)
             if opens is None:
                 continue
-            if (due := self._store.next_due(lane.name, routes=lane.routes)) is not None:
+            if (due := lane.next_due(now)) is not None:
                 moments.append(max(opens, due))
             if lane.name in submitted:
                 moments.append(max(opens, now + IDLE))

@@ -8,9 +8,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from ..errors import Conflict, Rejected, SynccoreError, Transient, WaitFor
+from ..errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
 from ..types import (
@@ -28,9 +28,12 @@ from ..types import (
 )
 from .calls import Caller
 from .gate import Gate
-from .policy import PauseLane, Tried, decide
+from .halving import Answer, cause_of, deliver_halving, twin
+from .holds import Holds
+from .policy import PauseLane, Snooze, Tried, decide
 from .prepare import Preparer
 from .settle import Settler
+from .steps import Closing, Item, Step
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
@@ -38,40 +41,6 @@ LEASE_MARGIN = timedelta(seconds=60)
 OVERTAKE_AGAIN = timedelta(seconds=5)
 #: How often a closed or idle lane looks at the store for what other processes changed.
 IDLE = timedelta(seconds=1)
-
-
-@frozen(kw_only=True)
-class Step:
-    """What one step did: how many deliveries were settled, and when the next step can do anything."""
-
-    settled: int = 0
-    #: None: at once. Otherwise not before then, unless something wakes the lane.
-    idle_until: datetime | None = None
-
-
-@frozen
-class Closing:
-    """The lane has to pause; `outage` counts towards the circuit."""
-
-    pause: PauseLane
-    outage: bool
-
-    @property
-    def severity(self) -> tuple[int, float]:
-        """Of several, the gravest counts."""
-        order = {"needs_auth": 3, "error": 2, "rate_limited": 1}
-        until = self.pause.until
-        return order.get(self.pause.state, 0), until.timestamp() if until else float("inf")
-
-
-@frozen(kw_only=True)
-class Item:
-    """A claimed delivery on its way through a step."""
-
-    work: Work
-    operation: Operation
-    #: Why it is let go of, for the trail.
-    why: str | None = None
 
 
 class Lane:
@@ -119,6 +88,7 @@ class Lane:
         self._measure = measure
         self._full = full
         self._call = Caller(name, sink, secrets_of)
+        self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
@@ -141,6 +111,7 @@ class Lane:
         now = self._clock.now()
         if self.gate.refresh():
             self._resumed()
+        self._holds.refresh()
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
             return Step(idle_until=opens or now + IDLE)
@@ -156,17 +127,31 @@ class Lane:
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)
         token = secrets.token_hex(8)
-        rules = [self._rule(route) for route in self._preparers]
+        rules = [self._rule(route) for route in self._free(now)]
         self.in_flight[token] = now
         found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
         if not found:
             self.in_flight.pop(token, None)
         return found, token
 
+    def _free(self, now: datetime) -> list[str]:
+        """The routes that are not held."""
+        return [route for route in self._preparers if self._holds.until(route, now) is None]
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When something owed may be tried next, as far as the routes' holds go."""
+        self._holds.refresh()
+        moments = [self._store.next_due(self.name, routes=self._free(now))]
+        for route in self._preparers:
+            if (until := self._holds.until(route, now)) is not None:
+                due = self._store.next_due(self.name, routes=[route])
+                moments.append(due and max(due, until))
+        return min((m for m in moments if m is not None), default=None)
+
     def _rule(self, route: str) -> ClaimRule:
         limits = self.limits
         bulk_batch = max(limits.bulk_batch or 0, limits.max_batch)
-        if self.gate.probing:
+        if self.gate.probing or self._holds.probing(route):
             return ClaimRule(route=route, max_batch=1, bulk_batch=1, bulk_threshold=1)
         return ClaimRule(
             route=route,
@@ -187,8 +172,7 @@ class Lane:
             self._clock.sleep(self.limits.linger)
 
     def _next_due(self, now: datetime) -> datetime:
-        due = self._store.next_due(self.name, routes=self.routes)
-        moments = [m for m in (due, *self._poll_jobs_at.values()) if m is not None and m > now]
+        moments = [m for m in (self.next_due(now), *self._poll_jobs_at.values()) if m is not None and m > now]
         return min([*moments, now + IDLE])
 
     def _run(self, deliveries: Sequence[Delivery], token: str) -> int:
@@ -262,9 +246,7 @@ class Lane:
                 case None:
                     sure.append(item)
                 case Link():
-                    # Made by the lost call where it carries our marker; else it was there before us.
-                    twin = evolve(result, fields={}, asked=None, adopted=result.adopted or not result.marked)
-                    sure.append(evolve(item, operation=evolve(item.operation, link=twin)))
+                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
                 case Ambiguous():
                     settlements.append(self._settler.parked(item.work, _ambiguous(result)))
                 case Failed():
@@ -282,29 +264,47 @@ class Lane:
         if not items:
             return None
         self._budget.take(self._clock.now())
-        results = self._call.deliver_bisecting([i.operation for i in items])
+        answers = deliver_halving(self._call, [i.operation for i in items])
         again = [
             (i, evolve(i.operation, link=evolve(i.operation.link, etag=None) if i.operation.link else None))
-            for i, (outcome, _) in zip(items, results, strict=True)
-            if isinstance(outcome, Failed) and isinstance(outcome.error, Conflict)
+            for i, answer in zip(items, answers, strict=True)
+            if isinstance(answer.outcome, Failed) and isinstance(answer.outcome.error, Conflict)
         ]
         if again:
-            second = self._call.deliver_bisecting([operation for _, operation in again])
-            replaced = {id(i): result for (i, _), result in zip(again, second, strict=True)}
-            results = [replaced.get(id(i), r) for i, r in zip(items, results, strict=True)]
+            second = deliver_halving(self._call, [operation for _, operation in again])
+            replaced = {id(i): answer for (i, _), answer in zip(again, second, strict=True)}
+            answers = [replaced.get(id(i), a) for i, a in zip(items, answers, strict=True)]
         took = self._clock.now() - started
         self._measure(self.name, len(items), took)
-        elapsed = round(took / timedelta(milliseconds=1))
-        succeeded = [o for o, _ in results if not isinstance(o, Failed)]
+        succeeded = any(not isinstance(a.outcome, Failed) for a in answers)
         if succeeded:
             self._got_through()
-        closings = []
-        for item, (outcome, _) in zip(items, results, strict=True):
-            settlement, closing = self._outcome(item, outcome, elapsed, others=bool(succeeded))
+        elapsed = round(took / timedelta(milliseconds=1))
+        found, closing = self._judged(items, answers, elapsed, others=succeeded)
+        settlements.extend(found)
+        return closing
+
+    def _judged(
+        self, items: Sequence[Item], answers: Sequence[Answer], elapsed: int, *, others: bool
+    ) -> tuple[list[Settlement], Closing | None]:
+        """Answers to settlements: of single records, or, where all are refused alike, of a route that is held."""
+        settlements, closings = [], []
+        now, route = self._clock.now(), items[0].work.delivery.route
+        hold, cause = self._holds.judge(route, answers, now)
+        for item, answer in zip(items, answers, strict=True):
+            outcome = answer.outcome
+            if hold is not None and isinstance(outcome, Failed) and cause_of(outcome) == cause:
+                # Refused ones come after those that were not tried: the next probe is another record.
+                later = hold.until + timedelta(seconds=1) if answer.sent else now
+                settlements.append(self._settler.failed(item.work, outcome.error, Snooze(later), elapsed))
+                continue
+            settlement, closing = self._outcome(item, outcome, elapsed, others=others)
             settlements.append(settlement)
+            if settlement.to == "parked":
+                self._holds.parked(route, settlement.delivery_id, cause_of(outcome))
             if closing is not None:
                 closings.append(closing)
-        return max(closings, key=lambda c: c.severity, default=None)
+        return settlements, max(closings, key=lambda c: c.severity, default=None)
 
     def _outcome(
         self, item: Item, outcome: Outcome, elapsed: int, *, others: bool
@@ -351,6 +351,8 @@ class Lane:
         decision = decide(error, tried, now, self._random)
         # After a bug nobody knows how far the plugin got.
         unsure = not isinstance(error, SynccoreError) or (isinstance(error, Transient) and error.maybe_applied)
+        if isinstance(error, RateLimited) and error.scope == "route" and isinstance(decision, Snooze):
+            self._holds.rest(delivery.route, decision.until, error.message, now)
         settlement = self._settler.failed(
             work,
             error,
@@ -445,12 +447,13 @@ class Lane:
             return 0
         self._poll_jobs_at.pop(job.job, None)
         self._got_through()
-        settlements = []
+        found: list[Settlement] = []
         closing: Closing | None = None
-        for item, outcome in zip(items, outcomes, strict=True):
-            settlement, paused = self._outcome(item, outcome, 0, others=True)
-            settlements.append(evolve(settlement, token=job.job))
-            closing = closing or paused
+        for route in dict.fromkeys(i.work.delivery.route for i in items):
+            part = [(i, Answer(o)) for i, o in zip(items, outcomes, strict=True) if i.work.delivery.route == route]
+            some, paused = self._judged([i for i, _ in part], [a for _, a in part], 0, others=True)
+            found, closing = found + some, closing or paused
+        settlements = [evolve(settlement, token=job.job) for settlement in found]
         settled = self._settler.settle(settlements, self._clock.now())
         if closing is not None:
             self._close(closing)
@@ -462,6 +465,7 @@ class Lane:
         """A person let it go on: what this process counted before is void, and so is what the sink itself waits for."""
         self._budget.clear()
         self._poll_jobs_at.clear()
+        self._holds.clear()
         self._call.resume()
 
     def _got_through(self) -> None:

@@ -95,6 +95,11 @@ def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[
     state, reason = _state(app, unit)
     if "engine" in app.__dict__ and (trouble := app.engine.trouble(unit.name)):
         state, reason = "error", trouble
+    if state == "ok" and (held := app.store.holds(unit.name)):
+        # One route alone waits: the others go on, and somebody has to know.
+        worst = min(held, key=lambda hold: hold.kind != "refused")
+        state = "error" if worst.kind == "refused" else "rate_limited"
+        reason = f"route {worst.route} waits {until_text(worst.until, now)}: {worst.reason}"
     oldest = counts.oldest_ready_at
     age = max(0, round((now - oldest).total_seconds())) if oldest else None
     return {

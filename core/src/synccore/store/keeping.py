@@ -8,7 +8,7 @@ from typing import Any
 from ..types import State
 from ._convert import from_ms, maybe_ms, to_backfill, to_lane, to_ms
 from .engine import Engine
-from .rows import BackfillJob, LaneRecord
+from .rows import BackfillJob, Hold, LaneRecord
 
 __all__ = ["Keeping"]
 
@@ -39,6 +39,40 @@ class Keeping(Engine):
                     record.failures,
                 ),
             )
+
+    def holds(self, sink: str | None = None) -> list[Hold]:
+        """Routes that wait, of one sink or all."""
+        with self.reading() as view:
+            rows = view.execute("SELECT * FROM hold WHERE sink = coalesce(:sink, sink) ORDER BY route", {"sink": sink})
+            return [
+                Hold(
+                    route=row["route"],
+                    sink=row["sink"],
+                    kind=row["kind"],
+                    reason=row["reason"],
+                    until=from_ms(row["until"]),
+                    since=from_ms(row["since"]),
+                    failures=row["failures"],
+                )
+                for row in rows
+            ]
+
+    def put_hold(self, hold: Hold) -> None:
+        """Store it."""
+        values = (hold.route, hold.sink, hold.kind, hold.reason, to_ms(hold.until), to_ms(hold.since), hold.failures)
+        with self.writing() as tx:
+            tx.execute(
+                "INSERT INTO hold (route, sink, kind, reason, until, since, failures) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (route) DO UPDATE SET sink = excluded.sink, kind = excluded.kind, "
+                "reason = excluded.reason, until = excluded.until, since = excluded.since, "
+                "failures = excluded.failures",
+                values,
+            )
+
+    def drop_hold(self, route: str) -> None:
+        """It may go on."""
+        with self.writing() as tx:
+            tx.execute("DELETE FROM hold WHERE route = ?", (route,))
 
     # -- backfills
 

@@ -284,6 +284,20 @@ class LaneRecord:
 
 
 @frozen(kw_only=True)
+class Hold:
+    """A route that is not tried before `until`: `refused` (then one record is the probe) or `rate_limited`."""
+
+    route: str
+    sink: str
+    kind: str
+    reason: str
+    until: datetime
+    since: datetime
+    #: Probes that were refused.
+    failures: int = 0
+
+
+@frozen(kw_only=True)
 class BackfillJob:
     """A listing handed to the daemon: backfill or reconcile, resumable at its cursor."""
 

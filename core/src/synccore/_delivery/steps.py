@@ -1,0 +1,45 @@
+"""What one step of a lane works on and comes to."""
+
+from datetime import datetime
+
+from attrs import frozen
+
+from ..store import Work
+from ..types import Operation
+from .policy import PauseLane
+
+__all__ = ["Closing", "Item", "Step"]
+
+
+@frozen(kw_only=True)
+class Step:
+    """What one step did: how many deliveries were settled, and when the next step can do anything."""
+
+    settled: int = 0
+    #: None: at once. Otherwise not before then, unless something wakes the lane.
+    idle_until: datetime | None = None
+
+
+@frozen
+class Closing:
+    """The lane has to pause; `outage` counts towards the circuit."""
+
+    pause: PauseLane
+    outage: bool
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """Of several, the gravest counts."""
+        order = {"needs_auth": 3, "error": 2, "rate_limited": 1}
+        until = self.pause.until
+        return order.get(self.pause.state, 0), until.timestamp() if until else float("inf")
+
+
+@frozen(kw_only=True)
+class Item:
+    """A claimed delivery on its way through a step."""
+
+    work: Work
+    operation: Operation
+    #: Why it is let go of, for the trail.
+    why: str | None = None
