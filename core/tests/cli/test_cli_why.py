@@ -1,6 +1,7 @@
 """`why` and `export`: what is said of one person, against what the targets really hold."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -70,11 +71,16 @@ def test_dead_credentials_are_named_with_the_command_that_mends_them(world):
 
 def test_a_target_that_is_down_is_waited_for_until_a_time_that_is_said(world):
     ada(world)
-    world.crm.then(Transient("503"), Transient("503"), Transient("503"), Transient("503"))
-    world.run("run", "--once")
-    one = standing(world, code=1)
+    world.deliver()
+    ada(world, first_name="Augusta")
+    world.crm.always(Transient("the gateway is away"))
+    for _ in range(4):
+        world.clock.advance(timedelta(minutes=5))
+        world.run("run", "--once")
+    one = standing(world)
     assert one["state"] == "ready"
-    assert "no daemon is running" in one["sentence"] or "until" in one["sentence"]
+    assert "until" in one["sentence"]
+    assert "the gateway is away" in one["sentence"]
 
 
 def test_a_filter_is_the_reason(world):

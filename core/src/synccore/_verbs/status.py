@@ -49,7 +49,11 @@ def overview(app: App, causes: int = 5) -> Overview:
         running=app.store.daemon_running(),
         work=tuple(_work(app)),
         causes=tuple(app.store.parked_causes(causes)),
-        notes=(*([behind] if behind else ()), *(change.text for change in changed_routes(app))),
+        notes=(
+            *([behind] if behind else ()),
+            *(change.text for change in changed_routes(app)),
+            *_unreadable(app),
+        ),
     )
 
 
@@ -134,8 +138,19 @@ def _work(app: App) -> Iterator[str]:
     for job in app.store.backfills():
         if (unit := app.sources.get(job.source)) is not None:
             yield f"{_named(job)}: {_how_far(job)}{_listing_waits(app, unit, running=running)}"
+    for source, count in app.store.hint_counts().items():
+        yield f"{count:,} records that {source} only named are to be fetched"
     for wait in waiting_sinks(app):
         yield f"{wait.owed:,} owed to {wait.sink}: {wait.text}"
+
+
+def _unreadable(app: App) -> Iterator[str]:
+    """Records that a source could not make sense of, with the place of one of them."""
+    for source, counts in app.store.unreadable_counts().items():
+        for entity, count in counts.items():
+            told = f"{source}: {count:,} x {entity} could not be read"
+            one = next((r for r in app.store.unreadable(source) if r.entity == entity), None)
+            yield f"{told}, for instance {one.place}: {one.reason}" if one else told
 
 
 def _named(job: BackfillJob) -> str:

@@ -6,11 +6,10 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from .._app.app import App
-from .._app.units import lane_name
 from ..entities import ENTITIES
-from ..store import Delivery, HistoryEntry, LaneRecord
+from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
-from .waits import moment
+from .waits import lane_state, moment, until_text
 
 __all__ = ["Standing", "Why", "records_of", "why"]
 
@@ -64,7 +63,7 @@ def why(app: App, asked: str) -> Why:
     if not records:
         return _unknown(app)
     standing = [
-        _standing(app, route, snapshot, lanes=_lanes(app))
+        _standing(app, route, snapshot)
         for snapshot in records
         for route in app.routes.values()
         if (route.source, route.entity) == (snapshot.source, snapshot.entity)
@@ -100,14 +99,10 @@ def _with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
             yield from owned
 
 
-def _lanes(app: App) -> dict[str, LaneRecord]:
-    return {sink: app.store.lane(sink) for sink in app.sinks}
-
-
 # -- one record on one route
 
 
-def _standing(app: App, route: RouteSpec, snapshot: Snapshot, *, lanes: dict[str, LaneRecord]) -> Standing:
+def _standing(app: App, route: RouteSpec, snapshot: Snapshot) -> Standing:
     rows = [
         row
         for row in app.store.deliveries(route=route.name, key=snapshot.key, limit=LOOK_BACK)
@@ -116,7 +111,7 @@ def _standing(app: App, route: RouteSpec, snapshot: Snapshot, *, lanes: dict[str
     link = app.store.link(route.name, snapshot.source, snapshot.entity, snapshot.key)
     row = next((r for state in _OPEN for r in rows if r.state == state), None)
     if row is not None:
-        state, sentence, step = _open(app, route, row, lanes[route.sink])
+        state, sentence, step = _open(app, route, row)
     elif link is not None:
         state, sentence, step = _linked(link, snapshot)
     else:
@@ -136,7 +131,7 @@ def _standing(app: App, route: RouteSpec, snapshot: Snapshot, *, lanes: dict[str
 _Said = tuple[str, str, str | None]
 
 
-def _open(app: App, route: RouteSpec, row: Delivery, lane: LaneRecord) -> _Said:
+def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     match row.state:
         case "parked":
             step = f"synccore deliveries show {row.id}; when it is mended: synccore deliveries retry {row.id}"
@@ -146,29 +141,28 @@ def _open(app: App, route: RouteSpec, row: Delivery, lane: LaneRecord) -> _Said:
         case "submitted":
             return "submitted", f"waits for job {row.job} at {route.sink}, which holds it", None
     now = app.clock.now()
-    if lane.state != "ok":
-        return "ready", f"owed; {_standing_still(route.sink, lane)}", _remedy(route.sink, lane)
+    state, reason = lane_state(app, route.sink)
+    if state != "ok":
+        return "ready", f"owed; {_standing_still(route.sink, state, reason)}", _remedy(route.sink, state)
     if row.due_at > now:
-        reason = f" ({row.error})" if row.error else ""
-        return "ready", f"owed; waits until {moment(row.due_at)}{reason}", None
+        why = f" ({row.error})" if row.error else ""
+        return "ready", f"owed; waits {until_text(row.due_at, now)}{why}", None
     if not app.store.daemon_running():
         return "ready", "owed; no daemon is running", "synccore run"
     return "ready", "owed; its turn is next", None
 
 
-def _standing_still(sink: str, lane: LaneRecord) -> str:
-    until = f" until {moment(lane.until)}" if lane.until else ""
-    reason = f": {lane.reason}" if lane.reason else ""
-    return f"{sink} is {lane.state.replace('_', ' ')}{until}{reason}"
+def _standing_still(name: str, state: str, reason: str | None) -> str:
+    return f"{name} is {state.replace('_', ' ')}" + (f": {reason}" if reason else "")
 
 
-def _remedy(sink: str, lane: LaneRecord) -> str | None:
+def _remedy(sink: str, state: str) -> str | None:
     remedies = {
         "needs_auth": f"synccore connect {sink}",
         "paused": f"synccore lanes resume {sink}",
         "error": "synccore check",
     }
-    return remedies.get(lane.state)
+    return remedies.get(state)
 
 
 def _linked(link: Link, snapshot: Snapshot) -> _Said:
@@ -209,16 +203,16 @@ def _unknown(app: App) -> Why:
     reasons: list[str] = []
     steps: dict[str, None] = {}
     for name, unit in app.sources.items():
-        lane = app.store.lane(lane_name(name))
-        if lane.state != "ok":
-            reasons.append(_standing_still(name, lane))
-            steps[_remedy(name, lane) or f"synccore check  (what {name} says)"] = None
-            continue
         cursors = app.store.cursors(name)
         unlisted = [e for e in unit.settings.config.entities if f"listed:{e}" not in cursors]
         if unlisted:
             reasons.append(f"{name} was not listed yet ({', '.join(unlisted)})")
             steps["synccore run"] = None
+            continue
+        state, reason = lane_state(app, name)
+        if state != "ok":
+            reasons.append(_standing_still(name, state, reason))
+            steps[_remedy(name, state) or "synccore check"] = None
             continue
         polled = max((at for mark, (_, at) in cursors.items() if mark.startswith("polled:")), default=None)
         heard = f", last asked at {moment(polled)}" if polled else ""
