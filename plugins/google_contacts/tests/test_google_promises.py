@@ -195,3 +195,17 @@ def test_after_a_disconnect_under_refresh_no_token_is_left(open_stage, keep_gran
     for token in [*live, *google.sign_in.refresh]:
         assert token.encode() not in stored
     assert json.dumps(google.sign_in.client_secret).encode() not in stored
+
+
+def test_a_contact_google_renamed_is_no_twin_and_a_real_twin_is_named(open_stage):
+    app, google = open_stage()
+    app.emit(shopper(1), shopper(2))
+    app.settle_down()
+    first, second = (p["resourceName"] for p in google.contacts())
+    google.rename(first)
+    proof = verify(app.app, ROUTE)
+    assert proof.twins == []
+    assert proof.ok
+    copy = google.contact(second)
+    twin = google.add(**{n: copy[n] for n in ("names", "emailAddresses", "clientData")})
+    assert verify(app.app, ROUTE).twins == [twin]
