@@ -329,3 +329,4 @@ class TestMoved:
         assert {n: seen[n] for n in link.fields} == link.fields
         assert (seen["City"], "Company" in link.fields) == ("Bari", False)
         assert crm.sink.erase(link).outcome == "released", "sales made a contact of it"
+        assert org.records("Lead") == [], "the lead itself was ours"

@@ -30,15 +30,17 @@ def find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identity
         if schema is None:
             continue
         route = next((r for r in routes if api_name(r.object) == name), None)
+        # A converted lead is known by its contact's link (`made`).
+        where = "IsConverted = false" if schema.get("IsConverted") else ""
         for column in _keys(schema, routes):
-            for record in client.select(["Id", column], name, column, identity.uids):
+            for record in client.select(["Id", column], name, column, identity.uids, where=where):
                 found[str(record["Id"])] = _link(name, record, route, adopted=False)
         for column in _ADDRESSES:
             target = schema.get(column)
             if target is None or not identity.emails:
                 continue
             wanted = {fold(e) for e in identity.emails}
-            for record in client.select(["Id", target.name], name, target.name, identity.emails):
+            for record in client.select(["Id", target.name], name, target.name, identity.emails, where=where):
                 if fold(record[target.name]) in wanted:
                     found.setdefault(str(record["Id"]), _link(name, record, route, adopted=True))
     return list(found.values())

@@ -257,12 +257,12 @@ class Remover:
         return Erased("anonymised", "Salesforce keeps the record for what hangs on it; its name and values are erased")
 
     def _erase_made(self, name: str, record_id: str, link: Link) -> None:
-        """The account that was made for the person: it goes, unless others were put into it."""
+        """A record made for the person: it goes, an account not where others were put into it."""
         schema = self._catalog.find(name)
         if schema is None:
             return
         made = evolve(link, object=name, remote_id=record_id, fields={}, asked=None, made={})
-        contacts, foreign = self._inhabitants(schema, record_id)
+        contacts, foreign = self._inhabitants(schema, record_id) if name == "Account" else ([], False)
         try:
             if foreign:
                 self._anonymise(schema, record_id, made)

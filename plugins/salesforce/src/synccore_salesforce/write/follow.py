@@ -120,6 +120,9 @@ class Follower:
         self._finder.read([row])
 
     def _to_contact(self, row: Row, contact: str) -> None:
+        if row.id is not None:
+            # It stays in the org, read-only and with the person's name, until they are forgotten.
+            row.made["Lead"] = row.id
         row.id, row.adopted = contact, True
         self._shaper.as_contact(row)
         columns = sorted({t.name for n in row.op.fields if (t := row.target(n)) is not None})
