@@ -203,7 +203,8 @@ class Order(_Record):
     #: The shop's word without prefix: pending, processing, on-hold, completed, cancelled, refunded, failed, ...
     status: str
     currency: str
-    total: Decimal
+    #: None where the shop's amount cannot be read for certain: it is unknown, not 0.
+    total: Decimal | None
     customer_key: str | None = None
     subtotal: Decimal | None = None
     discount_total: Decimal | None = None
@@ -271,7 +272,8 @@ class Subscription(_Record):
     #: pending, active, on-hold, pending-cancel, cancelled, switched, expired.
     status: str
     currency: str
-    total: Decimal
+    #: None where the shop's amount cannot be read for certain.
+    total: Decimal | None
     customer_key: str | None = None
     order_key: str | None = None
     #: day, week, month, year
@@ -280,6 +282,8 @@ class Subscription(_Record):
     started_at: datetime | None = None
     trial_ends_at: datetime | None = None
     next_payment_at: datetime | None = None
+    #: When a failed renewal is tried again, where the shop does that by itself and says when.
+    retry_at: datetime | None = None
     last_payment_at: datetime | None = None
     cancelled_at: datetime | None = None
     ends_at: datetime | None = None
@@ -303,7 +307,8 @@ class Payment(_Record):
     entity: ClassVar[str] = "payment"
 
     succeeded: bool
-    amount: Decimal
+    #: None where the shop's amount cannot be read for certain.
+    amount: Decimal | None
     currency: str
     at: datetime
     customer_key: str | None = None

@@ -9,10 +9,11 @@ from attrs import frozen
 from synccore.errors import SignatureError
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, LoopbackServer, Reply, Request
-from synccore.types import Change, WebhookRequest
+from synccore.types import Change, Unreadable, WebhookRequest
 from synccore_woocommerce.config import Config
 from synccore_woocommerce.source import WooCommerce
 from synccore_woocommerce.testing import KEY, FakeWooCommerce, Key
+from synccore_woocommerce.testing.webhooks import TOPICS
 
 SECRET = "synccore-test-secret"
 EVERYTHING = ("customer", "order", "membership", "subscription", "payment")
@@ -43,6 +44,7 @@ class Ears(LoopbackServer):
 
     def __init__(self, source: Callable[[], WooCommerce | None]) -> None:
         self.changes: list[Change] = []
+        self.unreadable: list[Unreadable] = []
         self.received: list[WebhookRequest] = []
         self.status = 200
         self._source = source
@@ -54,7 +56,8 @@ class Ears(LoopbackServer):
         source = self._source()
         if self.status == 200 and source is not None:
             try:
-                self.changes += source.receive(hook)
+                for told in source.receive(hook):
+                    (self.unreadable if isinstance(told, Unreadable) else self.changes).append(told)
             except SignatureError as error:
                 return Reply(401, error.message)
         return Reply(self.status, "ok")
@@ -64,9 +67,21 @@ class Ears(LoopbackServer):
         return f"{self.url}/hooks/shop"
 
     def take(self) -> list[Change]:
-        """What arrived since the last time."""
+        """What arrived since the last time, hints followed up as core does."""
         taken, self.changes = self.changes, []
-        return taken
+        source = self._source()
+        assert source is not None
+        return [change for told in taken for change in followed(source, told)]
+
+
+def followed(source: WooCommerce, change: Change) -> list[Change]:
+    """What core makes of a change: behind a hint it reads the record, and one that is gone is a deletion."""
+    if change.op != "touch":
+        return [change]
+    found = source.fetch(change.entity, change.key)
+    if found is None:
+        return [Change(entity=change.entity, key=change.key, op="delete")]
+    return [found] if isinstance(found, Change) else list(found)
 
 
 def webhook_request(request: Request) -> WebhookRequest:
@@ -128,3 +143,23 @@ def client(shop: FakeWooCommerce, make: Callable[..., Client]) -> Client:
 def ears(client: Client) -> Iterator[Ears]:
     with Ears(lambda: client.source) as server:
         yield server
+
+
+@pytest.fixture
+def listening(shop: FakeWooCommerce, ears: Ears) -> FakeWooCommerce:
+    """A shop that sends everything it can to `ears`."""
+    for resource, events in TOPICS.items():
+        for event in events:
+            shop.webhook(f"{resource}.{event}", ears.hook_url, SECRET)
+    return shop
+
+
+@pytest.fixture
+def replay(client: Client) -> Callable[[WebhookRequest], list[Change]]:
+    """Hand a delivery over once more, and follow up what it hints at."""
+
+    def again(request: WebhookRequest) -> list[Change]:
+        told = [change for change in client.source.receive(request) if isinstance(change, Change)]
+        return [found for change in told for found in followed(client.source, change)]
+
+    return again

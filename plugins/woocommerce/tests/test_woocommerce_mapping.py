@@ -44,7 +44,7 @@ def test_the_name_of_the_bill_serves_where_the_account_has_none():
 
 @pytest.mark.parametrize(
     ("country", "state", "expected"),
-    [("DE", "DE-NW", "NW"), ("US", "NY", "NY"), ("TR", "TR34", "TR34"), ("de", "DE-BY", "BY"), ("GB", "Kent", "Kent")],
+    [("DE", "DE-NW", "NW"), ("US", "NY", "NY"), ("TR", "TR34", "34"), ("de", "DE-BY", "BY"), ("GB", "Kent", "Kent")],
 )
 def test_state_codes_lose_their_country(country, state, expected):
     assert customer(billing={"country": country, "state": state}).billing.state == expected
@@ -174,7 +174,7 @@ def test_no_customer_breaks_the_translation(record):
 @given(broken(mapping.FIELDS["order"].split(",")[1:]))
 def test_no_order_breaks_the_translation(record):
     data = mapping.order(record, owner=None, shop_url=URL, consent_keys=("x",))
-    assert data.total.is_finite()
+    assert data.total is None or data.total.is_finite()
     assert mapping.guest(record, "guest:x").guest
 
 

@@ -19,24 +19,29 @@ def is_paid(order: Order) -> bool:
     return order.status in PAID or (order.paid_at is not None and order.status not in UNPAID)
 
 
-def spent(order: Order) -> Decimal:
-    """What the order brought in: its total less refunds; nothing where it was refunded as a whole."""
+def spent(order: Order) -> Decimal | None:
+    """What the order brought in: its total less refunds; nothing where it was refunded as a whole; None: unknown."""
     if order.status == "refunded":
         return Decimal(0)
+    if order.total is None:
+        return None
     return max(order.total - order.refunded, Decimal(0))
 
 
 def with_totals(customer: Customer, orders: Sequence[Order]) -> Customer:
     """The customer with `order_count`, `total_spent` and `last_order_at` of the paid orders.
 
-    `total_spent` is None where they are in several currencies: such a sum would mean nothing.
+    `total_spent` is None where they are in several currencies, or one's amount is unknown: such a sum would mean
+    nothing.
     """
     paid = [o for o in orders if is_paid(o)]
     times: list[datetime] = [t for o in paid if (t := o.created_at or o.paid_at) is not None]
     currencies = {o.currency for o in paid}
+    amounts = [amount for o in paid if (amount := spent(o)) is not None]
+    summable = len(currencies) <= 1 and len(amounts) == len(paid)
     return evolve(
         customer,
         order_count=len(paid),
-        total_spent=sum((spent(o) for o in paid), Decimal(0)) if len(currencies) <= 1 else None,
+        total_spent=sum(amounts, Decimal(0)) if summable else None,
         last_order_at=max(times, default=None),
     )

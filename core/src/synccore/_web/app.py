@@ -144,6 +144,8 @@ def create_web(door: Door) -> Starlette:
     return Starlette(
         routes=[
             Route("/hooks/{source}", hooks.answer, methods=["POST", "GET", "HEAD"]),
+            # Taken, not redirected: a shop counts a redirect as a failure, or as success without asking again.
+            Route("/hooks/{source}/", hooks.answer, methods=["POST", "GET", "HEAD"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

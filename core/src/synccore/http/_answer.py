@@ -1,6 +1,8 @@
 """An answer, what may be read of it, and what it says of the other side."""
 
 import json as jsonlib
+import re
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,6 +14,10 @@ from ..errors import LONGEST_WAIT, RateLimited, Transient, redact
 from ..values import mended
 
 __all__ = ["Response", "parse_json", "parse_retry_after", "target_fault"]
+
+_GZIP = b"\x1f\x8b\x08"
+#: What would unpack to more than this is taken as it came.
+_UNPACKED_MOST = 64 * 1024 * 1024
 
 
 @frozen(kw_only=True)
@@ -29,9 +35,21 @@ class Response:
         return 200 <= self.status < 300
 
     @property
+    def content(self) -> bytes:
+        """The body; one that is compressed without a header saying so is unpacked (some hosts store such pages)."""
+        if not self.body.startswith(_GZIP):
+            return self.body
+        unpacking = zlib.decompressobj(wbits=31)
+        try:
+            plain = unpacking.decompress(self.body, _UNPACKED_MOST)
+        except zlib.error:
+            return self.body
+        return plain if unpacking.eof else self.body
+
+    @property
     def text(self) -> str:
         """The body as text, broken bytes replaced."""
-        return self.body.decode("utf-8", "replace")
+        return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """The body as JSON (numbers with a fraction as Decimal-safe floats are left to the caller).
@@ -40,20 +58,34 @@ class Response:
         with any status.
         """
         try:
-            return parse_json(self.body)
-        except ValueError as error:
-            raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.excerpt()}") from error
+            return parse_json(self.content)
+        except ValueError:
+            # Without the cause: a parser's error holds the whole body.
+            raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.structure()}") from None
 
     def json_or_none(self) -> Any:
         """The body as JSON, or None where it is not JSON."""
         try:
-            return parse_json(self.body)
+            return parse_json(self.content)
         except ValueError:
             return None
 
+    def structure(self) -> str:
+        """What kind of body it is, for errors: content type, length, first tag. Never what it says: that is foreign."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()[:80]
+        known = kind if re.fullmatch(r"[a-z]{1,20}/[a-z0-9.+-]{1,50}", kind) else "no content type"
+        begin = self.body[:200].lstrip()
+        tag = re.match(rb"<!?[a-zA-Z][a-zA-Z0-9]{0,20}", begin)
+        starts = (
+            f", begins with {tag[0].decode()}>" if tag else ", begins like JSON" if begin[:1] in (b"{", b"[") else ""
+        )
+        return f"{known}, {len(self.body):,} bytes{starts}"
+
     def excerpt(self, limit: int = 200) -> str:
-        """The beginning of the body, personal values and secrets taken out."""
-        return redact(" ".join(self.body[: 20 * limit].decode("utf-8", "replace").split()), limit)
+        """A JSON body's beginning, personal values and secrets taken out; of anything else only its `structure`."""
+        if self.json_or_none() is None:
+            return self.structure()
+        return redact(" ".join(self.content[: 20 * limit].decode("utf-8", "replace").split()), limit)
 
 
 def parse_json(body: bytes | str) -> Any:

@@ -1,34 +1,52 @@
 """What a record of the shop means: the changes it stands for.
 
 An order says more than one thing: there is the order, the buyer without an account behind it, and, where it renews a
-subscription, an attempt to collect money. Rules that keep people and facts from being doubled live here.
+subscription, an attempt to collect money. Rules that keep people and facts from being doubled live here. A record that
+cannot be read harms no other: it is named, and the rest goes on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, tzinfo
+from typing import Any, Protocol
 
 from attrs import evolve
 
-from synccore.entities import guest_key, normalize_email
-from synccore.types import Change, Clock, EntityRef, State
+from synccore.entities import Customer, guest_key, normalize_email
+from synccore.types import Change, Clock, EntityRef, State, Unreadable
 
 from . import mapping
+from .attempts import Failure, History, Sight
 from .client import Record
 from .config import Config
-from .departed import Departed
+from .dates import date_of, zone_name, zone_of
+from .erased import cleaned, is_erased, is_placeholder
+from .people import People, Person
+from .php import Broken, address_of, flag, key, mapped, text
 
-__all__ = ["DRAFTS", "TRASH", "Translator"]
+__all__ = ["DRAFTS", "TRASH", "ZONE", "Asked", "Odd", "Translator"]
 
 #: Statuses of orders that are no orders: an unfinished checkout holds full personal data of somebody who did not buy.
 DRAFTS = ("checkout-draft", "auto-draft", "draft")
 TRASH = "trash"
-_FAILED = "failed"
+#: Where the instance's state keeps the shop's time zone.
+ZONE = "time_zone"
 _PAID = ("processing", "completed", "refunded")
+_BROKEN = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
+
+#: Takes what cannot be read.
+Odd = Callable[[Unreadable], None]
 
 
-#: Asks for what an order's record does not say.
-Ask = Callable[[Record], str | None]
+class Asked(Protocol):
+    """What the shop was asked beside the orders themselves: it says no more of a renewal without being asked."""
+
+    def subscription(self, number: str) -> Record | None:
+        """The subscription that an order renews."""
+        ...
+
+    def reason(self, order: Record) -> str | None:
+        """Why its payment failed just now; "" where nobody says, None where it was not asked for."""
+        ...
 
 
 class _Notes:
@@ -42,7 +60,8 @@ class _Notes:
         return self._new[name] if name in self._new else self._state.get(name)
 
     def put(self, name: str, value: Any) -> None:
-        self._new[name] = value
+        if self.get(name) != value:
+            self._new[name] = value
 
     def flush(self) -> None:
         if self._new:
@@ -50,13 +69,16 @@ class _Notes:
 
 
 class Translator:
-    """Turns records into changes. Reads and writes the instance's state, never the network."""
+    """Turns records into changes. Reads and writes the instance's state, never the network.
+
+    `odd` of each method takes what cannot be read; left out, it is passed over.
+    """
 
     def __init__(self, config: Config, state: State, clock: Clock) -> None:
         self._config = config
         self._state = state
         self._clock = clock
-        self._departed = Departed(state)
+        self.people = People(state)
         self._url = config.url.rstrip("/")
         self.emits = frozenset(config.entities) | ({"payment"} if "subscription" in config.entities else set())
 
@@ -65,96 +87,192 @@ class Translator:
         """Whether buyers without an account are wanted."""
         return self._config.guests and "customer" in self.emits
 
+    def wants(self, entity: str) -> bool:
+        """Whether records of this kind say anything that is reported; an order also tells of guests and payments."""
+        return entity in self.emits or (entity == "order" and (self.guests or "payment" in self.emits))
+
+    def zone(self) -> tzinfo | None:
+        """The shop's time zone, once its index was read."""
+        return zone_of(self._state.get(ZONE))
+
+    def learn(self, index: Record) -> None:
+        """Take from the shop's index what records do not say: its time zone."""
+        name = zone_name(index)
+        if self._state.get(ZONE) != name:
+            self._state.put({ZONE: name})
+
+    def _each(
+        self, entity: str, records: Iterable[Any], read: Callable[[Record], list[Change]], odd: Odd | None
+    ) -> list[Change]:
+        changes: list[Change] = []
+        for record in records:
+            number = key(record.get("id")) if isinstance(record, dict) else None
+            try:
+                if number is None:
+                    raise Broken("it has no id" if isinstance(record, dict) else "it is no record")
+                changes += read(record)
+            except _BROKEN as error:
+                reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__} in reading it"
+                if odd is not None:
+                    where = f"{entity} {number}" if number else f"a {entity} without a number"
+                    odd(Unreadable(where=where, reason=reason, entity=entity, key=number))
+                continue
+            if odd is not None and (unread := mapping.unread_amounts(record)):
+                said = f"no amount that can be read for certain: {', '.join(unread)}; taken as unknown"
+                odd(Unreadable(where=f"{entity} {number}", reason=said, entity=entity, key=None))
+        return changes
+
     # -- customers
 
-    def customers(self, records: Iterable[Record]) -> list[Change]:
-        """Changes of the accounts whose role makes them customers."""
-        wanted = [r for r in records if r.get("role") in self._config.roles]
-        if self.guests:
-            self._departed.remember((str(r["id"]), r.get("email")) for r in wanted)
-        return [self._customer(r) for r in wanted] if "customer" in self.emits else []
+    def customers(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
+        """Changes of the accounts whose role makes them customers; one without a role is taken as one."""
+        return self._each("customer", records, self._account, odd)
 
-    def _customer(self, record: Record) -> Change:
-        data = mapping.customer(record, shop_url=self._url, consent_keys=self._config.consent_keys)
-        if self._config.consent_keys and data.accepts_marketing is None:
+    def is_customer(self, record: Record) -> bool:
+        """Whether an account's role makes it a customer. Shops older than the role in the API give none."""
+        role = text(record.get("role"))
+        return role is None or role in self._config.roles
+
+    def _account(self, record: Record) -> list[Change]:
+        number, erased = str(key(record["id"])), is_placeholder(address_of(record.get("email")))
+        listed = self.is_customer(record)
+        data = self._customer(cleaned(record) if erased else record)
+        known = self.people.is_customer(number)
+        person = Person(
+            key=number,
+            email=data.email,
+            role="erased" if erased else text(record.get("role")),
+            listed=listed and not erased,
+            filled=data.billing.email is not None or not data.billing.is_empty() or data.phone is not None,
+        )
+        blanked = self.people.remember([person]) or (erased and known)
+        if "customer" not in self.emits or not listed or (erased and not known):
+            return []
+        if blanked and self._config.on_erased == "forget":
+            return [Change(entity="customer", key=number, op="forget")]
+        return [
+            Change(
+                entity="customer",
+                key=data.key,
+                op="upsert",
+                data=data,
+                version=mapping.version(record, self.zone()),
+                at=data.updated_at,
+                replaces=(guest_key(data.email),) if record.get("email") and data.email and not erased else (),
+            )
+        ]
+
+    def _customer(self, record: Record) -> Customer:
+        keys = self._config.consent_keys
+        data = mapping.customer(record, shop_url=self._url, consent_keys=keys, zone=self.zone())
+        if keys and data.accepts_marketing is None:
             agreed = self._state.get(f"consent/{data.key}")
             if agreed is not None:
                 data = evolve(data, accepts_marketing=agreed["value"], consent_at=mapping.moment(agreed["at"]))
-        return Change(
-            entity="customer",
-            key=data.key,
-            op="upsert",
-            data=data,
-            version=mapping.version(record),
-            at=data.updated_at,
-            replaces=(guest_key(record["email"]),) if record.get("email") else (),
-        )
+        return data
 
     # -- orders
 
-    def orders(self, records: Iterable[Record], why: Ask | None = None) -> list[Change]:
+    def orders(self, records: Iterable[Record], asked: Asked | None = None, odd: Odd | None = None) -> list[Change]:
         """Per order: the order, the guest behind it and the payment it stands for, as far as they are wanted.
 
-        An unfinished checkout gives nothing, a trashed order is a deleted one. `why` is asked for the reason of a
-        payment that failed just now.
+        An unfinished checkout gives nothing, a trashed order is a deleted one.
         """
         notes = _Notes(self._state)
-        changes = [change for record in records for change in self._order(record, notes, why)]
+        changes = self._each("order", records, lambda record: self._order(record, notes, asked), odd)
         notes.flush()
         return changes
 
-    def _order(self, record: Record, notes: _Notes, why: Ask | None) -> list[Change]:
+    def strangers(self, records: Iterable[Record]) -> list[str]:
+        """The buyers of these orders (or owners of these records) of whom nothing is known yet."""
+        if "customer" not in self.emits:
+            return []
+        owners = dict.fromkeys(k for r in records if (k := key(r.get("customer_id"))))
+        return [owner for owner in owners if self.people.is_customer(owner) is None]
+
+    def _order(self, record: Record, notes: _Notes, asked: Asked | None) -> list[Change]:
         status = str(record.get("status", ""))
         if status in DRAFTS:
             return []
         if status == TRASH:
-            return [self.deleted("order", str(record["id"]))] if "order" in self.emits else []
-        owner, changes = self._buyer(record)
+            return [self.deleted("order", str(key(record["id"])), record)] if "order" in self.emits else []
+        zone = self.zone()
+        gone: list[Change] = []
+        if is_erased(record):
+            gone, record = self._erased_guest(record, notes), cleaned(record)
+        owner, changes = self._buyer(record, notes)
         self._remember_consent(record, notes)
         if "order" in self.emits:
-            data = mapping.order(record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys)
+            data = mapping.order(
+                record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys, zone=zone
+            )
             changes.append(
                 Change(
                     entity="order",
                     key=data.key,
                     op="upsert",
                     data=data,
-                    version=mapping.version(record),
+                    version=mapping.version(record, zone),
                     at=data.updated_at,
                     owner=_customer_ref(owner),
                 )
             )
         if "payment" in self.emits and mapping.renewed(record):
-            changes += self._payment(record, owner, notes, why)
-        return changes
+            changes += self._payments(record, owner, notes, asked)
+        return [*gone, *changes]
 
-    def _buyer(self, record: Record) -> tuple[str | None, list[Change]]:
+    def _buyer(self, record: Record, notes: _Notes) -> tuple[str | None, list[Change]]:
         """The key of an order's customer, and the guest's change where it is one."""
-        customer = record.get("customer_id")
-        if customer:
-            return str(customer), []
-        billing = record.get("billing")
-        email = billing.get("email") if isinstance(billing, dict) else None
+        owner = self._owner(record)
+        if owner is not None:
+            return owner, []
+        account = key(record.get("customer_id"))
+        if account is not None:
+            self.people.bought(account)
+            if not self._config.others_as_guests:
+                return None, []
+        email = address_of(mapped(record.get("billing")).get("email"))
         if not email or not normalize_email(email) or not self.guests:
             return None, []
-        key = guest_key(email)
-        placed = mapping.moment(record.get("date_created_gmt"))
-        if self._departed.is_remnant(key, placed):
+        guest = guest_key(email)
+        placed = date_of(record, "date_created", self.zone())
+        if self.people.is_remnant(guest, placed):
             return None, []
-        guest = Change(
+        notes.put(f"guest_of/{key(record['id'])}", guest)
+        change = Change(
             entity="customer",
-            key=key,
+            key=guest,
             op="upsert",
-            data=mapping.guest(record, key, consent_keys=self._config.consent_keys),
-            # The newest order knows the person best, however late an older one is edited.
-            version=None if placed is None else int(placed.timestamp() * 1000),
-            at=mapping.moment(record.get("date_modified_gmt")),
+            data=mapping.guest(record, guest, consent_keys=self._config.consent_keys, zone=self.zone()),
+            version=_guest_version(placed, date_of(record, "date_modified", self.zone())),
+            at=date_of(record, "date_modified", self.zone()),
         )
-        return key, [guest]
+        return guest, [change]
+
+    def _owner(self, record: Record) -> str | None:
+        """The account that owns a record, unless it is known to be no customer: nobody waits for who never comes."""
+        owner = key(record.get("customer_id"))
+        if owner is None or "customer" not in self.emits:
+            return owner
+        return None if self.people.is_customer(owner) is False else owner
+
+    def _erased_guest(self, record: Record, notes: _Notes) -> list[Change]:
+        """The guest who was behind an order before it was erased: emptied at the targets, or forgotten there."""
+        name = f"guest_of/{key(record['id'])}"
+        guest = notes.get(name)
+        if guest is None or not self.guests:
+            return []
+        notes.put(name, None)
+        if self._config.on_erased == "forget":
+            return [Change(entity="customer", key=guest, op="forget")]
+        modified = date_of(record, "date_modified", self.zone())
+        version = _guest_version(modified, modified)
+        blank = Customer(key=guest, guest=True)
+        return [Change(entity="customer", key=guest, op="upsert", data=blank, version=version, at=modified)]
 
     def _remember_consent(self, record: Record, notes: _Notes) -> None:
         """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record."""
-        keys, customer = self._config.consent_keys, record.get("customer_id")
+        keys, customer = self._config.consent_keys, key(record.get("customer_id"))
         agreed = mapping.consent(record, keys) if keys and customer else None
         if agreed is None:
             return
@@ -165,38 +283,72 @@ class Translator:
 
     # -- payments
 
-    def _payment(self, record: Record, owner: str | None, notes: _Notes, why: Ask | None) -> list[Change]:
-        """The attempt to collect this renewal that the order's status tells of, if it tells of one.
+    def note(self, record: Record) -> None:
+        """Remember what an order shows of its renewal just now; it may look different when it is read again."""
+        notes = _Notes(self._state)
+        if is_renewal(record):
+            self._history(record, notes, None)
+            notes.flush()
 
-        The API has no list of attempts: they are counted from the changes of status that were seen.
-        """
-        status = str(record.get("status", ""))
-        name = f"renewal/{record['id']}"
-        seen = notes.get(name) or {"status": "", "failures": 0}
-        anew = status == _FAILED and seen["status"] != _FAILED
-        failures = int(seen["failures"]) + (1 if anew else 0)
-        if failures and (status, failures) != (seen["status"], seen["failures"]):
-            notes.put(name, {"status": status, "failures": failures})
-        paid = mapping.moment(record.get("date_paid_gmt"))
-        failed = mapping.moment(record.get("date_modified_gmt"))
-        if status == _FAILED and failed is not None:
-            reason = why(record) if anew and why is not None else None
-            return [self._attempt(record, owner, f"failed:{failures}", failed, failures, reason)]
-        if status in _PAID and paid is not None:
-            return [self._attempt(record, owner, "paid", paid, failures + 1, None)]
-        return []
+    def _payments(self, record: Record, owner: str | None, notes: _Notes, asked: Asked | None) -> list[Change]:
+        """Every attempt to collect this renewal that is known of; what was told before is told with the same id."""
+        subscription = asked.subscription(str(mapping.renewed(record))) if asked is not None else None
+        history = self._history(record, notes, asked, subscription)
+        changes = [
+            self._attempt(record, owner, f"failed:{failure.number}", history, failure, subscription)
+            for failure in history.failures
+            if failure.at
+        ]
+        paid = date_of(record, "date_paid", self.zone())
+        if record.get("status") in _PAID and paid is not None:
+            changes.append(self._attempt(record, owner, "paid", history, None, subscription))
+        return changes
+
+    def _history(
+        self, record: Record, notes: _Notes, asked: Asked | None, subscription: Record | None = None
+    ) -> History:
+        name = f"renewal/{key(record['id'])}"
+        history = History.from_json(notes.get(name))
+        sight = self._sight(record, subscription)
+        if not sight.kind and not history.failures:
+            return history
+        history = history.seen(sight)
+        if asked is not None and history.failures and history.failures[-1].reason is None:
+            history = history.explained(asked.reason(record))
+        notes.put(name, history.to_json())
+        return history
+
+    def _sight(self, record: Record, subscription: Record | None) -> Sight:
+        status, version = str(record.get("status", "")), mapping.version(record, self.zone()) or 0
+        if status == "failed":
+            return Sight(version=version, kind="failed")
+        if status in ("pending", "on-hold") and flag(mapping.meta_value(record, "_failed_renewal_order")):
+            retry = mapping.retry_at(subscription) if subscription is not None else None
+            return Sight(version=version, kind="waiting", retry=retry.isoformat() if retry is not None else "")
+        return Sight(version=version, kind="")
 
     def _attempt(
-        self, record: Record, owner: str | None, outcome: str, at: datetime, attempt: int, reason: str | None
+        self,
+        record: Record,
+        owner: str | None,
+        outcome: str,
+        history: History,
+        failure: Failure | None,
+        subscription: Record | None,
     ) -> Change:
+        paid = date_of(record, "date_paid", self.zone())
+        at = paid if failure is None else datetime.fromisoformat(failure.at)
         data = mapping.payment(
             record,
             owner=owner,
             shop_url=self._url,
-            succeeded=outcome == "paid",
-            attempt=attempt,
-            at=at,
-            reason=reason,
+            succeeded=failure is None,
+            attempt=len(history.failures) + 1 if failure is None else history.attempt(failure),
+            at=at or self._clock.now(),
+            reason=None if failure is None else failure.reason or None,
+            retry_at=None if failure is None else mapping.moment(failure.retry),
+            subscription=subscription,
+            zone=self.zone(),
         )
         return Change(
             entity="payment",
@@ -204,64 +356,113 @@ class Translator:
             op="event",
             data=data,
             at=at,
-            event_id=f"{record['id']}:{outcome}",
+            event_id=f"{data.key}:{outcome}",
+            version=mapping.version(record, self.zone()),
+            late_ok=True,
             owner=_customer_ref(owner),
         )
 
     # -- subscriptions and memberships
 
-    def subscriptions(self, records: Iterable[Record]) -> list[Change]:
+    def subscriptions(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
         """Subscriptions; a trashed one is a deleted one."""
-        return [change for record in records for change in self._subscription(record)]
+        return self._each("subscription", records, self._subscription, odd)
 
     def _subscription(self, record: Record) -> list[Change]:
         if "subscription" not in self.emits or record.get("status") in DRAFTS:
             return []
         if record.get("status") == TRASH:
-            return [self.deleted("subscription", str(record["id"]))]
-        owner = str(record["customer_id"]) if record.get("customer_id") else None
-        data = mapping.subscription(record, owner=owner, shop_url=self._url)
+            return [self.deleted("subscription", str(key(record["id"])), record)]
+        if is_erased(record):
+            record = cleaned(record)
+        owner = self._owner(record)
+        data = mapping.subscription(record, owner=owner, shop_url=self._url, zone=self.zone())
         return [
             Change(
                 entity="subscription",
                 key=data.key,
                 op="upsert",
                 data=data,
-                version=mapping.version(record),
+                version=mapping.version(record, self.zone()),
                 at=data.updated_at,
                 owner=_customer_ref(owner),
             )
         ]
 
-    def memberships(self, records: Iterable[Record]) -> list[Change]:
+    def memberships(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
         """Members. The record has no modified date, so the later observation wins."""
         if "membership" not in self.emits:
             return []
         plans = self._state.get("plans") or {}
-        return [self._membership(record, plans) for record in records if record.get("status") != TRASH]
+        return self._each("membership", records, lambda record: self._membership(record, plans), odd)
 
-    def _membership(self, record: Record, plans: Mapping[str, Record]) -> Change:
-        owner = str(record["customer_id"]) if record.get("customer_id") else None
-        data = mapping.membership(record, owner=owner, plan=plans.get(str(record.get("plan_id"))))
-        return Change(entity="membership", key=data.key, op="upsert", data=data, owner=_customer_ref(owner))
+    def _membership(self, record: Record, plans: Mapping[str, Record]) -> list[Change]:
+        if record.get("status") == TRASH:
+            return []
+        owner, product = self._owner(record), key(record.get("product_id"))
+        data = mapping.membership(
+            record,
+            owner=owner,
+            plan=plans.get(str(key(record.get("plan_id")))),
+            product=self._state.get(f"product/{product}") if product else None,
+            zone=self.zone(),
+        )
+        return [Change(entity="membership", key=data.key, op="upsert", data=data, owner=_customer_ref(owner))]
 
     def plans(self, records: Iterable[Record]) -> None:
         """Remember plans: a member's record names its plan by id only."""
         known: dict[str, Mapping[str, Any]] = self._state.get("plans") or {}
-        seen = {str(r["id"]): {"slug": r.get("slug"), "name": r.get("name")} for r in records if r.get("id")}
-        if any(known.get(key) != plan for key, plan in seen.items()):
+        seen = {
+            number: {"slug": text(record.get("slug")), "name": text(record.get("name"))}
+            for record in records
+            if isinstance(record, dict) and (number := key(record.get("id")))
+        }
+        if any(known.get(number) != plan for number, plan in seen.items()):
             self._state.put({"plans": {**known, **seen}})
+
+    def unnamed(self, records: Iterable[Record]) -> tuple[list[str], list[str]]:
+        """Plans and products of these members whose names are not known yet."""
+        rows = [record for record in records if isinstance(record, dict)]
+        known = self._state.get("plans") or {}
+        plans = dict.fromkeys(k for r in rows if (k := key(r.get("plan_id"))) and k not in known)
+        products = dict.fromkeys(k for r in rows if (k := key(r.get("product_id"))))
+        return list(plans), [k for k in products if self._state.get(f"product/{k}") is None]
+
+    def products(self, records: Iterable[Record]) -> None:
+        """Remember the names of products."""
+        names = {
+            f"product/{number}": name
+            for record in records
+            if isinstance(record, dict) and (number := key(record.get("id"))) and (name := text(record.get("name")))
+        }
+        if news := {name: value for name, value in names.items() if self._state.get(name) != value}:
+            self._state.put(news)
 
     # -- deletions
 
-    def deleted(self, entity: str, key: str) -> Change:
-        """The record is gone."""
-        if entity == "customer" and self.guests:
-            self._departed.leave(key, self._clock.now())
-        if entity == "customer" and self._config.consent_keys:
-            self._state.put({f"consent/{key}": None})
-        return Change(entity=entity, key=key, op="delete")
+    def deleted(self, entity: str, number: str, record: Record | None = None) -> Change:
+        """The record is gone; `record` is what the trash still shows of it."""
+        if entity == "customer":
+            if self.guests:
+                self.people.leave(number, self._clock.now())
+            if self._config.consent_keys:
+                self._state.put({f"consent/{number}": None})
+        version = None if record is None else mapping.version(record, self.zone())
+        return Change(entity=entity, key=number, op="delete", version=version)
 
 
-def _customer_ref(key: str | None) -> EntityRef | None:
-    return None if key is None else EntityRef("customer", key)
+def is_renewal(record: Record) -> bool:
+    """Whether an order renews a subscription."""
+    return mapping.renewed(record) is not None
+
+
+def _guest_version(placed: datetime | None, modified: datetime | None) -> int | None:
+    """Grows with the newest order of a guest, which knows the person best, and then with each change of that order."""
+    if placed is None:
+        return None
+    later = int((modified - placed).total_seconds()) if modified is not None else 0
+    return int(placed.timestamp()) * 1_000_000_000 + max(0, min(later, 999_999_999))
+
+
+def _customer_ref(owner: str | None) -> EntityRef | None:
+    return None if owner is None else EntityRef("customer", owner)

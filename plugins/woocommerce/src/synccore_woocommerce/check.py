@@ -1,17 +1,22 @@
 """Finding out what a shop is, and precisely what is wrong where it cannot be used."""
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from synccore.errors import AuthError, ConfigError, SynccoreError, Transient
+from synccore.errors import AuthError, ConfigError, Rejected, SynccoreError, Transient
 from synccore.oauth import Browser
 from synccore.types import Account, Check, Context, Finding
 
 from .abilities import Abilities
 from .account import Keys, account_of
-from .client import Shop
+from .changes import Translator
+from .client import OLDEST, Shop
 from .config import Config
 from .errors import Forbidden, NoApi
+from .php import listed
 from .registry import Registry
 
 __all__ = ["Checker"]
@@ -21,9 +26,17 @@ class Checker:
     """Answers `check` and `connect`."""
 
     def __init__(
-        self, shop: Shop, keys: Keys, abilities: Abilities, registry: Registry, config: Config, context: Context
+        self,
+        shop: Shop,
+        keys: Keys,
+        abilities: Abilities,
+        registry: Registry,
+        translator: Translator,
+        config: Config,
+        context: Context,
     ) -> None:
         self._shop = shop
+        self._translate = translator
         self._keys = keys
         self._abilities = abilities
         self._registry = registry
@@ -31,16 +44,29 @@ class Checker:
         self._context = context
 
     def check(self) -> Check:
-        """Address, keys, permissions, what the shop has, and how its webhooks do."""
+        """Address, keys, permissions, what the shop has, who is left out, and how its webhooks do."""
         index = self._index()
         self._readable()
         self._abilities.forget()
-        findings = [*self._entities(), *self._writable(), *self._registry.findings()]
+        findings = [
+            *self._entities(),
+            *self._writable(),
+            *self._pollable(),
+            *self._others(),
+            *self._registry.findings(),
+        ]
         detail = self._detail(index)
         return Check(account=account_of(index, self._shop.url, detail), detail=detail, findings=tuple(findings))
 
+    def account(self) -> Account:
+        """Which shop this is: one request, no keys."""
+        return account_of(self._index(), self._shop.url)
+
     def connect(self, browser: Browser) -> Account:
-        """Keys from the shop's approval screen where none are configured, then `check`. Raises what is wrong."""
+        """Keys from the shop's approval screen where none are configured, then `check`. Raises what is wrong.
+
+        What is no error is left to core, which says what `check` found.
+        """
         if not self._keys.known():
             self._index()
             self._keys.approve(browser)
@@ -48,7 +74,6 @@ class Checker:
         for finding in found.findings:
             if finding.level == "error":
                 raise AuthError(finding.message)
-            browser.say(finding.message)
         if found.account is None:
             raise Transient("the shop did not say what it is")
         return found.account
@@ -59,30 +84,37 @@ class Checker:
         try:
             index = self._shop.index()
         except NoApi as error:
-            self._explain_plain_permalinks(error)
+            self._explain(error)
             raise
-        if "wc/v3" not in (index.get("namespaces") or ()):
+        if "wc/v3" not in (listed(index.get("namespaces")) or ()):
             raise ConfigError(
                 f"{self._shop.url} is a WordPress without WooCommerce's REST API: is it active?", path="url"
             )
+        self._translate.learn(index)
         return index
 
-    def _explain_plain_permalinks(self, error: SynccoreError) -> None:
+    def _explain(self, error: SynccoreError) -> None:
+        """Raises what the address really is: a shop with plain permalinks, or a page of a shop that is elsewhere."""
         try:
             answer = self._shop.probe("", {"rest_route": "/"})
         except SynccoreError:
             return
         body = answer.json_or_none()
-        if answer.ok and isinstance(body, dict) and "namespaces" in body:
-            raise ConfigError(
-                "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress, choose any "
-                "other structure under Settings > Permalinks",
-                path="url",
-            ) from error
+        if not answer.ok or not isinstance(body, dict) or "namespaces" not in body:
+            return
+        home = str(body.get("home") or self._shop.url).rstrip("/")
+        if urlsplit(home).path.rstrip("/") != urlsplit(self._shop.url).path.rstrip("/"):
+            raise ConfigError(f"the shop is at {home}, not at {self._shop.url}: set url to that", path="url") from error
+        raise ConfigError(
+            "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress, choose any "
+            "other structure under Settings > Permalinks (where that is so already, the web server does not hand "
+            "/wp-json/ on to WordPress as it came)",
+            path="url",
+        ) from error
 
     def _readable(self) -> None:
         try:
-            self._shop.list("wc/v3/customers", {"role": "all", "per_page": "1", "_fields": "id"})
+            self._shop.page("wc/v3/customers", {"role": "all", "per_page": "1", "_fields": "id"})
         except Forbidden as error:
             raise AuthError(
                 f"the key's user may not read customers: make the key for an administrator or a shop manager "
@@ -117,6 +149,42 @@ class Checker:
                 )
             ]
         return []
+
+    def _pollable(self) -> list[Finding]:
+        """Whether orders can be asked for by when they changed; older shops refuse that, or ignore it."""
+        tomorrow = (self._context.clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S")
+        params = {"orderby": "modified", "modified_after": tomorrow, "dates_are_gmt": "true"}
+        try:
+            able = not self._shop.page("wc/v3/orders", {**params, "per_page": "1", "_fields": "id"}).rows
+        except Rejected:
+            able = False
+        if able:
+            return []
+        version = self._version()
+        said = (
+            f"{version} cannot be asked for what changed: {OLDEST} or newer is needed to poll orders and subscriptions "
+            "(where it is newer, something in front of the shop drops or ignores the query)"
+        )
+        return [Finding(level="error", path=f"sources.{self._context.name}", message=said)]
+
+    def _others(self) -> list[Finding]:
+        """Accounts that are no customers by their role, and what to set where they should be."""
+        if "customer" not in self._config.entities:
+            return []
+        roles = Counter(role for _, role, _ in self._translate.people.others() if role)
+        buyers = Counter(role for _, role, bought in self._translate.people.others() if bought and role)
+        if not roles:
+            return []
+        named = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()))
+        said = f"{sum(roles.values())} accounts are left out, since their roles are not in `roles`: {named}"
+        if buyers:
+            as_guests = self._config.others_as_guests and self._config.guests
+            what = "are treated as those of guests" if as_guests else "have no customer"
+            bought = ", ".join(f"{count} {role}" for role, count in sorted(buyers.items()))
+            wanted = ", ".join(f'"{role}"' for role in (*self._config.roles, *sorted(buyers)))
+            said += f". Of these, {bought} have bought: their orders {what}; to take them in, set roles = [{wanted}]"
+        level: Literal["warning", "info"] = "warning" if buyers else "info"
+        return [Finding(level=level, path=f"sources.{self._context.name}.roles", message=said)]
 
     def _detail(self, index: Mapping[str, Any]) -> str:
         parts = [self._version()]

@@ -11,19 +11,20 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from attrs import frozen
 
 from synccore.errors import SynccoreError, Transient
-from synccore.http import Client, Response
+from synccore.http import Client, Response, parse_json
 from synccore.types import Context
 
 from .config import Config
 from .errors import NoApi, failure, not_seen
+from .php import key, listed, rows
 from .signing import signed
 
-__all__ = ["BATCH", "PER_PAGE", "Listing", "Record", "Shop"]
+__all__ = ["BATCH", "OLDEST", "PER_PAGE", "QUERY_LOST", "Listing", "Record", "Shop"]
 
 Record = Mapping[str, Any]
 Params = Mapping[str, Any]
@@ -33,15 +34,22 @@ Keys = Callable[[], tuple[str, str]]
 PER_PAGE = 100
 BATCH = 100
 #: A PHP host may take half a minute for a page of orders.
+#: Since then lists can be asked for what changed (`modified_after`); 4.4 brought the order by it.
+OLDEST = "WooCommerce 5.8"
+#: Why a list may be another than the one that was asked for.
+QUERY_LOST = "is there a cache or a firewall in front of the shop that drops or ignores the query?"
 _TIMEOUT = timedelta(seconds=60)
 _TRIES = 3
 
 
 @frozen(kw_only=True)
 class Listing:
-    """One page of a list, and how many rows the whole list has (None where the shop does not say)."""
+    """One page of a list, and how many rows the whole list has (None where the shop does not say).
 
-    rows: Sequence[dict[str, Any]]
+    `rows` holds whatever the shop gave, also what is no record.
+    """
+
+    rows: Sequence[Any]
     total: int | None
 
 
@@ -61,6 +69,8 @@ class Shop:
         self._plain = urlsplit(self.url).scheme == "http"
         self._sign: bool | None = True if self._plain else None
         self._home: str | None = None
+        #: What the shop wants at the end of each path: some redirect to the address with a slash.
+        self._slash = ""
 
     # -- reading
 
@@ -70,11 +80,9 @@ class Shop:
         Raises as `get` does; `ConfigError` where the address leads to no WordPress.
         """
         answer = self._send("GET", "wp-json/", {"_fields": "name,url,home,gmt_offset,timezone_string,namespaces"})
-        if answer.status == 404 and not isinstance(answer.json_or_none(), dict):
-            raise NoApi(self.url)
-        body = self._read(answer)
-        if not isinstance(body, dict):
-            raise Transient("the shop's index is not what WordPress gives")
+        if (answer.ok or answer.status in (404, 405)) and not _is_wordpress(answer):
+            raise NoApi(self.url, answer.structure())
+        body: Record = self._read(answer)
         self._home = str(body.get("home") or self.url).rstrip("/")
         return body
 
@@ -89,22 +97,40 @@ class Shop:
         """
         return self._retrying(path, params)[1]
 
-    def list(self, path: str, params: Params) -> Listing:
+    def page(self, path: str, params: Params) -> Listing:
         """One page of a list. Raises as `get`."""
         answer, rows = self._retrying(path, params)
-        if not isinstance(rows, list):
-            raise Transient("the shop gave something else than a list")
-        total = answer.headers.get("x-wp-total", "")
-        return Listing(rows=rows, total=int(total) if total.isdecimal() else None)
+        found = listed(rows)
+        if found is None and rows != {}:
+            raise Transient("the shop gave something else than a list", outage=False)
+        return Listing(rows=found or [], total=_total(answer))
 
-    def count(self, path: str, params: Params | None = None) -> int:
-        """How many rows a list has, without reading one. Raises as `get`."""
+    def some(self, path: str, numbers: Sequence[str], params: Params) -> list[Record]:
+        """The records of these numbers (at most a hundred) that there are, however few of them the shop gives at once.
+
+        Raises as `get`; Transient where the shop gives others than it was asked for.
+        """
+        found: dict[str, Record] = {}
+        missing = list(numbers)
+        while missing:
+            listing = self.page(path, {**params, "include": ",".join(missing), "per_page": PER_PAGE})
+            came = {number: row for row in rows(listing.rows) if (number := key(row.get("id")))}
+            if came.keys() - set(numbers):
+                raise Transient(f"{path} gives other records than it was asked for: {QUERY_LOST}", outage=False)
+            news = came.keys() - found.keys()
+            found |= came
+            if not news or listing.total == len(came):
+                break
+            missing = [number for number in numbers if number not in found]
+        return list(found.values())
+
+    def count(self, path: str, params: Params | None = None) -> int | None:
+        """How many rows a list has, without reading one; None where the shop does not say. Raises as `get`."""
         answer = self._send("HEAD", f"wp-json/{path}", {**(params or {}), "per_page": "1"})
         if not answer.ok:
             # A HEAD has no body to say why; ask again for the words.
-            return self.list(path, {**(params or {}), "per_page": "1"}).total or 0
-        total = answer.headers.get("x-wp-total", "")
-        return int(total) if total.isdecimal() else 0
+            return self.page(path, {**(params or {}), "per_page": "1"}).total
+        return _total(answer)
 
     # -- writing
 
@@ -146,32 +172,42 @@ class Shop:
     def _send(self, method: str, path: str, params: Params, json: Any = None) -> Response:
         pairs = _pairs(params)
         with self._slots:
-            if path == "wp-json/":
-                return self._http.request(method, path, params=pairs)
-            if self._sign:
-                return self._send_signed(method, path, pairs, json)
-            answer = self._http.request(method, path, params=pairs, headers=self._basic(), json=json)
-            if self._sign is None and not_seen(answer):
-                # The keys may be wrong, or PHP may not know that this is https and look for a signature instead.
-                signed_answer = self._send_signed(method, path, pairs, json)
-                if not_seen(signed_answer):
-                    return answer
-                self._sign, answer = True, signed_answer
-            elif answer.ok:
-                self._sign = False
+            answer = self._dial(method, path + self._slash, pairs, json)
+            if not self._slash and _adds_a_slash(answer):
+                answer = self._dial(method, f"{path}/", pairs, json)
+                if not 300 <= answer.status < 400:
+                    self._slash = "/"
             return answer
 
+    def _dial(self, method: str, path: str, pairs: list[tuple[str, str]], json: Any) -> Response:
+        if path.rstrip("/") == "wp-json":
+            return self._http.request(method, "wp-json/", params=pairs)
+        if self._sign:
+            return self._send_signed(method, path, pairs, json)
+        answer = self._http.request(method, path, params=pairs, headers=self._basic(), json=json)
+        if self._sign is None and not_seen(answer):
+            # The keys may be wrong; or PHP may not know that this is https and look for a signature instead; or
+            # another plugin may take every Authorization header for its own.
+            signed_answer = self._send_signed(method, path, pairs, json)
+            if not_seen(signed_answer):
+                return answer
+            self._sign = True if signed_answer.ok else None
+            return signed_answer
+        if answer.ok:
+            self._sign = False
+        return answer
+
     def _basic(self) -> dict[str, str]:
-        key, secret = self._keys()
-        return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
+        name, secret = self._keys()
+        return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()}
 
     def _send_signed(self, method: str, path: str, pairs: Iterable[tuple[str, str]], json: Any) -> Response:
-        key, secret = self._keys()
+        name, secret = self._keys()
         params = signed(
             method,
             f"{self._signing_home()}/{path}",
             pairs,
-            key=key,
+            key=name,
             secret=secret,
             timestamp=int(self._context.clock.now().timestamp()),
             # Not from the context: repeatable numbers would be refused as used.
@@ -192,13 +228,36 @@ class Shop:
         return self._home
 
     def _read(self, answer: Response) -> Any:
-        if answer.ok:
-            return answer.json()
-        raise self._failure(answer)
+        if not answer.ok:
+            raise self._failure(answer)
+        try:
+            return parse_json(answer.content)
+        except ValueError:
+            raise Transient(f"HTTP {answer.status} with a body that is not JSON: {answer.structure()}") from None
 
     def _failure(self, answer: Response) -> SynccoreError:
-        return failure(answer, self._context.clock.now(), signed=bool(self._sign))
+        return failure(answer, self._context.clock.now(), self.url, signed=bool(self._sign))
 
 
 def _pairs(params: Params) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in params.items() if value is not None]
+
+
+def _total(answer: Response) -> int | None:
+    total = answer.headers.get("x-wp-total", "").strip()
+    return int(total) if total.isascii() and total.isdigit() else None
+
+
+def _is_wordpress(answer: Response) -> bool:
+    """Whether an answer is what WordPress's REST API gives: an index, or an error with a code."""
+    body = answer.json_or_none()
+    return isinstance(body, dict) and ("namespaces" in body or "code" in body or "home" in body)
+
+
+def _adds_a_slash(answer: Response) -> bool:
+    """Whether this is a redirect to the very same address with a slash at its end."""
+    if not 300 <= answer.status < 400:
+        return False
+    asked, target = urlsplit(answer.url), urlsplit(urljoin(answer.url, answer.headers.get("location", "")))
+    same = (asked.scheme, asked.netloc) == (target.scheme, target.netloc)
+    return same and not asked.path.endswith("/") and target.path == f"{asked.path}/"

@@ -30,6 +30,11 @@ def _is_known(_: object, __: "Attribute[Any]", value: tuple[str, ...]) -> None:
             raise ValueError(f"{entity!r} is none of {', '.join(ENTITIES)}")
 
 
+def _clear_or_forget(_: object, __: "Attribute[str]", value: str) -> None:
+    if value not in ("clear", "forget"):
+        raise ValueError("must be clear or forget")
+
+
 def _at_least_one(_: object, __: "Attribute[int]", value: int) -> None:
     if value < 1:
         raise ValueError("must be 1 or more")
@@ -55,6 +60,16 @@ class Config(SourceSettings):
     guests: bool = option(default=True, help="buyers without an account are customers too")
     roles: tuple[str, ...] = option(
         default=("customer", "subscriber"), help="WordPress roles that are customers; staff are not"
+    )
+    others_as_guests: bool = option(
+        default=True,
+        help="buyers whose role is none of `roles` (staff), or whose account is gone, are treated as guests by the "
+        "address of their order; false: their orders go without a customer",
+    )
+    on_erased: str = option(
+        default="clear",
+        help="what becomes of a person whom WordPress's eraser blanked: clear (emptied at the targets) or forget",
+        validator=_clear_or_forget,
     )
     consent_keys: tuple[str, ...] = option(
         default=(), help="meta keys of customers or orders that hold marketing consent; none: consent is unknown"

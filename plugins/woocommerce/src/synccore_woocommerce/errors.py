@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,9 +23,10 @@ class Gone(Rejected):
 class NoApi(ConfigError):
     """Something answers at the address, but no REST API of WordPress."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, what: str) -> None:
         super().__init__(
-            f"{url} answers, but not with WordPress's REST API: is it the shop's address, and are permalinks on?",
+            f"{url} answers, but not with WordPress's REST API ({what}): is it the shop's address, and are permalinks "
+            "on?",
             path="url",
         )
 
@@ -34,20 +35,27 @@ class NoRoute(ConfigError):
     """The shop does not know this address: the plugin that brings it is missing."""
 
 
-def failure(answer: Response, now: datetime, *, signed: bool) -> SynccoreError:
-    """The error an answer stands for. `signed`: whether only signed requests were tried."""
+#: Maintenance mode says ten minutes whatever it takes, mostly seconds: a look costs next to nothing.
+_MAINTENANCE = timedelta(seconds=30)
+
+
+def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> SynccoreError:
+    """The error an answer of the shop at `url` stands for. `signed`: whether only signed requests were tried."""
     status, body = answer.status, answer.json_or_none()
     if 300 <= status < 400:
         return ConfigError(_redirected(answer), path="url")
     wait = parse_retry_after(answer.headers.get("retry-after"), now)
-    if status == 503 and isinstance(body, dict) and body.get("code") == "wp_die":
-        return RateLimited("the shop is in maintenance mode (HTTP 503)", retry_after=wait)
-    if status == 429 or (status == 503 and wait is not None):
+    if status == 503 and (wait is not None or (isinstance(body, dict) and body.get("code") == "wp_die")):
+        said = f"the shop is in maintenance mode (HTTP {status}); it is asked again every 30 seconds"
+        return RateLimited(said, retry_after=min(wait or _MAINTENANCE, _MAINTENANCE))
+    if status == 429:
         return RateLimited(f"the shop asks to wait (HTTP {status})", retry_after=wait)
     if not isinstance(body, dict) or "code" not in body:
+        if status == 404 and isinstance(body, dict):
+            return NoApi(url, answer.structure())
         return Transient(
             f"HTTP {status} with a page of something in front of the shop, a firewall or a security plugin: "
-            f"{answer.excerpt(120)}"
+            f"{answer.structure()}"
             if status < 500
             else f"HTTP {status} from the web server"
         )
@@ -56,6 +64,8 @@ def failure(answer: Response, now: datetime, *, signed: bool) -> SynccoreError:
         # A PHP error's message holds paths and data of the shop: the code is all that may be shown.
         return Transient(f"HTTP {status} {code}")
     words = _words(body)
+    if status in (401, 403) and _is_foreign(code):
+        return AuthError(_claimed(code, words))
     if status == 401:
         return AuthError(_unauthorized(code, words, signed=signed))
     if status == 403:
@@ -68,9 +78,29 @@ def failure(answer: Response, now: datetime, *, signed: bool) -> SynccoreError:
 
 
 def not_seen(answer: Response) -> bool:
-    """Whether this is the 401 that WooCommerce gives when it saw no usable keys at all."""
-    body = answer.json_or_none() if answer.status == 401 else None
-    return answer.status == 401 and (not isinstance(body, dict) or body.get("code") == "woocommerce_rest_cannot_view")
+    """Whether WooCommerce saw no usable keys at all: its own 401, or the refusal of something that stands before it."""
+    if answer.status not in (401, 403):
+        return False
+    body = answer.json_or_none()
+    code = str(body.get("code", "")) if isinstance(body, dict) else ""
+    return (answer.status == 401 and code in ("", "woocommerce_rest_cannot_view")) or (code != "" and _is_foreign(code))
+
+
+def _is_foreign(code: str) -> bool:
+    """A refusal that is neither WooCommerce's nor WordPress's own: a plugin for logging in takes the header as its."""
+    return not code.startswith(("woocommerce_", "wc_", "rest_")) or code in _LOG_IN
+
+
+#: How WordPress's and others' plugins refuse an Authorization header that is no token of theirs, under `rest_` names.
+_LOG_IN = ("rest_not_logged_in", "rest_cookie_invalid_nonce", "rest_invalid_token", "rest_token_malformed")
+
+
+def _claimed(code: str, words: str) -> str:
+    return (
+        f"another plugin of the shop answers instead of WooCommerce: {words} ({code}). It takes the Authorization "
+        "header for its own (JWT and single sign-on plugins do): let it leave out /wp-json/wc/. Signed requests "
+        "without that header were refused too."
+    )
 
 
 def _unauthorized(code: str, words: str, *, signed: bool) -> str:

@@ -1,10 +1,4 @@
-"""Listing: how a list is read, and where it goes on after a kill.
-
-Lists are paged by offset, so a row that goes away moves the others up and one is skipped. Lists with an order (id, or
-modified time and id) are therefore read by position: each page must begin at or before the last row already read,
-otherwise the reader steps back. Orders and subscriptions also move their window along, so that an offset stays small
-and any number of rows in one second is read once. Members have no order at all: they are read over and over, with
-another page size each time, until as many were met as the shop says there are.
+"""Listing: which pages a poll consists of, and where it goes on after a kill. How one list is read: see `paging`.
 
 A cursor is JSON. Between two polls it holds the marks of each stage (`{"marks": ...}`), in the middle of a listing
 also the stage, its position and whether everything is asked for.
@@ -17,49 +11,20 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from synccore.errors import Transient
-from synccore.types import BackfillFilters, Change, Clock, Context, Page
+from synccore.types import BackfillFilters, Change, Clock, Context, Page, Unreadable
 
-from .client import PER_PAGE, Record, Shop
+from .changes import Odd
+from .client import Record, Shop
 from .errors import NoRoute
-from .mapping import moment
+from .paging import Order, Part, Position, modified, ordered, shift, unordered
 
-__all__ = ["Cursor", "Pace", "Poller", "Position", "Stage"]
+__all__ = ["Cursor", "Pace", "Poller", "Stage"]
 
-#: Rows that each page shares with the one before.
-_SHARED = 5
 #: Saves that were under way when the last poll read are found again: this much before its newest change.
 _OVERLAP = timedelta(seconds=60)
-#: How often a list without an order is read before what was met has to do, and how often without meeting anybody new.
-_TURNS = 12
-_BARREN = 2
 #: A full sweep rests so many times as long as it took.
 _REST = 9
-Key = tuple[str, int]
 Planner = Callable[[str, "Cursor", BackfillFilters], "list[Stage]"]
-
-
-@frozen(kw_only=True)
-class Position:
-    """Where a list is read: rows modified after `after`, from `offset` on, those up to `last` known already."""
-
-    after: str | None = None
-    offset: int = 0
-    last: Key | None = None
-    total: int | None = None
-    #: For lists without an order: which time they are read.
-    turn: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Only what differs from the start."""
-        values = {"after": self.after, "offset": self.offset, "last": self.last, "total": self.total, "turn": self.turn}
-        return {name: value for name, value in values.items() if value not in (None, 0)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Position":
-        """What `to_json` gave."""
-        last = data.get("last")
-        return cls(**{**data, "last": None if last is None else (str(last[0]), int(last[1]))})
 
 
 @frozen(kw_only=True)
@@ -68,7 +33,8 @@ class Stage:
 
     name: str
     path: str
-    read: Callable[[Sequence[Record]], list[Change]]
+    entity: str
+    read: Callable[[Sequence[Record], Odd], list[Change]]
     params: Mapping[str, str] = field(factory=dict)
     #: Ordered by modified time (and read from the last mark on) instead of by id.
     by_modified: bool = False
@@ -93,12 +59,15 @@ class Cursor:
     full: bool = False
     #: Rows of the stages before, so that the total is that of the whole poll.
     base: int = 0
+    #: Rows so far that are no customers.
+    left_out: int = 0
 
     def to_json(self) -> str:
         """The text that core stores."""
         data: dict[str, Any] = {"marks": dict(self.marks)}
         if self.stage is not None:
             data |= {"stage": self.stage, "full": self.full, "base": self.base}
+            data |= {"left_out": self.left_out} if self.left_out else {}
             if self.position is not None:
                 data["position"] = self.position.to_json()
         return json.dumps(data, separators=(",", ":"), sort_keys=True)
@@ -116,6 +85,7 @@ class Cursor:
                 position=Position.from_json(data["position"]) if "position" in data else None,
                 full=bool(data.get("full", False)),
                 base=int(data.get("base", 0)),
+                left_out=int(data.get("left_out", 0)),
             )
         except (ValueError, TypeError, KeyError):
             return cls(full=True)
@@ -177,114 +147,55 @@ class Poller:
         started = self._context.clock.now()
         if stage.before is not None:
             stage.before()
-        steps = self._unordered(stage, here or Position()) if stage.unordered else self._ordered(stage, here, place)
-        for rows, ahead, total in steps:
-            marks = dict(place.marks)
-            whole = None if total is None else place.base + total
-            if stage.by_modified and rows:
-                marks[stage.name] = max(marks.get(stage.name, ""), _modified(rows[-1]))
+        if stage.unordered:
+            parts = unordered(self._shop, stage.path, stage.params, here or Position())
+        else:
+            order = Order(path=stage.path, params=stage.params, by_modified=stage.by_modified)
+            parts = ordered(self._shop, order, here or self._start(stage, place))
+        left_out = place.left_out
+        for part, read_at in self._timed(parts):
+            ahead, marks = part.ahead, dict(place.marks)
+            whole = None if part.total is None else place.base + part.total
+            if stage.by_modified and part.rows:
+                marks[stage.name] = max(marks.get(stage.name, ""), *(modified(row) for row in part.rows))
             if ahead is None and stage.stamps:
                 marks[stage.stamps] = self._context.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            unreadable = [Unreadable(where=where, reason=why, entity=stage.entity) for where, why in part.odd]
+            changes = stage.read(part.rows, unreadable.append)
+            left_out += max(0, len(part.rows) - len(changes)) if stage.entity == "customer" else 0
             if ahead is not None:
-                place = evolve(place, marks=marks, stage=stage.name, position=ahead)
+                place = evolve(place, marks=marks, stage=stage.name, position=ahead, left_out=left_out)
             elif following is not None:
-                place = evolve(place, marks=marks, stage=following, position=None, base=whole or 0)
+                place = evolve(place, marks=marks, stage=following, position=None, base=whole or 0, left_out=left_out)
             else:
                 place = Cursor(marks=marks)
-            yield Page(changes=stage.read(rows), cursor=place.to_json(), total=whole), place
+            yield (
+                Page(
+                    changes=changes,
+                    cursor=place.to_json(),
+                    # Who is listed and no customer (staff) is no part of what there is to do.
+                    total=None if whole is None else whole - left_out,
+                    unreadable=tuple(unreadable),
+                    read_at=read_at,
+                ),
+                place,
+            )
             if ahead is None:
                 self._pace.finished(stage.name, started)
             if self._pause:
                 self._context.clock.sleep(self._pause)
 
-    # -- lists with an order
-
-    def _ordered(
-        self, stage: Stage, here: Position | None, place: Cursor
-    ) -> Iterator[tuple[Sequence[Record], Position | None, int | None]]:
-        position: Position | None = here or self._start(stage, place)
-        while position is not None:
-            rows, position, total = self._step(stage, position)
-            yield rows, position, total
+    def _timed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, datetime]]:
+        """Each page with the time when it was asked for: what webhooks brought since is newer."""
+        while True:
+            asked_at = self._context.clock.now()
+            part = next(parts, None)
+            if part is None:
+                return
+            yield part, asked_at
 
     def _start(self, stage: Stage, place: Cursor) -> Position:
         mark = place.marks.get(stage.name) or place.marks.get(stage.follows)
         if place.full or not stage.by_modified or not mark:
             return Position()
-        return Position(after=_shift(mark, -_OVERLAP))
-
-    def _step(self, stage: Stage, position: Position) -> tuple[Sequence[Record], Position | None, int | None]:
-        """The rows of one page that are new, where to go on (None: all read), and how many there are."""
-        key, last = _by_modified if stage.by_modified else _by_id, position.last
-        while True:
-            params = dict(stage.params) | {"per_page": str(PER_PAGE), "offset": str(position.offset)}
-            if position.after is not None:
-                # Only this form is right on every shop: UTC without a suffix, and saying so.
-                params |= {"modified_after": position.after, "dates_are_gmt": "true"}
-            listing = self._shop.list(stage.path, params)
-            if last is None or not position.offset or (listing.rows and key(listing.rows[0]) <= last):
-                break
-            # Rows before this page went away, and what moved up was not read yet: step back.
-            position = evolve(position, offset=max(0, position.offset - PER_PAGE))
-        fresh = [row for row in listing.rows if last is None or key(row) > last]
-        total = position.total if position.total is not None else listing.total
-        end = position.offset + len(listing.rows)
-        if len(listing.rows) < PER_PAGE and (not fresh or listing.total is None or end >= listing.total):
-            return fresh, None, total
-        if not fresh and listing.total is not None and position.offset >= listing.total:
-            raise Transient(f"{stage.path} gives the same page again and again: is there a cache in front of the shop?")
-        newest = key(fresh[-1]) if fresh else last
-        ahead = evolve(position, offset=position.offset + PER_PAGE - _SHARED, last=newest, total=total)
-        if stage.by_modified and newest is not None and newest[0]:
-            floor = _shift(newest[0], -timedelta(seconds=1))
-            if floor > (position.after or ""):
-                ahead = evolve(ahead, after=floor, offset=0)
-        return fresh, ahead, total
-
-    # -- lists without an order
-
-    def _unordered(
-        self, stage: Stage, position: Position
-    ) -> Iterator[tuple[Sequence[Record], Position | None, int | None]]:
-        """`offset` counts pages here. What was met before a kill is met again: a resumed turn proves nothing."""
-        met: set[int] = set()
-        before, barren = 0, 0
-        while True:
-            size = PER_PAGE - 3 * (position.turn - 1)
-            params = {**stage.params, "per_page": str(size), "page": str(position.offset + 1)}
-            listing = self._shop.list(stage.path, params)
-            fresh = [row for row in listing.rows if int(row["id"]) not in met]
-            met.update(int(row["id"]) for row in listing.rows)
-            short = len(listing.rows) < size or not fresh
-            end = position.offset * size + len(listing.rows)
-            ended = not listing.rows or (short and (listing.total is None or end >= listing.total))
-            ahead: Position | None = evolve(position, offset=position.offset + 1)
-            if ended:
-                barren = barren + 1 if len(met) == before else 0
-                before = len(met)
-                enough = listing.total is None or len(met) >= listing.total
-                tired = position.turn >= _TURNS or barren == _BARREN
-                if tired and not enough:
-                    self._context.log.warning("list_incomplete", path=stage.path, met=len(met), total=listing.total)
-                ahead = None if enough or tired else Position(turn=position.turn + 1)
-            yield fresh, ahead, listing.total
-            if ahead is None:
-                return
-            position = ahead
-
-
-def _by_id(row: Record) -> Key:
-    return ("", int(row["id"]))
-
-
-def _by_modified(row: Record) -> Key:
-    return (_modified(row), int(row["id"]))
-
-
-def _modified(row: Record) -> str:
-    return str(row.get("date_modified_gmt") or "")
-
-
-def _shift(mark: str, by: timedelta) -> str:
-    at = moment(mark) or datetime(1970, 1, 2, tzinfo=UTC)
-    return (at + by).strftime("%Y-%m-%dT%H:%M:%S")
+        return Position(after=shift(mark, -_OVERLAP))

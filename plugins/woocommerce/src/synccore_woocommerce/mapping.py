@@ -4,10 +4,11 @@ Dates arrive as UTC without a suffix (`..._gmt`), money as text, unset text as "
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
+from synccore import values
 from synccore.entities import (
     Address,
     Coupon,
@@ -22,6 +23,9 @@ from synccore.entities import (
 )
 
 from .client import Record
+from .dates import date_of, moment
+from .php import Broken, address_of, flag, key, listed, mapped, rows, text, whole
+from .states import state_code
 
 __all__ = [
     "FIELDS",
@@ -35,12 +39,16 @@ __all__ = [
     "order",
     "payment",
     "renewed",
+    "retry_at",
     "subscription",
+    "unread_amounts",
     "version",
 ]
 
 #: What we store at the shop begins with this, and is never read as the shop's own data: an echo changes nothing.
 META_PREFIX = "synccore_"
+
+_RENEWALS = "_subscription_renewal_order_ids_cache"
 
 #: Customer meta that WordPress and plugins touch on every visit; it says nothing about the person.
 _NOISE = (
@@ -54,22 +62,20 @@ _NOISE = (
     "last_update",
 )
 
+_SAVED = "date_created,date_created_gmt,date_modified,date_modified_gmt"
 #: What is asked for, so that pages stay small: 2.5 kB instead of 34 kB on a real shop.
 FIELDS: Mapping[str, str] = {
-    "customer": (
-        "id,date_created_gmt,date_modified_gmt,email,first_name,last_name,role,username,billing,shipping,"
-        "is_paying_customer,meta_data"
-    ),
+    "customer": (f"id,{_SAVED},email,first_name,last_name,role,username,billing,shipping,is_paying_customer,meta_data"),
     "order": (
-        "id,parent_id,number,status,currency,date_created_gmt,date_modified_gmt,date_completed_gmt,date_paid_gmt,"
+        f"id,parent_id,number,status,currency,{_SAVED},date_completed,date_completed_gmt,date_paid,date_paid_gmt,"
         "discount_total,shipping_total,total,total_tax,customer_id,billing,shipping,payment_method,"
         "payment_method_title,transaction_id,created_via,customer_note,meta_data,line_items,fee_lines,coupon_lines,"
         "refunds"
     ),
     "subscription": (
-        "id,parent_id,status,currency,date_created_gmt,date_modified_gmt,total,customer_id,billing,shipping,"
-        "payment_method,payment_method_title,meta_data,line_items,billing_period,billing_interval,start_date_gmt,"
-        "trial_end_date_gmt,next_payment_date_gmt,last_payment_date_gmt,cancelled_date_gmt,end_date_gmt"
+        f"id,parent_id,status,currency,{_SAVED},total,customer_id,billing,shipping,payment_method,"
+        "payment_method_title,meta_data,line_items,billing_period,billing_interval,start_date_gmt,trial_end_date_gmt,"
+        "next_payment_date_gmt,payment_retry_date_gmt,last_payment_date_gmt,cancelled_date_gmt,end_date_gmt"
     ),
     "membership": (
         "id,customer_id,plan_id,plan_name,status,order_id,product_id,subscription_id,date_created_gmt,start_date_gmt,"
@@ -81,65 +87,33 @@ FIELDS: Mapping[str, str] = {
 # -- single values
 
 
-def moment(value: Any) -> datetime | None:
-    """A `..._gmt` date; None where it is unset ("" or null)."""
-    if not value or not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def version(record: Record) -> int | None:
+def version(record: Record, zone: tzinfo | None = None) -> int | None:
     """The record's modified time in ms; None where there is none (members, users WooCommerce never saved)."""
-    at = moment(record.get("date_modified_gmt"))
+    at = date_of(record, "date_modified", zone)
     return None if at is None else int(at.timestamp() * 1000)
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, bool | dict | list):
-        return None
-    return str(value).strip() or None
-
-
-def _key(value: Any) -> str | None:
-    """An id as a key; 0, null and "" mean that there is none."""
-    return str(value) if value not in (None, "", 0, "0") else None
+def unread_amounts(record: Record) -> tuple[str, ...]:
+    """Names of the amounts that are there and cannot be read for certain: they are unknown, not 0."""
+    places = [(name, record.get(name)) for name in ("total", "discount_total", "shipping_total", "total_tax")]
+    parts = {"line_items": ("total", "quantity"), "refunds": ("total",), "fee_lines": ("total",)}
+    for part, names in parts.items():
+        places += [(f"{part}.{name}", row.get(name)) for row in rows(record.get(part)) for name in names]
+    return tuple(dict.fromkeys(name for name, value in places if value not in (None, "") and _money(value) is None))
 
 
 def _money(value: Any) -> Decimal | None:
-    if value in (None, "") or isinstance(value, bool):
-        return None
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _rows(value: Any) -> Iterable[dict[str, Any]]:
-    return (row for row in value if isinstance(row, dict)) if isinstance(value, list) else ()
-
-
-def _part(record: Record, name: str) -> Mapping[str, Any]:
-    value = record.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _whole(value: Any) -> int | None:
-    text = _text(value)
-    return int(text) if text is not None and text.isdecimal() else None
+    return values.amount(value) if isinstance(value, str | int | float) else None
 
 
 # -- meta data and consent
 
 
-def meta_value(record: Record, key: str) -> Any:
+def meta_value(record: Record, name: str) -> Any:
     """The value of a meta key, the last one where there are several; None where there is none."""
     found = None
-    for row in _rows(record.get("meta_data")):
-        if row.get("key") == key:
+    for row in rows(record.get("meta_data")):
+        if row.get("key") == name:
             found = row.get("value")
     return found
 
@@ -147,15 +121,15 @@ def meta_value(record: Record, key: str) -> Any:
 def _meta(record: Record, hidden: tuple[str, ...]) -> dict[str, Any]:
     return {
         str(row["key"]): row.get("value")
-        for row in _rows(record.get("meta_data"))
+        for row in rows(record.get("meta_data"))
         if row.get("key") and not str(row["key"]).startswith(hidden)
     }
 
 
 def consent(record: Record, keys: Iterable[str]) -> bool | None:
     """What the first present meta key says about marketing; None where none is present or its value says neither."""
-    for key in keys:
-        value = meta_value(record, key)
+    for name in keys:
+        value = meta_value(record, name)
         if value is None:
             continue
         word = str(value).strip().lower()
@@ -170,47 +144,55 @@ def consent(record: Record, keys: Iterable[str]) -> bool | None:
 
 
 def _address(data: Mapping[str, Any]) -> Address:
-    country = _text(data.get("country"))
-    country = country.upper() if country else None
-    state = _text(data.get("state"))
-    if state and country and state.startswith(f"{country}-"):
-        state = state[len(country) + 1 :]
+    country = values.country(text(data.get("country")))
     return Address(
-        first_name=_text(data.get("first_name")),
-        last_name=_text(data.get("last_name")),
-        company=_text(data.get("company")),
-        line1=_text(data.get("address_1")),
-        line2=_text(data.get("address_2")),
-        city=_text(data.get("city")),
-        postcode=_text(data.get("postcode")),
-        state=state,
+        first_name=text(data.get("first_name")),
+        last_name=text(data.get("last_name")),
+        company=text(data.get("company")),
+        line1=text(data.get("address_1")),
+        line2=text(data.get("address_2")),
+        city=text(data.get("city")),
+        postcode=text(data.get("postcode")),
+        state=state_code(text(data.get("state")), country),
         country=country,
-        email=_text(data.get("email")),
-        phone=_text(data.get("phone")),
+        email=address_of(data.get("email")),
+        phone=text(data.get("phone")),
     )
 
 
 def _line(row: Mapping[str, Any], shop_url: str) -> OrderLine:
-    product = _key(row.get("product_id"))
+    product = key(row.get("product_id"))
     return OrderLine(
-        key=str(row.get("id", "")),
-        name=_text(row.get("name")) or "",
+        key=key(row.get("id")) or "",
+        name=text(row.get("name")) or "",
         quantity=_money(row.get("quantity")) or Decimal(0),
         product_key=product,
-        variation_key=_key(row.get("variation_id")),
-        sku=_text(row.get("sku")),
+        variation_key=key(row.get("variation_id")),
+        sku=text(row.get("sku")),
         price=_money(row.get("price")),
         subtotal=_money(row.get("subtotal")),
         total=_money(row.get("total")),
         tax=_money(row.get("total_tax")),
         product_url=f"{shop_url}/?post_type=product&p={product}" if product else None,
-        image_url=_text(_part(row, "image").get("src")),
+        image_url=text(mapped(row.get("image")).get("src")),
         meta=_meta(row, ("_",)),
     )
 
 
 def _lines(record: Record, shop_url: str) -> tuple[OrderLine, ...]:
-    return tuple(_line(row, shop_url) for row in _rows(record.get("line_items")))
+    return tuple(_line(row, shop_url) for row in rows(record.get("line_items")))
+
+
+def _status(record: Record, prefix: str) -> str:
+    return (text(record.get("status")) or "").removeprefix(prefix)
+
+
+def _id(record: Record) -> str:
+    """Raises Broken where there is none."""
+    found = key(record.get("id"))
+    if found is None:
+        raise Broken("it has no id")
+    return found
 
 
 def _raw(record: Record) -> dict[str, Any]:
@@ -220,37 +202,42 @@ def _raw(record: Record) -> dict[str, Any]:
 # -- records
 
 
-def customer(record: Record, *, shop_url: str, consent_keys: Iterable[str] = ()) -> Customer:
+def customer(
+    record: Record, *, shop_url: str, consent_keys: Iterable[str] = (), zone: tzinfo | None = None
+) -> Customer:
     """An account."""
-    billing, shipping = _address(_part(record, "billing")), _address(_part(record, "shipping"))
+    billing, shipping = _address(mapped(record.get("billing"))), _address(mapped(record.get("shipping")))
+    first, last = text(record.get("first_name")), text(record.get("last_name"))
+    if first is None and last is None:
+        first, last = billing.first_name, billing.last_name
     return Customer(
-        key=str(record["id"]),
-        created_at=moment(record.get("date_created_gmt")),
-        updated_at=moment(record.get("date_modified_gmt")),
-        email=_text(record.get("email")) or billing.email,
-        first_name=_text(record.get("first_name")) or billing.first_name,
-        last_name=_text(record.get("last_name")) or billing.last_name,
+        key=_id(record),
+        created_at=date_of(record, "date_created", zone),
+        updated_at=date_of(record, "date_modified", zone),
+        email=address_of(record.get("email")) or billing.email,
+        first_name=first,
+        last_name=last,
         phone=billing.phone or shipping.phone,
         company=billing.company or shipping.company,
-        username=_text(record.get("username")),
-        role=_text(record.get("role")),
-        paying=bool(record["is_paying_customer"]) if "is_paying_customer" in record else None,
+        username=text(record.get("username")),
+        role=text(record.get("role")),
+        paying=flag(record.get("is_paying_customer")),
         billing=billing,
         shipping=shipping,
         accepts_marketing=consent(record, consent_keys),
-        admin_url=f"{shop_url}/wp-admin/user-edit.php?user_id={record['id']}",
+        admin_url=f"{shop_url}/wp-admin/user-edit.php?user_id={_id(record)}",
         meta=_meta(record, _NOISE),
         raw=_raw(record),
     )
 
 
-def guest(record: Record, key: str, *, consent_keys: Iterable[str] = ()) -> Customer:
+def guest(record: Record, guest: str, *, consent_keys: Iterable[str] = (), zone: tzinfo | None = None) -> Customer:
     """The buyer of an order without an account, as that order knows them."""
-    billing, shipping = _address(_part(record, "billing")), _address(_part(record, "shipping"))
+    billing, shipping = _address(mapped(record.get("billing"))), _address(mapped(record.get("shipping")))
     agreed = consent(record, consent_keys)
     return Customer(
-        key=key,
-        updated_at=moment(record.get("date_modified_gmt")),
+        key=guest,
+        updated_at=date_of(record, "date_modified", zone),
         email=billing.email,
         first_name=billing.first_name,
         last_name=billing.last_name,
@@ -260,145 +247,184 @@ def guest(record: Record, key: str, *, consent_keys: Iterable[str] = ()) -> Cust
         billing=billing,
         shipping=shipping,
         accepts_marketing=agreed,
-        consent_at=moment(record.get("date_created_gmt")) if agreed is not None else None,
-        raw={"billing": dict(_part(record, "billing")), "shipping": dict(_part(record, "shipping"))},
+        consent_at=date_of(record, "date_created", zone) if agreed is not None else None,
+        raw={"billing": dict(mapped(record.get("billing"))), "shipping": dict(mapped(record.get("shipping")))},
     )
 
 
-def order(record: Record, *, owner: str | None, shop_url: str, consent_keys: Iterable[str] = ()) -> Order:
+def order(
+    record: Record,
+    *,
+    owner: str | None,
+    shop_url: str,
+    consent_keys: Iterable[str] = (),
+    zone: tzinfo | None = None,
+) -> Order:
     """A purchase; `owner` is the key of its customer."""
-    billing = _address(_part(record, "billing"))
+    billing = _address(mapped(record.get("billing")))
     lines = _lines(record, shop_url)
     return Order(
-        key=str(record["id"]),
-        created_at=moment(record.get("date_created_gmt")),
-        updated_at=moment(record.get("date_modified_gmt")),
-        number=_text(record.get("number")) or str(record["id"]),
-        status=str(record.get("status", "")).removeprefix("wc-"),
-        currency=_text(record.get("currency")) or "",
-        total=_money(record.get("total")) or Decimal(0),
+        key=_id(record),
+        created_at=date_of(record, "date_created", zone),
+        updated_at=date_of(record, "date_modified", zone),
+        number=text(record.get("number")) or _id(record),
+        status=_status(record, "wc-"),
+        currency=text(record.get("currency")) or "",
+        total=_money(record.get("total")),
         customer_key=owner,
         subtotal=sum((line.subtotal or Decimal(0) for line in lines), Decimal(0)),
         discount_total=_money(record.get("discount_total")),
         shipping_total=_money(record.get("shipping_total")),
         tax_total=_money(record.get("total_tax")),
-        paid_at=moment(record.get("date_paid_gmt")),
-        completed_at=moment(record.get("date_completed_gmt")),
+        paid_at=date_of(record, "date_paid", zone),
+        completed_at=date_of(record, "date_completed", zone),
         email=billing.email,
         billing=billing,
-        shipping=_address(_part(record, "shipping")),
+        shipping=_address(mapped(record.get("shipping"))),
         lines=lines,
         refunds=tuple(
-            Refund(
-                key=str(row.get("id", "")),
-                amount=abs(_money(row.get("total")) or Decimal(0)),
-                reason=_text(row.get("reason")),
-            )
-            for row in _rows(record.get("refunds"))
+            Refund(key=key(row.get("id")) or "", amount=abs(amount), reason=text(row.get("reason")))
+            for row in rows(record.get("refunds"))
+            if (amount := _money(row.get("total"))) is not None
         ),
         fees=tuple(
-            Fee(
-                key=str(row.get("id", "")),
-                name=_text(row.get("name")) or "",
-                total=_money(row.get("total")) or Decimal(0),
-            )
-            for row in _rows(record.get("fee_lines"))
+            Fee(key=key(row.get("id")) or "", name=text(row.get("name")) or "", total=amount)
+            for row in rows(record.get("fee_lines"))
+            if (amount := _money(row.get("total"))) is not None
         ),
         coupons=tuple(
-            Coupon(code=str(row["code"]), discount=_money(row.get("discount")))
-            for row in _rows(record.get("coupon_lines"))
-            if row.get("code")
+            Coupon(code=code, discount=_money(row.get("discount")))
+            for row in rows(record.get("coupon_lines"))
+            if (code := text(row.get("code")))
         ),
-        payment_method=_text(record.get("payment_method")),
-        payment_title=_text(record.get("payment_method_title")),
-        transaction_id=_text(record.get("transaction_id")),
-        customer_note=_text(record.get("customer_note")),
-        created_via=_text(record.get("created_via")),
+        payment_method=text(record.get("payment_method")),
+        payment_title=text(record.get("payment_method_title")),
+        transaction_id=text(record.get("transaction_id")),
+        customer_note=text(record.get("customer_note")),
+        created_via=text(record.get("created_via")),
         subscription_key=renewed(record),
         accepts_marketing=consent(record, consent_keys),
-        admin_url=f"{shop_url}/wp-admin/post.php?post={record['id']}&action=edit",
+        admin_url=f"{shop_url}/wp-admin/post.php?post={_id(record)}&action=edit",
         meta=_meta(record, ("_", META_PREFIX)),
         raw=_raw(record),
     )
 
 
-def subscription(record: Record, *, owner: str | None, shop_url: str) -> Subscription:
+def subscription(record: Record, *, owner: str | None, shop_url: str, zone: tzinfo | None = None) -> Subscription:
     """A recurring order."""
-    billing = _address(_part(record, "billing"))
+    billing = _address(mapped(record.get("billing")))
     return Subscription(
-        key=str(record["id"]),
-        created_at=moment(record.get("date_created_gmt")),
-        updated_at=moment(record.get("date_modified_gmt")),
-        status=str(record.get("status", "")).removeprefix("wc-"),
-        currency=_text(record.get("currency")) or "",
-        total=_money(record.get("total")) or Decimal(0),
+        key=_id(record),
+        created_at=date_of(record, "date_created", zone),
+        updated_at=date_of(record, "date_modified", zone),
+        status=_status(record, "wc-"),
+        currency=text(record.get("currency")) or "",
+        total=_money(record.get("total")),
         customer_key=owner,
-        order_key=_key(record.get("parent_id")),
-        billing_period=_text(record.get("billing_period")),
-        billing_interval=_whole(record.get("billing_interval")),
-        started_at=moment(record.get("start_date_gmt")),
-        trial_ends_at=moment(record.get("trial_end_date_gmt")),
-        next_payment_at=moment(record.get("next_payment_date_gmt")),
-        last_payment_at=moment(record.get("last_payment_date_gmt")),
-        cancelled_at=moment(record.get("cancelled_date_gmt")),
-        ends_at=moment(record.get("end_date_gmt")),
+        order_key=key(record.get("parent_id")),
+        billing_period=text(record.get("billing_period")),
+        billing_interval=whole(record.get("billing_interval")),
+        started_at=date_of(record, "start_date", zone),
+        trial_ends_at=date_of(record, "trial_end_date", zone),
+        next_payment_at=date_of(record, "next_payment_date", zone),
+        retry_at=retry_at(record),
+        last_payment_at=date_of(record, "last_payment_date", zone),
+        cancelled_at=date_of(record, "cancelled_date", zone),
+        ends_at=date_of(record, "end_date", zone),
         email=billing.email,
         billing=billing,
-        shipping=_address(_part(record, "shipping")),
+        shipping=_address(mapped(record.get("shipping"))),
         lines=_lines(record, shop_url),
-        payment_method=_text(record.get("payment_method")),
-        payment_title=_text(record.get("payment_method_title")),
+        payment_method=text(record.get("payment_method")),
+        payment_title=text(record.get("payment_method_title")),
         meta=_meta(record, ("_", META_PREFIX)),
         raw=_raw(record),
     )
 
 
-def membership(record: Record, *, owner: str | None, plan: Record | None = None) -> Membership:
-    """A member; the plan's slug is not in the record and comes from `plan`."""
+def membership(
+    record: Record,
+    *,
+    owner: str | None,
+    plan: Record | None = None,
+    product: str | None = None,
+    zone: tzinfo | None = None,
+) -> Membership:
+    """A member; the plan's slug is not in the record and comes from `plan`, nor is the name of its `product`."""
     return Membership(
-        key=str(record["id"]),
-        created_at=moment(record.get("date_created_gmt")),
-        status=str(record.get("status", "")).removeprefix("wcm-"),
-        plan_key=str(record.get("plan_id", "")),
+        key=_id(record),
+        created_at=date_of(record, "date_created", zone),
+        status=_status(record, "wcm-"),
+        plan_key=key(record.get("plan_id")) or "",
         customer_key=owner,
-        plan_name=_text(record.get("plan_name")),
-        plan_slug=_text((plan or {}).get("slug")),
-        product_key=_key(record.get("product_id")),
-        order_key=_key(record.get("order_id")),
-        subscription_key=_key(record.get("subscription_id")),
-        started_at=moment(record.get("start_date_gmt")),
-        ends_at=moment(record.get("end_date_gmt")),
-        paused_at=moment(record.get("paused_date_gmt")),
-        cancelled_at=moment(record.get("cancelled_date_gmt")),
+        plan_name=text(record.get("plan_name")) or text((plan or {}).get("name")),
+        plan_slug=text((plan or {}).get("slug")),
+        product_key=key(record.get("product_id")),
+        product_name=product,
+        order_key=key(record.get("order_id")),
+        subscription_key=key(record.get("subscription_id")),
+        started_at=date_of(record, "start_date", zone),
+        ends_at=date_of(record, "end_date", zone),
+        paused_at=date_of(record, "paused_date", zone),
+        cancelled_at=date_of(record, "cancelled_date", zone),
         meta=_meta(record, ("_", META_PREFIX)),
         raw=_raw(record),
     )
+
+
+def retry_at(subscription: Record) -> datetime | None:
+    """When Subscriptions tries again to collect a failed renewal; None where it does not, or does not say.
+
+    Its retry system adds the date to the schedule that the API shows.
+    """
+    return moment(subscription.get("payment_retry_date_gmt")) or moment(
+        meta_value(subscription, "_schedule_payment_retry")
+    )
+
+
+def renewal_number(subscription: Record, order: str) -> int | None:
+    """Which renewal of the subscription an order is, 1 for the first; Subscriptions keeps the list of their ids."""
+    ids = sorted(int(found) for row in listed(meta_value(subscription, _RENEWALS)) or () if (found := key(row)))
+    return ids.index(int(order)) + 1 if int(order) in ids else None
 
 
 def renewed(record: Record) -> str | None:
     """The subscription an order renews, or None."""
-    return _key(meta_value(record, "_subscription_renewal"))
+    return key(meta_value(record, "_subscription_renewal"))
 
 
 def payment(
-    record: Record, *, owner: str | None, shop_url: str, succeeded: bool, attempt: int, at: datetime, reason: str | None
+    record: Record,
+    *,
+    owner: str | None,
+    shop_url: str,
+    succeeded: bool,
+    attempt: int,
+    at: datetime,
+    reason: str | None,
+    retry_at: datetime | None = None,
+    subscription: Record | None = None,
+    zone: tzinfo | None = None,
 ) -> Payment:
-    """One attempt to collect the renewal that this order stands for."""
+    """One attempt to collect the renewal that this order stands for; `subscription` is the one it renews, if read."""
     return Payment(
-        key=str(record["id"]),
-        created_at=moment(record.get("date_created_gmt")),
-        updated_at=moment(record.get("date_modified_gmt")),
+        key=_id(record),
+        created_at=date_of(record, "date_created", zone),
+        updated_at=date_of(record, "date_modified", zone),
         succeeded=succeeded,
-        amount=_money(record.get("total")) or Decimal(0),
-        currency=_text(record.get("currency")) or "",
+        amount=_money(record.get("total")),
+        currency=text(record.get("currency")) or "",
         at=at,
         customer_key=owner,
         subscription_key=renewed(record),
-        order_key=str(record["id"]),
+        order_key=_id(record),
         attempt=attempt,
+        renewal_number=renewal_number(subscription, _id(record)) if subscription is not None else None,
         reason=reason,
-        payment_method=_text(record.get("payment_method")),
-        email=_text(_part(record, "billing").get("email")),
+        retry_at=retry_at,
+        next_payment_at=date_of(subscription, "next_payment_date") if subscription is not None else None,
+        payment_method=text(record.get("payment_method")),
+        email=address_of(mapped(record.get("billing")).get("email")),
         lines=_lines(record, shop_url),
         raw=_raw(record),
     )

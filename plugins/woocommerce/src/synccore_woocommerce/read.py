@@ -1,17 +1,21 @@
-"""Reading one record, and saying for sure that it is gone."""
+"""Reading single records: what is behind a hint, and saying for sure that something is gone."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from synccore.entities import guest_key
-from synccore.errors import Transient
+from synccore.errors import Rejected, Transient
 from synccore.types import Change, Context
 
 from .changes import DRAFTS, TRASH, Translator
-from .client import PER_PAGE, Record, Shop
+from .client import BATCH, Record, Shop
 from .errors import Gone, NoRoute
+from .lookups import Lookups
 from .mapping import FIELDS
+from .paging import whole
+from .php import address_of, key, mapped
 
-__all__ = ["Fetcher"]
+__all__ = ["Fetched", "Fetcher"]
 
 _PATHS = {
     "customer": "wc/v3/customers",
@@ -20,89 +24,141 @@ _PATHS = {
     "subscription": "wc/v3/subscriptions",
     "membership": "wc/v3/memberships/members",
 }
+#: What lists leave out unless it is asked for.
+_ALL = {"customer": {"role": "all"}, "order": {"status": "any,trash"}, "payment": {"status": "any,trash"}}
 #: How long one walk through all guest orders answers questions about guests.
 _WALK_LASTS = timedelta(minutes=10)
 
+#: A record, a record and the facts that came with it, or None: it is gone.
+Fetched = Change | Sequence[Change] | None
+
 
 class Fetcher:
-    """Answers `fetch`."""
+    """Answers `fetch` and `fetch_many`."""
 
-    def __init__(self, shop: Shop, translator: Translator, context: Context) -> None:
+    def __init__(self, shop: Shop, translator: Translator, lookups: Lookups, context: Context) -> None:
         self._shop = shop
         self._translate = translator
+        self._lookups = lookups
         self._context = context
         self._walked: tuple[datetime, dict[str, int]] | None = None
 
-    def fetch(self, entity: str, key: str) -> Change | None:
-        """The record's change; None where it is gone, trashed, or no customer by its role.
+    def fetch(self, entity: str, number: str) -> Fetched:
+        """The record's change (with what else it says), None where it is gone, trashed, or no customer by its role.
 
         Raises Transient where the shop lacks the entity just now: a plugin that was switched off deletes nobody.
         """
-        if entity == "customer" and key.startswith("guest:"):
-            return self._guest(key)
+        if entity == "customer" and number.startswith("guest:"):
+            return self._guest(number)
         path = _PATHS.get(entity)
-        if path is None or not key.isdecimal():
+        if path is None or not number.isdigit():
             return None
+        record = self._record(entity, path, number)
+        return None if record is None else self._meaning(entity, number, [record])
+
+    def fetch_many(self, entity: str, numbers: Sequence[str]) -> Mapping[str, Fetched]:
+        """`fetch` of several, a hundred in a request; who is missing from the answer is asked for alone."""
+        path, rest = _PATHS.get(entity), list(numbers)
+        found: dict[str, Fetched] = {}
+        numeric = [number for number in numbers if number.isdigit()]
+        for start in range(0, len(numeric) if path is not None and len(numeric) > 1 else 0, BATCH):
+            part = numeric[start : start + BATCH]
+            params = {**_ALL.get(entity, {}), "_fields": FIELDS["order" if entity == "payment" else entity]}
+            rows = {str(key(row.get("id"))): row for row in self._some(entity, str(path), part, params)}
+            rows = {number: row for number, row in rows.items() if number in part}
+            self._prepare(entity, list(rows.values()))
+            found |= {number: self._meaning(entity, number, [row], prepared=True) for number, row in rows.items()}
+        return found | {number: self.fetch(entity, number) for number in rest if number not in found}
+
+    # -- inside
+
+    def _some(self, entity: str, path: str, numbers: Sequence[str], params: Mapping[str, str]) -> list[Record]:
         try:
-            fields = FIELDS["order" if entity == "payment" else entity]
-            record = self._shop.get(f"{path}/{key}", {"_fields": fields})
+            return self._shop.some(path, numbers, params)
+        except NoRoute as error:
+            raise self._lacking(entity, error) from error
+
+    def _record(self, entity: str, path: str, number: str) -> Record | None:
+        try:
+            record = self._shop.get(f"{path}/{number}", {"_fields": FIELDS["order" if entity == "payment" else entity]})
         except Gone:
-            self._translate.deleted(entity, key)
+            self._translate.deleted(entity, number)
             return None
         except NoRoute as error:
-            raise Transient(f"the shop knows no {entity} at the moment: {error.message}", outage=False) from error
-        if not isinstance(record, dict) or "id" not in record:
-            raise Transient("the shop gave something else than the record")
-        return next((change for change in self._read(entity, record) if change.entity == entity), None)
+            raise self._lacking(entity, error) from error
+        if not isinstance(record, dict) or key(record.get("id")) != number:
+            raise Transient("the shop gave something else than the record", outage=False)
+        return record
 
-    def _read(self, entity: str, record: Record) -> list[Change]:
-        if record.get("status") == TRASH or record.get("status") in DRAFTS:
-            return []
-        if entity == "customer":
-            return self._translate.customers([record])
-        if entity == "subscription":
-            return self._translate.subscriptions([record])
+    def _lacking(self, entity: str, error: NoRoute) -> Transient:
+        return Transient(f"the shop knows no {entity} at the moment: {error.message}", outage=False)
+
+    def _prepare(self, entity: str, records: Sequence[Record]) -> list[Change]:
+        """Learn what the records name and do not say."""
         if entity == "membership":
-            return self._translate.memberships([record])
-        return self._translate.orders([record])
+            self._lookups.names(records)
+        return [] if entity == "customer" else self._lookups.buyers(records)
 
-    def _guest(self, key: str) -> Change | None:
+    def _meaning(self, entity: str, number: str, records: list[Record], *, prepared: bool = False) -> Fetched:
+        buyers = [] if prepared else self._prepare(entity, records)
+        status = records[0].get("status")
+        if entity != "customer" and (status == TRASH or status in DRAFTS):
+            return None
+        unreadable: list[str] = []
+        changes = [*buyers, *self._read(entity, records, unreadable)]
+        if unreadable:
+            raise Rejected(f"{entity} {number} cannot be read: {'; '.join(unreadable)}")
+        if not any(c.entity == entity and c.key == number for c in changes):
+            return None if entity in self._translate.emits else (changes or None)
+        return changes[0] if len(changes) == 1 else changes
+
+    def _read(self, entity: str, records: list[Record], unreadable: list[str]) -> list[Change]:
+        def odd(found: object) -> None:
+            if getattr(found, "key", None) is not None:
+                unreadable.append(str(getattr(found, "reason", "")))
+
+        if entity == "customer":
+            return self._translate.customers(records, odd)
+        if entity == "subscription":
+            return self._translate.subscriptions(records, odd)
+        if entity == "membership":
+            return self._translate.memberships(records, odd)
+        return self._translate.orders(records, self._lookups.renewals(records), odd)
+
+    def _guest(self, number: str) -> Change | None:
         """A guest is gone when no order without an account carries the address any more."""
         now = self._context.clock.now()
         if self._walked is None or now - self._walked[0] > _WALK_LASTS:
             self._walked = (now, self._walk())
-        order = self._walked[1].get(key)
+        order = self._walked[1].get(number)
         if order is None:
             return None
         try:
             record = self._shop.get(f"wc/v3/orders/{order}", {"_fields": FIELDS["order"]})
         except Gone:
             return None
-        return next((c for c in self._read("order", record) if c.entity == "customer" and c.key == key), None)
+        self._lookups.buyers([record])
+        return next((c for c in self._translate.orders([record]) if c.entity == "customer" and c.key == number), None)
 
     def _walk(self) -> dict[str, int]:
-        """Guest key -> newest order, over all guest orders."""
+        """Guest key -> newest order, over all orders of guests and of those who are treated as guests.
+
+        Raises Transient where the list ends short: who was not seen is not gone.
+        """
         found: dict[str, int] = {}
-        offset, last = 0, 0
-        while True:
-            listing = self._shop.list(
-                "wc/v3/orders",
-                {
-                    "customer": "0",
-                    "orderby": "id",
-                    "order": "asc",
-                    "per_page": PER_PAGE,
-                    "offset": offset,
-                    "_fields": "id,billing.email",
-                },
-            )
-            if offset and last and (not listing.rows or int(listing.rows[0]["id"]) > last):
-                offset = max(0, offset - PER_PAGE)
-                continue
-            for row in listing.rows:
-                email = (row.get("billing") or {}).get("email")
-                if email:
-                    found[guest_key(email)] = int(row["id"])
-            if len(listing.rows) < PER_PAGE:
-                return found
-            last, offset = int(listing.rows[-1]["id"]), offset + PER_PAGE - 5
+        for row in whole(self._shop, "wc/v3/orders", {"customer": "0"}, "id,billing.email"):
+            self._note_guest(row, found)
+        for number, _, bought in self._translate.people.others():
+            if bought:
+                for row in whole(self._shop, "wc/v3/orders", {"customer": number}, "id,billing.email"):
+                    self._note_guest(row, found)
+        return found
+
+    def _note_guest(self, row: Record, found: dict[str, int]) -> None:
+        try:
+            email = address_of(mapped(row.get("billing")).get("email"))
+        except ValueError:
+            return
+        if email:
+            guest = guest_key(email)
+            found[guest] = max(int(key(row.get("id")) or 0), found.get(guest, 0))

@@ -17,9 +17,10 @@ from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
 
 from .abilities import Abilities
-from .client import PER_PAGE, Shop
+from .client import Record, Shop
 from .config import Config
 from .errors import Gone
+from .paging import whole
 from .webhooks import SECRET, Receiver
 
 __all__ = ["Registry"]
@@ -36,6 +37,7 @@ _TOPICS: Mapping[str, tuple[str, ...]] = {
         "membership_plan.updated",
     ),
 }
+_FIELDS = "id,topic,status,delivery_url"
 #: How long webhooks that never arrive are left alone before they are made anew again.
 _FUTILE = timedelta(hours=6)
 #: WP-Cron sends within a minute while somebody visits the shop; longer than this is silence.
@@ -159,16 +161,8 @@ class Registry:
         refused = self._state.get("topics_refused") or []
         return [topic for resource in resources for topic in _TOPICS[resource] if topic not in refused]
 
-    def _all(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        page = 1
-        while True:
-            params = {"per_page": PER_PAGE, "page": page, "orderby": "id", "order": "asc"}
-            listing = self._shop.list("wc/v3/webhooks", params)
-            rows += listing.rows
-            if len(listing.rows) < PER_PAGE:
-                return rows
-            page += 1
+    def _all(self) -> list[Record]:
+        return list(whole(self._shop, "wc/v3/webhooks", {}, _FIELDS))
 
     def _is_ours(self, row: Mapping[str, Any], hook_url: str | None) -> bool:
         made = self._state.get("webhooks") or {}

@@ -1,8 +1,7 @@
 """The source: what core calls."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from synccore.errors import SynccoreError
 from synccore.hookspecs import Source, SourceType
 from synccore.oauth import Browser
 from synccore.types import (
@@ -13,18 +12,20 @@ from synccore.types import (
     Context,
     Outcome,
     Page,
+    Unreadable,
     WebhookRequest,
     WriteBack,
 )
 
 from .abilities import Abilities
 from .account import Keys
-from .changes import Translator
+from .changes import ZONE, Translator
 from .check import Checker
 from .client import Shop
 from .config import ENTITIES, Config
 from .listing import Pace, Poller
-from .read import Fetcher
+from .lookups import Lookups
+from .read import Fetched, Fetcher
 from .registry import Registry
 from .stages import Stages
 from .webhooks import Receiver
@@ -45,12 +46,14 @@ class WooCommerce:
         self._receiver = Receiver(self._translate, self._keys, config, context)
         self._abilities = Abilities(self._shop, context.clock)
         self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
-        self._checker = Checker(self._shop, self._keys, self._abilities, self._registry, config, context)
+        self._checker = Checker(
+            self._shop, self._keys, self._abilities, self._registry, self._translate, config, context
+        )
         self._writer = Writer(self._shop)
-        pace = Pace(context.clock)
-        stages = Stages(self._shop, self._translate, pace, config, context.clock)
+        pace, lookups = Pace(context.clock), Lookups(self._shop, self._translate)
+        stages = Stages(self._shop, self._translate, lookups, pace, config, context.clock)
         self._poller = Poller(self._shop, stages.plan, pace, config.pause, context)
-        self._fetcher = Fetcher(self._shop, self._translate, context)
+        self._fetcher = Fetcher(self._shop, self._translate, lookups, context)
 
     def check(self) -> Check:
         """Reach the shop and say what it is and has. Raises AuthError, ConfigError, Transient."""
@@ -65,27 +68,37 @@ class WooCommerce:
         return self._checker.connect(browser)
 
     def disconnect(self, keep_grant: bool = False) -> str:
-        """Remove our webhooks and the keys that `connect` stored; WooCommerce has no way to revoke a key from here."""
-        try:
-            said = self._registry.unsubscribe()
-        except SynccoreError as error:
-            said = f"the shop's webhooks could not be removed ({error.message})"
+        """Forget the keys that `connect` stored; WooCommerce has no way to revoke a key from here.
+
+        Core has asked for `unsubscribe` before, and says what came of it.
+        """
         self._keys.forget()
-        if keep_grant:
-            return said
-        return f"{said}; delete the key itself in WooCommerce > Settings > Advanced > REST API"
+        return "" if keep_grant else "delete the key itself in WooCommerce > Settings > Advanced > REST API"
+
+    def account(self) -> Account:
+        """Which shop this is: one request that needs no keys. Raises ConfigError, Transient."""
+        return self._checker.account()
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
         """List records; see `listing` for the cursor. Raises Transient, RateLimited, AuthError, ConfigError."""
         return self._poller.poll(entity, cursor, filters)
 
-    def receive(self, request: WebhookRequest) -> Sequence[Change]:
+    def receive(self, request: WebhookRequest) -> Sequence[Change | Unreadable]:
         """Turn a webhook into changes. No network. Raises SignatureError."""
         return self._receiver.receive(request)
 
-    def fetch(self, entity: str, key: str) -> Change | None:
+    def fetch(self, entity: str, key: str) -> Fetched:
         """Read one record; None where it is gone. Raises Transient when that cannot be told."""
         return self._fetcher.fetch(entity, key)
+
+    def fetch_many(self, entity: str, keys: Sequence[str]) -> Mapping[str, Fetched]:
+        """Read several records, a hundred in a request. Raises as `fetch`."""
+        return self._fetcher.fetch_many(entity, keys)
+
+    def time_zone(self) -> str | None:
+        """The shop's time zone, an IANA name or a fixed offset; None before its index was read. No network."""
+        zone: str | None = self._context.state().get(ZONE)
+        return zone
 
     def subscribe(self, hook_url: str) -> str:
         """Make sure the shop's webhooks point at `hook_url`, once each."""

@@ -1,25 +1,25 @@
 """What is read for each entity: which lists, in which order, under which filters."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from synccore.errors import ConfigError, Rejected
+from synccore.errors import ConfigError
 from synccore.types import BackfillFilters, Change, Clock
 
-from .changes import TRASH, Translator
-from .client import BATCH, PER_PAGE, Record, Shop
+from .changes import TRASH, Odd, Translator
+from .client import Record, Shop
 from .config import Config
+from .dates import moment
 from .listing import Cursor, Pace, Stage
-from .mapping import FIELDS, moment
+from .lookups import Lookups
+from .mapping import FIELDS
+from .paging import Position, unordered
+from .php import key
 
 __all__ = ["Stages"]
 
 #: Moving the next payment date does not move a subscription's modified date: active ones are read this often anyway.
 _REFRESHED = timedelta(hours=1)
-#: What gateways write into an order's notes when a payment did not work.
-_FAILURE_WORDS = ("fail", "declin", "refus", "insufficient", "expired", "error")
 _BY_MODIFIED = {"orderby": "modified", "order": "asc"}
 _BY_ID = {"orderby": "id", "order": "asc"}
 
@@ -36,14 +36,17 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 class Stages:
     """Plans a poll."""
 
-    def __init__(self, shop: Shop, translator: Translator, pace: Pace, config: Config, clock: Clock) -> None:
+    def __init__(
+        self, shop: Shop, translator: Translator, lookups: Lookups, pace: Pace, config: Config, clock: Clock
+    ) -> None:
         self._shop = shop
         self._translate = translator
+        self._lookups = lookups
         self._pace = pace
         self._config = config
         self._clock = clock
         #: Orders (id, modified) of the last page: polls overlap, and their buyers need not be read twice.
-        self._asked: frozenset[tuple[int, str]] = frozenset()
+        self._asked: frozenset[tuple[str, str]] = frozenset()
 
     def plan(self, entity: str, place: Cursor, filters: BackfillFilters) -> list[Stage]:
         """The stages of one poll. Raises ConfigError for an entity or a filter that there is not."""
@@ -53,6 +56,8 @@ class Stages:
         for name in filters:
             if name not in known:
                 raise ConfigError(f"{entity} cannot be filtered by {name}: use {', '.join(known)}")
+        if self._translate.zone() is None or (place.full and place.stage is None):
+            self._lookups.zone()
         if filters:
             return self._filtered(entity, filters)
         if entity == "customer":
@@ -84,35 +89,30 @@ class Stages:
         return Stage(
             name="accounts",
             path="wc/v3/customers",
+            entity="customer",
             params={**_BY_ID, **params, "_fields": FIELDS["customer"]},
             read=self._translate.customers,
         )
-
-    def _accounts_of(self, rows: Sequence[Record]) -> list[Change]:
-        """The customers that own these rows, read in one request."""
-        ids = sorted({int(row["customer_id"]) for row in rows if row.get("customer_id")})
-        changes: list[Change] = []
-        for start in range(0, len(ids), BATCH):
-            include = ",".join(str(i) for i in ids[start : start + BATCH])
-            params = {"role": "all", "include": include, "per_page": PER_PAGE, "_fields": FIELDS["customer"]}
-            changes += self._translate.customers(self._shop.list("wc/v3/customers", params).rows)
-        return changes
 
     # -- orders
 
     def _orders(self, name: str, params: Mapping[str, str], *, only: tuple[str, ...] = (), ask: bool = False) -> Stage:
         """`ask`: what changed just now is asked about further: its buyers, and the notes of a renewal that failed."""
-        buyers = ask and not only and "customer" in self._translate.emits
+        refreshed = ask and not only and "customer" in self._translate.emits
 
-        def read(rows: Sequence[Record]) -> list[Change]:
-            changes = self._translate.orders(rows, self._reason if ask else None)
+        def read(rows: Sequence[Record], odd: Odd) -> list[Change]:
+            # Whose orders they are is known first: staff never come as customers, and nobody waits for them.
+            buyers = self._lookups.buyers(rows)
+            asked = self._lookups.renewals(rows, reasons=ask) if "payment" in self._translate.emits else None
+            changes = self._translate.orders(rows, asked, odd)
             news = _newest_guest([c for c in changes if not only or c.entity in only])
             # Read after the orders, which tell of consent; reported before them, since an order follows its buyer.
-            return (self._buyers(rows) if buyers else []) + news
+            return (self._buyers(rows) if refreshed else [] if only else buyers) + news
 
         return Stage(
             name=name,
             path="wc/v3/orders",
+            entity="order",
             params={**_BY_MODIFIED, **params, "_fields": FIELDS["order"]},
             read=read,
             by_modified=True,
@@ -120,30 +120,24 @@ class Stages:
 
     def _buyers(self, rows: Sequence[Record]) -> list[Change]:
         """The accounts behind orders that changed: their own list cannot be asked for changes."""
-        saved = {(int(row["id"]), str(row.get("date_modified_gmt"))): row for row in rows}
+        saved = {(str(key(row["id"])), str(row.get("date_modified_gmt"))): row for row in rows}
         news = [row for state, row in saved.items() if state not in self._asked]
         self._asked = frozenset(saved)
-        return self._accounts_of(news)
-
-    def _reason(self, order: Record) -> str | None:
-        """Why a payment failed: the API has it in the order's notes only, newest first."""
-        try:
-            notes = self._shop.get(f"wc/v3/orders/{order['id']}/notes", {"_fields": "id,note"})
-        except Rejected:
-            return None
-        for note in notes if isinstance(notes, list) else ():
-            text = " ".join(html.unescape(re.sub(r"<[^<>]*+>", " ", str(note.get("note", "")))).split())
-            if any(word in text.lower() for word in _FAILURE_WORDS):
-                return text[:200]
-        return None
+        return self._lookups.accounts(_owners(news))
 
     def _trashed(self, path: str) -> Stage:
         """What was put into the trash: lists leave it out unless it is asked for by name."""
-        read = self._translate.orders if path == "orders" else self._translate.subscriptions
+
+        def read(rows: Sequence[Record], odd: Odd) -> list[Change]:
+            if path == "orders":
+                return self._translate.orders(rows, None, odd)
+            return self._translate.subscriptions(rows, odd)
+
         return Stage(
             name="trash",
             path=f"wc/v3/{path}",
-            params={**_BY_MODIFIED, "status": TRASH, "_fields": "id,status,date_modified_gmt"},
+            entity=path.removesuffix("s"),
+            params={**_BY_MODIFIED, "status": TRASH, "_fields": "id,status,date_modified,date_modified_gmt"},
             read=read,
             by_modified=True,
             follows=path,
@@ -164,25 +158,37 @@ class Stages:
         return stages
 
     def _subscription_list(self, name: str, params: Mapping[str, str], stamps: str = "") -> Stage:
+        def read(rows: Sequence[Record], odd: Odd) -> list[Change]:
+            self._lookups.buyers(rows)
+            return self._translate.subscriptions(rows, odd)
+
         return Stage(
             name=name,
             path="wc/v3/subscriptions",
+            entity="subscription",
             params={**params, "_fields": FIELDS["subscription"]},
-            read=self._translate.subscriptions,
+            read=read,
             by_modified=params.get("orderby") == "modified",
             stamps=stamps,
         )
 
     def _members(self, params: Mapping[str, str], *, owners: bool, members: bool = True) -> Stage:
         """`owners`: the members' customers too, so that one plan can be synced on its own."""
+        named: set[str] = set()
 
-        def read(rows: Sequence[Record]) -> list[Change]:
-            changes = self._accounts_of(rows) if owners else []
-            return changes + (self._translate.memberships(rows) if members else [])
+        def read(rows: Sequence[Record], odd: Odd) -> list[Change]:
+            changes = self._lookups.accounts(_owners(rows)) if owners else []
+            if not members:
+                return changes
+            self._lookups.buyers(rows)
+            self._lookups.names([row for row in rows if key(row.get("product_id")) not in named], anew=True)
+            named.update(number for row in rows if (number := key(row.get("product_id"))))
+            return changes + self._translate.memberships(rows, odd)
 
         return Stage(
             name="members",
             path="wc/v3/memberships/members",
+            entity="membership",
             params={**params, "_fields": FIELDS["membership"]},
             read=read,
             unordered=True,
@@ -190,14 +196,8 @@ class Stages:
         )
 
     def _read_plans(self) -> None:
-        page = 1
-        while True:
-            params = {"per_page": PER_PAGE, "page": page, "_fields": "id,slug,name"}
-            listing = self._shop.list("wc/v3/memberships/plans", params)
-            self._translate.plans(listing.rows)
-            if len(listing.rows) < PER_PAGE:
-                return
-            page += 1
+        for part in unordered(self._shop, "wc/v3/memberships/plans", {"_fields": "id,slug,name"}, Position()):
+            self._translate.plans(part.rows)
 
     # -- filters
 
@@ -223,7 +223,7 @@ class Stages:
     def _purchase_filters(self, filters: BackfillFilters) -> dict[str, str]:
         params = {name: filters[name] for name in ("status", "customer") if name in filters}
         if "email" in filters:
-            found = self._shop.list(
+            found = self._shop.page(
                 "wc/v3/customers", {"role": "all", "email": filters["email"], "per_page": 1, "_fields": "id"}
             )
             if not found.rows:
@@ -254,3 +254,8 @@ def _newest_guest(changes: Sequence[Change]) -> list[Change]:
             if known is None or (change.version or 0) >= (known.version or 0):
                 best[change.key] = change
     return [c for c in changes if c.entity != "customer" or best[c.key] is c]
+
+
+def _owners(rows: Sequence[Record]) -> list[str]:
+    """The accounts these rows belong to."""
+    return list(dict.fromkeys(number for row in rows if (number := key(row.get("customer_id")))))

@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import SignatureError
-from synccore.types import Change, Context, WebhookRequest
+from synccore.http import parse_json
+from synccore.types import Change, Context, Unreadable, WebhookRequest
 
+from . import mapping
 from .account import Keys
-from .changes import Translator
+from .changes import DRAFTS, TRASH, Translator, is_renewal
 from .config import Config
+from .php import key
 
 __all__ = ["SECRET", "Receiver"]
 
@@ -56,23 +58,32 @@ class Receiver:
             return self._config.webhook_secret.reveal()
         return self._context.vault.get(SECRET)
 
-    def receive(self, request: WebhookRequest) -> Sequence[Change]:
-        """The changes a delivery stands for. Raises SignatureError."""
+    def receive(self, request: WebhookRequest) -> Sequence[Change | Unreadable]:
+        """The changes a delivery stands for, and what of it cannot be read. Raises SignatureError."""
         if _is_ping(request) or self._keys.take(request):
             return []
         self._authenticate(request)
         self._note_life()
+        topic, entity = _topic(request), _ENTITIES.get(_topic(request).partition(".")[0], "")
         try:
-            body = json.loads(request.body)
+            body = parse_json(request.body)
         except ValueError:
-            self._context.log.warning("webhook_without_json", topic=_topic(request))
-            return []
-        if not isinstance(body, dict):
-            return []
-        if body.get("id") is None:
+            body = None
+        number = key(body.get("id")) if isinstance(body, dict) else None
+        if number is None:
+            return self._odd(request, body, entity)
+        return self._changes(topic, number, body)
+
+    def _odd(self, request: WebhookRequest, body: Any, entity: str) -> Sequence[Unreadable]:
+        """A body that is no record. Answered all the same: seven refusals, and WooCommerce switches the webhook off."""
+        if isinstance(body, dict) and body.get("code"):
             self._note_error(request, body)
             return []
-        return self._changes(_topic(request), body)
+        if not entity:
+            return []
+        kind = "its body is no JSON" if body is None else "its body is no record with an id"
+        where = f"webhook {_topic(request)}, delivery {request.headers.get('x-wc-webhook-delivery-id', '')[:40]}"
+        return [Unreadable(where=where, reason=kind, entity=entity)]
 
     def _authenticate(self, request: WebhookRequest) -> None:
         try:
@@ -89,27 +100,44 @@ class Receiver:
         if not any(good):
             raise SignatureError
 
-    def _changes(self, topic: str, body: Mapping[str, Any]) -> Sequence[Change]:
+    def _changes(self, topic: str, number: str, body: Mapping[str, Any]) -> Sequence[Change | Unreadable]:
         resource, _, event = topic.partition(".")
         if resource == "membership_plan":
             if event != "deleted":
                 self._translate.plans([body])
             return []
         entity = _ENTITIES.get(resource)
-        if entity is None:
+        if entity is None or not self._translate.wants(entity):
             return []
         if event == "deleted":
-            return [self._translate.deleted(entity, str(body["id"]))] if entity in self._translate.emits else []
-        if len(body) == 1:
-            # An id and no record: what became of it, a poll finds out.
-            return []
+            # A number and no date: sent again after a restore it would delete what is there.
+            return [Change(entity=entity, key=number, op="touch")] if entity in self._translate.emits else []
+        odd: list[Unreadable] = []
+        if self._is_hint(entity, body):
+            if entity == "order":
+                self._translate.note(body)
+            changes = [Change(entity=entity, key=number, op="touch")]
+        elif entity == "customer":
+            changes = self._translate.customers([body], odd.append)
+        else:
+            changes = self._translate.orders([body], None, odd.append)
+        return [*changes, *odd]
+
+    def _is_hint(self, entity: str, body: Mapping[str, Any]) -> bool:
+        """Whether the record is to be read again before anything is made of it.
+
+        A member, and a user whom WooCommerce never saved, have no date: of two webhooks that overtake each other the
+        body does not say which is newer; nor does that of a subscription whose next payment was moved. A renewal does
+        not say why it failed, an order not whether its buyer is a customer.
+        """
+        if len(body) == 1 or entity in ("membership", "subscription"):
+            return True
         if entity == "customer":
-            return self._translate.customers([body])
-        if entity == "order":
-            return self._translate.orders([body])
-        if entity == "subscription":
-            return self._translate.subscriptions([body])
-        return self._translate.memberships([body])
+            return mapping.version(body, self._translate.zone()) is None and self._translate.is_customer(body)
+        if body.get("status") in (*DRAFTS, TRASH):
+            return False
+        renewal = "payment" in self._translate.emits and is_renewal(body)
+        return renewal or bool(self._translate.strangers([body]))
 
     def _note_life(self) -> None:
         now = self._context.clock.now()

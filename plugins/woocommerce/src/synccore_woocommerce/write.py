@@ -42,7 +42,7 @@ class Writer:
         self, path: str, params: Mapping[str, str], items: Sequence[tuple[int, WriteBack]]
     ) -> dict[int, Outcome]:
         ids = ",".join(dict.fromkeys(item.key for _, item in items))
-        listing = self._shop.list(path, {**params, "include": ids, "per_page": BATCH, "_fields": "id,meta_data"})
+        listing = self._shop.page(path, {**params, "include": ids, "per_page": BATCH, "_fields": "id,meta_data"})
         stored = {str(row["id"]): row for row in listing.rows}
         outcomes: dict[int, Outcome] = {}
         owed: dict[str, dict[str, Any]] = {}

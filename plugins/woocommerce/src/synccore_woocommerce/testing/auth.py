@@ -41,7 +41,7 @@ class Gate:
 
     def user(self, request: Request, *, https: bool) -> Key | None:
         """The key that asks, or None where no key was seen. Raises RestError for one that is wrong."""
-        key = self._basic_or_query(request) if https else self._oauth(request)
+        key = (self._basic_or_query(request) if https else None) or self._oauth(request)
         if key is None:
             return None
         writes = request.method not in ("GET", "HEAD", "OPTIONS")

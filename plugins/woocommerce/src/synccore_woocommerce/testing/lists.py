@@ -1,7 +1,7 @@
 """How lists answer: filters, order, pages and their headers, one set of rules per resource."""
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,9 +90,17 @@ def rows_of(kind: str, shop: Shop, query: Mapping[str, str]) -> list[Record]:
         "orders": lambda shop, query: _purchases(list(shop.orders.values()), query),
         "subscriptions": lambda shop, query: _purchases(list(shop.subscriptions.values()), query),
         "memberships/members": _members,
-        "memberships/plans": lambda shop, query: sorted(shop.plans.values(), key=lambda p: -p["id"]),
+        "memberships/plans": lambda shop, query: _included(shop.plans.values(), query),
+        "products": lambda shop, query: _included(
+            (p for p in shop.products.values() if p["type"] != "variation"), query
+        ),
     }[kind]
     return table(shop, query)
+
+
+def _included(rows: Iterable[Record], query: Mapping[str, str]) -> list[Record]:
+    wanted = set(_ids(query["include"])) if query.get("include") else None
+    return sorted((r for r in rows if wanted is None or r["id"] in wanted), key=lambda r: -int(r["id"]))
 
 
 def _customers(shop: Shop, query: Mapping[str, str]) -> list[Record]:

@@ -22,6 +22,7 @@ _GONE = {
     ),
     "memberships/plans": ("woocommerce_rest_invalid_wc_membership_plan_id", "Membership Plan invalid or not found."),
     "webhooks": ("woocommerce_rest_shop_webhook_invalid_id", "Invalid ID."),
+    "products": ("woocommerce_rest_product_invalid_id", "Invalid ID."),
 }
 #: Topic's resource -> list.
 _LISTS = {
@@ -54,6 +55,7 @@ class Resources:
             "memberships/members": self.shop.members,
             "memberships/plans": self.shop.plans,
             "webhooks": self.hooks.all,
+            "products": self.shop.products,
         }
         return tables[kind]
 

@@ -14,6 +14,7 @@ from synccore.types import Clock
 
 from .auth import Gate, Key
 from .lists import RestError, only_fields, page_of, rows_of
+from .quirks import Quirks
 from .records import SUBSCRIPTION_STATUSES, Record, refund_record
 from .resources import ALL_METHODS, Resources
 from .shop import Shop
@@ -70,6 +71,7 @@ class FakeWooCommerce(LoopbackServer):
         #: Whether PHP knows that it is asked over https; False with `tls` is a proxy that does not tell.
         self.php_knows_https = tls
         self.name = name
+        self.quirks = Quirks()
         self.has_subscriptions = subscriptions
         self.has_memberships = memberships
         self.permalinks = permalinks
@@ -126,12 +128,15 @@ class FakeWooCommerce(LoopbackServer):
     # -- HTTP
 
     def handle(self, request: Request) -> Reply:
-        """Answer as WordPress does."""
+        """Answer as WordPress does, and what stands around it."""
+        return self.quirks.before(request) or self.quirks.after(self._answer(request))
+
+    def _answer(self, request: Request) -> Reply:
         if not request.path.startswith("/wp-json"):
             return self._outside(request)
         if not self.permalinks:
             return Reply(404, "<!DOCTYPE html><html><body>404 Not Found</body></html>")
-        query = dict(request.query)
+        query = self.quirks.query(dict(request.query))
         path = request.path.removeprefix("/wp-json").strip("/")
         if path == "":
             return self._reply(
@@ -206,7 +211,7 @@ class FakeWooCommerce(LoopbackServer):
             rest = ["/".join(rest[:2]), *rest[2:]]
         if not rest or (parts[1] != "v3" and not rest[0].startswith("memberships/")):
             return None
-        known = {"customers", "orders", "webhooks", "system_status"}
+        known = {"customers", "orders", "webhooks", "system_status", "products"}
         known |= {"subscriptions"} if self.has_subscriptions else set()
         known |= {"memberships/members", "memberships/plans"} if self.has_memberships else set()
         if rest[0] not in known:
@@ -258,7 +263,7 @@ class FakeWooCommerce(LoopbackServer):
             error = _cannot_view(401)
             error.allow = False
             raise error
-        if user.role == "editor":
+        if user.role == "editor" or (route.kind == "products" and self.quirks.no_products):
             error = _cannot_view(403)
             error.allow = False
             raise error
@@ -273,14 +278,21 @@ class FakeWooCommerce(LoopbackServer):
 
     def _list(self, request: Request, kind: str, query: dict[str, str]) -> Reply:
         size, page, offset = page_of(kind, query)
+        if query.get("orderby") == "modified" and not self.quirks.knows_modified():
+            raise RestError.parameter("orderby", "orderby is not one of date, id.", "rest_not_in_enum")
+        if self.quirks.cap is not None and size > self.quirks.cap:
+            size = self.quirks.cap
+            offset = offset if query.get("offset") else (page - 1) * size
         rows = self.resources.webhook_rows(query) if kind == "webhooks" else rows_of(kind, self.shop, query)
+        linked = [self.resources.linked(kind, row) for row in rows]
+        rows = self.quirks.rows(kind, linked)
         total = len(rows)
         pages = -(-total // size)
-        part = rows[offset : offset + size]
-        body = [only_fields(self.resources.linked(kind, row), query.get("_fields"), links=False) for row in part]
+        part: list[Any] = rows[offset : offset + size]
+        body = [only_fields(row, query.get("_fields"), links=False) if isinstance(row, dict) else row for row in part]
         if kind in ("orders", "subscriptions") and not part and offset and self.shop.hpos:
             total = pages = 0
-        headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
+        headers = {} if self.quirks.no_total else {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
         if page < pages and "offset" not in query:
             headers["Link"] = self._page_link(request, query, page + 1, "next")
         elif page > 1:
@@ -298,7 +310,7 @@ class FakeWooCommerce(LoopbackServer):
             old = self.resources.delete(kind, number, force=query.get("force", "").lower() in ("1", "true"))
             allow = None if kind == "customers" else self._allow(f"wc/v3/{kind}/1")
             return self._reply(200, only_fields(old, query.get("_fields"), links=True), allow=allow)
-        record = self.resources.find(kind, number)
+        record = {**self.resources.find(kind, number), **self.quirks.overlay.get((kind, number), {})}
         if request.method not in ("GET", "HEAD"):
             if (
                 kind == "customers"
@@ -346,7 +358,7 @@ class FakeWooCommerce(LoopbackServer):
         )
 
     def _status(self, query: Mapping[str, str]) -> Reply:
-        status = {"environment": {"version": "11.0.1"}, "settings": {"HPOS_enabled": self.shop.hpos}}
+        status = {"environment": {"version": self.quirks.version}, "settings": {"HPOS_enabled": self.shop.hpos}}
         return self._reply(200, only_fields(status, query.get("_fields"), links=False), allow="GET")
 
     # -- writes

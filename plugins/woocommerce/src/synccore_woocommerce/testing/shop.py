@@ -24,6 +24,9 @@ from .records import (
 __all__ = ["Shop"]
 
 _PAID = ("processing", "completed")
+#: What the eraser empties; it puts a word in brackets into the rest.
+_EMPTIED = ("country", "state", "phone")
+_FAILED_RENEWAL = "_failed_renewal_order"
 
 
 class Shop:
@@ -44,9 +47,13 @@ class Shop:
         self.subscriptions: dict[int, Record] = {}
         self.members: dict[int, Record] = {}
         self.plans: dict[int, Record] = {}
+        self.products: dict[int, Record] = {}
+        #: Subscriptions' automatic retry of failed payments, on by default there; None: off. Hours between attempts.
+        self.retry_hours: tuple[int, ...] | None = None
         self.notes: dict[int, list[Record]] = {}
         self._next = {"user": 0, "post": 10, "meta": 100, "line": 0}
         self._before_trash: dict[int, str] = {}
+        self._retries: dict[int, int] = {}
         self.user("admin@shop.test", role="administrator")
         self.user("manager@shop.test", role="shop_manager")
         self.user("editor@shop.test", role="editor")
@@ -279,6 +286,9 @@ class Shop:
         record = order_record(order, now, {**given, "parent_id": 0, "number": order}, lines, self.home())
         record["meta_data"] = self._meta([], [{"key": "_subscription_renewal", "value": str(number)}])
         self.orders[order] = record
+        cache = "_subscription_renewal_order_ids_cache"
+        before: list[int] = next((m["value"] for m in source["meta_data"] if m["key"] == cache), [])
+        source["meta_data"] = self._meta(source["meta_data"], [{"key": cache, "value": [order, *before]}])
         self._pay(record)
         if reason:
             self.note(order, reason)
@@ -287,13 +297,70 @@ class Shop:
         if paid:
             source["last_payment_date_gmt"] = gmt(now)
         self.edit_subscription(number, status="active" if paid else "on-hold")
+        if not paid:
+            self._payment_failed(order, number)
         return order
 
     def retry_renewal(self, order: int, *, paid: bool, reason: str = "") -> None:
         """Another attempt at a failed renewal: pending while the gateway works, then the outcome."""
         self.edit_order(order, status="processing" if paid else "failed")
+        record = self.orders[order]
         if reason:
             self.note(order, reason)
+        number = int(next(m["value"] for m in record["meta_data"] if m["key"] == "_subscription_renewal"))
+        if not paid:
+            self._payment_failed(order, number)
+            return
+        record["meta_data"] = self._meta(record["meta_data"], [{"key": _FAILED_RENEWAL, "value": None}])
+        self._retry_at(number, None)
+        self.edit_subscription(number, status="active", last_payment_date_gmt=gmt(self._now()))
+
+    def _payment_failed(self, order: int, number: int) -> None:
+        """What Subscriptions does in the request in which a payment failed.
+
+        With automatic retry on, the retry rule moves the order on before anybody can see it failed; after the last
+        rule it stays failed.
+        """
+        record = self.orders[order]
+        record["meta_data"] = self._meta(record["meta_data"], [{"key": _FAILED_RENEWAL, "value": "yes"}])
+        if self.retry_hours is None:
+            return
+        used = self._retries.get(order, 0)
+        self._retries[order] = used + 1
+        if used >= len(self.retry_hours):
+            self._retry_at(number, None)
+            return
+        record["status"] = "pending"
+        self.note(order, "Retry rule applied: Order status changed from Failed to Pending payment.")
+        self._retry_at(number, self._now() + timedelta(hours=self.retry_hours[used]))
+
+    def _retry_at(self, number: int, at: datetime | None) -> None:
+        """With its retry system on, Subscriptions shows one date more; it moves no modified date."""
+        if self.retry_hours is not None:
+            self.subscriptions[number]["payment_retry_date_gmt"] = "" if at is None else gmt(at)
+
+    def erase(self, number: int | None = None, email: str | None = None) -> None:
+        """WordPress's eraser of personal data: an account keeps its name and loses its addresses, orders lose both."""
+        if number is not None:
+            record = self.customers[number]
+            email = record["email"]
+            self.edit_customer(
+                number, billing=dict.fromkeys(record["billing"], ""), shipping=dict.fromkeys(record["shipping"], "")
+            )
+        for order in [o for o in self.orders.values() if o["billing"]["email"] == email]:
+            order["customer_id"] = 0
+            order["billing"] = {k: "" if k in ("country", "state", "phone") else "[deleted]" for k in order["billing"]}
+            order["billing"]["email"] = "deleted@site.invalid"
+            order["shipping"] = {
+                k: "" if k in ("country", "state", "phone") else "[deleted]" for k in order["shipping"]
+            }
+            self.edit_order(order["id"], meta_data=[{"key": "_anonymized", "value": "yes"}])
+
+    def add_product(self, name: str, kind: str = "simple") -> int:
+        """A product; `variation` is in no list of products."""
+        number = self._id("post")
+        self.products[number] = {"id": number, "name": name, "type": kind}
+        return number
 
     def trash_subscription(self, number: int) -> None:
         """Sends both topics."""

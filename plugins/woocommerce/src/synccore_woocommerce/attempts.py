@@ -1,0 +1,150 @@
+"""Attempts to collect a renewal, told apart from what was seen of its order, in whatever order it was seen.
+
+The API has no list of attempts. An order that is `failed` tells of one. With automatic retry on, Subscriptions moves
+the order on to `pending` in the same request, so that nobody ever sees `failed`: then the order's meta data says that
+its payment failed, and the subscription when it is tried again. Each sight of an order is kept with its version, and
+a failure is a run of sights that no other state interrupts. A sight that arrives late finds its place among the others,
+and what was told once keeps its number.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import evolve, frozen
+
+__all__ = ["Failure", "History", "Sight"]
+
+#: Sights kept of one order: many more than Subscriptions has retry rules.
+_KEPT = 40
+
+
+@frozen(kw_only=True)
+class Failure:
+    """One failed attempt. `number` is its name for good; `at` and `retry` are times in ISO form ("": unknown)."""
+
+    number: int
+    at: str
+    retry: str = ""
+    #: None: nobody asked yet; "": nobody says.
+    reason: str | None = None
+
+
+@frozen(kw_only=True)
+class Sight:
+    """What one look at the order showed: `failed`, `waiting` (for the retry at `retry`), or something else ("")."""
+
+    version: int
+    kind: str
+    retry: str = ""
+    #: The failure it belongs to; 0: none.
+    failure: int = 0
+
+
+@frozen(kw_only=True)
+class History:
+    """All that is known of one renewal's attempts."""
+
+    sights: tuple[Sight, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    def seen(self, sight: Sight) -> "History":
+        """The history with one sight more, and with the failure that it may be the first to tell of."""
+        place = sum(1 for other in self.sights if other.version <= sight.version)
+        before = self.sights[place - 1] if place else None
+        after = self.sights[place] if place < len(self.sights) else None
+        if not sight.kind:
+            parts = before is not None and after is not None and before.failure == after.failure != 0
+            grown = self._with(place, sight)
+            return grown._parted(place + 1) if parts else grown  # noqa: SLF001  its own
+        number = self._known(sight, before, after)
+        if number:
+            marked = evolve(self, failures=_marked(self.failures, number, sight.retry))
+            return evolve(marked, sights=self._with(place, evolve(sight, failure=number)).sights)
+        new = self._next(sight)
+        grown = self._with(place, evolve(sight, failure=new.number))
+        return evolve(grown, failures=(*self.failures, new))
+
+    def explained(self, reason: str | None) -> "History":
+        """With the reason of the last failure."""
+        return evolve(self, failures=(*self.failures[:-1], evolve(self.failures[-1], reason=reason)))
+
+    def attempt(self, failure: Failure) -> int:
+        """Which attempt it was, 1 for the first, by the time of the failures."""
+        return 1 + sum(1 for other in self.failures if (other.at, other.number) < (failure.at, failure.number))
+
+    # -- inside
+
+    def _next(self, sight: Sight) -> Failure:
+        number = max((f.number for f in self.failures), default=0) + 1
+        at = datetime.fromtimestamp(sight.version / 1000, UTC).isoformat() if sight.version else ""
+        return Failure(number=number, at=at, retry=sight.retry)
+
+    def _parted(self, place: int) -> "History":
+        """What was taken for one failure was interrupted: from `place` on it is another one."""
+        old, new = self.sights[place].failure, self._next(self.sights[place])
+        sights = tuple(
+            evolve(s, failure=new.number) if n >= place and s.failure == old else s for n, s in enumerate(self.sights)
+        )
+        return evolve(self, sights=sights, failures=(*self.failures, new))
+
+    def _known(self, sight: Sight, before: Sight | None, after: Sight | None) -> int:
+        """The failure that a sight belongs to by its neighbours; 0 for a new one."""
+        if sight.kind == "failed":
+            if before is not None and before.kind == "failed":
+                return before.failure
+            # The retry rule moves on what failed a moment before.
+            return after.failure if after is not None and self._may_follow(after, before) else 0
+        if before is not None and before.kind and self._retry_of(before.failure) in ("", sight.retry):
+            return before.failure
+        if before is not None and before.kind and not sight.retry:
+            return before.failure
+        return after.failure if after is not None and after.kind and after.retry == sight.retry else 0
+
+    def _may_follow(self, after: Sight, before: Sight | None) -> bool:
+        return bool(after.kind) and (before is None or before.failure != after.failure)
+
+    def _retry_of(self, number: int) -> str:
+        return next((f.retry for f in self.failures if f.number == number), "")
+
+    def _with(self, place: int, sight: Sight) -> "History":
+        sights = (*self.sights[:place], sight, *self.sights[place:])
+        return evolve(self, sights=sights[-_KEPT:])
+
+    # -- as JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """What the instance's state keeps."""
+        return {
+            "sights": [[s.version, s.kind, s.retry, s.failure] for s in self.sights],
+            "failures": [[f.number, f.at, f.retry, f.reason] for f in self.failures],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> "History":
+        """What `to_json` gave; also what an older release kept, which knew only a count."""
+        data = data or {}
+        if "failures" in data and isinstance(data["failures"], int):
+            count = data["failures"]
+            kind = "failed" if data.get("status") == "failed" else ""
+            return cls(
+                sights=(Sight(version=0, kind=kind, failure=count if kind else 0),),
+                failures=tuple(Failure(number=n, at="") for n in range(1, count + 1)),
+            )
+        return cls(
+            sights=tuple(_sight(row) for row in data.get("sights", ())),
+            failures=tuple(_failure(row) for row in data.get("failures", ())),
+        )
+
+
+def _marked(failures: Sequence[Failure], number: int, retry: str) -> tuple[Failure, ...]:
+    """With the time of the retry, where it was not known yet."""
+    return tuple(evolve(f, retry=f.retry or retry) if f.number == number else f for f in failures)
+
+
+def _sight(row: Sequence[Any]) -> Sight:
+    return Sight(version=int(row[0]), kind=str(row[1]), retry=str(row[2]), failure=int(row[3]))
+
+
+def _failure(row: Sequence[Any]) -> Failure:
+    return Failure(number=int(row[0]), at=str(row[1]), retry=str(row[2]), reason=row[3])
