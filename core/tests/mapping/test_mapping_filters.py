@@ -215,3 +215,38 @@ def test_truncate_cuts_between_words_and_says_so():
 def test_every_country_of_the_numbering_plans_has_a_name():
     named = {region for region in SUPPORTED_REGIONS if FILTERS["country_name"](region) != region}
     assert named >= SUPPORTED_REGIONS - {"AC", "TA"}
+
+
+# -- the shop's days
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "expected"),
+    [
+        ("America/New_York", "customer.created_at | date", "2024-01-01"),
+        ("America/New_York", "customer.created_at | date('UTC')", "2024-01-02"),
+        ("America/New_York", "customer.created_at | date(tz='UTC')", "2024-01-02"),
+        ("America/New_York", "customer.created_at | date('Asia/Tokyo')", "2024-01-02"),
+        ("America/New_York", "customer.created_at | date('%d %b %H:%M')", "01 Jan 22:04"),
+        ("-05:00", "customer.created_at | date", "2024-01-01"),
+        ("+13:45", "customer.created_at | datetime('%d %H:%M')", "02 16:49"),
+        ("America/New_York", "customer.created_at | datetime", "2024-01-02T03:04:05+00:00"),
+        ("America/New_York", "'2024-01-02' | date", "2024-01-02"),
+        ("America/New_York", "{{ customer.created_at | date }}", "2024-01-01"),
+        (None, "customer.created_at | date", "2024-01-02"),
+    ],
+)
+def test_days_are_the_shops_days(zone, expression, expected):
+    """An order of 22:04 in New York is no order of the next day, whatever UTC says."""
+    from datetime import UTC, datetime
+
+    from synccore._mapping import compile_mapper
+    from synccore._plugins import load_plugins
+    from synccore.entities import Customer
+    from synccore.types import MapContext, RouteSpec, Snapshot
+
+    ann = Customer(key="1", created_at=datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC))
+    spec = RouteSpec(name="r", source="shop", entity="customer", sink="crm", object="thing", fields={"F": expression})
+    mapper = compile_mapper(spec, load_plugins(environ={"SYNCCORE_PLUGINS": ""}))
+    snapshot = Snapshot(source="shop", entity="customer", key="1", data=ann)
+    assert mapper.map(snapshot, MapContext(route=spec, zone=zone)) == {"F": expected}

@@ -14,12 +14,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jinja2.filters as jinja
 from jinja2 import Undefined, pass_context, pass_environment
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from .. import values
 from .values import ValueFault
 
-__all__ = ["FILTERS"]
+__all__ = ["FILTERS", "ZONE_NAME"]
+
+#: The name under which expressions hold the shop's time zone, for filters alone.
+ZONE_NAME = "_zone"
 
 #: Currencies whose smallest unit is not a hundredth (ISO 4217).
 _DECIMALS = dict.fromkeys(
@@ -197,36 +201,66 @@ def _moment(value: Any) -> dt.datetime | dt.date | None:
     return value if isinstance(value, dt.date) else None
 
 
+def _zone(name: str | None) -> dt.tzinfo | None:
+    """A time zone by its IANA name or as an offset ("+05:30"); None for what is none."""
+    if not name:
+        return None
+    if name[0] in "+-":
+        try:
+            return dt.datetime.strptime(name, "%z").tzinfo
+        except ValueError:
+            return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
 def _local(moment: dt.datetime, tz: str | None) -> dt.datetime:
     if tz is None:
         return moment
+    zone = _zone(tz)
+    if zone is None:
+        raise ValueFault("tz is no time zone, for instance Europe/Berlin")
     try:
-        return moment.astimezone(ZoneInfo(tz))
-    except (ZoneInfoNotFoundError, ValueError, OverflowError):
-        raise ValueFault("tz is no time zone, for instance Europe/Berlin") from None
+        return moment.astimezone(zone)
+    except OverflowError:
+        raise ValueFault("tz: the time is at the end of all times") from None
 
 
-def date(value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002  Jinja's usual word
-    """The day as text, "2024-05-31" or by a strftime `format`, in UTC or in time zone `tz`."""
+def _form(form: str | None, tz: str | None) -> tuple[str | None, str | None]:
+    """`date('UTC')` names a time zone where a format would stand: formats have a percent sign."""
+    if form is not None and tz is None and "%" not in form and _zone(form) is not None:
+        return None, form
+    return form, tz
+
+
+@pass_context
+def date(context: Context, value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
+    """The day as text, "2024-05-31" or by a strftime `format`, in the shop's time zone or in `tz` (`date('UTC')`)."""
     moment = _moment(value)
     if moment is None:
         return None
+    form, tz = _form(format, tz)
     if isinstance(moment, dt.datetime):
-        moment = _local(moment, tz)
-    if format is not None:
-        return moment.strftime(format)
+        moment = _local(moment, tz or context.get(ZONE_NAME))
+    if form is not None:
+        return moment.strftime(form)
     return (moment.date() if isinstance(moment, dt.datetime) else moment).isoformat()
 
 
-def datetime(value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
-    """The time as text, "2024-05-31T14:05:00+00:00" or by a strftime `format`, in its own zone or in `tz`."""
+@pass_context
+def datetime(context: Context, value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
+    """The time as text: "2024-05-31T14:05:00+00:00" in its own zone, by a `format` in the shop's; or in `tz`."""
     moment = _moment(value)
     if moment is None:
         return None
     if not isinstance(moment, dt.datetime):
         moment = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
-    moment = _local(moment, tz)
-    return moment.isoformat(timespec="seconds") if format is None else moment.strftime(format)
+    form, tz = _form(format, tz)
+    if form is None:
+        return _local(moment, tz).isoformat(timespec="seconds")
+    return _local(moment, tz or context.get(ZONE_NAME)).strftime(form)
 
 
 def number(value: Any) -> Decimal | None:

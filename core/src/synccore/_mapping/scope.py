@@ -6,6 +6,7 @@ from typing import Any
 
 from ..entities import ENTITIES, PLURALS, Customer
 from ..types import MapContext, RouteSpec, Snapshot
+from .filters import ZONE_NAME
 
 
 def visible(route: RouteSpec) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
         "key": snapshot.key,
         "uid": f"{snapshot.source}:{snapshot.entity}:{snapshot.key}",
         "customer": context.owner.data if context.owner else None,
+        ZONE_NAME: context.zone,
         snapshot.entity: snapshot.data,
     }
     for entity in context.route.include:
