@@ -81,7 +81,7 @@ def followed(source: WooCommerce, change: Change) -> list[Change]:
     found = source.fetch(change.entity, change.key)
     if found is None:
         return [Change(entity=change.entity, key=change.key, op="delete")]
-    return [found] if isinstance(found, Change) else list(found)
+    return [found] if isinstance(found, Change) else [one for one in found if isinstance(one, Change)]
 
 
 def webhook_request(request: Request) -> WebhookRequest:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from synccore.entities import guest_key
-from synccore.errors import Rejected, Transient
-from synccore.types import Change, Context
+from synccore.errors import Transient
+from synccore.types import Change, Context, Unreadable
 
 from .changes import DRAFTS, TRASH, Translator
 from .client import BATCH, Record, Shop
@@ -29,8 +29,8 @@ _ALL = {"customer": {"role": "all"}, "order": {"status": "any,trash"}, "payment"
 #: How long one walk through all guest orders answers questions about guests.
 _WALK_LASTS = timedelta(minutes=10)
 
-#: A record, a record and the facts that came with it, or None: it is gone.
-Fetched = Change | Sequence[Change] | None
+#: A record, a record and what came with it, what of it cannot be read, or None: it is gone.
+Fetched = Change | Sequence[Change | Unreadable] | None
 
 
 class Fetcher:
@@ -104,26 +104,22 @@ class Fetcher:
         status = records[0].get("status")
         if entity != "customer" and (status == TRASH or status in DRAFTS):
             return None
-        unreadable: list[str] = []
+        unreadable: list[Unreadable] = []
         changes = [*buyers, *self._read(entity, records, unreadable)]
-        if unreadable:
-            raise Rejected(f"{entity} {number} cannot be read: {'; '.join(unreadable)}")
+        if any(odd.key is not None for odd in unreadable):
+            return [*buyers, *unreadable]
         if not any(c.entity == entity and c.key == number for c in changes):
             return None if entity in self._translate.emits else (changes or None)
         return changes[0] if len(changes) == 1 else changes
 
-    def _read(self, entity: str, records: list[Record], unreadable: list[str]) -> list[Change]:
-        def odd(found: object) -> None:
-            if getattr(found, "key", None) is not None:
-                unreadable.append(str(getattr(found, "reason", "")))
-
+    def _read(self, entity: str, records: list[Record], unreadable: list[Unreadable]) -> list[Change]:
         if entity == "customer":
-            return self._translate.customers(records, odd)
+            return self._translate.customers(records, unreadable.append)
         if entity == "subscription":
-            return self._translate.subscriptions(records, odd)
+            return self._translate.subscriptions(records, unreadable.append)
         if entity == "membership":
-            return self._translate.memberships(records, odd)
-        return self._translate.orders(records, self._lookups.renewals(records), odd)
+            return self._translate.memberships(records, unreadable.append)
+        return self._translate.orders(records, self._lookups.renewals(records), unreadable.append)
 
     def _guest(self, number: str) -> Change | None:
         """A guest is gone when no order without an account carries the address any more."""
