@@ -127,7 +127,7 @@ class Source(Protocol):
         """Store remote ids at the source, one outcome per item in order. Must not write what is already there."""
         ...
 
-    def fetch(self, entity: str, key: str) -> Change | Sequence[Change] | None:
+    def fetch(self, entity: str, key: str) -> Change | Sequence[Change | Unreadable] | None:
         """Read one record (with the facts that follow from it, where there are any), or None where it is gone.
 
         Raises Transient when that cannot be told.

@@ -51,7 +51,7 @@ class Fetcher:
         if entity == "customer" and number.startswith("guest:"):
             return self._guest(number)
         path = _PATHS.get(entity)
-        if path is None or not number.isdigit():
+        if path is None or not number.isdecimal():
             return None
         record = self._record(entity, path, number)
         return None if record is None else self._meaning(entity, number, [record])
@@ -60,7 +60,7 @@ class Fetcher:
         """`fetch` of several, a hundred in a request; who is missing from the answer is asked for alone."""
         path, rest = _PATHS.get(entity), list(numbers)
         found: dict[str, Fetched] = {}
-        numeric = [number for number in numbers if number.isdigit()]
+        numeric = [number for number in numbers if number.isdecimal()]
         for start in range(0, len(numeric) if path is not None and len(numeric) > 1 else 0, BATCH):
             part = numeric[start : start + BATCH]
             params = {**_ALL.get(entity, {}), "_fields": FIELDS["order" if entity == "payment" else entity]}
