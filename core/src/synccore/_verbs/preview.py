@@ -10,7 +10,7 @@ from .._app.app import App
 from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
-from ..types import Change, Operation, RouteSpec, Skip, Snapshot
+from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
 from .compare import differing
 
 __all__ = ["Preview", "preview"]
@@ -106,9 +106,9 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     return evolve(work, snapshot=snapshot, owner=owner, parent_ref=parent_ref, parent=parent)
 
 
-def _own(found: Change | Sequence[Change] | None, delivery: Delivery) -> Change | None:
-    """The record itself among what the source told."""
-    told = [found] if isinstance(found, Change) else found or []
+def _own(found: Change | Sequence[Change | Unreadable] | None, delivery: Delivery) -> Change | None:
+    """The record itself among what the source told; some of it may be unreadable."""
+    told = [found] if isinstance(found, Change) else [c for c in found or () if isinstance(c, Change)]
     return next((c for c in told if (c.entity, c.key) == (delivery.entity, delivery.key)), None)
 
 
