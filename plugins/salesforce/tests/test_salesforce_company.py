@@ -6,14 +6,16 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
+from synccore._verbs.connect import connect
 from synccore._verbs.forget import forget
 from synccore._verbs.preview import preview
 from synccore._verbs.verify import verify
 from synccore.entities import Address, Refund
+from synccore.errors import SynccoreError
 from synccore.testing import customer, upsert
 from synccore.types import Change
 
-from .test_salesforce_app import ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
+from .test_salesforce_app import Browser, ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
 
 FIRMS = {"object": "Account", "match": ["Name"], "on_delete": "delete"}
 PEOPLE = {"object": "Contact", "after": "firms", "on_delete": "delete"}
@@ -211,3 +213,26 @@ def test_preview_shows_the_orgs_values_and_not_ours(shop, org):  # noqa: F811
 
 def evolve_billing(change, home):
     return evolve(change, data=evolve(change.data, billing=home))
+
+
+def test_a_person_may_switch_to_the_other_org(shop, org, make_org):  # noqa: F811
+    app = shop(org, connect=False, people={"object": "Contact", "match": ["WooId__c"]})
+    connect(app.app, "sales", Browser(org))
+    app.emit(person(1))
+    app.settle_down()
+    second = make_org()
+    second.org.id = "00D5e0000000042AAA"
+    app._config["sinks"]["sales"]["login_url"] = second.url
+    app.crash()
+    with pytest.raises(SynccoreError, match="--switch-account"):
+        connect(app.app, "sales", Browser(second))
+    app.emit(person(1, "Beta"))
+    app.settle_down(timedelta(hours=1))
+    assert second.records("Contact") == []
+    assert not second.sign_in.refresh_tokens, "the grant that must not count was given back"
+    connect(app.app, "sales", Browser(second), switch_account=True)
+    before = len(org.requests)
+    app.emit(person(1, "Gamma"), person(2))
+    app.settle_down()
+    assert sorted(c["LastName"] for c in second.records("Contact")) == ["Lee1", "Lee2"]
+    assert (len(org.requests), len(org.records("Contact"))) == (before, 1)
