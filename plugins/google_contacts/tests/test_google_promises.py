@@ -112,6 +112,26 @@ def test_a_retry_right_after_the_merge_succeeds(open_stage):
     assert len(google.contacts()) == 1
 
 
+def test_a_retry_looks_at_a_throttle_and_a_full_account_afresh(open_stage):
+    app, google = open_stage()
+    google.capacity = 0
+    app.emit(shopper(1))
+    app.drain()
+    (parked,) = app.deliveries(state="parked")
+    google.quota.hidden = True
+    app.emit(shopper(2))
+    app.drain()
+    assert app.app.store.lane("contacts").state == "rate_limited"
+    google.quota.hidden = False
+    google.capacity = 10
+    retry(app.app, [parked.id], None)
+    start = app.clock.now()
+    app.drain()
+    assert app.states()["done"] >= 1
+    assert "ann1@shop.test" in [v for p in google.contacts() for v in values(p, "emailAddresses")]
+    assert (app.clock.now() - start).total_seconds() < 5
+
+
 def test_plan_adopt_and_delivery_say_the_same_of_a_shared_contact(open_stage):
     app, google = open_stage()
     google.add(names=[{"givenName": "Family"}], phoneNumbers=[{"value": "+14155550100"}])

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
-from ..store import Delivery, HistoryEntry
+from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
 
 __all__ = ["Acted", "Shown", "dismiss", "document", "parked", "retry", "show"]
@@ -89,9 +89,15 @@ def parked(app: Base, ids: Sequence[int], sink: str | None) -> list[int]:
 
 
 def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
-    """Owe parked ones again, through today's mapping and newest state."""
+    """Owe parked ones again, through today's mapping and newest state; a throttle or an outage is looked at afresh."""
     chosen = parked(app, ids, sink)
-    return _acted(app, app.store.retry(chosen, app.clock.now()), ids, chosen)
+    count, now = app.store.retry(chosen, app.clock.now()), app.clock.now()
+    for name in {d.sink for d in app.store.deliveries(ids=chosen, limit=None)} if chosen else ():
+        lane = app.lane_of(name)
+        if lane.state in ("rate_limited", "circuit_open"):
+            # What was right of the target a while ago need not be now that a person has looked at it.
+            app.store.put_lane(LaneRecord(sink=lane.sink, changed_at=now))
+    return _acted(app, count, ids, chosen)
 
 
 def dismiss(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
