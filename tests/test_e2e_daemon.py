@@ -53,6 +53,34 @@ def test_sigterm_ends_it_in_order(world, until):
         until(lambda: len(world.emails()) == 60, what="the rest")
 
 
+def test_it_reads_its_file_again_and_keeps_what_it_had_for_a_mistake(world, until):
+    world.customers(2)
+    world.connect()
+    with world.daemon() as daemon:
+        until(lambda: len(world.emails()) == 2, what="the first listing")
+        world.config["routes"]["people"]["fields"] = {"nickname": "customer.first_name"}
+        world.write_config()
+        assert "synccore reload" in world.cli("status").err
+        assert world.cli("reload").code == 0
+        told = world.cli("status").err
+        assert "2 records were delivered or skipped under the old one" in told
+        assert "synccore backfill shop customer --route people" in told
+        assert "synccore reload" not in told
+        world.path.write_text(world.path.read_text() + "\n[sinks.contacts\n")
+        refused = world.cli("reload", "--json")
+        assert (refused.code, refused.json["reloaded"]) == (3, False)
+        assert "what the running daemon works with" in world.cli("status").err
+        assert world.cli("log").code == 0
+        world.write_config()
+        assert world.cli("backfill", "shop", "customer", "--route", "people", timeout=60).code == 0
+        until(lambda: all(c.get("nicknames") for c in world.google.contacts()), what="the new mapping")
+        assert "under the old one" not in world.cli("status").err
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.ask("/readyz")[0] == 200
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(30) == 0
+
+
 def test_the_dashboard_shows_the_daemon(world, until):
     world.customers(3)
     world.connect()
