@@ -29,3 +29,45 @@ def test_every_filter_is_documented():
 
 def test_the_example_runs():
     exec(re.search(r"```python\n(.*?)```", README, re.DOTALL)[1], {})  # noqa: S102  our own text
+
+
+EXPRESSIONS = {
+    row[1].strip(): row[2].strip().strip("`").replace("\\|", "|")
+    for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`(?:customer|\[|\().*`) \|$", README, re.MULTILINE)
+}
+
+
+def test_the_expressions_for_checkout_fields_give_what_they_say():
+    from synccore._mapping import compile_mapper
+    from synccore._plugins import load_plugins
+    from synccore.types import MapContext, RouteSpec, Snapshot
+    from synccore_woocommerce import mapping
+
+    billing = {
+        "address_1": "Rua das Flores",
+        "number": "42",
+        "neighborhood": "Jardim",
+        "cellphone": "(11) 91234-5678",
+        "cpf": "123",
+        "title": "Dr.",
+        "house_number": "7 a",
+        "country": "BR",
+        "phone": "",
+        "yomigana_last_name": "ヤマダ",
+        "yomigana_first_name": "タロウ",
+    }
+    names = ("billing_second_phone", "billing_custom", "billing_wooccm11", "loyalty_number", "vat_number")
+    meta = [{"key": name, "value": "11 91234-5678"} for name in (*names, "namespace/field")]
+    record = {"id": 4, "email": "ada@shop.test", "billing": billing, "meta_data": meta}
+    ada = mapping.customer(record, shop_url="https://shop.test")
+    fields = {f"F{n}": expression for n, expression in enumerate(EXPRESSIONS.values())}
+    spec = RouteSpec(name="r", source="shop", entity="customer", sink="crm", object="thing", fields=fields)
+    mapper = compile_mapper(spec, load_plugins(environ={"SYNCCORE_PLUGINS": ""}))
+    snapshot = Snapshot(source="shop", entity="customer", key="4", data=ada)
+    found = dict(zip(EXPRESSIONS, mapper.map(snapshot, MapContext(route=spec)).values(), strict=True))
+    assert found["street with house number"] == "Rua das Flores, 42"
+    assert found["district"] == "Jardim"
+    assert found["mobile phone"] == "+5511912345678"
+    assert found["name in kana"] == "ヤマダ タロウ"
+    assert found["house number of its own"] == "Rua das Flores 7 a"
+    assert all(found.values())
