@@ -71,6 +71,10 @@ class ConfigError(SynccoreError):
         self.path = path
 
 
+class UnknownFilter(ConfigError):
+    """A filter names what the source does not have, such as a plan's id. Says what there is; nothing is listed."""
+
+
 class AuthError(SynccoreError):
     """The other side does not accept our credentials.
 

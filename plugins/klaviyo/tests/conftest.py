@@ -252,8 +252,7 @@ class Shop:
                 plan_name=plan.title(),
                 product_name=f"{plan.title()} year",
                 customer_key=owner,
-                started_at=datetime(2025, 5, 1, tzinfo=UTC),
-                **{"updated_at": self.clock.now(), **values},
+                **{"started_at": datetime(2025, 5, 1, tzinfo=UTC), "updated_at": self.clock.now(), **values},
             ),
             owner,
         )

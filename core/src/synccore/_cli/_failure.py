@@ -52,14 +52,14 @@ def guarded(session: Session, call: Callable[[], Any]) -> int:
 
 def _failure(session: Session, error: Exception) -> int:
     from .._ingest.listing import Stopped
-    from ..errors import ConfigError, SynccoreError, redact
+    from ..errors import ConfigError, SynccoreError, UnknownFilter, redact
 
     if isinstance(error, Stopped):
         click.echo("stopped before the end: run it again", err=True)
         return INTERRUPTED
     if session.environ.get("SYNCCORE_DEBUG") == "1":
         traceback.print_exception(error)
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError) and not isinstance(error, UnknownFilter):
         return _configuration(session, error)
     if isinstance(error, SynccoreError):
         kind, text = error.kind, error.message
