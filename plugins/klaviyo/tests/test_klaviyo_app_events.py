@@ -29,7 +29,7 @@ def test_first_seen_in_a_backfill_is_only_remembered(start, shop, klaviyo):
 
 def test_first_seen_live_is_told(start, shop, klaviyo, clock):
     app = start("changes", "members")
-    app.emit(shop.customer(), shop.membership())
+    app.emit(shop.customer(), shop.membership(started_at=datetime(2026, 1, 1, tzinfo=UTC)))
     app.settle_down()
     assert sorted(told(klaviyo), key=str) == [("Became Member", None), ("Changed Membership Status", "new>active")]
     (event,) = klaviyo.events("Changed Membership Status")
@@ -40,7 +40,7 @@ def test_first_seen_live_is_told(start, shop, klaviyo, clock):
         "PlanId": "14",
         "ProductName": "Gold year",
         "MembershipId": "5",
-        "StartsAt": "2025-05-01T00:00:00Z",
+        "StartsAt": "2026-01-01T00:00:00Z",
         "ActivePlans": ["gold"],
         "NewStatus": "active",
         "Transition": "new>active",

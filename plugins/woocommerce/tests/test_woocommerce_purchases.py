@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.entities import guest_key
-from synccore.errors import ConfigError, Transient
+from synccore.errors import ConfigError, Transient, UnknownFilter
 
 
 def keys(changes, entity=None):
@@ -316,6 +316,13 @@ def test_a_plan_can_be_backfilled_on_its_own(shop, client):
     assert [(c.entity, c.key) for c in changes] == [("customer", str(ada)), ("membership", str(member))]
     assert keys(client.all("membership", plan="silver"), "membership") == [str(member)]
     assert keys(client.all("customer", plan="silver")) == [str(ada)]
+
+
+@pytest.mark.parametrize("entity", ["membership", "customer"])
+def test_a_plan_there_is_not_is_named_with_those_there_are(shop, client, entity):
+    silver = shop.add_plan("Silver", "silver")
+    with pytest.raises(UnknownFilter, match=rf"no membership plan 99; there are: .*{silver} \(silver\)"):
+        client.all(entity, plan="99")
 
 
 def test_filters_reach_the_shop(shop, client):

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from synccore.errors import ConfigError
+from synccore.errors import ConfigError, UnknownFilter
 from synccore.types import BackfillFilters, Change, Clock
 
 from .changes import TRASH, Odd, Translator
@@ -192,12 +193,18 @@ class Stages:
             params={**params, "_fields": FIELDS["membership"]},
             read=read,
             unordered=True,
-            before=self._read_plans,
+            before=partial(self._read_plans, params.get("plan")),
         )
 
-    def _read_plans(self) -> None:
+    def _read_plans(self, wanted: str | None = None) -> None:
+        """Read all plans. Raises UnknownFilter where `wanted` is the id or slug of none, saying which there are."""
+        slugs: dict[str, str] = {}
         for part in unordered(self._shop, "wc/v3/memberships/plans", {"_fields": "id,slug,name"}, Position()):
             self._translate.plans(part.rows)
+            slugs |= {number: str(row.get("slug") or "") for row in part.rows if (number := key(row.get("id")))}
+        if wanted is not None and wanted not in (*slugs, *slugs.values()):
+            there = ", ".join(f"{number} ({slug})" for number, slug in slugs.items()) or "none"
+            raise UnknownFilter(f"the shop has no membership plan {wanted}; there are: {there}")
 
     # -- filters
 
