@@ -85,7 +85,10 @@ class AuthError(SynccoreError):
 
 
 class AnotherAccount(AuthError):
-    """Somebody signed in to another account than before; both are named in full, to whoever signed in."""
+    """Somebody signed in to another account than before; both are named in full, to whoever signed in.
+
+    Core leaves everything as it was until a person says `connect NAME --switch-account`.
+    """
 
     @property
     def message(self) -> str:

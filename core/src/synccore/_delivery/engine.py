@@ -101,10 +101,9 @@ class Engine:
     def _rescue(self) -> None:
         while not self._stopping.wait(RESCUE_EVERY.total_seconds()):
             # A call past its deadline still holds its rows: giving them back now would send them twice.
-            if any(lane.stuck_for for lane in self.lanes.values()):
-                continue
+            running = {token for lane in self.lanes.values() for token in list(lane.in_flight)}
             try:
-                self._store.rescue(self._clock.now())
+                self._store.rescue(self._clock.now(), keep=running)
             except Exception as error:  # noqa: BLE001  the next round tries again
                 self._log.warning("rescue failed", error=type(error).__name__)
 

@@ -79,6 +79,8 @@ class Lane:
         self.wake = threading.Event()
         #: Tokens of calls now under way in this process, with the time they began.
         self.in_flight: dict[str, datetime] = {}
+        #: Tokens of steps that failed and whose rows could not be given back yet.
+        self._unreleased: set[str] = set()
         self._preparers = preparers
         self._store = store
         self._clock = clock
@@ -109,6 +111,7 @@ class Lane:
     def step(self) -> Step:
         """Do one round. Never raises for what a plugin or a record does."""
         now = self._clock.now()
+        self._release()
         if self.gate.refresh():
             self._resumed()
         self._holds.refresh()
@@ -124,14 +127,23 @@ class Lane:
             return Step(settled=collected, idle_until=None if collected else self._next_due(now))
         return Step(settled=collected + self._run(deliveries, token))
 
+    def _release(self) -> None:
+        """Give back what a step that failed left running. A full disk takes no "given back" either: then later."""
+        for token in list(self._unreleased):
+            self._store.release(token, self._clock.now(), sent=True)
+            self._unreleased.discard(token)
+
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)
         token = secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
         self.in_flight[token] = now
-        found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
-        if not found:
-            self.in_flight.pop(token, None)
+        found: list[Delivery] = []
+        try:
+            found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
+        finally:
+            if not found:
+                self.in_flight.pop(token, None)
         return found, token
 
     def _free(self, now: datetime) -> list[str]:
@@ -196,7 +208,8 @@ class Lane:
                 self._close(closing)
         except BaseException:
             # Not the record's fault (the store failed, or the process is going down): give everything back.
-            self._store.release(token, self._clock.now(), sent=True)
+            self._unreleased.add(token)
+            self._release()
             raise
         finally:
             self.in_flight.pop(token, None)

@@ -1,6 +1,6 @@
 """Settling: how a claimed delivery ends, waits or comes back. Held by a lane, and by whoever rescues."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from . import _settle, sql
@@ -31,10 +31,14 @@ class Settling(Engine):
             rows = tx.execute(sql.LEASED, {"token": token}).fetchall()
             return _settle.give_back(tx, rows, maybe_applied=sent)
 
-    def rescue(self, now: datetime, *, all_running: bool = False) -> int:
-        """Give back deliveries whose lease is over (all of them at the start of the only daemon), maybe_applied set."""
+    def rescue(self, now: datetime, *, all_running: bool = False, keep: Collection[str] = ()) -> int:
+        """Give back deliveries whose lease is over (all of them at the start of the only daemon), maybe_applied set.
+
+        `keep`: leases of calls that still run here, however late: their rows would be sent twice.
+        """
         overdue = {"now": _EVER if all_running else to_ms(now)}
         if self.one(sql.OVERDUE, overdue) is None:
             return 0
         with self.writing() as tx:
-            return _settle.give_back(tx, tx.execute(sql.OVERDUE, overdue).fetchall(), maybe_applied=True)
+            rows = [row for row in tx.execute(sql.OVERDUE, overdue).fetchall() if row["lease_token"] not in keep]
+            return _settle.give_back(tx, rows, maybe_applied=True)
