@@ -218,3 +218,21 @@ def test_too_large_may_be_less_and_slow_down_is_a_wait():
     assert fault_of(503, headers={"retry-after": "7"}).retry_after == timedelta(seconds=7)
     assert fault_of(401, b"<html>") is None
     assert fault_of(200) is None
+
+
+def test_what_is_no_json_is_told_by_its_structure_and_never_quoted():
+    """A notice in front of a list of customers would put the first of them into logs and the database."""
+    body = b'<b>Notice</b>: x\n[{"first_name":"Ada","last_name":"Berg"}]'
+    answer = Response(status=200, headers={"content-type": "application/json; charset=UTF-8"}, body=body)
+    with pytest.raises(Transient, match=r"not JSON: application/json, \d+ bytes, begins with <b>") as caught:
+        answer.json()
+    assert "Ada" not in str(caught.value)
+    assert "Ada" not in answer.excerpt()
+    assert caught.value.__cause__ is None, "a parser's error holds the whole body"
+
+
+def test_a_body_that_is_compressed_without_saying_so_is_unpacked_within_bounds():
+    assert Response(status=200, headers={}, body=gzip.compress(b'{"a":1}')).json() == {"a": 1}
+    bomb = Response(status=200, headers={}, body=gzip.compress(b"0" * 100_000_000))
+    assert bomb.json_or_none() is None
+    assert Response(status=200, headers={}, body=b"\x1f\x8b\x08broken").json_or_none() is None

@@ -30,6 +30,12 @@ def test_a_webhook_reaches_the_source_as_it_was_sent(site):
     assert metric(site, "synccore_webhooks_received_total") == ['synccore_webhooks_received_total{source="shop"} 1.0']
 
 
+def test_an_address_with_a_slash_is_taken_and_not_redirected(site):
+    """WooCommerce counts a 307 as a failure, and switches the webhook off after the seventh."""
+    assert site.visitor().ask("POST", "/hooks/shop/", b"{}").status == 200
+    assert [source for source, _ in site.house.door.received] == ["shop"]
+
+
 def test_the_answer_waits_for_the_commit(site):
     committed, asked = threading.Event(), threading.Event()
 
