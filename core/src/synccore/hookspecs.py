@@ -91,7 +91,8 @@ class Source(Protocol):
     `heal(hook_url) -> tuple[str, ...]` (repair own webhooks; says what it repaired or what is wrong; `status` shows a
     non-empty answer and core sweeps the gap, once as long as the answer stays the same), `known(entity) -> bool`
     (whether the shop has that entity at all), `fetch_many(entity, keys) -> Mapping[str, answers of fetch]` (for hints
-    in bulk), `time_zone() -> str | None` (no network; IANA name or "+02:00": the zone dates are told in), and
+    in bulk), `time_zone() -> str | None` (no network; IANA name or "+02:00": the zone dates are told in),
+    `left_out(key_or_email) -> str | None` (no network: why a person is not reported, in a sentence), and
     `account() -> Account` (cheap; without it `check().account` says whom the instance reaches).
     """
 

@@ -100,6 +100,18 @@ def test_check_counts_who_is_left_out_and_says_what_to_set(shop, client):
     assert 'roles = ["customer", "subscriber", "wholesale"]' in found.message
 
 
+def test_why_somebody_is_left_out_is_said_without_asking_the_shop(shop, client):
+    trader = shop.user("trader@shop.test", role="wholesale")
+    ada = shop.add_customer("ada@shop.test")
+    client.all("customer")
+    calls = client.context.calls
+    for asked in (str(trader), "Trader@shop.test"):
+        assert f"account {trader} of shop has the role wholesale" in client.source.left_out(asked)
+    assert client.source.left_out(str(ada)) is None
+    assert client.source.left_out("nobody@shop.test") is None
+    assert client.context.calls == calls
+
+
 # -- an order that changes hands
 
 

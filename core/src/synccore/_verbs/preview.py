@@ -12,6 +12,7 @@ from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
 from .compare import differing
+from .why import why_left_out
 
 __all__ = ["Preview", "preview"]
 
@@ -86,8 +87,9 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     """Ask the source; what the record owns is known only as far as it is stored."""
     change = _own(app.opened(route.source).instance.fetch(route.entity, work.delivery.key), work.delivery)
     if change is None or change.data is None:
+        said = why_left_out(app, route.source, work.delivery.key) if route.entity == "customer" else None
         raise SynccoreError(
-            f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"
+            said or f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"
         )
     snapshot = Snapshot(
         source=route.source,

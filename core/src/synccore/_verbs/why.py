@@ -11,7 +11,7 @@ from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .waits import lane_state, moment, until_text
 
-__all__ = ["Standing", "Why", "records_of", "why"]
+__all__ = ["Standing", "Why", "records_of", "why", "why_left_out"]
 
 #: Rows and lines of one record that are looked through, the newest first.
 LOOK_BACK = 200
@@ -61,7 +61,7 @@ def why(app: App, asked: str) -> Why:
     """Look up a person by address, or a record by its key, with all that belongs to them. Reads, asks nobody."""
     records = records_of(app, asked)
     if not records:
-        return _unknown(app)
+        return _unknown(app, asked)
     standing = [
         _standing(app, route, snapshot)
         for snapshot in records
@@ -199,10 +199,21 @@ def _last_line(app: App, route: RouteSpec, snapshot: Snapshot) -> HistoryEntry |
 # -- somebody nobody has heard of
 
 
-def _unknown(app: App) -> Why:
+def why_left_out(app: App, source: str, asked: str) -> str | None:
+    """Why the source leaves somebody out, where it says so."""
+    ask = getattr(app.sources[source].instance, "left_out", None)
+    said = ask(asked) if callable(ask) else None
+    return None if said is None else str(said)
+
+
+def _unknown(app: App, asked: str) -> Why:
     reasons: list[str] = []
     steps: dict[str, None] = {}
     for name, unit in app.sources.items():
+        if said := why_left_out(app, name, asked):
+            reasons.append(said)
+            steps["synccore check"] = None
+            continue
         cursors = app.store.cursors(name)
         unlisted = [e for e in unit.settings.config.entities if f"listed:{e}" not in cursors]
         if unlisted:

@@ -78,10 +78,14 @@ class People:
         for name, other in self._state.scan("other/"):
             yield name.partition("/")[2], other.get("role"), bool(other.get("bought"))
 
-    def other_role(self, key: str) -> str | None:
-        """The role of an account that is no customer."""
-        other = self._state.get(f"other/{key}")
-        return None if other is None else other.get("role")
+    def other(self, asked: str) -> tuple[str, str | None] | None:
+        """Key and role of an account that is no customer, by its key or its address."""
+        guest = guest_key(asked) if "@" in asked else None
+        for name, other in self._state.scan("other/"):
+            number = name.partition("/")[2]
+            if number == asked or (guest is not None and other.get("guest") == guest):
+                return number, other.get("role")
+        return None
 
     def _account(self, key: str) -> dict[str, Any]:
         """An older release kept the hash alone."""

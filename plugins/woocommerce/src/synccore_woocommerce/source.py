@@ -100,6 +100,19 @@ class WooCommerce:
         zone: str | None = self._context.state().get(ZONE)
         return zone
 
+    def left_out(self, asked: str) -> str | None:
+        """Why the account with this key or address is no customer, in a sentence; None for others. No network."""
+        found = self._translate.people.other(asked)
+        if found is None:
+            return None
+        number, role = found
+        if role is None:
+            return f"the shop has no account {number} (any more)"
+        return (
+            f"account {number} of {self._context.name} has the role {role}, which is none of those in `roles` "
+            f"({', '.join(self._config.roles)}): add it there to take such accounts as customers"
+        )
+
     def subscribe(self, hook_url: str) -> str:
         """Make sure the shop's webhooks point at `hook_url`, once each."""
         return self._registry.subscribe(hook_url)
