@@ -72,7 +72,9 @@ VERBS: dict[str, Verb] = {
     "alerts": Verb(_CARE, "alerts:alerts", "Who is told of trouble; send a test.", ("list", "test")),
     "export": Verb(_CARE, "why:export", "Write everything held on a person as JSON."),
     "forget": Verb(_CARE, "forget:forget", "Erase a person at every target that can, and here."),
-    "db": Verb(_CARE, "db:db", "Back up, prune or migrate the database.", ("backup", "prune", "migrate")),
+    "db": Verb(
+        _CARE, "db:db", "Back up, restore, prune or migrate the database.", ("backup", "restore", "prune", "migrate")
+    ),
 }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from ._failure import DONE
-from ._session import Group, config_option, current, json_option
+from ._session import Group, config_option, confirm, current, json_option
 
 
 @click.group("db", cls=Group)
 @config_option
 def db() -> None:
-    """Back up, prune or migrate the database."""
+    """Back up, restore, prune or migrate the database."""
 
 
 @db.verb("backup")
@@ -34,6 +34,38 @@ def backup(path: Path, as_json: bool) -> int:
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     _tell({"copied_to": str(path)}, [f"copied to {path}"], as_json=as_json)
+    return DONE
+
+
+@db.verb("restore")
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def restore(path: Path, yes: bool, as_json: bool) -> int:
+    """Put a backup in the database's place; the replaced one is kept beside it.
+
+    Stop the daemon first. What was made at the targets since the backup is asked for before anything is made again,
+    and every source is compared as a whole at the next start.
+
+    Example: synccore db restore before.db
+    """
+    from .._verbs.restore import put_in_place, settle_in
+
+    session = current()
+    if not yes:
+        confirm(f"Replace the database by {path}?")
+    with session.open_store() as app:
+        kept = put_in_place(app, path)
+    with session.look() as app:
+        found = settle_in(app)
+    lines = [
+        f"restored from {path}" + (f"; the replaced database is {kept}" if kept else ""),
+        f"{found.doubtful:,} owed deliveries ask their target before they make anything",
+        f"to be compared at the next start: {', '.join(found.compared) or 'nothing'}",
+        "next: synccore check (credentials of the backup may have expired since), then synccore run",
+    ]
+    document = {"restored_from": str(path), "kept": str(kept) if kept else None, "doubtful": found.doubtful}
+    _tell({**document, "compared": list(found.compared)}, lines, as_json=as_json)
     return DONE
 
 

@@ -49,6 +49,8 @@ class SourceWorker:
         self._healed_at: datetime | None = None
         self._follower = Follower(unit.name, unit.instance, self._rules, intake=app.intake, clock=app.clock)
         self._hinted = threading.Event()
+        #: Entities compared as a whole since this process began.
+        self._compared: set[str] = set()
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
 
@@ -303,6 +305,9 @@ class SourceWorker:
                 confirmed = CONFIRMED.items() <= job.filters.items()
                 listed = self._lister.reconcile(job.entity, str(job.id), report, confirmed=confirmed)
                 self._doubt(job.entity, None)
+                self._compared.add(job.entity)
+                if self._compared >= set(self._settings.entities):
+                    self._store.believe_again(self._unit.name, self._clock.now())
             else:
                 force = only({job.entity: self._rules.get(job.entity, ())}, job.route)
                 listed = self._lister.backfill(job.entity, job.filters, force, cursor, report)

@@ -1,6 +1,7 @@
 """The SQLite engine: one file, a fair lock for those who write, file locks among processes."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -11,12 +12,62 @@ from . import schema
 from ._database import BUSY_TIMEOUT, Database, create_file
 from ._locks import FileLocks
 
-__all__ = ["SqliteStore", "open_sqlite"]
+__all__ = ["SqliteStore", "open_sqlite", "restore_sqlite"]
 
 
 def open_sqlite(path: Path) -> "SqliteStore":
     """Open (or make) the database and bring its schema up to date. Raises ConfigError where it cannot be used."""
     return SqliteStore(path)
+
+
+def restore_sqlite(backup: Path, path: Path) -> Path | None:
+    """Put a backup in the database's place; gives where the replaced one is kept, None where there was none.
+
+    Raises ConfigError where a daemon runs, or where the backup is no database that this synccore can use: then the
+    present one stays in its place.
+    """
+    with FileLocks(path).daemon():
+        draft = path.with_name(path.name + ".restoring")
+        draft.unlink(missing_ok=True)
+        try:
+            _copy(backup, draft)
+            SqliteStore(draft).close()
+            kept = _put_aside(path)
+            draft.replace(path)
+        finally:
+            for suffix in ("", "-wal", "-shm"):
+                draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+            shutil.rmtree(draft.with_name(draft.name + ".locks"), ignore_errors=True)
+        return kept
+
+
+def _copy(backup: Path, draft: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True)) as source:
+            sound = source.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+            ours = source.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'delivery'").fetchone()
+            if not (sound and ours):
+                raise ConfigError(
+                    f"{backup} is {'no database of synccore' if sound else 'damaged'}: nothing was changed"
+                )
+            create_file(draft)
+            with closing(sqlite3.connect(draft)) as copy:
+                source.backup(copy)
+    except sqlite3.Error as error:
+        raise ConfigError(f"{backup} cannot be read as a database ({error}): nothing was changed") from error
+
+
+def _put_aside(path: Path) -> Path | None:
+    if not path.exists():
+        return None
+    number = 1
+    while (kept := path.with_name(f"{path.name}.replaced-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.replace(kept.with_name(kept.name + suffix))
+    return kept
 
 
 class SqliteStore(Store):

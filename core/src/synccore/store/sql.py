@@ -203,6 +203,11 @@ SELECT sink FROM delivery WHERE source = :source AND entity = :entity AND key = 
 READ_AFTER_ALL = "DELETE FROM unreadable WHERE source = :source AND entity = :entity AND key = :key"
 
 #: Whether this outbox came back from a backup, and the source has not been compared since.
+DOUBT = """
+UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL AND op = 'upsert' AND NOT EXISTS (
+    SELECT 1 FROM link l WHERE l.route = delivery.route AND l.source = delivery.source AND l.entity = delivery.entity
+    AND l.key = delivery.key)
+"""
 RESTORED = "SELECT 1 FROM cursor WHERE source = :source AND name = 'restored'"
 
 #: A record takes another one's place: its links, unless it has one of its own on the route.

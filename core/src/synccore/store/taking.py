@@ -1,6 +1,6 @@
 """Taking in: changes, cursors and the marks of full comparisons. Held by whoever brings news from a source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from . import _ingest, sql
@@ -9,6 +9,9 @@ from .engine import Engine
 from .rows import Hint, Ingest, Ingested
 
 __all__ = ["Taking"]
+
+#: Name of the cursor that says that a backup was put in place.
+RESTORED = "restored"
 
 
 class Taking(Engine):
@@ -58,6 +61,26 @@ class Taking(Engine):
                 "(SELECT 1 FROM sweep_seen WHERE source = :source AND name = :name)",
                 {"source": source, "name": sweep},
             )
+
+    def doubt(self, sources: Collection[str], now: datetime) -> int:
+        """After a restore: what has no link may have been made since the backup, so the target is asked before it is
+        made. Holds for what is owed, whose number is given, and for all that these sources bring until
+        `believe_again`."""
+        with self.writing() as tx:
+            for source in sources:
+                values = {
+                    "source": source,
+                    "name": RESTORED,
+                    "value": from_ms(to_ms(now)).isoformat(),
+                    "now": to_ms(now),
+                }
+                tx.execute(sql.PUT_CURSOR, values)
+            return tx.execute(sql.DOUBT).rowcount
+
+    def believe_again(self, source: str, now: datetime) -> None:
+        """A comparison after the restore has met all that the source has."""
+        if self.get_cursor(source, RESTORED) is not None:
+            self.put_cursor(source, RESTORED, None, now)
 
     # -- hints
 
