@@ -51,6 +51,19 @@ class TestWooCommerce(SourceContract):
             (sent,) = ears.requests
         return WebhookRequest(method=sent.method, path=sent.path, headers=sent.headers, body=sent.body)
 
+    def cap(self, stand_in, rows):
+        stand_in.quirks.cap = rows
+        stand_in.quirks.no_total = True
+
+    def tie(self, stand_in, numbers):
+        first, *others = (stand_in.shop.customers[self.numbers[number]] for number in numbers)
+        for record in others:
+            for name in ("date_created", "date_created_gmt", "date_modified", "date_modified_gmt"):
+                record[name] = first[name]
+
+    def bare(self, stand_in, number):
+        self.numbers[number] = stand_in.add_customer("")
+
     def unauthorised(self):
         body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 401}}
         return Fault.status(401, body)
