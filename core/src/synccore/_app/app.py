@@ -28,6 +28,7 @@ from ..config import Problem
 from ..errors import ConfigError
 from ..store import DirtyRule, Store
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
+from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
 from .units import SinkUnit, SourceUnit, Unit
@@ -326,6 +327,7 @@ class App(Base):
             measure=self._measured,
             secrets_of=self.unit(name).secrets,
             full=engine.full,
+            another_account=lambda: another_account(self.store, name, sink),
         )
 
     def _preparers_of(self, sink: str) -> Mapping[str, Preparer]:

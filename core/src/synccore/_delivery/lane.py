@@ -4,7 +4,6 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,6 @@ from ..types import (
     Failed,
     Limits,
     Link,
-    Operation,
     Outcome,
     Settled,
     Submitted,
@@ -30,6 +28,7 @@ from .calls import Caller
 from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving, twin
 from .holds import Holds
+from .overtaking import Overtaking
 from .policy import PauseLane, Snooze, Tried, decide
 from .prepare import Preparer
 from .settle import Settler
@@ -37,8 +36,6 @@ from .steps import Closing, Item, Step
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
-#: How soon what must not wait for a job is handed over again, where the sink could not do it.
-OVERTAKE_AGAIN = timedelta(seconds=5)
 #: How often a closed or idle lane looks at the store for what other processes changed.
 IDLE = timedelta(seconds=1)
 
@@ -72,6 +69,7 @@ class Lane:
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
         full: Callable[[str, int], int] = lambda *_: 1,
         secrets_of: Callable[[], Iterable[str]] = tuple,
+        another_account: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -89,6 +87,8 @@ class Lane:
         self._observe = observe
         self._measure = measure
         self._full = full
+        self._another_account = another_account
+        self._recognised = False
         self._call = Caller(name, sink, secrets_of)
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
@@ -98,8 +98,7 @@ class Lane:
         self._last_batch: tuple[datetime, bool] | None = None
         self._poll_jobs_at: dict[str, datetime] = {}
         self._job_lock = threading.Lock()
-        self._overtake_lock = threading.Lock()
-        self._overtake_at: datetime | None = None
+        self._overtaking = Overtaking(name, limits, preparers, self._call, store, self._settler)
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -117,8 +116,11 @@ class Lane:
         self._holds.refresh()
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
+            self._recognised = False
             return Step(idle_until=opens or now + IDLE)
-        self._overtake(now)
+        if not self._recognised and not self._recognise(now):
+            return Step(idle_until=now + IDLE)
+        self._overtaking.step(now)
         collected = self._collect(now)
         if (free := self._budget.free_at(now)) > now:
             return Step(settled=collected, idle_until=free)
@@ -132,6 +134,26 @@ class Lane:
         for token in list(self._unreleased):
             self._store.release(token, self._clock.now(), sent=True)
             self._unreleased.discard(token)
+
+    def _recognise(self, now: datetime) -> bool:
+        """Before the first work, and after every pause: is this the account its links belong to?"""
+        counts = self._store.counts_by_sink().get(self.name)
+        if counts is None or not (counts.ready or counts.submitted):
+            return True  # nothing to do yet: asked when there is
+        try:
+            another = self._another_account()
+        except Exception as error:  # noqa: BLE001  the policy decides
+            tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
+            decision = decide(error, tried, now, self._random)
+            if isinstance(decision, PauseLane):
+                self._close(Closing(decision, isinstance(error, Transient)))
+                return False
+            return True  # it cannot say; the delivery itself will
+        if another is not None:
+            self._close(Closing(PauseLane(None, "error", another), outage=False))
+            return False
+        self._recognised = True
+        return True
 
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)
@@ -388,41 +410,6 @@ class Lane:
 
     # -- jobs
 
-    def _overtake(self, now: datetime) -> None:
-        """Hand newer states of what is in a submitted job to the sink, each once: some of it must not wait."""
-        if not self._call.can("overtake") or (self._overtake_at is not None and now < self._overtake_at):
-            return
-        if not self._overtake_lock.acquire(blocking=False):
-            return
-        try:
-            waiting = [
-                w for w in self._store.behind_jobs(self.name, self.limits.max_batch) if w[0].route in self._preparers
-            ]
-            for route in dict.fromkeys(d.route for d, _ in waiting):
-                self._overtake_route(route, [w for w in waiting if w[0].route == route], now)
-        finally:
-            self._overtake_lock.release()
-
-    def _overtake_route(self, route: str, waiting: Sequence[tuple[Delivery, Mapping[str, Any]]], now: datetime) -> None:
-        preparer = self._preparers[route]
-        loaded = self._store.load([d for d, _ in waiting], include=preparer.route.include)
-        prepared: list[tuple[Work, Operation]] = []
-        for number, (work, (_, in_job)) in enumerate(zip(loaded, waiting, strict=True)):
-            with suppress(Exception):  # what cannot be mapped says so when it is delivered
-                if operation := preparer.behind_job(work, in_job, number):
-                    prepared.append((work, operation))
-        with time_limit(self.limits.deadline):
-            answers = self._call.overtake([operation for _, operation in prepared]) if prepared else []
-        failed = {w.delivery.id for (w, _), a in zip(prepared, answers, strict=True) if isinstance(a, Failed)}
-        if failed:
-            self._overtake_at = now + OVERTAKE_AGAIN
-        entries = [
-            self._settler.overtook(work, answer.note or "")
-            for (work, _), answer in zip(prepared, answers, strict=True)
-            if isinstance(answer, Delivered)
-        ]
-        self._store.overtaken([d for d, _ in waiting if d.id not in failed], entries)
-
     def _collect(self, now: datetime) -> int:
         """Ask for the outcomes of submitted bulk jobs, each with growing patience."""
         if not self._call.can("collect") or not self._job_lock.acquire(blocking=False):
@@ -479,6 +466,7 @@ class Lane:
         self._budget.clear()
         self._poll_jobs_at.clear()
         self._holds.clear()
+        self._recognised = False
         self._call.resume()
 
     def _got_through(self) -> None:

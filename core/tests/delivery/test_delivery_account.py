@@ -1,0 +1,56 @@
+"""The account behind a sink is part of it: nothing is written to another one before a person says so."""
+
+from attrs import evolve
+
+from synccore.testing import Harness, customer
+from synccore.types import Account
+
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+OURS, THEIRS = Account(id="1", label="Ours <a@ours.test>"), Account(id="2", label="Theirs <b@theirs.test>")
+
+
+def test_another_account_stops_the_lane_until_a_person_acts(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: app.sink.connected
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        assert len(app.sink.records) == 1
+        app.sink.connected = THEIRS
+        app.crash()
+        app.emit(customer("1", email="b@shop.test"), customer("2", email="c@shop.test"))
+        app.drain()
+        assert len(app.sink.calls) == 1, "something was written to the other account"
+        lane = app.app.store.lane("crm")
+        assert (lane.state, lane.until) == ("error", None)
+        assert OURS.label in lane.reason
+        assert THEIRS.label in lane.reason
+        assert "--switch-account" in lane.reason
+        assert {(d.state, d.attempts) for d in app.deliveries() if d.state != "done"} == {("ready", 0)}
+        app.sink.connected = OURS
+        app.app.store.put_lane(evolve(lane, state="ok", reason=None, until=None))
+        app.drain()
+        assert len(app.sink.records) == 2
+
+
+def test_a_pause_is_a_reason_to_look_again(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: app.sink.connected
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        lane = app.app.store.lane("crm")
+        app.app.store.put_lane(evolve(lane, state="needs_auth", reason="signed out", until=None))
+        app.drain()
+        app.sink.connected = THEIRS
+        app.app.store.put_lane(evolve(lane, state="ok", reason=None, until=None))
+        app.emit(customer("2", email="c@shop.test"))
+        app.drain()
+        assert len(app.sink.records) == 1
+
+
+def test_a_sink_that_knows_no_account_just_works(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        assert len(app.sink.records) == 1
