@@ -26,3 +26,24 @@ def test_a_source_is_polled_again_as_soon_as_the_store_works(tmp_path, monkeypat
         harness.drain()
         assert len(harness.sink.records) == 1
         assert status(harness.app)["sources"]["shop"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("broken", [("claim",), ("settle", "release"), ("load", "release")])
+def test_deliveries_go_on_by_themselves_as_soon_as_the_store_works(tmp_path, monkeypatch, broken):
+    with Harness(tmp_path, PEOPLE) as harness:
+        harness.emit(customer("1", email="anna@shop.test"))
+        lane = harness.app.engine.lanes["crm"]
+
+        def full(*_, **__):
+            raise StoreError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            for name in broken:
+                patch.setattr(harness.app.store, name, full)
+            with pytest.raises(StoreError):
+                lane.step()
+        assert lane.in_flight == {}
+        # No lease runs out meanwhile: the clock stands still.
+        harness.drain()
+        assert len(harness.sink.records) == 1
+        assert harness.app.store.counts_by_sink()["crm"].running == 0

@@ -52,7 +52,8 @@ class Machine(RuleBasedStateMachine):
     def change(self, key, version, email):
         self.app.emit(upsert(Customer(key=key, email=email), version=version))
         known = self.accepted.get(key)
-        if known is None or version >= known[0]:
+        # What was sent again after a deletion is no newer than it.
+        if known is None or version > known[0] or (version == known[0] and known[1] is not None):
             self.accepted[key] = (version, email)
 
     @rule(key=KEYS)
