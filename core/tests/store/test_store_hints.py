@@ -148,3 +148,17 @@ def test_what_cannot_be_read_is_counted_by_its_place_and_fetched(desk):
     assert desk.store.unreadable_counts() == {"shop": {"customer": 1}}
     desk.store.prune(desk.now + timedelta(days=1))
     assert desk.store.unreadable() == []
+
+
+def test_a_person_who_is_forgotten_leaves_no_hint_and_holds_nobody(desk):
+    from synccore.store import email_digest
+
+    known(desk)
+    shared = EntityRef("customer", "2")
+    bad = Unreadable(where="page 1", reason="no name", entity="customer", key="1")
+    desk.take(desk.touch("customer", "1", owner=shared), desk.customer("2", "B"), unreadable=[bad])
+    assert desk.claim() == []
+    desk.store.forget("c1@shop.test", email_digest("c1@shop.test"), desk.now)
+    assert hints(desk) == []
+    assert desk.store.unreadable() == []
+    assert desk.deliver_all() == ["people 2"]

@@ -8,7 +8,7 @@ from ._owing import refresh_record
 from .engine import Transaction
 from .rows import Hint
 
-__all__ = ["end_hint", "give_hint", "put_unreadable"]
+__all__ = ["drop_hints", "end_hint", "give_hint", "put_unreadable"]
 
 
 def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
@@ -56,3 +56,12 @@ def put_unreadable(tx: Transaction, source: str, record: Unreadable, *, now: int
     """Keep that a record could not be read, once per place."""
     values = {"source": source, "entity": record.entity, "place": record.where, "key": record.key}
     tx.execute(sql.PUT_UNREADABLE, values | {"reason": record.reason, "now": now})
+
+
+def drop_hints(tx: Transaction, source: str, entity: str, key: str) -> None:
+    """Nobody asks for this record any more: what waited for it goes on."""
+    place = {"source": source, "entity": entity, "key": key}
+    tx.execute("DELETE FROM hint WHERE source = :source AND entity = :entity AND key = :key", place)
+    tx.execute("DELETE FROM awaited WHERE source = :source AND entity = :entity AND key = :key", place)
+    for row in tx.execute(sql.END_AWAIT, place).fetchall():
+        refresh_record(tx, source, row["entity"], row["key"])

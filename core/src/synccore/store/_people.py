@@ -8,6 +8,7 @@ from ..entities import Customer, normalize_email
 from ..types import Link
 from . import sql
 from ._convert import from_ms, to_link
+from ._hints import drop_hints
 from ._owing import end_event, fold_or_ready, refresh, slot_of, write_history
 from .engine import Row, Transaction
 from .rows import HistoryEntry
@@ -126,7 +127,8 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
         links += map(to_link, tx.execute(f"SELECT * FROM linked WHERE {where} ORDER BY route", place))  # noqa: S608
-        for table in ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen"):
+        drop_hints(tx, source, entity, key)
+        for table in ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen", "unreadable"):
             tx.execute(f"DELETE FROM {table} WHERE {where}", place)  # noqa: S608  constant names
         tx.execute(
             "UPDATE delivery SET wait_route = NULL, wait_entity = NULL, wait_key = NULL "
