@@ -17,6 +17,7 @@ from .._delivery.policy import describe_bug
 from .._delivery.prepare import Preparer
 from .._delivery.writeback import LIMITS as WRITE_BACK_LIMITS
 from .._delivery.writeback import WriteBackPreparer, WriteBackSink, rule
+from .._delivery.writeback import route_name as write_back_name
 from .._ingest.intake import Intake
 from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
@@ -25,6 +26,7 @@ from .._plugins import Plugins, load_plugins
 from .._settings import InstanceSettings, Settings, SettingsError, find_config, load_settings, read_file
 from .._settings.references import SecretMissing
 from ..config import Problem
+from ..entities import ENTITIES
 from ..errors import ConfigError
 from ..store import DirtyRule, Store
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
@@ -105,13 +107,16 @@ class App(Base):
         Raises SettingsError with all mistakes at once, ConfigError where there is no configuration.
         """
         path = find_config(config, environ, Path.cwd())
-        return cls(
+        app = cls(
             path,
             plugins=plugins if plugins is not None else load_plugins(environ=environ),
             environ=environ,
             clock=clock,
             random=random,
         )
+        if any(route.formerly for route in app.routes.values()) and app.exists and not app.store.daemon_running():
+            app.rename_routes()  # a daemon knows them by what its own file says, until it reads this one
+        return app
 
     @classmethod
     def look(
@@ -268,6 +273,19 @@ class App(Base):
         except Exception as error:  # noqa: BLE001  dates are then told in UTC
             self.log.warning("no time zone", instance=source, error=type(error).__name__)
             return None
+
+    def rename_routes(self) -> None:
+        """What routes delivered and owe under their former names is theirs."""
+        for route in self.routes.values():
+            for old in route.formerly:
+                whose = {"source": route.source, "entity": route.entity, "sink": route.sink}
+                if moved := self.store.rename_route(old, route.name, **whose):
+                    self.log.info("route renamed", before=old, route=route.name, links=moved)
+
+    def lost_routes(self) -> Mapping[str, int]:
+        """Routes that are not configured any more and whose records are still linked, and how many are."""
+        own = {write_back_name(source, entity) for source in self.sources for entity in ENTITIES}
+        return self.store.linked_routes(known={*self.routes, *own}) if self.exists else {}
 
     def after_entity(self, route: str) -> str | None:
         """The entity of the route that this one waits for."""

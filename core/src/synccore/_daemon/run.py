@@ -179,6 +179,7 @@ class Daemon:
         old.stop()
         self._works = works
         if not self.ending.is_set():  # asked to stop meanwhile: nothing new begins
+            fresh.rename_routes()
             works.start()
         old.app.release()
         fresh.log.info("configuration read again", file=str(fresh.path))

@@ -8,7 +8,7 @@ from .._app.app import App
 from ..config import suggest
 from ..types import FieldInfo, FieldOptions, Finding, ObjectInfo, RouteSpec
 
-__all__ = ["check_mapping", "check_routes", "constant_of"]
+__all__ = ["check_mapping", "check_routes", "constant_of", "lost_routes"]
 
 #: Types of a described field that hold further names of their own choosing (`properties.vip`).
 _OPEN_TYPES = ("object", "map", "json", "mapping", "dict")
@@ -18,8 +18,20 @@ _OPEN_TYPES = ("object", "map", "json", "mapping", "dict")
 
 
 def check_routes(app: App) -> list[Finding]:
-    """What the settings leave to `check`: instances without a route, and routes that write the same twice."""
-    return [*_unused(app), *_doubled(app)]
+    """What the settings leave to `check`: instances without a route, routes that write the same twice, lost ones."""
+    return [*_unused(app), *_doubled(app), *(_warning(f"routes.{name}", text) for name, text in lost_routes(app))]
+
+
+def lost_routes(app: App) -> Iterator[tuple[str, str]]:
+    """Routes that left the configuration though their records are linked, with what to do."""
+    for name, links in app.lost_routes().items():
+        yield (
+            name,
+            (
+                f"route {name} is not configured any more, and {links:,} records are linked by it: nothing looks after "
+                f'them. Was it renamed? Say formerly = ["{name}"] in the route that took its place; else put it back'
+            ),
+        )
 
 
 def _unused(app: App) -> Iterator[Finding]:

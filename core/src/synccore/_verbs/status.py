@@ -10,6 +10,7 @@ from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
 from ..store import BackfillJob, ParkedCause, RouteCounts
 from .changed import changed_routes
+from .check_mapping import lost_routes
 from .waits import lane_state, until_text, waiting_sinks
 
 __all__ = ["Overview", "overview", "status"]
@@ -52,6 +53,7 @@ def overview(app: App, causes: int = 5) -> Overview:
         notes=(
             *([behind] if behind else ()),
             *(change.text for change in changed_routes(app)),
+            *(text for _, text in lost_routes(app)),
             *_unreadable(app),
         ),
     )

@@ -4,6 +4,7 @@
     Owing       what is due, claims, all that they need      a lane
     Settling    how a claimed delivery ends or comes back    a lane, and whoever rescues
     Records     links and snapshots                          adopt, plan, preview, verify
+    Moving      routes renamed, accounts left                the start of a process, connect
     Trail       rows, history, counts, causes                what looks
     Keeping     lanes, backfills, secrets, plugin state      whoever needs one
     People      retry, dismiss, forget                       the verbs of that name
@@ -29,6 +30,7 @@ from . import sql
 from ._convert import to_ms
 from .engine import Engine, Result, Row, StoreError, Transaction
 from .keeping import Keeping
+from .moving import Moving
 from .owing import Owing
 from .people import People
 from .records import Records
@@ -75,6 +77,7 @@ __all__ = [
     "Keeping",
     "LaneRecord",
     "LinkUpdate",
+    "Moving",
     "Owing",
     "ParkedCause",
     "People",
@@ -102,7 +105,7 @@ _PRUNE = 500
 _PRUNED = (("history", "at"), ("backfill", "finished_at"))
 
 
-class Store(Taking, Owing, Settling, Records, Trail, Keeping, People):
+class Store(Taking, Owing, Settling, Records, Moving, Trail, Keeping, People):
     """An outbox: every role over one engine."""
 
     def prune(self, before: datetime) -> Mapping[str, int]:

@@ -165,6 +165,11 @@ WHERE source = :source AND owner_entity = :owner_entity AND owner_key = :owner_k
     AND (blocked = 0 OR id = {_FIRST_OF_OWNER})
 """  # noqa: S608  own constants
 
+#: The same for all that a route owes.
+REFRESH_ROUTE = f"""
+UPDATE delivery SET blocked = {_BLOCKED} WHERE sink = :sink AND route = :new AND state = 'ready' AND settled_at IS NULL
+"""  # noqa: S608  own constants
+
 # -- hints -----------------------------------------------------------------------------------------------------------
 
 #: The source named a record without saying what of it changed.
