@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from .._closing import Closing
 from .._plugins import Plugins
 from .._settings import SettingsError, database_of, find_config, load_outline
 from ..errors import ConfigError
@@ -39,7 +38,7 @@ def on_signals(stop: Callable[[], None], reload: Callable[[], None] | None = Non
             signal.signal(number, handler)
 
 
-class Base:
+class Base(Closing):
     """The outbox behind one configuration file. No instance is opened, no setting outside `[synccore]` is read.
 
     Attributes:
@@ -159,14 +158,6 @@ class Base:
     def running(self) -> Running:
         """What the daemon on this database says of itself."""
         return Running(self.store, self._vault(RUNNING))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def readable(path: Path, plugins: Plugins, clock: Clock | None) -> tuple[str | None, tuple[str, ...]]:

@@ -5,11 +5,11 @@ import ssl
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
+from .._closing import Closing
 from ..errors import ConfigError, RateLimited, Rejected, Transient, redact
 from ..types import Context
 from ..values import encodable
@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=30)
 LARGEST = 32_000_000
 
 
-class Client:
+class Client(Closing):
     """A connection pool to one host. Safe to share between threads.
 
     Args:
@@ -171,14 +171,6 @@ class Client:
     def close(self) -> None:
         """Close the pool."""
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _base(url: str) -> httpx.URL:

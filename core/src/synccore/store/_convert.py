@@ -1,13 +1,17 @@
 """Database rows to the rows the contract speaks in, and times to milliseconds."""
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from attrs import AttrsInstance, asdict, fields
 
 from ..types import EntityRef, Link, Snapshot
 from . import codec
 from .engine import Row
-from .rows import BackfillJob, Delivery, Hint, HistoryEntry, LaneRecord, UnreadableRecord
+from .rows import BackfillJob, Delivery, Hint, HistoryEntry, Hold, LaneRecord, UnreadableRecord
 
 __all__ = [
     "from_ms",
@@ -18,6 +22,7 @@ __all__ = [
     "to_delivery",
     "to_hint",
     "to_history",
+    "to_hold",
     "to_lane",
     "to_link",
     "to_ms",
@@ -25,6 +30,7 @@ __all__ = [
     "to_unreadable",
 ]
 
+_Kind = TypeVar("_Kind", bound=AttrsInstance)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
@@ -49,37 +55,33 @@ def maybe_from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def to_delivery(row: Row) -> Delivery:
-    """A row of `outbox`."""
-    return Delivery(
-        id=row["id"],
-        route=row["route"],
-        sink=row["sink"],
-        source=row["source"],
-        entity=row["entity"],
-        key=row["key"],
-        op=row["op"],
-        state=row["state"],
-        bulk=bool(row["bulk"]),
-        event_id=row["event_id"],
-        due_at=from_ms(row["due_at"]),
-        attempts=row["attempts"],
-        first_failed_at=maybe_from_ms(row["first_failed_at"]),
-        first_change_at=from_ms(row["first_change_at"]),
-        last_change_at=from_ms(row["last_change_at"]),
-        maybe_applied=bool(row["maybe_applied"]),
-        lease_token=row["lease_token"],
-        lease_until=maybe_from_ms(row["lease_until"]),
-        job=row["job"],
-        error_kind=row["error_kind"],
-        error=row["error"],
-        created_at=from_ms(row["created_at"]),
-        settled_at=maybe_from_ms(row["settled_at"]),
-        waiting_since=maybe_from_ms(row["waiting_since"]),
-        submitted_at=maybe_from_ms(row["submitted_at"]),
-        behind_job=row["behind_job"],
-        behind_since=maybe_from_ms(row["behind_since"]),
-    )
+def _reader(kind: type[_Kind], **own: Callable[[Row], Any]) -> Callable[[Row], _Kind]:
+    """How a row becomes a `kind`: its columns bear the names of the attributes. `own` reads those that do not."""
+    reads = {a.name: own.get(a.name) or _column(a.name, _TURNS.get(a.type)) for a in fields(kind)}
+    return lambda row: kind(**{name: read(row) for name, read in reads.items()})
+
+
+def _column(name: str, turn: Callable[[Any], Any] | None) -> Callable[[Row], Any]:
+    return itemgetter(name) if turn is None else lambda row: turn(row[name])
+
+
+#: How a column's value is turned, by the type of its attribute; others are as they stand.
+_TURNS: Mapping[Any, Callable[[Any], Any]] = {
+    datetime: from_ms,
+    datetime | None: maybe_from_ms,
+    bool: bool,
+    Mapping[str, str]: json.loads,
+    tuple[str, ...]: lambda text: tuple(json.loads(text)),
+}
+
+#: Each reads a row of the table or view of that name.
+to_delivery = _reader(Delivery)
+to_lane = _reader(LaneRecord)
+to_hold = _reader(Hold)
+to_backfill = _reader(BackfillJob)
+to_hint = _reader(Hint)
+to_unreadable = _reader(UnreadableRecord)
+to_history = _reader(HistoryEntry, delivery_id=itemgetter("delivery"))
 
 
 def _owner(row: Row) -> EntityRef | None:
@@ -123,105 +125,10 @@ def to_link(row: Row) -> Link:
     )
 
 
-def to_history(row: Row) -> HistoryEntry:
-    """A row of `history`."""
-    return HistoryEntry(
-        at=from_ms(row["at"]),
-        route=row["route"],
-        sink=row["sink"],
-        source=row["source"],
-        entity=row["entity"],
-        key=row["key"],
-        op=row["op"],
-        outcome=row["outcome"],
-        remote_id=row["remote_id"],
-        fields=tuple(json.loads(row["fields"])),
-        error_kind=row["error_kind"],
-        error=row["error"],
-        note=row["note"],
-        duration_ms=row["duration_ms"],
-        delivery_id=row["delivery"],
-        id=row["id"],
-    )
-
-
 def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[str, Any]:
     """The parameters of `sql.ADD_HISTORY`."""
-    return {
+    return asdict(entry, recurse=False) | {
         "at": to_ms(entry.at),
-        "route": entry.route,
-        "sink": entry.sink,
-        "source": entry.source,
-        "entity": entry.entity,
-        "key": entry.key,
-        "op": entry.op,
-        "outcome": entry.outcome,
-        "remote_id": entry.remote_id,
         "fields": json.dumps(entry.fields),
-        "error_kind": entry.error_kind,
-        "error": entry.error,
-        "note": entry.note,
-        "duration_ms": entry.duration_ms,
         "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,
     }
-
-
-def to_lane(row: Row) -> LaneRecord:
-    """A row of `lane`."""
-    return LaneRecord(
-        sink=row["sink"],
-        state=row["state"],
-        reason=row["reason"],
-        until=maybe_from_ms(row["until"]),
-        changed_at=maybe_from_ms(row["changed_at"]),
-        failures=row["failures"],
-    )
-
-
-def to_backfill(row: Row) -> BackfillJob:
-    """A row of `backfill`."""
-    return BackfillJob(
-        id=row["id"],
-        kind=row["kind"],
-        source=row["source"],
-        entity=row["entity"],
-        filters=json.loads(row["filters"]),
-        route=row["route"],
-        state=row["state"],
-        cursor=row["cursor"],
-        seen=row["seen"],
-        total=row["total"],
-        error=row["error"],
-        created_at=from_ms(row["created_at"]),
-        finished_at=maybe_from_ms(row["finished_at"]),
-    )
-
-
-def to_hint(row: Row) -> Hint:
-    """A row of `hint`."""
-    return Hint(
-        source=row["source"],
-        op=row["op"],
-        entity=row["entity"],
-        key=row["key"],
-        mark=row["mark"],
-        bulk=bool(row["bulk"]),
-        due_at=from_ms(row["due_at"]),
-        attempts=row["attempts"],
-        error=row["error"],
-        given_at=from_ms(row["given_at"]),
-    )
-
-
-def to_unreadable(row: Row) -> UnreadableRecord:
-    """A row of `unreadable`."""
-    return UnreadableRecord(
-        source=row["source"],
-        entity=row["entity"],
-        place=row["place"],
-        key=row["key"],
-        reason=row["reason"],
-        times=row["times"],
-        first_at=from_ms(row["first_at"]),
-        last_at=from_ms(row["last_at"]),
-    )

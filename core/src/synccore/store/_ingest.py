@@ -9,7 +9,7 @@ from ..types import Change, EntityRef, Op
 from . import codec, sql
 from ._convert import from_ms, to_ms
 from ._hints import end_hint, give_hint, put_unreadable
-from ._owing import Slot, end_event, owe, refresh, slot_of, write_history
+from ._owing import Slot, end_event, owe, refresh, slot_of, tell, write_history
 from ._people import key_digest
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
@@ -389,18 +389,7 @@ class _Intake:
             (self._now, row["id"]),
         )
         end_event(self._tx, row, "skipped")
-        entry = HistoryEntry(
-            at=from_ms(self._now),
-            route=row["route"],
-            sink=row["sink"],
-            source=row["source"],
-            entity=row["entity"],
-            key=row["key"],
-            op=row["op"],
-            outcome="skipped",
-            note=note,
-        )
-        write_history(self._tx, entry, row["id"])
+        tell(self._tx, row, "skipped", self._now, note=note)
 
     # -- looking
 

@@ -8,11 +8,11 @@ from attrs import asdict, frozen
 
 from ..types import Op
 from . import sql
-from ._convert import history_values
+from ._convert import from_ms, history_values
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry
 
-__all__ = ["Slot", "end_event", "fold_or_ready", "owe", "refresh", "refresh_record", "slot_of", "write_history"]
+__all__ = ["Slot", "end_event", "fold_or_ready", "owe", "refresh", "refresh_record", "slot_of", "tell", "write_history"]
 
 
 @frozen
@@ -110,3 +110,9 @@ def fold_or_ready(tx: Transaction, row: Row, **values: Any) -> None:
 def write_history(tx: Transaction, entry: HistoryEntry, delivery_id: int | None = None) -> None:
     """A line of the audit trail."""
     tx.execute(sql.ADD_HISTORY, history_values(entry, delivery_id))
+
+
+def tell(tx: Transaction, row: Row, outcome: str, now: int, **said: Any) -> None:
+    """A line of the audit trail about a row of `delivery`."""
+    place = {name: row[name] for name in ("route", "sink", "source", "entity", "key", "op")}
+    write_history(tx, HistoryEntry(at=from_ms(now), **place, outcome=outcome, **said), row["id"])

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from ..entities import Customer, normalize_email
 from ..types import Link
 from . import sql
-from ._convert import from_ms, to_link
+from ._convert import to_link
 from ._hints import drop_hints
-from ._owing import end_event, fold_or_ready, refresh, slot_of, write_history
+from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
 from .engine import Row, Transaction
-from .rows import HistoryEntry
 
 __all__ = ["dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "retry"]
 
@@ -47,7 +46,7 @@ def retry(tx: Transaction, ids: Sequence[int], now: int) -> int:
             error_kind=None,
             error=None,
         )
-        _note(tx, row, "retried", now)
+        tell(tx, row, "retried", now, error_kind=row["error_kind"])
         slots.append(slot_of(row))
     refresh(tx, slots)
     return len(slots)
@@ -59,7 +58,7 @@ def dismiss(tx: Transaction, ids: Sequence[int], now: int) -> int:
     for row in rows:
         tx.execute("UPDATE delivery SET state = 'dismissed', settled_at = ? WHERE id = ?", (now, row["id"]))
         end_event(tx, row, "dismissed")
-        _note(tx, row, "dismissed", now)
+        tell(tx, row, "dismissed", now, error_kind=row["error_kind"])
     return len(rows)
 
 
@@ -72,21 +71,6 @@ def _parked(tx: Transaction, ids: Sequence[int]) -> list[Row]:
 
 def _has_ready(tx: Transaction, row: Row) -> bool:
     return tx.execute(sql.READY, dict(row)).fetchone() is not None
-
-
-def _note(tx: Transaction, row: Row, outcome: str, now: int) -> None:
-    entry = HistoryEntry(
-        at=from_ms(now),
-        route=row["route"],
-        sink=row["sink"],
-        source=row["source"],
-        entity=row["entity"],
-        key=row["key"],
-        op=row["op"],
-        outcome=outcome,
-        error_kind=row["error_kind"],
-    )
-    write_history(tx, entry, row["id"])
 
 
 def keys_by_email(view: Transaction, email: str) -> list[tuple[str, str]]:

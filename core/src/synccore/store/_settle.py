@@ -8,10 +8,10 @@ from attrs import evolve
 
 from ..types import Op
 from . import codec, sql
-from ._convert import from_ms, to_ms
-from ._owing import Slot, end_event, fold_or_ready, owe, refresh, slot_of, write_history
+from ._convert import to_ms
+from ._owing import Slot, end_event, fold_or_ready, owe, refresh, slot_of, tell, write_history
 from .engine import Row, Transaction
-from .rows import HistoryEntry, LinkUpdate, Settlement
+from .rows import LinkUpdate, Settlement
 
 __all__ = ["give_back", "put_link", "settle"]
 
@@ -129,18 +129,7 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
             )
             continue
         tx.execute("UPDATE delivery SET state = 'skipped', settled_at = ? WHERE id = ?", (now, older["id"]))
-        entry = HistoryEntry(
-            at=from_ms(now),
-            route=older["route"],
-            sink=older["sink"],
-            source=older["source"],
-            entity=older["entity"],
-            key=older["key"],
-            op=older["op"],
-            outcome="skipped",
-            note=f"parked before; settled by delivery {row['id']}",
-        )
-        write_history(tx, entry, older["id"])
+        tell(tx, older, "skipped", now, note=f"parked before; settled by delivery {row['id']}")
 
 
 def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, update: LinkUpdate, now: int) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from attrs import asdict
+
 from ..types import State
-from ._convert import from_ms, maybe_ms, to_backfill, to_lane, to_ms
+from ._convert import from_ms, maybe_ms, to_backfill, to_hold, to_lane, to_ms
 from .engine import Engine
 from .rows import BackfillJob, Hold, LaneRecord
 
@@ -27,42 +29,25 @@ class Keeping(Engine):
         """Store it."""
         with self.writing() as tx:
             tx.execute(
-                "INSERT INTO lane VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sink) DO UPDATE SET state = excluded.state, "
-                "reason = excluded.reason, until = excluded.until, changed_at = excluded.changed_at, "
-                "failures = excluded.failures",
-                (
-                    record.sink,
-                    record.state,
-                    record.reason,
-                    maybe_ms(record.until),
-                    maybe_ms(record.changed_at),
-                    record.failures,
-                ),
+                "INSERT INTO lane VALUES (:sink, :state, :reason, :until, :changed_at, :failures) "
+                "ON CONFLICT (sink) DO UPDATE SET state = excluded.state, reason = excluded.reason, "
+                "until = excluded.until, changed_at = excluded.changed_at, failures = excluded.failures",
+                asdict(record) | {"until": maybe_ms(record.until), "changed_at": maybe_ms(record.changed_at)},
             )
 
     def holds(self, sink: str | None = None) -> list[Hold]:
         """Routes that wait, of one sink or all."""
         with self.reading() as view:
             rows = view.execute("SELECT * FROM hold WHERE sink = coalesce(:sink, sink) ORDER BY route", {"sink": sink})
-            return [
-                Hold(
-                    route=row["route"],
-                    sink=row["sink"],
-                    kind=row["kind"],
-                    reason=row["reason"],
-                    until=from_ms(row["until"]),
-                    since=from_ms(row["since"]),
-                    failures=row["failures"],
-                )
-                for row in rows
-            ]
+            return [to_hold(row) for row in rows]
 
     def put_hold(self, hold: Hold) -> None:
         """Store it."""
-        values = (hold.route, hold.sink, hold.kind, hold.reason, to_ms(hold.until), to_ms(hold.since), hold.failures)
+        values = asdict(hold) | {"until": to_ms(hold.until), "since": to_ms(hold.since)}
         with self.writing() as tx:
             tx.execute(
-                "INSERT INTO hold (route, sink, kind, reason, until, since, failures) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "INSERT INTO hold (route, sink, kind, reason, until, since, failures) "
+                "VALUES (:route, :sink, :kind, :reason, :until, :since, :failures) "
                 "ON CONFLICT (route) DO UPDATE SET sink = excluded.sink, kind = excluded.kind, "
                 "reason = excluded.reason, until = excluded.until, since = excluded.since, "
                 "failures = excluded.failures",

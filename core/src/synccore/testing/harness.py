@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import tomlkit
 
+from .._closing import Closing
 from ..entities import Customer
 from ..hookspecs import SinkType, hookimpl
 from ..types import Change, EntityRef, Limits
@@ -63,7 +64,7 @@ def customer(key: str, *, version: int | None = None, **values: Any) -> Change:
     return upsert(Customer(key=key, **values), version=version)
 
 
-class Harness:
+class Harness(Closing):
     """An app around one source `shop` and one sink `crm` (or further `sinks`).
 
     Args:
@@ -184,14 +185,6 @@ class Harness:
         """Close the app, and what crashed ones left open: a dead process would have."""
         for app in (self.app, *self._wrecks):
             app.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _named(name: str, values: Iterable[Any]) -> Any:

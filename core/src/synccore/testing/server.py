@@ -22,11 +22,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
+
+from .._closing import Closing
 
 __all__ = ["Fault", "LoopbackServer", "Reply", "Request"]
 
@@ -147,7 +148,7 @@ def _packed_spaces(size: int) -> bytes:
     return b"".join([*(packer.compress(piece) for _ in range(size // len(piece))), packer.flush()])
 
 
-class LoopbackServer:
+class LoopbackServer(Closing):
     """A stand-in on a free loopback port. Subclasses implement `handle`; requests are handled one at a time.
 
     Attributes:
@@ -206,14 +207,6 @@ class LoopbackServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- inside
 
