@@ -19,6 +19,21 @@ def order(key, owner, total="10.00"):
     return upsert(Order(key=key, number=key, status="completed", currency="EUR", total=Decimal(total)), owner=owner)
 
 
+def with_a_child_route(world):
+    """One order, on a route of its own below the people's."""
+    world.source.put(order("o1", "1"))
+    world.config["routes"]["orders"] = {
+        "source": "shop",
+        "entity": "order",
+        "sink": "crm",
+        "object": "thing",
+        "after": "people",
+        "defaults": False,
+        "fields": {"name": "order.number"},
+    }
+    world.write()
+
+
 def contents(world):
     """Every row of the outbox, so that "writes nothing" is more than a word."""
     import sqlite3
@@ -98,17 +113,7 @@ def test_preview_says_why_nothing_would_be_sent(world, table, action, reason):
 
 def test_preview_of_a_child_says_that_it_waits_for_its_parent(world):
     people(world)
-    world.source.put(order("o1", "1"))
-    world.config["routes"]["orders"] = {
-        "source": "shop",
-        "entity": "order",
-        "sink": "crm",
-        "object": "thing",
-        "after": "people",
-        "defaults": False,
-        "fields": {"name": "order.number"},
-    }
-    world.write()
+    with_a_child_route(world)
     document = world.json("preview", "orders", "o1")
     assert document["action"] == "wait"
     assert "customer 1" in document["reason"]
@@ -199,17 +204,7 @@ def test_plan_waits_over_short_trouble_and_names_what_a_lookup_refuses(world):
 
 def test_plan_of_children_before_their_parents_are_there(world):
     people(world, 1)
-    world.source.put(order("o1", "1"))
-    world.config["routes"]["orders"] = {
-        "source": "shop",
-        "entity": "order",
-        "sink": "crm",
-        "object": "thing",
-        "after": "people",
-        "defaults": False,
-        "fields": {"name": "order.number"},
-    }
-    world.write()
+    with_a_child_route(world)
     assert world.json("plan", "orders")["create"] == 1
 
 

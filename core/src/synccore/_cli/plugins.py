@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import Group, Session, config_option, current, json_option
+from ._session import Group, config_option, current, json_option
 
 if TYPE_CHECKING:
     from .._app.app import App
@@ -127,90 +127,49 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
     """
     from attrs import asdict
 
-    from .._verbs.plugins import document as describe_plugin
+    from .._verbs.plugins import NotDescribed, described, document, type_of
     from ._output import print_json
 
-    session = current()
-    loaded = session.plugins()
-    instances = _Instances(session, needed=object_name is not None)
-    type_name = instances.type_of(name) or name
+    loaded = current().plugins()
     if object_name is not None:
-        described = instances.describe(name, type_name, object_name)
+        try:
+            target = described(_app(), name, object_name)
+        except NotDescribed as error:
+            raise click.UsageError(error.message) from None
         if as_json:
-            print_json(asdict(described))
+            print_json(asdict(target))
         else:
-            _show_fields(described)
+            _show_fields(target)
         return DONE
+    app = _app_if_any()
+    type_name = type_of(app, name)
     descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
     if descriptor is None:
         return _show_status(loaded, name, as_json=as_json)
-    document = {**describe_plugin(loaded, descriptor), "instances": instances.of(type_name)}
+    shown = document(loaded, descriptor, app)
     if as_json:
-        print_json(document)
+        print_json(shown)
     else:
-        _show(document)
+        _show(shown)
     return DONE
 
 
-class _Instances:
-    """What the configuration has of a type, where there is a configuration at all."""
-
-    def __init__(self, session: Session, *, needed: bool) -> None:
-        from ..errors import ConfigError
-        from ._output import note
-
-        self._app: App | None = None
-        try:
-            if needed or session.has_config():
-                self._app = session.open()
-                click.get_current_context().call_on_close(self._app.close)
-        except ConfigError:
-            if needed:
-                raise
-            note("the configuration has mistakes (synccore check), so its instances are left out")
-
-    def type_of(self, name: str) -> str | None:
-        """The type of an instance of that name."""
-        unit = self._units().get(name)
-        return None if unit is None else str(unit.settings.type)
-
-    def of(self, type_name: str) -> dict[str, Any]:
-        """Instance -> its videos, for each of the type."""
-        return {
-            name: {"error": unit.error, "videos": [list(_video(v)) for v in getattr(unit.instance, "videos", ())]}
-            for name, unit in self._units().items()
-            if unit.settings.type == type_name
-        }
-
-    def describe(self, name: str, type_name: str, object_name: str) -> ObjectInfo:
-        """The object as the target describes it now."""
-        from ..config import suggest
-
-        fitting = [n for n, u in self._units().items() if n == name or (u.settings.type == type_name and n != name)]
-        if self._app is None or not fitting:
-            raise click.UsageError(f"--object asks the target: the configuration needs a sink of type {type_name}")
-        instance = self._app.opened(fitting[0]).instance
-        describe_object = getattr(instance, "describe_object", None)
-        if callable(describe_object):
-            found: ObjectInfo = describe_object(object_name)
-            return found
-        objects: dict[str, ObjectInfo] = {o.name: o for o in instance.describe()}
-        if object_name not in objects:
-            raise click.UsageError(
-                f"{fitting[0]} describes no {object_name}; it has: {', '.join(objects)}"
-                + suggest(object_name, list(objects))
-            )
-        return objects[object_name]
-
-    def _units(self) -> dict[str, Any]:
-        return {} if self._app is None else {**self._app.sources, **self._app.sinks}
+def _app() -> App:
+    app = current().open()
+    click.get_current_context().call_on_close(app.close)
+    return app
 
 
-def _video(video: Any) -> tuple[str, str]:
-    """Title and address: of a (title, ..., address) tuple, or of an object that has them."""
-    if isinstance(video, (tuple, list)):
-        return str(video[0]), str(video[-1])
-    return str(video.title), str(getattr(video, "view_url", getattr(video, "url", "")))
+def _app_if_any() -> App | None:
+    """The app, where there is a configuration and it can be used."""
+    from ..errors import ConfigError
+    from ._output import note
+
+    try:
+        return _app() if current().has_config() else None
+    except ConfigError:
+        note("the configuration has mistakes (synccore check), so its instances are left out")
+        return None
 
 
 # -- for people

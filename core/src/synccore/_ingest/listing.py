@@ -1,14 +1,15 @@
 """Listings: polls, backfills and full comparisons, page by page, each page committed with its cursor."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import ConfigError
 from ..hookspecs import Source
 from ..store import Ingest, Rules, Store
-from ..types import Change, Clock, Unreadable
+from ..types import Change, Clock, Page, Unreadable
 from .hints import parted
 from .intake import Intake
 
@@ -68,14 +69,7 @@ class Lister:
         """What changed since the last poll; the first one lists everything, as the past."""
         cursor_name = f"poll:{entity}"
         first = self._store.get_cursor(self._name, f"listed:{entity}") is None
-        listed = self._pages(
-            entity,
-            self._store.get_cursor(self._name, cursor_name),
-            {},
-            report,
-            bulk=first,
-            cursor_name=cursor_name,
-        )
+        listed = self._pages(entity, {}, report, bulk=first, cursor_name=cursor_name)
         self._done(entity)
         return listed
 
@@ -88,15 +82,7 @@ class Lister:
         report: Report = lambda _: None,
     ) -> Listed:
         """List again and owe every record to the forced routes; resumes at `cursor_name`."""
-        listed = self._pages(
-            entity,
-            self._store.get_cursor(self._name, cursor_name),
-            filters,
-            report,
-            bulk=True,
-            force=force,
-            cursor_name=cursor_name,
-        )
+        listed = self._pages(entity, filters, report, bulk=True, force=force, cursor_name=cursor_name)
         if not filters:
             self._adopt_cursor(entity, cursor_name)
             self._done(entity)
@@ -109,34 +95,19 @@ class Lister:
         Raises MassDeletionError where too much is gone at once; everything else was healed by then.
         """
         cursor_name = f"reconcile:{sweep}:{entity}"
-        listed = self._pages(
-            entity,
-            self._store.get_cursor(self._name, cursor_name),
-            {},
-            report,
-            bulk=True,
-            cursor_name=cursor_name,
-            sweep=sweep,
-        )
+        listed = self._pages(entity, {}, report, bulk=True, cursor_name=cursor_name, sweep=sweep)
         self._done(entity)
         deleted = self._delete_missing(entity, sweep, confirmed=confirmed)
         # In this order: without its marks a sweep that seems unfinished would find everything missing.
         self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
         self._store.end_sweep(self._name, entity, sweep)
-        return Listed(
-            seen=listed.seen,
-            total=listed.total,
-            accepted=listed.accepted,
-            dirtied=listed.dirtied,
-            deleted=deleted,
-        )
+        return evolve(listed, deleted=deleted)
 
     # -- inside
 
     def _pages(
         self,
         entity: str,
-        cursor: str | None,
         filters: Mapping[str, str],
         report: Report,
         *,
@@ -145,53 +116,42 @@ class Lister:
         force: frozenset[str] = frozenset(),
         sweep: str | None = None,
     ) -> Listed:
-        routes = {r.route for r in self._rules.get(entity, ())} if bulk else set()
-        with self._filling(routes):
-            return self._commit_pages(
-                entity, cursor, filters, report, bulk=bulk, cursor_name=cursor_name, force=force, sweep=sweep
-            )
-
-    def _commit_pages(
-        self,
-        entity: str,
-        cursor: str | None,
-        filters: Mapping[str, str],
-        report: Report,
-        *,
-        bulk: bool,
-        cursor_name: str,
-        force: frozenset[str],
-        sweep: str | None,
-    ) -> Listed:
+        """Take page by page, from where the cursor of that name stands."""
         listed = Listed()
-        pages = iter(self._source.poll(entity, cursor, filters))
-        # What arrives by webhook after a page was asked for is newer than the page.
-        asked_at = self._clock.now()
-        while (page := next(pages, None)) is not None:
-            taken = self._intake.submit(
-                Ingest(
-                    source=self._name,
-                    changes=page.changes,
-                    unreadable=page.unreadable,
-                    read_at=page.read_at or asked_at,
-                    rules=self._rules,
-                    bulk=bulk,
-                    force=force,
-                    cursor=(cursor_name, page.cursor),
-                    sweep=sweep,
+        with self._filling({r.route for r in self._rules.get(entity, ())} if bulk else set()):
+            for asked_at, page in self._asked(entity, self._store.get_cursor(self._name, cursor_name), filters):
+                taken = self._intake.submit(
+                    Ingest(
+                        source=self._name,
+                        changes=page.changes,
+                        unreadable=page.unreadable,
+                        read_at=page.read_at or asked_at,
+                        rules=self._rules,
+                        bulk=bulk,
+                        force=force,
+                        cursor=(cursor_name, page.cursor),
+                        sweep=sweep,
+                    )
                 )
-            )
-            listed = Listed(
-                seen=listed.seen + len(page.changes),
-                total=page.total if page.total is not None else listed.total,
-                accepted=listed.accepted + taken.accepted,
-                dirtied=listed.dirtied + taken.dirtied,
-            )
-            report(listed)
-            if self._stopping():
-                raise Stopped
-            asked_at = self._clock.now()
+                listed = Listed(
+                    seen=listed.seen + len(page.changes),
+                    total=page.total if page.total is not None else listed.total,
+                    accepted=listed.accepted + taken.accepted,
+                    dirtied=listed.dirtied + taken.dirtied,
+                )
+                report(listed)
+                if self._stopping():
+                    raise Stopped
         return listed
+
+    def _asked(self, entity: str, cursor: str | None, filters: Mapping[str, str]) -> Iterator[tuple[datetime, Page]]:
+        """Each page with when it was asked for: what arrives by webhook after that is newer than the page."""
+        pages = iter(self._source.poll(entity, cursor, filters))
+        while True:
+            asked_at = self._clock.now()
+            if (page := next(pages, None)) is None:
+                return
+            yield asked_at, page
 
     def _done(self, entity: str) -> None:
         now = self._clock.now()

@@ -11,6 +11,11 @@ from . import log
 
 __all__ = ["Acted", "Shown", "dismiss", "document", "parked", "retry", "show"]
 
+_PLACE = ("route", "sink", "entity", "key", "op")
+#: What the JSON of a list tells of a row, and what that of a single row tells beside it.
+_LISTED = ("id", *_PLACE, "state", "attempts", "due_at", "error_kind", "error", "created_at", "settled_at")
+_MORE = ("source", "bulk", "event_id", "first_change_at", "last_change_at", "first_failed_at", "maybe_applied", "job")
+
 
 @frozen(kw_only=True)
 class Shown:
@@ -21,18 +26,7 @@ class Shown:
 
     def facts(self) -> dict[str, Any]:
         """Everything about the row itself."""
-        d = self.delivery
-        return {
-            **document(d),
-            "source": d.source,
-            "bulk": d.bulk,
-            "event_id": d.event_id,
-            "first_change_at": d.first_change_at,
-            "last_change_at": d.last_change_at,
-            "first_failed_at": d.first_failed_at,
-            "maybe_applied": d.maybe_applied,
-            "job": d.job,
-        }
+        return document(self.delivery) | {name: getattr(self.delivery, name) for name in _MORE}
 
     def document(self) -> dict[str, Any]:
         """The JSON of `deliveries show --json`."""
@@ -52,21 +46,7 @@ class Acted:
 
 def document(d: Delivery) -> dict[str, Any]:
     """A row in the JSON of `deliveries list --json`."""
-    return {
-        "id": d.id,
-        "route": d.route,
-        "sink": d.sink,
-        "entity": d.entity,
-        "key": d.key,
-        "op": d.op,
-        "state": d.state,
-        "attempts": d.attempts,
-        "due_at": d.due_at,
-        "error_kind": d.error_kind,
-        "error": d.error or d.waits,
-        "created_at": d.created_at,
-        "settled_at": d.settled_at,
-    }
+    return {name: getattr(d, name) for name in _LISTED} | {"error": d.error or d.waits}
 
 
 def show(app: Base, id_: int) -> Shown | None:

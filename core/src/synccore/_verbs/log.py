@@ -12,6 +12,8 @@ from ..store import HistoryEntry
 __all__ = ["Wanted", "document", "follow", "trail"]
 
 POLL = timedelta(seconds=1)
+#: What the JSON of a line holds.
+_SHOWN = ("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms")
 
 
 @frozen(kw_only=True)
@@ -51,16 +53,4 @@ def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryE
 
 def document(line: HistoryEntry) -> dict[str, Any]:
     """A line in the JSON of `log --json`: names of fields, never their values."""
-    return {
-        "at": line.at,
-        "route": line.route,
-        "sink": line.sink,
-        "entity": line.entity,
-        "key": line.key,
-        "op": line.op,
-        "outcome": line.outcome,
-        "remote_id": line.remote_id,
-        "fields": list(line.fields),
-        "error": line.error,
-        "duration_ms": line.duration_ms,
-    }
+    return {name: getattr(line, name) for name in _SHOWN} | {"fields": list(line.fields)}

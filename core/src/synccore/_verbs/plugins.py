@@ -2,29 +2,78 @@
 
 from typing import Any
 
+from attrs import asdict
+
+from .._app.app import App
+from .._app.units import Unit
 from .._plugins import Plugins, PluginStatus
 from .._settings import describe_config
-from ..config import format_duration
+from ..config import format_duration, suggest
+from ..errors import SynccoreError
 from ..hookspecs import SinkType, SourceType
-from ..types import ObjectType
+from ..types import ObjectInfo, ObjectType
 
-__all__ = ["document", "status_document"]
+__all__ = ["NotDescribed", "described", "document", "status_document", "type_of"]
+
+
+class NotDescribed(SynccoreError):
+    """No instance can be asked for the object, or it has none of that name."""
 
 
 def status_document(status: PluginStatus) -> dict[str, Any]:
     """A plugin in the JSON of `plugins list --json`."""
-    return {
-        "name": status.name,
-        "distribution": status.distribution,
-        "version": status.version,
-        "status": status.status,
-        "reason": status.reason,
-        "provides": list(status.provides),
-    }
+    return asdict(status)
 
 
-def document(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:
-    """The JSON of `plugins show --json`, without the instances."""
+def type_of(app: App | None, name: str) -> str:
+    """What `plugins show NAME` is about: the type of an instance of that name, or the name itself."""
+    unit = _units(app).get(name)
+    return name if unit is None else unit.settings.type
+
+
+def described(app: App, name: str, object_name: str) -> ObjectInfo:
+    """An object as the target describes it now, through the instance `name` or one of the type. Raises NotDescribed."""
+    type_name = type_of(app, name)
+    units = _units(app)
+    fitting = [name] if name in units else [n for n, u in units.items() if u.settings.type == type_name]
+    if not fitting:
+        raise NotDescribed(f"--object asks the target: the configuration needs a sink of type {type_name}")
+    instance = app.opened(fitting[0]).instance
+    describe_object = getattr(instance, "describe_object", None)
+    if callable(describe_object):
+        found: ObjectInfo = describe_object(object_name)
+        return found
+    objects: dict[str, ObjectInfo] = {o.name: o for o in instance.describe()}
+    if object_name not in objects:
+        raise NotDescribed(
+            f"{fitting[0]} describes no {object_name}; it has: {', '.join(objects)}"
+            + suggest(object_name, list(objects))
+        )
+    return objects[object_name]
+
+
+def document(loaded: Plugins, descriptor: SourceType | SinkType, app: App | None) -> dict[str, Any]:
+    """The JSON of `plugins show --json`; the instances are those of the app, where there is a configuration."""
+    instances = {n: _instance(u) for n, u in _units(app).items() if u.settings.type == descriptor.name}
+    return {**_descriptor(loaded, descriptor), "instances": instances}
+
+
+def _units(app: App | None) -> dict[str, Unit]:
+    return {} if app is None else {**app.sources, **app.sinks}
+
+
+def _instance(unit: Unit) -> dict[str, Any]:
+    return {"error": unit.error, "videos": [list(_video(v)) for v in getattr(unit.instance, "videos", ())]}
+
+
+def _video(video: Any) -> tuple[str, str]:
+    """Title and address: of a (title, ..., address) tuple, or of an object that has them."""
+    if isinstance(video, (tuple, list)):
+        return str(video[0]), str(video[-1])
+    return str(video.title), str(getattr(video, "view_url", getattr(video, "url", "")))
+
+
+def _descriptor(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:
     sink = descriptor if isinstance(descriptor, SinkType) else None
     word = f"{'sink' if sink else 'source'} {descriptor.name}"
     status = next((s for s in loaded.statuses if word in s.provides), None)
