@@ -8,6 +8,7 @@ import pytest
 
 from synccore._cli._browser import LoopbackBrowser, PasteBrowser
 from synccore.errors import AuthError, ConfigError, Transient
+from synccore.store import LinkUpdate
 from synccore.testing import customer
 from synccore.types import Account
 
@@ -54,14 +55,40 @@ def test_another_account_is_refused_and_the_old_grant_stays(world):
     assert vault(world) == {"crm/token": "grant-1"}
 
 
-def test_switching_accounts_drops_the_links_to_the_old_one(world):
+def test_switching_accounts_keeps_the_links_to_the_old_one_apart(world):
     connect(world)
     world.source.put(customer("1", email="p1@shop.test"))
     world.deliver()
     world.crm.account = Account(id="acc-2", label="New CRM")
     told = connect(world, args=("--switch-account",)).stdout
-    assert "1 links to records of the old account were dropped" in told
+    assert "1 links to records of Shop CRM are kept apart" in told
+    assert "synccore backfill shop customer --route people" in told
     assert world.json("preview", "people", "1")["action"] == "create"
+
+
+def test_the_links_of_an_account_come_back_with_it(world):
+    """What the new account was given is its own, and comes back with that one."""
+    connect(world)
+    first = world.crm.account
+    world.source.put(customer("1", email="p1@shop.test"), customer("2", email="p2@shop.test"))
+    world.deliver()
+    with world_app(world) as app:
+        ids = [app.store.link("people", "shop", "customer", k).remote_id for k in "12"]
+    world.crm.account = Account(id="acc-2", label="New CRM")
+    connect(world, args=("--switch-account",))
+    with world_app(world) as app:
+        link = LinkUpdate(object="thing", remote_id="new-1", sink="crm", fields={"email": "p1@shop.test"})
+        app.store.put_link("people", "shop", "customer", "1", link, world.clock.now())
+    world.crm.account = first
+    assert "2 links to records of Shop CRM are back" in connect(world, args=("--switch-account",)).stdout
+    with world_app(world) as app:
+        assert [app.store.link("people", "shop", "customer", k).remote_id for k in "12"] == ids
+        assert app.store.link("people", "shop", "customer", "1").fields
+    world.crm.account = Account(id="acc-2", label="New CRM")
+    assert "1 links to records of New CRM are back" in connect(world, args=("--switch-account",)).stdout
+    with world_app(world) as app:
+        assert app.store.link("people", "shop", "customer", "1").remote_id == "new-1"
+        assert app.store.link("people", "shop", "customer", "2") is None
 
 
 def test_a_switch_of_accounts_that_fails_leaves_everything_as_it_was(world):

@@ -1,7 +1,10 @@
 """The account behind a sink is part of it: nothing is written to another one before a person says so."""
 
+import pytest
 from attrs import evolve
 
+from synccore._daemon.sources import SourceWorker
+from synccore.errors import AuthError, RateLimited, Transient
 from synccore.testing import Harness, customer
 from synccore.types import Account
 
@@ -54,3 +57,61 @@ def test_a_sink_that_knows_no_account_just_works(tmp_path):
         app.emit(customer("1", email="a@shop.test"))
         app.drain()
         assert len(app.sink.records) == 1
+
+
+def failing(error):
+    def account():
+        raise error
+
+    return account
+
+
+def test_who_may_not_ask_is_told_by_the_delivery_itself(tmp_path):
+    """A key without the right to say whose it is delivers all the same."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = failing(AuthError("the key lacks accounts:read"))
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        assert app.app.store.lane("crm").state == "ok"
+        assert len(app.sink.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(KeyError("id"), "error"), (Transient("down"), "ok"), (RateLimited("slow"), "rate_limited")]
+)
+def test_nothing_is_written_before_it_is_known_to_whom(tmp_path, error, state):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = failing(error)
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        assert app.sink.calls == []
+        lane = app.app.store.lane("crm")
+        assert lane.state == state
+        assert lane.until is not None, "it looks again by itself"
+        assert {(d.state, d.attempts) for d in app.deliveries()} == {("ready", 0)}
+        app.sink.account = lambda: OURS
+        app.settle_down()
+        assert len(app.sink.records) == 1
+
+
+def test_a_source_that_reaches_another_shop_reads_nothing(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.source.account = lambda: OURS
+        app.source.put(customer("1", email="a@shop.test"))
+        assert worker_of(app).poll_all()
+        polls = app.source.polls
+        app.source.account = lambda: THEIRS
+        worker = worker_of(app)
+        assert not worker.poll_all()
+        lane = app.app.store.lane("source:shop")
+        assert (app.source.polls, lane.state) == (polls, "error")
+        assert OURS.label in lane.reason
+        assert THEIRS.label in lane.reason
+        assert "under another name" in lane.reason
+        app.source.account = lambda: OURS
+        assert worker.poll_all()
+        assert app.app.store.lane("source:shop").state == "ok"
+
+
+def worker_of(app):
+    return SourceWorker(app.app, app.app.sources["shop"])

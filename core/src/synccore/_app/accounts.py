@@ -1,12 +1,13 @@
 """Whom each instance was connected to last. Not a credential: it survives `disconnect`, because the links to that
-account's records do."""
+account's records do. This is the one place that knows; sinks and sources are held to it alike."""
 
 from typing import Any
 
+from ..errors import AnotherAccount, AuthError
 from ..store import Store
 from ..types import Account
 
-__all__ = ["another_account", "known_account", "remember_account"]
+__all__ = ["another_account", "known_account", "remember_account", "stranger"]
 
 #: Namespace of the plugin state in which core keeps it.
 _ACCOUNTS = "synccore:accounts"
@@ -23,25 +24,40 @@ def remember_account(store: Store, name: str, account: Account) -> None:
     store.state(_ACCOUNTS).put({name: {"id": account.id, "label": account.label, "detail": account.detail}})
 
 
-def another_account(store: Store, name: str, instance: Any) -> str | None:
-    """Why nothing may be written, where the instance reaches another account than its links belong to.
-
-    A sink with a cheap `account` is always asked; another only where it was connected before, through its `check`.
-    Raises what the instance raises.
-    """
+def stranger(store: Store, name: str, account: Account | None, *, source: bool) -> str | None:
+    """Both accounts and what to do, where this is not the one the instance was connected to."""
     known = known_account(store, name)
-    ask = getattr(instance, "account", None)
-    if not callable(ask) and (known is None or not callable(getattr(instance, "check", None))):
+    if known is None or account is None or known.id == account.id:
         return None
-    account: Account | None = ask() if callable(ask) else instance.check().account
-    if account is None:
-        return None
-    if known is None:
-        remember_account(store, name, account)
-        return None
-    if known.id == account.id:
-        return None
+    switch = f"synccore connect {name} --switch-account"
+    if source:
+        return (
+            f"{name} reaches another shop ({account.label}) than the one its records came from ({known.label}): "
+            "nothing is read. Another shop is a source of its own, under another name; the same shop at another "
+            f"address: {switch}"
+        )
     return (
         f"{name} reaches another account ({account.label}) than the one its records are in ({known.label}): nothing is "
-        f"written to either. Go back to the first, or leave it for good: synccore connect {name} --switch-account"
+        f"written to either. Put the old credentials back, or leave that account: {switch}"
     )
+
+
+def another_account(store: Store, name: str, instance: Any, *, source: bool = False) -> str | None:
+    """Why nothing may be delivered or read, where the instance reaches another account than its records are of.
+
+    One with a cheap `account` is always asked; another only where it was connected before, through its `check`. Who
+    has no right to ask is told nothing, and goes on: the work itself says what is wrong with the credentials.
+    Raises what else the instance raises.
+    """
+    ask = getattr(instance, "account", None)
+    if not callable(ask) and (known_account(store, name) is None or not callable(getattr(instance, "check", None))):
+        return None
+    try:
+        account: Account | None = ask() if callable(ask) else instance.check().account
+    except AnotherAccount:
+        raise
+    except AuthError:
+        return None
+    if account is not None and known_account(store, name) is None:
+        remember_account(store, name, account)
+    return stranger(store, name, account, source=source)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
@@ -16,7 +17,7 @@ from .._ingest.rules import only, rules_of
 from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from ..config import Schedule, SourceSettings
-from ..errors import ConfigError, Transient
+from ..errors import AnotherAccount, ConfigError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import WebhookRequest
 
@@ -51,6 +52,7 @@ class SourceWorker:
         self._hinted = threading.Event()
         #: Entities compared as a whole since this process began.
         self._compared: set[str] = set()
+        self._recognised = False
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
 
@@ -74,6 +76,11 @@ class SourceWorker:
         """Ask for what the source only named, and forget whom it says is to be forgotten; whether anything was done."""
         now = self._clock.now()
         if not self._may_ask(now):
+            return False
+        try:
+            self._recognise()
+        except Exception as trouble:  # noqa: BLE001  the policy decides
+            self._failed(trouble)
             return False
         hints = self._store.hints(self._unit.name, now, HINTS)
         followed = self._follower.follow([hint for hint in hints if hint.op == "touch"])
@@ -180,6 +187,7 @@ class SourceWorker:
 
     def _poll(self, entity: str) -> bool:
         try:
+            self._recognise()
             self._lister.poll(entity)
         except Stopped:
             return False
@@ -232,6 +240,14 @@ class SourceWorker:
 
     # -- state
 
+    def _recognise(self) -> None:
+        """Before the first work: is this the shop its records are of? Raises AnotherAccount otherwise."""
+        if self._recognised:
+            return
+        if another := another_account(self._store, self._unit.name, self._unit.instance, source=True):
+            raise AnotherAccount(another)
+        self._recognised = True
+
     def _may_ask(self, now: datetime) -> bool:
         """Not while a person paused it, nor before its time after a failure, unless a person resumed it."""
         lane = self._store.lane(lane_name(self._unit.name))
@@ -248,6 +264,8 @@ class SourceWorker:
         longest = LOOK if isinstance(error, Transient) else RECHECK
         self._retry_at = min(until, now + longest)
         state = decision.state if isinstance(decision, PauseLane) and decision.state != "ok" else "error"
+        if isinstance(error, AnotherAccount):
+            state = "error"  # its credentials are fine
         text = error_text(error)
         self._put_state(state, text, self._retry_at)
         self._app.log.warning("source failed", source=self._unit.name, state=state, reason=text)
@@ -290,6 +308,7 @@ class SourceWorker:
 
         Raises what the source raises, and MassDeletionError; a job that cannot succeed has failed then.
         """
+        self._recognise()
         reconciling = job.kind == "reconcile"
         cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
         before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0

@@ -29,7 +29,7 @@ from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving, twin
 from .holds import Holds
 from .overtaking import Overtaking
-from .policy import PauseLane, Snooze, Tried, decide
+from .policy import CONFIG_RECHECK, PauseLane, Retry, Snooze, Tried, decide, describe_bug
 from .prepare import Preparer
 from .settle import Settler
 from .steps import Closing, Item, Step
@@ -143,17 +143,28 @@ class Lane:
         try:
             another = self._another_account()
         except Exception as error:  # noqa: BLE001  the policy decides
-            tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
-            decision = decide(error, tried, now, self._random)
-            if isinstance(decision, PauseLane):
-                self._close(Closing(decision, isinstance(error, Transient)))
-                return False
-            return True  # it cannot say; the delivery itself will
+            decision = self._unrecognised(error, now)
+            if decision is None:
+                return True  # it cannot say; the delivery itself will
+            self._close(Closing(decision, isinstance(error, Transient)))
+            return False
         if another is not None:
             self._close(Closing(PauseLane(None, "error", another), outage=False))
             return False
         self._recognised = True
         return True
+
+    def _unrecognised(self, error: Exception, now: datetime) -> PauseLane | None:
+        """Nothing is written before it is known to whom; unless the target will not say."""
+        if not isinstance(error, SynccoreError):
+            return PauseLane(now + CONFIG_RECHECK, "error", f"who it reaches cannot be told: {describe_bug(error)}")
+        tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
+        match decide(error, tried, now, self._random):
+            case PauseLane() as decision:
+                return decision
+            case Snooze(until) | Retry(until):
+                return PauseLane(until, "ok", error.message)
+        return None
 
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)

@@ -1,5 +1,10 @@
 """What later releases added to the tables; `schema` runs these scripts in their order."""
 
+#: Whom an instance was connected to is kept in its plugin state, and nowhere else.
+ACCOUNTS = """
+DROP TABLE account;
+"""
+
 #: Hints, unreadable records, how long a state is known to be true, the fate of every event on every route.
 FACTS = """
 -- Until when the state is known to have been true: a page that was read before that loses against it.

@@ -9,7 +9,7 @@ import sqlite3
 from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
-from ._additions import FACTS
+from ._additions import ACCOUNTS, FACTS
 
 __all__ = ["MIGRATIONS", "SCHEMA", "migrate"]
 
@@ -396,7 +396,7 @@ CREATE INDEX history_at ON history (at);
 """
 
 #: The whole schema as it is today, to read and to compare with what the migrations give.
-SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS
 
 
 def _run(db: Database, script: str) -> None:
@@ -443,6 +443,12 @@ def m005_truth(db: Database) -> None:
 def m006_facts(db: Database) -> None:
     """Hints, unreadable records, how long a state is known to be true, the fate of every event on every route."""
     _run(db, FACTS)
+
+
+@MIGRATIONS()
+def m007_accounts(db: Database) -> None:
+    """One home for the accounts that instances were connected to."""
+    _run(db, ACCOUNTS)
 
 
 def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .._app.accounts import known_account
+from .._app.accounts import stranger
 from .._app.app import App
 from .._app.owners import foreign_files
 from .._app.units import Unit
@@ -105,7 +105,7 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         return InstanceReport(state=state, detail=finding.message)
     findings += (_below(path, f) for f in found.findings)
     account = found.account.label if found.account else None
-    if other := _another_account(app, name, found):
+    if other := stranger(app.store, name, found.account, source=name in app.sources):
         findings.append(Finding(level="error", path=path, message=other))
         return InstanceReport(state="error", account=account, detail=found.detail, answered=True)
     if any(f.level == "error" for f in found.findings):
@@ -114,17 +114,6 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
         return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True)
     return InstanceReport(state="ok", account=account, detail=found.detail, answered=True)
-
-
-def _another_account(app: App, name: str, found: Check) -> str | None:
-    """Both accounts by name where the credentials now lead to another one: the links here are to the old one's."""
-    known = known_account(app.store, name)
-    if known is None or found.account is None or known.id == found.account.id:
-        return None
-    return (
-        f"the credentials lead to another account ({found.account.label}) than {name} was connected to "
-        f"({known.label}): put the old ones back, or leave that account: synccore connect {name} --switch-account"
-    )
 
 
 def _below(path: str, finding: Finding) -> Finding:

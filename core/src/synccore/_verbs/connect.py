@@ -11,7 +11,6 @@ from .._app.app import App
 from .._app.units import Unit
 from ..errors import AnotherAccount, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
-from ..store import LinkUpdate
 from ..types import Account, Check, Finding
 from .check import problem_of
 from .disconnect import hold
@@ -60,7 +59,8 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
 
     Another account than the last one is refused, and what was stored before stays, unless `switch_account`: then
     the sink is let go of first (its grant at the vendor stays), with nothing on its way, and the links to the old
-    account's records are dropped, so that nothing is written to ids that mean nothing there. A flow that fails leaves
+    account's records are kept apart until that account returns, so that nothing is written to ids that mean nothing
+    there. A flow that fails leaves
     everything as it was.
 
     Raises AuthError, ConfigError, Transient.
@@ -93,8 +93,8 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
             f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
         )
-    if switched:
-        notes.append(f"{_drop_links(app, name)} links to records of the old account were dropped")
+    if known is not None and account is not None and switched and name in app.sinks:
+        notes += _exchange_links(app, name, known, account)
     if account is not None:
         remember_account(app.store, name, account)
     if name in app.sources:
@@ -143,17 +143,20 @@ def _restore(app: App, name: str, stored: Mapping[str, str]) -> None:
             app.store.put_secret(entry, token, app.clock.now())
 
 
-def _drop_links(app: App, name: str) -> int:
-    dropped = 0
-    for route in app.routes.values():
-        if route.sink != name:
-            continue
-        while links := app.store.links(route.name):
-            for link in links:
-                update = LinkUpdate(object=link.object, remote_id=None, remove=True)
-                app.store.put_link(route.name, link.source, link.entity, link.key, update, app.clock.now())
-            dropped += len(links)
-    return dropped
+def _exchange_links(app: App, name: str, old: Account, new: Account) -> list[str]:
+    """The old account's links go apart, those this one had come back; and what is to be done about the rest."""
+    routes = [route for route in app.routes.values() if route.sink == name]
+    kept = app.store.archive_links(name, old.id, [route.name for route in routes])
+    back = app.store.restore_links(name, new.id)
+    notes = [f"{kept} links to records of {old.label} are kept apart: they come back with that account"]
+    if back:
+        notes.append(f"{back} links to records of {new.label} are back")
+    notes += (
+        f"what changed before is not sent to {new.label} by itself: "
+        f"synccore backfill {route.source} {route.entity} --route {route.name}"
+        for route in routes
+    )
+    return notes
 
 
 def _subscribe(app: App, name: str, unit: Unit) -> str:

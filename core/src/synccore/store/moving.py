@@ -1,6 +1,7 @@
 """What was delivered gets another name: a route that is called otherwise now, an account that an instance left."""
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from . import sql
 from .engine import Engine, Transaction
@@ -90,16 +91,17 @@ class Moving(Engine):
             names = [row["route"] for row in view.execute(_LINKED_ROUTES)]
             return {name: _count(view, name) for name in names if name not in known}
 
-    def archive_links(self, sink: str, account: str) -> int:
-        """Keep the links of a sink apart, as those of an account that it leaves; how many."""
-        values = {"sink": sink, "account": account}
+    def archive_links(self, sink: str, account: str, routes: Sequence[str]) -> int:
+        """Keep the links of a sink and its routes apart, as those of an account that it leaves; how many."""
+        values = {"sink": sink, "account": account, "routes": json.dumps(list(routes))}
+        mine = "(sink = :sink OR sink = '' AND route IN (SELECT value FROM json_each(:routes)))"
         with self.writing() as tx:
             tx.execute(
                 f"INSERT OR REPLACE INTO link_archive (account, {_LINK}) "  # noqa: S608  constant names
-                f"SELECT :account, {_LINK} FROM link WHERE sink = :sink",
+                f"SELECT :account, {_LINK.replace('sink', ':sink', 1)} FROM link WHERE {mine}",
                 values,
             )
-            return tx.execute("DELETE FROM link WHERE sink = :sink", values).rowcount
+            return tx.execute(f"DELETE FROM link WHERE {mine}", values).rowcount  # noqa: S608  constant names
 
     def restore_links(self, sink: str, account: str) -> int:
         """Bring back what was kept apart for an account that a sink reaches again; how many."""
