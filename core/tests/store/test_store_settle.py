@@ -35,6 +35,7 @@ def test_done_writes_link_and_history_with_the_state(desk):
         entity="customer",
         key="1",
         route="people",
+        sink="crm",
     )
     kept = desk.store.history()[-1]
     assert (kept.outcome, kept.fields, kept.delivery_id) == ("delivered", ("name", "total"), delivery.id)

@@ -87,5 +87,10 @@ class SinkUnit(Unit):
         return leaves
 
     @property
+    def spares(self) -> bool:
+        """Whether its author has thought of records that are shared or were there before us (`Link.ours`)."""
+        return any(set(leaves) - {"keep"} for leaves in (self.leaves, *(o.leaves for o in self.objects)))
+
+    @property
     def _type(self) -> SinkType:
         return cast("SinkType", self.settings.descriptor)

@@ -29,7 +29,7 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
 
     with current().open() as app:
         if not yes:
-            where = ", ".join(f"{count} at {sink}" for sink, count in by_sink(targets_of(app, email), app).items())
+            where = ", ".join(f"{count} at {sink}" for sink, count in by_sink(targets_of(app, email)).items())
             confirm(f"Erase this person for good ({where or 'no records at any target'})?")
         result = run_forget(app, email)
     if as_json:
@@ -53,11 +53,11 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
         empty="no target holds a record of this person",
     )
     if result.failed:
-        click.echo("not finished: run it again once the targets above work; until then everything here is kept")
+        click.echo("not finished: run it again once the targets above are done; until then everything here is kept")
         return FINDINGS
     click.echo("erased here too; only a hash of the address stays")
     if result.pending:
-        click.echo("not proven yet at the targets above: run it again")
+        click.echo("not proven yet at the targets above: do what they say, or run it again")
         return FINDINGS
     return DONE
 

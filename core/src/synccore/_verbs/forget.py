@@ -3,15 +3,15 @@
 The targets come first, by every link and by who the person is, for a record may be there without a link. Only when
 none of them failed is what is known here erased too, so that a target that failed can be tried again. Afterwards a hash
 stays, and nothing of that address is taken in again. What a target cannot prove yet (a record in a job) is erased here
-all the same, lest anything more be delivered, and is not called done.
+all the same, lest anything more be delivered, and is not called done; it is kept where only that can prove it later.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from .._app.app import App
+from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
@@ -37,6 +37,8 @@ class Erased:
     error: str | None = None
     outcome: str = "deleted"
     note: str = ""
+    #: Not proven, and what is known here is what proves it later.
+    keep: bool = False
 
 
 @define
@@ -49,13 +51,13 @@ class Forgotten:
 
     @property
     def failed(self) -> list[Erased]:
-        """What has to be tried again."""
-        return [e for e in self.erased if e.error is not None]
+        """What has to be tried again, for which everything here is kept."""
+        return [e for e in self.erased if e.error is not None or e.keep]
 
     @property
     def pending(self) -> list[Erased]:
         """What cannot be proven yet."""
-        return [e for e in self.erased if e.error is None and e.outcome == "pending"]
+        return [e for e in self.erased if e.error is None and not e.keep and e.outcome == "pending"]
 
 
 def targets_of(app: App, email: str) -> list[Link]:
@@ -83,22 +85,49 @@ def _collect(links: dict[tuple[str, str, str], Link], more: Iterable[Link]) -> N
 def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
     people = len(app.store.keys_by_email(email))
-    result = Forgotten(people=people)
+    result = Forgotten(people=people, erased=[*_in_jobs(app, email), *_elsewhere(app, email)])
     identity = identity_of(app, email)
     done: set[tuple[str, str]] = set()
     for link in targets_of(app, email):
         result.erased.append(_erase(app, link))
-        done.add((link.route, link.remote_id))
-    _erase_found(app, identity, result, {(_sink_of(app, route), remote_id) for route, remote_id in done})
+        done.add((_sink_of(app, link), link.remote_id))
+    _erase_found(app, identity, result, done)
     if result.failed or not (people or result.erased):
         return result
     # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
     for link in app.store.forget(email, email_digest(email), app.clock.now()):
-        fresh = (link.route, link.remote_id) not in done
+        fresh = (_sink_of(app, link), link.remote_id) not in done
         if fresh and link.route != write_back_route(link.source, link.entity):
             result.erased.append(_erase(app, link))
     result.complete = not result.failed and not result.pending
     return result
+
+
+def _records(app: App, email: str) -> Iterable[tuple[str, str, str]]:
+    """All records of the people with this address: source, entity, key."""
+    for source, key in app.store.keys_by_email(email):
+        yield from ((source, entity, owned) for entity, owned in _owned(app, source, key))
+        yield source, "customer", key
+
+
+def _in_jobs(app: App, email: str) -> Iterable[Erased]:
+    """What a vendor's job may still make of the person, at sinks that cannot look for them afterwards."""
+    for source, entity, key in _records(app, email):
+        for row in app.store.deliveries(state="submitted", key=key):
+            unit = app.sinks.get(row.sink)
+            if (row.source, row.entity) == (source, entity) and getattr(unit and unit.instance, "find", None) is None:
+                note = f"in import job {row.job}: run forget again once synccore status shows nothing running there"
+                yield Erased(
+                    sink=row.sink, route=row.route, entity=entity, key=key, outcome="pending", note=note, keep=True
+                )
+
+
+def _elsewhere(app: App, email: str) -> Iterable[Erased]:
+    """What is in accounts that a sink has left: nobody can reach it from here."""
+    for source, entity, key in _records(app, email):
+        for sink, account, remote_id in app.store.archived_links(source, entity, key):
+            note = f"{remote_id} is in the account {account}, which {sink} has left: erase it there by hand"
+            yield Erased(sink=sink, route="", entity=entity, key=key, outcome="pending", note=note)
 
 
 def identity_of(app: App, email: str) -> Identity:
@@ -130,30 +159,43 @@ def _erase_found(app: App, identity: Identity, result: Forgotten, done: set[tupl
         except Exception as error:  # noqa: BLE001  one target must not keep the others from erasing
             result.erased.append(_with_error(report, _words(error)))
             continue
-        result.erased += [_told(unit.instance, link, report) for link in found]
+        result.erased += [_told(app, unit, link, report) for link in found]
 
 
-def _sink_of(app: App, route: str) -> str:
-    return app.routes[route].sink if route in app.routes else ""
+def _sink_of(app: App, link: Link) -> str:
+    return link.sink or (app.routes[link.route].sink if link.route in app.routes else "")
 
 
 def _erase(app: App, link: Link) -> Erased:
-    route = app.routes.get(link.route)
-    report = Erased(sink=route.sink if route else "?", route=link.route, entity=link.entity, key=link.key)
-    if route is None:
-        return _with_error(report, "the route is not configured any more: put it back to erase there")
-    unit = app.sinks[route.sink]
+    """At the sink the link is of, whether its route is configured or not."""
+    name = _sink_of(app, link)
+    report = Erased(sink=name or "?", route=link.route, entity=link.entity, key=link.key)
+    unit = app.sinks.get(name)
+    if unit is None:
+        what = f"[sinks.{name}]" if name else f"route {link.route}"
+        return _with_error(report, f"{what} is not configured any more: put it back, then run forget again")
     if unit.instance is None:
         return _with_error(report, unit.error or "it could not be opened")
-    return _told(unit.instance, link, report)
+    return _told(app, unit, link, report)
 
 
-def _told(instance: Any, link: Link, report: Erased) -> Erased:
+def _told(app: App, unit: SinkUnit, link: Link, report: Erased) -> Erased:
+    if not link.ours and not unit.spares:
+        whose = "it was there before us" if link.adopted else f"{link.shared} records share it"
+        note = f"{whose}, and {unit.settings.type} does not say that it spares such records: look at {link.remote_id}"
+        return evolve(report, outcome="pending", note=f"{note} there by hand")
     try:
-        outcome = instance.erase(link) or Outcome("deleted")
+        outcome = unit.instance.erase(_own_made(app, unit.name, link)) or Outcome("deleted")
     except Exception as error:  # noqa: BLE001  one target's bug must not keep the others from erasing
         return _with_error(report, _words(error))
     return evolve(report, outcome=outcome.outcome, note=outcome.note)
+
+
+def _own_made(app: App, sink: str, link: Link) -> Link:
+    """Without what was made for the person and is another record's twin by now."""
+    own = (link.source, link.entity, link.key)
+    made = {n: r for n, r in link.made.items() if all(ref == own for ref in app.store.linked_to(sink, r))}
+    return link if made == link.made else evolve(link, made=made)
 
 
 def _words(error: Exception) -> str:
@@ -164,11 +206,10 @@ def _with_error(report: Erased, error: str) -> Erased:
     return evolve(report, error=error)
 
 
-def by_sink(links: Iterable[Link], app: App) -> Mapping[str, int]:
+def by_sink(links: Iterable[Link]) -> Mapping[str, int]:
     """How many records are at which target, for the question before."""
     counts: dict[str, int] = {}
     for link in links:
-        route = app.routes.get(link.route)
-        name = route.sink if route else link.route
+        name = link.sink or link.route
         counts[name] = counts.get(name, 0) + 1
     return counts

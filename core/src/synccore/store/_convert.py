@@ -115,6 +115,7 @@ def to_link(row: Row) -> Link:
         entity=row["entity"],
         key=row["key"],
         route=row["route"],
+        sink=row["sink"],
         left_out=json.loads(row["left_out"]),
         asked=None if row["asked"] is None else codec.load_fields(row["asked"]),
         adopted=bool(row["adopted"]),

@@ -115,6 +115,21 @@ class Moving(Engine):
             tx.execute("DELETE FROM link_archive WHERE sink = :sink AND account = :account", values)
             return back
 
+    def archived_links(self, source: str, entity: str, key: str) -> list[tuple[str, str, str]]:
+        """Of one record in accounts that were left: sink, account id, remote id."""
+        statement = (
+            "SELECT sink, account, remote_id FROM link_archive WHERE source = ? AND entity = ? AND key = ? "
+            "ORDER BY sink, account"
+        )
+        with self.reading() as view:
+            return [tuple(row) for row in view.execute(statement, (source, entity, key))]
+
+    def linked_to(self, sink: str, remote_id: str) -> list[tuple[str, str, str]]:
+        """Whose twin a remote record is, whatever its object: source, entity, key."""
+        statement = "SELECT DISTINCT source, entity, key FROM link WHERE remote_id = ? AND sink = ?"
+        with self.reading() as view:
+            return [tuple(row) for row in view.execute(statement, (remote_id, sink))]
+
 
 def _count(view: Transaction, route: str) -> int:
     return int(view.execute("SELECT count(*) AS links FROM link WHERE route = ?", (route,)).fetchone()["links"])

@@ -32,6 +32,8 @@ class Link:
     entity: str = ""
     key: str = ""
     route: str = ""
+    #: Instance name of the sink; empty for a link a sink made in `lookup`.
+    sink: str = ""
     #: Field -> why the last delivery did not send it, for people.
     left_out: Mapping[str, str] = field(factory=dict)
     #: The mapped fields of that delivery where they were something else than `fields`.

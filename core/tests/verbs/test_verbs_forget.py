@@ -1,0 +1,108 @@
+"""`forget`: what it may not touch, what it cannot prove, and what nobody else would clear away."""
+
+from attrs import evolve
+
+from synccore._verbs.forget import forget
+from synccore.store import LinkUpdate
+from synccore.testing import Harness, customer
+from synccore.testing.scripted import ScriptedSink, scripted_type
+
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+
+
+def plain_type(sink):
+    """A sink whose author never thought of shared records: it can only keep."""
+    return evolve(scripted_type(sink), name="plain", leaves=("keep",))
+
+
+def linked(app, key, remote_id, route="people", sink="crm", **values):
+    update = LinkUpdate(object="thing", remote_id=remote_id, sink=sink, fields={"email": "x"}, **values)
+    app.app.store.put_link(route, "shop", "customer", key, update, app.clock.now())
+
+
+def test_what_is_shared_or_adopted_is_left_to_a_person_where_the_sink_does_not_look(tmp_path):
+    sink = ScriptedSink()
+    routes = {"people": {**PEOPLE["people"], "sink": "plain"}}
+    with Harness(tmp_path, routes, sink_types={"plain": (plain_type(sink), {})}) as app:
+        app.emit(customer("1", email="a@shop.test"), customer("2", email="b@shop.test"))
+        app.drain()
+        before = dict(sink.records)
+        (one,) = [link for link in app.app.store.links("people") if link.key == "1"]
+        linked(app, "2", one.remote_id, sink="plain")
+        result = forget(app.app, "a@shop.test")
+        assert sink.records == before, "somebody else's record was touched"
+        assert not result.complete
+        (erased,) = result.erased
+        assert erased.outcome == "pending"
+        assert one.remote_id in erased.note
+        assert "2 records share it" in erased.note
+
+
+def test_a_record_that_was_made_for_the_person_goes_unless_it_is_anothers_by_now(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"), customer("2", email="b@shop.test"))
+        app.drain()
+        app.sink.records |= {"own": {}, "theirs": {}}
+        (one,) = [link for link in app.app.store.links("people") if link.key == "1"]
+        linked(app, "1", one.remote_id, made={"Account": "own", "Group": "theirs"})
+        linked(app, "2", "theirs")
+        assert forget(app.app, "a@shop.test").complete
+        assert "own" not in app.sink.records
+        assert one.remote_id not in app.sink.records
+        assert "theirs" in app.sink.records
+
+
+def test_the_sink_of_a_route_that_left_is_asked_all_the_same(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+    with Harness(tmp_path, {"others": PEOPLE["people"]}) as app:
+        app.sink.records["crm-1"] = {}
+        assert forget(app.app, "a@shop.test").complete
+        assert [link.route for link in app.sink.erased] == ["people"]
+
+
+def test_a_sink_that_left_is_named_and_everything_is_kept(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        linked(app, "1", "old-1", route="older", sink="hub")
+        result = forget(app.app, "a@shop.test")
+        assert not result.complete
+        (error,) = [e.error for e in result.failed]
+        assert "[sinks.hub]" in error
+        assert "put it back" in error
+        assert app.app.store.keys_by_email("a@shop.test")
+
+
+def test_who_is_in_a_job_is_not_called_forgotten(tmp_path):
+    """The job makes the record after all: what is known here is what finds it then."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.find = None
+        app.sink.job_from = 1
+        app.emit(customer("1", email="a@shop.test"), bulk=True)
+        app.app.engine.lanes["crm"].step()
+        assert app.states() == {"submitted": 1}
+        result = forget(app.app, "a@shop.test")
+        assert not result.complete
+        assert [e.outcome for e in result.failed] == ["pending"]
+        assert "run forget again" in result.failed[0].note
+        app.sink.finish_jobs()
+        app.settle_down()
+        assert app.sink.records
+        assert forget(app.app, "a@shop.test").complete
+        assert not app.sink.records
+
+
+def test_what_is_in_an_account_that_was_left_is_named(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        remote_id = app.app.store.link("people", "shop", "customer", "1").remote_id
+        app.app.store.archive_links("crm", "acc-1", ["people"])
+        result = forget(app.app, "a@shop.test")
+        assert not result.complete
+        (erased,) = result.pending
+        assert remote_id in erased.note
+        assert "acc-1" in erased.note
+        assert not app.app.store.keys_by_email("a@shop.test")
