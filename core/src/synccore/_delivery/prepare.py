@@ -68,7 +68,7 @@ class Preparer:
 
         With `now`, changed fields with a delay stay as they were last asked for until their time has come.
         """
-        if work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted):
+        if work.gone:
             return self._delete(work, op_id)
         if work.snapshot is None:
             return Prepared(operation=None, skip=f"no {work.delivery.entity} with this key is known")

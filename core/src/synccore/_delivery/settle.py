@@ -69,8 +69,7 @@ class Settler:
     ) -> LinkUpdate | None:
         if operation.op == "event":
             return None
-        gone = work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted)
-        if operation.op == "delete" or (operation.op == "leave" and (gone or operation.on_leave == "delete")):
+        if operation.op == "delete" or (operation.op == "leave" and (work.gone or operation.on_leave == "delete")):
             return LinkUpdate(object=operation.object, remote_id=remote_id, remove=True)
         if operation.op == "leave":
             return LinkUpdate(object=operation.object, remote_id=remote_id, etag=outcome.etag, fields={}, left=True)
@@ -159,8 +158,7 @@ class Settler:
         """A record that is not ours to delete, at a target that can do nothing less: the link ends, nothing is sent."""
         link = work.link
         assert link is not None  # noqa: S101  only links are let go of
-        gone = work.delivery.op == "delete" or (work.snapshot is not None and work.snapshot.deleted)
-        update = LinkUpdate(object=link.object, remote_id=link.remote_id, remove=gone, fields={}, left=True)
+        update = LinkUpdate(object=link.object, remote_id=link.remote_id, remove=work.gone, fields={}, left=True)
         return evolve(self.skipped(work, reason), link=update)
 
     def snoozed(self, work: Work, until: datetime, reason: str) -> Settlement:

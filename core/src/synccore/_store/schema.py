@@ -1,7 +1,7 @@
 """The tables, and the migrations that make them.
 
 All times are integer milliseconds since 1970 UTC. A migration that was released is never edited: the next change is the
-next function.
+next script.
 """
 
 import sqlite3
@@ -399,50 +399,28 @@ CREATE INDEX history_at ON history (at);
 SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS
 
 
-def _run(db: Database, script: str) -> None:
-    """Execute a script inside the migration's own transaction (`executescript` would commit it)."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            db.conn.execute(statement)
-            statement = ""
+def _release(name: str, script: str) -> None:
+    """A script, executed inside the migration's own transaction (`executescript` would commit it)."""
+
+    @MIGRATIONS(name=name)
+    def apply(db: Database) -> None:
+        statement = ""
+        for line in script.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                db.conn.execute(statement)
+                statement = ""
 
 
-@MIGRATIONS()
-def m001_records(db: Database) -> None:
-    """Snapshots, events and links."""
-    _run(db, _RECORDS)
-
-
-@MIGRATIONS()
-def m002_outbox(db: Database) -> None:
-    """Deliveries and their history."""
-    _run(db, _OUTBOX)
-
-
-@MIGRATIONS()
-def m003_counts(db: Database) -> None:
-    """Counts kept by triggers."""
-    _run(db, _COUNTS)
-
-
-@MIGRATIONS()
-def m004_rest(db: Database) -> None:
-    """Cursors, sweeps, lanes, backfills, secrets, plugin state, tombstones."""
-    _run(db, _REST)
-
-
-@MIGRATIONS()
-def m005_truth(db: Database) -> None:
-    """What links know of their twins, accounts, held routes, overtaking, more words in the trail."""
-    _run(db, _TRUTH)
-
-
-@MIGRATIONS()
-def m006_facts(db: Database) -> None:
-    """Hints, unreadable records, how long a state is known to be true, the fate of every event on every route."""
-    _run(db, FACTS)
+for _name, _script in (
+    ("m001_records", _RECORDS),
+    ("m002_outbox", _OUTBOX),
+    ("m003_counts", _COUNTS),
+    ("m004_rest", _REST),
+    ("m005_truth", _TRUTH),
+    ("m006_facts", FACTS),
+):
+    _release(_name, _script)
 
 
 @MIGRATIONS()

@@ -49,12 +49,7 @@ class Why:
 
     def document(self) -> dict[str, Any]:
         """The JSON of `why --json`."""
-        return {
-            "known": self.known,
-            "standing": [asdict(s) for s in self.standing],
-            "unknown": list(self.unknown),
-            "next": list(self.next),
-        }
+        return asdict(self)
 
 
 def why(app: App, asked: str) -> Why:

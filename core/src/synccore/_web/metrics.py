@@ -6,6 +6,7 @@ calls) is read when the page is asked for.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -25,15 +26,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        self._deliveries = Counter(
-            "synccore_deliveries", "Deliveries settled, by outcome.", ("sink", "outcome"), registry=self.registry
-        )
-        self._received = Counter(
-            "synccore_webhooks_received", "Webhooks taken in.", ("source",), registry=self.registry
-        )
-        self._refused = Counter(
-            "synccore_webhooks_refused", "Webhooks refused.", ("source", "reason"), registry=self.registry
-        )
+        counter = partial(Counter, registry=self.registry)
+        self._deliveries = counter("synccore_deliveries", "Deliveries settled, by outcome.", ("sink", "outcome"))
+        self._received = counter("synccore_webhooks_received", "Webhooks taken in.", ("source",))
+        self._refused = counter("synccore_webhooks_refused", "Webhooks refused.", ("source", "reason"))
         self._batch = Histogram(
             "synccore_batch_size",
             "Operations handed to a sink in one call.",

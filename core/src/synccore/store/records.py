@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ..types import Link, Snapshot
-from . import _settle, sql
+from . import _settle, looks, sql
 from ._convert import to_link, to_ms, to_snapshot
 from ._owing import owe, write_history
 from .engine import Engine
@@ -54,7 +54,7 @@ class Records(Engine):
         """A repeatable sample: ids shuffled by a multiplier, taken from where the seed says."""
         start = random.Random(seed).randrange(2147483647)  # noqa: S311  a sample, no secret
         with self.reading() as view:
-            rows = view.execute(sql.SAMPLE_LINKS, {"route": route, "count": count, "start": start})
+            rows = view.execute(looks.SAMPLE_LINKS, {"route": route, "count": count, "start": start})
             return [to_link(row) for row in rows]
 
     def snapshot(self, source: str, entity: str, key: str) -> Snapshot | None:
@@ -89,7 +89,7 @@ class Records(Engine):
     def unjudged(self, route: str, source: str, entity: str, since: datetime) -> int:
         """Live snapshots of which no delivery on this route ended since then, and none is open."""
         values = {"route": route, "source": source, "entity": entity, "since": to_ms(since)}
-        return int(self.one(sql.UNJUDGED, values)[0])
+        return int(self.one(looks.UNJUDGED, values)[0])
 
     def route_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
         """For `verify`: {"in", "linked", "parked", "skipped", "open", "missing"} over the live snapshots of the
@@ -97,7 +97,7 @@ class Records(Engine):
         skipped, since a newer state that did not arrive counts more than an older one that did; missing has none."""
         places = dict.fromkeys(("in", "linked", "parked", "skipped", "open", "missing"), 0)
         with self.reading() as view:
-            rows = view.execute(sql.BALANCE, {"route": route, "source": source, "entity": entity})
+            rows = view.execute(looks.BALANCE, {"route": route, "source": source, "entity": entity})
             places |= {row["place"]: row["rows"] for row in rows}
         places["in"] = sum(places.values())
         return places
@@ -109,8 +109,8 @@ class Records(Engine):
         places = dict.fromkeys(("delivered", "parked", "skipped", "open"), 0)
         values = {"route": route, "source": source, "entity": entity}
         with self.reading() as view:
-            places |= {row["place"]: row["rows"] for row in view.execute(sql.EVENT_BALANCE, values)}
-            known = view.execute(sql.EVENTS_KNOWN, values).fetchone()
+            places |= {row["place"]: row["rows"] for row in view.execute(looks.EVENT_BALANCE, values)}
+            known = view.execute(looks.EVENTS_KNOWN, values).fetchone()
         pruned = known["given"] - sum(places.values())
         return {"in": known["known"], **places, "pruned": pruned, "untold": known["known"] - known["given"]}
 

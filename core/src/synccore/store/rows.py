@@ -171,6 +171,11 @@ class Work:
     #: The oldest state the record is known to have had since it is owed, where it is another one.
     before: Snapshot | None = None
 
+    @property
+    def gone(self) -> bool:
+        """The record is deleted at its source, or that is what is owed."""
+        return self.delivery.op == "delete" or (self.snapshot is not None and self.snapshot.deleted)
+
 
 @frozen(kw_only=True)
 class ClaimRule:

@@ -410,46 +410,7 @@ VALUES (:at, :route, :sink, :source, :entity, :key, :op, :outcome, :remote_id, :
         :duration_ms, :delivery)
 """
 
-# -- looking ---------------------------------------------------------------------------------------------------------
-
-#: Where the live records of an entity stand on a route, each counted once.
-BALANCE = """
-SELECT CASE (
-        SELECT min(CASE d.state WHEN 'parked' THEN 1 WHEN 'ready' THEN 2 WHEN 'running' THEN 2
-                   WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 END)
-        FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.key
-            AND d.route = :route)
-    WHEN 1 THEN 'parked'
-    WHEN 2 THEN 'open'
-    WHEN 3 THEN iif(l.key IS NULL, 'skipped', 'linked')
-    ELSE iif(l.key IS NULL, 'missing', 'linked')
-    END AS place, count(*) AS rows
-FROM snapshot s LEFT JOIN link l
-    ON l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key
-WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
-"""
-
-#: Live records that no delivery of a route came to its end for since then, and none is open for.
-UNJUDGED = """
-SELECT count(*) FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0
-    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.key = s.key AND d.entity = s.entity AND d.source = s.source
-                    AND d.route = :route AND (d.settled_at IS NULL OR d.settled_at >= :since))
-"""
-
-#: How the rows of an entity's events stand on a route.
-EVENT_BALANCE = """
-SELECT CASE d.state WHEN 'done' THEN 'delivered' WHEN 'parked' THEN 'parked' WHEN 'skipped' THEN 'skipped'
-    WHEN 'dismissed' THEN 'skipped' ELSE 'open' END AS place, count(*) AS rows
-FROM delivery d JOIN event e ON e.id = d.event
-WHERE d.route = :route AND e.source = :source AND e.entity = :entity GROUP BY place
-"""
-
-#: How many events of an entity are known, and how many of them a route was given.
-EVENTS_KNOWN = """
-SELECT count(*) AS known, count(r.route) AS given
-FROM event e LEFT JOIN event_route r ON r.event = e.id AND r.route = :route
-WHERE e.source = :source AND e.entity = :entity
-"""
+# -- sweeping and pruning ---------------------------------------------------------------------------------------------
 
 #: Final rows older than a time, in their order; of a record that is not linked the newest stays, as the proof that it
 #: was looked at and not wanted.
@@ -461,12 +422,6 @@ SELECT id, settled_at, state = 'skipped' AND event IS NULL
                     AND n.route = d.route AND n.id > d.id) AS stays
 FROM delivery d WHERE settled_at >= :from_time AND settled_at < :before AND (settled_at > :from_time OR id > :from_id)
 ORDER BY settled_at, id LIMIT :limit
-"""
-
-#: The same sample for the same seed and links.
-SAMPLE_LINKS = """
-SELECT * FROM linked WHERE id IN (SELECT id FROM link WHERE route = :route
-    ORDER BY (id * 1103515245 % 2147483647 + :start) % 2147483647, id LIMIT :count) ORDER BY key
 """
 
 #: Live keys that a comparison has not seen.
@@ -484,25 +439,4 @@ SELECT count(*) AS known, count(*) - coalesce(sum(EXISTS (
         AND n.key = s.key)), 0) AS unseen
 FROM snapshot s WHERE source = :source AND entity = :entity AND deleted = 0
     AND id <= coalesce((SELECT last_snapshot FROM sweep WHERE source = :source AND name = :sweep), id)
-"""
-
-#: Parked rows by cause, most first.
-CAUSES = """
-SELECT sink, route, coalesce(error_kind, '') AS kind, coalesce(error, '') AS error, count(*) AS rows, min(id) AS first
-FROM delivery WHERE state = 'parked' GROUP BY 1, 2, 3, 4 ORDER BY rows DESC, first LIMIT :limit
-"""
-
-#: Sink to the time of its last line: one look-up per sink, however long the trail.
-LAST_ACTIVITY = """
-WITH RECURSIVE sinks(sink) AS (
-    SELECT min(sink) FROM history WHERE sink > ''
-    UNION ALL
-    SELECT (SELECT min(sink) FROM history h WHERE h.sink > sinks.sink) FROM sinks WHERE sinks.sink IS NOT NULL)
-SELECT sink, (SELECT at FROM history h WHERE h.sink = sinks.sink ORDER BY h.id DESC LIMIT 1) AS at
-FROM sinks WHERE sink IS NOT NULL
-"""
-
-#: Records that could not be read, the latest first.
-UNREADABLE = """
-SELECT * FROM unreadable WHERE source = coalesce(:source, source) ORDER BY last_at DESC, place LIMIT :limit
 """

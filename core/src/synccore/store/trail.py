@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from . import sql
+from . import looks
 from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_unreadable
 from ._owing import write_history
 from ._people import owned_refs
@@ -116,13 +116,13 @@ class Trail(Engine):
                     count=row["rows"],
                     first_id=row["first"],
                 )
-                for row in view.execute(sql.CAUSES, {"limit": limit})
+                for row in view.execute(looks.CAUSES, {"limit": limit})
             ]
 
     def unreadable(self, source: str | None = None, limit: int = 50) -> list[UnreadableRecord]:
         """Records that could not be read, the latest first."""
         with self.reading() as view:
-            return [to_unreadable(row) for row in view.execute(sql.UNREADABLE, {"source": source, "limit": limit})]
+            return [to_unreadable(row) for row in view.execute(looks.UNREADABLE, {"source": source, "limit": limit})]
 
     def unreadable_counts(self) -> Mapping[str, Mapping[str, int]]:
         """Source -> entity -> how many records could not be read."""
@@ -135,7 +135,7 @@ class Trail(Engine):
     def last_activity(self) -> Mapping[str, datetime]:
         """Sink -> time of its last history line."""
         with self.reading() as view:
-            return {row["sink"]: from_ms(row["at"]) for row in view.execute(sql.LAST_ACTIVITY)}
+            return {row["sink"]: from_ms(row["at"]) for row in view.execute(looks.LAST_ACTIVITY)}
 
     def _owned(self, people: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
         with self.reading() as view:

@@ -126,7 +126,17 @@ class Operation:
 
 
 @frozen(kw_only=True)
-class Delivered:
+class _There:
+    remote_id: str | None = None
+    etag: str | None = None
+    fields: Mapping[str, Any] | None = field(default=None, repr=False)
+    left_out: Mapping[str, str] = field(factory=dict)
+    note: str | None = None
+    adopted: bool | None = None
+
+
+@frozen(kw_only=True)
+class Delivered(_There):
     """It is there now.
 
     Attributes:
@@ -140,25 +150,12 @@ class Delivered:
         made: further records made for this one: a name of the sink's own -> remote id. They come back in `Link.made`.
     """
 
-    remote_id: str | None = None
-    etag: str | None = None
-    fields: Mapping[str, Any] | None = field(default=None, repr=False)
-    left_out: Mapping[str, str] = field(factory=dict)
-    note: str | None = None
-    adopted: bool | None = None
     made: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
-class Unchanged:
+class Unchanged(_There):
     """The target already holds this; nothing was written. The attributes mean what they mean in `Delivered`."""
-
-    remote_id: str | None = None
-    etag: str | None = None
-    fields: Mapping[str, Any] | None = field(default=None, repr=False)
-    left_out: Mapping[str, str] = field(factory=dict)
-    note: str | None = None
-    adopted: bool | None = None
 
 
 @frozen

@@ -42,19 +42,38 @@ def phone(number: Any, *countries: Any) -> str | None:
     return read_phone(number, *countries) or number.strip()
 
 
-def location(address: Any) -> dict[str, str] | None:
-    """An address as Klaviyo's `location`; None where nothing of it is known."""
+#: Names of Klaviyo's -> attributes of an address.
+_LOCATION = {
+    "address1": "line1",
+    "address2": "line2",
+    "city": "city",
+    "region": "state",
+    "zip": "postcode",
+    "country": "country",
+}
+_ADDRESS = {
+    "FirstName": "first_name",
+    "LastName": "last_name",
+    "Company": "company",
+    "Address1": "line1",
+    "Address2": "line2",
+    "City": "city",
+    "Region": "state",
+    "Zip": "postcode",
+    "CountryCode": "country",
+}
+
+
+def _parts(address: Any, names: Mapping[str, str]) -> dict[str, str] | None:
     if not isinstance(address, Address):
         return None
-    parts = {
-        "address1": address.line1,
-        "address2": address.line2,
-        "city": address.city,
-        "region": address.state,
-        "zip": address.postcode,
-        "country": address.country,
-    }
-    return {k: v for k, v in parts.items() if v} or None
+    parts = {name: getattr(address, attribute) for name, attribute in names.items()}
+    return {name: part for name, part in parts.items() if part} or None
+
+
+def location(address: Any) -> dict[str, str] | None:
+    """An address as Klaviyo's `location`; None where nothing of it is known."""
+    return _parts(address, _LOCATION)
 
 
 #: Gives a plan its name for property names: (membership, source) -> name.
@@ -132,20 +151,7 @@ def refunds(order: Order) -> list[dict[str, Any]]:
 
 def address(value: Any) -> dict[str, str] | None:
     """An address for templates, named as Klaviyo's shop integrations do."""
-    if not isinstance(value, Address):
-        return None
-    parts = {
-        "FirstName": value.first_name,
-        "LastName": value.last_name,
-        "Company": value.company,
-        "Address1": value.line1,
-        "Address2": value.line2,
-        "City": value.city,
-        "Region": value.state,
-        "Zip": value.postcode,
-        "CountryCode": value.country,
-    }
-    return {k: v for k, v in parts.items() if v} or None
+    return _parts(value, _ADDRESS)
 
 
 def profile(

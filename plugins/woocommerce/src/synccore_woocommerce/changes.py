@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
-from synccore.entities import Customer, guest_key, normalize_email
+from synccore.entities import Customer, Order, Subscription, guest_key, normalize_email
 from synccore.types import Change, Clock, EntityRef, State, Unreadable
 
 from . import mapping
@@ -151,13 +151,9 @@ class Translator:
         if blanked and self._config.on_erased == "forget":
             return [Change(entity="customer", key=number, op="forget")]
         return [
-            Change(
-                entity="customer",
-                key=data.key,
-                op="upsert",
-                data=data,
-                version=mapping.version(record, self.zone()),
-                at=data.updated_at,
+            self._state_of(
+                record,
+                data,
                 replaces=(guest_key(data.email),) if record.get("email") and data.email and not erased else (),
             )
         ]
@@ -206,17 +202,7 @@ class Translator:
             data = mapping.order(
                 record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys, zone=zone
             )
-            changes.append(
-                Change(
-                    entity="order",
-                    key=data.key,
-                    op="upsert",
-                    data=data,
-                    version=mapping.version(record, zone),
-                    at=data.updated_at,
-                    owner=_customer_ref(owner),
-                )
-            )
+            changes.append(self._state_of(record, data, owner=_customer_ref(owner)))
         if "payment" in self.emits and mapping.renewed(record):
             changes += self._payments(record, owner, notes, asked)
         return [*gone, *changes]
@@ -362,6 +348,13 @@ class Translator:
             owner=_customer_ref(owner),
         )
 
+    def _state_of(self, record: Record, data: Customer | Order | Subscription, **values: Any) -> Change:
+        version = mapping.version(record, self.zone())
+        entity = type(data).entity
+        return Change(
+            entity=entity, key=data.key, op="upsert", data=data, version=version, at=data.updated_at, **values
+        )
+
     # -- subscriptions and memberships
 
     def subscriptions(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
@@ -377,17 +370,7 @@ class Translator:
             record = cleaned(record)
         owner = self._owner(record)
         data = mapping.subscription(record, owner=owner, shop_url=self._url, zone=self.zone())
-        return [
-            Change(
-                entity="subscription",
-                key=data.key,
-                op="upsert",
-                data=data,
-                version=mapping.version(record, self.zone()),
-                at=data.updated_at,
-                owner=_customer_ref(owner),
-            )
-        ]
+        return [self._state_of(record, data, owner=_customer_ref(owner))]
 
     def memberships(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
         """Members. The record has no modified date, so the later observation wins."""

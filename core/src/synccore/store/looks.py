@@ -1,0 +1,67 @@
+"""The statements behind what people and `verify` ask for; none runs once per change."""
+
+#: Where the live records of an entity stand on a route, each counted once.
+BALANCE = """
+SELECT CASE (
+        SELECT min(CASE d.state WHEN 'parked' THEN 1 WHEN 'ready' THEN 2 WHEN 'running' THEN 2
+                   WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 END)
+        FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.key
+            AND d.route = :route)
+    WHEN 1 THEN 'parked'
+    WHEN 2 THEN 'open'
+    WHEN 3 THEN iif(l.key IS NULL, 'skipped', 'linked')
+    ELSE iif(l.key IS NULL, 'missing', 'linked')
+    END AS place, count(*) AS rows
+FROM snapshot s LEFT JOIN link l
+    ON l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key
+WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0 GROUP BY place
+"""
+
+#: Live records that no delivery of a route came to its end for since then, and none is open for.
+UNJUDGED = """
+SELECT count(*) FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.deleted = 0
+    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.key = s.key AND d.entity = s.entity AND d.source = s.source
+                    AND d.route = :route AND (d.settled_at IS NULL OR d.settled_at >= :since))
+"""
+
+#: How the rows of an entity's events stand on a route.
+EVENT_BALANCE = """
+SELECT CASE d.state WHEN 'done' THEN 'delivered' WHEN 'parked' THEN 'parked' WHEN 'skipped' THEN 'skipped'
+    WHEN 'dismissed' THEN 'skipped' ELSE 'open' END AS place, count(*) AS rows
+FROM delivery d JOIN event e ON e.id = d.event
+WHERE d.route = :route AND e.source = :source AND e.entity = :entity GROUP BY place
+"""
+
+#: How many events of an entity are known, and how many of them a route was given.
+EVENTS_KNOWN = """
+SELECT count(*) AS known, count(r.route) AS given
+FROM event e LEFT JOIN event_route r ON r.event = e.id AND r.route = :route
+WHERE e.source = :source AND e.entity = :entity
+"""
+
+#: The same sample for the same seed and links.
+SAMPLE_LINKS = """
+SELECT * FROM linked WHERE id IN (SELECT id FROM link WHERE route = :route
+    ORDER BY (id * 1103515245 % 2147483647 + :start) % 2147483647, id LIMIT :count) ORDER BY key
+"""
+
+#: Parked rows by cause, most first.
+CAUSES = """
+SELECT sink, route, coalesce(error_kind, '') AS kind, coalesce(error, '') AS error, count(*) AS rows, min(id) AS first
+FROM delivery WHERE state = 'parked' GROUP BY 1, 2, 3, 4 ORDER BY rows DESC, first LIMIT :limit
+"""
+
+#: Sink to the time of its last line: one look-up per sink, however long the trail.
+LAST_ACTIVITY = """
+WITH RECURSIVE sinks(sink) AS (
+    SELECT min(sink) FROM history WHERE sink > ''
+    UNION ALL
+    SELECT (SELECT min(sink) FROM history h WHERE h.sink > sinks.sink) FROM sinks WHERE sinks.sink IS NOT NULL)
+SELECT sink, (SELECT at FROM history h WHERE h.sink = sinks.sink ORDER BY h.id DESC LIMIT 1) AS at
+FROM sinks WHERE sink IS NOT NULL
+"""
+
+#: Records that could not be read, the latest first.
+UNREADABLE = """
+SELECT * FROM unreadable WHERE source = coalesce(:source, source) ORDER BY last_at DESC, place LIMIT :limit
+"""
