@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from synccore.entities import Address
 from synccore_woocommerce import mapping
+from synccore_woocommerce.php import Broken
 from synccore_woocommerce.testing.records import customer_record, line_record, order_record
 
 AT = datetime(2026, 11, 21, 18, 27, 22, tzinfo=UTC)
@@ -165,6 +166,11 @@ def broken(names):
 @calm
 @given(broken(mapping.FIELDS["customer"].split(",")[1:]))
 def test_no_customer_breaks_the_translation(record):
+    if isinstance(record.get("email"), int | float) and not isinstance(record["email"], bool):
+        # The one thing that is not read over: a record whose address is a number is named as broken.
+        with pytest.raises(Broken, match="a number"):
+            mapping.customer(record, shop_url=URL, consent_keys=("x",))
+        return
     data = mapping.customer(record, shop_url=URL, consent_keys=("x",))
     assert data.key == "4"
     assert data.email is None or data.email.strip()

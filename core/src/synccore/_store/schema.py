@@ -419,14 +419,9 @@ for _name, _script in (
     ("m004_rest", _REST),
     ("m005_truth", _TRUTH),
     ("m006_facts", FACTS),
+    ("m007_accounts", ACCOUNTS),
 ):
     _release(_name, _script)
-
-
-@MIGRATIONS()
-def m007_accounts(db: Database) -> None:
-    """One home for the accounts that instances were connected to."""
-    _run(db, ACCOUNTS)
 
 
 def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:
