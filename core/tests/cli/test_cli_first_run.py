@@ -266,6 +266,18 @@ def test_adopt_never_gives_two_records_the_same_twin(world):
     assert document["examples"][0]["shared_with"] == ["2"]
 
 
+def test_plan_promises_a_twin_to_nobody_where_adopt_links_nobody(world):
+    world.source.put(*(customer(k, email="both@shop.test") for k in "12"), customer("3", email="p3@shop.test"))
+    world.crm.twins = {"both@shop.test": ["a"], "p3@shop.test": ["c"]}
+    document = world.json("plan", "people", code=1)
+    assert (document["update"], document["refused"], document["create"]) == (1, 2, 0)
+    assert any("found by other records" in r["reason"] for r in document["reasons"])
+    world.json("adopt", "people", code=1)
+    people(world, 4)
+    world.crm.twins["p4@shop.test"] = ["c"]
+    assert "4" in world.json("plan", "people", code=1)["examples"]["refused"]
+
+
 def test_adopt_leaves_a_twin_that_is_taken_alone(world):
     people(world, 1)
     world.crm.twins = {"p1@shop.test": ["a"], "p2@shop.test": ["a"]}

@@ -143,3 +143,15 @@ def test_preview_and_the_outbox_name_the_job_a_record_waits_for(people):
     assert seen.waits.startswith("waits for import job job-1, submitted ")
     (row,) = people.deliveries(state="ready")
     assert row.waits == seen.waits
+
+
+def test_what_cannot_be_read_back_is_not_called_proved(people):
+    people.emit(*everyone())
+    people.drain()
+    assert verify(people.app, "people").document()["proved"] is True
+    unasked = verify(people.app, "people", sample=0).document()
+    assert (unasked["ok"], unasked["proved"]) == (True, False)
+    people.sink.read = None
+    blind = verify(people.app, "people").document()
+    assert (blind["ok"], blind["proved"], blind["sampled"]) == (True, False, 0)
+    assert "cannot be asked" in blind["unproven"][0]

@@ -4,9 +4,7 @@ Sure means: the target has exactly one twin, and no other record of this route h
 written with no fields, so that the first delivery writes what differs.
 """
 
-import sqlite3
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
+from .matches import Matches
 
 __all__ = ["Adoption", "adopt"]
 
@@ -58,36 +57,6 @@ class Adoption:
         }
 
 
-class _Matches:
-    """Which record found which twin; on disk, so that a large shop needs no memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self._db = sqlite3.connect(folder / "matches.db")
-        self._db.execute("create table match (remote_id text, key text, object text, etag text, taken int)")
-
-    def add(self, key: str, link: Link, *, taken: bool = False) -> None:
-        self._db.execute(
-            "insert into match values (?, ?, ?, ?, ?)", (link.remote_id, key, link.object, link.etag, taken)
-        )
-
-    def seal(self) -> None:
-        """Ready to be asked."""
-        self._db.execute("create index by_remote_id on match (remote_id)")
-
-    def found(self) -> Iterator[tuple[str, Link, tuple[str, ...]]]:
-        """Per record found: key, twin, and the other records that have the same twin."""
-        for remote_id, key, object_, etag in self._db.execute(
-            "select remote_id, key, object, etag from match where not taken order by rowid"
-        ):
-            rivals = self._db.execute(
-                "select distinct key from match where remote_id = ? and key <> ? limit 5", (remote_id, key)
-            )
-            yield key, Link(object=object_, remote_id=remote_id, etag=etag), tuple(row[0] for row in rivals)
-
-    def close(self) -> None:
-        self._db.close()
-
-
 def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = lambda *_: None) -> Adoption:
     """Find and link the twins of everything the source lists. `dry_run` writes no link.
 
@@ -98,13 +67,13 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     result = Adoption(route=route.name)
     with (
         tempfile.TemporaryDirectory(prefix="synccore-") as folder,
-        closing(_Matches(Path(folder))) as matches,
+        closing(Matches(Path(folder))) as matches,
         shop_records(app, route, heard) as records,
     ):
-        _known(app, route, matches)
+        matches.take_known(app.store, route.name)
         _find(app, route, records, matches, result, heard)
         matches.seal()
-        for key, twin, rivals in matches.found():
+        for key, twin, _, rivals in matches.found():
             if rivals:
                 result.ambiguous += 1
                 result.example(key, "ambiguous", candidates=[twin.remote_id], shared_with=list(rivals))
@@ -115,16 +84,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     return result
 
 
-def _known(app: App, route: RouteSpec, matches: _Matches) -> None:
-    """Twins that are taken already."""
-    after = ""
-    while links := app.store.links(route.name, after):
-        after = links[-1].key
-        for link in links:
-            matches.add(link.key, link, taken=True)
-
-
-def _find(app: App, route: RouteSpec, records: Records, matches: _Matches, result: Adoption, heard: Heard) -> None:
+def _find(app: App, route: RouteSpec, records: Records, matches: Matches, result: Adoption, heard: Heard) -> None:
     preparer, seen = app.preparer(route.name), 0
     for page in records.pages():
         asked: list[Operation] = []
@@ -148,7 +108,7 @@ def _find(app: App, route: RouteSpec, records: Records, matches: _Matches, resul
         heard("compared", seen, None)
 
 
-def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: _Matches, result: Adoption) -> None:
+def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: Matches, result: Adoption) -> None:
     match answer:
         case None:
             result.none += 1

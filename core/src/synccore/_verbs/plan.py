@@ -1,6 +1,9 @@
 """`synccore plan`: what a backfill of a route would do. Reads both sides, writes nothing."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, field
@@ -11,6 +14,7 @@ from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 from .compare import differing
+from .matches import Matches
 
 __all__ = ["Plan", "plan"]
 
@@ -75,12 +79,23 @@ def plan(app: App, route_name: str, heard: Heard = lambda *_: None) -> Plan:
     """
     route = app.route(route_name)
     found = Plan(route=route.name)
-    with shop_records(app, route, heard) as records:
-        _sort(app, route, records, found, heard)
+    with (
+        tempfile.TemporaryDirectory(prefix="synccore-") as folder,
+        closing(Matches(Path(folder))) as matches,
+        shop_records(app, route, heard) as records,
+    ):
+        matches.take_known(app.store, route.name)
+        _sort(app, route, records, matches, found, heard)
+        matches.seal()
+        for key, _, kind, rivals in matches.found():
+            if rivals:
+                found.add("refused", key, "its twin at the target is found by other records of the shop too")
+            else:
+                found.add(kind, key)
     return found
 
 
-def _sort(app: App, route: RouteSpec, records: Records, found: Plan, heard: Heard) -> None:
+def _sort(app: App, route: RouteSpec, records: Records, matches: Matches, found: Plan, heard: Heard) -> None:
     preparer = app.preparer(route.name)
     for page in records.pages():
         unlinked: list[Operation] = []
@@ -103,13 +118,14 @@ def _sort(app: App, route: RouteSpec, records: Records, found: Plan, heard: Hear
                 found.add("update", key)
             else:
                 unlinked.append(prepared.operation)
-        _unlinked(app, route, unlinked, found)
+        _unlinked(app, route, unlinked, matches, found)
         heard("compared", found.seen, None)
 
 
-def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], found: Plan) -> None:
+def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], matches: Matches, found: Plan) -> None:
     """Records never written: the target may have them all the same."""
-    twins: list[tuple[Operation, Link]] = [(o, o.link) for o in operations if o.link is not None]
+    linked = [(o, o.link) for o in operations if o.link is not None]
+    twins: list[tuple[Operation, Link]] = []
     asked = [o for o in operations if o.link is None]
     if ability(app, route.sink, "lookup") is None:
         found.note("the target cannot say what it already has: every record without a link counts as new")
@@ -121,7 +137,10 @@ def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], found
                 twins.append((operation, answer))
             else:
                 found.add(*_sorted(operation.key, answer))
-    _twins(app, route, twins, found)
+    for operation, _, kind in _kinds(app, route, linked):
+        found.add(kind, operation.key)
+    for operation, twin, kind in _kinds(app, route, twins):
+        matches.add(operation.key, twin, kind)
 
 
 def _sorted(key: str, answer: Ambiguous | Retry | Failed | None) -> tuple[str, str, str | None]:
@@ -136,13 +155,14 @@ def _sorted(key: str, answer: Ambiguous | Retry | Failed | None) -> tuple[str, s
             return "refused", key, error_text(answer.error)
 
 
-def _twins(app: App, route: RouteSpec, twins: Sequence[tuple[Operation, Link]], found: Plan) -> None:
+def _kinds(
+    app: App, route: RouteSpec, twins: Sequence[tuple[Operation, Link]]
+) -> Iterator[tuple[Operation, Link, str]]:
     """Records that exist and were never written by us: equal already, or to be updated."""
     if ability(app, route.sink, "read") is None:
-        for operation, _ in twins:
-            found.add("update", operation.key)
+        yield from ((operation, twin, "update") for operation, twin in twins)
         return
     remotes = read_back(app, route, [link for _, link in twins])
-    for (operation, _), (_, remote) in zip(twins, remotes, strict=True):
+    for (operation, twin), (_, remote) in zip(twins, remotes, strict=True):
         equal = remote is not None and not differing(operation.fields, remote)
-        found.add("unchanged" if equal else "update", operation.key)
+        yield operation, twin, "unchanged" if equal else "update"

@@ -39,7 +39,14 @@ class Proof:
     twins: list[str] = field(factory=list)
     #: Keys that are owed again (`--repair`).
     repaired: list[str] = field(factory=list)
+    #: What could not be looked at, for people.
+    unproven: list[str] = field(factory=list)
     findings: list[Finding] = field(factory=list)
+
+    @property
+    def proved(self) -> bool:
+        """True where nothing is wrong and everything that was asked for was looked at."""
+        return self.ok and not self.unproven
 
     @property
     def ok(self) -> bool:
@@ -51,6 +58,8 @@ class Proof:
         return {
             "route": self.route,
             "ok": self.ok,
+            "proved": self.proved,
+            "unproven": self.unproven,
             "events": self.events,
             **self.counts,
             "sampled": self.sampled,
@@ -77,7 +86,9 @@ def verify(app: App, route_name: str, *, sample: int = 20, repair: bool = False)
     balance = app.store.route_balance(route.name, route.source, route.entity)
     proof = Proof(route=route.name, counts={name: balance.get(name, 0) for name in COUNTS})
     _balance(route, proof)
-    if sample > 0:
+    if sample <= 0:
+        proof.unproven.append("that the target holds what was delivered: no sample was asked for")
+    else:
         _Sample(app, route, proof).take(sample, repair=repair)
     return proof
 
@@ -97,6 +108,8 @@ def _facts(route: RouteSpec, proof: Proof) -> None:
         proof.findings.append(_finding("info", path, text))
     if counts["pruned"] < 0 or counts["untold"] < 0:
         proof.findings.append(_finding("error", path, "the counts do not add up: please report this"))
+    if counts["delivered"]:
+        proof.unproven.append("that the target still holds each fact: they are not read back")
     text = "facts are not read back from the target: that each was accepted there is what is proved"
     proof.findings.append(_finding("info", path, text))
 
@@ -142,6 +155,7 @@ class _Sample:
         app, route, proof = self._app, self._route, self._proof
         if ability(app, route.sink, "read") is None:
             text = f"{app.sinks[route.sink].settings.type} cannot read records back: no sample"
+            proof.unproven.append("that the target holds what was delivered: it cannot be asked")
             proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
             return
         links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
@@ -207,6 +221,8 @@ class _Sample:
         try:
             found: Sequence[Link] = patient(self._app.clock, lambda: find(Identity(uids=uids)))
         except SynccoreError as error:
+            proof = self._proof
+            proof.unproven.append("that no second record carries the marker of one of these: the target did not say")
             self._warn("info", f"whether two records carry one marker could not be asked: {error.message}")
             return
         known = {link.remote_id for link in links}

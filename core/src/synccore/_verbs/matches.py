@@ -1,0 +1,49 @@
+"""Which record found which twin: one record at the target can be the twin of one record here only."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..store import Store
+from ..types import Link
+
+__all__ = ["Matches"]
+
+
+class Matches:
+    """On disk, so that a large shop needs no memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / "matches.db")
+        self._db.execute("create table match (remote_id text, key text, object text, etag text, kind text, taken int)")
+
+    def take_known(self, store: Store, route: str) -> None:
+        """Twins that are taken already."""
+        after = ""
+        while links := store.links(route, after):
+            after = links[-1].key
+            for link in links:
+                self.add(link.key, link, taken=True)
+
+    def add(self, key: str, link: Link, kind: str = "", *, taken: bool = False) -> None:
+        """A record has found its twin; `kind` is the caller's own word for it."""
+        values = (link.remote_id, key, link.object, link.etag, kind, taken)
+        self._db.execute("insert into match values (?, ?, ?, ?, ?, ?)", values)
+
+    def seal(self) -> None:
+        """Ready to be asked."""
+        self._db.execute("create index by_remote_id on match (remote_id)")
+
+    def found(self) -> Iterator[tuple[str, Link, str, tuple[str, ...]]]:
+        """Per record found: key, twin, kind, and the other records that have the same twin."""
+        for remote_id, key, object_, etag, kind in self._db.execute(
+            "select remote_id, key, object, etag, kind from match where not taken order by rowid"
+        ):
+            rivals = self._db.execute(
+                "select distinct key from match where remote_id = ? and key <> ? limit 5", (remote_id, key)
+            )
+            yield key, Link(object=object_, remote_id=remote_id, etag=etag), kind, tuple(row[0] for row in rivals)
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self._db.close()
