@@ -7,6 +7,12 @@ from synccore._verbs.preview import preview
 from synccore.entities import Refund
 from synccore.testing import Fault
 
+
+def said_to(klaviyo):
+    """What the target was asked beside whose account it is, which each process asks first."""
+    return [r for r in klaviyo.requests if r.path != "/api/accounts"]
+
+
 DAY = timedelta(days=1)
 
 
@@ -21,7 +27,7 @@ def test_first_seen_in_a_backfill_is_only_remembered(start, shop, klaviyo):
     app = start("changes", "members")
     app.emit(shop.customer(), shop.membership(), bulk=True)
     app.settle_down()
-    assert klaviyo.requests == []
+    assert said_to(klaviyo) == []
     app.emit(shop.membership(status="paused"))
     app.settle_down()
     assert told(klaviyo) == [("Changed Membership Status", "active>paused"), ("Lost Membership", None)]
@@ -120,7 +126,7 @@ def test_who_never_was_a_member_lost_nothing(start, shop, klaviyo):
     app = start("members")
     app.emit(shop.customer())
     app.settle_down()
-    assert klaviyo.requests == []
+    assert said_to(klaviyo) == []
 
 
 def test_the_time_is_that_of_the_membership(start, shop, klaviyo, clock):
@@ -229,7 +235,7 @@ def test_a_payment_whose_customer_is_not_known_yet_waits(start, shop, klaviyo):
     app = start("payments")
     app.emit(shop.payment())
     app.drain()
-    assert klaviyo.requests == []
+    assert said_to(klaviyo) == []
     assert app.states() == {"ready": 1}
     app.emit(shop.customer())
     app.settle_down()
@@ -243,7 +249,7 @@ def test_an_order_is_placed_once_with_its_products_then_fulfilled_and_refunded(s
     app = start("orders")
     app.emit(shop.customer(), shop.order(status="pending"))
     app.drain()
-    assert klaviyo.requests == []
+    assert said_to(klaviyo) == []
     app.emit(shop.order())
     app.drain()
     (placed,) = klaviyo.events("Placed Order")
@@ -313,4 +319,4 @@ def test_a_preview_says_what_is_only_remembered(start, shop, klaviyo):
         "would send Changed Membership Status gold new>active; in a backfill: remembered only, as the state to compare"
         " with: the past sends no event"
     )
-    assert klaviyo.requests == []
+    assert said_to(klaviyo) == []
