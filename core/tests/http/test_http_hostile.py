@@ -196,7 +196,7 @@ def fault_of(status, body=b'{"errors": [{"code": "x"}]}', headers=None):
     return target_fault(Response(status=status, headers=headers or {}, body=body), START)
 
 
-@pytest.mark.parametrize("status", [405, 407, 408, 421, 425, 500, 502, 503, 504, 520])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 405, 407, 408, 421, 425, 500, 502, 503, 504, 520])
 @pytest.mark.parametrize("body", [b'{"errors": []}', b"<html>", b""])
 def test_a_target_that_is_not_well_is_an_outage(status, body):
     fault = fault_of(status, body)

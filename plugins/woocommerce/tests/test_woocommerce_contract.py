@@ -1,5 +1,9 @@
 """The contract of a source, held to by every source."""
 
+import base64
+import hashlib
+import hmac
+
 from synccore.secrets import Secret
 from synccore.testing import Fault, LoopbackServer, Reply, SourceContract
 from synccore.types import WebhookRequest
@@ -63,6 +67,15 @@ class TestWooCommerce(SourceContract):
 
     def bare(self, stand_in, number):
         self.numbers[number] = stand_in.add_customer("")
+
+    def signed(self, stand_in, body):
+        signature = base64.b64encode(hmac.digest(SECRET.encode(), body, hashlib.sha256)).decode()
+        headers = {
+            "content-type": "application/json",
+            "x-wc-webhook-topic": "customer.updated",
+            "x-wc-webhook-signature": signature,
+        }
+        return WebhookRequest(method="POST", path="/hooks/shop", headers=headers, body=body)
 
     def unauthorised(self):
         body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 401}}

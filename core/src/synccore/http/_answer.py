@@ -117,6 +117,7 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
     | 429; 503 with Retry-After | `RateLimited` |
     | 5xx | `Transient`, carried out perhaps where the request `writes`: a proxy may have given up first |
     | 405, 407, 408, 421, 425 | `Transient` |
+    | 301, 302, 303, 307, 308 | `Transient`: a log-in page or a proxy; an API that moved is for a person to see |
     | 413 | `Transient(outage=False)`: a smaller batch may get through |
     | any other refusal with a page instead of JSON | `Transient` |
     """
@@ -128,6 +129,8 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
         return Transient(f"HTTP {status}: {answer.excerpt(120)}", maybe_applied=writes)
     if status == 413:
         return Transient("HTTP 413: the request is too large", outage=False)
+    if status in (301, 302, 303, 307, 308):
+        return Transient(f"HTTP {status}: it sends us elsewhere instead of answering: is the address right?")
     if status in (405, 407, 408, 421, 425):
         return Transient(f"HTTP {status}: {answer.excerpt(120)}")
     if status >= 400 and status != 401 and answer.body.strip() and answer.json_or_none() is None:

@@ -24,12 +24,27 @@ from attrs import evolve
 from ...config import SourceSettings
 from ...errors import AuthError, ConfigError, RateLimited, SignatureError, Transient
 from ...hookspecs import SourceType
-from ...types import Change, Page, WebhookRequest, WriteBack
+from ...types import Change, Page, Unreadable, WebhookRequest, WriteBack
 from ..clock import FakeClock
 from ..context import FakeContext
 from ..server import Fault, LoopbackServer
 
 __all__ = ["SourceContract", "SourceStage"]
+
+#: What a vendor signed and nobody can read: empty, cut, another shape, deep, endless numbers, not UTF-8.
+NO_RECORDS = (
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"7",
+    b'"text"',
+    b"{}",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"id": NaN}',
+    b'{"id": ' + b"9" * 5_000 + b"}",
+)
 
 
 class SourceStage:
@@ -109,6 +124,10 @@ class SourceContract:
     def bare(self, stand_in: Any, number: int) -> None:
         """Make a customer of which the vendor holds nothing but the key."""
         pytest.skip("bare() is not written")
+
+    def signed(self, stand_in: Any, body: bytes) -> WebhookRequest:
+        """A webhook with this body, whatever it is, signed as the vendor does."""
+        pytest.skip("signed() is not written")
 
     def unauthorised(self) -> Fault:
         """How the vendor answers to keys it does not accept."""
@@ -353,6 +372,15 @@ class SourceContract:
             on.source.receive(evolve(request, body=request.body + b" "))
         with pytest.raises(SignatureError):
             on.source.receive(evolve(request, body=request.body.replace(b"person1@", b"person9@")))
+
+    def test_a_signed_body_that_is_no_record_is_told(self, on: SourceStage) -> None:
+        """Signed and unreadable (cut by a plugin or a proxy of the shop) is Unreadable or nothing; never raised.
+
+        A vendor that is refused a few times switches its webhooks off.
+        """
+        for body in NO_RECORDS:
+            for told in on.source.receive(on.contract.signed(on.stand_in, body)):
+                assert isinstance(told, Unreadable), f"a change was made of {body[:20]!r}"
 
     # -- cases: write-back
 
