@@ -19,9 +19,9 @@ def environ(tmp_path):
     return kept | {"TMPDIR": str(tmp_path), "TERM": "xterm", "COLUMNS": "120", "LINES": "50"}
 
 
-def test_once_delivers_everything_and_sums_it_up(environ, tmp_path):
-    done = subprocess.run(
-        [*COMMAND, "--once", "--customers", "12"],
+def once(environ, customers):
+    return subprocess.run(
+        [*COMMAND, "--once", "--customers", str(customers)],
         env=environ,
         capture_output=True,
         text=True,
@@ -29,6 +29,10 @@ def test_once_delivers_everything_and_sums_it_up(environ, tmp_path):
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_once_delivers_everything_and_sums_it_up(environ, tmp_path):
+    done = once(environ, 12)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     routes = re.findall(r"(?m)^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d*)", done.stdout)
@@ -45,14 +49,7 @@ def test_two_demos_at_once_do_not_meet(environ):
     from concurrent.futures import ThreadPoolExecutor
 
     def play(_):
-        return subprocess.run(
-            [*COMMAND, "--once", "--customers", "3"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        return once(environ, 3)
 
     with ThreadPoolExecutor(2) as pool:
         for done in pool.map(play, range(2)):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from synccore._cli.scaffold.new import write
+from synccore.testing import SinkContract
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,22 @@ def generated(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sample(generated):
-    """Modules of a freshly generated sink distribution `sample_crm`."""
+    """Modules of a freshly generated sink distribution `sample_crm`, and its contract as the author would begin it."""
     with generated("sample_crm", "sink", ("sink", "testing", "client")) as modules:
-        yield modules
+        yield modules | {"contract": _contract(modules["testing"])}
+
+
+def _contract(testing):
+    class Contract(SinkContract):
+        object = "person"
+
+        def start(self, clock):
+            return testing.FakeSampleCrm()
+
+        def config(self, stand_in):
+            return {"token": testing.TOKEN, "api_url": stand_in.url}
+
+        def held(self, stand_in):
+            return [person["email"] for person in stand_in.people.values()]
+
+    return Contract

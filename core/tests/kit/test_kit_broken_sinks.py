@@ -167,20 +167,7 @@ CASES = [n.removeprefix("test_") for n, _ in inspect.getmembers(SinkContract) if
 
 
 def contract_for(sample, sink_type=None):
-    testing = sample["testing"]
-
-    class Contract(SinkContract):
-        object = "person"
-
-        def start(self, clock):
-            return testing.FakeSampleCrm()
-
-        def config(self, stand_in):
-            return {"token": testing.TOKEN, "api_url": stand_in.url}
-
-        def held(self, stand_in):
-            return [person["email"] for person in stand_in.people.values()]
-
+    class Contract(sample["contract"]):
         def refuse(self, stand_in, email):
             stand_in.refused.add(email)
             return True

@@ -3,22 +3,11 @@
 import pytest
 from attrs import evolve
 
-from synccore.testing import SinkContract
 from synccore.types import Delivered, Failed, Submitted
 
 
 def contract_of(sample, kind, **attributes):
-    testing = sample["testing"]
-
-    class Contract(SinkContract):
-        object = "person"
-
-        def start(self, clock):
-            return testing.FakeSampleCrm()
-
-        def config(self, stand_in):
-            return {"token": testing.TOKEN, "api_url": stand_in.url}
-
+    class Contract(sample["contract"]):
         def held(self, stand_in):
             return [p["email"] for p in stand_in.people.values() if "kind" not in p]
 

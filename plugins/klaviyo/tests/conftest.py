@@ -187,30 +187,32 @@ ENTITIES = ["customer", "order", "membership", "subscription", "payment"]
 
 
 @pytest.fixture
-def start(tmp_path, klaviyo, clock):
-    """Starts an app with some of the routes."""
+def open_app(tmp_path, klaviyo, clock):
+    """Starts an app between a shop and the account, with these routes and settings of the sink."""
     apps = []
 
-    def make(*names, settings=None, limits=None, **options):
-        routes = {n: {"sink": "marketing", **ROUTES[n], **options.get(n, {})} for n in names}
-        table = {"api_key": klaviyo.key, "api_url": klaviyo.url, **(settings or {})}
-        if "orders" in names:
-            table.setdefault("commerce_events", True)
-        apps.append(
-            Harness(
-                tmp_path,
-                routes,
-                sink_types={"marketing": (SINK, table)},
-                source_table={"entities": ENTITIES},
-                clock=clock,
-                filters=FILTERS,
-            )
-        )
+    def make(routes, **settings):
+        table = {"api_key": klaviyo.key, "api_url": klaviyo.url, **settings}
+        sinks, source = {"marketing": (SINK, table)}, {"entities": ENTITIES}
+        apps.append(Harness(tmp_path, routes, sink_types=sinks, source_table=source, clock=clock, filters=FILTERS))
         return apps[-1]
 
     yield make
     for app in apps:
         app.close()
+
+
+@pytest.fixture
+def start(open_app):
+    """Starts an app with some of the routes."""
+
+    def make(*names, settings=None, **options):
+        settings = dict(settings or {})
+        if "orders" in names:
+            settings.setdefault("commerce_events", True)
+        return open_app({n: {"sink": "marketing", **ROUTES[n], **options.get(n, {})} for n in names}, **settings)
+
+    return make
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from synccore.entities import Customer, Order
-from synccore.testing import Harness, upsert
-from synccore_klaviyo.filters import FILTERS
+from synccore.testing import upsert
 from synccore_klaviyo.sink import SINK
 
 README = Path(__file__).parents[1] / "README.md"
@@ -19,27 +18,11 @@ BLOCKS = [
 
 
 @pytest.fixture
-def start(tmp_path, klaviyo, clock):
-    apps = []
-
+def start(open_app):
     def make(routes):
-        table = {"api_key": klaviyo.key, "api_url": klaviyo.url}
-        routes = {name: {k: v for k, v in route.items() if k != "source"} for name, route in routes.items()}
-        apps.append(
-            Harness(
-                tmp_path,
-                routes,
-                sink_types={"marketing": (SINK, table)},
-                source_table={"entities": ["customer", "order", "membership", "subscription", "payment"]},
-                clock=clock,
-                filters=FILTERS,
-            )
-        )
-        return apps[-1]
+        return open_app({n: {k: v for k, v in route.items() if k != "source"} for n, route in routes.items()})
 
-    yield make
-    for app in apps:
-        app.close()
+    return make
 
 
 def merged(name):

@@ -77,32 +77,28 @@ class Session:
     def open(self) -> App:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._app.app import App
-        from ._logging import configure_logging
 
-        configure_logging(self.environ, level=self.log_level)
-        return self._told(App.open(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock))
+        return self._started(App.open)
 
     def look(self) -> App:
         """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""
         from .._app.app import App
-        from ._logging import configure_logging
 
-        configure_logging(self.environ, level=self.log_level)
-        app = App.look(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
-        return self._told(app)
+        return self._started(App.look)
 
     def open_store(self) -> Base:
         """Only the store behind the configuration in force, whatever else is wrong in it. Raises ConfigError."""
         from .._app.base import Base
+
+        return self._started(Base.open_store)
+
+    def _started(self, start: Callable[..., _Base]) -> _Base:
+        """Told on stderr: what is doubtful about what will be shown or made."""
+        from .._app.owners import root_warning
         from ._logging import configure_logging
 
         configure_logging(self.environ, level=self.log_level)
-        return self._told(Base.open_store(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock))
-
-    def _told(self, app: _Base) -> _Base:
-        """What is doubtful about what will be shown or made, on stderr."""
-        from .._app.owners import root_warning
-
+        app = start(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
         for doubt in (*app.doubts, root_warning(app.database_file, os.geteuid())):
             if doubt is not None:
                 click.echo(f"note: {doubt}", err=True)

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import asdict, define, field
 
 from .._app.app import App
 from .._app.records import Heard, Records, lookup, shop_records
@@ -44,17 +44,7 @@ class Adoption:
 
     def document(self, *, dry_run: bool) -> dict[str, Any]:
         """The JSON of `adopt --json`."""
-        return {
-            "route": self.route,
-            "dry_run": dry_run,
-            "sure": self.sure,
-            "ambiguous": self.ambiguous,
-            "none": self.none,
-            "already": self.already,
-            "skipped": self.skipped,
-            "refused": self.refused,
-            "examples": self.examples,
-        }
+        return {"route": self.route, "dry_run": dry_run} | asdict(self)
 
 
 def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = lambda *_: None) -> Adoption:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from .._app.accounts import known_account, remember_account
 from .._app.app import App
@@ -33,14 +33,7 @@ class Connected:
 
     def document(self) -> dict[str, Any]:
         """The JSON of `connect --json`."""
-        account = self.account
-        return {
-            "name": self.name,
-            "account": {"id": account.id, "label": account.label, "detail": account.detail} if account else None,
-            "detail": self.detail,
-            "notes": list(self.notes),
-            "findings": [{"level": f.level, "path": f.path, "message": f.message} for f in self.findings],
-        }
+        return asdict(self)
 
     @property
     def label(self) -> str:

@@ -91,19 +91,24 @@ _NAMES = {
 }
 _PHONE = "customer.phone or customer.billing.phone"
 
-_CONTACT = Defaults(
-    fields={
-        KEY_FIELD: "uid",
-        **_NAMES,
-        "Email": "customer.email",
-        "Phone": _PHONE,
-        **_address("Mailing", "customer.billing"),
-        **_address("Other", "customer.shipping"),
-        "HasOptedOutOfEmail": _OPT_OUT,
-        "Customer_Since__c": _SINCE,
-    },
-    match=(KEY_FIELD, "Email"),
-)
+
+def _person(prefix: str = "", custom: str = "c") -> Defaults:
+    """A contact, or with "Person" before its names an account that is one; `custom` ends names of own fields there."""
+    return Defaults(
+        fields={
+            KEY_FIELD: "uid",
+            **_NAMES,
+            f"{prefix}Email": "customer.email",
+            "Phone": _PHONE,
+            **_address(f"{prefix}Mailing", "customer.billing"),
+            **_address(f"{prefix}Other", "customer.shipping"),
+            f"{prefix}HasOptedOutOfEmail": _OPT_OUT,
+            f"Customer_Since__{custom}": _SINCE,
+        },
+        match=(KEY_FIELD, f"{prefix}Email"),
+    )
+
+
 _COMPANY = Defaults(
     fields={
         KEY_FIELD: "uid",
@@ -115,20 +120,6 @@ _COMPANY = Defaults(
         "Customer_Since__c": _SINCE,
     },
     match=(KEY_FIELD,),
-)
-_PERSON_ACCOUNT = Defaults(
-    fields={
-        KEY_FIELD: "uid",
-        **_NAMES,
-        "PersonEmail": "customer.email",
-        "Phone": _PHONE,
-        **_address("PersonMailing", "customer.billing"),
-        **_address("PersonOther", "customer.shipping"),
-        "PersonHasOptedOutOfEmail": _OPT_OUT,
-        # A custom field of contacts is seen on Account under this name.
-        "Customer_Since__pc": _SINCE,
-    },
-    match=(KEY_FIELD, "PersonEmail"),
 )
 _LEAD = Defaults(
     fields={
@@ -178,12 +169,12 @@ _OPPORTUNITY = Defaults(
 OBJECTS = tuple(
     ObjectType(name=name, summary=summary, defaults=defaults, options=options, leaves=_LEAVES)
     for name, summary, defaults, options in (
-        ("Contact", "a person", {"customer": _CONTACT}, _PERSON),
+        ("Contact", "a person", {"customer": _person()}, _PERSON),
         ("Account", "a company", {"customer": _COMPANY}, _ACCOUNT),
         (
             "PersonAccount",
             "a person in an org with person accounts (written as Account)",
-            {"customer": _PERSON_ACCOUNT},
+            {"customer": _person("Person", custom="pc")},
             _ACCOUNT,
         ),
         ("Lead", "a prospect", {"customer": _LEAD}, _PERSON),
