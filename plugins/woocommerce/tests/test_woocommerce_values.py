@@ -366,11 +366,15 @@ def test_packed_bodies_are_bounded():
 
 
 CASES = Path(__file__).resolve().parents[3].parent / "shared" / "cases"
-TRANSLATED = [
-    path
-    for path in sorted(CASES.glob("*.json"))
-    if str(json.loads(path.read_text(encoding="utf-8")).get("as", "")).startswith("translate:")
-]
+
+
+def cases(use):
+    """The shared cases of one use, such as "translate:"."""
+    known = ((path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(CASES.glob("*.json")))
+    return [path for path, case in known if str(case.get("as", "")).startswith(use)]
+
+
+TRANSLATED, SERVED = cases("translate:"), cases("serve:")
 
 
 @pytest.mark.skipif(not TRANSLATED, reason="the shared cases are not beside this repository")
@@ -395,13 +399,6 @@ def at(value, place):
         else:
             value = getattr(value, step)
     return value
-
-
-SERVED = [
-    path
-    for path in sorted(CASES.glob("*.json"))
-    if str(json.loads(path.read_text(encoding="utf-8")).get("as", "")).startswith("serve:")
-]
 
 
 @pytest.mark.skipif(not SERVED, reason="the shared cases are not beside this repository")
