@@ -12,18 +12,7 @@ from attrs import evolve
 from ..errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
-from ..types import (
-    Ambiguous,
-    Clock,
-    Delivered,
-    Failed,
-    Limits,
-    Link,
-    Outcome,
-    Settled,
-    Submitted,
-    Unchanged,
-)
+from ..types import Ambiguous, Clock, Delivered, Failed, Limits, Link, Outcome, Settled, Submitted, Unchanged
 from .calls import Caller
 from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving, twin
