@@ -4,7 +4,7 @@ import pytest
 
 from synccore.errors import Rejected, Transient
 from synccore.testing import Fault
-from synccore.types import Delivered, Unchanged
+from synccore.types import Delivered, Failed, Unchanged
 
 CUSTOMERS = "customers"
 
@@ -220,6 +220,37 @@ class TestCustomersAreContacts:
             send(crm, order(item("HAT")))
         assert isinstance(send(crm, order(item("HAT"))), Delivered)
         assert len(crm.org.records("Account")) == 1
+
+    @pytest.mark.parametrize("keyed", [True, False])
+    def test_account_made_for_an_order_that_was_refused_is_the_persons_all_the_same(
+        self, shop, bench, route, person, keyed
+    ):
+        if not keyed:
+            del shop.org.objects["Account"].fields["WooId__c"]
+        crm = bench(
+            route("orders", "Order", "order", after=CUSTOMERS), route(CUSTOMERS, "Contact", match=("WooId__c",))
+        )
+        crm.one("7", person(7), route=CUSTOMERS)
+        assert isinstance(send(crm, order(item("NONE"))), Failed)
+        assert crm.org.records("Order") == []
+        assert crm.found("Account", Name="Ann7 Lee7")
+        crm.restart()
+        crm.sink.erase(crm.link(CUSTOMERS, "7"))
+        assert crm.org.records("Account") == []
+        assert crm.org.records("Contact") == []
+        assert not list(crm.context.state().scan("account:"))
+
+    def test_account_that_sales_works_on_loses_the_name_and_no_more(self, crm, person):
+        crm.one("7", person(7), route=CUSTOMERS)
+        send(crm, order(item("HAT")))
+        account = crm.found("Account")
+        deal = {"Name": "Big", "StageName": "Prospecting", "CloseDate": "2026-11-21", "AccountId": account["Id"]}
+        crm.org.org.insert("Opportunity", deal)
+        for name, key in (("orders", "1001"), (CUSTOMERS, "7")):
+            crm.sink.erase(crm.link(name, key))
+        assert [d["Name"] for d in crm.org.records("Opportunity")] == ["Big"]
+        (left,) = crm.org.records("Account")
+        assert (left["Name"], left["WooId__c"]) == ("Erased", None)
 
     def test_contact_without_account_is_explained_where_none_may_be_made(self, shop, bench, route, person):
         crm = bench(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.types import Failed, Link, Outcome
+from synccore.types import Failed, Link, Outcome, State
 
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, classify, problems_of
@@ -13,14 +13,19 @@ from .mapping.row import Row
 from .match import fold
 from .schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 
-__all__ = ["Accounts"]
+__all__ = ["MADE", "Accounts"]
+
+#: In the sink's state, before a contact's id: the account made for it. The order it was made for may never be
+#: delivered, and then no link tells whose the account is.
+MADE = "account:"
 
 
 class Accounts:
     """Finds, and for orders makes, the accounts of contacts."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper) -> None:
+    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, state: State) -> None:
         self._client = client
+        self._state = state
         self._catalog = catalog
         self._shaper = shaper
 
@@ -103,6 +108,7 @@ class Accounts:
                     made[i] = str(result["id"])
                 else:
                     failed[i] = _failure(result)
+        self._state.put({MADE + i: account for i, account in made.items()})
         for moves in chunked(made.items(), COLLECTION):
             sent = [
                 {"attributes": {"type": "Contact"}, "id": bare[i].remote_id, "AccountId": account}

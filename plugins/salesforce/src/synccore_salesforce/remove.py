@@ -10,9 +10,10 @@ from typing import Any
 from attrs import evolve
 
 from synccore.errors import Rejected
-from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
+from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, State, Unchanged
 
 from .client import COLLECTION, Client, chunked
+from .companies import MADE
 from .errors import GONE_CODES, Problem, Refused, classify, problems_of
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
@@ -26,7 +27,8 @@ __all__ = ["Remover"]
 #: What is left of a name that may not stay and cannot go.
 NOBODY = "Erased"
 #: Objects whose records go with an account, and that may be somebody's work.
-_BELOW = ("Contact", "Opportunity", "Case")
+_WORK = ("Opportunity", "Case")
+_BELOW = ("Contact", *_WORK)
 _LET_GO = "let go of: {why}; what this sync had written there is emptied"
 
 
@@ -37,11 +39,12 @@ def _why(link: Link) -> str:
 class Remover:
     """Takes away the records of one route."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer) -> None:
+    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer, state: State) -> None:
         self._client = client
         self._catalog = catalog
         self._shaper = shaper
         self._writer = writer
+        self._state = state
         self._schema = shaper.schema
 
     # -- operations
@@ -177,10 +180,12 @@ class Remover:
     def _used(self, links: Iterable[Link]) -> set[str]:
         """Of accounts, those on which somebody else's records hang: deleting one takes them along."""
         by_id = {link.remote_id: link for link in links}
-        if self._schema.name != "Account" or not by_id:
-            return set()
+        return self._hanging(by_id, _BELOW) if self._schema.name == "Account" and by_id else set()
+
+    def _hanging(self, by_id: Mapping[str, Link], names: Sequence[str]) -> set[str]:
+        """Of the accounts `by_id`, those below which a record of `names` is not of the link's customer."""
         used: set[str] = set()
-        for name in _BELOW:
+        for name in names:
             schema = self._catalog.find(name)
             if schema is None or schema.get("AccountId") is None:
                 continue
@@ -206,6 +211,10 @@ class Remover:
         outcome = self._erase(link)
         for name, record_id in link.made.items():
             self._erase_made(name, record_id, link)
+        note = MADE + link.remote_id[:15]
+        if account := self._state.get(note):
+            self._erase_made("Account", str(account), link)
+            self._state.put({note: None})
         return outcome
 
     def _erase(self, link: Link) -> Erased:
@@ -257,12 +266,13 @@ class Remover:
         return Erased("anonymised", "Salesforce keeps the record for what hangs on it; its name and values are erased")
 
     def _erase_made(self, name: str, record_id: str, link: Link) -> None:
-        """A record made for the person: it goes, an account not where others were put into it."""
+        """A record made for the person: it goes, an account not where others were put into it or work on it."""
         schema = self._catalog.find(name)
         if schema is None:
             return
         made = evolve(link, object=name, remote_id=record_id, fields={}, asked=None, made={})
         contacts, foreign = self._inhabitants(schema, record_id) if name == "Account" else ([], False)
+        foreign = foreign or (name == "Account" and bool(self._hanging({record_id: made}, _WORK)))
         try:
             if foreign:
                 self._anonymise(schema, record_id, made)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult, Operation, Outcome, RouteSpec
+from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult, Operation, Outcome, RouteSpec, State
 
 from .client import COLLECTION, Client, chunked
 from .companies import Accounts
@@ -27,7 +27,14 @@ class Route:
     """One route at one org, for the length of one call of core."""
 
     def __init__(
-        self, route: RouteSpec, schema: Schema, client: Client, catalog: Catalog, clock: Clock, duplicate_rule: str
+        self,
+        route: RouteSpec,
+        schema: Schema,
+        client: Client,
+        catalog: Catalog,
+        clock: Clock,
+        state: State,
+        duplicate_rule: str,
     ) -> None:
         self.spec = route
         self.schema = schema
@@ -36,10 +43,10 @@ class Route:
         self.finder = Finder(client, self.shaper)
         follower = Follower(client, self.shaper, self.finder)
         self.writer = Writer(client, catalog, clock, follower, duplicate_rule)
-        self._accounts = Accounts(client, catalog, self.shaper)
+        self._accounts = Accounts(client, catalog, self.shaper, state)
         self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
         self._reader = Reader(client, catalog, route, schema, follower)
-        self._remover = Remover(client, catalog, self.shaper, self.writer)
+        self._remover = Remover(client, catalog, self.shaper, self.writer, state)
 
     @property
     def searches(self) -> bool:

@@ -285,7 +285,9 @@ class SalesforceSink:
         schema = self._catalog.find(spec.object)
         if schema is None:
             raise RouteHeld(f"the connected user sees no object {spec.object} in this org: see synccore check")
-        return Route(spec, schema, self._client, self._catalog, self._context.clock, self._config.duplicate_rule)
+        context = self._context
+        state, rule = context.state(), self._config.duplicate_rule
+        return Route(spec, schema, self._client, self._catalog, context.clock, state, rule)
 
 
 def _leader(outcome: Outcome) -> int | None:
