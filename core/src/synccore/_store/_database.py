@@ -74,9 +74,13 @@ class Database:
         except sqlite3.Error as error:
             raise _unusable(error, path) from error
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, create: bool = True) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+            f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+            uri=True,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             connection.row_factory = sqlite3.Row
@@ -122,6 +126,21 @@ class Database:
                 f"{self.path} is another file than the one synccore opened: stop synccore, see which is right, start it"
             )
 
+    def _another(self) -> sqlite3.Connection:
+        """A further connection to the same file. One that is moved away meanwhile must not be made anew, empty."""
+        self._still_there()
+        try:
+            connection = self._connect(create=False)
+        except sqlite3.Error:
+            self._still_there()
+            raise
+        try:
+            self._still_there()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent view, never waiting for writers."""
@@ -129,8 +148,7 @@ class Database:
             connection = self._idle.pop() if self._idle else None
         with self._said():
             if connection is None:
-                self._still_there()
-                connection = self._connect()
+                connection = self._another()
             try:
                 connection.execute("BEGIN")
                 yield connection
