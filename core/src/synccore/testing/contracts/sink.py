@@ -168,6 +168,7 @@ class SinkContract(HardSinkCases):
             pytest.param(Fault.status(500), id="500"),
             pytest.param(Fault.status(503, headers={"Retry-After": "5"}), id="503"),
             pytest.param(Fault.html(502), id="html-502"),
+            pytest.param(Fault.html(404), id="html-404"),
             pytest.param(Fault.html(200), id="html-200"),
             pytest.param(Fault.reset(), id="reset"),
         ],

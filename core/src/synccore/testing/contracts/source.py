@@ -279,6 +279,7 @@ class SourceContract:
         [
             pytest.param(Fault.status(503), id="503"),
             pytest.param(Fault.html(502), id="html-502"),
+            pytest.param(Fault.html(404), id="html-404"),
             pytest.param(Fault.html(200), id="html-200"),
             pytest.param(Fault.reset(), id="reset"),
             pytest.param(Fault.truncated(), id="truncated"),
@@ -331,11 +332,14 @@ class SourceContract:
         (gone,) = before - set(on.customers())
         assert on.source.fetch("customer", gone) is None
 
-    def test_an_outage_does_not_look_like_a_deletion(self, on: SourceStage) -> None:
-        """`None` from fetch deletes at every target."""
+    @pytest.mark.parametrize(
+        "fault", [pytest.param(Fault.status(503), id="503"), pytest.param(Fault.html(404), id="html-404")]
+    )
+    def test_an_outage_does_not_look_like_a_deletion(self, on: SourceStage, fault: Fault) -> None:
+        """`None` from fetch deletes at every target; a proxy's 404 is a page and no word of the shop."""
         on.put(1)
         (key,) = on.customers()
-        on.stand_in.fail_always(Fault.status(503))
+        on.stand_in.fail_always(fault)
         with pytest.raises((Transient, RateLimited)):
             on.source.fetch("customer", key)
 
