@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import frozen
 
 from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
-from synccore.http import Budget, Response, parse_retry_after
+from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
 from synccore.types import Context
 
@@ -233,6 +233,10 @@ class Client:
             return Transient(f"{said}: a web page instead of an answer, blocked in front of Klaviyo")
         if status == 410:
             return ConfigError(f"{said}: revision {self._config.revision} is no longer served, set a newer `revision`")
+        # Without a word of Klaviyo's own, or of its endpoint instead of its record, it is no record's fault.
+        fault = target_fault(answer, self._context.clock.now(), writes=endpoint.method != "GET")
+        if fault and status < 500 and (not problems or status in (405, 408, 421, 425)):
+            return fault
         if 400 <= status < 500:
             return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
         # 503 is refused before any work; behind other 5xx the request may have been carried out.
