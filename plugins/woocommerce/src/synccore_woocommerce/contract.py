@@ -1,0 +1,97 @@
+"""The source against the hazards of the kit. Shipped, so that `synccore plugins check woocommerce` can repeat it."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from synccore.secrets import Secret
+from synccore.testing import FakeClock, Fault, LoopbackServer, Reply, Request, SourceContract
+from synccore.types import WebhookRequest
+from synccore_woocommerce.config import Config
+from synccore_woocommerce.source import SOURCE
+from synccore_woocommerce.testing import KEY, FakeWooCommerce
+
+SECRET = "synccore-test-secret"  # noqa: S105  the stand-in's own
+
+
+class Ears(LoopbackServer):
+    """Where the shop's webhooks arrive."""
+
+    def handle(self, request: Request) -> Reply:
+        """Take anything."""
+        return Reply(200, "ok")
+
+
+class TestWooCommerce(SourceContract):
+    """Customers, by list and by webhook."""
+
+    source_type = SOURCE
+    many = 120
+
+    def start(self, clock: FakeClock) -> FakeWooCommerce:
+        """The stand-in, by the test's clock."""
+        self.numbers: dict[int, int] = {}
+        return FakeWooCommerce(clock=clock)
+
+    def config(self, stand_in: FakeWooCommerce) -> Config:
+        """The settings that reach it."""
+        return Config(
+            url=stand_in.url,
+            consumer_key=Secret(KEY.key),
+            consumer_secret=Secret(KEY.secret),
+            webhook_secret=Secret(SECRET),
+        )
+
+    def put(self, stand_in: FakeWooCommerce, number: int) -> None:
+        """A customer."""
+        self.numbers[number] = stand_in.add_customer(f"person{number}@shop.test", first_name="Ann")
+
+    def edit(self, stand_in: FakeWooCommerce, number: int) -> None:
+        """Another name."""
+        stand_in.edit_customer(self.numbers[number], first_name="Married")
+
+    def remove(self, stand_in: FakeWooCommerce, number: int) -> None:
+        """Gone."""
+        stand_in.delete_customer(self.numbers[number])
+
+    def webhook(self, stand_in: FakeWooCommerce, number: int) -> WebhookRequest:
+        """What the shop really sends after an edit."""
+        with Ears() as ears:
+            stand_in.hooks.waiting.clear()
+            stand_in.webhook("customer.updated", f"{ears.url}/hooks/shop", SECRET)
+            stand_in.edit_customer(self.numbers[number], first_name="Anna")
+            stand_in.run_queue()
+            (sent,) = ears.requests
+        return WebhookRequest(method=sent.method, path=sent.path, headers=sent.headers, body=sent.body)
+
+    def cap(self, stand_in: FakeWooCommerce, rows: int) -> None:
+        """A host that caps pages and leaves the totals out."""
+        stand_in.quirks.cap = rows
+        stand_in.quirks.no_total = True
+
+    def tie(self, stand_in: FakeWooCommerce, numbers: Sequence[int]) -> None:
+        """An import: one time for all."""
+        first, *others = (stand_in.shop.customers[self.numbers[number]] for number in numbers)
+        for record in others:
+            for name in ("date_created", "date_created_gmt", "date_modified", "date_modified_gmt"):
+                record[name] = first[name]
+
+    def bare(self, stand_in: FakeWooCommerce, number: int) -> None:
+        """An account without an address."""
+        self.numbers[number] = stand_in.add_customer("")
+
+    def signed(self, stand_in: FakeWooCommerce, body: bytes) -> WebhookRequest:
+        """Any body under the shop's signature."""
+        signature = base64.b64encode(hmac.digest(SECRET.encode(), body, hashlib.sha256)).decode()
+        headers = {
+            "content-type": "application/json",
+            "x-wc-webhook-topic": "customer.updated",
+            "x-wc-webhook-signature": signature,
+        }
+        return WebhookRequest(method="POST", path="/hooks/shop", headers=headers, body=body)
+
+    def unauthorised(self) -> Fault:
+        """Keys that may not read."""
+        body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 401}}
+        return Fault.status(401, body)
