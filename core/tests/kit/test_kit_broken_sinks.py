@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from synccore.errors import AuthError, RateLimited, Rejected, Transient
+from synccore.errors import AuthError, BatchRejected, RateLimited, Rejected, Transient
 from synccore.testing import Fault, SinkContract
 from synccore.testing.strategies import HOSTILE_TEXTS
-from synccore.types import Check, Delivered, Failed, FieldInfo, ObjectInfo
+from synccore.types import Account, Check, Delivered, Failed, FieldInfo, ObjectInfo
 
 #: case -> (method of the sink, what replaces it; `real` is the sound one)
 Bug = tuple[str, Callable[..., Any]]
@@ -115,7 +115,34 @@ def expects_text(real, sink, operation):
     return real(sink, operation)
 
 
+def drops_blanks(real, sink, operation):
+    return real(sink, evolve(operation, fields={n: v for n, v in operation.fields.items() if v is not None}))
+
+
+def takes_ten_at_most(real, sink, operations):
+    if len(operations) > 10:
+        raise BatchRejected("at most 10 at once")
+    return real(sink, operations)
+
+
+def looks_at_the_first_page(real, sink, operation):
+    return real(sink, operation) if int(operation.key) < 20 else None
+
+
+def tries_again_at_once(real, sink, operation):
+    try:
+        return real(sink, operation)
+    except RateLimited:
+        return real(sink, operation)
+
+
 BUGS: dict[str, Bug] = {
+    "checking_asks_the_target": ("check", lambda real, sink: Check(account=Account(id="a1", label="Ours"))),
+    "reading_asks_the_target": ("read", lambda real, sink, links: [dict(link.fields) for link in links]),
+    "a_field_the_shop_emptied_is_empty_there": ("_write", drops_blanks),
+    "a_whole_batch_is_one_that_the_target_takes": ("deliver", takes_ten_at_most),
+    "looking_up_finds_everybody": ("_find", looks_at_the_first_page),
+    "a_rate_limit_that_lasts_is_not_asked_again_within_the_call": ("_write", tries_again_at_once),
     "check_names_the_account": ("check", lambda real, sink: Check()),
     "describe_lists_the_object": ("describe", lambda real, sink: []),
     "an_empty_call_is_fine": ("deliver", lambda real, sink, ops: real(sink, ops) if ops else [ops[0]]),
@@ -153,6 +180,10 @@ SPECIAL = {
     "a_child_waits_for_its_parent_and_hangs_on_it",
     "an_event_is_told_once",
     "the_past_fires_no_automation",
+    "another_account_is_written_nothing",
+    "what_is_not_ours_alone_is_not_erased",
+    "a_person_is_found_by_who_they_are",
+    "a_text_past_its_limit_is_not_cut_in_silence",
 }
 #: Cases whose bug sits in the client or the opener, staged below, or that core itself makes hard to fail.
 ELSEWHERE = {

@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from synccore.types import Delivered, Failed, Submitted
+from synccore.types import Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Submitted
 
 
 def contract_of(sample, kind, **attributes):
@@ -121,3 +121,64 @@ def test_automations(sample, sound, tmp_path):
     case = "the_past_fires_no_automation"
     passes(contract_of(sample, Quiet), case, tmp_path / "sound")
     fails(contract_of(sample, sound), case, tmp_path / "loud")
+
+
+def test_texts_past_their_limit(sample, sound, tmp_path):
+    class Cutting(sound):
+        """Cuts and claims the whole."""
+
+        def describe(self):
+            names = ("email", "first_name", "last_name")
+            return [ObjectInfo(name="person", fields=tuple(FieldInfo(name=n, length=12) for n in names))]
+
+        def _write(self, operation):
+            whole = operation.fields
+            cut = {n: v[:12] if isinstance(v, str) and "@" not in v else v for n, v in whole.items()}
+            return evolve(super()._write(evolve(operation, fields=cut)), fields=self.claim(whole, cut))
+
+        def claim(self, whole, cut):
+            return whole
+
+    class Honest(Cutting):
+        def claim(self, whole, cut):
+            return cut
+
+    case = "a_text_past_its_limit_is_not_cut_in_silence"
+    passes(contract_of(sample, Honest), case, tmp_path / "honest")
+    fails(contract_of(sample, Cutting), case, tmp_path / "cutting")
+
+
+def test_finding_a_person(sample, sound, tmp_path):
+    class Finding(sound):
+        def find(self, identity):
+            people = [p for uid in identity.uids for p in self.ask(uid)]
+            return [Link(object="person", remote_id=str(p["id"])) for p in people]
+
+        def ask(self, uid):
+            return self._client.call("GET", "/people", params={"external_id": uid}) or []
+
+    class Greedy(Finding):
+        def ask(self, uid):
+            return [*super().ask(uid), *super().ask(uid.replace("0", "1"))]
+
+    case = "a_person_is_found_by_who_they_are"
+    passes(contract_of(sample, Finding), case, tmp_path / "finding")
+    fails(contract_of(sample, Greedy), case, tmp_path / "greedy")
+
+
+def test_erasing_what_is_not_ours(sample, sound, tmp_path):
+    class Sparing(sound):
+        leaves = ("keep", "delete")
+
+        def erase(self, link):
+            return super().erase(link) if link.ours else Erased("released")
+
+    class Deleting(sound):
+        leaves = ("keep", "delete")
+
+    case = "what_is_not_ours_alone_is_not_erased"
+    for kind, verdict in ((Sparing, passes), (Deleting, fails)):
+        contract = contract_of(sample, kind)
+        one = getattr(contract, f"test_{case}")
+        setattr(contract, f"test_{case}", lambda on, one=one: one(on, {"adopted": True}))
+        verdict(contract, case, tmp_path / kind.__name__)

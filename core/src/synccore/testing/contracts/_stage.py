@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -77,6 +77,8 @@ class SinkStand:
         child: the table of a route whose records hang on the customer's, such as
             `{"entity": "order", "object": "deal"}`; write `parents` with it.
         event: the table of a route that delivers payments as events; write `events` with it.
+        many: how many records are looked up at once: more than a page of the vendor's answers.
+        lag: how long the vendor's search needs to find what was written.
         jobs_from: how many records at once the sink hands over as one bulk job, under this `config`; 0: it has none.
     """
 
@@ -87,6 +89,8 @@ class SinkStand:
     child: ClassVar[Mapping[str, Any]] = {}
     event: ClassVar[Mapping[str, Any]] = {}
     jobs_from: ClassVar[int] = 0
+    many: ClassVar[int] = 25
+    lag: ClassVar[timedelta] = timedelta(minutes=15)
 
     # -- what a subclass gives
 
@@ -120,6 +124,14 @@ class SinkStand:
     def fired(self, stand_in: Any) -> int | None:
         """How many automations (welcome mails, flows) the stand-in has begun; None where the target has none."""
         return None
+
+    def record(self, stand_in: Any, remote_id: str) -> Mapping[str, Any] | None:
+        """What the stand-in itself holds of a record, under the names of the mapping; None where it is not written."""
+        return None
+
+    def exchange_account(self, stand_in: Any) -> bool:
+        """Let the same credentials lead to another account; False where the stand-in has one only."""
+        return False
 
     def unauthorised(self) -> Fault:
         """How the vendor answers to credentials it does not accept any more."""
@@ -195,6 +207,16 @@ class SinkStand:
             app.preparer("people").prepare(evolve(work, link=None), number) for number, work in enumerate(works)
         ]
         return [p.operation for p in prepared if p.operation is not None]
+
+    def _link_of(self, operation: Operation, remote_id: str) -> Link:
+        return Link(
+            object=operation.object,
+            remote_id=remote_id,
+            source=operation.source,
+            entity=operation.entity,
+            key=operation.key,
+            route=operation.route,
+        )
 
     def _writes(self, on: Stage) -> int:
         return sum(1 for request in on.stand_in.requests if self.is_write(request))

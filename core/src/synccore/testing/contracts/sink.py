@@ -29,13 +29,13 @@ from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault
 from ..strategies import HOSTILE_TEXTS
-from ._hard import HardSinkCases
 from ._stage import PowerCutError, Stage
+from ._truth import TruthSinkCases
 
 __all__ = ["SinkContract", "Stage"]
 
 
-class SinkContract(HardSinkCases):
+class SinkContract(TruthSinkCases):
     """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`; `SinkStand` says what else."""
 
     # -- cases: the contract's form
@@ -242,10 +242,12 @@ class SinkContract(HardSinkCases):
         """Vendors quote what they refuse; we do not."""
         on.emit()
         words = {"error": "invalid person0@shop.test, phone +1 212 555 1000", "message": "bad person0@shop.test"}
+        words["detail"] = "Person 0: no such name"
         on.stand_in.fail_next(self._only_writes(Fault.status(400, words)))
         on.app.drain()
         assert "person0@" not in on.errors()
         assert "555 1000" not in on.errors()
+        assert "Person 0" not in on.errors()
 
     # -- cases: endings
 

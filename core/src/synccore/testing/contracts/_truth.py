@@ -1,0 +1,191 @@
+"""Cases about what a sink says: that it asks the target, and that what it claims is what is there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from ..._app.accounts import known_account, remember_account
+from ...errors import BatchRejected, Rejected, SynccoreError
+from ...types import Delivered, Failed, Identity, Operation, Unchanged
+from ..server import Fault
+from ._hard import HardSinkCases
+from ._stage import Stage
+
+__all__ = ["TruthSinkCases"]
+
+#: How much longer than allowed a text is made.
+_PAST = 7
+#: A text longer than this says nothing new, and slows every run.
+_LONGEST = 5000
+
+
+class TruthSinkCases(HardSinkCases):
+    """Part of `SinkContract`."""
+
+    # -- cases: it asks
+
+    def test_checking_asks_the_target(self, on: Stage) -> None:
+        """A check that is green without a word from the vendor is green for ever."""
+        on.stand_in.fail_always(self.unauthorised())
+        try:
+            findings = on.sink.check().findings
+        except SynccoreError:
+            return
+        assert any(f.level == "error" for f in findings), "check() is well with credentials that the target refuses"
+
+    def test_reading_asks_the_target(self, on: Stage) -> None:
+        """`verify` proves nothing where `read` gives back what was remembered."""
+        self._needs(on, "read")
+        on.emit(2)
+        on.deliver()
+        links = [on.link(n) for n in range(2)]
+        for link, remote in zip(links, on.sink.read(links), strict=True):
+            self._compare(on, link, remote)
+        on.stand_in.fail_always(Fault.status(500))
+        try:
+            on.sink.read(links)
+        except SynccoreError:
+            return
+        raise AssertionError("read() gives records while the target is down: whose are they?")
+
+    def _compare(self, on: Stage, link: Any, remote: Mapping[str, Any] | None) -> None:
+        assert remote is not None, f"read() does not find {link.key}"
+        there = self.record(on.stand_in, link.remote_id)
+        for name, value in link.fields.items():
+            if name not in link.left_out:
+                assert remote.get(name) == value, f"read() differs from what deliver() claimed in {name}"
+                assert there is None or there.get(name) == value, f"the target holds something else in {name}"
+
+    # -- cases: what is claimed is there
+
+    def test_a_field_the_shop_emptied_is_empty_there(self, on: Stage) -> None:
+        """Blanks are real changes; a sink that drops them keeps a number its owner took away."""
+        self._needs(on, "read")
+        on.emit()
+        on.deliver()
+        before = on.link(0).fields
+        on.emit(1, phone=None, company=None, first_name=None)
+        on.deliver()
+        link = on.link(0)
+        emptied = [n for n, v in link.mapped.items() if v is None and before.get(n) and n not in link.left_out]
+        if not emptied:
+            pytest.skip("the mapping has no field that the shop can empty")
+        (remote,) = on.sink.read([link])
+        assert remote is not None
+        left = [name for name in emptied if remote.get(name)]
+        assert not left, f"emptied in the shop and still there: {', '.join(left)}"
+
+    def test_a_text_past_its_limit_is_not_cut_in_silence(self, on: Stage) -> None:
+        """At the limit it arrives; past it, it is refused, or the sink says what is there now."""
+        self._needs(on, "read")
+        (operation,) = self._operations(on, 1)
+        limits = {i.name: i.length for o in on.sink.describe() if o.name == self.object for i in o.fields if i.length}
+        names = [
+            name
+            for name, value in operation.fields.items()
+            if isinstance(value, str) and value.replace(" ", "").isalpha() and limits.get(name, _LONGEST) < _LONGEST
+        ]
+        if not names:
+            pytest.skip("no mapped text has a described length")
+        for name in names:
+            for size in (limits[name], limits[name] + _PAST):
+                self._arrives_as_claimed(on, operation, name, "ab" * (size // 2) + "c" * (size % 2))
+
+    def _arrives_as_claimed(self, on: Stage, operation: Operation, name: str, text: str) -> None:
+        asked = attrs.evolve(operation, fields={**operation.fields, name: text})
+        try:
+            (outcome,) = on.sink.deliver([asked])
+        except (Rejected, BatchRejected):
+            return
+        if not isinstance(outcome, Delivered | Unchanged) or not outcome.remote_id or name in outcome.left_out:
+            return
+        claimed = (asked.fields if outcome.fields is None else outcome.fields).get(name)
+        link = attrs.evolve(self._link_of(asked, outcome.remote_id), fields={name: claimed})
+        (remote,) = on.sink.read([link])
+        there = (remote or {}).get(name)
+        assert there == claimed, f"{name}: {len(text)} characters were sent, and not all of what was claimed is there"
+
+    # -- cases: sizes and waits
+
+    def test_a_whole_batch_is_one_that_the_target_takes(self, on: Stage) -> None:
+        """`max_batch` larger than the API takes: core halves it every time, and nobody sees why it is slow."""
+        count = min(on.app.app.sinks["target"].limits.max_batch, 300)
+        outcomes = on.sink.deliver(self._operations(on, count))
+        failed = [o.error for o in outcomes if isinstance(o, Failed)]
+        assert not failed, f"{len(failed)} of a whole batch of {count} fail: {failed[0]!r}"
+
+    def test_looking_up_finds_everybody(self, on: Stage) -> None:
+        """Also beyond the first page of what the vendor answers (set `many` to more than a page)."""
+        self._needs(on, "lookup")
+        on.emit(self.many)
+        on.deliver()
+        on.app.clock.advance(self.lag)
+        operations = self._operations(on, self.many)
+        size = on.app.app.sinks["target"].limits.max_batch
+        found = [answer for at in range(0, self.many, size) for answer in on.sink.lookup(operations[at : at + size])]
+        missing = [o.key for o, answer in zip(operations, found, strict=True) if answer is None]
+        assert not missing, f"lookup() does not find {len(missing)} of {self.many}"
+
+    def test_a_rate_limit_that_lasts_is_not_asked_again_within_the_call(self, on: Stage) -> None:
+        """Core waits, for all that goes to this account; a client that tries again by itself makes it worse."""
+        on.emit()
+        on.deliver()
+        on.stand_in.fail_always(self.rate_limited())
+        on.emit(1, last_name="Again")
+        seen = len(on.stand_in.requests)
+        on.app.drain()
+        sent = len(on.stand_in.requests) - seen
+        assert sent <= 1, f"{sent} requests although the first was answered 429"
+
+    # -- cases: whose it is
+
+    def test_another_account_is_written_nothing(self, on: Stage) -> None:
+        """The credentials lead elsewhere than yesterday: the links are not that account's."""
+        on.emit()
+        on.deliver()
+        store = on.app.app.store
+        if known_account(store, "target") is None:  # a sink without `account` is known once it was connected
+            account = on.sink.check().account
+            assert account is not None
+            remember_account(store, "target", account)
+        if not self.exchange_account(on.stand_in):
+            pytest.skip("the stand-in has one account only (else write exchange_account)")
+        writes = self._writes(on)
+        on.app.crash()
+        on.emit(2, last_name="Moved")
+        on.app.drain()
+        assert self._writes(on) == writes, "something was written to another account"
+        assert on.app.app.store.lane("target").state in ("error", "needs_auth")
+
+    @pytest.mark.parametrize(
+        "whose", [pytest.param({"adopted": True}, id="adopted"), pytest.param({"shared": 2}, id="shared")]
+    )
+    def test_what_is_not_ours_alone_is_not_erased(self, on: Stage, whose: Mapping[str, Any]) -> None:
+        """Others use it, or made it: it is let go of."""
+        self._needs(on, "read")
+        if not on.app.app.sinks["target"].spares:
+            pytest.skip("core never asks this sink to erase such a record (it has no leaves but keep)")
+        on.emit()
+        on.deliver()
+        link = attrs.evolve(on.link(0), **whose)
+        on.sink.erase(link)
+        assert on.sink.read([link]) != [None], "a record that is not ours alone is gone"
+
+    def test_a_person_is_found_by_who_they_are(self, on: Stage) -> None:
+        """`forget` asks for records that no link leads to, and must not be given anybody else's."""
+        self._needs(on, "find")
+        on.emit(2)
+        on.deliver()
+        on.app.clock.advance(self.lag)
+        identity = Identity(emails=(self.customer(0).email or "",), uids=("shop:customer:0",))
+        found = {link.remote_id for link in on.sink.find(identity)}
+        assert on.link(0).remote_id in found, "find() does not find the person"
+        assert on.link(1).remote_id not in found, "find() gives somebody else's record"
+
+    # -- inside
+
+    def _needs(self, on: Stage, ability: str) -> None:
+        if not callable(getattr(on.sink, ability, None)):
+            pytest.skip(f"this sink has no {ability}")
