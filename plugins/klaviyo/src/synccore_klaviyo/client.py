@@ -235,7 +235,8 @@ class Client:
             return ConfigError(f"{said}: revision {self._config.revision} is no longer served, set a newer `revision`")
         # Without a word of Klaviyo's own, or of its endpoint instead of its record, it is no record's fault.
         fault = target_fault(answer, self._context.clock.now(), writes=endpoint.method != "GET")
-        if fault and status < 500 and (not problems or status in (405, 408, 421, 425)):
+        # 413 is for the caller, who sends less.
+        if fault and status < 500 and status != 413 and (not problems or status in (405, 408, 421, 425)):
             return fault
         if 400 <= status < 500:
             return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
