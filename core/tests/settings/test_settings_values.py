@@ -311,7 +311,9 @@ KEYS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.dictionaries(st.sampled_from(KEYS), TOML, min_size=1, max_size=3))
 def test_whatever_a_file_holds_is_read_or_refused_in_words(files, route, changes):
     import tomlkit

@@ -200,7 +200,9 @@ def _without_raw(data):
     return evolve(data, raw={})
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cap=st.integers(1, 30),
     no_total=st.booleans(),

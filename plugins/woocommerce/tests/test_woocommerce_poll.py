@@ -82,7 +82,9 @@ def test_a_deleted_row_before_the_page_skips_nobody(shop, client):
     assert seen == [str(p) for p in people]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     kill_after=st.lists(st.integers(1, 3), max_size=4),
     gone=st.lists(st.integers(0, 259), max_size=150, unique=True),

@@ -132,7 +132,9 @@ class Daemon:
         try:
             worker.receive(request)
         except StoreError as error:
-            self._refused = (works.app.clock.now(), error.message)
+            # What a small write meets too is asked for each time; only what it does not meet has to be remembered.
+            seen = works.app.store_trouble() is not None
+            self._refused = None if seen else (works.app.clock.now(), error.message)
             raise
         self._refused = None
 

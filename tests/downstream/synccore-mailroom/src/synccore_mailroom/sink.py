@@ -6,9 +6,9 @@ from typing import Any
 from attrs import frozen
 
 from synccore.config import option
-from synccore.errors import AuthError, BatchRejected, RateLimited, Rejected, SynccoreError, Transient
+from synccore.errors import AuthError, BatchRejected, Rejected, SynccoreError
 from synccore.hookspecs import SinkType
-from synccore.http import Client, parse_retry_after
+from synccore.http import Client, target_fault
 from synccore.secrets import Secret
 from synccore.types import (
     Account,
@@ -49,13 +49,11 @@ class Mailroom:
         answer = self._http.request(method, path, headers={"X-Token": self._config.token.reveal()}, **options)
         if answer.status == 401:
             raise AuthError(f"the token is not accepted: run synccore connect {self._context.name}")
-        if answer.status == 429:
-            now = self._context.clock.now()
-            raise RateLimited(retry_after=parse_retry_after(answer.headers.get("retry-after"), now))
-        if answer.status >= 500:
-            raise Transient(f"HTTP {answer.status}", maybe_applied=True)
+        if fault := target_fault(answer, self._context.clock.now()):
+            raise fault
         if answer.status >= 400:
-            raise BatchRejected(answer.excerpt())  # of the call as a whole: it names no row
+            # Of the call as a whole: it names no row, and its words may name anybody.
+            raise BatchRejected(f"HTTP {answer.status}: {answer.structure()}")
         return answer.json() if answer.body else None
 
     def check(self) -> Check:
