@@ -10,7 +10,7 @@ from typing import Any
 from .._app.app import App
 from .._delivery.policy import describe_bug
 from .._settings import AlertSettings
-from .._verbs.alerts import LAST, TOLD, namespace, open_channel
+from .._verbs.alerts import LAST, TOLD, close_channel, namespace, open_channel
 from .._verbs.troubles import troubles
 from ..errors import SynccoreError
 from ..hookspecs import AlertChannel
@@ -89,9 +89,7 @@ class AlertWatch:
     def close(self) -> None:
         """Close the channels."""
         for channel in self._channels.values():
-            close = getattr(channel, "close", None)
-            if callable(close):
-                close()
+            close_channel(channel)
 
 
 def _remembered(trouble: Trouble) -> dict[str, str]:

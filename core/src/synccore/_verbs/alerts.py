@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..hookspecs import AlertChannel, AlertType
 from ..types import Notice
 
-__all__ = ["LAST", "TOLD", "AlertLine", "list_alerts", "namespace", "open_channel", "send_test"]
+__all__ = ["LAST", "TOLD", "AlertLine", "close_channel", "list_alerts", "namespace", "open_channel", "send_test"]
 
 #: Keys of an alert's durable state: when the last message went out, and what was told and is not well again.
 LAST = "last"
@@ -58,6 +58,13 @@ def open_channel(app: App, alert: AlertSettings) -> AlertChannel:
     return cast("AlertType", instance.descriptor).open(instance.config, app.context(instance))
 
 
+def close_channel(channel: AlertChannel) -> None:
+    """Close it, where it has anything to close."""
+    close = getattr(channel, "close", None)
+    if callable(close):
+        close()
+
+
 def send_test(app: App, name: str) -> None:
     """Send a message that says it is a test. Raises ConfigError for an unknown name, and what the channel raises."""
     alert = app.settings.alerts.get(name)
@@ -69,6 +76,4 @@ def send_test(app: App, name: str) -> None:
     try:
         channel.send(Notice(at=app.clock.now(), subject=f"synccore: a test of {name}", text=text))
     finally:
-        close = getattr(channel, "close", None)
-        if callable(close):
-            close()
+        close_channel(channel)
