@@ -11,7 +11,7 @@ from synccore._store import schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
-NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth", "m006_facts")
+NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth", "m006_facts", "m007_accounts")
 
 
 def dump(path: Path) -> list[str]:
@@ -41,6 +41,18 @@ def test_every_older_database_is_brought_up_to_date(tmp_path, stop):
     with closing(open_sqlite(path)) as store:
         assert store.migrate() == ()
     assert dump(path) == written(tmp_path / "new.db")
+
+
+def test_a_new_file_is_whole_or_empty(tmp_path, monkeypatch):
+    path = tmp_path / "a.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_blank", lambda: b"no database")
+        with pytest.raises(ConfigError, match="not a SQLite database"):
+            open_sqlite(path)
+    assert dump(path) == []
+    with closing(open_sqlite(path)) as store:
+        assert store.migrate() == ()
+    assert dump(path) == written(tmp_path / "b.db")
 
 
 def test_links_and_trail_of_an_older_database_are_kept(tmp_path):
@@ -76,8 +88,9 @@ def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):
         db.conn.execute("CREATE TABLE half (x)")
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", broken)
     path = tmp_path / "a.db"
+    open_sqlite(path).close()
+    monkeypatch.setattr(schema, "MIGRATIONS", broken)
     with pytest.raises(RuntimeError, match="power cut"):
         open_sqlite(path)
     monkeypatch.undo()

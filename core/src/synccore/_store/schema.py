@@ -5,6 +5,8 @@ next script.
 """
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 
 from sqlite_utils import Database, Migrations
 
@@ -426,9 +428,29 @@ for _name, _script in (
 
 def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Apply what is pending; the names. Raises ConfigError for a database of a newer synccore."""
+    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+        with closing(sqlite3.connect(":memory:")) as blank:
+            blank.deserialize(_blank())
+            blank.backup(connection)
+        return tuple(sorted(_names()))
+    return _apply(connection)
+
+
+@cache
+def _blank() -> bytes:
+    """All tables and no row, as the migrations make them: a new file gets them in one go, whole or not at all."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _apply(connection)
+        return connection.serialize()
+
+
+def _names() -> set[str]:
+    return {m.name for m in MIGRATIONS._migrations}  # noqa: SLF001  sqlite-utils has no public list of all of them
+
+
+def _apply(connection: sqlite3.Connection) -> tuple[str, ...]:
     db = Database(connection, execute_plugins=False)
-    known = {m.name for m in MIGRATIONS._migrations}  # noqa: SLF001  sqlite-utils has no public list of all of them
-    unknown = {m.name for m in MIGRATIONS.applied(db)} - known
+    unknown = {m.name for m in MIGRATIONS.applied(db)} - _names()
     if unknown:
         raise ConfigError(
             f"the database was written by a newer synccore ({', '.join(sorted(unknown))}): upgrade synccore",

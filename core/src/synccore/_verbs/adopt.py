@@ -4,20 +4,17 @@ Sure means: the target has exactly one twin, and no other record of this route h
 written with no fields, so that the first delivery writes what differs.
 """
 
-import tempfile
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from attrs import asdict, define, field
 
 from .._app.app import App
-from .._app.records import Heard, Records, lookup, shop_records
+from .._app.records import Heard, Records, lookup
 from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .matches import Matches
+from .matches import Matches, both_sides
 
 __all__ = ["Adoption", "adopt"]
 
@@ -55,12 +52,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     """
     route = app.route(route_name)
     result = Adoption(route=route.name)
-    with (
-        tempfile.TemporaryDirectory(prefix="synccore-") as folder,
-        closing(Matches(Path(folder))) as matches,
-        shop_records(app, route, heard) as records,
-    ):
-        matches.take_known(app.store, route.name)
+    with both_sides(app, route, heard) as (records, matches):
         _find(app, route, records, matches, result, heard)
         matches.seal()
         for key, twin, _, rivals in matches.found():

@@ -1,13 +1,29 @@
 """Which record found which twin: one record at the target can be the twin of one record here only."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from .._app.app import App
+from .._app.records import Heard, Records, shop_records
 from ..store import Store
-from ..types import Link
+from ..types import Link, RouteSpec
 
-__all__ = ["Matches"]
+__all__ = ["Matches", "both_sides"]
+
+
+@contextmanager
+def both_sides(app: App, route: RouteSpec, heard: Heard) -> Iterator[tuple[Records, "Matches"]]:
+    """What the source lists for a route, and where its twins are written down, those known already among them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="synccore-") as folder,
+        closing(Matches(Path(folder))) as matches,
+        shop_records(app, route, heard) as records,
+    ):
+        matches.take_known(app.store, route.name)
+        yield records, matches
 
 
 class Matches:

@@ -1,20 +1,17 @@
 """`synccore plan`: what a backfill of a route would do. Reads both sides, writes nothing."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, field
 
 from .._app.app import App
-from .._app.records import Heard, Records, ability, lookup, read_back, shop_records
+from .._app.records import Heard, Records, ability, lookup, read_back
 from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 from .compare import differing
-from .matches import Matches
+from .matches import Matches, both_sides
 
 __all__ = ["Plan", "plan"]
 
@@ -79,12 +76,7 @@ def plan(app: App, route_name: str, heard: Heard = lambda *_: None) -> Plan:
     """
     route = app.route(route_name)
     found = Plan(route=route.name)
-    with (
-        tempfile.TemporaryDirectory(prefix="synccore-") as folder,
-        closing(Matches(Path(folder))) as matches,
-        shop_records(app, route, heard) as records,
-    ):
-        matches.take_known(app.store, route.name)
+    with both_sides(app, route, heard) as (records, matches):
         _sort(app, route, records, matches, found, heard)
         matches.seal()
         for key, _, kind, rivals in matches.found():
