@@ -21,15 +21,11 @@ from .bounds import LONGEST_SOURCE
 from .environment import Environment, hopeless, make_environment
 from .names import find_unknown
 from .scope import absent, scope, visible
+from .together import evaluator, is_template, together
 from .values import ValueFault, plain
 
 Names = dict[str, Any]
 _WHEN = "when"
-
-
-def is_template(value: str) -> bool:
-    """Whether a string is a template, not an expression."""
-    return "{{" in value or "{%" in value
 
 
 class JinjaMapper:
@@ -42,6 +38,8 @@ class JinjaMapper:
         self._meter = environment.meter
         names = visible(route)
         self._absent = absent(route)
+        #: Fields whose failing is no failure: they are evaluated alone.
+        self._lenient: set[str] = set()
         self._when = self._compile_when(environment, names)
         self._fields = {
             name: self._default(environment, names, name, value)
@@ -51,6 +49,8 @@ class JinjaMapper:
         }
         if self._problems:
             raise ConfigProblems(self._problems)
+        strict = (name for name, value in self._fields.items() if callable(value) and name not in self._lenient)
+        self._together = together(environment, {name: route.fields[name] for name in strict})
 
     def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
         """The fields' values, empty ones as None or "". Raises MappingError."""
@@ -61,8 +61,13 @@ class JinjaMapper:
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
         if self._when is not None and not self._run(_WHEN, str(self._route.when), self._when, names, truth=True):
             return Skip(f"when: {self._route.when}")
+        values = self._all(names)
         return {
-            name: self._run(name, self._route.fields[name], value, names) if callable(value) else plain(value)
+            name: values[name]
+            if name in values
+            else self._run(name, self._route.fields[name], value, names)
+            if callable(value)
+            else plain(value)
             for name, value in self._fields.items()
         }
 
@@ -76,10 +81,11 @@ class JinjaMapper:
         tree = environment.parse(value if is_template(value) else "{{ " + value + " }}")
         if not find_undeclared_variables(tree) & self._absent.keys():
             return compiled
+        self._lenient.add(name)
 
         def evaluate(visible_names: Names) -> Any:
             try:
-                return compiled(visible_names)
+                return plain(compiled(visible_names))
             except Exception:  # noqa: BLE001  it was written for what is not included
                 return None
 
@@ -113,15 +119,8 @@ class JinjaMapper:
         )
         if compiled is None:
             return None
-        template = compiled._template  # noqa: SLF001  calling `compiled` copies all names
-
-        def evaluate(visible_names: Names) -> Any:
-            context = template.new_context(visible_names, shared=True)
-            for _ in template.root_render_func(context):
-                pass
-            return context.vars["result"]
-
-        return evaluate
+        evaluate = evaluator(environment, compiled._template)  # noqa: SLF001  calling `compiled` copies all names
+        return lambda visible_names: evaluate(visible_names)["result"]
 
     def _template(
         self, environment: Environment, names: Names, path: str, source: str
@@ -167,6 +166,14 @@ class JinjaMapper:
         self._problems.append(Problem(f"routes.{self._route.name}.{path}", message))
 
     # -- running
+
+    def _all(self, names: Names) -> Mapping[str, Any]:
+        """What is evaluated together; nothing where one of it fails: each alone then shows which one, and why."""
+        self._meter.start()
+        try:
+            return self._together(names)
+        except Exception:  # noqa: BLE001  it is raised again where it is known whose it is
+            return {}
 
     def _run(
         self, field: str, expression: str, function: Callable[[Names], Any], names: Names, *, truth: bool = False

@@ -20,6 +20,8 @@ class ValueFault(ValueError):
 
 def plain(value: Any, depth: int = 0) -> Any:
     """The value as field values are: tuples, sets and generators become lists. Raises ValueFault, UndefinedError."""
+    if (value is None or type(value) is str) and depth <= _MAX_DEPTH:
+        return value  # most of them by far
     if depth > _MAX_DEPTH:
         raise ValueFault("the value is nested too deeply")
     if isinstance(value, Undefined):
@@ -27,7 +29,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return None
     if isinstance(value, str):
         return str(value)  # Markup and other kinds of text become plain text
-    if value is None or isinstance(value, bool | int | float | Decimal | date):
+    if isinstance(value, bool | int | float | Decimal | date):
         return _checked(value)
     if isinstance(value, Mapping):
         return {_key(k): plain(v, depth + 1) for k, v in value.items()}
