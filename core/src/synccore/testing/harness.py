@@ -99,7 +99,7 @@ class Harness(Closing):
         self._installed = installed
         self._filters = dict(filters or {})
         self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
-        self._config = {
+        config = {
             "server": dict(server or {}),
             "sources": {"shop": {"type": "emitter", **(source_table or {"entities": _entities(routes)})}},
             "sinks": {name: {"type": k.name, **t} for name, (k, t) in self._types.items() if t is not None},
@@ -107,6 +107,8 @@ class Harness(Closing):
                 name: {"source": "shop", "sink": "crm", "object": "thing", **table} for name, table in routes.items()
             },
         }
+        self._path = folder / "synccore.toml"
+        self._path.write_text(tomlkit.dumps(config), encoding="utf-8")
         self._wrecks: list[App] = []
         self.app: App = self._open()
 
@@ -115,7 +117,7 @@ class Harness(Closing):
         from .._plugins import load_plugins
 
         points = list(entry_points(group="synccore")) if self._installed else []
-        known = load_plugins(environ={}, entry_points=points).sinks
+        known = load_plugins(environ={}, entry_points=points).sinks if points else {}
         sinks = [kind for kind, _ in self._types.values() if kind.name not in known]
         module = SimpleNamespace(
             synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
@@ -123,10 +125,8 @@ class Harness(Closing):
             synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
             synccore_template_filters=hookimpl(_named("synccore_template_filters", self._filters)),
         )
-        path = self.folder / "synccore.toml"
-        path.write_text(tomlkit.dumps(self._config), encoding="utf-8")
         plugins = load_plugins(environ={}, entry_points=[*points, _EntryPoint("harness", module)])  # type: ignore[list-item]
-        app = App.open(path, environ={}, clock=self.clock, random=random.Random(1), plugins=plugins)  # noqa: S311
+        app = App.open(self._path, environ={}, clock=self.clock, random=random.Random(1), plugins=plugins)  # noqa: S311
         app.store.rescue(self.clock.now(), all_running=True)
         return app
 
