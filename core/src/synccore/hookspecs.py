@@ -236,10 +236,12 @@ class OvertakeSink(Sink, Protocol):
     """A sink with jobs whose records may hold something that must not wait for them (an opt-out)."""
 
     def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
-        """Newer states of records that are in a submitted job: do at once what must not wait.
+        """Newer states of records that are in a submitted job, or that a first listing holds back: do at once what
+        must not wait.
 
         Touch nothing of the job. Delivered(note=...) says what was done, None that nothing could not wait. The
-        operation comes again, whole, through `deliver` after the job.
+        operation comes again, whole, through `deliver` once the job or the listing is done. Each state is handed over
+        once; after a restart it may come again.
         """
         ...
 

@@ -1,5 +1,7 @@
 """The account behind a sink is part of it: nothing is written to another one before a person says so."""
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 
@@ -50,6 +52,24 @@ def test_a_pause_is_a_reason_to_look_again(tmp_path):
         app.emit(customer("2", email="c@shop.test"))
         app.drain()
         assert len(app.sink.records) == 1
+
+
+def test_an_account_exchanged_while_the_process_runs_is_seen_within_a_quarter_of_an_hour(tmp_path):
+    asked = []
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: asked.append(1) or app.sink.connected
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        app.emit(customer("2", email="b@shop.test"))
+        app.drain()
+        assert (len(asked), len(app.sink.records)) == (1, 2)
+        app.sink.connected = THEIRS
+        app.clock.advance(timedelta(minutes=15))
+        app.emit(customer("3", email="c@shop.test"))
+        app.drain()
+        assert (len(asked), len(app.sink.records)) == (2, 2)
+        assert app.app.store.lane("crm").state == "error"
 
 
 def test_a_sink_that_knows_no_account_just_works(tmp_path):

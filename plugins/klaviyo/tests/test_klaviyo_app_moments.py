@@ -153,6 +153,23 @@ def test_before_the_first_delivery_while_klaviyo_is_away(start, shop, klaviyo, c
     assert klaviyo.person(EMAIL).opted_out
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_quota_of_asking_whose_account_it_is_holds_no_opt_out(start, shop, klaviyo, crash, killed):
+    app = start("profiles")
+    app.emit(shop.customer(accepts_marketing=True))
+    app.drain()
+    klaviyo.throttle("GET", "/api/accounts", HOUR)
+    klaviyo.fail_always(Fault.status(503))
+    app.emit(shop.customer(accepts_marketing=False))
+    app.drain()
+    if killed:
+        crash(app)
+    klaviyo.clear_faults()
+    for _ in range(10):
+        app.advance(timedelta(seconds=1))
+    assert klaviyo.person(EMAIL).opted_out
+
+
 def test_adopted_and_never_written(start, shop, klaviyo, clock):
     klaviyo.add_person(email=EMAIL)
     app = start("profiles")

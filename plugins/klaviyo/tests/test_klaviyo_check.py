@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError
+from synccore.errors import AuthError, ConfigError, RateLimited
 from synccore.secrets import Secret
 from synccore.testing import FakeContext
 from synccore.types import RouteSpec
@@ -40,6 +40,15 @@ def test_the_account_is_named_and_the_revision_pinned(open_sink, klaviyo):
     assert REVISION in check.detail
     assert {r.headers["revision"] for r in klaviyo.requests} == {REVISION}
     assert check.findings == ()
+
+
+def test_the_account_of_another_key_is_not_taken_from_memory(open_sink, klaviyo):
+    assert open_sink().account().id == "AbC123"
+    klaviyo.throttle("GET", "/api/accounts", timedelta(hours=1))
+    assert open_sink().account().id == "AbC123"
+    klaviyo.key = "pk_of_somebody_else"
+    with pytest.raises(RateLimited):
+        open_sink().account()
 
 
 def test_a_check_writes_nothing(open_sink, klaviyo):

@@ -345,6 +345,7 @@ class App(Base):
             measure=self._measured,
             secrets_of=self.unit(name).secrets,
             full=engine.full,
+            held_since=engine.held_since,
             another_account=lambda: another_account(self.store, name, sink),
         )
 

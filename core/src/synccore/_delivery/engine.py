@@ -32,12 +32,17 @@ class Engine:
         self._threads: list[threading.Thread] = []
         self._filled: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
+        self._held_since: dict[str, datetime] = {}
         #: Lane -> the last thing that kept its thread from stepping.
         self.troubles: dict[str, str] = {}
 
     @contextmanager
     def holding(self, routes: Collection[str]) -> Iterator[None]:
-        """Keep these routes' bulk rows: what belongs to their records is not listed yet."""
+        """Keep these routes' bulk rows, and of the live ones those of records that were never delivered and are older
+        than this: what belongs to them is not listed yet."""
+        for route in routes:
+            if self._held[route] <= 0:
+                self._held_since[route] = self._clock.now()
         self._held.update(routes)
         try:
             yield
@@ -60,6 +65,10 @@ class Engine:
         if self._held[route] > 0:
             return NEVER
         return batch if self._filled[route] > 0 else 1
+
+    def held_since(self, route: str) -> datetime | None:
+        """Since when the route's records wait for what belongs to them; None where they do not."""
+        return self._held_since.get(route) if self._held[route] > 0 else None
 
     # -- threads
 

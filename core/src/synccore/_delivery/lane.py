@@ -18,10 +18,12 @@ from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving, twin
 from .holds import Holds
 from .overtaking import Overtaking
-from .policy import CONFIG_RECHECK, PauseLane, Retry, Snooze, Tried, decide, describe_bug
+from .policy import PauseLane, Snooze, Tried, decide
 from .prepare import Preparer
+from .recognition import Recognition
 from .settle import Settler
 from .steps import Closing, Item, Step
+from .unlisted import Unlisted
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
@@ -40,6 +42,7 @@ class Lane:
         secrets_of: the instance's secrets known so far, kept out of whatever its target says.
         full: (route, batch) -> how many of its bulk rows have to be due before they go: while a listing fills it,
             batches go full or not at all.
+        held_since: route -> since when a first listing of what its records include runs; None where none does.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Lane:
         observe: Callable[[Settled], None] = lambda _: None,
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
         full: Callable[[str, int], int] = lambda *_: 1,
+        held_since: Callable[[str], datetime | None] = lambda _: None,
         secrets_of: Callable[[], Iterable[str]] = tuple,
         another_account: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -76,11 +80,11 @@ class Lane:
         self._observe = observe
         self._measure = measure
         self._full = full
-        self._another_account = another_account
-        self._recognised = False
+        self._recognition = Recognition(another_account, limits.look_within, random_)
         self._call = Caller(name, sink, secrets_of)
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
+        self._unlisted = Unlisted(self._call, store, self._settler, held_since)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
@@ -105,9 +109,9 @@ class Lane:
         self._holds.refresh()
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
-            self._recognised = False
+            self._recognition.forget()
             return Step(idle_until=opens or now + IDLE)
-        if not self._recognised and not self._recognise(now):
+        if not self._recognise(now):
             return Step(idle_until=now + IDLE)
         self._overtaking.step(now)
         collected = self._collect(now)
@@ -125,35 +129,15 @@ class Lane:
             self._unreleased.discard(token)
 
     def _recognise(self, now: datetime) -> bool:
-        """Before the first work, and after every pause: is this the account its links belong to?"""
+        """Whether this is the account its links belong to, as far as that has to be asked now."""
+        if self._recognition.fresh(now):
+            return True
         counts = self._store.counts_by_sink().get(self.name)
         if counts is None or not (counts.ready or counts.submitted):
             return True  # nothing to do yet: asked when there is
-        try:
-            another = self._another_account()
-        except Exception as error:  # noqa: BLE001  the policy decides
-            decision = self._unrecognised(error, now)
-            if decision is None:
-                return True  # it cannot say; the delivery itself will
-            self._close(Closing(decision, isinstance(error, Transient)))
-            return False
-        if another is not None:
-            self._close(Closing(PauseLane(None, "error", another), outage=False))
-            return False
-        self._recognised = True
-        return True
-
-    def _unrecognised(self, error: Exception, now: datetime) -> PauseLane | None:
-        """Nothing is written before it is known to whom; unless the target will not say."""
-        if not isinstance(error, SynccoreError):
-            return PauseLane(now + CONFIG_RECHECK, "error", f"who it reaches cannot be told: {describe_bug(error)}")
-        tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
-        match decide(error, tried, now, self._random):
-            case PauseLane() as decision:
-                return decision
-            case Snooze(until) | Retry(until):
-                return PauseLane(until, "ok", error.message)
-        return None
+        if (closing := self._recognition.ask(now, self.gate.record.failures)) is not None:
+            self._close(closing)
+        return closing is None
 
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
         self._linger(now)
@@ -186,7 +170,9 @@ class Lane:
         limits = self.limits
         bulk_batch = max(limits.bulk_batch or 0, limits.max_batch)
         if self.gate.probing or self._holds.probing(route):
-            return ClaimRule(route=route, max_batch=1, bulk_batch=1, bulk_threshold=1)
+            return ClaimRule(
+                route=route, max_batch=1, bulk_batch=1, bulk_threshold=1, bulk_at_least=self._full(route, 1)
+            )
         return ClaimRule(
             route=route,
             max_batch=limits.max_batch,
@@ -223,6 +209,7 @@ class Lane:
             items = self._prepare(route, work, settlements)
             # All calls of a step together: the lease that covers them begins once.
             with time_limit(self.limits.deadline):
+                items = self._unlisted.part(route, items, settlements, self._clock.now())
                 items = self._reconcile(items, settlements)
                 closing = self._deliver(items, settlements, started)
             settled = self._settler.settle(settlements, self._clock.now())
@@ -466,7 +453,7 @@ class Lane:
         self._budget.clear()
         self._poll_jobs_at.clear()
         self._holds.clear()
-        self._recognised = False
+        self._recognition.forget()
         self._call.resume()
 
     def _got_through(self) -> None:

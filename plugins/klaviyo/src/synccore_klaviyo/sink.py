@@ -23,7 +23,7 @@ from synccore.types import (
 )
 
 from . import check, match, read
-from .account import account
+from .account import account_of_key
 from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
 from .erasure import Erasure
@@ -125,7 +125,7 @@ class KlaviyoSink:
 
     def account(self) -> Account:
         """The account the key belongs to."""
-        return account(self._client)
+        return account_of_key(self._client, self._config, self._context)
 
     def resume(self) -> None:
         """A person resumed the lane."""
