@@ -92,8 +92,10 @@ class Source(Protocol):
     non-empty answer and core sweeps the gap, once as long as the answer stays the same), `known(entity) -> bool`
     (whether the shop has that entity at all), `fetch_many(entity, keys) -> Mapping[str, answers of fetch]` (for hints
     in bulk), `time_zone() -> str | None` (no network; IANA name or "+02:00": the zone dates are told in),
-    `left_out(key_or_email) -> str | None` (no network: why a person is not reported, in a sentence), and
-    `account() -> Account` (cheap; without it `check().account` says whom the instance reaches).
+    `left_out(key_or_email) -> str | None` (no network: why a person is not reported, in a sentence),
+    `search(email) -> Sequence[Change | Unreadable]` (the person with this address, for whoever looks for somebody that
+    was never reported; empty where there is none), `budgets() -> Sequence[Allowance]` (no network: quotas, used and
+    left), and `account() -> Account` (cheap; without it `check().account` says whom the instance reaches).
     """
 
     def check(self) -> Check:
@@ -156,7 +158,9 @@ class Sink(Protocol):
     the routes to this instance (for what it remembers: names once given). Optional methods: `lookup`, `read`,
     `collect`, `overtake`, `find`, `account`, `foretell(operations) -> Sequence[str | None]` (for `preview`: in words,
     without network and writing nothing, what `deliver` would come to where the mapping does not show it),
-    `connect(browser) -> Account`, `disconnect(keep_grant=False) -> str`.
+    `page_of(link) -> str | None` (no network: the https:// address where people see the record at the vendor's),
+    `budgets() -> Sequence[Allowance]` (no network: quotas, used and left), `connect(browser) -> Account`,
+    `disconnect(keep_grant=False) -> str`.
 
     A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never
     deleted, renamed or anonymised, by no operation and no `erase`: it is let go of, this person's own values are

@@ -1,5 +1,6 @@
 """A web endpoint over a real app: one shop, one target, an outbox in a temporary folder."""
 
+import html
 import http.client
 import re
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urljoin
 
 import pytest
 from attrs import field, frozen
@@ -67,12 +69,12 @@ class Gate:
 class House:
     """What is behind the endpoint."""
 
-    def __init__(self, folder: Path, **server: Any) -> None:
+    def __init__(self, folder: Path, *, routes: Mapping[str, Any] | None = None, **server: Any) -> None:
         self.crm = Crm()
         self.door = Gate()
         self._harness = Harness(
             folder,
-            routes={"people": {"entity": "customer", "fields": {"email": "customer.email"}}},
+            routes=routes or {"people": {"entity": "customer", "fields": {"email": "customer.email"}}},
             sink_types={
                 "crm": (self._type("fakecrm"), {"url": "https://crm.test", "key": {"secret": "CRM"}}),
                 "idle": (self._type("idle"), None),
@@ -82,6 +84,8 @@ class House:
         self.app: App = self._harness.app
         self.door.app = self.app
         self.clock: FakeClock = self._harness.clock
+        self.shop = self._harness.source
+        self.emit, self.drain = self._harness.emit, self._harness.drain
         self.close = self._harness.close
 
     def _type(self, name: str) -> SinkType:
@@ -173,6 +177,13 @@ class Visitor:
         assert found, f"no form on {path}"
         return found[1]
 
+    def act(self, path: str, page: str = "/people", **form: str) -> Answer:
+        """Send a form as the button on `page` does, and follow where it leads."""
+        answer = self.post(path, urlencode({"token": self.token(page), **form}))
+        while answer.status == 303:
+            answer = self.get(urljoin(path, answer.headers["location"]))
+        return answer
+
     def login(self, password: str) -> Answer:
         return self.post("/login", f"token={self.token('/login')}&password={password}")
 
@@ -185,6 +196,34 @@ class Site:
 
     def visitor(self) -> Visitor:
         return Visitor(self.server.port)
+
+
+def words(answer: Answer) -> str:
+    """A page's text without markup."""
+    text = re.sub(r"(?s)<(script|style).*?</\1>", "", answer.text)
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", text).split()))
+
+
+#: A shop with people, orders and renewals, on routes of their own.
+FULL: Mapping[str, Any] = {
+    "people": {
+        "entity": "customer",
+        "include": ["order"],
+        "when": "customer.email",
+        "fields": {"email": "customer.email", "name": "customer.name", "orders": "orders | length"},
+    },
+    "orders": {"entity": "order", "after": "people", "fields": {"number": "order.number", "total": "order.total"}},
+}
+
+
+@pytest.fixture
+def full() -> Mapping[str, Any]:
+    return FULL
+
+
+@pytest.fixture(name="words")
+def words_() -> Callable[[Answer], str]:
+    return words
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .waits import lane_state, moment, until_text
 
-__all__ = ["Standing", "Why", "records_of", "why", "why_left_out"]
+__all__ = ["Standing", "Why", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
 
 #: Rows and lines of one record that are looked through, the newest first.
 LOOK_BACK = 200
@@ -58,7 +58,7 @@ def why(app: App, asked: str) -> Why:
     if not records:
         return _unknown(app, asked)
     standing = [
-        _standing(app, route, snapshot)
+        standing_of(app, route, snapshot)
         for snapshot in records
         for route in app.routes.values()
         if (route.source, route.entity) == (snapshot.source, snapshot.entity)
@@ -77,12 +77,13 @@ def records_of(app: App, asked: str) -> list[Snapshot]:
         refs = [(source, EntityRef(entity, asked)) for source in app.sources for entity in ENTITIES]
     records: dict[tuple[str, str, str], Snapshot] = {}
     for source, ref in refs:
-        for snapshot in _with_owned(app, source, ref):
+        for snapshot in with_owned(app, source, ref):
             records.setdefault((snapshot.source, snapshot.entity, snapshot.key), snapshot)
     return list(records.values())
 
 
-def _with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
+def with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
+    """A record and, for a customer, what belongs to them; nothing where it is not known."""
     snapshot = app.store.snapshot(source, ref.entity, ref.key)
     if snapshot is None:
         return
@@ -97,7 +98,8 @@ def _with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
 # -- one record on one route
 
 
-def _standing(app: App, route: RouteSpec, snapshot: Snapshot) -> Standing:
+def standing_of(app: App, route: RouteSpec, snapshot: Snapshot) -> Standing:
+    """Where one record stands on one route of its entity."""
     rows = [
         row
         for row in app.store.deliveries(route=route.name, key=snapshot.key, limit=LOOK_BACK)
@@ -130,7 +132,7 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     match row.state:
         case "parked":
             step = f"synccore deliveries show {row.id}; when it is mended: synccore deliveries retry {row.id}"
-            return "parked", f"set aside: {row.error}", step
+            return "parked", row.error or "for a reason that was not kept", step
         case "running":
             return "running", f"is being sent to {route.sink} now", None
         case "submitted":

@@ -1,8 +1,10 @@
 """From the status document to words and colours: pure, so that every state can be tested without a daemon."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 from attrs import frozen
 
@@ -21,36 +23,14 @@ _COLOURS: Mapping[str, Colour] = {
     "needs_auth": "red",
     "error": "red",
 }
-_WORDS = {
-    "ok": "working",
-    "paused": "paused",
-    "rate_limited": "slowed down by the target",
-    "circuit_open": "target not reachable",
-    "needs_auth": "needs to be connected",
-    "error": "stopped",
-}
 _HINTS = {
     "paused": "Run synccore lanes resume {name} to go on. Nothing is lost while it waits.",
-    "rate_limited": "Goes on by itself. Nothing is lost while it waits.",
-    "circuit_open": "Tried again by itself. Nothing is lost while it waits.",
+    "rate_limited": "The other side asked to slow down. Goes on by itself. Nothing is lost while it waits.",
+    "circuit_open": "The other side is away. It is tried again by itself. Nothing is lost while it waits.",
     "needs_auth": "To go on, run synccore connect {name}. Nothing is lost while it waits.",
     "error": "Run synccore check to see what is wrong.",
 }
 _LATE = timedelta(hours=1)
-_OUTCOMES = {
-    "delivered": "delivered",
-    "unchanged": "already so at the target",
-    "skipped": "skipped, nothing to send",
-    "failed": "failed",
-    "parked": "set aside",
-    "retry": "tried again later",
-    "snoozed": "put off",
-    "submitted": "handed to a bulk job",
-    "dismissed": "dismissed",
-    "retried": "sent again",
-    "linked": "linked",
-    "received": "received",
-}
 
 
 @frozen(kw_only=True)
@@ -88,10 +68,18 @@ class Line:
 
     ago: str
     at: str
+    route: str
     sink: str
     what: str
     outcome: str
     note: str
+    #: The record's page, from the first page on.
+    href: str
+
+
+def record_path(source: str, entity: str, key: str) -> str:
+    """The address of a record's page, from the first page on."""
+    return "people/record?" + urlencode({"source": source, "entity": entity, "key": key})
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
@@ -111,6 +99,36 @@ def length(seconds: float) -> str:
         if whole >= size * (2 if unit == "days" else 1):
             return f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def value(given: Any, most: int = 400) -> str:
+    """A value of a record as people read it, long ones cut."""
+    match given:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if given else "no"
+        case datetime():
+            text = short_moment(given)
+        case Decimal() if given == given.to_integral_value():
+            text = f"{given:f}"
+        case Mapping():
+            text = ", ".join(f"{name}: {value(one, most)}" for name, one in given.items())
+        case list() | tuple():
+            text = ", ".join(value(one, most) for one in given)
+        case _:
+            text = str(given)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def rest(sentence: str, word: str) -> str:
+    """What a sentence says beside the word that stands before it: "owed; its turn is next" after "owed"."""
+    return sentence.removeprefix(word).lstrip("; :") if sentence.startswith(word) else sentence
+
+
+def short_moment(at: datetime | None) -> str:
+    """ "2026-01-31 14:05 UTC"; nothing for None."""
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def number(value: int) -> str:
@@ -140,7 +158,7 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
         kind="source",
         type=facts["type"],
         colour=_COLOURS.get(state, "red"),
-        word="working" if state == "ok" else _word(state, "shop not reachable"),
+        word=word_of(state),
         reason=facts.get("reason") or "",
         hint=_HINTS.get(state, "").format(name=name),
         facts=(*known, ("last asked", ago(last, now))),
@@ -149,16 +167,16 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
 
 def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: datetime) -> Row:
     state = facts["state"]
-    colour, word, hint = _COLOURS.get(state, "red"), _word(state), _HINTS.get(state, "").format(name=name)
+    colour, word, hint = _COLOURS.get(state, "red"), word_of(state), _HINTS.get(state, "").format(name=name)
     age = facts.get("oldest_ready_seconds") or 0
     if colour == "green" and facts["parked"]:
-        colour, word = "amber", "working, some set aside"
+        colour, word = "amber", "ok, some parked"
         hint = f"They wait for you: synccore deliveries list --state parked --sink {name}"
     elif colour == "green" and age > _LATE.total_seconds():
-        colour, word = "amber", f"late by {length(age)}"
+        colour, word = "amber", f"ok, late by {length(age)}"
     counts = [("owed", number(facts["ready"] + facts["running"]))]
     if facts["parked"]:
-        counts.append(("set aside", number(facts["parked"])))
+        counts.append(("parked", number(facts["parked"])))
     counts += [("delivered", number(facts["done"])), ("skipped", number(facts["skipped"]))]
     if age >= 60:
         counts.append(("oldest", length(age)))
@@ -174,10 +192,9 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
     )
 
 
-def _word(state: str, unreachable: str | None = None) -> str:
-    if state == "circuit_open" and unreachable:
-        return unreachable
-    return _WORDS.get(state, state.replace("_", " "))
+def word_of(state: str) -> str:
+    """A state as people write it: the terminal's word."""
+    return state.replace("_", " ")
 
 
 def overall(found: Sequence[Row]) -> tuple[Colour, str]:
@@ -213,15 +230,17 @@ def causes(found: Sequence["ParkedCause"]) -> tuple[Cause, ...]:
 
 
 def lines(history: Sequence["HistoryEntry"], now: datetime) -> tuple[Line, ...]:
-    """Recent activity, newest first: ids and names, never personal data."""
+    """Lines of the trail in their order: ids and names, never personal data."""
     return tuple(
         Line(
             ago=ago(entry.at, now),
             at=entry.at.isoformat(timespec="seconds"),
+            route=entry.route,
             sink=entry.sink,
             what=f"{entry.entity} {entry.key if len(entry.key) <= 20 else entry.key[:19] + '…'}",
-            outcome=_OUTCOMES.get(entry.outcome, entry.outcome.replace("_", " ")),
+            outcome=entry.outcome,
             note=entry.error or entry.note or (", ".join(entry.fields) if entry.fields else ""),
+            href=record_path(entry.source, entry.entity, entry.key),
         )
-        for entry in reversed(history)
+        for entry in history
     )

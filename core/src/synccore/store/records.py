@@ -1,7 +1,7 @@
 """Links and snapshots: what the source and the targets are known to hold. Held by adopt, plan, preview and verify."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..types import Link, Snapshot
@@ -69,6 +69,24 @@ class Records(Engine):
         )
         with self.reading() as view:
             return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
+
+    def containing(self, entity: str, texts: Sequence[str], limit: int) -> list[Snapshot]:
+        """Live snapshots whose stored JSON contains all of these ASCII texts, whatever their case, newest first.
+
+        Reads every record of the entity: for a person's search, nothing else.
+        """
+        escaped = [text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") for text in texts]
+        wanted = " AND ".join("lower(data) LIKE ? ESCAPE '!'" for _ in escaped)
+        statement = f"SELECT * FROM snapshot WHERE entity = ? AND deleted = 0 AND {wanted} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        with self.reading() as view:
+            rows = view.execute(statement, (entity, *(f"%{text}%" for text in escaped), limit))
+            return [to_snapshot(row) for row in rows]
+
+    def links_to(self, remote_id: str, limit: int) -> list[Link]:
+        """Links to a remote id, of whatever sink."""
+        with self.reading() as view:
+            rows = view.execute("SELECT * FROM linked WHERE remote_id = ? LIMIT ?", (remote_id, limit))
+            return [to_link(row) for row in rows]
 
     def facts_of(self, source: str, entity: str, key: str) -> list[Snapshot]:
         """The events of one record and of what it owns, oldest first: their own data, as they were told."""

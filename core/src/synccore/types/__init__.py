@@ -12,6 +12,7 @@ lane       everything core owes one sink instance: its limiter, circuit, pause s
 from ._context import Clock, Context, Log, Opener, State, Vault
 from ._describe import (
     Account,
+    Allowance,
     Check,
     Defaults,
     FieldInfo,
@@ -56,6 +57,7 @@ from ._source import (
 
 __all__ = [
     "Account",
+    "Allowance",
     "Ambiguous",
     "BackfillFilters",
     "Change",

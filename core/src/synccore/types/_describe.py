@@ -125,6 +125,21 @@ class Account:
 
 
 @frozen(kw_only=True)
+class Allowance:
+    """A quota of an instance, for people: what of it is used, and when it begins anew. `limit` None: not known."""
+
+    label: str
+    used: int
+    limit: int | None = None
+    resets_at: datetime | None = None
+
+    @property
+    def left(self) -> int | None:
+        """What may still be used."""
+        return None if self.limit is None else max(self.limit - self.used, 0)
+
+
+@frozen(kw_only=True)
 class Check:
     """What a connection check found."""
 

@@ -1,0 +1,107 @@
+"""Shops and targets: who they are connected to, what state they are in, what can be done about it."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from .._app.accounts import known_account
+from .._verbs.connect import connect
+from .._verbs.status import status
+from . import view
+from .connecting import Connects, Done
+from .described import settings_of, videos_of
+from .sessions import COOKIE
+from .site import Site
+
+__all__ = ["Instances"]
+
+
+class Instances:
+    """Pages of sources and sinks, and the way to a vendor's consent and back."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.connects = Connects(lambda name, browser: connect(site.app, name, browser))
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """For those who are logged in, but the vendor's answer."""
+        return [
+            Route("/plugins/{name}", self._site.seen(self._look)),
+            Route("/connect/{name}", self._connect, methods=["POST"]),
+            Route("/oauth/callback", self._callback),
+        ]
+
+    def _look(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        settings, plugins = self._site.app.settings, self._site.app.plugins
+        instances = {**settings.sources, **settings.sinks}
+        if name not in instances:
+            named = [i for i in instances if instances[i].type == name]
+            if len(named) == 1:
+                name = named[0]
+            elif named or name in plugins.sinks or name in plugins.sources:
+                descriptor = plugins.sinks.get(name) or plugins.sources.get(name)
+                summary = descriptor.summary if descriptor else ""
+                return self._site.page(request, "type.html", name=name, summary=summary, instances=named)
+            else:
+                return self._site.missing(request, f"Nothing is called {name}.")
+        return self._one(request, name)
+
+    def _one(self, request: Request, name: str) -> Response:
+        app = self._site.app
+        unit = app.unit(name)
+        found = view.rows(status(app), app.store.last_activity(), app.clock.now())
+        videos = videos_of(unit.instance)
+        play = request.query_params.get("play", "")
+        playing = next((video for number, video in enumerate(videos) if play == str(number)), None)
+        return self._site.page(
+            request,
+            "instance.html",
+            frames=playing is not None,
+            row=next((row for row in found if row.name == name), None),
+            name=name,
+            summary=unit.settings.descriptor.summary,
+            account=known_account(app.store, name),
+            error=unit.error,
+            connectable=callable(getattr(unit.instance, "connect", None)),
+            routes=[r for r in app.routes.values() if name in (r.source, r.sink)],
+            settings=settings_of(unit.settings.config),
+            videos=videos,
+            playing=playing,
+        )
+
+    # -- connecting
+
+    async def _connect(self, request: Request) -> Response:
+        if not self._site.sessions.allowed(request.cookies.get(COOKIE)):
+            return self._site.to(request, "login")
+        if await self._site.form(request) is None:
+            return self._site.refused(request)
+        name = request.path_params["name"]
+        settings = self._site.app.settings
+        if name not in settings.sources and name not in settings.sinks:
+            return self._site.missing(request, f"Nothing is called {name}.")
+        base = settings.server.public_url or str(request.base_url)
+        step = await run_in_threadpool(self.connects.start, name, base.rstrip("/") + "/oauth/callback")
+        if isinstance(step, Done):
+            return self._ended(request, step)
+        # Not a redirect: browsers apply form-action to those as well, and it allows this site only.
+        return self._site.page(request, "go.html", url=step.url, host=urlsplit(step.url).hostname, name=name)
+
+    async def _callback(self, request: Request) -> Response:
+        # No session is asked for: coming from the vendor's site the browser holds a SameSite=Strict cookie back. The
+        # unguessable `state` is what lets this request in.
+        done = await run_in_threadpool(self.connects.finish, dict(request.query_params))
+        if done is None:
+            text = "Nobody waits for this answer: it came twice, too late, or from somewhere else. Connect again."
+            return self._site.message(request, 400, "Not connected", text)
+        return self._ended(request, done)
+
+    def _ended(self, request: Request, done: Done) -> Response:
+        if done.connected:
+            return self._site.message(request, 200, "Connected", done.text)
+        return self._site.message(request, 400, "Not connected", done.text)

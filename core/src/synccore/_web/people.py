@@ -1,0 +1,120 @@
+"""A person: looked for, looked at, read again, sent again, forgotten."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from .._verbs.again import read_now, search_now, send_again
+from .._verbs.backfill import ask_reconcile
+from .._verbs.find import find
+from .._verbs.forget import forget
+from .._verbs.person import person
+from .._verbs.why import why
+from ..entities import ENTITIES, normalize_email
+from . import record_view, view
+from .site import Form, Site
+from .view import record_path
+
+__all__ = ["People"]
+
+
+class People:
+    """The night's question: where is customer X?"""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """For those who are logged in."""
+        seen, done = self._site.seen, self._site.done
+        return [
+            Route("/people", seen(self._ask), methods=["GET"]),
+            # An address asked for stands in no log of a proxy: it is in the form's body.
+            Route("/people", done(self._find), methods=["POST"]),
+            Route("/people/record", seen(self._record), methods=["GET"]),
+            Route("/people/read", done(self._read), methods=["POST"]),
+            Route("/people/compare", done(self._compare), methods=["POST"]),
+            Route("/people/send", done(self._send), methods=["POST"]),
+            Route("/people/forget", done(self._forget), methods=["POST"]),
+        ]
+
+    def _ask(self, request: Request) -> Response:
+        return self._site.page(request, "people.html", asked="", hits=(), lost=None, **self._sources(""))
+
+    def _find(self, request: Request, form: Form) -> Response:
+        asked = form.get("q", "").strip()[:200]
+        if not asked:
+            return self._site.to(request, "people")
+        hits = find(self._site.app, asked)
+        if len(hits) == 1:
+            return self._site.to(request, record_path(hits[0].source, hits[0].entity, hits[0].key))
+        lost = None if hits else why(self._site.app, asked)
+        return self._site.page(request, "people.html", asked=asked, hits=hits, lost=lost, **self._sources(asked))
+
+    def _sources(self, asked: str) -> dict[str, Any]:
+        """What can be asked for somebody who is not known."""
+        sources = {name: unit for name, unit in self._site.app.sources.items() if unit.instance is not None}
+        can_search = [n for n, u in sources.items() if "@" in asked and callable(getattr(u.instance, "search", None))]
+        return {"sources": list(sources), "searchable": can_search, "entities": [e for e in ENTITIES if e != "payment"]}
+
+    def _record(self, request: Request) -> Response:
+        source, entity, key = _named(request.query_params)
+        live = request.query_params.get("live", "")
+        found = person(self._site.app, source, entity, key, live=live)
+        if found is None:
+            return self._site.missing(request, "No such record is known here.")
+        now = self._site.app.clock.now()
+        return self._site.page(
+            request,
+            "record.html",
+            person=found,
+            facts=record_view.facts_of(found.snapshot),
+            tables={r.standing.route: record_view.fields_of(r) for r in found.routes},
+            lines=view.lines(found.trail, now),
+            live=live,
+            path=record_path,
+        )
+
+    # -- doing
+
+    def _read(self, request: Request, form: Form) -> Response:
+        app, (source, entity, key) = self._site.app, _named(form)
+        if "@" in key:
+            said = search_now(app, source, key)
+            hits = find(app, key)
+            place = (hits[0].source, hits[0].entity, hits[0].key) if hits else None
+        else:
+            said = read_now(app, source, entity, key)
+            known = app.store.snapshot(source, entity, key)
+            place = (source, entity, key) if known is not None else None
+        self._site.say(request, said.text, well=said.done)
+        return self._site.to(request, record_path(*place) if place else "people")
+
+    def _compare(self, request: Request, form: Form) -> Response:
+        asked = ask_reconcile(self._site.app, form.get("source", ""))
+        self._site.say(request, f"a comparison of {asked.unit.name} ({', '.join(asked.entities)}) begins")
+        return self._site.to(request, "work")
+
+    def _send(self, request: Request, form: Form) -> Response:
+        source, entity, key = _named(form)
+        said = send_again(self._site.app, form.get("route", ""), key)
+        self._site.say(request, f"{form.get('route', '')}: {said.text}", well=said.done)
+        return self._site.to(request, record_path(source, entity, key))
+
+    def _forget(self, request: Request, form: Form) -> Response:
+        app, (source, entity, key) = self._site.app, _named(form)
+        known = app.store.snapshot(source, entity, key)
+        email = getattr(known.data, "email", None) if known else None
+        if not email:
+            return self._site.missing(request, "No such person is known here.")
+        if normalize_email(form.get("email", "")) != normalize_email(email):
+            self._site.say(request, "nothing was erased: the address typed is another one", well=False)
+            return self._site.to(request, record_path(source, entity, key))
+        return self._site.page(request, "forgotten.html", result=forget(app, email))
+
+
+def _named(values: Form | Any) -> tuple[str, str, str]:
+    return values.get("source", ""), values.get("entity", ""), values.get("key", "").strip()
