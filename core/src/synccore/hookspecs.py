@@ -63,6 +63,7 @@ __all__ = [
     "LookupSink",
     "Mapper",
     "MapperType",
+    "NewsSink",
     "OvertakeSink",
     "ReadSink",
     "Sink",
@@ -246,6 +247,18 @@ class OvertakeSink(Sink, Protocol):
         Touch nothing of the job. Delivered(note=...) says what was done, None that nothing could not wait. The
         operation comes again, whole, through `deliver` once the job or the listing is done. Each state is handed over
         once; after a restart it may come again.
+        """
+        ...
+
+
+class NewsSink(Sink, Protocol):
+    """A sink with objects that tell what changed (events) and not how things are."""
+
+    def remembers(self, route: RouteSpec) -> bool:
+        """Whether the past (`Operation.bulk`) is only remembered on this route, as the state to compare with.
+
+        When such a route is added, core writes down what it knows already as if it had been told: with `remote_id`
+        `source:entity:key` and the mapped fields. So the first real change is news, and nothing else is.
         """
         ...
 

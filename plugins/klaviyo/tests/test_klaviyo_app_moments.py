@@ -206,6 +206,25 @@ def test_event_routes_added_later_tell_nothing_of_what_did_not_change(start, sho
     }
 
 
+def test_a_route_added_later_knows_the_plans_there_were(start, shop, klaviyo, clock):
+    """Also of members of today, and of a customer's record that a change of another one brings along."""
+    today = {"started_at": clock.now()}
+    gold, silver = shop.membership("5", **today), shop.membership("6", plan="silver", **today)
+    app = start("profiles")
+    app.emit(shop.customer(), gold, silver, shop.subscription(), bulk=True)
+    app.settle_down()
+    app.close()
+    app = start("profiles", "changes", "members", "subscriptions")
+    worker = SourceWorker(app.app, app.app.sources["shop"])
+    worker.poll_all()
+    app.emit(shop.customer(first_name="Ann"), shop.membership("6", plan="silver", status="paused", **today))
+    app.settle_down()
+    assert [e["properties"]["Transition"] for e in klaviyo.events()] == ["active>paused"]
+    app.emit(shop.membership("5", status="cancelled", **today))
+    app.settle_down()
+    assert [e["metric"] for e in klaviyo.events()[1:]] == ["Changed Membership Status", "Lost Membership"]
+
+
 def test_records_edited_during_the_first_listing_are_no_news(start, shop, klaviyo, clock):
     app = start("profiles", "changes", "members")
     with app.app.engine.holding({"profiles", "changes", "members"}):

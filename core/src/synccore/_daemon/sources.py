@@ -20,6 +20,7 @@ from ..config import Schedule, SourceSettings
 from ..errors import AnotherAccount, ConfigError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import WebhookRequest
+from .beginning import Beginning
 
 #: How often the shop's webhooks are looked at.
 HEAL_EVERY = timedelta(minutes=10)
@@ -55,6 +56,9 @@ class SourceWorker:
         self._recognised = False
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
+        #: Routes that are new here, and what keeps them from telling anything before it is known what was.
+        self._beginning: Beginning | None = None
+        self._begins = ExitStack()
 
     # -- webhooks
 
@@ -124,6 +128,7 @@ class SourceWorker:
             return True
         went_well = True
         self.hold_first()
+        self._begin()
         for entity in self._settings.entities:
             went_well = self._poll(entity) and went_well
             self._release()
@@ -131,6 +136,7 @@ class SourceWorker:
 
     def poll_due(self) -> None:
         """Poll what is due, queue a comparison where its time has come, look after the webhooks."""
+        self._begin()
         now = self._clock.now()
         if not self._may_ask(now):
             return
@@ -173,6 +179,16 @@ class SourceWorker:
             if entity not in self._holds:
                 self._holds[entity] = ExitStack()
                 self._hold(self._holds[entity], entity, known=False)
+
+    def _find_new_routes(self) -> Beginning:
+        self._beginning = Beginning(self._app, self._unit.name)
+        self._begins.enter_context(self._app.engine.holding(self._beginning.routes))
+        return self._beginning
+
+    def _begin(self) -> None:
+        """Before a first poll may bring what is newer: new routes of news learn what was known before them."""
+        (self._beginning or self._find_new_routes()).run()
+        self._begins.close()
 
     def _release(self) -> None:
         for entity in [e for e in self._holds if e not in self._never_listed()]:
@@ -355,6 +371,7 @@ class SourceWorker:
         """One thread polls, one works off listings, so that a long backfill holds up no change."""
         if self._settings.poll is not None:
             self.hold_first()
+        self._find_new_routes()
         return [
             threading.Thread(target=self._repeat, args=(self.poll_due,), name=f"poll-{self._unit.name}", daemon=True),
             threading.Thread(target=self._repeat, args=(self.work_job,), name=f"jobs-{self._unit.name}", daemon=True),

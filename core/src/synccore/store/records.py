@@ -38,6 +38,13 @@ class Records(Engine):
             if history is not None:
                 write_history(tx, history)
 
+    def remember(self, route: str, source: str, entity: str, updates: Mapping[str, LinkUpdate], now: datetime) -> int:
+        """Write the links of many keys in one transaction; how many."""
+        with self.writing() as tx:
+            for key, update in updates.items():
+                _settle.put_link(tx, route, source, entity, key, update, to_ms(now))
+        return len(updates)
+
     def links(self, route: str, after: str = "", limit: int = 500) -> list[Link]:
         """Links of a route by key, paged by `after` (a key)."""
         statement = "SELECT * FROM linked WHERE route = ? AND key > ? ORDER BY key LIMIT ?"

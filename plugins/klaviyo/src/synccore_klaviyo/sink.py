@@ -20,6 +20,7 @@ from synccore.types import (
     ObjectInfo,
     Operation,
     Outcome,
+    RouteSpec,
 )
 
 from . import check, match, read
@@ -109,6 +110,10 @@ class KlaviyoSink:
     def foretell(self, operations: Sequence[Operation]) -> Sequence[str | None]:
         """For a preview: which events a change would be, or that it is only remembered."""
         return [self._events.foretell(op) if op.object == "event" else None for op in operations]
+
+    def remembers(self, route: RouteSpec) -> bool:
+        """Of events the past is no news, unless the route asks for it."""
+        return route.object == "event" and not route.settings.get("backfill")
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
