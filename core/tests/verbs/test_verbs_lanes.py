@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from synccore._daemon.sources import SourceWorker
 from synccore._verbs.lanes import lanes, pause, resume
@@ -114,3 +115,12 @@ def test_a_source_that_waits_says_until_and_a_person_need_not_wait(house):
     worker.poll_due()
     assert house.source.polls == asked + 1
     assert status(house.app)["sources"]["shop"]["state"] == "ok"
+
+
+def test_what_a_lane_waited_for_is_not_shown_once_it_is_over(house):
+    now = house.clock.now()
+    lane = house.app.store.lane("crm")
+    house.app.store.put_lane(evolve(lane, state="ok", reason="its quota is spent", until=now + DAY, changed_at=now))
+    assert "its quota is spent, until" in status(house.app)["sinks"]["crm"]["reason"]
+    house.clock.advance(DAY)
+    assert status(house.app)["sinks"]["crm"]["reason"] is None

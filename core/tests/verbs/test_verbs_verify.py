@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from synccore._verbs.preview import preview
+from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 from synccore.entities import Payment
 from synccore.errors import Rejected
@@ -143,6 +144,9 @@ def test_preview_and_the_outbox_name_the_job_a_record_waits_for(people):
     assert seen.waits.startswith("waits for import job job-1, submitted ")
     (row,) = people.deliveries(state="ready")
     assert row.waits == seen.waits
+    first, second = overview(people.app).work
+    assert first.startswith("1 owed to crm: in import job job-1, submitted ")
+    assert second == f"1 newer owed to crm: {seen.waits}"
 
 
 def test_what_cannot_be_read_back_is_not_called_proved(people):

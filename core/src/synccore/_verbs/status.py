@@ -15,6 +15,9 @@ from .waits import lane_state, until_text, waiting_sinks
 
 __all__ = ["Overview", "overview", "status"]
 
+#: Of the jobs that run, so many are named.
+JOBS_SHOWN = 5
+
 
 @frozen(kw_only=True)
 class Overview:
@@ -142,8 +145,21 @@ def _work(app: App) -> Iterator[str]:
             yield f"{_named(job)}: {_how_far(job)}{_listing_waits(app, unit, running=running)}"
     for source, count in app.store.hint_counts().items():
         yield f"{count:,} records that {source} only named are to be fetched"
+    yield from _jobs(app)
     for wait in waiting_sinks(app):
         yield f"{wait.owed:,} owed to {wait.sink}: {wait.text}"
+
+
+def _jobs(app: App) -> Iterator[str]:
+    """The vendors' jobs that run, and what waits for them."""
+    found = app.store.running_jobs()
+    for job in found[:JOBS_SHOWN]:
+        yield f"{job.records:,} owed to {job.sink}: in {job.named}"
+        if job.waiting:
+            yield f"{job.waiting:,} newer owed to {job.sink}: waits for {job.named}"
+    if rest := found[JOBS_SHOWN:]:
+        held, waiting = sum(job.records for job in rest), sum(job.waiting for job in rest)
+        yield f"{held:,} in {len(rest)} further import jobs; {waiting:,} newer states wait for them"
 
 
 def _unreadable(app: App) -> Iterator[str]:

@@ -52,6 +52,8 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
         return "needs_auth", f"never reached so far: run synccore connect {name}"
     if record.state in _TIMED and record.until is not None and record.until > now:
         return record.state, f"{record.reason or record.state}, {until_text(record.until, now)}"
+    if record.state == "ok" and record.until is not None:
+        return "ok", None  # what it waited for is over
     return record.state, record.reason
 
 

@@ -65,3 +65,15 @@ FROM sinks WHERE sink IS NOT NULL
 UNREADABLE = """
 SELECT * FROM unreadable WHERE source = coalesce(:source, source) ORDER BY last_at DESC, place LIMIT :limit
 """
+
+#: The vendors' jobs that run, and how many records each holds.
+JOBS_HELD = """
+SELECT sink, job, min(submitted_at) AS since, count(*) AS records FROM delivery
+WHERE state = 'submitted' AND settled_at IS NULL GROUP BY sink, job ORDER BY since
+"""
+
+#: Newer states that wait for them.
+BEHIND_THEM = """
+SELECT sink, behind_job AS job, count(*) AS records FROM outbox
+WHERE state = 'ready' AND blocked = 1 AND behind_job IS NOT NULL GROUP BY sink, behind_job
+"""

@@ -322,6 +322,22 @@ class BackfillJob:
 
 
 @frozen(kw_only=True)
+class RunningJob:
+    """A vendor's job that was not collected yet: how many records it holds, and how many newer states wait for it."""
+
+    sink: str
+    job: str
+    since: datetime
+    records: int
+    waiting: int
+
+    @property
+    def named(self) -> str:
+        """For people."""
+        return f"import job {self.job}, submitted {self.since:%H:%M} UTC"
+
+
+@frozen(kw_only=True)
 class RouteCounts:
     """Rows per state of one route or sink."""
 

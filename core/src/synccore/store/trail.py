@@ -10,7 +10,7 @@ from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_unreadable
 from ._owing import write_history
 from ._people import owned_refs
 from .engine import Engine, Transaction
-from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts, UnreadableRecord
+from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts, RunningJob, UnreadableRecord
 
 __all__ = ["Trail"]
 
@@ -44,6 +44,22 @@ class Trail(Engine):
         values = {"sink": sink, "route": route, "key": key, "ids": json.dumps(list(ids or ())), "limit": _limit(limit)}
         with self.reading() as view:
             return [to_delivery(row) for row in view.execute(statement, values)]
+
+    def running_jobs(self) -> list[RunningJob]:
+        """The vendors' jobs that run, the oldest first."""
+        with self.reading() as view:
+            held = view.execute(looks.JOBS_HELD).fetchall()
+            behind = {(r["sink"], r["job"]): r["records"] for r in (view.execute(looks.BEHIND_THEM) if held else ())}
+        return [
+            RunningJob(
+                sink=row["sink"],
+                job=row["job"],
+                since=from_ms(row["since"]),
+                records=row["records"],
+                waiting=behind.get((row["sink"], row["job"]), 0),
+            )
+            for row in held
+        ]
 
     def history(
         self,
