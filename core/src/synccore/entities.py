@@ -73,6 +73,10 @@ class Address:
         return not any((self.line1, self.line2, self.city, self.postcode))
 
 
+#: An address of which nothing is known.
+NOWHERE = Address()
+
+
 @frozen(kw_only=True)
 class PersonName:
     """A person's name as one place holds it."""
@@ -119,8 +123,8 @@ class Customer(_Record):
     paying: bool | None = None
     #: BCP 47, for instance "en-US".
     locale: str | None = None
-    billing: Address = field(factory=Address)
-    shipping: Address = field(factory=Address)
+    billing: Address = NOWHERE
+    shipping: Address = NOWHERE
     #: Marketing consent: True opted in, False opted out, None unknown. Absence is never consent.
     accepts_marketing: bool | None = None
     #: When the consent above was recorded, if the source knows.
@@ -213,8 +217,8 @@ class Order(_Record):
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     email: str | None = None
-    billing: Address = field(factory=Address)
-    shipping: Address = field(factory=Address)
+    billing: Address = NOWHERE
+    shipping: Address = NOWHERE
     lines: tuple[OrderLine, ...] = ()
     refunds: tuple[Refund, ...] = ()
     fees: tuple[Fee, ...] = ()
@@ -288,8 +292,8 @@ class Subscription(_Record):
     cancelled_at: datetime | None = None
     ends_at: datetime | None = None
     email: str | None = None
-    billing: Address = field(factory=Address)
-    shipping: Address = field(factory=Address)
+    billing: Address = NOWHERE
+    shipping: Address = NOWHERE
     lines: tuple[OrderLine, ...] = ()
     payment_method: str | None = None
     payment_title: str | None = None

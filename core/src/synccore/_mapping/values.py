@@ -10,6 +10,8 @@ from typing import Any
 
 from jinja2 import StrictUndefined, Undefined
 
+from ..store.codec import stable_json
+
 _MAX_DEPTH = 20
 _MAX_BITS = 4096
 
@@ -74,12 +76,18 @@ def digest(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(fields).encode()).hexdigest()
 
 
+# Made once: `json.dumps` with options makes an encoder for each call.
+_text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _canonical(value: Any) -> str:
-    return json.dumps(_tagged(value), sort_keys=True, separators=(",", ":"))
+    tagged = _tagged(value)
+    text = stable_json(tagged)
+    return _text(tagged) if text is None else text.decode()
 
 
 def _tagged(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
+    if type(value) is str or value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
         return {"number": str(value)}

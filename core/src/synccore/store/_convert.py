@@ -1,6 +1,5 @@
 """Database rows to the rows the contract speaks in, and times to milliseconds."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -70,8 +69,8 @@ _TURNS: Mapping[Any, Callable[[Any], Any]] = {
     datetime: from_ms,
     datetime | None: maybe_from_ms,
     bool: bool,
-    Mapping[str, str]: json.loads,
-    tuple[str, ...]: lambda text: tuple(json.loads(text)),
+    Mapping[str, str]: codec.load_json,
+    tuple[str, ...]: lambda text: tuple(codec.load_json(text)),
 }
 
 #: Each reads a row of the table or view of that name.
@@ -116,11 +115,11 @@ def to_link(row: Row) -> Link:
         key=row["key"],
         route=row["route"],
         sink=row["sink"],
-        left_out=json.loads(row["left_out"]),
+        left_out=codec.load_json(row["left_out"]),
         asked=None if row["asked"] is None else codec.load_fields(row["asked"]),
         adopted=bool(row["adopted"]),
         shared=max(row["shared"], 1),
-        made=json.loads(row["made"]),
+        made=codec.load_json(row["made"]),
         parent_id=row["parent_id"],
         left=bool(row["let_go"]),
     )
@@ -130,6 +129,6 @@ def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[
     """The parameters of `sql.ADD_HISTORY`."""
     return asdict(entry, recurse=False) | {
         "at": to_ms(entry.at),
-        "fields": json.dumps(entry.fields),
+        "fields": codec.dump_json(entry.fields),
         "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,
     }

@@ -96,7 +96,7 @@ class _Intake:
 
     def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
         owner = self._owner(change, data)
-        values = self._values(change, data, owner) | {"event_id": event_id, "at": self._at(change)}
+        values = self._values(change, data, codec.Written(data), owner) | {"event_id": event_id, "at": self._at(change)}
         new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
         event = self._tx.execute(sql.EVENT, values).fetchone()["id"]
         late = new and not change.late_ok and self._is_history(change)
@@ -151,16 +151,20 @@ class _Intake:
             return "stale"
         owner = self._owner(change, data)
         moved = self._take_over(change)
-        fingerprint = codec.fingerprint(data)
+        written = codec.Written(data)
+        fingerprint = written.fingerprint
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
-                self._tx.execute(sql.TOUCH_SNAPSHOT, self._values(change, data, owner) | {"id": known["id"]})
+                self._tx.execute(sql.TOUCH_SNAPSHOT, self._values(change, data, written, owner) | {"id": known["id"]})
             if not moved:
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
         else:
-            values = self._values(change, data, owner) | {"fingerprint": fingerprint, "changed_at": self._at(change)}
+            values = self._values(change, data, written, owner) | {
+                "fingerprint": fingerprint,
+                "changed_at": self._at(change),
+            }
             self._tx.execute(sql.PUT_SNAPSHOT, values)
         before = None if known is None or known["deleted"] else known["data"]
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
@@ -180,12 +184,12 @@ class _Intake:
         """Whether the source was asked before it told what is known."""
         return self._read_at is not None and self._read_at < int(known["known_at"])
 
-    def _values(self, change: Change, data: Entity, owner: EntityRef | None) -> dict[str, Any]:
+    def _values(self, change: Change, data: Entity, written: codec.Written, owner: EntityRef | None) -> dict[str, Any]:
         return {
             "source": self._unit.source,
             "entity": change.entity,
             "key": change.key,
-            "data": codec.dump_entity(data),
+            "data": written.text,
             "version": change.version,
             "owner_entity": owner and owner.entity,
             "owner_key": owner and owner.key,

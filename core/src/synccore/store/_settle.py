@@ -1,6 +1,5 @@
 """How deliveries leave `running` and `submitted`: fenced by the token they were claimed with."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -154,10 +153,10 @@ def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, up
             "remote_id": remote_id,
             "etag": update.etag,
             "fields": fields,
-            "left_out": json.dumps(dict(update.left_out)),
+            "left_out": codec.dump_json(dict(update.left_out)),
             "asked": None if update.asked is None else codec.dump_fields(dict(update.asked)),
             "adopted": update.adopted,
-            "made": json.dumps(dict(update.made)),
+            "made": codec.dump_json(dict(update.made)),
             "parent_id": update.parent_id,
             "left": update.left,
         },

@@ -5,27 +5,44 @@ only telling key is "$".
 
     Decimal("1.50")            {"$": "decimal", "v": "1.50"}
     datetime, date             {"$": "datetime", "v": "2026-01-01T12:00:00+00:00"}
+    a number beyond 64 bits    {"$": "int", "v": "36893488147419103232"}
     a mapping JSON cannot say  {"$": "dict", "v": [[key, value], ...]}     keys that are no text, or a key "$"
 
-Tuples and sets become lists. Entities are written by cattrs, strictly, and only what differs from the default.
+Tuples and sets become lists, numbers that are none (infinity) become null. Entities are written by cattrs, strictly,
+and only what differs from the default.
+
+What is JSON as it stands (nearly everything) is written and read by orjson, which is fast and strict; the rest by the
+standard library, in the same format.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from attrs import evolve
+import orjson
 from cattrs import Converter
 from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.fns import identity
 
 from ..entities import ENTITIES, Entity
 from ..values import mended
 
-__all__ = ["canonical", "dump_entity", "dump_fields", "fingerprint", "load_entity", "load_fields"]
+__all__ = [
+    "Written",
+    "dump_entity",
+    "dump_fields",
+    "dump_json",
+    "fingerprint",
+    "load_entity",
+    "load_fields",
+    "load_json",
+    "stable_json",
+]
 
 _TAG = "$"
 
@@ -33,8 +50,12 @@ _TAG = "$"
 def _encode(value: Any) -> Any:
     """The value in what JSON can say."""
     match value:
-        case None | bool() | int() | float() | str():
+        case None | bool() | str():
             return value
+        case int():
+            return value if -(1 << 63) <= value < 1 << 64 else {_TAG: "int", "v": str(value)}
+        case float():
+            return value if math.isfinite(value) else None
         case Decimal():
             return {_TAG: "decimal", "v": str(value)}
         case datetime():
@@ -63,6 +84,8 @@ def _decode(value: Any) -> Any:
     match value.get(_TAG):
         case None:
             return {k: _decode(v) for k, v in value.items()}
+        case "int":
+            return int(value["v"])
         case "decimal":
             return Decimal(value["v"])
         case "datetime":
@@ -79,6 +102,26 @@ def _decode(value: Any) -> Any:
 # ASCII only: a lone surrogate in a shop's text must not make its record unstorable.
 _text = json.JSONEncoder(separators=(",", ":")).encode
 _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+#: What orjson would write in a form of its own is left to `_encode`.
+_STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_KEY_OF_TAGS = b'"$":'
+
+
+def _as_it_stands(value: Any, option: int = _STRICT) -> bytes | None:
+    """The value as JSON; None where it needs tags, or holds what orjson refuses (half characters, huge numbers)."""
+    try:
+        text = orjson.dumps(value, option=option)
+    except TypeError:
+        return None
+    return None if _KEY_OF_TAGS in text else text
+
+
+def stable_json(value: Any) -> bytes | None:
+    """JSON to be hashed: whatever the order of mappings, and the same in every release. None as `_as_it_stands`."""
+    text = _as_it_stands(value, _STRICT | orjson.OPT_SORT_KEYS)
+    if text is None or (text.isascii() and b"\x7f" not in text):
+        return text
+    return _sorted(value).encode()
 
 
 def _sorted_text(value: Any) -> str:
@@ -96,19 +139,30 @@ def _order(value: Any) -> Any:
     return value
 
 
+def dump_json(value: Any) -> str:
+    """A value that is JSON (texts, lists, mappings of texts) as text."""
+    text = _as_it_stands(value)
+    return _text(value) if text is None else text.decode()
+
+
+def load_json(text: str) -> Any:
+    """JSON as it was written by this or an earlier release."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)  # halves of characters, numbers that are none
+
+
 def dump_fields(fields: Any) -> str:
     """Tagged JSON of a value or mapping. Raises TypeError for a type it cannot keep."""
-    return _text(_encode(fields))
+    text = _as_it_stands(fields)
+    return _text(_encode(fields)) if text is None else text.decode()
 
 
 def load_fields(text: str) -> Any:
     """The value again."""
-    return _decode(json.loads(text))
-
-
-def canonical(fields: Any) -> str:
-    """One text per value, whatever the order of its mappings: equal texts mean equal values."""
-    return _sorted_text(_encode(fields))
+    value = load_json(text)
+    return _decode(value) if '"$":' in text else value
 
 
 def _structure_strict(value: Any, kind: type) -> Any:
@@ -126,43 +180,92 @@ def _structure_datetime(value: Any, _: type) -> datetime:
     return datetime.fromisoformat(_structure_strict(value, str))
 
 
+def _is(wanted: Any) -> Callable[[Any], bool]:
+    return lambda kind: bool(kind == wanted)
+
+
 def _is_free(kind: Any) -> bool:
     return bool(kind == Mapping[str, Any])
 
 
-def _make_converter() -> Converter:
+def _is_json(kind: Any) -> bool:
+    return kind in (str | None, int | None, bool | None) or _is_free(kind)
+
+
+def _as_it_came(value: Any, _: type) -> Any:
+    return value
+
+
+def _untagged(value: Any, _: type) -> Any:
+    return _decode(value)
+
+
+def _or_none(kind: type) -> Callable[[Any, type], Any]:
+    return lambda value, _: None if value is None else _structure_strict(value, kind)
+
+
+def _make_converter(free: Callable[[Any, type], Any]) -> Converter:
+    """`free` reads mappings of anything."""
     made = Converter(forbid_extra_keys=True, omit_if_default=True, detailed_validation=False)
     for kind in (str, int, bool):
         made.register_structure_hook(kind, _structure_strict)
+        made.register_structure_hook_func(_is(kind | None), _or_none(kind))
     made.register_structure_hook(Decimal, _structure_decimal)
     made.register_structure_hook(datetime, _structure_datetime)
     made.register_unstructure_hook(Decimal, str)
     made.register_unstructure_hook(datetime, datetime.isoformat)
-    made.register_unstructure_hook_func(_is_free, _encode)
-    made.register_structure_hook_func(_is_free, lambda value, _: _decode(value))
+    made.register_unstructure_hook_func(_is_json, identity)
+    made.register_structure_hook_func(_is_free, free)
     return made
 
 
-_CONVERTER = _make_converter()
+_CONVERTER = _make_converter(_as_it_came)
+_TAGGED_CONVERTER = _make_converter(_untagged)
+#: Attributes that are no part of what a record means.
+_ASIDE = ("raw", "updated_at")
+
+
+class Written:
+    """An entity on its way into the outbox, walked through once."""
+
+    def __init__(self, data: Entity) -> None:
+        self._entity = data.entity
+        self._meant: dict[str, Any] = _CONVERTER.unstructure(data)
+        self._aside = {name: self._meant.pop(name) for name in _ASIDE if name in self._meant}
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two states that mean the same: `raw` and `updated_at` do not count, nor does dict order."""
+        text = stable_json(self._meant)
+        if text is None:
+            text = _sorted_text(_encode(self._meant)).encode()
+        return hashlib.sha256(f"{self._entity}:".encode() + text).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The entity as JSON, `raw` and all; half a character (a cut emoji) becomes U+FFFD: nobody can send it."""
+        values = self._meant | self._aside
+        if (text := _as_it_stands(values)) is not None:
+            return text.decode()
+        written = _text(_encode(values))
+        return _text(mended(json.loads(written))) if "\\ud" in written else written
 
 
 def dump_entity(data: Entity) -> str:
-    """An entity as JSON, `raw` and all; half a character (a cut emoji) becomes U+FFFD, since nobody can send it."""
-    text = _text(_CONVERTER.unstructure(data))
-    return _text(mended(json.loads(text))) if "\\ud" in text else text
+    """`Written.text`."""
+    return Written(data).text
+
+
+def fingerprint(data: Entity) -> str:
+    """`Written.fingerprint`."""
+    return Written(data).fingerprint
 
 
 def load_entity(entity: str, text: str) -> Entity:
     """The entity again. Raises ValueError where the text is not one."""
     try:
-        return _CONVERTER.structure(json.loads(text), ENTITIES[entity])
+        converter = _TAGGED_CONVERTER if '"$":' in text else _CONVERTER
+        return converter.structure(load_json(text), ENTITIES[entity])
     except (ArithmeticError, AttributeError, ForbiddenExtraKeysError, LookupError, TypeError, ValueError) as error:
         # The type of the error only: its text may quote the record.
         raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from None
-
-
-def fingerprint(data: Entity) -> str:
-    """Equal for two states of a record that mean the same: `raw` and `updated_at` do not count, nor does dict order."""
-    # Defaults are left out; taken away first, the shop's own record need not be walked through.
-    values = _CONVERTER.unstructure(evolve(data, raw={}, updated_at=None))
-    return hashlib.sha256(f"{data.entity}:{_sorted_text(values)}".encode()).hexdigest()
