@@ -1,11 +1,14 @@
 """What persons see and do: lists, counts, retry, dismiss, forget, verify, links, and the small things kept."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from synccore._store.sqlite import SqliteStore
 from synccore.entities import guest_key
-from synccore.store import HistoryEntry, LaneRecord, RouteCounts, email_digest
+from synccore.store import HistoryEntry, LaneRecord, RouteCounts, StoreError, email_digest
 
 
 def park(desk, delivery, error="no such field", kind="rejected"):
@@ -225,10 +228,23 @@ def test_forgetting_a_person_leaves_only_hashes(desk):
     assert {h.key for h in desk.store.history()} == {"2"}
     assert not desk.settle(running, link=desk.link("late"))
     assert desk.store.links("people") == desk.store.links("orders") == []
+    desk.store.scrub()
     stored = b"".join(p.read_bytes() for p in desk.path.parent.glob("outbox.db*") if p.is_file())
     assert mail.encode() not in stored
     assert b"Zebedee" not in stored
     assert guest.encode() not in stored
+
+
+def test_what_a_reader_keeps_from_being_overwritten_is_said(tmp_path):
+    with closing(SqliteStore(tmp_path / "outbox.db", busy_timeout=0.01)) as store:
+        store.state("x").put({"a": "b"})
+        with closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT * FROM plugin_state").fetchall()
+            store.state("x").put({"a": "c"})
+            with pytest.raises(StoreError, match="close that program"):
+                store.scrub()
+        store.scrub()
 
 
 def test_changes_of_the_forgotten_are_dropped(desk):

@@ -49,7 +49,7 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
         return DONE
     table(
         ("sink", "record", "erased"),
-        [(e.sink, f"{e.entity} {e.key}" if e.key else "found there", _came_of(e)) for e in result.erased],
+        [(e.sink, f"{e.entity} {e.key}".strip() or "found there", _came_of(e)) for e in result.erased],
         empty="no target holds a record of this person",
     )
     if result.failed:

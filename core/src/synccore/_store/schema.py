@@ -13,7 +13,10 @@ from sqlite_utils import Database, Migrations
 from ..errors import ConfigError
 from ._additions import ACCOUNTS, FACTS
 
-__all__ = ["MIGRATIONS", "SCHEMA", "migrate"]
+__all__ = ["MIGRATIONS", "SCHEMA", "migrate", "overwrite_old_pages"]
+
+#: `user_version` of a file in which nothing was ever deleted without being overwritten.
+_CLEAN = 1
 
 MIGRATIONS = Migrations("synccore")
 
@@ -436,11 +439,22 @@ def migrate(connection: sqlite3.Connection) -> tuple[str, ...]:
     return _apply(connection)
 
 
+def overwrite_old_pages(connection: sqlite3.Connection) -> None:
+    """Once for a file that was written before what is deleted was overwritten: the free space may hold anybody.
+
+    Takes about as long as a backup, and that much space; nothing can be written meanwhile.
+    """
+    if connection.execute("PRAGMA user_version").fetchone()[0] < _CLEAN:
+        connection.execute("VACUUM")
+        connection.execute(f"PRAGMA user_version = {_CLEAN}")
+
+
 @cache
 def _blank() -> bytes:
     """All tables and no row, as the migrations make them: a new file gets them in one go, whole or not at all."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         _apply(connection)
+        connection.execute(f"PRAGMA user_version = {_CLEAN}")
         return connection.serialize()
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..store import Store, Transaction
+from ..store import Store, StoreError, Transaction
 from . import schema
 from ._database import BUSY_TIMEOUT, Database, create_file
 from ._locks import FileLocks
@@ -130,4 +130,10 @@ class SqliteStore(Store):
 
     def scrub(self) -> None:
         with self._database.exclusive() as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            schema.overwrite_old_pages(connection)
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreError(
+                f"what was erased is still in {self._database.path}-wal, because another program reads the database: "
+                "close that program, then run this again"
+            )

@@ -15,7 +15,7 @@ from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
-from ..store import email_digest
+from ..store import StoreError, email_digest
 from ..types import Erased as Outcome
 from ..types import Identity, Link
 from ..values import phone
@@ -92,13 +92,19 @@ def forget(app: App, email: str) -> Forgotten:
         result.erased.append(_erase(app, link))
         done.add((_sink_of(app, link), link.remote_id))
     _erase_found(app, identity, result, done)
-    if result.failed or not (people or result.erased):
+    if result.failed:
         return result
-    # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
-    for link in app.store.forget(email, email_digest(email), app.clock.now()):
-        fresh = (_sink_of(app, link), link.remote_id) not in done
-        if fresh and link.route != write_back_route(link.source, link.entity):
-            result.erased.append(_erase(app, link))
+    if people or result.erased:
+        # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
+        for link in app.store.forget(email, email_digest(email), app.clock.now()):
+            fresh = (_sink_of(app, link), link.remote_id) not in done
+            if fresh and link.route != write_back_route(link.source, link.entity):
+                result.erased.append(_erase(app, link))
+    try:
+        app.store.scrub()
+    except StoreError as error:
+        here = Erased(sink="synccore", route="", entity="files", key="", outcome="pending", note=error.message)
+        result.erased.append(here)
     result.complete = not result.failed and not result.pending
     return result
 

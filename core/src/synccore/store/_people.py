@@ -10,6 +10,7 @@ from . import sql
 from ._convert import to_link
 from ._hints import drop_hints
 from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
+from ._traces import Traces
 from .engine import Row, Transaction
 
 __all__ = ["dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "retry"]
@@ -107,9 +108,13 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
         for row in tx.execute(f"SELECT source, entity, key FROM {table} WHERE email = ?", (address,)):  # noqa: S608
             refs[row["source"], row["entity"], row["key"]] = None
     links: list[Link] = []
+    traces = Traces(address)
     for source, entity, key in refs:
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
+        for table in ("snapshot", "event"):
+            for row in tx.execute(f"SELECT data FROM {table} WHERE {where}", place):  # noqa: S608
+                traces.add(row["data"])
         links += map(to_link, tx.execute(f"SELECT * FROM linked WHERE {where} ORDER BY route", place))  # noqa: S608
         drop_hints(tx, source, entity, key)
         for table in ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen", "unreadable"):
@@ -119,6 +124,7 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
             "WHERE wait_route IS NOT NULL AND source = ? AND wait_entity = ? AND wait_key = ?",
             place,
         )
+    traces.blot(tx)
     stones = [digest, *(key_digest(source, Customer.entity, key) for source, key in people)]
     tx.executemany("INSERT INTO tombstone VALUES (?, ?) ON CONFLICT DO NOTHING", [(stone, now) for stone in stones])
     return links

@@ -117,7 +117,10 @@ class Engine(ABC):
 
     @abstractmethod
     def scrub(self) -> None:
-        """Leave nothing of deleted rows in the files. Called after a person was forgotten."""
+        """Leave nothing of deleted rows in the files. Called after a person was forgotten.
+
+        Raises StoreError where that cannot be done now, saying what has to happen first.
+        """
 
     def one(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
         """The first row of a statement's answer, or None."""

@@ -31,8 +31,8 @@ class People(Engine):
 
     def forget(self, email: str, digest: str, now: datetime) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
-        given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one."""
+        given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one.
+
+        What was said of others keeps its place without the person's values. `scrub` afterwards."""
         with self.writing() as tx:
-            links = _people.forget(tx, email, digest, to_ms(now))
-        self.scrub()
-        return links
+            return _people.forget(tx, email, digest, to_ms(now))
