@@ -142,16 +142,19 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
 @deliveries.verb("dismiss")
 @click.argument("ids", nargs=-1, type=int)
 @click.option("--all", "everything", is_flag=True, help="Every parked delivery.")
+@click.option("--reason", help="Why: kept in the trail.")
 @_sink
 @_state
 @json_option
-def dismiss(ids: tuple[int, ...], everything: bool, sink: str | None, state: str | None, as_json: bool) -> int:
+def dismiss(
+    ids: tuple[int, ...], everything: bool, reason: str | None, sink: str | None, state: str | None, as_json: bool
+) -> int:
     """Give parked ones up: they are not delivered. The record's next change is."""
     from .._verbs.deliveries import dismiss as dismiss_parked
 
     with current().open_store() as app:
         _checked(app, ids, everything, sink, state)
-        acted = dismiss_parked(app, ids, sink)
+        acted = dismiss_parked(app, ids, sink, reason)
     return _told("dismissed", acted, "dismissed", as_json=as_json)
 
 

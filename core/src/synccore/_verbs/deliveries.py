@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
+from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
 
@@ -80,10 +81,11 @@ def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
     return _acted(app, count, ids, chosen)
 
 
-def dismiss(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
-    """Give parked ones up."""
+def dismiss(app: Base, ids: Sequence[int], sink: str | None, reason: str | None = None) -> Acted:
+    """Give parked ones up; `reason` is kept in the trail, without addresses and numbers."""
     chosen = parked(app, ids, sink)
-    return _acted(app, app.store.dismiss(chosen, app.clock.now()), ids, chosen)
+    note = redact(reason.strip(), 300) if reason and reason.strip() else None
+    return _acted(app, app.store.dismiss(chosen, app.clock.now(), note), ids, chosen)
 
 
 def _acted(app: Base, count: int, named: Sequence[int], chosen: Sequence[int]) -> Acted:

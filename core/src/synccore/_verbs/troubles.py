@@ -1,6 +1,5 @@
 """What needs a person, or soon will: the one list behind alerts and the dashboard's first screen."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +9,7 @@ from .._app.app import App
 from .._app.units import Unit, lane_name
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
+from .parked import cause_id
 from .waits import moment
 
 __all__ = ["troubles"]
@@ -103,9 +103,9 @@ def _parked(app: App) -> Iterator[Trouble]:
         yield Trouble(
             kind="parked",
             name=cause.route,
-            cause=hashlib.sha256(f"{cause.error_kind}\n{cause.error}".encode()).hexdigest()[:16],
+            cause=cause_id(cause.error_kind, cause.error),
             measure=cause.count,
-            sentence=f"{cause.route}: {cause.count:,} set aside: {cause.error}",
+            sentence=f"{cause.route}: {cause.count:,} parked: {cause.error}",
             next=f"synccore deliveries show {cause.first_id}",
             since=now,
         )

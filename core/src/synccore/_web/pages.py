@@ -12,6 +12,7 @@ from .glossary import Glossary
 from .home import Home
 from .hooks import Door
 from .instances import Instances
+from .parked import Parked
 from .people import People
 from .sessions import Sessions
 from .site import Site
@@ -31,7 +32,7 @@ class Pages:
     def __init__(self, door: Door, sessions: Sessions) -> None:
         site = Site(door, sessions)
         self._instances = Instances(site)
-        self._rooms = (Home(site), People(site), self._instances, Glossary(site), Access(site))
+        self._rooms = (Home(site), People(site), Parked(site), self._instances, Glossary(site), Access(site))
 
     def routes(self) -> Sequence[BaseRoute]:
         """All routes of the dashboard."""

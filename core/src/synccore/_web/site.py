@@ -33,6 +33,7 @@ _MOST_SAID = 1000
 _PLACES = (
     ("", "Overview"),
     ("people", "People"),
+    ("parked", "Parked"),
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -53,13 +53,13 @@ def retry(tx: Transaction, ids: Sequence[int], now: int) -> int:
     return len(slots)
 
 
-def dismiss(tx: Transaction, ids: Sequence[int], now: int) -> int:
+def dismiss(tx: Transaction, ids: Sequence[int], now: int, note: str | None = None) -> int:
     """Parked to dismissed."""
     rows = _parked(tx, ids)
     for row in rows:
         tx.execute("UPDATE delivery SET state = 'dismissed', settled_at = ? WHERE id = ?", (now, row["id"]))
         end_event(tx, row, "dismissed")
-        tell(tx, row, "dismissed", now, error_kind=row["error_kind"])
+        tell(tx, row, "dismissed", now, error_kind=row["error_kind"], note=note)
     return len(rows)
 
 

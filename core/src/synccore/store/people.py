@@ -19,10 +19,10 @@ class People(Engine):
         with self.writing() as tx:
             return _people.retry(tx, ids, to_ms(now))
 
-    def dismiss(self, ids: Sequence[int], now: datetime) -> int:
-        """Parked -> dismissed. How many."""
+    def dismiss(self, ids: Sequence[int], now: datetime, note: str | None = None) -> int:
+        """Parked -> dismissed; `note` says in the trail why. How many."""
         with self.writing() as tx:
-            return _people.dismiss(tx, ids, to_ms(now))
+            return _people.dismiss(tx, ids, to_ms(now), note)
 
     def keys_by_email(self, email: str) -> list[tuple[str, str]]:
         """(source, customer key) of people with this address (normalised by the store)."""

@@ -28,9 +28,14 @@ class Trail(Engine):
         route: str | None = None,
         key: str | None = None,
         ids: Sequence[int] | None = None,
+        cause: tuple[str, str] | None = None,
+        before_id: int | None = None,
         limit: int | None = 100,
     ) -> list[Delivery]:
-        """Rows of the outbox, newest first. Raises ValueError for an unknown state."""
+        """Rows of the outbox, newest first; `cause` is the kind and text of an error, `before_id` turns the page.
+
+        Raises ValueError for an unknown state.
+        """
         wanted: list[str] = []
         if state is not None:
             if state not in _STATES:
@@ -40,8 +45,22 @@ class Trail(Engine):
         wanted += [f"{name} = :{name}" for name, value in (("sink", sink), ("route", route), ("key", key)) if value]
         if ids is not None:
             wanted.append("id IN (SELECT value FROM json_each(:ids))")
+        if cause is not None:
+            wanted.append("coalesce(error_kind, '') = :kind AND coalesce(error, '') = :error")
+        if before_id is not None:
+            wanted.append("id < :before")
         statement = f"SELECT * FROM outbox WHERE {' AND '.join(wanted) or '1'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
-        values = {"sink": sink, "route": route, "key": key, "ids": json.dumps(list(ids or ())), "limit": _limit(limit)}
+        kind, error = cause or (None, None)
+        values = {
+            "sink": sink,
+            "route": route,
+            "key": key,
+            "ids": json.dumps(list(ids or ())),
+            "kind": kind,
+            "error": error,
+            "before": before_id,
+            "limit": _limit(limit),
+        }
         with self.reading() as view:
             return [to_delivery(row) for row in view.execute(statement, values)]
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from synccore._verbs.parked import cause_id
 from synccore.entities import Address, Order
 from synccore.errors import Rejected
 from synccore.testing import customer, upsert
@@ -24,12 +25,17 @@ def record(key, entity="customer", **more):
     return "/people/record?" + urlencode({"source": "shop", "entity": entity, "key": key, **more})
 
 
+REFUSAL = "refused <b onclick=alert(3)>so</b>"
+PARKED = "/parked/cause?" + urlencode({"route": "people", "cause": cause_id("rejected", REFUSAL)})
+
 #: Path -> a heading it must have.
 PAGES = {
     "/people": "People",
     record("1", live="people"): "Ada",
     record("2"): HOSTILE,
     record("7", "order"): "order 7",
+    "/parked": "Parked",
+    PARKED: "parked on people",
     "/glossary": "What the words mean",
     "/": "crm",
     "/plugins/crm": "crm",
@@ -39,7 +45,7 @@ PAGES = {
 def fill(house):
     """People, an order, one that was refused, names that would like to be markup."""
     house.reached()
-    house.crm.always(lambda operation: Rejected(f"refused {HOSTILE}") if operation.key == "2" else None)
+    house.crm.always(lambda operation: Rejected(REFUSAL) if operation.key == "2" else None)
     house.emit(
         customer("1", email="ada@shop.test", first_name="Ada", phone="+49 30 1", billing=Address(line1="x" * 80)),
         customer("2", email="b@shop.test", first_name=HOSTILE),
@@ -88,7 +94,7 @@ def test_every_page_fits_and_is_there_for_everybody(logged_in):
 
 def test_the_axe_check_sees_what_is_wrong(logged_in):
     tab = logged_in.tab
-    tab.evaluate("document.querySelector('main').innerHTML = '<h1>x</h1><input>'")
+    tab.evaluate("document.querySelector('main').innerHTML = '<h1>Hard to read</h1><input>'")
     tab.evaluate("document.querySelector('h1').style.color = '#e4e4e4'")
     tab.evaluate(axe())
     result = tab.evaluate("axe.run({resultTypes: ['violations']})")
