@@ -55,7 +55,8 @@ def redact(text: str, limit: int = 500, *, known: Mapping[str, Any] | None = Non
     text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
     text = _RUN.sub(_phone, text)
     if not whole:
-        text = text[: -2 * _HEAD]  # what the cut may have left half of
+        # What the cut may have left half of goes; where that is all, a person sees at least that there was something.
+        text = text[: -2 * _HEAD] or "(a long text of personal values or numbers)"
     return text if whole and len(text) <= limit else text[: limit - 1] + "…"
 
 

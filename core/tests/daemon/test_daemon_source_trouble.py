@@ -73,3 +73,17 @@ def test_a_filter_that_nobody_knows_does_not_stop_the_polls(shop, worker, monkey
     assert worker.work_job()
     assert shop.app.store.get_backfill(job.id).error == "no such filter: colour"
     assert status(shop.app)["sources"]["shop"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(("poll", "asked"), [("1h", 1), (False, 0)])
+def test_what_came_while_no_daemon_ran_is_asked_for_at_its_start(tmp_path, poll, asked):
+    table = {"entities": ["customer"], "poll": poll}
+    with Harness(tmp_path, PEOPLE, source_table=table) as shop:
+        SourceWorker(shop.app, shop.app.sources["shop"]).poll_due()
+        shop.source.put(customer("2", email="bob@shop.test"))
+        before = shop.source.polls
+        worker = SourceWorker(shop.app, shop.app.sources["shop"])
+        worker.poll_due()
+        worker.poll_due()
+        assert shop.source.polls - before == asked
+        assert len(shop.deliveries()) == asked

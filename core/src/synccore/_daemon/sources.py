@@ -53,6 +53,8 @@ class SourceWorker:
         self._hinted = threading.Event()
         #: Entities compared as a whole since this process began.
         self._compared: set[str] = set()
+        #: Entities polled since then: what came while nobody listened is asked for at once, however rare the polls.
+        self._polled: set[str] = set()
         self._recognised = False
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
@@ -141,7 +143,8 @@ class SourceWorker:
         if not self._may_ask(now):
             return
         for entity in self._settings.entities:
-            if self._due(self._settings.poll, f"polled:{entity}", now):
+            missed = self._settings.poll is not None and entity not in self._polled
+            if missed or self._due(self._settings.poll, f"polled:{entity}", now):
                 self._poll(entity)
             self._release()
         self._queue_reconcile(now)
@@ -214,6 +217,7 @@ class SourceWorker:
             return False
         now = self._clock.now()
         self._store.put_cursor(self._unit.name, f"polled:{entity}", now.isoformat(), now)
+        self._polled.add(entity)
         self._succeeded()
         return True
 
