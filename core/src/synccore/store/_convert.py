@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from attrs import AttrsInstance, asdict, fields
+from attrs import AttrsInstance, fields
 
 from ..types import EntityRef, Link, Snapshot
 from . import codec
@@ -83,6 +83,10 @@ to_unreadable = _reader(UnreadableRecord)
 to_history = _reader(HistoryEntry, delivery_id=itemgetter("delivery"))
 
 
+#: Columns of `history` that hold what the attribute of that name says.
+_HISTORY = [a.name for a in fields(HistoryEntry) if a.name not in ("at", "fields", "delivery_id", "id")]
+
+
 def _owner(row: Row) -> EntityRef | None:
     return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
 
@@ -127,8 +131,9 @@ def to_link(row: Row) -> Link:
 
 def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[str, Any]:
     """The parameters of `sql.ADD_HISTORY`."""
-    return asdict(entry, recurse=False) | {
+    return {
+        **{name: getattr(entry, name) for name in _HISTORY},
         "at": to_ms(entry.at),
-        "fields": codec.dump_json(entry.fields),
+        "fields": codec.dump_json(entry.fields) if entry.fields else "[]",
         "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,
     }

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from ..entities import Customer, Entity, guest_key
 from ..types import Change, EntityRef, Op
 from . import codec, sql
-from ._convert import from_ms, to_ms
+from ._convert import from_ms, history_values, to_ms
 from ._hints import end_hint, give_hint, put_unreadable
-from ._owing import Slot, end_event, owe, refresh, slot_of, tell, write_history
+from ._owing import Slot, end_event, owing, refresh, slot_of, tell
+from ._pen import Pen
 from ._people import key_digest
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
@@ -21,16 +22,30 @@ _Fate = Literal["accepted", "unchanged", "stale", "forgotten", "hinted"]
 
 def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
     """Take several units; the caller commits."""
-    return [_Intake(tx, unit, now).take() for unit in batch]
+    facts = {source: _Facts(tx, source) for source in {unit.source for unit in batch}}
+    return [_Intake(tx, unit, now, facts[unit.source]).take() for unit in batch]
+
+
+class _Facts:
+    """What all units of one source in a commit go by."""
+
+    def __init__(self, tx: Transaction, source: str) -> None:
+        values = {"source": source}
+        #: Whether anybody was ever forgotten.
+        self.tombstones: bool = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone) AS some").fetchone()["some"]
+        self.doubt = tx.execute(sql.RESTORED, values).fetchone() is not None
+        self.unread = tx.execute("SELECT 1 FROM unreadable WHERE source = :source LIMIT 1", values).fetchone()
+        self.sweeps = [row["name"] for row in tx.execute("SELECT name FROM sweep WHERE source = :source", values)]
 
 
 class _Intake:
     """One unit on its way in."""
 
-    def __init__(self, tx: Transaction, unit: Ingest, now: int) -> None:
-        self._tx = tx
+    def __init__(self, tx: Transaction, unit: Ingest, now: int, facts: _Facts) -> None:
+        self._tx = Pen(tx)
         self._unit = unit
         self._now = now
+        self._facts = facts
         self._dirtied = 0
         self._sinks: set[str] = set()
         self._sweeps = self._open_sweeps()
@@ -38,15 +53,15 @@ class _Intake:
         self._read_at = None if unit.read_at is None else to_ms(unit.read_at)
         self._known_at = now if self._read_at is None else self._read_at
         self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
-        source = {"source": unit.source}
-        self._tombstones = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone) AS some").fetchone()["some"]
-        self._doubt = tx.execute(sql.RESTORED, source).fetchone() is not None
-        self._unread = tx.execute("SELECT 1 FROM unreadable WHERE source = :source LIMIT 1", source).fetchone()
+        #: What is known of the records looked at so far, as long as nothing is written of them.
+        self._known: dict[tuple[str, str], Row | None] = {}
+        self._look_up()
 
     def take(self) -> Ingested:
-        fates = Counter(self._take(change) for change in self._unit.changes)
+        fates = Counter(map(self._take, self._unit.changes))
         for record in self._unit.unreadable:
             put_unreadable(self._tx, self._unit.source, record, now=self._now)
+            self._facts.unread = True
             if record.key is not None:
                 fates[self._hint(Change(entity=record.entity, key=record.key, op="touch"))] += 1
         for hint in self._unit.answers:
@@ -55,6 +70,8 @@ class _Intake:
             name, value = self._unit.cursor
             values = {"source": self._unit.source, "name": name, "value": value, "now": self._now}
             self._tx.execute(sql.PUT_CURSOR, values)
+        self._tx.flush()
+        written = self._tx.touched
         return Ingested(
             accepted=fates["accepted"],
             unchanged=fates["unchanged"],
@@ -62,7 +79,7 @@ class _Intake:
             forgotten=fates["forgotten"],
             hinted=fates["hinted"],
             unreadable=len(self._unit.unreadable),
-            dirtied=self._dirtied,
+            dirtied=self._dirtied + written[sql.OWE] + written[sql.OWE_ANYWAY],
             sinks=frozenset(self._sinks),
         )
 
@@ -130,9 +147,9 @@ class _Intake:
         }
         if known["deleted"]:
             if change.version is not None and change.version != known["version"]:
-                self._tx.execute(sql.BURY_SNAPSHOT, buried | {"changed_at": known["changed_at"]})
+                self._put(sql.BURY_SNAPSHOT, change, buried | {"changed_at": known["changed_at"]})
             return "unchanged"
-        self._tx.execute(sql.BURY_SNAPSHOT, buried)
+        self._put(sql.BURY_SNAPSHOT, change, buried)
         self._dirty(change.entity, change.key, "delete", [_owner_of(known), change.owner])
         self._received(change)
         return "accepted"
@@ -141,7 +158,7 @@ class _Intake:
         known = self._snapshot(change.entity, change.key)
         if self._taken_over(change, data, known):
             return "stale"
-        if self._unread is not None:
+        if self._facts.unread:
             self._tx.execute(
                 sql.READ_AFTER_ALL, {"source": self._unit.source, "entity": change.entity, "key": change.key}
             )
@@ -156,7 +173,7 @@ class _Intake:
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
-                self._tx.execute(sql.TOUCH_SNAPSHOT, self._values(change, data, written, owner) | {"id": known["id"]})
+                self._put(sql.TOUCH_SNAPSHOT, change, self._values(change, data, written, owner) | {"id": known["id"]})
             if not moved:
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
@@ -165,7 +182,7 @@ class _Intake:
                 "fingerprint": fingerprint,
                 "changed_at": self._at(change),
             }
-            self._tx.execute(sql.PUT_SNAPSHOT, values)
+            self._put(sql.PUT_SNAPSHOT, change, values)
         before = None if known is None or known["deleted"] else known["data"]
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         self._received(change)
@@ -235,19 +252,19 @@ class _Intake:
             self._owe(rule, key, "upsert", changed=changed)
 
     def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True, before: str | None = None) -> None:
-        if owe(
-            self._tx,
+        unit = self._unit
+        owed = owing(
             rule,
-            self._unit.source,
+            unit.source,
             key,
             op,
-            bulk=self._unit.bulk,
+            bulk=unit.bulk,
             now=self._now,
             changed=changed,
             before=before,
-            doubt=self._doubt,
-        ):
-            self._dirtied += 1
+            doubt=self._facts.doubt,
+        )
+        self._tx.later(*owed)
         self._sinks.add(rule.sink)
 
     def _owe_event(self, rule: DirtyRule, key: str, event: int, owner: EntityRef | None, *, late: bool) -> None:
@@ -262,7 +279,7 @@ class _Intake:
             "outcome": "late" if late else None,
             "owner_entity": owner and owner.entity,
             "owner_key": owner and owner.key,
-            "doubt": int(self._doubt),
+            "doubt": int(self._facts.doubt),
             "now": self._now,
         }
         if self._tx.execute(sql.GIVE_EVENT, values).rowcount > 0 and not late:
@@ -274,19 +291,17 @@ class _Intake:
         """The first line of a record's trail. A listing of the past would only repeat what `delivered` says."""
         if self._unit.bulk:
             return
-        write_history(
-            self._tx,
-            HistoryEntry(
-                at=from_ms(self._now),
-                route="",
-                sink="",
-                source=self._unit.source,
-                entity=change.entity,
-                key=change.key,
-                op=change.op,
-                outcome="received",
-            ),
+        entry = HistoryEntry(
+            at=from_ms(self._now),
+            route="",
+            sink="",
+            source=self._unit.source,
+            entity=change.entity,
+            key=change.key,
+            op=change.op,
+            outcome="received",
         )
+        self._tx.later(sql.ADD_HISTORY, history_values(entry))
 
     # -- whose it is
 
@@ -334,6 +349,7 @@ class _Intake:
 
     def _move(self, known: Row, key: str) -> None:
         tx, source, entity, old = self._tx, self._unit.source, known["entity"], known["key"]
+        self._known.clear()
         where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
         same = "source = :source AND entity = :entity AND key = :old"
         # A key that has a link of its own on a route keeps it.
@@ -397,11 +413,31 @@ class _Intake:
 
     # -- looking
 
+    def _look_up(self) -> None:
+        """Read what is known of all records of the unit, and of their owners, at once."""
+        wanted: dict[str, set[str]] = {}
+        for change in self._unit.changes:
+            wanted.setdefault(change.entity, set()).add(change.key)
+            if change.owner is not None:
+                wanted.setdefault(change.owner.entity, set()).add(change.owner.key)
+        for entity, keys in wanted.items():
+            if len(keys) > 1:
+                self._known.update(dict.fromkeys((entity, key) for key in keys))
+                values = {"source": self._unit.source, "entity": entity, "keys": codec.dump_json(list(keys))}
+                for row in self._tx.execute(sql.SNAPSHOTS, values):
+                    self._known[entity, row["key"]] = row
+
     def _snapshot(self, entity: str, key: str) -> Row | None:
-        row: Row | None = self._tx.execute(
-            sql.SNAPSHOT, {"source": self._unit.source, "entity": entity, "key": key}
-        ).fetchone()
-        return row
+        place = (entity, key)
+        if place not in self._known:
+            values = {"source": self._unit.source, "entity": entity, "key": key}
+            self._known[place] = self._tx.execute(sql.SNAPSHOT, values).fetchone()
+        return self._known[place]
+
+    def _put(self, statement: str, change: Change, values: dict[str, Any]) -> None:
+        """Write a record's row; whoever asks for it again reads it anew."""
+        self._known.pop((change.entity, change.key), None)
+        self._tx.later(statement, values)
 
     def _owned(self, owner: EntityRef, entity: str) -> dict[str, Any]:
         return {
@@ -416,7 +452,7 @@ class _Intake:
 
     def _is_forgotten(self, change: Change, data: Entity) -> bool:
         """Whether this is about a person who asked to be forgotten."""
-        if not self._tombstones:
+        if not self._facts.tombstones:
             return False
         digests = []
         if (email := email_of(data)) is not None:
@@ -429,12 +465,8 @@ class _Intake:
 
     # -- full comparisons
 
-    def _open_sweeps(self) -> list[str]:
-        source, wanted = self._unit.source, self._unit.sweep
-        names = [
-            str(row["name"])
-            for row in self._tx.execute("SELECT name FROM sweep WHERE source = ?", (source,)).fetchall()
-        ]
+    def _open_sweeps(self) -> Sequence[str]:
+        source, wanted, names = self._unit.source, self._unit.sweep, self._facts.sweeps
         if wanted is not None and wanted not in names:
             self._tx.execute(
                 "INSERT INTO sweep SELECT ?, ?, coalesce(max(id), 0), ? FROM snapshot", (source, wanted, self._now)
@@ -446,7 +478,7 @@ class _Intake:
         # Whatever arrives while a comparison runs exists, wherever it was learned from.
         for name in self._sweeps:
             values = {"source": self._unit.source, "name": name, "entity": change.entity, "key": change.key}
-            self._tx.execute(sql.MARK_SEEN, values)
+            self._tx.later(sql.MARK_SEEN, values)
 
 
 def _older(version: int | None, known: int | None) -> bool:

@@ -12,7 +12,19 @@ from ._convert import from_ms, history_values
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry
 
-__all__ = ["Slot", "end_event", "fold_or_ready", "owe", "refresh", "refresh_record", "slot_of", "tell", "write_history"]
+__all__ = [
+    "Slot",
+    "end_event",
+    "fold_or_ready",
+    "owing",
+    "refresh",
+    "refresh_record",
+    "slot_of",
+    "tell",
+    "write_history",
+]
+
+_MS = timedelta(milliseconds=1)
 
 
 @frozen
@@ -36,8 +48,7 @@ def slot_of(row: Row) -> Slot:
     return Slot(*place, row["route"], row["owner_entity"], row["owner_key"])
 
 
-def owe(
-    tx: Transaction,
+def owing(
     rule: DirtyRule,
     source: str,
     key: str,
@@ -48,14 +59,14 @@ def owe(
     changed: bool = True,
     before: str | None = None,
     doubt: bool = False,
-) -> bool:
-    """A route owes a key; whether a row was made or refreshed.
+) -> tuple[str, dict[str, Any]]:
+    """The statement, and its values, by which a route owes a key.
 
     `changed` False: only where none is ready yet. `before`: the state the record had before. `doubt`: a record without
     a link may be at the target all the same.
     """
-    delay = rule.delay // timedelta(milliseconds=1)
-    values = {
+    delay = rule.delay // _MS
+    return sql.OWE if changed else sql.OWE_ANYWAY, {
         "route": rule.route,
         "sink": rule.sink,
         "source": source,
@@ -69,7 +80,6 @@ def owe(
         "due_at": now + delay if changed and not bulk else now,
         "now": now,
     }
-    return tx.execute(sql.OWE if changed else sql.OWE_ANYWAY, values).rowcount > 0
 
 
 def refresh(tx: Transaction, slots: Iterable[Slot]) -> None:

@@ -8,7 +8,7 @@ from attrs import evolve
 from ..types import Op
 from . import codec, sql
 from ._convert import to_ms
-from ._owing import Slot, end_event, fold_or_ready, owe, refresh, slot_of, tell, write_history
+from ._owing import Slot, end_event, fold_or_ready, owing, refresh, slot_of, tell, write_history
 from .engine import Row, Transaction
 from .rows import LinkUpdate, Settlement
 
@@ -62,7 +62,7 @@ def _settle_one(
         put_link(tx, row["route"], row["source"], row["entity"], row["key"], update, now)
     for rule in settlement.owes:
         op: Op = "delete" if row["op"] == "delete" else "upsert"
-        owe(tx, rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now)
+        tx.execute(*owing(rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now))
     if settlement.history is not None:
         write_history(tx, settlement.history, row["id"])
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from ..types import Link, Snapshot
 from . import _settle, looks, sql
 from ._convert import to_link, to_ms, to_snapshot
-from ._owing import owe, write_history
+from ._owing import owing, write_history
 from .engine import Engine
 from .rows import DirtyRule, HistoryEntry, LinkUpdate
 
@@ -145,5 +145,6 @@ class Records(Engine):
         with self.writing() as tx:
             for key, update in updates.items():
                 _settle.put_link(tx, rule.route, source, rule.entity, key, update, to_ms(now))
-                made += owe(tx, rule, source, key, "upsert", bulk=True, now=to_ms(now), changed=False)
+                owed = owing(rule, source, key, "upsert", bulk=True, now=to_ms(now), changed=False)
+                made += tx.execute(*owed).rowcount
         return made

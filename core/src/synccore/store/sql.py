@@ -29,6 +29,12 @@ _BLOCKED = f"""CASE WHEN {_HELD_ROW}
 #: The stored state of one record.
 SNAPSHOT = "SELECT * FROM snapshot WHERE source = :source AND entity = :entity AND key = :key"
 
+#: The stored states of several.
+SNAPSHOTS = """
+SELECT s.* FROM json_each(:keys) j CROSS JOIN snapshot s
+WHERE s.source = :source AND s.entity = :entity AND s.key = j.value
+"""
+
 #: Store a record's newest state; a tombstone comes back to life.
 PUT_SNAPSHOT = """
 INSERT INTO snapshot (source, entity, key, data, fingerprint, version, owner_entity, owner_key, email, changed_at,
