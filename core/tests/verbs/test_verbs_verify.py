@@ -6,11 +6,12 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
+from synccore._verbs.again import send_again
 from synccore._verbs.preview import preview
 from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 from synccore.entities import Payment
-from synccore.errors import Rejected
+from synccore.errors import Rejected, SynccoreError
 from synccore.testing import Harness, customer, upsert
 
 FIELDS = {"email": "customer.email", "name": "customer.first_name", "phone": "customer.phone"}
@@ -159,3 +160,17 @@ def test_what_cannot_be_read_back_is_not_called_proved(people):
     blind = verify(people.app, "people").document()
     assert (blind["ok"], blind["proved"], blind["sampled"]) == (True, False, 0)
     assert "cannot be asked" in blind["unproven"][0]
+
+
+def test_an_object_that_a_target_does_not_give_back_is_not_called_proved(people):
+    """And no one of it is called there, nor told once more."""
+    people.emit(*everyone())
+    people.drain()
+    people.sink.objects = (evolve(people.app.sinks["crm"].objects[0], readable=False),)
+    people.sink.records.clear()
+    blind = verify(people.app, "people").document()
+    assert (blind["ok"], blind["proved"], blind["sampled"]) == (True, False, 0)
+    asked = send_again(people.app, "people", "1")
+    assert (asked.done, "cannot read back" in asked.text) == (False, True)
+    with pytest.raises(SynccoreError, match="cannot read back"):
+        preview(people.app, "people", "1", live=True)

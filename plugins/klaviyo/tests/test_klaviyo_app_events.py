@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from synccore._verbs.preview import preview
+from synccore._verbs.verify import verify
 from synccore.entities import Refund
 from synccore.testing import Fault
 
@@ -320,3 +321,13 @@ def test_a_preview_says_what_is_only_remembered(start, shop, klaviyo):
         " with: the past sends no event"
     )
     assert said_to(klaviyo) == []
+
+
+def test_events_are_never_called_read_back(start, shop, klaviyo):
+    app = start("changes")
+    app.emit(shop.customer(), shop.membership())
+    app.settle_down()
+    assert len(klaviyo.events()) == 1
+    klaviyo.store.events.clear()
+    proof = verify(app.app, "changes")
+    assert (proof.ok, proof.proved, proof.sampled) == (True, False, 0)

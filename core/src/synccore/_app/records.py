@@ -23,7 +23,19 @@ from ..store import Ingest, Store, Work
 from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
 from .app import App
 
-__all__ = ["Found", "Heard", "Records", "ability", "lookup", "patient", "read_back", "shop_records"]
+__all__ = [
+    "Found",
+    "Heard",
+    "Records",
+    "ability",
+    "cannot_read",
+    "lookup",
+    "patient",
+    "read_back",
+    "readable",
+    "reader",
+    "shop_records",
+]
 
 #: (entity, records seen so far, total if known)
 Heard = Callable[[str, int, int | None], None]
@@ -157,6 +169,21 @@ def ability(app: App, sink: str, name: str) -> Callable[..., Any] | None:
     return method if callable(method) else None
 
 
+def readable(app: App, route: RouteSpec) -> bool:
+    """Whether what is written to the route's object can be read back at all, by a sink that reads."""
+    return next((o.readable for o in app.sinks[route.sink].objects if o.name == route.object), True)
+
+
+def reader(app: App, route: RouteSpec) -> Callable[[Sequence[Link]], Sequence[Mapping[str, Any] | None]] | None:
+    """The sink's `read`, or None where it cannot say what the target holds of the route's object."""
+    return ability(app, route.sink, "read") if readable(app, route) else None
+
+
+def cannot_read(app: App, route: RouteSpec) -> str:
+    """That records of this route cannot be read back, for people."""
+    return f"{app.sinks[route.sink].settings.type} cannot read back what is written to {route.object}"
+
+
 def needed_ability(app: App, sink: str, name: str, what: str) -> Callable[..., Any]:
     """As `ability`; raises SynccoreError saying that this target cannot do `what`."""
     method = ability(app, sink, name)
@@ -184,7 +211,9 @@ def lookup(app: App, route: RouteSpec, operations: Sequence[Operation]) -> Itera
 
 def read_back(app: App, route: RouteSpec, links: Sequence[Link]) -> Iterator[tuple[Link, Mapping[str, Any] | None]]:
     """The remote fields of each link, None where the record is gone. Raises SynccoreError where the sink cannot."""
-    read = needed_ability(app, route.sink, "read", "read records back")
+    read = reader(app, route)
+    if read is None:
+        raise SynccoreError(cannot_read(app, route))
     for batch in batches(app, route.sink, links):
         yield from zip(batch, patient(app.clock, partial(read, batch)), strict=True)
 

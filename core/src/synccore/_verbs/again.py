@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from .._app.app import App
-from .._app.records import ability, read_back
+from .._app.records import ability, cannot_read, read_back, readable
 from .._ingest.hints import parted
 from .._ingest.rules import rules_of
 from ..errors import SynccoreError
@@ -91,6 +91,9 @@ def send_again(app: App, route_name: str, key: str) -> Asked:
         return _owe(app, route, key)
     update = _as_it_is(app, route, link)
     if update is None and preview(app, route.name, key).action == "none":
+        if not readable(app, route):
+            # An event sent once more would be told twice.
+            return Asked(text=f"nothing changed since it was told; {cannot_read(app, route)}", done=False)
         return Asked(text=f"{route.sink} holds exactly this already: nothing has to be sent", done=False)
     known = update or LinkUpdate(object=link.object, remote_id=link.remote_id, etag=link.etag)
     rule = DirtyRule(route=route.name, sink=route.sink, entity=route.entity)
@@ -101,6 +104,8 @@ def send_again(app: App, route_name: str, key: str) -> Asked:
 
 def _as_it_is(app: App, route: RouteSpec, link: Link) -> LinkUpdate | None:
     """What the target really holds, where that is something else than what was delivered; None: it is the same."""
+    if not readable(app, route):
+        return None
     if ability(app, route.sink, "read") is None:
         return LinkUpdate(object=link.object, remote_id=link.remote_id, fields={})
     [(_, remote)] = read_back(app, route, [link])

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import Factory, define, field
 
 from .._app.app import App
-from .._app.records import Heard, Records, ability, lookup, read_back
+from .._app.records import Heard, Records, ability, lookup, read_back, reader
 from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
@@ -151,7 +151,7 @@ def _kinds(
     app: App, route: RouteSpec, twins: Sequence[tuple[Operation, Link]]
 ) -> Iterator[tuple[Operation, Link, str]]:
     """Records that exist and were never written by us: equal already, or to be updated."""
-    if ability(app, route.sink, "read") is None:
+    if reader(app, route) is None:
         yield from ((operation, twin, "update") for operation, twin in twins)
         return
     remotes = read_back(app, route, [link for _, link in twins])

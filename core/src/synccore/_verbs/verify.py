@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from .._app.app import App
-from .._app.records import ability, patient, read_back
+from .._app.records import ability, cannot_read, patient, read_back, reader
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate
 from ..types import Finding, Identity, Link, RouteSpec
@@ -153,8 +153,8 @@ class _Sample:
 
     def take(self, count: int, *, repair: bool) -> None:
         app, route, proof = self._app, self._route, self._proof
-        if ability(app, route.sink, "read") is None:
-            text = f"{app.sinks[route.sink].settings.type} cannot read records back: no sample"
+        if reader(app, route) is None:
+            text = f"{cannot_read(app, route)}: no sample"
             proof.unproven.append("that the target holds what was delivered: it cannot be asked")
             proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
             return

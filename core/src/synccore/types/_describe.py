@@ -54,6 +54,8 @@ class ObjectType:
         options: the sink's own per-route settings: name -> (type, default, help).
         leaves: what a route's `on_leave` may be for this object; "keep" makes no call, the others arrive as
             `Operation(op="leave", on_leave=...)`.
+        readable: whether `read` can say what the target holds of it. An event that was taken is gone from sight at
+            many a target: then nobody is told that it was looked at.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ObjectType:
     defaults: Mapping[str, Defaults] = field(factory=dict)
     options: Mapping[str, tuple[type, Any, str]] = field(factory=dict)
     leaves: tuple[str, ...] = ("keep",)
+    readable: bool = True
 
 
 @frozen(kw_only=True)

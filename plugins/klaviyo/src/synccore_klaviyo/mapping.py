@@ -63,6 +63,8 @@ def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
             summary="something that happened to a person, recorded once",
             defaults=events,
             options=_OPTIONS["event"],
+            # Klaviyo gives events back without their unique_id.
+            readable=False,
         ),
     )
 

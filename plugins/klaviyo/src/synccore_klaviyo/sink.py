@@ -116,9 +116,8 @@ class KlaviyoSink:
         return route.object == "event" and not route.settings.get("backfill")
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
-        """The profiles as they are now. Klaviyo's events cannot be read back by what we know of them."""
-        found = iter(read.read(self._client, [link for link in links if link.object != "event"]))
-        return [dict(link.fields) if link.object == "event" else next(found) for link in links]
+        """The profiles as they are now. Of events it says nothing: `readable` is off for them."""
+        return read.read(self._client, links)
 
     def find(self, identity: Identity) -> Sequence[Link]:
         """The person's profiles, linked or not, and the import job that may still make one."""
