@@ -14,6 +14,8 @@ from .rows import ClaimRule, Delivery, JobWork, Work
 
 __all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "made_up", "next_due", "routes_of"]
 
+#: Source, entity, key.
+_Place = tuple[str, str, str]
 #: Age, state before event, row id: what included records are sorted by.
 _Aged = tuple[datetime, int, int, Snapshot]
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -50,19 +52,19 @@ def claim(
     size = rule.max_batch
     if bulk and tx.execute(sql.CLAIM_NTH, at | {"nth": max(rule.bulk_threshold - 1, 0)}).fetchone() is not None:
         size = rule.bulk_batch
-    rows = _one_per_key(tx.execute(sql.CLAIM_ROWS, at | {"size": size}))
-    ids = json.dumps([row["id"] for row in rows])
-    until = now + lease // timedelta(milliseconds=1)
-    tx.execute(sql.LEASE, {"ids": ids, "token": token, "until": until})
-    tx.execute(sql.BLOCK_OTHERS, {"ids": ids})
-    return [evolve(to_delivery(row), state="running", lease_token=token, lease_until=from_ms(until)) for row in rows]
+    order = _one_per_key(tx.execute(sql.CLAIM_ROWS, at | {"size": size}))
+    ids = {"ids": codec.dump_json(order)}
+    tx.execute(sql.LEASE, ids | {"token": token, "until": now + lease // timedelta(milliseconds=1)})
+    tx.execute(sql.BLOCK_OTHERS, ids)
+    claimed = {row["id"]: to_delivery(row) for row in tx.execute(sql.CLAIMED, ids)}
+    return [claimed[id_] for id_ in order]
 
 
-def _one_per_key(rows: Iterable[Row]) -> list[Row]:
+def _one_per_key(rows: Iterable[Row]) -> list[int]:
     """State and event of one key may both be due; the second waits for the first."""
-    first: dict[tuple[str, str, str], Row] = {}
+    first: dict[tuple[str, str, str], int] = {}
     for row in rows:
-        first.setdefault((row["source"], row["entity"], row["key"]), row)
+        first.setdefault((row["source"], row["entity"], row["key"]), row["id"])
     return list(first.values())
 
 
@@ -95,18 +97,50 @@ def next_due(view: Transaction, sink: str, routes: Sequence[str] | None) -> date
 
 
 class Gatherer:
-    """Gathers `Work` for one route's deliveries; owners and what they own are read once per batch."""
+    """Gathers `Work` for one route's deliveries; whatever several of them need is read once per batch."""
 
     def __init__(self, view: Transaction, include: Sequence[str], after: str | None, after_entity: str | None) -> None:
         self._view = view
         self._include = include
         self._after = after
         self._after_entity = after_entity
-        self._snapshots: dict[tuple[str, str, str], Snapshot | None] = {}
+        self._snapshots: dict[_Place, Snapshot | None] = {}
+        self._links: dict[tuple[str, *_Place], Link | None] = {}
+        self._befores: dict[int, str] = {}
         self._owned: dict[tuple[str, EntityRef, str], list[_Aged]] = {}
 
-    def gather(self, delivery: Delivery, sent: str | None = None) -> Work:
-        """All that one delivery needs."""
+    def gather_all(self, deliveries: Sequence[Delivery]) -> list[Work]:
+        """All that these need, in the same order."""
+        states = [d for d in deliveries if d.op != "event"]
+        for source, entity in dict.fromkeys((d.source, d.entity) for d in states):
+            keys = [d.key for d in states if (d.source, d.entity) == (source, entity)]
+            self._read_snapshots(source, entity, keys)
+            for route in dict.fromkeys(d.route for d in states):
+                self._read_links(route, source, entity, keys)
+        owners = (self._snapshots[d.source, d.entity, d.key] for d in states)
+        refs = {(s.source, s.owner.entity, s.owner.key) for s in owners if s is not None and s.owner is not None}
+        for source, entity in dict.fromkeys(place[:2] for place in refs):
+            keys = [key for *place, key in refs if tuple(place) == (source, entity)]
+            self._read_snapshots(source, entity, [key for key in keys if (source, entity, key) not in self._snapshots])
+            if self._after is not None:
+                self._read_links(self._after, source, entity, keys)
+        ids = codec.dump_json([d.id for d in deliveries])
+        self._befores = {row["id"]: row["before"] for row in self._view.execute(sql.BEFORES, {"ids": ids})}
+        return [self._gather(delivery) for delivery in deliveries]
+
+    def _read_snapshots(self, source: str, entity: str, keys: Sequence[str]) -> None:
+        self._snapshots.update(dict.fromkeys((source, entity, key) for key in keys))
+        values = {"source": source, "entity": entity, "keys": codec.dump_json(keys)}
+        for row in self._view.execute(sql.SNAPSHOTS, values):
+            self._snapshots[source, entity, row["key"]] = to_snapshot(row)
+
+    def _read_links(self, route: str, source: str, entity: str, keys: Sequence[str]) -> None:
+        self._links.update(dict.fromkeys((route, source, entity, key) for key in keys))
+        values = {"route": route, "source": source, "entity": entity, "keys": codec.dump_json(keys)}
+        for row in self._view.execute(sql.LINKS, values):
+            self._links[route, source, entity, row["key"]] = to_link(row)
+
+    def _gather(self, delivery: Delivery) -> Work:
         snapshot = self._state_of(delivery)
         owner_ref = None if snapshot is None else snapshot.owner
         parent_ref = self._parent_ref(delivery, owner_ref)
@@ -124,7 +158,6 @@ class Gatherer:
             before=None if link is not None and link.fields else self._before(delivery, snapshot),
             parent_ref=parent_ref,
             parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,
-            sent=None if sent is None else codec.load_fields(sent),
         )
 
     def _state_of(self, delivery: Delivery) -> Snapshot | None:
@@ -137,10 +170,10 @@ class Gatherer:
         return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
 
     def _before(self, delivery: Delivery, snapshot: Snapshot | None) -> Snapshot | None:
-        row = self._view.execute("SELECT before FROM delivery WHERE id = :id", {"id": delivery.id}).fetchone()
-        if row is None or row["before"] is None or snapshot is None:
+        before = self._befores.get(delivery.id)
+        if before is None or snapshot is None:
             return None
-        return evolve(snapshot, data=codec.load_entity(delivery.entity, row["before"]))
+        return evolve(snapshot, data=codec.load_entity(delivery.entity, before))
 
     def _parent_ref(self, delivery: Delivery, owner: EntityRef | None) -> EntityRef | None:
         if self._after is None:
@@ -152,17 +185,14 @@ class Gatherer:
         return None
 
     def _snapshot(self, source: str, ref: EntityRef) -> Snapshot | None:
-        place = (source, ref.entity, ref.key)
-        if place not in self._snapshots:
-            values = {"source": source, "entity": ref.entity, "key": ref.key}
-            row = self._view.execute(sql.SNAPSHOT, values).fetchone()
-            self._snapshots[place] = None if row is None else to_snapshot(row)
-        return self._snapshots[place]
+        if (source, ref.entity, ref.key) not in self._snapshots:
+            self._read_snapshots(source, ref.entity, [ref.key])
+        return self._snapshots[source, ref.entity, ref.key]
 
     def _link(self, route: str, source: str, ref: EntityRef) -> Link | None:
-        values = {"route": route, "source": source, "entity": ref.entity, "key": ref.key}
-        row = self._view.execute(sql.LINK, values).fetchone()
-        return None if row is None else to_link(row)
+        if (route, source, ref.entity, ref.key) not in self._links:
+            self._read_links(route, source, ref.entity, [ref.key])
+        return self._links[route, source, ref.entity, ref.key]
 
     def _included(self, source: str, owners: Sequence[EntityRef], entity: str) -> tuple[Snapshot, ...]:
         found = {item[:3]: item for owner in owners for item in self._owned_by(source, owner, entity)}
@@ -237,7 +267,10 @@ def jobs(view: Transaction, sink: str, skip: Collection[str] = ()) -> list[JobWo
             sink=sink,
             job=job,
             submitted_at=from_ms(min(row["submitted_at"] for row in members)),
-            work=tuple(gatherer.gather(to_delivery(row), row["sent"]) for row in members),
+            work=tuple(
+                evolve(work, sent=row["sent"] and codec.load_fields(row["sent"]))
+                for row, work in zip(members, gatherer.gather_all([to_delivery(row) for row in members]), strict=True)
+            ),
         )
         for job, members in grouped.items()
     ]

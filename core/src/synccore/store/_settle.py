@@ -1,39 +1,77 @@
 """How deliveries leave `running` and `submitted`: fenced by the token they were claimed with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from attrs import evolve
 
 from ..types import Op
 from . import codec, sql
-from ._convert import to_ms
-from ._owing import Slot, end_event, fold_or_ready, owing, refresh, slot_of, tell, write_history
+from ._convert import history_values, to_ms
+from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
+from ._pen import Pen
+from .codec import dump_json
 from .engine import Row, Transaction
 from .rows import LinkUpdate, Settlement
 
 __all__ = ["give_back", "put_link", "settle"]
 
+_FINAL = ("done", "skipped")
+
 
 def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
     """Settle all; the ids whose lease was lost."""
-    lost = set()
-    slots: list[Slot] = []
+    pen = Pen(tx)
+    rows = _fenced(pen, settlements)
     positions: dict[tuple[str, str], int] = {}
-    for settlement in settlements:
-        row = tx.execute(sql.FENCED, {"id": settlement.delivery_id, "token": settlement.token}).fetchone()
-        if row is None:
-            lost.add(settlement.delivery_id)
+    held = [(row, s) for s in settlements if (row := rows.get(s.delivery_id)) is not None]
+    ended = [(row, s) for row, s in held if s.to in _FINAL]
+    _end(pen, ended, now)
+    linked: list[Row] = []
+    for row, settlement in held:
+        if settlement.to not in _FINAL:
+            _move_on(pen, row, settlement, now, positions)
+        if settlement.link is not None and _put_link(pen, row, settlement.link, now):
+            linked.append(row)
+        _tell(pen, row, settlement, now)
+    _wake(pen, linked, now)
+    # Of what has ended nothing waits any more but what stands behind it; the others may be folded away by now.
+    pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row, _ in ended)})
+    refresh(pen, (slot_of(row) for row, s in held if s.to not in _FINAL or row["owner_key"] is not None))
+    pen.flush()
+    return frozenset(s.delivery_id for s in settlements if s.delivery_id not in rows)
+
+
+def _fenced(tx: Pen, settlements: Sequence[Settlement]) -> dict[int, Row]:
+    """The rows that still have the lease (or the job) they were claimed with."""
+    tokens = {s.delivery_id: s.token for s in settlements}
+    rows = tx.execute(sql.HELD, {"ids": dump_json(list(tokens))})
+    return {
+        row["id"]: row
+        for row in rows
+        if tokens[row["id"]] == (row["lease_token"] if row["state"] == "running" else row["job"])
+    }
+
+
+def _ids(rows: Iterable[Row]) -> str:
+    return dump_json([row["id"] for row in rows])
+
+
+def _end(tx: Pen, ended: Sequence[tuple[Row, Settlement]], now: int) -> None:
+    """What needs no further try, all at once."""
+    for state in _FINAL:
+        rows = [row for row, settlement in ended if settlement.to == state]
+        if not rows:
             continue
-        _settle_one(tx, row, settlement, now, positions)
-        slots.append(slot_of(row))
-    refresh(tx, slots)
-    return frozenset(lost)
+        ids = {"ids": _ids(rows)}
+        tx.execute(sql.END, ids | {"state": state, "now": now})
+        for row in rows:
+            end_event(tx, row, state)
+        by_id = {row["id"]: row for row in rows}
+        for superseding in tx.execute(sql.SUPERSEDING, ids).fetchall():
+            _supersede_parked(tx, by_id[superseding["id"]], state, now)
 
 
-def _settle_one(
-    tx: Transaction, row: Row, settlement: Settlement, now: int, positions: dict[tuple[str, str], int]
-) -> None:
+def _move_on(tx: Pen, row: Row, settlement: Settlement, now: int, positions: dict[tuple[str, str], int]) -> None:
+    """What is owed still, handed to a job, or needs a person."""
     values = _moved(row, settlement, now)
     if settlement.to == "ready":
         if settlement.wait is not None and _is_linked(tx, settlement.wait, row["source"]):
@@ -51,33 +89,30 @@ def _settle_one(
         }
         tx.execute(sql.MOVE, {**dict(row), **values, "state": "submitted"})
     else:
-        tx.execute(sql.MOVE, {**dict(row), **values, "state": settlement.to})
-        if settlement.to == "parked":
-            tx.execute(sql.HAND_ON_BEFORE, dict(row))
-        else:
-            end_event(tx, row, settlement.to)
-        _supersede_parked(tx, row, settlement.to, now)
-    if settlement.link is not None:
-        update = evolve(settlement.link, sink=row["sink"])
-        put_link(tx, row["route"], row["source"], row["entity"], row["key"], update, now)
+        tx.execute(sql.MOVE, {**dict(row), **values, "state": "parked"})
+        tx.execute(sql.HAND_ON_BEFORE, dict(row))
+        _supersede_parked(tx, row, "parked", now)
+
+
+def _tell(tx: Pen, row: Row, settlement: Settlement, now: int) -> None:
+    """What else is owed because of it, and a line of the trail."""
     for rule in settlement.owes:
         op: Op = "delete" if row["op"] == "delete" else "upsert"
-        tx.execute(*owing(rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now))
+        tx.later(*owing(rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now))
     if settlement.history is not None:
-        write_history(tx, settlement.history, row["id"])
+        tx.later(sql.ADD_HISTORY, history_values(settlement.history, row["id"]))
 
 
 def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
-    """The columns of a row that was tried, whatever came of it."""
+    """The columns of a row that was tried and has not ended."""
     failed_at = row["first_failed_at"]
-    final = settlement.to in ("done", "skipped")
     wait = settlement.wait or (None, None, None)
     return {
         "due_at": row["due_at"] if settlement.due_at is None else to_ms(settlement.due_at),
         "attempts": row["attempts"] + settlement.counted,
         "first_failed_at": now if failed_at is None and settlement.counted else failed_at,
         # Once a try may have been carried out, that stays true until the row is settled.
-        "maybe_applied": not final and bool(settlement.maybe_applied or row["maybe_applied"]),
+        "maybe_applied": bool(settlement.maybe_applied or row["maybe_applied"]),
         "job": None,
         "job_position": None,
         "submitted_at": None,
@@ -88,7 +123,7 @@ def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
         "waiting_since": None if settlement.wait is None else _first(row["waiting_since"], now),
         "error_kind": settlement.error_kind,
         "error": settlement.error,
-        "settled_at": now if final else None,
+        "settled_at": None,
     }
 
 
@@ -133,35 +168,54 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
 
 def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, update: LinkUpdate, now: int) -> None:
     """Write or remove a link, and wake what waited for it."""
-    values = {"route": route, "source": source, "entity": entity, "key": key, "now": now}
+    pen = Pen(tx)
+    row = {"route": route, "source": source, "entity": entity, "key": key, "sink": update.sink}
+    if _put_link(pen, row, update, now):
+        _wake(pen, [row], now)
+    pen.flush()
+
+
+def _put_link(tx: Pen, row: Row | Mapping[str, Any], update: LinkUpdate, now: int) -> bool:
+    """Whether there is a link now that was written."""
+    values = {name: row[name] for name in ("route", "source", "entity", "key")} | {"now": now}
     if update.remove:
         tx.execute(sql.DROP_LINK, values)
-        return
+        return False
     remote_id = update.remote_id
     if remote_id is None:
         known = tx.execute(sql.LINK, values).fetchone()
         if known is None:
-            return
+            return False
         remote_id = known["remote_id"]
-    fields = None if update.fields is None else codec.dump_fields(dict(update.fields))
-    tx.execute(
+    tx.later(
         sql.PUT_LINK,
         values
         | {
-            "sink": update.sink,
+            "sink": row["sink"],
             "object": update.object,
             "remote_id": remote_id,
             "etag": update.etag,
-            "fields": fields,
-            "left_out": codec.dump_json(dict(update.left_out)),
+            "fields": None if update.fields is None else codec.dump_fields(dict(update.fields)),
+            "left_out": dump_json(dict(update.left_out)),
             "asked": None if update.asked is None else codec.dump_fields(dict(update.asked)),
             "adopted": update.adopted,
-            "made": codec.dump_json(dict(update.made)),
+            "made": dump_json(dict(update.made)),
             "parent_id": update.parent_id,
             "left": update.left,
         },
     )
-    tx.execute(sql.WAKE, values)
+    return True
+
+
+def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:
+    """What waited for these links goes on."""
+    waited = {
+        route for route in {row["route"] for row in linked} if tx.execute(sql.WAITED_FOR, {"route": route}).fetchone()
+    }
+    for row in linked:
+        if row["route"] in waited:
+            place = {name: row[name] for name in ("route", "source", "entity", "key")}
+            tx.later(sql.WAKE, place | {"now": now})
 
 
 def give_back(tx: Transaction, rows: Iterable[Row], *, maybe_applied: bool) -> int:

@@ -69,8 +69,7 @@ class Owing(Engine):
         else the owner's.
         """
         with self.reading() as view:
-            gatherer = _claim.Gatherer(view, include, after, after_entity)
-            return [gatherer.gather(delivery) for delivery in deliveries]
+            return _claim.Gatherer(view, include, after, after_entity).gather_all(deliveries)
 
     def behind_jobs(self, sink: str, limit: int) -> list[tuple[Delivery, Mapping[str, Any]]]:
         """Open states that wait for a job with an older one and were not handed over yet, with what the job holds."""
@@ -99,8 +98,8 @@ class Owing(Engine):
     ) -> list[Work]:
         """As `load`, for keys without a delivery (preview, plan, adopt, verify): made-up deliveries with id 0."""
         with self.reading() as view:
-            gatherer = _claim.Gatherer(view, include, after, after_entity)
-            return [gatherer.gather(_claim.made_up(view, route, source, entity, key)) for key in keys]
+            made_up = [_claim.made_up(view, route, source, entity, key) for key in keys]
+            return _claim.Gatherer(view, include, after, after_entity).gather_all(made_up)
 
     def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
         """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs whose rows are not wanted now."""

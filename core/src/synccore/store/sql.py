@@ -272,8 +272,18 @@ SELECT 1 FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AN
 
 #: The rows to take, the earliest due first.
 CLAIM_ROWS = """
-SELECT * FROM outbox WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
+SELECT id, source, entity, key FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
     AND blocked = 0 AND due_at <= :now ORDER BY due_at, id LIMIT :size
+"""
+
+#: The same once they are leased.
+CLAIMED = """
+SELECT o.* FROM json_each(:ids) j CROSS JOIN outbox o ON o.id = j.value
+"""
+
+#: The states that rows were owed from.
+BEFORES = """
+SELECT d.id, d.before FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.before IS NOT NULL
 """
 
 #: Rows whose key is in a submitted job with an older state, and what of them was not handed to `overtake` yet.
@@ -328,11 +338,34 @@ SELECT min(due_at) FROM delivery WHERE sink = :sink AND route = :route AND bulk 
 
 # -- settling --------------------------------------------------------------------------------------------------------
 
-#: A row, if the lease (or the job) it was claimed with is still the one it has.
-FENCED = """
-SELECT * FROM outbox WHERE id = :id
-    AND (state = 'running' AND lease_token = :token OR state = 'submitted' AND job = :token)
+#: The rows that run or are in a job.
+HELD = """
+SELECT d.* FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.state IN ('running', 'submitted')
 """
+
+#: These need no further try.
+END = """
+UPDATE delivery SET state = :state, maybe_applied = 0, lease_token = NULL, lease_until = NULL, job = NULL,
+    job_position = NULL, submitted_at = NULL, sent = NULL, before = NULL, wait_route = NULL, wait_entity = NULL,
+    wait_key = NULL, waiting_since = NULL, error_kind = NULL, error = NULL, settled_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids))
+"""
+
+#: Those of these rows that a parked state of the same route and key came before.
+SUPERSEDING = """
+SELECT r.id FROM json_each(:ids) j CROSS JOIN delivery r ON r.id = j.value
+CROSS JOIN delivery p ON p.source = r.source AND p.entity = r.entity AND p.key = r.key AND p.settled_at IS NULL
+    AND p.route = r.route AND p.state = 'parked' AND p.event IS NULL AND p.id < r.id
+WHERE r.event IS NULL
+"""
+
+#: Say anew what may be claimed of the keys of these rows, at their sinks.
+REFRESH_BEHIND = f"""
+UPDATE delivery SET blocked = {_BLOCKED} WHERE id IN (
+    SELECT o.id FROM json_each(:ids) j CROSS JOIN delivery r ON r.id = j.value
+    CROSS JOIN delivery o ON o.source = r.source AND o.entity = r.entity AND o.key = r.key
+        AND o.settled_at IS NULL AND o.sink = r.sink AND o.state = 'ready')
+"""  # noqa: S608  own constants
 
 #: Move a row on; a lease or a job ends with the state it belongs to.
 MOVE = """
@@ -379,6 +412,9 @@ LEASED = "SELECT * FROM outbox WHERE lease_token = :token"
 #: Rows whose lease is over.
 OVERDUE = "SELECT * FROM outbox WHERE lease_until <= :now"
 
+#: Whether anything waits for links of a route.
+WAITED_FOR = "SELECT 1 FROM delivery WHERE wait_route = :route LIMIT 1"
+
 #: Rows that waited for this link are due now.
 WAKE = """
 UPDATE delivery SET due_at = min(due_at, :now), wait_route = NULL, wait_entity = NULL, wait_key = NULL
@@ -389,6 +425,12 @@ WHERE wait_route = :route AND source = :source AND wait_entity = :entity AND wai
 
 #: One link.
 LINK = "SELECT * FROM linked WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+
+#: Those of several records.
+LINKS = """
+SELECT l.* FROM json_each(:keys) j CROSS JOIN linked l
+WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key = j.value
+"""
 
 #: Write a link; without a remote id or fields the known ones stay.
 PUT_LINK = """
