@@ -100,6 +100,7 @@ def crm_type(crm):
                 summary="A thing.",
                 defaults={"customer": Defaults(fields=FIELDS, match=("email",))},
                 options={"on_delete": (str, "keep", "what a deletion means")},
+                leaves=("keep", "unlabel", "clear", "delete"),
             ),
         ),
         limits=Limits(max_batch=10),

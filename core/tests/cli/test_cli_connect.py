@@ -66,6 +66,19 @@ def test_switching_accounts_keeps_the_links_to_the_old_one_apart(world):
     assert world.json("preview", "people", "1")["action"] == "create"
 
 
+def test_what_the_new_account_was_never_given_is_missing_there(world):
+    """Delivered, then found unchanged: both were said of the account that was left."""
+    connect(world)
+    world.source.put(customer("1", email="p1@shop.test"))
+    world.deliver()
+    world.run("backfill", "shop")
+    assert world.json("verify", "people")["proved"]
+    world.crm.account = Account(id="acc-2", label="New CRM")
+    connect(world, args=("--switch-account",))
+    proof = world.json("verify", "people", code=1)
+    assert (proof["ok"], proof["missing"], proof["linked"], proof["skipped"]) == (False, 1, 0, 0)
+
+
 def test_the_links_of_an_account_come_back_with_it(world):
     """What the new account was given is its own, and comes back with that one."""
     connect(world)
@@ -130,6 +143,44 @@ def test_who_was_never_reached_is_not_well(world):
     assert world.json("status")["sources"]["shop"]["state"] == "ok"
 
 
+def rotated(world):
+    """Another process refreshes, and the vendor gives a new refresh token for the old one."""
+    here = world.crm.context
+    with world_app(world) as other:
+        other.vault("crm").put("token", "grant-1b")
+    world.crm.context = here
+
+
+def test_a_token_rotated_before_a_switch_that_fails_is_what_comes_back(world, monkeypatch):
+    connect(world)
+    letting_go = type(world.crm).disconnect
+
+    def disconnecting(sink, keep_grant=False):
+        rotated(world)
+        sink.context.vault.delete("token")
+        return letting_go(sink, keep_grant)
+
+    monkeypatch.setattr(type(world.crm), "disconnect", disconnecting)
+    connect(world, args=("--switch-account",), landed="no address\n", code=1)
+    assert vault(world) == {"crm/token": "grant-1b"}
+
+
+def test_a_token_rotated_while_the_person_signs_in_as_somebody_else_stays(world, monkeypatch):
+    connect(world)
+    signing_in = type(world.crm).connect
+
+    def connecting(sink, browser):
+        rotated(world)
+        sink.context.vault.put("other", "x")
+        return signing_in(sink, browser)
+
+    monkeypatch.setattr(type(world.crm), "connect", connecting)
+    world.crm.account = Account(id="acc-2", label="Somebody else")
+    told = connect(world, landed=LANDED.replace("grant-1", "grant-2"), code=1).stderr
+    assert "this is another account (Somebody else)" in told
+    assert vault(world) == {"crm/token": "grant-1b"}
+
+
 def test_connecting_lets_a_lane_that_waits_for_it_go_on(world):
     world.source.put(customer("1", email="p1@shop.test"))
     world.crm.always(AuthError("the grant was revoked"))
@@ -168,6 +219,25 @@ def test_disconnect_ends_the_grant_wipes_and_holds_the_lane(world):
     assert vault(world) == {}
     sink = world.json("status", code=1)["sinks"]["crm"]
     assert (sink["state"], sink["reason"]) == ("needs_auth", "disconnected: run synccore connect crm")
+
+
+@pytest.mark.parametrize(
+    "leave", [("disconnect", "crm", "--yes"), ("connect", "crm", "--no-browser", "--switch-account")]
+)
+def test_erased_credentials_are_in_no_file_while_the_daemon_has_it_open(world, leave):
+    """Read with an editor: database, log and free pages."""
+    connect(world)
+    with world_app(world) as daemon:
+        stored = daemon.store.get_secret("crm/token").encode()
+        daemon.store.counts_by_sink()
+        assert holding(world, stored)
+        world.crm.account = Account(id="acc-2", label="New CRM")
+        world.run(*leave, input=LANDED.replace("grant-1", "grant-2"))
+        assert holding(world, stored) == []
+
+
+def holding(world, text):
+    return [p.name for p in world.path.parent.rglob("*") if p.is_file() and text in p.read_bytes()]
 
 
 def test_disconnect_can_keep_the_grant(world):

@@ -111,6 +111,18 @@ def test_preview_says_why_nothing_would_be_sent(world, table, action, reason):
     assert reason in (document["reason"] or "")
 
 
+@pytest.mark.parametrize(
+    ("on_leave", "word"), [("keep", "(stays)"), ("unlabel", "(stays)"), ("clear", "(emptied)"), ("delete", "(deleted)")]
+)
+def test_preview_says_what_becomes_of_what_stands_there_when_a_record_is_let_go_of(world, on_leave, word):
+    world.source.put(customer("1", email="p1@shop.test"))
+    world.deliver()
+    world.config["routes"]["people"] |= {"on_leave": on_leave, "when": "customer.phone"}
+    world.write()
+    told = world.run("preview", "people", "1").stdout
+    assert ["email", word, "p1@shop.test"] in [line.split() for line in told.splitlines()]
+
+
 def test_preview_of_a_child_says_that_it_waits_for_its_parent(world):
     people(world)
     with_a_child_route(world)

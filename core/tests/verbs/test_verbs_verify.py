@@ -111,6 +111,21 @@ def test_a_skipped_record_is_not_missing_once_its_row_is_old(tmp_path):
         assert (counts["skipped"], counts["linked"], counts["missing"]) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("on_leave", ["unlabel", "clear", "delete"])
+def test_a_record_that_was_let_go_of_is_not_missing(tmp_path, on_leave):
+    routes = {"people": {"entity": "customer", "fields": FIELDS, "when": "customer.phone", "on_leave": on_leave}}
+    with Harness(tmp_path, routes) as app:
+        app.emit(*everyone(2))
+        app.drain()
+        app.emit(customer("0", email="p0@shop.test"))
+        app.drain()
+        assert [left for left, _ in app.sink.left] == [on_leave]
+        for _ in range(2):
+            proof = verify(app.app, "people")
+            assert (proof.ok, proof.proved, proof.counts["missing"]) == (True, True, 0)
+            app.app.store.prune(app.clock.now() + timedelta(days=1))
+
+
 # -- preview
 
 
@@ -132,6 +147,25 @@ def test_preview_says_that_a_record_is_let_go_of(tmp_path):
         app.emit(customer("0", email="p0@shop.test"))
         seen = preview(app.app, "people", "0")
         assert (seen.action, seen.on_leave, seen.reason) == ("leave", "unlabel", "when: customer.phone")
+
+
+@pytest.mark.parametrize(
+    ("adopted", "shared", "on_leave", "expected"),
+    [
+        (False, 1, "delete", None),
+        (True, 1, "clear", None),
+        (False, 2, "clear", "others share the record: what is theirs too stays"),
+    ],
+)
+def test_preview_promises_no_deletion_of_what_is_not_ours(tmp_path, adopted, shared, on_leave, expected):
+    routes = {"people": {"entity": "customer", "fields": FIELDS, "when": "customer.phone", "on_leave": "delete"}}
+    with Harness(tmp_path, routes) as app:
+        app.sink.always(lambda o: evolve(app.sink._apply(o), remote_id="r1", adopted=adopted))
+        app.emit(*everyone(shared))
+        app.drain()
+        app.emit(customer("0", email="p0@shop.test"))
+        seen = preview(app.app, "people", "0")
+        assert (seen.action, seen.on_leave, seen.expected) == ("leave", on_leave, expected)
 
 
 def test_preview_and_the_outbox_name_the_job_a_record_waits_for(people):

@@ -11,7 +11,7 @@ import structlog
 
 from ..secrets import Cipher
 from ..store import Store
-from ..types import Clock, Log, RouteSpec, State, Vault
+from ..types import Clock, Log, RouteSpec, State
 
 
 class SystemClock:
@@ -47,6 +47,8 @@ class StoredVault:
         self._now = now
         #: Name -> what was last read or written: kept out of whatever the other side says.
         self.shown: dict[str, str] = {}
+        #: Name -> what stood there, encrypted, when it was first replaced here; None: nothing.
+        self._replaced: dict[str, str | None] | None = None
 
     def get(self, name: str) -> str | None:
         """The secret's text, or None."""
@@ -59,16 +61,35 @@ class StoredVault:
     def put(self, name: str, value: str) -> None:
         """Store it; durable when this returns."""
         self.shown[name] = value
+        self._keep(name)
         self._store().put_secret(self._prefix + name, self._cipher(create=True).encrypt(value), self._now())
 
     def delete(self, name: str) -> None:
         """Forget it."""
+        self._keep(name)
         self._store().delete_secret(self._prefix + name)
 
-    def wipe(self) -> int:
-        """Forget everything of this instance; how many there were."""
-        names = [name for name, _ in self._store().secret_names(self._prefix)]
-        return sum(self._store().delete_secret(name) for name in names)
+    def wipe(self) -> None:
+        """Forget everything of this instance."""
+        for name, _ in self._store().secret_names(self._prefix):
+            self.delete(name.removeprefix(self._prefix))
+
+    def keep(self) -> None:
+        """Remember from now on what is replaced, as it is stored: even where its key was lost it can be put back."""
+        self._replaced = {}
+
+    def put_back(self) -> None:
+        """Undo what was done to the entries since `keep`; what others wrote since is gone where this one did too."""
+        replaced, self._replaced = self._replaced or {}, None
+        for name, token in replaced.items():
+            if token is None:
+                self._store().delete_secret(self._prefix + name)
+            else:
+                self._store().put_secret(self._prefix + name, token, self._now())
+
+    def _keep(self, name: str) -> None:
+        if self._replaced is not None and name not in self._replaced:
+            self._replaced[name] = self._store().get_secret(self._prefix + name)
 
 
 class InstanceContext:
@@ -82,7 +103,7 @@ class InstanceContext:
         clock: Clock,
         random_: random.Random,
         store: Callable[[], Store],
-        vault: Vault,
+        vault: StoredVault,
         public_url: str | None,
         stopping: threading.Event,
     ) -> None:

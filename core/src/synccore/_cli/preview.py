@@ -70,6 +70,8 @@ _LEAVES = {
     "clear": "what we wrote there would be emptied",
     "delete": "it would be deleted there",
 }
+#: What becomes of a field that is mapped no longer, because the record is not wanted.
+_STAYS = {"clear": "(emptied)", "delete": "(deleted)"}
 _COLOURS = {
     "leave": "yellow",
     "create": "green",
@@ -81,8 +83,7 @@ _COLOURS = {
 
 
 def _show(found: Preview) -> None:
-    from .._verbs.compare import same
-    from ._output import note, table
+    from ._output import note
 
     target = f"{found.object} {found.remote_id}" if found.remote_id else found.object
     said = _SENTENCES[found.action] + (f": {_LEAVES[found.on_leave]}" if found.on_leave else "")
@@ -98,6 +99,14 @@ def _show(found: Preview) -> None:
         note("not stored here yet: read from the source, and what belongs to it is not counted")
     if found.live and found.remote is None:
         note("no record is linked at the target" if found.remote_id is None else "the record is gone at the target")
+    _beside(found)
+
+
+def _beside(found: Preview) -> None:
+    """Field by field: what would be there, and what is."""
+    from .._verbs.compare import same
+    from ._output import table
+
     live = found.remote is not None
     mine = _flat(found.fields)
     theirs = _flat(found.remote or {}) if live else _flat(found.previous)
@@ -116,7 +125,9 @@ def _show(found: Preview) -> None:
         mark = click.style("*", fg="yellow") if differs else ""
         there = _text(theirs, name) if why is None or name in theirs else f"(left out: {why})"
         told = f" ({why})" if why is not None and name in theirs else ""
-        rows.append((mark, name, _text(mine, name), there + told))
+        unwanted = not found.fields and found.action in ("leave", "none")
+        would = _STAYS.get(found.on_leave or "", "(stays)") if unwanted else _text(mine, name)
+        rows.append((mark, name, would, there + told))
     table(("", "field", "would be", "at the target" if live else "last sent"), rows, empty="")
 
 

@@ -66,6 +66,7 @@ def delete(name: str, as_json: bool) -> int:
     """Forget a secret."""
     with current().open_store() as app:
         there = app.store.delete_secret(PREFIX + name)
+        app.store.scrub()
     if as_json:
         from ._output import print_json
 

@@ -48,10 +48,12 @@ class Settler:
         """The target has it: link, history, and what else is owed because of it."""
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
         remote_id = outcome.remote_id or (work.link.remote_id if work.link else None)
+        link = self._link_update(work, operation, outcome, remote_id)
         return self._settlement(
             work,
-            to="done",
-            link=self._link_update(work, operation, outcome, remote_id),
+            # Let go of without a link: what says that the route does not want it is the row, as with one skipped.
+            to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
+            link=link,
             owes=(*self._owed(work, remote_id), *self._again(work, operation)),
             history=self._entry(
                 work,

@@ -1,6 +1,5 @@
 """`synccore connect`: reach an account, remember which, and let the lane go on."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..errors import AnotherAccount, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
 from ..types import Account, Check, Finding
 from .check import problem_of
-from .disconnect import hold
+from .disconnect import hold, scrub
 
 __all__ = ["AnotherAccount", "Connected", "connect", "hook_url"]
 
@@ -60,7 +59,9 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     """
     unit = app.opened(name)
     known = known_account(app.store, name)
-    stored = _credentials(app, name)
+    # As they are when the flow replaces them, under the lock of whoever refreshes: a token that was rotated while the
+    # person signed in must not come back as what it was before.
+    unit.context.vault.keep()
     flow = getattr(unit.instance, "connect", None)
     notes: list[str] = []
     if callable(flow):
@@ -72,7 +73,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
             account = flow(browser)
         except BaseException:
             if leaving:
-                _restore(app, name, stored)
+                _restore(unit)
                 app.store.put_lane(lane)
             raise
         checked = _checked_after(app, name, unit)
@@ -81,7 +82,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
         account = checked.account
     switched = known is not None and account is not None and known.id != account.id
     if known is not None and account is not None and switched and not switch_account:
-        _restore(app, name, stored)
+        _restore(unit)
         raise AnotherAccount(
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
             f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
@@ -93,6 +94,8 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     if name in app.sources:
         notes.append(_subscribe(app, name, unit))
     _reopen(app, name)
+    if switched:
+        notes += scrub(app)
     return Connected(name=name, account=account, detail=checked.detail, notes=tuple(notes), findings=checked.findings)
 
 
@@ -108,7 +111,7 @@ def _leave(app: App, name: str, unit: Unit) -> list[str]:
     ending = getattr(unit.instance, "disconnect", None)
     said = ending(keep_grant=True) if callable(ending) else None
     with credentials_lock(unit.context):
-        app.vault(name).wipe()
+        unit.context.vault.wipe()
     return [str(said)] if said else []
 
 
@@ -121,19 +124,10 @@ def _checked_after(app: App, name: str, unit: Unit) -> Check:
     return checked
 
 
-def _credentials(app: App, name: str) -> Mapping[str, str]:
-    """As they are stored, encrypted: a key that was lost must not keep anybody from connecting again."""
-    entries = [entry for entry, _ in app.store.secret_names(f"{name}/")]
-    return {entry: token for entry in entries if (token := app.store.get_secret(entry)) is not None}
-
-
-def _restore(app: App, name: str, stored: Mapping[str, str]) -> None:
+def _restore(unit: Unit) -> None:
     """Put back what was there before a flow that must not count."""
-    with credentials_lock(app.unit(name).context):
-        for entry in _credentials(app, name).keys() - stored.keys():
-            app.store.delete_secret(entry)
-        for entry, token in stored.items():
-            app.store.put_secret(entry, token, app.clock.now())
+    with credentials_lock(unit.context):
+        unit.context.vault.put_back()
 
 
 def _exchange_links(app: App, name: str, old: Account, new: Account) -> list[str]:

@@ -7,8 +7,9 @@ from attrs import evolve, frozen
 from .._app.app import App
 from ..errors import SynccoreError, redact
 from ..oauth import credentials_lock
+from ..store import StoreError
 
-__all__ = ["Disconnected", "disconnect", "hold"]
+__all__ = ["Disconnected", "disconnect", "hold", "scrub"]
 
 
 @frozen(kw_only=True)
@@ -53,8 +54,18 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
             attempt("the grant could not be ended", lambda: str(ending(keep_grant=keep_grant) or ""))
     with credentials_lock(unit.context):
         app.vault(name).wipe()
+    failed += scrub(app)
     done.append(f"{stored} stored credential{'s' if stored != 1 else ''} erased" if stored else "nothing was stored")
     return Disconnected(name=name, done=tuple(done), failed=tuple(failed))
+
+
+def scrub(app: App) -> list[str]:
+    """Leave nothing of what was erased in the files; what kept that from being done, as a sentence."""
+    try:
+        app.store.scrub()
+    except StoreError as error:
+        return [error.message]
+    return []
 
 
 def hold(app: App, name: str) -> None:

@@ -34,7 +34,8 @@ class Preview:
         waits: an earlier state of the record that is in a vendor's job: "waits for import job X, submitted 12:04".
         remote: the target's own record (`--live`); None where it was not asked for or is gone.
         drift: names whose value at the target differs from `fields`.
-        expected: what the sink says would come of it, where the vendor alone knows (an event that is only remembered).
+        expected: what would come of it where that is something else: an event that is only remembered (the sink says
+            so), a record that is let go of and that others share.
         fetched: the record was unknown here and was read from the source; it was not stored.
     """
 
@@ -144,7 +145,8 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
         return evolve(base, reason=prepared.skip)
     operation = prepared.operation
     if operation.op == "leave":
-        return evolve(base, action="leave", on_leave=operation.on_leave, reason=prepared.why)
+        spared = _spared(operation)
+        return evolve(base, action="leave", on_leave=operation.on_leave, reason=prepared.why, expected=spared)
     action: Action = "update" if operation.link else "create"
     if operation.op != "upsert":
         action = operation.op
@@ -152,6 +154,12 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
     left_out = {n: why for n, why in base.left_out.items() if n not in operation.changed}
     changed, foretold = tuple(sorted(operation.changed)), _foretold(app, route, operation)
     return evolve(base, action=action, reason=reason, changed=changed, left_out=left_out, expected=foretold)
+
+
+def _spared(operation: Operation) -> str | None:
+    """What the rule of all sinks leaves standing there."""
+    shared = operation.link is not None and operation.link.shared > 1
+    return "others share the record: what is theirs too stays" if shared else None
 
 
 def _beside(base: Preview, work: Work, fields: Mapping[str, Any]) -> Preview:

@@ -92,13 +92,22 @@ class Moving(Engine):
             return {name: _count(view, name) for name in names if name not in known}
 
     def archive_links(self, sink: str, account: str, routes: Sequence[str]) -> int:
-        """Keep the links of a sink and its routes apart, as those of an account that it leaves; how many."""
+        """Keep the links of a sink and its routes apart, as those of an account that it leaves; how many.
+
+        Rows that were skipped because that account held it already say nothing of another one.
+        """
         values = {"sink": sink, "account": account, "routes": json.dumps(list(routes))}
         mine = "(sink = :sink OR sink = '' AND route IN (SELECT value FROM json_each(:routes)))"
         with self.writing() as tx:
             tx.execute(
                 f"INSERT OR REPLACE INTO link_archive (account, {_LINK}) "  # noqa: S608  constant names
                 f"SELECT :account, {_LINK.replace('sink', ':sink', 1)} FROM link WHERE {mine}",
+                values,
+            )
+            tx.execute(
+                "UPDATE delivery SET state = 'done' WHERE state = 'skipped' AND event IS NULL AND EXISTS "  # noqa: S608
+                "(SELECT 1 FROM link WHERE link.route = delivery.route AND link.source = delivery.source "
+                f"AND link.entity = delivery.entity AND link.key = delivery.key AND {mine})",
                 values,
             )
             return tx.execute(f"DELETE FROM link WHERE {mine}", values).rowcount  # noqa: S608  constant names
