@@ -74,3 +74,10 @@ def test_a_kill_in_the_middle_goes_on_and_a_route_at_work_is_left_alone(tmp_path
         app.crash()
         begin(app)
         assert [op.key for call in app.sink.calls for op in call if op.route == "news"] == ["3"]
+
+
+def test_a_sink_that_could_not_be_opened_holds_up_nothing(tmp_path):
+    with Harness(tmp_path, PEOPLE | NEWS) as app:
+        app.app.sinks["crm"].instance = None
+        app.source.put(customer("1", email="a@shop.test"))
+        assert SourceWorker(app.app, app.app.sources["shop"]).poll_all()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from .._app.app import App
-from .._app.records import ability
 from ..errors import MappingError, WaitFor
 from ..store import LinkUpdate, RouteCounts
 from ..types import RouteSpec, Snapshot
@@ -48,8 +47,9 @@ class Beginning:
         self._routes = []
 
     def _is_new(self, route: RouteSpec) -> bool:
-        remembers = ability(self._app, route.sink, "remembers")
-        if remembers is None or not remembers(route):
+        # A sink that could not be opened holds up nothing here: its routes begin once it is.
+        remembers = getattr(self._app.sinks[route.sink].instance, "remembers", None)
+        if not callable(remembers) or not remembers(route):
             return False
         mark = self._app.store.get_cursor(self._source, _MARK + route.name)
         if mark is not None:
