@@ -2,6 +2,7 @@
 
 import os
 import random as random_module
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -34,6 +35,9 @@ from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
 from .units import SinkUnit, SourceUnit, Unit
+
+#: How long a plugin may take to release what it holds, before it is left alone.
+CLOSE_WITHIN = timedelta(seconds=5)
 
 
 class App(Base):
@@ -213,11 +217,20 @@ class App(Base):
             unit.error = describe_bug(error)
 
     def _close(self, unit: Unit) -> None:
-        if unit.instance is not None:
-            try:
-                unit.instance.close()
-            except Exception as error:  # noqa: BLE001  the others still close
-                self.log.warning("close failed", instance=unit.name, error=type(error).__name__)
+        if unit.instance is None:
+            return
+        # In a thread, since a plugin may wait for ever; whatever it holds ends with the process then.
+        closing = threading.Thread(target=self._close_guarded, args=(unit.name, unit.instance), daemon=True)
+        closing.start()
+        closing.join(CLOSE_WITHIN.total_seconds())
+        if closing.is_alive():
+            self.log.warning("close did not end", instance=unit.name, after=str(CLOSE_WITHIN))
+
+    def _close_guarded(self, name: str, instance: Any) -> None:
+        try:
+            instance.close()
+        except Exception as error:  # noqa: BLE001  the others still close
+            self.log.warning("close failed", instance=name, error=type(error).__name__)
 
     def unit(self, name: str) -> Unit:
         """A source or sink by name. Raises ConfigError with the names there are."""
