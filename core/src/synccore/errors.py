@@ -112,8 +112,8 @@ class RateLimited(SynccoreError):
     def __init__(
         self, message: str | None = None, *, retry_after: timedelta | None = None, scope: str = "lane"
     ) -> None:
-        if retry_after is not None and retry_after >= LONGEST_WAIT:
-            message = f"{message or 'The other side asks us to slow down'} (for a day or longer: tried again in a day)"
+        if retry_after is not None and retry_after > LONGEST_WAIT:
+            message = f"{message or 'The other side asks us to slow down'} (asked for longer: tried again in a day)"
             retry_after = LONGEST_WAIT
         super().__init__(message)
         if scope not in ("lane", "route", "operation"):

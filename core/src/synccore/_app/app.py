@@ -34,6 +34,7 @@ from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
 from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
+from .discreet import Discreet
 from .units import SinkUnit, SourceUnit, Unit
 
 #: How long a plugin may take to release what it holds, before it is left alone.
@@ -208,7 +209,8 @@ class App(Base):
     def _open(self, unit: Unit) -> None:
         unit.instance, unit.error, unit.unasked = None, None, False
         try:
-            unit.instance = unit.settings.descriptor.open(unit.settings.config, unit.context)
+            opened = unit.settings.descriptor.open(unit.settings.config, unit.context)
+            unit.instance = Discreet(opened, unit.secrets)
         except SecretMissing as error:
             unit.error, unit.unasked = error.message, True
         except ConfigError as error:
@@ -356,7 +358,6 @@ class App(Base):
             owes=self.write_back_rules() if name in self.sinks else {},
             observe=self._observe,
             measure=self._measured,
-            secrets_of=self.unit(name).secrets,
             full=engine.full,
             held_since=engine.held_since,
             another_account=lambda: another_account(self.store, name, sink),

@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,7 +39,6 @@ class Lane:
         owes: route -> routes that owe a delivery once a record of this route is linked (write-back).
         observe: told about every settled delivery and every change of state; must not raise.
         measure: told about every `deliver`: sink, operations, duration; must not raise.
-        secrets_of: the instance's secrets known so far, kept out of whatever its target says.
         full: (route, batch) -> how many of its bulk rows have to be due before they go: while a listing fills it,
             batches go full or not at all.
         held_since: route -> since when a first listing of what its records include runs; None where none does.
@@ -61,7 +60,6 @@ class Lane:
         measure: Callable[[str, int, timedelta], None] = lambda *_: None,
         full: Callable[[str, int], int] = lambda *_: 1,
         held_since: Callable[[str], datetime | None] = lambda _: None,
-        secrets_of: Callable[[], Iterable[str]] = tuple,
         another_account: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.name = name
@@ -81,7 +79,7 @@ class Lane:
         self._measure = measure
         self._full = full
         self._recognition = Recognition(another_account, limits.look_within, random_)
-        self._call = Caller(name, sink, secrets_of)
+        self._call = Caller(name, sink)
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)

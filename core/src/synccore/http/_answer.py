@@ -122,7 +122,7 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
     | any other refusal with a page instead of JSON | `Transient` |
     """
     status = answer.status
-    wait = parse_retry_after(answer.headers.get("retry-after"), now)
+    wait = _asked_wait(answer.headers.get("retry-after"), now)
     if status == 429 or (status == 503 and wait is not None):
         return RateLimited(f"HTTP {status}: asked to wait", retry_after=wait)
     if status >= 500:
@@ -140,15 +140,21 @@ def target_fault(answer: Response, now: datetime, *, writes: bool = True) -> Rat
 
 def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     """A `Retry-After` header: whole seconds or an HTTP date, at most a day. None where absent or unreadable."""
+    wait = _asked_wait(value, now)
+    return None if wait is None else min(wait, LONGEST_WAIT)
+
+
+def _asked_wait(value: str | None, now: datetime) -> timedelta | None:
+    """As it was asked for, however long."""
     if not value:
         return None
     value = value.strip()
     if value.isdecimal():
-        return min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
+        return timedelta(seconds=int(value[:9]))
     try:
         when = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return min(max(when - now, timedelta(0)), LONGEST_WAIT)
+    return max(when - now, timedelta(0))

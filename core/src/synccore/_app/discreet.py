@@ -1,0 +1,133 @@
+"""A plugin's instance whose words hold no secret of it, and nothing of the records it was asked about.
+
+Whoever asks an instance, for a delivery, a check, a connect or an erasure, asks it through this: what a target says may
+quote whatever it was sent.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any
+
+from attrs import evolve
+
+from .._redact import conceal, redact
+from ..errors import AnotherAccount
+from ..types import Check, Delivered, Erased, Failed, Identity, Job, Link, Operation, Page, Unchanged, Unreadable
+
+__all__ = ["Discreet"]
+
+#: Longer than any note: they are cut where they are kept.
+_WHOLE = 2000
+
+
+class Discreet:
+    """Stands for an instance: attributes are the instance's own, calls are carried out, what they say is looked at.
+
+    Of errors and notes everything goes that looks like personal data; of a check's and a connect's words the secrets
+    only, since they speak to the operator of the operator's own account.
+    """
+
+    __slots__ = ("_instance", "_secrets")
+
+    def __init__(self, instance: Any, secrets: Callable[[], Iterable[str]]) -> None:
+        object.__setattr__(self, "_instance", instance)
+        object.__setattr__(self, "_secrets", secrets)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._instance, name)
+        return self._guarded(found) if callable(found) else found
+
+    def __repr__(self) -> str:
+        return repr(self._instance)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._instance, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._instance, name)
+
+    def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(*args: Any, **named: Any) -> Any:
+            try:
+                answer = method(*args, **named)
+            except AnotherAccount:
+                raise  # names two accounts to whoever has to choose, and holds nothing else
+            except Exception as error:
+                conceal(error, _known(args), self._secrets())
+                raise
+            return self._looked_at(answer, args)
+
+        return call
+
+    def _looked_at(self, answer: Any, args: Sequence[Any]) -> Any:
+        match answer:
+            case list() | tuple():
+                asked = args[0] if args and isinstance(args[0], list | tuple) and len(args[0]) == len(answer) else None
+                abouts = [[one] for one in asked] if asked is not None else [args] * len(answer)
+                return [self._word(one, about) for one, about in zip(answer, abouts, strict=True)]
+            case Iterator():
+                return self._pages(answer)
+        return self._word(answer, args)
+
+    def _pages(self, pages: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            try:
+                page = next(pages, None)
+            except Exception as error:
+                conceal(error, {}, self._secrets())
+                raise
+            if page is None:
+                return
+            yield self._word(page, ())
+
+    def _word(self, answer: Any, about: Sequence[Any]) -> Any:
+        """An answer without what it must not say; most say nothing at all and are given back as they are."""
+        match answer:
+            case Failed(error=error):
+                conceal(error, _known(about), self._secrets())
+            case Delivered() | Unchanged() if answer.note or answer.left_out:
+                left_out = {name: self._clean(reason, about) for name, reason in answer.left_out.items()}
+                return evolve(answer, note=answer.note and self._clean(answer.note, about), left_out=left_out)
+            case Erased(note=note) if note:
+                return evolve(answer, note=self._clean(note, about))
+            case Unreadable():
+                return evolve(answer, where=self._clean(answer.where, ()), reason=self._clean(answer.reason, ()))
+            case Page(unreadable=unreadable) if unreadable:
+                return evolve(answer, unreadable=tuple(self._word(one, ()) for one in unreadable))
+            case Check():
+                findings = tuple(evolve(f, message=self._secretless(f.message)) for f in answer.findings)
+                return evolve(answer, detail=self._secretless(answer.detail), findings=findings)
+            case str():
+                return self._secretless(answer)
+        return answer
+
+    def _clean(self, text: str, about: Sequence[Any]) -> str:
+        return redact(text, _WHOLE, known=_known(about), secrets=self._secrets())
+
+    def _secretless(self, text: str) -> str:
+        return redact(text, None, secrets=self._secrets())
+
+
+def _known(args: Iterable[Any]) -> Mapping[str, Any]:
+    """Target field -> what the records a call is about hold and held there."""
+    found: dict[str, list[Any]] = {}
+    for fields in _fields(args):
+        for name, value in fields.items():
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _fields(args: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    for one in args:
+        match one:
+            case list() | tuple():
+                yield from _fields(one)
+            case Operation():
+                yield from (one.fields, one.previous)
+            case Link():
+                yield from (one.fields, one.asked or {})
+            case Job():
+                yield from _fields(one.operations)
+            case Identity():
+                yield {"person": [*one.emails, *one.phones]}
