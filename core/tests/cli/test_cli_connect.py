@@ -79,6 +79,21 @@ def test_what_the_new_account_was_never_given_is_missing_there(world):
     assert (proof["ok"], proof["missing"], proof["linked"], proof["skipped"]) == (False, 1, 0, 0)
 
 
+def test_what_is_in_a_job_of_the_old_account_is_owed_to_the_new_one(world):
+    connect(world)
+    world.crm.job_from = 1
+    world.source.put(customer("1", email="p1@shop.test"))
+    world.run("run", "--once", "--timeout", "1s")
+    assert [d["state"] for d in world.json("deliveries", "list")] == ["submitted"]
+    world.crm.account = Account(id="acc-2", label="New CRM")
+    world.crm.job_from = None
+    world.crm.jobs.clear()
+    told = connect(world, args=("--switch-account",)).stdout
+    assert "1 deliveries in jobs of Shop CRM are owed to New CRM instead" in told
+    world.deliver()
+    assert [d["state"] for d in world.json("deliveries", "list")] == ["done"]
+
+
 def test_the_links_of_an_account_come_back_with_it(world):
     """What the new account was given is its own, and comes back with that one."""
     connect(world)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from synccore._app.accounts import remember_account
 from synccore._daemon.sources import SourceWorker
 from synccore.errors import AuthError, RateLimited, Transient
 from synccore.testing import Harness, customer
@@ -70,6 +71,35 @@ def test_an_account_exchanged_while_the_process_runs_is_seen_within_a_quarter_of
         app.drain()
         assert (len(asked), len(app.sink.records)) == (2, 2)
         assert app.app.store.lane("crm").state == "error"
+
+
+def test_a_switch_by_somebody_else_is_seen_before_the_next_write(tmp_path):
+    """A command with new keys switched; this process still has the old ones."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: app.sink.connected
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        remember_account(app.app.store, "crm", THEIRS)
+        app.clock.advance(timedelta(seconds=1))
+        lane = app.app.store.lane("crm")
+        app.app.store.put_lane(evolve(lane, changed_at=app.clock.now()))
+        app.emit(customer("2", email="b@shop.test"))
+        app.drain()
+        assert (len(app.sink.calls), app.app.store.lane("crm").state) == (1, "error")
+
+
+def test_who_is_known_by_a_check_only_is_remembered_too(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        assert not callable(getattr(app.sink, "account", None))
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        app.sink.connected = THEIRS
+        app.crash()
+        app.emit(customer("2", email="b@shop.test"))
+        app.drain()
+        assert (len(app.sink.calls), app.app.store.lane("crm").state) == (1, "error")
 
 
 def test_a_sink_that_knows_no_account_just_works(tmp_path):

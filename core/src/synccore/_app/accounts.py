@@ -45,12 +45,12 @@ def stranger(store: Store, name: str, account: Account | None, *, source: bool) 
 def another_account(store: Store, name: str, instance: Any, *, source: bool = False) -> str | None:
     """Why nothing may be delivered or read, where the instance reaches another account than its records are of.
 
-    One with a cheap `account` is always asked; another only where it was connected before, through its `check`. Who
-    has no right to ask is told nothing, and goes on: the work itself says what is wrong with the credentials.
+    Asked is its cheap `account`, else its `check`; whom it reaches first is remembered. Who has no right to ask is told
+    nothing, and goes on: the work itself says what is wrong with the credentials.
     Raises what else the instance raises.
     """
     ask = getattr(instance, "account", None)
-    if not callable(ask) and (known_account(store, name) is None or not callable(getattr(instance, "check", None))):
+    if not callable(ask) and not callable(getattr(instance, "check", None)):
         return None
     try:
         account: Account | None = ask() if callable(ask) else instance.check().account

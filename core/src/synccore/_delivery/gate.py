@@ -24,12 +24,12 @@ class Gate:
     def refresh(self) -> bool:
         """Look at what the store says now: `lanes pause`, `lanes resume` and `connect` write there.
 
-        Whether somebody else opened the gate since the last look.
+        Whether somebody else opened the gate since the last look, even if it was closed and opened in between.
         """
         with self._lock:
             before, self.record = self.record, self._store.lane(self._sink)
-            held = before.state != "ok" or before.until is not None
-            return held and self.record.state == "ok" and self.record.until is None
+            touched = before.state != "ok" or before.until is not None or before.changed_at != self.record.changed_at
+            return touched and self.record.state == "ok" and self.record.until is None
 
     def open_at(self, now: datetime) -> datetime | None:
         """`now` where the lane may work, the time it may work again, or None: a person has to act first."""

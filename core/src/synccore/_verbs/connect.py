@@ -93,7 +93,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
         remember_account(app.store, name, account)
     if name in app.sources:
         notes.append(_subscribe(app, name, unit))
-    _reopen(app, name)
+    _reopen(app, name, switched=switched)
     if switched:
         notes += scrub(app)
     return Connected(name=name, account=account, detail=checked.detail, notes=tuple(notes), findings=checked.findings)
@@ -136,6 +136,9 @@ def _exchange_links(app: App, name: str, old: Account, new: Account) -> list[str
     kept = app.store.archive_links(name, old.id, [route.name for route in routes])
     back = app.store.restore_links(name, new.id)
     notes = [f"{kept} links to records of {old.label} are kept apart: they come back with that account"]
+    left = f"its job is of the account {old.label}, which was left"
+    if again := app.store.abandon_jobs(name, left, app.clock.now()):
+        notes.append(f"{again} deliveries in jobs of {old.label} are owed to {new.label} instead")
     if back:
         notes.append(f"{back} links to records of {new.label} are back")
     notes += (
@@ -153,9 +156,12 @@ def _subscribe(app: App, name: str, unit: Unit) -> str:
     return str(unit.instance.subscribe(url))
 
 
-def _reopen(app: App, name: str) -> None:
-    """A lane that waits for credentials goes on by itself; one that a person paused stays paused."""
+def _reopen(app: App, name: str, *, switched: bool) -> None:
+    """A lane that waits for credentials goes on by itself; one that a person paused stays paused.
+
+    A daemon that still has the old account's keys sees by `changed_at` that it has to ask again whose they are.
+    """
     lane = app.lane_of(name)
-    if lane.state not in ("ok", "paused") or lane.changed_at is None:
+    if lane.state not in ("ok", "paused") or lane.changed_at is None or (switched and lane.state == "ok"):
         now = app.clock.now()
         app.store.put_lane(evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0))

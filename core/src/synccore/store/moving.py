@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from . import sql
+from ._convert import to_ms
+from ._owing import fold_or_ready, refresh, slot_of, tell
 from .engine import Engine, Transaction
 
 __all__ = ["Moving"]
@@ -111,6 +114,18 @@ class Moving(Engine):
                 values,
             )
             return tx.execute(f"DELETE FROM link WHERE {mine}", values).rowcount  # noqa: S608  constant names
+
+    def abandon_jobs(self, sink: str, note: str, now: datetime) -> int:
+        """What is in jobs of an account that a sink leaves is owed again, to whoever it reaches now; how many."""
+        at = to_ms(now)
+        with self.writing() as tx:
+            found = tx.execute("SELECT * FROM delivery WHERE state = 'submitted' AND sink = ? ORDER BY id", (sink,))
+            rows = found.fetchall()
+            for row in rows:
+                fold_or_ready(tx, row, due_at=at, maybe_applied=0)
+                tell(tx, row, "retried", at, note=note)
+            refresh(tx, [slot_of(row) for row in rows])
+            return len(rows)
 
     def restore_links(self, sink: str, account: str) -> int:
         """Bring back what was kept apart for an account that a sink reaches again; how many."""
