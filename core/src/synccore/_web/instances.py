@@ -1,21 +1,24 @@
 """Shops and targets: who they are connected to, what state they are in, what can be done about it."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._app.accounts import known_account
 from .._verbs.connect import connect
+from .._verbs.disconnect import disconnect
+from .._verbs.instance import instance
+from .._verbs.lanes import pause, resume
 from .._verbs.status import status
+from ..errors import redact
 from . import view
 from .connecting import Connects, Done
 from .described import settings_of, videos_of
 from .sessions import COOKIE
-from .site import Site
+from .site import Form, Site
 
 __all__ = ["Instances"]
 
@@ -29,50 +32,90 @@ class Instances:
 
     def routes(self) -> Sequence[BaseRoute]:
         """For those who are logged in, but the vendor's answer."""
+        seen, done = self._site.seen, self._site.done
         return [
-            Route("/plugins/{name}", self._site.seen(self._look)),
+            Route("/plugins", seen(self._all)),
+            Route("/plugins/{name}", seen(self._look)),
+            Route("/lanes/pause", done(self._pause), methods=["POST"]),
+            Route("/lanes/resume", done(self._resume), methods=["POST"]),
+            Route("/disconnect", done(self._disconnect), methods=["POST"]),
             Route("/connect/{name}", self._connect, methods=["POST"]),
             Route("/oauth/callback", self._callback),
         ]
+
+    def _all(self, request: Request) -> Response:
+        app = self._site.app
+        rows = view.rows(status(app), app.store.last_activity(), app.clock.now())
+        return self._site.page(request, "instances.html", rows=rows)
 
     def _look(self, request: Request) -> Response:
         name = request.path_params["name"]
         settings, plugins = self._site.app.settings, self._site.app.plugins
         instances = {**settings.sources, **settings.sinks}
-        if name not in instances:
-            named = [i for i in instances if instances[i].type == name]
-            if len(named) == 1:
-                name = named[0]
-            elif named or name in plugins.sinks or name in plugins.sources:
-                descriptor = plugins.sinks.get(name) or plugins.sources.get(name)
-                summary = descriptor.summary if descriptor else ""
-                return self._site.page(request, "type.html", name=name, summary=summary, instances=named)
-            else:
-                return self._site.missing(request, f"Nothing is called {name}.")
-        return self._one(request, name)
+        if name in instances:
+            return self._one(request, name)
+        named = [i for i in instances if instances[i].type == name]
+        if len(named) == 1:
+            return self._one(request, named[0])
+        descriptor = plugins.sinks.get(name) or plugins.sources.get(name)
+        if descriptor is None and not named:
+            return self._site.missing(request, f"Nothing is called {name}.")
+        summary = descriptor.summary if descriptor else ""
+        return self._site.page(request, "type.html", name=name, summary=summary, instances=named)
 
     def _one(self, request: Request, name: str) -> Response:
         app = self._site.app
-        unit = app.unit(name)
-        found = view.rows(status(app), app.store.last_activity(), app.clock.now())
+        unit, now = app.unit(name), app.clock.now()
+        found = view.rows(status(app), app.store.last_activity(), now)
         videos = videos_of(unit.instance)
         play = request.query_params.get("play", "")
         playing = next((video for number, video in enumerate(videos) if play == str(number)), None)
+        about = instance(app, name)
         return self._site.page(
             request,
             "instance.html",
             frames=playing is not None,
             row=next((row for row in found if row.name == name), None),
             name=name,
+            about=about,
             summary=unit.settings.descriptor.summary,
-            account=known_account(app.store, name),
             error=unit.error,
-            connectable=callable(getattr(unit.instance, "connect", None)),
+            connectable=unit.instance is not None,
+            wrong=view.lines(about.wrong, now),
             routes=[r for r in app.routes.values() if name in (r.source, r.sink)],
             settings=settings_of(unit.settings.config),
             videos=videos,
             playing=playing,
         )
+
+    # -- holding
+
+    def _pause(self, request: Request, form: Form) -> Response:
+        app, name = self._site.app, form.get("name", "")
+        app.unit(name)
+        pause(app, name, redact(form.get("reason", "").strip(), 200) or "paused in the dashboard")
+        self._site.say(request, f"{name} is paused: nothing is lost while it waits")
+        return self._back(request, form)
+
+    def _resume(self, request: Request, form: Form) -> Response:
+        app, name = self._site.app, form.get("name", "")
+        app.unit(name)
+        resumed = resume(app, name)
+        later = f"; {resumed.later:,} of it later" if resumed.later else ""
+        owed = f" with {resumed.ready:,} owed{later}" if name in app.sinks else ""
+        self._site.say(request, f"{name} goes on{owed}")
+        return self._back(request, form)
+
+    def _disconnect(self, request: Request, form: Form) -> Response:
+        ended = disconnect(self._site.app, form.get("name", ""))
+        self._site.say(request, f"{ended.name} is disconnected: {'; '.join(ended.done)}")
+        for failed in ended.failed:
+            self._site.say(request, failed, well=False)
+        return self._back(request, form)
+
+    def _back(self, request: Request, form: Form) -> Response:
+        """To the instance, or to the first page where the button was there."""
+        return self._site.to(request, "" if form.get("to") == "home" else f"plugins/{quote(form.get('name', ''))}")
 
     # -- connecting
 

@@ -34,6 +34,7 @@ _PLACES = (
     ("", "Overview"),
     ("people", "People"),
     ("parked", "Parked"),
+    ("plugins", "Instances"),
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

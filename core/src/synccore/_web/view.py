@@ -24,11 +24,11 @@ _COLOURS: Mapping[str, Colour] = {
     "error": "red",
 }
 _HINTS = {
-    "paused": "Run synccore lanes resume {name} to go on. Nothing is lost while it waits.",
+    "paused": "synccore lanes resume {name} lets it go on. Nothing is lost while it waits.",
     "rate_limited": "The other side asked to slow down. Goes on by itself. Nothing is lost while it waits.",
     "circuit_open": "The other side is away. It is tried again by itself. Nothing is lost while it waits.",
-    "needs_auth": "To go on, run synccore connect {name}. Nothing is lost while it waits.",
-    "error": "Run synccore check to see what is wrong.",
+    "needs_auth": "synccore connect {name} lets it go on. Nothing is lost while it waits.",
+    "error": "synccore check says what is wrong.",
 }
 _LATE = timedelta(hours=1)
 
@@ -41,6 +41,7 @@ class Row:
     kind: Literal["source", "sink"]
     type: str
     colour: Colour
+    state: str
     #: The state in words; the colour alone says nothing.
     word: str
     reason: str = ""
@@ -158,6 +159,7 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
         kind="source",
         type=facts["type"],
         colour=_COLOURS.get(state, "red"),
+        state=state,
         word=word_of(state),
         reason=facts.get("reason") or "",
         hint=_HINTS.get(state, "").format(name=name),
@@ -185,6 +187,7 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
         kind="sink",
         type=facts["type"],
         colour=colour,
+        state=state,
         word=word,
         reason=facts.get("reason") or "",
         hint=hint,

@@ -86,18 +86,24 @@ class Trail(Engine):
         keys: Sequence[tuple[str, str]] | None = None,
         key: str | None = None,
         sink: str | None = None,
+        route: str | None = None,
+        outcomes: Sequence[str] = (),
         since: datetime | None = None,
         after_id: int | None = None,
+        before_id: int | None = None,
         limit: int | None = 200,
     ) -> list[HistoryEntry]:
         """The audit trail, oldest first (the newest `limit` lines). `keys` are (source, customer key) with
-        all they own."""
+        all they own; no `outcomes` are all of them; `before_id` turns the page."""
         wanted: list[str] = []
         values: dict[str, Any] = {
             "key": key,
             "sink": sink,
+            "route": route,
+            "outcomes": json.dumps(list(outcomes)),
             "since": maybe_ms(since),
             "after": after_id,
+            "before": before_id,
             "limit": _limit(limit),
         }
         if keys is not None:
@@ -116,6 +122,9 @@ class Trail(Engine):
             # What is older has lower ids, nearly all of it: it need not be read to see that it does not fit.
             (None if narrow else since, "id >= (SELECT min(id) FROM history INDEXED BY history_at WHERE at >= :since)"),
             (after_id, "id > :after"),
+            (before_id, "id < :before"),
+            (route, "route = :route"),
+            (outcomes or None, "outcome IN (SELECT value FROM json_each(:outcomes))"),
         ):
             if given is not None:
                 wanted.append(text)

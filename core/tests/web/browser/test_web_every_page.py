@@ -38,7 +38,9 @@ PAGES = {
     PARKED: "parked on people",
     "/glossary": "What the words mean",
     "/": "crm",
+    "/plugins": "Instances",
     "/plugins/crm": "crm",
+    "/plugins/shop": "shop",
 }
 
 
