@@ -88,7 +88,7 @@ class Preparer:
             held = {n: v for n, v in work.link.mapped.items() if n in later}
             fields = {n: v for n, v in fields.items() if n not in later} | held
         operation = self._operation(work, op_id, fields, changed - later.keys())
-        return Prepared(operation=evolve(operation, later=frozenset(later)))
+        return Prepared(operation=evolve(operation, later=frozenset(later)) if later else operation)
 
     def _later(self, work: Work, changed: Collection[str], now: datetime) -> dict[str, datetime]:
         """Changed field -> when it may go, where that is not now. A first delivery and the past go whole."""

@@ -82,7 +82,7 @@ class Settler:
             etag=outcome.etag,
             fields=held,
             left_out=outcome.left_out,
-            asked=operation.fields if changed_fields(operation.fields, held) else None,
+            asked=operation.fields if held is not operation.fields and changed_fields(operation.fields, held) else None,
             adopted=_adopted(work, operation, outcome, remote_id),
             made=outcome.made if isinstance(outcome, Delivered) else {},
             parent_id=operation.parent.remote_id if operation.parent else None,
@@ -258,6 +258,8 @@ def _held(operation: Operation, outcome: Delivered | Unchanged) -> Mapping[str, 
     """What the target now holds of what was mapped."""
     if outcome.fields is not None:
         return outcome.fields
+    if not outcome.left_out:
+        return operation.fields
     return {name: value for name, value in operation.fields.items() if name not in outcome.left_out}
 
 
@@ -268,6 +270,8 @@ def _sent(operation: Operation, outcome: Delivered | Unchanged) -> tuple[str, ..
     if operation.op == "event":
         return tuple(sorted(operation.changed - outcome.left_out.keys()))
     held = _held(operation, outcome)
+    if held is operation.fields and held.keys() >= operation.changed:
+        return tuple(sorted(operation.changed))
     emptied = {name for name in operation.changed if operation.fields.get(name) is None}
     return tuple(sorted(n for n in operation.changed - outcome.left_out.keys() if n in held or n in emptied))
 

@@ -5,8 +5,10 @@ mappings win over methods, and filters that give several values give lists.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
+from attrs import has
 from jinja2 import StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
@@ -44,6 +46,12 @@ class _Generator(CodeGenerator):
         super().visit_Template(_Ours().visit(node), frame)
 
 
+@cache
+def _public(kind: type) -> frozenset[str]:
+    """What may be seen of a frozen record, which is what expressions look at by far the most: all that is public."""
+    return frozenset(n for n in dir(kind) if not n.startswith("_")) if has(kind) else frozenset()
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """Expressions see entities, texts, numbers and lists, and can change none of them."""
 
@@ -67,14 +75,13 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """On mappings keys win: `customer.meta.items` is the key `items` where there is one."""
-        if hasattr(obj, "__attrs_attrs__") and not attribute.startswith("_"):
-            # The usual case by far: a frozen record, of which all that is public may be seen.
-            try:
-                return getattr(obj, attribute)
-            except AttributeError:
+        if attribute in _public(obj.__class__):
+            return getattr(obj, attribute)
+        if type(obj) is dict or isinstance(obj, Mapping):
+            if attribute in obj:
+                return obj[attribute]
+            if not hasattr(obj, attribute):
                 return self.undefined(obj=obj, name=attribute)
-        if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
         return super().getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:

@@ -98,7 +98,7 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, date):
         return {"date": value.isoformat()}
     if isinstance(value, Mapping):
-        return {"map": {str(k): _tagged(v) for k, v in value.items()}}
+        return {"map": {str(k): v if type(v) is str else _tagged(v) for k, v in value.items()}}
     if isinstance(value, set | frozenset):
         return {"list": sorted((_tagged(v) for v in value), key=json.dumps)}
     if isinstance(value, Iterable):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -54,14 +55,23 @@ def maybe_from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def _reader(kind: type[_Kind], **own: Callable[[Row], Any]) -> Callable[[Row], _Kind]:
-    """How a row becomes a `kind`: its columns bear the names of the attributes. `own` reads those that do not."""
-    reads = {a.name: own.get(a.name) or _column(a.name, _TURNS.get(a.type)) for a in fields(kind)}
-    return lambda row: kind(**{name: read(row) for name, read in reads.items()})
+def _reader(kind: type[_Kind], **columns: str) -> Callable[[Row], _Kind]:
+    """How a row becomes a `kind`: its columns bear the names of the attributes, or those of `columns`."""
+    names = [a.name for a in fields(kind)]
+    turns = [(a.name, _TURNS[a.type]) for a in fields(kind) if a.type in _TURNS]
 
+    @lru_cache(maxsize=16)
+    def picker(keys: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+        """Where the columns stand in a statement's answers: to find each by its name in each row takes long."""
+        return itemgetter(*(keys.index(columns.get(name, name)) for name in names))
 
-def _column(name: str, turn: Callable[[Any], Any] | None) -> Callable[[Row], Any]:
-    return itemgetter(name) if turn is None else lambda row: turn(row[name])
+    def read(row: Row) -> _Kind:
+        values = dict(zip(names, picker(tuple(row.keys()))(tuple(row)), strict=True))
+        for name, turn in turns:
+            values[name] = turn(values[name])
+        return kind(**values)
+
+    return read
 
 
 #: How a column's value is turned, by the type of its attribute; others are as they stand.
@@ -80,7 +90,7 @@ to_hold = _reader(Hold)
 to_backfill = _reader(BackfillJob)
 to_hint = _reader(Hint)
 to_unreadable = _reader(UnreadableRecord)
-to_history = _reader(HistoryEntry, delivery_id=itemgetter("delivery"))
+to_history = _reader(HistoryEntry, delivery_id="delivery")
 
 
 #: Columns of `history` that hold what the attribute of that name says.

@@ -172,11 +172,11 @@ def _structure_strict(value: Any, kind: type) -> Any:
     return value
 
 
-def _structure_decimal(value: Any, _: type) -> Decimal:
+def _decimal(value: Any, _: type) -> Decimal:
     return Decimal(_structure_strict(value, str))
 
 
-def _structure_datetime(value: Any, _: type) -> datetime:
+def _datetime(value: Any, _: type) -> datetime:
     return datetime.fromisoformat(_structure_strict(value, str))
 
 
@@ -200,20 +200,24 @@ def _untagged(value: Any, _: type) -> Any:
     return _decode(value)
 
 
-def _or_none(kind: type) -> Callable[[Any, type], Any]:
-    return lambda value, _: None if value is None else _structure_strict(value, kind)
+def _or_none(read: Callable[[Any, type], Any], kind: type) -> Callable[[Any, type], Any]:
+    return lambda value, _: None if value is None else read(value, kind)
+
+
+def _none_or(write: Callable[[Any], str]) -> Callable[[Any], str | None]:
+    return lambda value: None if value is None else write(value)
 
 
 def _make_converter(free: Callable[[Any, type], Any]) -> Converter:
     """`free` reads mappings of anything."""
     made = Converter(forbid_extra_keys=True, omit_if_default=True, detailed_validation=False)
-    for kind in (str, int, bool):
-        made.register_structure_hook(kind, _structure_strict)
-        made.register_structure_hook_func(_is(kind | None), _or_none(kind))
-    made.register_structure_hook(Decimal, _structure_decimal)
-    made.register_structure_hook(datetime, _structure_datetime)
-    made.register_unstructure_hook(Decimal, str)
-    made.register_unstructure_hook(datetime, datetime.isoformat)
+    readers = {**dict.fromkeys((str, int, bool), _structure_strict), Decimal: _decimal, datetime: _datetime}
+    for kind, read in readers.items():
+        made.register_structure_hook(kind, read)
+        made.register_structure_hook_func(_is(kind | None), _or_none(read, kind))
+    for kind, write in ((Decimal, str), (datetime, datetime.isoformat)):
+        made.register_unstructure_hook(kind, write)
+        made.register_unstructure_hook_func(_is(kind | None), _none_or(write))
     made.register_unstructure_hook_func(_is_json, identity)
     made.register_structure_hook_func(_is_free, free)
     return made

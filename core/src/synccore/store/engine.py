@@ -35,7 +35,7 @@ class StoreError(SynccoreError):
 
 
 class Row(Protocol):
-    """A row of an answer: columns by name, and `dict(row)`."""
+    """A row of an answer: columns by name, `dict(row)`, and its values in the order of their columns."""
 
     def __getitem__(self, name: str, /) -> Any:
         """The value of a column."""
@@ -44,6 +44,8 @@ class Row(Protocol):
     def keys(self) -> Iterable[str]:
         """The names of the columns."""
         ...
+
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Result(Protocol):
