@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from attrs import frozen
 
 from ._failure import guarded
 from ._session import Session, config_option
@@ -14,8 +13,7 @@ from ._session import Session, config_option
 __all__ = ["VERBS", "Verb", "cli"]
 
 
-@frozen
-class Verb:
+class Verb(NamedTuple):
     """One verb: the help's section and line, and `module:attribute` below this package."""
 
     section: str
