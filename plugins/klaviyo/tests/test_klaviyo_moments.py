@@ -168,6 +168,18 @@ def test_a_no_while_the_address_changes_and_the_write_has_to_wait(sink, klaviyo,
     assert (anna.attributes["email"], anna.opted_out, len(klaviyo.store.people)) == (ANNA, True, 1)
 
 
+def test_a_no_with_a_new_address_makes_nobody_of_the_old_one(sink, klaviyo, operation, clock):
+    klaviyo.opt_out_time = timedelta(seconds=2)
+    anna = klaviyo.add_person(email="old@shop.test")
+    sink.deliver(
+        [operation(fields=fields(False), previous={**fields(True), "email": "old@shop.test"}, remote_id=anna.id)]
+    )
+    clock.advance(timedelta(seconds=3))
+    assert no_more(klaviyo, ANNA)
+    assert klaviyo.person("old@shop.test") is None
+    assert len(klaviyo.store.people) == 1
+
+
 def test_yes_no_yes_within_half_an_hour_ends_in_yes(sink, klaviyo, operation, clock):
     anna = klaviyo.add_person(email=ANNA)
     for accepts in (True, False, True):

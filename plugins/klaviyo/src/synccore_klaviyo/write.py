@@ -46,8 +46,9 @@ class Profiles:
         """One outcome per operation, in order."""
         outcomes: dict[int, Outcome] = {}
         changes = self._consent.changes(operations)
+        leaving = [op for op in operations if changes.get(op.id) is False]
         # Opt-outs go before all else: nothing may hold them up.
-        notes = self._leave([op for op in operations if changes.get(op.id) is False], outcomes)
+        notes = self._leave([op for op in leaving if not old_email(op)], outcomes)
         outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)
         outcomes |= self._each([op for op in operations if op.op == "leave"], self._let_go)
         profiles = self._build([op for op in operations if op.op == "upsert" and op.id not in outcomes], outcomes)
@@ -56,7 +57,7 @@ class Profiles:
         if bulk:
             outcomes |= self._jobs.submit(bulk, profiles)
         outcomes |= self._each(singles, lambda op: self._write(op, profiles[op.id]))
-        notes |= self._leave_again([op for op in operations if changes.get(op.id) is False], outcomes)
+        notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
         notes |= self._join([op for op in operations if changes.get(op.id)], outcomes)
         self._consent.settle(op for op in operations if isinstance(outcomes[op.id], Delivered))
         return [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
@@ -65,7 +66,9 @@ class Profiles:
         """An older state of these is in an import job: consent does not wait for it and touches none of its fields."""
         outcomes: dict[int, Outcome] = {}
         changes = self._consent.changes(operations)
-        notes = self._leave([op for op in operations if changes.get(op.id) is False], outcomes)
+        leaving = [op for op in operations if changes.get(op.id) is False]
+        notes = self._leave([op for op in leaving if not old_email(op)], outcomes)
+        notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
         notes |= self._subscribe([op for op in operations if changes.get(op.id) and address_of(op)], outcomes)
         found: list[Delivered | Failed | None] = []
         for op in operations:
@@ -79,16 +82,21 @@ class Profiles:
     # -- consent
 
     def _leave(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
-        """Opt out. By the address Klaviyo knows: a new one is theirs only once the profile is written."""
-        staying = [op for op in operations if address_of(op) and not old_email(op)]
-        said = self._consent.opt_out(staying)
-        said |= self._consent.opt_out([op for op in operations if old_email(op)], moving=True)
-        return _take_over(said, outcomes)
+        """Opt out, by the address that is theirs."""
+        return _take_over(self._consent.opt_out([op for op in operations if address_of(op)]), outcomes)
 
-    def _leave_again(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
-        """With the new address too, now that it is theirs."""
-        moved = [op for op in operations if old_email(op) and isinstance(outcomes[op.id], Delivered)]
-        return _take_over(self._consent.opt_out([op for op in moved if address_of(op)]), outcomes)
+    def _leave_moving(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
+        """Opt out who gets another address: by that one where it is theirs now, else by the one Klaviyo knows.
+
+        An opt-out is carried out later, and who has the address no more would be made anew by it.
+        """
+        moved = [op for op in operations if isinstance(outcomes.get(op.id), Delivered) and address_of(op)]
+        staying = [op for op in operations if op not in moved]
+        waiting = {op.id: outcomes[op.id] for op in staying if op.id in outcomes}
+        said = self._consent.opt_out(moved) | self._consent.opt_out(staying, moving=True)
+        notes = _take_over(said, outcomes)
+        outcomes |= {number: outcome for number, outcome in waiting.items() if number in notes}
+        return notes
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-ins go last, for a welcome mail should find the name in place; but they wait for no quota and no job."""

@@ -44,6 +44,7 @@ class FakeKlaviyo(Transport):
         polls_until_done: how often a job says it is not ready; None leaves it to `finish_jobs`.
         job_time: how long an import job runs by the clock, however often it is asked; overrides `polls_until_done`.
         deletion_time: how long a deletion takes once it was asked for.
+        opt_out_time: how long an opt-out takes; it finds the person by the address they have then.
 
     Attributes:
         store: profiles, events and metrics.
@@ -62,12 +63,15 @@ class FakeKlaviyo(Transport):
         polls_until_done: int | None = 1,
         job_time: timedelta | None = None,
         deletion_time: timedelta = timedelta(0),
+        opt_out_time: timedelta = timedelta(0),
         port: int = 0,
     ) -> None:
         self.polls_until_done = polls_until_done
         self.job_time = job_time
         self.deletion_time = deletion_time
-        self._deletions: list[tuple[datetime, Mapping[str, Any]]] = []
+        self.opt_out_time = opt_out_time
+        #: What was taken and is not carried out yet, with its time.
+        self._agenda: list[tuple[datetime, Callable[[], None]]] = []
         self.jobs: dict[str, Job] = {}
         self.refuse: dict[str, tuple[str, str]] = {}
         self.lists: dict[str, str] = {}
@@ -100,7 +104,7 @@ class FakeKlaviyo(Transport):
         with self._lock:
             self.account_id, self.organization = account_id, organization
             self.store = Store(self.now)
-            self.jobs, self.lists, self.erased, self._deletions = {}, {}, [], []
+            self.jobs, self.lists, self.erased, self._agenda = {}, {}, [], []
 
     def add_list(self, name: str) -> str:
         """Make a list; gives its id."""
@@ -126,18 +130,20 @@ class FakeKlaviyo(Transport):
                 self._finish(job)
 
     def advance(self) -> None:
-        """Jobs and deletions whose time has come, in the order in which they end."""
+        """Jobs, deletions and opt-outs whose time has come, in the order in which they end."""
         now = self.now()
-        due: list[tuple[datetime, Callable[[], None]]] = [
-            (at, partial(self._delete, who)) for at, who in self._deletions
-        ]
+        due = list(self._agenda)
         if self.job_time is not None:
             running = [job for job in self.jobs.values() if job.status in RUNNING]
             due += [(job.created_at + self.job_time, partial(self._finish, job)) for job in running]
+        self._agenda = [d for d in self._agenda if d[0] > now]
         for at, carry_out in sorted(due, key=lambda d: d[0]):
             if at <= now:
                 carry_out()
-        self._deletions = [d for d in self._deletions if d[0] > now]
+
+    def _after(self, wait: timedelta, carry_out: Callable[[], None]) -> None:
+        self._agenda.append((self.now() + wait, carry_out))
+        self.advance()
 
     # -- account, metrics, lists
 
@@ -340,16 +346,24 @@ class FakeKlaviyo(Transport):
         wanted = self._wanted_list(data)
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
-        for person in self._people(data):
-            self.store.unsubscribe(person, wanted)
+
+        def carry_out() -> None:
+            for person in self._people(data):
+                self.store.unsubscribe(person, wanted)
+
+        self._after(self.opt_out_time, carry_out)
         return Reply(202)
 
     def answer_suppress(self, data: Any) -> Reply:
         problems = strict.consent(data, "profile-suppression-bulk-create-job", 100, "", self.now())
         if problems:
             return invalid(problems)
-        for person in self._people(data):
-            self.store.suppress(person)
+
+        def carry_out() -> None:
+            for person in self._people(data):
+                self.store.suppress(person)
+
+        self._after(self.opt_out_time, carry_out)
         return Reply(
             202,
             {"data": {"type": "profile-suppression-bulk-create-job", "id": self.store.new_id("S")}},
@@ -371,8 +385,7 @@ class FakeKlaviyo(Transport):
             return invalid(problems)
         wanted = data["attributes"]["profile"]["data"]
         self.erased.append(wanted)
-        self._deletions.append((self.now() + self.deletion_time, wanted))
-        self.advance()
+        self._after(self.deletion_time, partial(self._delete, wanted))
         return Reply(202)
 
     def _delete(self, wanted: Mapping[str, Any]) -> None:
