@@ -269,10 +269,13 @@ class App(Base):
     def preparer(self, route: str) -> Preparer:
         """What maps and compares for one route, compiled once."""
         if route not in self._preparers:
-            spec = self.routes[route]
-            mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
-            self._preparers[route] = Preparer(spec, mapper, leaves=self._leaves(spec), zone=self._zone(spec.source))
+            self._preparers[route] = self.preparer_of(self.routes[route])
         return self._preparers[route]
+
+    def preparer_of(self, spec: RouteSpec) -> Preparer:
+        """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
+        mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
+        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=self._zone(spec.source))
 
     def _leaves(self, route: RouteSpec) -> frozenset[str]:
         """What the route's sink can do to a record that is let go of."""

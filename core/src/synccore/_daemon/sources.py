@@ -335,6 +335,8 @@ class SourceWorker:
         self._store.update_backfill(job.id, state="running", now=self._clock.now())
 
         def report(listed: Listed) -> None:
+            if self._ended(job):
+                raise Stopped  # by a person
             listed = evolve(listed, seen=before + listed.seen)
             self._store.update_backfill(job.id, seen=listed.seen, total=listed.total, now=self._clock.now())
             watch(listed)
@@ -365,6 +367,10 @@ class SourceWorker:
         mark = f"doubted:{entity}"
         if message is not None or self._store.get_cursor(self._unit.name, mark) is not None:
             self._store.put_cursor(self._unit.name, mark, message, self._clock.now())
+
+    def _ended(self, job: BackfillJob) -> bool:
+        found = self._store.get_backfill(job.id)
+        return found is not None and found.finished_at is not None
 
     def _end(self, job: BackfillJob, state: str, error: str | None) -> None:
         self._store.update_backfill(job.id, state=state, error=error, now=self._clock.now())

@@ -13,7 +13,7 @@ from .changed import changed_routes
 from .check_mapping import lost_routes
 from .waits import lane_state, until_text, waiting_sinks
 
-__all__ = ["Overview", "overview", "status"]
+__all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 
 #: Of the jobs that run, so many are named.
 JOBS_SHOWN = 5
@@ -142,7 +142,7 @@ def _work(app: App) -> Iterator[str]:
     running = app.store.daemon_running()
     for job in app.store.backfills():
         if (unit := app.sources.get(job.source)) is not None:
-            yield f"{_named(job)}: {_how_far(job)}{_listing_waits(app, unit, running=running)}"
+            yield f"{named_listing(job)}: {_how_far(job)}{listing_waits(app, unit, running=running)}"
     for source, count in app.store.hint_counts().items():
         yield f"{count:,} records that {source} only named are to be fetched"
     yield from _jobs(app)
@@ -171,7 +171,8 @@ def _unreadable(app: App) -> Iterator[str]:
             yield f"{told}, for instance {one.place}: {one.reason}" if one else told
 
 
-def _named(job: BackfillJob) -> str:
+def named_listing(job: BackfillJob) -> str:
+    """ "backfill of shop customer for crm_people"."""
     word = "backfill" if job.kind == "backfill" else "comparison"
     return f"{word} of {job.source} {job.entity}{f' for {job.route}' if job.route else ''}"
 
@@ -180,7 +181,8 @@ def _how_far(job: BackfillJob) -> str:
     return f"{job.seen:,}{f' of {job.total:,}' if job.total else ''} listed"
 
 
-def _listing_waits(app: App, unit: SourceUnit, *, running: bool) -> str:
+def listing_waits(app: App, unit: SourceUnit, *, running: bool) -> str:
+    """What the listings of a source wait for, after "; "; empty while they go on."""
     if not running:
         return "; goes on with synccore run, or with the same command again"
     now = app.clock.now()

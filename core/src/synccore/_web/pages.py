@@ -8,14 +8,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from .access import Access
+from .activity import Activity
 from .glossary import Glossary
 from .home import Home
 from .hooks import Door
 from .instances import Instances
 from .parked import Parked
 from .people import People
+from .routes import Routes
 from .sessions import Sessions
 from .site import Site
+from .work import Work
 
 __all__ = ["Pages"]
 
@@ -32,7 +35,17 @@ class Pages:
     def __init__(self, door: Door, sessions: Sessions) -> None:
         site = Site(door, sessions)
         self._instances = Instances(site)
-        self._rooms = (Home(site), People(site), Parked(site), self._instances, Glossary(site), Access(site))
+        self._rooms = (
+            Home(site),
+            People(site),
+            Parked(site),
+            Activity(site),
+            Work(site),
+            Routes(site),
+            self._instances,
+            Glossary(site),
+            Access(site),
+        )
 
     def routes(self) -> Sequence[BaseRoute]:
         """All routes of the dashboard."""

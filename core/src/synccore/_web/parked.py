@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from .._verbs.deliveries import Acted, dismiss, retry
 from .._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
 from .site import Form, Site
-from .view import length, record_path
+from .view import harmless, length, record_path
 
 __all__ = ["Parked", "as_csv"]
 
@@ -129,7 +129,7 @@ def as_csv(found: Any) -> str:
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
     for cause, record in found:
-        writer.writerow([_harmless(cell) for cell in _cells(cause, record)])
+        writer.writerow([harmless(cell) for cell in _cells(cause, record)])
     return out.getvalue()
 
 
@@ -137,7 +137,3 @@ def _cells(cause: Cause, record: Record) -> Sequence[Any]:
     d = record.delivery
     since = d.last_change_at.isoformat(timespec="seconds")
     return (d.id, d.route, d.sink, d.entity, d.key, record.name or "", d.attempts, since, cause.kind, cause.text)
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -34,6 +34,9 @@ _PLACES = (
     ("", "Overview"),
     ("people", "People"),
     ("parked", "Parked"),
+    ("activity", "Activity"),
+    ("work", "Work"),
+    ("routes", "Routes"),
     ("plugins", "Instances"),
 )
 

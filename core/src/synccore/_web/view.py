@@ -122,6 +122,11 @@ def value(given: Any, most: int = 400) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def harmless(cell: Any) -> Any:
+    """A cell of a table for a spreadsheet: what one would take for a formula is told to be text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def rest(sentence: str, word: str) -> str:
     """What a sentence says beside the word that stands before it: "owed; its turn is next" after "owed"."""
     return sentence.removeprefix(word).lstrip("; :") if sentence.startswith(word) else sentence

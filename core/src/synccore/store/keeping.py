@@ -95,6 +95,14 @@ class Keeping(Engine):
             rows = view.execute("SELECT * FROM backfill WHERE finished_at IS NULL ORDER BY id")
             return [to_backfill(row) for row in rows]
 
+    def ended_backfills(self, limit: int = 10) -> list[BackfillJob]:
+        """The last ones that came to their end."""
+        with self.reading() as view:
+            rows = view.execute(
+                "SELECT * FROM backfill WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT ?", (limit,)
+            )
+            return [to_backfill(row) for row in rows]
+
     def get_backfill(self, job_id: int) -> BackfillJob | None:
         """One."""
         row = self.one("SELECT * FROM backfill WHERE id = ?", (job_id,))

@@ -77,3 +77,30 @@ BEHIND_THEM = """
 SELECT sink, behind_job AS job, count(*) AS records FROM outbox
 WHERE state = 'ready' AND blocked = 1 AND behind_job IS NOT NULL GROUP BY sink, behind_job
 """
+
+#: Why records were skipped on a route lately, most first.
+SKIPS = """
+SELECT coalesce(note, error, '') AS why, count(*) AS rows FROM history
+WHERE at >= :since AND id >= (SELECT min(id) FROM history INDEXED BY history_at WHERE at >= :since)
+    AND route = :route AND outcome = 'skipped'
+GROUP BY why ORDER BY rows DESC LIMIT 20
+"""
+
+#: What the trail says of each stretch of time since then.
+THROUGHPUT = """
+SELECT (at - :since) / :step AS slot, outcome, count(*) AS rows FROM history
+WHERE at >= :since AND sink = coalesce(:sink, sink) AND sink <> '' GROUP BY slot, outcome
+"""
+
+#: Deliveries by the stretch they were made in (-1: earlier) and the one they ended in (NULL: owed still).
+FLOW = """
+SELECT CASE WHEN created_at < :since THEN -1 ELSE (created_at - :since) / :step END AS made,
+    (settled_at - :since) / :step AS ended, count(*) AS rows
+FROM delivery WHERE settled_at >= :since AND sink = coalesce(:sink, sink) GROUP BY made, ended
+UNION ALL
+SELECT CASE WHEN created_at < :since THEN -1 ELSE (created_at - :since) / :step END AS made, NULL, count(*)
+FROM delivery WHERE state = 'ready' AND sink = coalesce(:sink, sink) GROUP BY made
+UNION ALL
+SELECT CASE WHEN created_at < :since THEN -1 ELSE (created_at - :since) / :step END AS made, NULL, count(*)
+FROM delivery WHERE (state = 'running' OR state = 'submitted') AND sink = coalesce(:sink, sink) GROUP BY made
+"""

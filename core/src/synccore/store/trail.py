@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from . import looks
-from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_unreadable
+from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_ms, to_unreadable
 from ._owing import write_history
 from ._people import owned_refs
 from .engine import Engine, Transaction
@@ -162,6 +162,25 @@ class Trail(Engine):
                 )
                 for row in view.execute(looks.CAUSES, {"limit": limit})
             ]
+
+    def throughput(self, since: datetime, step: timedelta, sink: str | None) -> list[tuple[int, str, int]]:
+        """Lines of the trail since then: which stretch of `step`, outcome, how many."""
+        values = {"since": to_ms(since), "step": step // timedelta(milliseconds=1), "sink": sink}
+        with self.reading() as view:
+            return [(row["slot"], row["outcome"], row["rows"]) for row in view.execute(looks.THROUGHPUT, values)]
+
+    def flow(self, since: datetime, step: timedelta, sink: str | None) -> list[tuple[int, int | None, int]]:
+        """Deliveries owed at some time since then: the stretch they were made in (-1: earlier), the one they ended in
+        (None: owed still), how many. What is parked is left out."""
+        values = {"since": to_ms(since), "step": step // timedelta(milliseconds=1), "sink": sink}
+        with self.reading() as view:
+            return [(row["made"], row["ended"], row["rows"]) for row in view.execute(looks.FLOW, values)]
+
+    def skips(self, route: str, since: datetime) -> Mapping[str, int]:
+        """Why records were skipped on a route since then, and how often."""
+        with self.reading() as view:
+            rows = view.execute(looks.SKIPS, {"route": route, "since": to_ms(since)})
+            return {row["why"]: row["rows"] for row in rows}
 
     def unreadable(self, source: str | None = None, limit: int = 50) -> list[UnreadableRecord]:
         """Records that could not be read, the latest first."""

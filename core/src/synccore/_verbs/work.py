@@ -1,0 +1,94 @@
+"""Work under way: listings, what is owed to each sink, jobs at vendors; with what it waits for. Asks nobody outside."""
+
+from attrs import frozen
+
+from .._app.app import App
+from ..errors import ConfigError
+from ..store import BackfillJob, RouteCounts, RunningJob
+from .pace import Pace
+from .status import listing_waits, named_listing
+from .waits import waiting_sinks
+
+__all__ = ["Listing", "Owing", "Work", "stop_listing", "work"]
+
+
+@frozen(kw_only=True)
+class Listing:
+    """A backfill or comparison that is not done."""
+
+    job: BackfillJob
+    name: str
+    #: Records a second; None: not known yet.
+    rate: float | None
+    #: What it waits for; empty while it goes on.
+    waits: str
+
+    @property
+    def rest(self) -> int | None:
+        """Records that are still to be listed."""
+        return None if self.job.total is None else max(self.job.total - self.job.seen, 0)
+
+
+@frozen(kw_only=True)
+class Owing:
+    """What is owed to one sink."""
+
+    sink: str
+    owed: int
+    settled: int
+    rate: float | None
+    waits: str
+
+
+@frozen(kw_only=True)
+class Work:
+    """All of it."""
+
+    listings: tuple[Listing, ...]
+    owing: tuple[Owing, ...]
+    jobs: tuple[RunningJob, ...]
+    ended: tuple[BackfillJob, ...]
+
+
+def work(app: App, pace: Pace) -> Work:
+    """What is under way; `pace` keeps what was seen of it before."""
+    now, running = app.clock.now(), app.store.daemon_running()
+    listings = [
+        Listing(
+            job=job,
+            name=named_listing(job),
+            rate=pace.note(f"listing {job.id}", job.seen, now),
+            waits=listing_waits(app, app.sources[job.source], running=running),
+        )
+        for job in app.store.backfills()
+        if job.source in app.sources
+    ]
+    waits = {wait.sink: wait.text for wait in waiting_sinks(app)}
+    owing = []
+    for name, counts in app.store.counts_by_sink().items():
+        owed = counts.ready + counts.running + counts.submitted
+        rate = pace.note(f"sink {name}", settled := _settled(counts), now)
+        if owed and name in app.sinks:
+            owing.append(Owing(sink=name, owed=owed, settled=settled, rate=rate, waits=waits.get(name, "")))
+    return Work(
+        listings=tuple(listings),
+        owing=tuple(owing),
+        jobs=tuple(app.store.running_jobs()),
+        ended=tuple(app.store.ended_backfills()),
+    )
+
+
+def _settled(counts: RouteCounts) -> int:
+    return counts.done + counts.skipped
+
+
+def stop_listing(app: App, job_id: int) -> BackfillJob:
+    """End a listing before it is done; what it listed stays, and the same command begins anew.
+
+    Raises ConfigError where no such listing is under way.
+    """
+    job = app.store.get_backfill(job_id)
+    if job is None or job.finished_at is not None:
+        raise ConfigError("this listing is not under way any more")
+    app.store.update_backfill(job.id, state="failed", error="stopped by a person", now=app.clock.now())
+    return job

@@ -1,0 +1,136 @@
+"""The ways from a shop's records to a target's: filter, mapping, counts, and an expression tried out."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from .._app.app import App
+from .._verbs.changed import changed_routes
+from .._verbs.check import check
+from .._verbs.parked import causes
+from .._verbs.trial import WHEN, Trial, trial
+from ..store import RouteCounts
+from ..types import FieldOptions, Finding, RouteSpec
+from . import view
+from .described import as_written
+from .site import Form, Site
+
+__all__ = ["Routes"]
+
+#: Over which the reasons of skips are counted.
+LATELY = timedelta(days=7)
+
+
+@frozen(kw_only=True)
+class Mapped:
+    """A line of a route's mapping."""
+
+    name: str
+    expression: str
+    default: bool
+    options: str
+
+
+class Routes:
+    """Each route on a page of its own."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """For those who are logged in."""
+        seen, done = self._site.seen, self._site.done
+        return [
+            Route("/routes", seen(self._all)),
+            Route("/routes/{name}", seen(self._one), methods=["GET"]),
+            Route("/routes/{name}", done(self._try), methods=["POST"]),
+        ]
+
+    def _all(self, request: Request) -> Response:
+        counts = self._site.app.store.counts_by_route()
+        rows = [(route, counts.get(name, RouteCounts())) for name, route in self._site.app.routes.items()]
+        return self._site.page(request, "routes.html", rows=rows, owed=_owed)
+
+    def _one(self, request: Request) -> Response:
+        return self._page(request, None, checked="check" in request.query_params)
+
+    def _try(self, request: Request, form: Form) -> Response:
+        name, field = request.path_params["name"], form.get("field", "")
+        who, expression = form.get("who", ""), form.get("expression", "").strip()
+        return self._page(request, trial(self._site.app, name, who, field, expression), who=who)
+
+    def _page(self, request: Request, tried: Trial | None, *, who: str = "", checked: bool = False) -> Response:
+        app, name = self._site.app, request.path_params["name"]
+        if name not in app.routes:
+            return self._site.missing(request, f"No route is called {name}.")
+        route, now = app.routes[name], app.clock.now()
+        counts = app.store.counts_by_route().get(name, RouteCounts())
+        return self._site.page(
+            request,
+            "route.html",
+            route=route,
+            mapping=_mapping(route),
+            facts=_facts(route),
+            counts=counts,
+            owed=_owed(counts),
+            skips=app.store.skips(name, now - LATELY),
+            causes=causes(app, route=name),
+            changed=[c.text for c in changed_routes(app) if c.route == name],
+            findings=_findings(app, name) if checked else None,
+            lines=view.lines(app.store.history(route=name, limit=15)[::-1], now),
+            tried=tried,
+            who=who,
+            when=WHEN,
+        )
+
+
+def _owed(counts: RouteCounts) -> int:
+    return counts.ready + counts.running + counts.submitted
+
+
+def _mapping(route: RouteSpec) -> list[Mapped]:
+    return [
+        Mapped(
+            name=name,
+            expression=value if isinstance(value, str) else as_written(value),
+            default=name in route.defaulted,
+            options=_options(route.options.get(name)),
+        )
+        for name, value in route.fields.items()
+    ]
+
+
+def _options(options: FieldOptions | None) -> str:
+    if options is None:
+        return ""
+    given = {
+        "truncate": options.truncate,
+        "keep_existing": options.keep_existing,
+        "clear": options.clear,
+        "delay": options.delay,
+    }
+    return ", ".join(f"{name} = {as_written(value)}" for name, value in given.items() if value)
+
+
+def _facts(route: RouteSpec) -> list[tuple[str, str]]:
+    given: dict[str, Any] = {
+        "found by": route.match,
+        "includes": route.include,
+        "after": route.after,
+        "delay": route.delay,
+        "compares": route.compare,
+        "on leave": route.on_leave,
+        "mapper": route.mapper if route.mapper != "jinja" else None,
+        **dict(route.settings),
+    }
+    return [(name, as_written(value)) for name, value in given.items() if value or value is False]
+
+
+def _findings(app: App, name: str) -> list[Finding]:
+    """What `check` says of the route. Asks its target."""
+    return [f for f in check(app).findings if f.path == f"routes.{name}" or f.path.startswith(f"routes.{name}.")]
