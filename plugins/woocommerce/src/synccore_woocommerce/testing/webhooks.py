@@ -62,6 +62,8 @@ class Webhooks:
         self.payload: Callable[[str, int], Any] = lambda resource, number: {"id": number}
         #: Every delivery made: topic, headers, body, answer.
         self.sent: list[tuple[str, dict[str, str], bytes, int | None]] = []
+        #: What carries a delivery: address, body and headers; gives the status, None where nobody answers.
+        self.post: Callable[[str, bytes, Mapping[str, str]], int | None] = self._over_http
         self._last = 0
 
     # -- over REST
@@ -126,7 +128,7 @@ class Webhooks:
         if number not in self.unsettled:
             return
         body = f"webhook_id={number}".encode()
-        answer = self._post(
+        answer = self.post(
             self.all[number]["delivery_url"], body, {"Content-Type": "application/x-www-form-urlencoded"}
         )
         if answer == 200:
@@ -177,7 +179,7 @@ class Webhooks:
             # Not unique: webhook and second.
             "X-WC-Webhook-Delivery-ID": hashlib.md5(stamp_text.encode()).hexdigest(),  # noqa: S324  only an id
         }
-        answer = self._post(webhook["delivery_url"], body, headers)
+        answer = self.post(webhook["delivery_url"], body, headers)
         self.sent.append((topic, headers, body, answer))
         if answer in _GOOD:
             self.failures[number] = 0
@@ -186,7 +188,7 @@ class Webhooks:
         else:
             self.failures[number] += 1
 
-    def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int | None:
+    def _over_http(self, url: str, body: bytes, headers: Mapping[str, str]) -> int | None:
         """The status, or None where nobody answers. Redirects are not followed."""
         parts = urlsplit(url)
         if not parts.hostname:

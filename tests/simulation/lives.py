@@ -1,0 +1,49 @@
+"""Draw a life from a seed, live it, and take from a failing one whatever is not needed for its fault."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from synccore._plugins import Plugins, load_plugins
+
+from .truth import faults
+from .world import STEPS, Step, World
+
+__all__ = ["draw", "live", "shrink"]
+
+#: How often a step happens where it is not once.
+OFTEN = {"cron": 8, "pass": 4, "edit": 3, "register": 2, "order": 2, "renew": 2, "light": 2, "trouble": 2, "replay": 2}
+RARE = {"restore": 0.3, "forget": 0.3, "sweep": 0.5, "outage": 0.5}
+
+
+def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
+    """The life of a seed."""
+    luck = Random(seed)
+    weights = [OFTEN.get(name, RARE.get(name, 1)) for name in STEPS]
+    return tuple(Step(name, luck.randrange(10**6)) for name in luck.choices(list(STEPS), weights, k=length))
+
+
+def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> list[str]:
+    """Live it, let everything come to rest, and give what is wrong then."""
+    with tempfile.TemporaryDirectory(prefix="life-") as folder:
+        with World(Path(folder), seed, plugins or load_plugins(environ={})) as world:
+            for step in steps:
+                world.live(step)
+            world.rest()
+            return faults(world)
+
+
+def shrink(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> tuple[Step, ...]:
+    """A part of a failing life that fails too, and of which no single step can be left out."""
+    kept, size = list(steps), max(len(steps) // 2, 1)
+    while size:
+        at = 0
+        while at < len(kept):
+            fewer = kept[:at] + kept[at + size :]
+            if live(seed, fewer, plugins):
+                kept = fewer
+            else:
+                at += size
+        size = size // 2
+    return tuple(kept)

@@ -1,0 +1,65 @@
+"""An outbox whose process dies at a given statement: before it, or right after the commit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from synccore._store.sqlite import SqliteStore
+
+__all__ = ["Died", "MortalStore"]
+
+
+class Died(BaseException):
+    """The process is gone. No `except Exception` sees it, as none would see a kill -9."""
+
+
+class MortalStore(SqliteStore):
+    """Counts statements and commits; once `fuse` is burnt down, and ever after, it raises `Died`."""
+
+    def __init__(self, path: Path) -> None:
+        self.fuse: int | None = None
+        self.dead = False
+        super().__init__(path)
+
+    def burn(self) -> None:
+        """One more moment at which a process may die."""
+        if self.fuse is not None:
+            self.fuse -= 1
+            self.dead = self.dead or self.fuse < 0
+        if self.dead:
+            raise Died
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        with super().writing() as tx:
+            yield _Mortal(self, tx)
+            self.burn()
+        self.burn()
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        with super().reading() as view:
+            yield _Mortal(self, view)
+
+    def close(self) -> None:
+        """Nothing is written any more, not even by what tidies up."""
+        self.dead = True
+        super().close()
+
+
+class _Mortal:
+    def __init__(self, store: MortalStore, inner: Any) -> None:
+        self._store = store
+        self._inner = inner
+
+    def execute(self, *statement: Any) -> Any:
+        self._store.burn()
+        return self._inner.execute(*statement)
+
+    def executemany(self, *statement: Any) -> Any:
+        self._store.burn()
+        return self._inner.executemany(*statement)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)

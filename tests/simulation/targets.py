@@ -1,0 +1,178 @@
+"""What each vendor holds, as somebody with a login of their own sees it, and the trouble it can be in."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from random import Random
+from typing import Any, ClassVar
+
+from attrs import frozen
+
+from synccore._closing import Closing
+from synccore.testing import FakeClock, Fault
+from synccore_google_contacts.testing import AutoBrowser, FakePeople
+from synccore_google_contacts.testing.demo import settings as google_settings
+from synccore_klaviyo.testing import FakeKlaviyo
+from synccore_salesforce.testing import FakeSalesforce
+
+__all__ = ["TARGETS", "Held", "Target"]
+
+
+@frozen(kw_only=True)
+class Held:
+    """One record of a person at a target."""
+
+    email: str
+    first: str
+    last: str
+
+
+class Target(Closing):
+    """One vendor's account. `server` is its stand-in."""
+
+    name: ClassVar[str]
+    #: Its routes, by name.
+    routes: ClassVar[Mapping[str, Mapping[str, Any]]]
+    #: Where a write goes, for faults that hit writes alone.
+    writes: ClassVar[tuple[str, ...]] = ("POST", "PATCH", "PUT", "DELETE")
+
+    server: Any
+
+    def config(self) -> Mapping[str, Any]:
+        """The `[sinks.NAME]` table."""
+        raise NotImplementedError
+
+    def people(self) -> list[Held]:
+        """Everybody it holds."""
+        raise NotImplementedError
+
+    def fail(self, luck: Random) -> None:
+        """The next calls, one to four, go wrong in one of the ways the vendor's calls go wrong."""
+        kinds = [
+            lambda: Fault.status(503),
+            lambda: Fault.status(500),
+            lambda: Fault.status(429, headers={"Retry-After": str(luck.randrange(1, 90))}),
+            Fault.html,
+            Fault.reset,
+            Fault.truncated,
+            lambda: Fault.commit_then_drop(when=self._is_write),
+            lambda: Fault.commit_then_status(502, when=self._is_write),
+        ]
+        self.server.fail_next(*(luck.choice(kinds)() for _ in range(luck.randrange(1, 5))))
+
+    def go_away(self, luck: Random) -> None:
+        """Nothing is answered until `come_back`."""
+        self.server.fail_always(luck.choice([Fault.status(503), Fault.reset(), Fault.html(502)]))
+
+    def come_back(self) -> None:
+        """Well again."""
+        self.server.clear_faults()
+
+    def owner(self, luck: Random) -> None:
+        """Somebody works in the account by hand."""
+
+    def _is_write(self, request: Any) -> bool:
+        return request.method in self.writes and "token" not in request.path
+
+    def close(self) -> None:
+        """Stop the stand-in."""
+        self.server.close()
+
+
+class Klaviyo(Target):
+    """Profiles, and an event for every payment."""
+
+    name = "marketing"
+    routes: ClassVar = {
+        "profiles": {"entity": "customer", "object": "profile", "on_delete": "delete"},
+        "payments": {"entity": "payment", "object": "event"},
+    }
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        self.server = FakeKlaviyo(clock=clock.now, job_time=timedelta(seconds=luck.choice((5, 600, 7200))))
+
+    def config(self) -> Mapping[str, Any]:
+        return {
+            "type": "klaviyo",
+            "api_key": self.server.key,
+            "api_url": self.server.url,
+            "bulk_threshold": 20,
+        }
+
+    def people(self) -> list[Held]:
+        found = [p.attributes for p in self.server.store.people.values()]
+        return [
+            Held(email=a.get("email") or "", first=a.get("first_name") or "", last=a.get("last_name") or "")
+            for a in found
+        ]
+
+    def payments(self) -> list[str]:
+        """The order of every payment it was told of, as often as it was told."""
+        return [str(e["properties"].get("OrderID")) + "/" + e["metric"] for e in self.server.store.events]
+
+    def subscribed(self) -> set[str]:
+        """Who may be sent marketing mail."""
+        people = self.server.store.people.values()
+        return {p.attributes.get("email", "") for p in people if p.consent == "SUBSCRIBED" and not p.opted_out}
+
+
+class Google(Target):
+    """An address book whose owner merges, and which renames."""
+
+    name = "contacts"
+    routes: ClassVar = {"book": {"entity": "customer", "object": "contact", "on_delete": "delete"}}
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        plenty = {"critical_read": 10**6, "critical_write": 10**6, "write": 10**6, "group_read": 10**6}
+        lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
+        self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=lag)
+        self.browser = AutoBrowser()
+
+    def config(self) -> Mapping[str, Any]:
+        return google_settings(self.server)
+
+    def people(self) -> list[Held]:
+        found = []
+        for contact in self.server.contacts():
+            name = (contact.get("names") or [{}])[0]
+            for entry in contact.get("emailAddresses") or [{"value": ""}]:
+                found.append(
+                    Held(email=entry["value"], first=name.get("givenName", ""), last=name.get("familyName", ""))
+                )
+        return found
+
+    def owner(self, luck: Random) -> None:
+        contacts = self.server.contacts()
+        if contacts:
+            self.server.rename(luck.choice(contacts)["resourceName"])
+
+
+class Salesforce(Target):
+    """Contacts, found by the store's key."""
+
+    name = "crm"
+    routes: ClassVar = {
+        "people": {"entity": "customer", "object": "Contact", "match": ["WooId__c"], "on_delete": "delete"}
+    }
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        self.server = FakeSalesforce()
+        self.server.add_field("Contact", "WooId__c", length=100, external_id=True, unique=True)
+
+    def config(self) -> Mapping[str, Any]:
+        server = self.server
+        return {
+            "type": "salesforce",
+            "login_url": server.url,
+            "client_id": server.client_id,
+            "client_secret": server.client_secret,
+            "bulk_threshold": 1000,
+        }
+
+    def people(self) -> list[Held]:
+        return [
+            Held(email=r.get("Email") or "", first=r.get("FirstName") or "", last=r.get("LastName") or "")
+            for r in self.server.records("Contact")
+        ]
+
+
+TARGETS: tuple[type[Target], ...] = (Klaviyo, Google, Salesforce)

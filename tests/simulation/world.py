@@ -1,0 +1,388 @@
+"""A shop, the network, the targets and one process after another; and the steps that a life is made of."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import tomlkit
+from attrs import frozen
+
+from synccore._app.app import App
+from synccore._daemon.sources import SourceWorker
+from synccore._plugins import Plugins
+from synccore._verbs.connect import connect
+from synccore._verbs.deliveries import retry
+from synccore._verbs.forget import forget
+from synccore._verbs.restore import put_in_place, settle_in
+from synccore.errors import SynccoreError
+from synccore._closing import Closing
+from synccore.testing import FakeClock
+from synccore.types import WebhookRequest
+from synccore_woocommerce.testing import KEY, FakeWooCommerce
+
+from .mortal import Died, MortalStore
+from .targets import TARGETS, Target
+
+__all__ = ["STEPS", "Step", "World"]
+
+_Thing = TypeVar("_Thing")
+ENTITIES = ("customer", "order", "subscription", "payment")
+NAMES = ("Ada", "Ben", "Cléo", "Dörte", "Emre", "Fay", "李")
+CONSENT = "newsletter"
+HOOK = "https://hooks.shop.test"
+
+
+@frozen
+class Step:
+    """One thing that happens; `luck` decides its details."""
+
+    name: str
+    luck: int
+
+
+class World(Closing):
+    """Everything there is. Nothing happens but in `live` and `rest`."""
+
+    def __init__(self, folder: Path, seed: int, plugins: Plugins, targets: Iterable[type[Target]] = TARGETS) -> None:
+        luck = Random(f"world {seed}")
+        self.folder = folder
+        self.clock = FakeClock()
+        self._plugins = plugins
+        self._seed = seed
+        self.shop = FakeWooCommerce(clock=self.clock)
+        self.shop.hooks.post = self._arrive
+        self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
+        #: Addresses that were forgotten, for good.
+        self.forgotten: set[str] = set()
+        #: What the network does to the next deliveries.
+        self._network = Random(f"network {seed}")
+        self._losing = 0.0
+        self._late: list[WebhookRequest] = []
+        self._known: list[WebhookRequest] = []
+        self._people = 0
+        self._backup: Path | None = None
+        self.deaths = 0
+        self._write_config()
+        for _ in range(4):
+            self._register(luck)
+        self._start()
+        self._connect()
+        self.turn()
+
+    def close(self) -> None:
+        """End the process and the servers."""
+        self.app.close()
+        for server in (self.shop, *self.targets.values()):
+            server.close()
+
+    # -- the process
+
+    def _write_config(self) -> None:
+        shop = {
+            "type": "woocommerce",
+            "url": self.shop.url,
+            "consumer_key": KEY.key,
+            "consumer_secret": KEY.secret,
+            "webhook_secret": "signed",
+            "entities": list(ENTITIES),
+            "consent_keys": [CONSENT],
+            "poll": "5m",
+        }
+        routes = {
+            name: {"source": "shop", "sink": target.name, **table}
+            for target in self.targets.values()
+            for name, table in target.routes.items()
+        }
+        document = {
+            "synccore": {"database": "outbox.db"},
+            "server": {"public_url": HOOK},
+            "sources": {"shop": shop},
+            "sinks": {name: dict(target.config()) for name, target in self.targets.items()},
+            "routes": routes,
+        }
+        (self.folder / "synccore.toml").write_text(tomlkit.dumps(document), encoding="utf-8")
+
+    def _start(self) -> None:
+        self.store = MortalStore(self.folder / "outbox.db")
+        self.app = App(
+            self.folder / "synccore.toml",
+            plugins=self._plugins,
+            environ={},
+            clock=self.clock,
+            random=Random(self._seed),
+            store=self.store,
+        )
+        self.worker = SourceWorker(self.app, self.app.sources["shop"])
+        self.worker.hold_first()
+        self.app.engine.recover()
+
+    def _connect(self) -> None:
+        for name, target in self.targets.items():
+            if browser := getattr(target, "browser", None):
+                connect(self.app, name, browser)
+
+    def _bury(self) -> None:
+        """What a dead process leaves: its file. The next one starts."""
+        self.deaths += 1
+        self.app.close()
+        self._start()
+
+    def run(self, work: Callable[[], object]) -> None:
+        """Let the process do something, if it lives that long."""
+        try:
+            work()
+        except Died:
+            self._bury()
+
+    def turn(self) -> None:
+        """One round of everything a daemon does."""
+        self.run(self._turn)
+
+    def _turn(self) -> None:
+        while self.worker.follow_hints():
+            pass
+        self.worker.poll_due()
+        while self.worker.work_job():
+            pass
+        while self.worker.follow_hints():
+            pass
+        self.app.engine.drain()
+
+    # -- the network
+
+    def _arrive(self, url: str, body: bytes, headers: Mapping[str, str]) -> int | None:
+        """A delivery of the shop's: lost, late, twice, answered or not."""
+        if body.startswith(b"webhook_id="):
+            return 200  # a ping, while the process waits for the webhook to be made
+        request = WebhookRequest(method="POST", path=url.removeprefix(HOOK), headers={k.lower(): v for k, v in headers.items()}, body=body)
+        fate = self._network.random()
+        if fate < self._losing:
+            return None
+        self._known.append(request)
+        if fate < self._losing * 1.5:
+            self._late.append(request)
+            return 200  # a proxy took it and hands it on later
+        answer = self._receive(request)
+        if fate > 1 - self._losing / 2:
+            self._receive(request)
+            return None  # it came, and came again; the answer did not
+        return answer
+
+    def _receive(self, request: WebhookRequest) -> int:
+        try:
+            self.worker.receive(request)
+        except Died:
+            self._bury()
+            return 502
+        except SynccoreError:
+            return 400
+        return 200
+
+    # -- quiet
+
+    def rest(self, limit: timedelta = timedelta(days=4)) -> None:
+        """All is well from here on: move on until nothing is owed and everything was compared once more."""
+        self._losing = 0.0
+        self.store.fuse = None
+        for target in self.targets.values():
+            target.come_back()
+        self.shop.clear_faults()
+        late, self._late = self._late, []
+        for request in late:
+            self._receive(request)
+        self.shop.run_queue()
+        self._settle(limit)
+        self.worker.queue_reconcile(self.clock.now())
+        self._settle(limit)
+        retry(self.app, [], None)
+        self._settle(limit)
+
+    def _settle(self, limit: timedelta) -> None:
+        end = self.clock.now() + limit
+        while self.clock.now() < end:
+            self.turn()
+            upcoming = self.app.engine.next_try()
+            owed = any(c.ready or c.running or c.submitted for c in self.app.store.counts_by_sink().values())
+            if not owed and not self.app.store.hints("shop", end, 1) and self.store_jobs() is None:
+                return
+            soon = self.clock.now() + timedelta(minutes=5)
+            self.clock.advance(max(min(upcoming or soon, soon) - self.clock.now(), timedelta(seconds=1)))
+
+    def store_jobs(self) -> object | None:
+        """A listing that is still to be made."""
+        return self.app.store.next_backfill("shop")
+
+    # -- living
+
+    def live(self, step: Step) -> None:
+        """Let one thing happen."""
+        STEPS[step.name](self, Random(f"{self._seed} {step.name} {step.luck}"))
+
+    def _register(self, luck: Random) -> None:
+        self._people += 1
+        number, first = self._people, luck.choice(NAMES)
+        consent = [{"key": CONSENT, "value": "yes"}] if luck.random() < 0.4 else []
+        fields = {"first_name": first, "last_name": f"Nr{number}", "meta_data": consent}
+        self.shop.add_customer(f"p{number}@shop.test", **fields)
+
+    def customer(self, luck: Random) -> int | None:
+        """Somebody with an account, staff left out."""
+        return _one(luck, [n for n, c in self.shop.customers.items() if c["role"] in ("customer", "subscriber")])
+
+    def _edit(self, luck: Random) -> None:
+        if (number := self.customer(luck)) is None:
+            return
+        if luck.random() < 0.2:
+            self._people += 1
+            self.shop.edit_customer(number, email=f"p{self._people}@shop.test")
+        else:
+            self.shop.edit_customer(number, first_name=luck.choice(NAMES))
+
+    def _consent(self, luck: Random) -> None:
+        if (number := self.customer(luck)) is not None:
+            word = luck.choice(("yes", "no"))
+            self.shop.edit_customer(number, meta_data=[{"key": CONSENT, "value": word}])
+
+    def _leave(self, luck: Random) -> None:
+        if (number := self.customer(luck)) is not None:
+            self.shop.delete_customer(number)
+
+    def _order(self, luck: Random) -> None:
+        number = self.customer(luck)
+        if number is None or luck.random() < 0.3:
+            self._people += 1
+            email, number = f"p{self._people}@shop.test", 0
+        else:
+            email = self.shop.customers[number]["email"]
+        billing = {"email": email, "first_name": luck.choice(NAMES), "last_name": f"Nr{self._people}"}
+        self.shop.place_order(customer_id=number, status="processing", billing=billing)
+
+    def _edit_order(self, luck: Random) -> None:
+        if (number := _one(luck, list(self.shop.orders))) is not None:
+            self.shop.edit_order(number, status=luck.choice(("completed", "cancelled", "on-hold")))
+
+    def _guest_registers(self, luck: Random) -> None:
+        known = {c["email"] for c in self.shop.customers.values()}
+        guests = [o["billing"] for o in self.shop.orders.values() if o["billing"]["email"] not in known]
+        if billing := _one(luck, guests):
+            self.shop.add_customer(
+                billing["email"], first_name=billing["first_name"], last_name=billing["last_name"]
+            )
+
+    def _subscribe(self, luck: Random) -> None:
+        if (number := self.customer(luck)) is not None:
+            self.shop.subscribe(number)
+
+    def _renew(self, luck: Random) -> None:
+        active = [n for n, s in self.shop.subscriptions.items() if s["status"] in ("active", "on-hold")]
+        if (number := _one(luck, active)) is not None:
+            self.shop.renew(number, paid=luck.random() < 0.7)
+
+    # -- the machine, the network, the operator
+
+    def _pass(self, luck: Random) -> None:
+        self.clock.advance(timedelta(seconds=luck.choice((1, 20, 400, 4000, 40_000))))
+
+    def _cron(self, luck: Random) -> None:
+        self.shop.run_queue()
+        self.turn()
+
+    def _replay(self, luck: Random) -> None:
+        if (request := _one(luck, self._late or self._known)) is not None:
+            if request in self._late:
+                self._late.remove(request)
+            self._receive(request)
+
+    def _lose(self, luck: Random) -> None:
+        self._losing = luck.choice((0.0, 0.2, 0.5))
+
+    def _light(self, luck: Random) -> None:
+        self.store.fuse = luck.choice((0, 1, 2, 3, 5, 8, 20, 60, 150)) + luck.randrange(4)
+
+    def _restart(self, luck: Random) -> None:
+        self.app.close()
+        self._start()
+
+    def _trouble(self, luck: Random) -> None:
+        luck.choice(list(self.targets.values())).fail(luck)
+
+    def _outage(self, luck: Random) -> None:
+        luck.choice(list(self.targets.values())).go_away(luck)
+
+    def _relief(self, luck: Random) -> None:
+        luck.choice(list(self.targets.values())).come_back()
+
+    def _owner(self, luck: Random) -> None:
+        luck.choice(list(self.targets.values())).owner(luck)
+
+    def _retry(self, luck: Random) -> None:
+        self.run(lambda: retry(self.app, [], None))
+
+    def _sweep(self, luck: Random) -> None:
+        self.run(lambda: self.worker.queue_reconcile(self.clock.now()))
+
+    def _save(self, luck: Random) -> None:
+        backup = self.folder / "backup.db"
+        self.run(lambda: self.store.backup(backup))
+        self._backup = backup if backup.exists() else None
+
+    def _restore(self, luck: Random) -> None:
+        if self._backup is None or self.forgotten:
+            return  # a backup from before somebody was forgotten brings them back, and says so
+        self.app.close()
+        app = App(self.folder / "synccore.toml", plugins=self._plugins, environ={}, clock=self.clock, random=None)
+        try:
+            put_in_place(app, self._backup)
+            settle_in(app)
+        finally:
+            app.close()
+        self._start()
+
+    def _forget(self, luck: Random) -> None:
+        """The shop deletes somebody, and the operator forgets them everywhere."""
+        if (number := self.customer(luck)) is None:
+            return
+        email = self.shop.customers[number]["email"]
+        for order in [n for n, o in self.shop.orders.items() if o["billing"]["email"] == email]:
+            self.shop.delete_order(order)
+        self.shop.delete_customer(number)
+        self.run(lambda: self._forget_everywhere(email))
+
+    def _forget_everywhere(self, email: str) -> None:
+        if forget(self.app, email).complete:
+            self.forgotten.add(email)
+
+
+def _one(luck: Random, things: list[_Thing]) -> _Thing | None:
+    return luck.choice(things) if things else None
+
+
+#: What happens, and how often beside the others.
+STEPS: Mapping[str, Callable[[World, Random], Any]] = {
+    "register": World._register,
+    "edit": World._edit,
+    "consent": World._consent,
+    "leave": World._leave,
+    "order": World._order,
+    "edit_order": World._edit_order,
+    "guest_registers": World._guest_registers,
+    "subscribe": World._subscribe,
+    "renew": World._renew,
+    "pass": World._pass,
+    "cron": World._cron,
+    "replay": World._replay,
+    "lose": World._lose,
+    "light": World._light,
+    "restart": World._restart,
+    "trouble": World._trouble,
+    "outage": World._outage,
+    "relief": World._relief,
+    "owner": World._owner,
+    "retry": World._retry,
+    "sweep": World._sweep,
+    "save": World._save,
+    "restore": World._restore,
+    "forget": World._forget,
+}
