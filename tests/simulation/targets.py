@@ -1,9 +1,10 @@
 """What each vendor holds, as somebody with a login of their own sees it, and the trouble it can be in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from attrs import frozen
 
@@ -83,7 +84,7 @@ class Klaviyo(Target):
 
     name = "marketing"
     routes: ClassVar = {
-        "profiles": {"entity": "customer", "object": "profile", "on_delete": "delete"},
+        "profiles": {"entity": "customer", "object": "profile", "on_delete": "erase"},
         "payments": {"entity": "payment", "object": "event"},
     }
 
@@ -107,7 +108,7 @@ class Klaviyo(Target):
 
     def payments(self) -> list[str]:
         """The order of every payment it was told of, as often as it was told."""
-        return [str(e["properties"].get("OrderID")) + "/" + e["metric"] for e in self.server.store.events]
+        return [str(e["properties"].get("OrderId")) + "/" + e["metric"] for e in self.server.store.events]
 
     def subscribed(self) -> set[str]:
         """Who may be sent marketing mail."""
@@ -146,6 +147,22 @@ class Google(Target):
             self.server.rename(luck.choice(contacts)["resourceName"])
 
 
+class _Person:
+    """Signs in at the org and allows."""
+
+    def __init__(self, org: FakeSalesforce) -> None:
+        self._org = org
+
+    def authorize(
+        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
+    ) -> tuple[str, Mapping[str, str]]:
+        redirect = f"http://{host}:{port}{path}"
+        return redirect, dict(parse_qsl(urlsplit(self._org.approve(build_url(redirect))).query))
+
+    def say(self, text: str) -> None:
+        """Nothing to remember."""
+
+
 class Salesforce(Target):
     """Contacts, found by the store's key."""
 
@@ -156,6 +173,7 @@ class Salesforce(Target):
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         self.server = FakeSalesforce()
+        self.browser = _Person(self.server)
         self.server.add_field("Contact", "WooId__c", length=100, external_id=True, unique=True)
 
     def config(self) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import tomlkit
 from attrs import frozen
 
 from synccore._app.app import App
+from synccore._app.base import Base
 from synccore._daemon.sources import SourceWorker
 from synccore._plugins import Plugins
 from synccore._verbs.connect import connect
@@ -48,12 +49,15 @@ class World(Closing):
     def __init__(self, folder: Path, seed: int, plugins: Plugins, targets: Iterable[type[Target]] = TARGETS) -> None:
         luck = Random(f"world {seed}")
         self.folder = folder
+        self._config = folder / "synccore.toml"
         self.clock = FakeClock()
         self._plugins = plugins
         self._seed = seed
         self.shop = FakeWooCommerce(clock=self.clock)
         self.shop.hooks.post = self._arrive
         self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
+        #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
+        self.left: set[int] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: What the network does to the next deliveries.
@@ -102,12 +106,12 @@ class World(Closing):
             "sinks": {name: dict(target.config()) for name, target in self.targets.items()},
             "routes": routes,
         }
-        (self.folder / "synccore.toml").write_text(tomlkit.dumps(document), encoding="utf-8")
+        self._config.write_text(tomlkit.dumps(document), encoding="utf-8")
 
     def _start(self) -> None:
         self.store = MortalStore(self.folder / "outbox.db")
         self.app = App(
-            self.folder / "synccore.toml",
+            self._config,
             plugins=self._plugins,
             environ={},
             clock=self.clock,
@@ -182,7 +186,7 @@ class World(Closing):
 
     # -- quiet
 
-    def rest(self, limit: timedelta = timedelta(days=4)) -> None:
+    def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
         self._losing = 0.0
         self.store.fuse = None
@@ -247,7 +251,11 @@ class World(Closing):
 
     def _leave(self, luck: Random) -> None:
         if (number := self.customer(luck)) is not None:
-            self.shop.delete_customer(number)
+            self._delete(number)
+
+    def _delete(self, number: int) -> None:
+        self.left |= {n for n, o in self.shop.orders.items() if o["customer_id"] == number}
+        self.shop.delete_customer(number)
 
     def _order(self, luck: Random) -> None:
         number = self.customer(luck)
@@ -332,13 +340,10 @@ class World(Closing):
         if self._backup is None or self.forgotten:
             return  # a backup from before somebody was forgotten brings them back, and says so
         self.app.close()
-        app = App(self.folder / "synccore.toml", plugins=self._plugins, environ={}, clock=self.clock, random=None)
-        try:
-            put_in_place(app, self._backup)
-            settle_in(app)
-        finally:
-            app.close()
+        with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.clock) as base:
+            put_in_place(base, self._backup)
         self._start()
+        settle_in(self.app)
 
     def _forget(self, luck: Random) -> None:
         """The shop deletes somebody, and the operator forgets them everywhere."""
@@ -347,7 +352,7 @@ class World(Closing):
         email = self.shop.customers[number]["email"]
         for order in [n for n, o in self.shop.orders.items() if o["billing"]["email"] == email]:
             self.shop.delete_order(order)
-        self.shop.delete_customer(number)
+        self._delete(number)
         self.run(lambda: self._forget_everywhere(email))
 
     def _forget_everywhere(self, email: str) -> None:

@@ -4,6 +4,7 @@ import json as jsonlib
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ __all__ = ["LARGEST", "Client"]
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 #: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions.
 LARGEST = 32_000_000
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that httpx trusts, read once: that takes longer than all else there is to opening a client."""
+    return httpx.create_ssl_context()
 
 
 class Client(Closing):
@@ -51,7 +58,7 @@ class Client(Closing):
         self._context = context
         self._timeout = timeout
         self._largest = largest
-        verify: ssl.SSLContext | bool = True
+        verify = _trusted()
         if ca_file is not None:
             try:
                 verify = ssl.create_default_context()
