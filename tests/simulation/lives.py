@@ -26,12 +26,14 @@ def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
 
 def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> list[str]:
     """Live it, let everything come to rest, and give what is wrong then."""
-    with tempfile.TemporaryDirectory(prefix="life-") as folder:
-        with World(Path(folder), seed, plugins or load_plugins(environ={})) as world:
-            for step in steps:
-                world.live(step)
-            world.rest()
-            return faults(world)
+    with (
+        tempfile.TemporaryDirectory(prefix="life-") as folder,
+        World(Path(folder), seed, plugins or load_plugins(environ={})) as world,
+    ):
+        for step in steps:
+            world.live(step)
+        world.rest()
+        return faults(world)
 
 
 def shrink(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> tuple[Step, ...]:

@@ -132,14 +132,13 @@ class Google(Target):
         return google_settings(self.server)
 
     def people(self) -> list[Held]:
-        found = []
-        for contact in self.server.contacts():
-            name = (contact.get("names") or [{}])[0]
-            for entry in contact.get("emailAddresses") or [{"value": ""}]:
-                found.append(
-                    Held(email=entry["value"], first=name.get("givenName", ""), last=name.get("familyName", ""))
-                )
-        return found
+        return [held for contact in self.server.contacts() for held in self._held(contact)]
+
+    def _held(self, contact: Mapping[str, Any]) -> list[Held]:
+        name = (contact.get("names") or [{}])[0]
+        first, last = name.get("givenName", ""), name.get("familyName", "")
+        addresses = [entry["value"] for entry in contact.get("emailAddresses") or [{"value": ""}]]
+        return [Held(email=address, first=first, last=last) for address in addresses]
 
     def owner(self, luck: Random) -> None:
         contacts = self.server.contacts()

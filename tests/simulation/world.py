@@ -11,6 +11,7 @@ from attrs import frozen
 
 from synccore._app.app import App
 from synccore._app.base import Base
+from synccore._closing import Closing
 from synccore._daemon.sources import SourceWorker
 from synccore._plugins import Plugins
 from synccore._verbs.connect import connect
@@ -18,7 +19,6 @@ from synccore._verbs.deliveries import retry
 from synccore._verbs.forget import forget
 from synccore._verbs.restore import put_in_place, settle_in
 from synccore.errors import SynccoreError
-from synccore._closing import Closing
 from synccore.testing import FakeClock
 from synccore.types import WebhookRequest
 from synccore_woocommerce.testing import KEY, FakeWooCommerce
@@ -160,7 +160,9 @@ class World(Closing):
         """A delivery of the shop's: lost, late, twice, answered or not."""
         if body.startswith(b"webhook_id="):
             return 200  # a ping, while the process waits for the webhook to be made
-        request = WebhookRequest(method="POST", path=url.removeprefix(HOOK), headers={k.lower(): v for k, v in headers.items()}, body=body)
+        request = WebhookRequest(
+            method="POST", path=url.removeprefix(HOOK), headers={k.lower(): v for k, v in headers.items()}, body=body
+        )
         fate = self._network.random()
         if fate < self._losing:
             return None
@@ -275,9 +277,7 @@ class World(Closing):
         known = {c["email"] for c in self.shop.customers.values()}
         guests = [o["billing"] for o in self.shop.orders.values() if o["billing"]["email"] not in known]
         if billing := _one(luck, guests):
-            self.shop.add_customer(
-                billing["email"], first_name=billing["first_name"], last_name=billing["last_name"]
-            )
+            self.shop.add_customer(billing["email"], first_name=billing["first_name"], last_name=billing["last_name"])
 
     def _subscribe(self, luck: Random) -> None:
         if (number := self.customer(luck)) is not None:

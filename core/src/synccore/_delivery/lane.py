@@ -9,13 +9,14 @@ from typing import Any
 
 from attrs import evolve
 
-from ..errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, WaitFor
+from ..errors import Conflict, RateLimited, SynccoreError, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
-from ..types import Ambiguous, Clock, Delivered, Failed, Limits, Link, Outcome, Settled, Submitted, Unchanged
+from ..types import Clock, Delivered, Failed, Limits, Outcome, Settled, Submitted, Unchanged
 from .calls import Caller
+from .doubtful import Doubtful
 from .gate import Gate
-from .halving import Answer, cause_of, deliver_halving, twin
+from .halving import Answer, cause_of, deliver_halving
 from .holds import Holds
 from .overtaking import Overtaking
 from .policy import PauseLane, Snooze, Tried, decide
@@ -83,6 +84,7 @@ class Lane:
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
+        self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
@@ -208,7 +210,7 @@ class Lane:
             # All calls of a step together: the lease that covers them begins once.
             with time_limit(self.limits.deadline):
                 items = self._unlisted.part(route, items, settlements, self._clock.now())
-                items = self._reconcile(items, settlements)
+                items = self._doubtful.settle(route, items, settlements)
                 closing = self._deliver(items, settlements, started)
             settled = self._settler.settle(settlements, self._clock.now())
             if closing is not None:
@@ -245,37 +247,6 @@ class Lane:
                 else:
                     settlements.append(self._settler.skipped(one, prepared.skip or ""))
         return items
-
-    def _reconcile(self, items: list[Item], settlements: list[Settlement]) -> list[Item]:
-        """After a lost answer ask the target what is there before a create is sent again."""
-        sure: list[Item] = []
-        unsure: list[Item] = []
-        for item in items:
-            operation = item.operation
-            doubtful = operation.maybe_applied and operation.op == "upsert" and operation.link is None
-            (unsure if doubtful else sure).append(item)
-        if not unsure or not self._call.can("lookup"):
-            return items
-        try:
-            found = self._call.lookup([i.operation for i in unsure])
-        except Exception as error:  # noqa: BLE001  the policy decides
-            settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
-            return sure
-        for item, result in zip(unsure, found, strict=True):
-            match result:
-                case None:
-                    sure.append(item)
-                case Link():
-                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
-                case Ambiguous():
-                    settlements.append(self._settler.parked(item.work, _ambiguous(result)))
-                case Failed():
-                    settlements.append(self._failed(item.work, result.error, maybe_applied=True))
-                case _:
-                    settlements.append(
-                        self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
-                    )
-        return sure
 
     # -- the call
 
@@ -474,9 +445,3 @@ class Lane:
             return None
         over = self._clock.now() - began - self.limits.deadline
         return over if over > timedelta(0) else None
-
-
-def _ambiguous(result: Ambiguous) -> Rejected:
-    return Rejected(
-        f"{len(result.candidates)} records at the target could be this one: " + ", ".join(result.candidates)
-    )

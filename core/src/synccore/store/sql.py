@@ -108,9 +108,13 @@ _BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l
         AND p.settled_at IS NULL AND p.route = :route AND p.state = 'parked' AND p.event IS NULL
         ORDER BY p.id LIMIT 1), :before) END"""
 
-#: After a restore a record without a link may have been made by what the backup does not know.
-_DOUBTFUL = """CASE WHEN :doubt = 1 AND NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
-        AND l.source = :source AND l.entity = :entity AND l.key = :key) THEN 1 ELSE 0 END"""
+#: A record without a link may have been made all the same: after a restore by what the backup does not know, and for
+#: an account by the create of the guest it took over.
+_DOUBTFUL = """CASE WHEN NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
+        AND l.source = :source AND l.entity = :entity AND l.key = :key) AND (:doubt = 1 OR EXISTS (
+        SELECT 1 FROM snapshot p CROSS JOIN delivery d ON d.route = :route AND d.source = p.source
+            AND d.entity = p.entity AND d.key = p.key AND d.event IS NULL AND d.maybe_applied = 1
+        WHERE p.source = :source AND p.entity = :entity AND p.replaced_by = :key)) THEN 1 ELSE 0 END"""
 
 _OWE = f"""
 INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied, due_at,

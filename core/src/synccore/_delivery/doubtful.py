@@ -1,0 +1,114 @@
+"""After a lost answer: what is there is asked for before a create is sent again."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import evolve
+
+from ..errors import MappingError, Rejected
+from ..store import Settlement, Store, Work
+from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Skip
+from .calls import Caller
+from .halving import twin
+from .prepare import Preparer
+from .settle import Settler
+from .steps import Item
+
+__all__ = ["Doubtful"]
+
+
+class Doubtful:
+    """Finds what a create without an answer may have made, under the record's key or one that it took over.
+
+    Args:
+        failed: the settlement of a record that could not be asked for.
+    """
+
+    def __init__(
+        self,
+        call: Caller,
+        store: Store,
+        settler: Settler,
+        preparers: Mapping[str, Preparer],
+        clock: Clock,
+        failed: Callable[..., Settlement],
+    ) -> None:
+        self._call = call
+        self._store = store
+        self._settler = settler
+        self._preparers = preparers
+        self._clock = clock
+        self._failed = failed
+
+    def settle(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> list[Item]:
+        """Those that may go, with the twin that was found; what becomes of the others is added to `settlements`."""
+        unsure = [item for item in items if _is_doubtful(item.operation)]
+        if not unsure or not self._call.can("lookup"):
+            return list(items)
+        sure = [item for item in items if not _is_doubtful(item.operation)]
+        try:
+            found = self._lookup(route, unsure)
+        except Exception as error:  # noqa: BLE001  the policy decides
+            settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
+            return sure
+        for item, result in zip(unsure, found, strict=True):
+            match result:
+                case None:
+                    sure.append(item)
+                case Link():
+                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
+                case Ambiguous():
+                    settlements.append(self._settler.parked(item.work, _ambiguous(result)))
+                case Failed():
+                    settlements.append(self._failed(item.work, result.error, maybe_applied=True))
+                case _:
+                    settlements.append(
+                        self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
+                    )
+        return sure
+
+    def _lookup(self, route: str, items: Sequence[Item]) -> list[LookupResult | Failed]:
+        """Under its own key; what is not there, under the keys that it took over."""
+        found = list(self._call.lookup([i.operation for i in items]))
+        former = [
+            (at, operation)
+            for at, (item, result) in enumerate(zip(items, found, strict=True))
+            if result is None
+            for operation in self._former(route, item)
+        ]
+        if former:
+            for (at, _), result in zip(former, self._call.lookup([o for _, o in former]), strict=True):
+                found[at] = found[at] or result
+        return found
+
+    def _former(self, route: str, item: Item) -> list[Operation]:
+        """The same create as it was sent for a guest before the account took its place."""
+        delivery, preparer = item.work.delivery, self._preparers[route]
+        keys = self._store.taken_over(delivery.source, delivery.entity, delivery.key)
+        operations = []
+        for work in self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include):
+            fields = _as_it_was(preparer, work)
+            if fields is not None:
+                key = work.delivery.key
+                operations.append(evolve(item.operation, key=key, fields=fields, changed=frozenset(fields)))
+        return operations
+
+
+def _is_doubtful(operation: Operation) -> bool:
+    return operation.maybe_applied and operation.op == "upsert" and operation.link is None
+
+
+def _as_it_was(preparer: Preparer, work: Work) -> Mapping[str, object] | None:
+    """What the mapping makes of the last state of a record that is gone; None where it makes nothing of it."""
+    if work.snapshot is None:
+        return None
+    try:
+        mapped = preparer.map(evolve(work, snapshot=evolve(work.snapshot, deleted=False)))
+    except MappingError:
+        return None
+    return None if isinstance(mapped, Skip) else mapped
+
+
+def _ambiguous(result: Ambiguous) -> Rejected:
+    return Rejected(
+        f"{len(result.candidates)} records at the target could be this one: " + ", ".join(result.candidates)
+    )

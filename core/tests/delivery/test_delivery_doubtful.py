@@ -1,0 +1,60 @@
+"""A create without an answer, and somebody else in its place before it is tried again."""
+
+import pytest
+
+from synccore.entities import Customer
+from synccore.errors import Transient
+from synccore.testing import Harness, upsert
+
+EMAIL = "ann@shop.test"
+ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
+
+
+@pytest.fixture
+def harness(tmp_path):
+    with Harness(tmp_path, ROUTES) as made:
+        yield made
+
+
+def guest(name="Ann"):
+    return upsert(Customer(key="guest:1", email=EMAIL, first_name=name, guest=True))
+
+
+def account(name="Ann"):
+    return upsert(Customer(key="7", email=EMAIL, first_name=name), replaces=("guest:1",))
+
+
+def people(harness):
+    return sorted(record["name"] for record in harness.sink.records.values())
+
+
+def test_an_account_finds_what_the_guest_it_took_over_may_have_made(harness):
+    harness.sink.then(Transient("no answer", maybe_applied=True))
+    harness.emit(guest())
+    harness.drain()
+    assert people(harness) == ["Ann"]
+    harness.emit(account("Anna"))
+    harness.settle_down()
+    assert people(harness) == ["Anna"]
+    assert harness.states() == {"skipped": 1, "done": 1}
+
+
+def test_so_does_one_that_came_while_the_create_was_under_way(harness):
+    def carried_out_and_lost(operation):
+        harness.sink._apply(operation)
+        harness.emit(account("Anna"))
+        return Transient("no answer", maybe_applied=True)
+
+    harness.sink.then(carried_out_and_lost)
+    harness.emit(guest())
+    harness.settle_down()
+    assert people(harness) == ["Anna"]
+
+
+def test_where_nothing_was_made_it_is_made_once(harness):
+    harness.sink.then(Transient("no answer", maybe_applied=False, outage=False))
+    harness.emit(guest())
+    harness.drain()
+    harness.emit(account("Anna"))
+    harness.settle_down()
+    assert people(harness) == ["Anna"]
