@@ -129,6 +129,14 @@ def looks_at_the_first_page(real, sink, operation):
     return real(sink, operation) if int(operation.key) < 20 else None
 
 
+def takes_a_telephone_for_a_person(real, sink, operation):
+    known, phone = sink.__dict__.setdefault("known", {}), operation.fields.get("phone")
+    if operation.link is None and phone in known:
+        return evolve(known[phone], fields=operation.fields)
+    known[phone] = real(sink, operation)
+    return known[phone]
+
+
 def tries_again_at_once(real, sink, operation):
     try:
         return real(sink, operation)
@@ -140,6 +148,7 @@ BUGS: dict[str, Bug] = {
     "checking_asks_the_target": ("check", lambda real, sink: Check(account=Account(id="a1", label="Ours"))),
     "reading_asks_the_target": ("read", lambda real, sink, links: [dict(link.fields) for link in links]),
     "a_field_the_shop_emptied_is_empty_there": ("_write", drops_blanks),
+    "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),
     "a_whole_batch_is_one_that_the_target_takes": ("deliver", takes_ten_at_most),
     "looking_up_finds_everybody": ("_find", looks_at_the_first_page),
     "a_rate_limit_that_lasts_is_not_asked_again_within_the_call": ("_write", tries_again_at_once),

@@ -9,6 +9,7 @@ from attrs import evolve
 from synccore.errors import AuthError, Conflict, RateLimited, Rejected, Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Job, Submitted
+from synccore_klaviyo.profile import FOREIGN
 
 JOBS = "/api/profile-bulk-import-jobs"
 
@@ -108,10 +109,27 @@ def test_identity_conflicts_come_back_for_the_single_call(sink, klaviyo, operati
     klaviyo.add_person(email="other@shop.test", phone_number="+4915123456789")
     ops = members(operation, 60)
     ops[5] = evolve(ops[5], fields={**ops[5].fields, "phone_number": "+4915123456789"})
+    # Whose it is became known after the question: the job meets it.
+    klaviyo.fail_next(Fault.status(200, {"data": []}, when=lambda r: "phone_number" in dict(r.query).get("filter", "")))
     found = collect(sink, sink.deliver(ops), ops, clock)
     assert isinstance(found[ops[5].id].error, Conflict)
     (again,) = sink.deliver([ops[5]])
     assert again.left_out == {"phone_number": "it belongs to another profile"}
+
+
+def test_a_number_of_somebody_elses_keeps_out_of_the_job(sink, klaviyo, operation, clock):
+    """As two of one family do: only the first keeps it."""
+    klaviyo.store.phones_win = True
+    other = klaviyo.add_person(email="other@shop.test", phone_number="+4915123456789")
+    ops = members(operation, 60)
+    for n, number in ((5, "+4915123456789"), (6, "+4930901820"), (7, "+4930901820")):
+        ops[n] = evolve(ops[n], fields={**ops[n].fields, "phone_number": number})
+    outcomes = sink.deliver(ops)
+    assert (outcomes[5].left_out, outcomes[7].left_out) == ({"phone_number": FOREIGN}, {"phone_number": FOREIGN})
+    collect(sink, outcomes, ops, clock)
+    assert len(klaviyo.store.people) == 61
+    assert other.attributes["email"] == "other@shop.test"
+    assert klaviyo.person("m6@shop.test").attributes["phone_number"] == "+4930901820"
 
 
 def test_what_has_to_be_emptied_goes_alone(sink, klaviyo, operation, clock):

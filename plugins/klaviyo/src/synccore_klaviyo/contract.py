@@ -22,8 +22,10 @@ class TestProfiles(SinkContract):
     }
 
     def start(self, clock: FakeClock) -> FakeKlaviyo:
-        """The stand-in, by the test's clock."""
-        return FakeKlaviyo(clock=clock.now)
+        """The stand-in, by the test's clock; a number of somebody else's hits their profile."""
+        klaviyo = FakeKlaviyo(clock=clock.now)
+        klaviyo.store.phones_win = True
+        return klaviyo
 
     def config(self, stand_in: FakeKlaviyo) -> Mapping[str, Any]:
         """The table that reaches it; jobs begin early."""

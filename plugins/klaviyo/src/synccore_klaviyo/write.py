@@ -16,6 +16,7 @@ from .erasure import request_deletion
 from .errors import ApiError
 from .jobs import Jobs
 from .match import find_by_email
+from .phones import Phones
 from .profile import EXTRA_IDENTIFIERS, FOREIGN, INVALID_PHONE, Profile, build, empty
 from .read import kept
 
@@ -40,6 +41,7 @@ class Profiles:
         self._clock = context.clock
         self._consent = Consent(client, context, config.list)
         self._jobs = jobs
+        self._phones = Phones(client, context.clock)
         self._job_from = min(MAX_BATCH, config.bulk_threshold)
 
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
@@ -123,7 +125,11 @@ class Profiles:
                 profiles[op.id] = build(op, keep.get(op.id))
             except Rejected as error:
                 outcomes[op.id] = Failed(error)
-        return profiles
+        try:
+            return self._phones.sort_out(operations, profiles)
+        except SynccoreError as error:
+            outcomes |= {number: Failed(error) for number in profiles}
+            return {}
 
     def _divide(
         self,
@@ -142,7 +148,8 @@ class Profiles:
         singles, bulk, addresses = [], [], set()
         for op in operations:
             profile = profiles[op.id]
-            if profile.clears or op.id in changes or old_email(op) or not profile.email:
+            alone = profile.clears or profile.left_out.get("phone_number") == FOREIGN
+            if alone or op.id in changes or old_email(op) or not profile.email:
                 singles.append(op)
             elif profile.email in addresses:
                 # A job may drop the second record of one address; it goes after the first is through.

@@ -107,6 +107,15 @@ class TruthSinkCases(HardSinkCases):
         there = (remote or {}).get(name)
         assert there == claimed, f"{name}: {len(text)} characters were sent, and not all of what was claimed is there"
 
+    def test_two_who_share_a_telephone_stay_two(self, on: Stage) -> None:
+        """A family has one number: who is found by it may be somebody else."""
+        on.emit(2, phone="+4915123456789")
+        on.deliver()
+        on.emit(1, phone="+4915123456789", last_name="Married")
+        on.deliver()
+        assert on.held() == on.expected(2)
+        assert len({on.link(n).remote_id for n in range(2)}) == 2, "two people share a record"
+
     # -- cases: sizes and waits
 
     def test_a_whole_batch_is_one_that_the_target_takes(self, on: Stage) -> None:

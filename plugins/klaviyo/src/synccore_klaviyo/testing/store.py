@@ -66,6 +66,8 @@ class Store:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self.people: dict[str, Person] = {}
+        #: Whether an upsert with a known number changes that number's profile, whatever its address; else it is a 409.
+        self.phones_win = False
         #: Every write, oldest first; a deletion takes nothing away here.
         self.writes: list[Write] = []
         #: Subscribe requests that Klaviyo took and dropped: profile ids.
@@ -100,6 +102,11 @@ class Store:
             self.write(person, data, how=how)
             return person, False
         ids = {p.id for p in owners.values()}
+        if ids and self.phones_win and "phone_number" in owners:
+            # The reference leaves it open; then a number that is somebody else's hits their profile.
+            person = owners["phone_number"]
+            self.write(person, data, how=how)
+            return person, False
         if len(ids) > 1 or (ids and attributes.get("email") and "email" not in owners):
             raise Clash(409, next(p.id for n, p in owners.items() if n != "email"))
         if ids:

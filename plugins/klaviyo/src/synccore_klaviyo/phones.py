@@ -1,0 +1,73 @@
+"""Telephone numbers that may be somebody else's.
+
+A number identifies a profile as an address does: with one that belongs to another person Klaviyo refuses the write, or
+takes that person for the one who is meant. A family shares a number, so whose it is is asked before it is first sent.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from synccore.types import Clock, Operation
+
+from .client import Client
+from .errors import MissingScope
+from .match import find
+from .profile import FOREIGN, Profile
+
+__all__ = ["Phones"]
+
+#: A profile may be found by what was just written to it after this long.
+UNSEEN = timedelta(minutes=10)
+
+
+class Phones:
+    """Leaves out the numbers of other people."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._lock = threading.Lock()
+        #: Number -> the address it was last sent with, and when: before Klaviyo can be asked about it.
+        self._lately: dict[str, tuple[str, datetime]] = {}
+
+    def sort_out(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Profile]:
+        """The profiles without numbers that are somebody else's. Raises what asking raises."""
+        asked = dict(_new_numbers(operations, profiles))
+        if not asked:
+            return dict(profiles)
+        owners = self._owners(set(asked.values()))
+        found = dict(profiles)
+        by_id = {op.id: op for op in operations}
+        with self._lock:
+            now = self._clock.now()
+            self._lately = {n: one for n, one in self._lately.items() if now - one[1] < UNSEEN}
+            for number, phone in asked.items():
+                profile, link = profiles[number], by_id[number].link
+                address = str(profile.email)
+                owner, their_address = owners.get(phone, (None, None))
+                mine = owner is None or their_address in (None, address) or (link and link.remote_id == owner)
+                if not mine or self._lately.get(phone, (address, now))[0] != address:
+                    found[number] = profile.without(["phone_number"], FOREIGN)
+                else:
+                    self._lately[phone] = address, now
+        return found
+
+    def _owners(self, phones: set[str]) -> dict[str, tuple[str, str | None]]:
+        """Number -> the id and address of whose it is."""
+        try:
+            people = find(self._client, "phone_number", phones)
+        except MissingScope:
+            return {}  # Klaviyo will say it by refusing; `check` names the scope
+        emails = {phone: person["attributes"].get("email") for phone, person in people.items()}
+        return {phone: (str(people[phone]["id"]), email and email.lower()) for phone, email in emails.items()}
+
+
+def _new_numbers(operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> Iterator[tuple[int, str]]:
+    """Those that Klaviyo does not hold of this very record yet. Without an address the number is who it is."""
+    for op in operations:
+        if (profile := profiles.get(op.id)) is None or not profile.email:
+            continue
+        phone = profile.attributes.get("phone_number")
+        if phone and not (op.link and op.link.fields.get("phone_number") == phone):
+            yield op.id, str(phone)
