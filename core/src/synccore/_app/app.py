@@ -318,7 +318,8 @@ class App(Base):
             if getattr(self.settings.sources[route.source].config, "write_back", False)
         }
 
-    def _observe(self, event: Settled) -> None:
+    def observe(self, event: Settled) -> None:
+        """Tell all observers."""
         for observer in self.observers:
             try:
                 observer(event)
@@ -359,7 +360,7 @@ class App(Base):
                 r: entity for r in preparers if r in self.routes and (entity := self.after_entity(r)) is not None
             },
             owes=self.write_back_rules() if name in self.sinks else {},
-            observe=self._observe,
+            observe=self.observe,
             measure=self._measured,
             full=engine.full,
             held_since=engine.held_since,

@@ -23,6 +23,7 @@ from ..types import WebhookRequest
 from .alerts import AlertWatch
 from .backfill import deliver_all
 from .sources import SourceWorker
+from .telling import Teller
 
 #: How long running calls may take to finish after SIGTERM before they are given back.
 PATIENCE = timedelta(seconds=20)
@@ -45,6 +46,8 @@ class Works:
         app.observers.append(metrics.settled)
         app.measure = metrics.batch
         self._alerts = AlertWatch(app)
+        self._teller = Teller(app)
+        app.observers.append(self._teller.settled)
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -57,6 +60,7 @@ class Works:
         app.engine.start()
         self._threads.append(threading.Thread(target=self._prune, name="prune", daemon=True))
         self._threads.append(threading.Thread(target=self._alerts.run, name="alerts", daemon=True))
+        self._threads.append(threading.Thread(target=self._teller.run, name="teller", daemon=True))
         for thread in self._threads:
             thread.start()
 

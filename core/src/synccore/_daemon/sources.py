@@ -16,10 +16,11 @@ from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
 from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
+from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
 from ..errors import AnotherAccount, ConfigError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
-from ..types import WebhookRequest
+from ..types import Settled, WebhookRequest
 from .beginning import Beginning
 
 #: How often the shop's webhooks are looked at.
@@ -213,13 +214,25 @@ class SourceWorker:
         except StoreError:
             raise  # our own trouble: the source is well, and is asked again as soon as the store works
         except Exception as error:  # noqa: BLE001  the policy decides; the next poll goes on from the cursor
+            self._listing_failed(entity, error)
             self._failed(error)
             return False
         now = self._clock.now()
         self._store.put_cursor(self._unit.name, f"polled:{entity}", now.isoformat(), now)
+        self._listing_failed(entity, None)
         self._polled.add(entity)
         self._succeeded()
         return True
+
+    def _listing_failed(self, entity: str, error: Exception | None) -> None:
+        """Count failures in a row, for whoever watches; None: it did not fail."""
+        mark, now = FAILED + entity, self._clock.now()
+        before = self._store.get_cursor(self._unit.name, mark)
+        if error is not None:
+            times = int(before.partition(" ")[0]) + 1 if before else 1
+            self._store.put_cursor(self._unit.name, mark, f"{times} {error_text(error)}", now)
+        elif before:
+            self._store.put_cursor(self._unit.name, mark, None, now)
 
     def _queue_reconcile(self, now: datetime) -> None:
         mark = "reconciled"
@@ -288,7 +301,6 @@ class SourceWorker:
             state = "error"  # its credentials are fine
         text = error_text(error)
         self._put_state(state, text, self._retry_at)
-        self._app.log.warning("source failed", source=self._unit.name, state=state, reason=text)
 
     def _succeeded(self) -> None:
         self._retry_at, self._failures = None, 0
@@ -299,8 +311,13 @@ class SourceWorker:
     def _put_state(self, state: str, reason: str | None, until: datetime | None = None) -> None:
         """Keep it, unless a person paused the source meanwhile."""
         name, now = lane_name(self._unit.name), self._clock.now()
-        if self._store.lane(name).state != "paused":
-            self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=now))
+        before = self._store.lane(name)
+        if before.state == "paused":
+            return
+        self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=now))
+        if (before.state, before.reason) != (state, reason):
+            told = Settled(at=now, sink=self._unit.name, outcome="lane", lane_state=state, reason=reason)
+            self._app.observe(told)
 
     # -- jobs
 
@@ -320,6 +337,7 @@ class SourceWorker:
                 self._failed(error)
         except Exception as error:  # noqa: BLE001  transient: the job stays and goes on from its cursor
             self._store.update_backfill(job.id, error=error_text(error), now=self._clock.now())
+            self._listing_failed(job.entity, error)
             self._failed(error)
         return True
 
@@ -358,6 +376,7 @@ class SourceWorker:
             self._end(job, "failed", error.message)
             raise
         self._end(job, "done", None)
+        self._listing_failed(job.entity, None)
         self._release()
         self._succeeded()
         return listed

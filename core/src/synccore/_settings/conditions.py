@@ -20,10 +20,15 @@ KINDS = {
     "paused": "duration",
     "backlog": "duration",
     "silent": "duration",
+    "stale": "duration",
     "parked": "count",
+    "listing": "count",
     "disk": "bytes",
 }
-DEFAULT = ("needs_auth", "error", "circuit_open > 15m", "parked > 0", "backlog > 1h", "silent > 1h")
+DEFAULT = (
+    *("needs_auth", "error", "circuit_open > 15m", "parked > 0", "backlog > 1h", "silent > 1h"),
+    *("listing > 1", "stale > 15m", "disk < 1GB"),
+)
 #: A word alone means from here on.
 _FROM = {"backlog": timedelta(hours=1), "silent": timedelta(hours=1)}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .._app.app import App
@@ -12,10 +12,12 @@ from ..types import Trouble
 from .parked import cause_id
 from .waits import moment
 
-__all__ = ["troubles"]
+__all__ = ["FAILED", "troubles"]
 
 #: How many causes of parked deliveries are told apart; the rest is counted with the last.
 CAUSES = 50
+#: Prefix of a source's marks that say how often, and why, the listing of an entity failed.
+FAILED = "failed:"
 _REMEDIES = {
     "needs_auth": "synccore connect {name}",
     "paused": "synccore lanes resume {name}",
@@ -31,9 +33,12 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
     now = app.clock.now()
     return (
         *_instances(app, now),
+        *_holds(app),
+        *_listings(app),
         *_silences(app, now, running_since or now),
         *_backlogs(app, now),
         *_parked(app),
+        *_stale(app, now),
         *_disk(app, now),
     )
 
@@ -59,6 +64,58 @@ def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterato
         sentence=f"{name}: {words}{until}" + (f": {reason}" if reason else ""),
         next=_REMEDIES[state].format(name=name) if state in _REMEDIES else None,
         since=since,
+    )
+
+
+def _holds(app: App) -> Iterator[Trouble]:
+    """Routes whose target refuses record after record."""
+    for hold in app.store.holds():
+        if hold.kind == "refused" and hold.route in app.routes:
+            yield Trouble(
+                kind="error",
+                name=hold.sink,
+                cause=hold.route,
+                measure=(app.clock.now() - hold.since).total_seconds(),
+                sentence=f"{hold.sink}: {hold.route} is held, record after record is refused: {hold.reason}",
+                next="synccore check",
+                since=hold.since,
+            )
+
+
+def _listings(app: App) -> Iterator[Trouble]:
+    """Listings that failed, as often as they did without one success between."""
+    for name in app.sources:
+        for mark, (text, at) in app.store.cursors(name).items():
+            if mark.startswith(FAILED) and text:
+                times, _, reason = text.partition(" ")
+                entity = mark.removeprefix(FAILED)
+                yield Trouble(
+                    kind="listing",
+                    name=name,
+                    cause=entity,
+                    measure=int(times),
+                    sentence=f"{name}: listing {entity} failed {times} times in a row: {reason}",
+                    next="synccore check",
+                    since=at,
+                )
+
+
+def _stale(app: App, now: datetime) -> Iterator[Trouble]:
+    """The daemon works with another configuration than the file holds."""
+    behind = app.running.behind(app.path)
+    if behind is None:
+        return
+    try:
+        changed = datetime.fromtimestamp(app.path.stat().st_mtime, UTC)
+    except OSError:
+        changed = now
+    yield Trouble(
+        kind="stale",
+        name="configuration",
+        measure=max((now - changed).total_seconds(), 0),
+        sentence=behind,
+        next="synccore reload",
+        since=changed,
     )
 
 

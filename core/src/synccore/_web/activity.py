@@ -21,7 +21,7 @@ from .site import Site
 
 __all__ = ["Activity"]
 
-PAGE = 100
+PAGE = 50
 #: Lines of an export.
 MOST = 50_000
 _SINCE = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}

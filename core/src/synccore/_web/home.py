@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from .._verbs.reload import reload
 from .._verbs.status import overview
 from . import view
-from .site import Site
+from .needs import needs
+from .site import Form, Site
 
 __all__ = ["Home"]
 
@@ -21,21 +23,36 @@ class Home:
 
     def routes(self) -> Sequence[BaseRoute]:
         """For those who are logged in."""
-        return [Route("/", self._site.seen(self._look))]
+        return [
+            Route("/", self._site.seen(self._look)),
+            Route("/reload", self._site.done(self._reload), methods=["POST"]),
+        ]
 
     def _look(self, request: Request) -> Response:
         app = self._site.app
         store, now = app.store, app.clock.now()
-        found = overview(app, causes=20)
+        found = overview(app, causes=0)
         rows = view.rows(found.document, store.last_activity(), now)
         return self._site.page(
             request,
             "home.html",
             rows=rows,
             overall=view.overall(rows),
-            notes=(*found.notes, *found.work),
-            causes=view.causes(found.causes),
-            lines=view.lines(store.history(limit=15)[::-1], now),
+            needs=needs(app),
+            work=found.work,
+            lines=view.lines(store.history(limit=10)[::-1], now),
             now=now.strftime("%H:%M:%S"),
             not_ready=self._site.door.not_ready(),
         )
+
+    def _reload(self, request: Request, _: Form) -> Response:
+        answer = reload(self._site.app)
+        if answer is None:
+            self._site.say(request, "the daemon did not answer: its log says why", well=False)
+        for path, text in answer.problems if answer else ():
+            self._site.say(request, f"{path}: {text}. Everything goes on as before", well=False)
+        if answer and not answer.problems:
+            self._site.say(request, "the file is read: it is what works now")
+            for note in answer.notes:
+                self._site.say(request, note, well=False)
+        return self._site.to(request, "")

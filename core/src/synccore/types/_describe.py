@@ -172,7 +172,7 @@ class Trouble:
     """Something a person should know of: what alerts are about.
 
     Attributes:
-        kind: needs_auth, error, circuit_open, rate_limited, paused, parked, backlog, silent, disk.
+        kind: needs_auth, error, circuit_open, rate_limited, paused, parked, backlog, silent, listing, stale, disk.
         name: what it concerns: an instance, or a route.
         cause: parts troubles of one kind and name; without values.
         measure: how much of it: seconds it lasts, a count, bytes that are left.

@@ -1,0 +1,95 @@
+"""What needs a person, a sentence each with the one button that helps."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+from urllib.parse import quote, urlencode
+
+from attrs import field, frozen
+
+from .._app.app import App
+from .._verbs.changed import changed_routes
+from .._verbs.check_mapping import lost_routes
+from .._verbs.troubles import troubles
+from ..types import Trouble
+
+__all__ = ["Need", "needs"]
+
+#: From which measure on a trouble that may end by itself is worth a person's time: seconds, or bytes below.
+_FROM = {"circuit_open": 900, "rate_limited": 3600, "backlog": 3600, "silent": 3600, "listing": 2}
+_DISK = 10**9
+
+
+@frozen(kw_only=True)
+class Need:
+    """A sentence, and a button: a form where it does something (`post`), a link where it leads somewhere."""
+
+    colour: Literal["red", "amber"]
+    sentence: str
+    label: str = ""
+    path: str = ""
+    post: bool = False
+    values: Mapping[str, str] = field(factory=dict)
+
+
+def needs(app: App) -> list[Need]:
+    """The gravest first."""
+    found = [*_troubles(app), *_routes(app), *_unreadable(app)]
+    return sorted(found, key=lambda need: need.colour != "red")
+
+
+def _troubles(app: App) -> Iterator[Need]:
+    for trouble in troubles(app):
+        if trouble.kind == "disk":
+            if trouble.measure < _DISK:
+                yield Need(colour="red", sentence=f"Only {trouble.sentence}: make room before it is full")
+        elif trouble.measure >= _FROM.get(trouble.kind, 0):
+            yield _need(trouble)
+
+
+def _need(trouble: Trouble) -> Need:
+    name, sentence = trouble.name, trouble.sentence
+    page = f"plugins/{quote(name)}"
+    home = {"name": name, "to": "home"}
+    match trouble.kind:
+        case "needs_auth":
+            return Need(
+                colour="red", sentence=sentence, label=f"Connect {name}", path=f"connect/{quote(name)}", post=True
+            )
+        case "error":
+            return Need(colour="red", sentence=sentence, label=f"Look at {name}", path=page)
+        case "paused":
+            label = f"Resume {name}"
+            return Need(colour="amber", sentence=sentence, label=label, path="lanes/resume", post=True, values=home)
+        case "circuit_open" | "rate_limited":
+            label = "Try again now"
+            return Need(colour="amber", sentence=sentence, label=label, path="lanes/resume", post=True, values=home)
+        case "parked":
+            path = "parked/cause?" + urlencode({"route": name, "cause": trouble.cause})
+            return Need(colour="red", sentence=sentence, label="Look at them", path=path)
+        case "stale":
+            return Need(colour="amber", sentence=sentence, label="Reload", path="reload", post=True)
+        case "backlog":
+            return Need(colour="amber", sentence=sentence, label="See what it waits for", path="work")
+    return Need(colour="amber", sentence=sentence, label=f"Look at {name}", path=page)
+
+
+def _routes(app: App) -> Iterator[Need]:
+    for changed in changed_routes(app):
+        if changed.since is not None:
+            values = {"what": f"route {changed.route}", "to": "home"}
+            yield Need(
+                colour="amber",
+                sentence=changed.text,
+                label="Send them again",
+                path="work/begin",
+                post=True,
+                values=values,
+            )
+    yield from (Need(colour="amber", sentence=text) for _, text in lost_routes(app))
+
+
+def _unreadable(app: App) -> Iterator[Need]:
+    for source, counts in app.store.unreadable_counts().items():
+        total = sum(counts.values())
+        what = f"{source}: {total:,} {'record' if total == 1 else 'records'} could not be read"
+        yield Need(colour="amber", sentence=what, label="See which", path=f"plugins/{quote(source)}")
