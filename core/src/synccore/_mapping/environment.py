@@ -5,7 +5,8 @@ mappings win over methods, and filters that give several values give lists.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from types import CodeType
 from typing import Any
 
 from attrs import has
@@ -52,6 +53,12 @@ def _public(kind: type) -> frozenset[str]:
     return frozenset(n for n in dir(kind) if not n.startswith("_")) if has(kind) else frozenset()
 
 
+@lru_cache(maxsize=1024)
+def _code(source: str, filename: str) -> CodeType:
+    """A route is compiled when the configuration is read and when it begins to work, often to the same text."""
+    return compile(source, filename, "exec")
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """Expressions see entities, texts, numbers and lists, and can change none of them."""
 
@@ -62,6 +69,10 @@ class Environment(ImmutableSandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.meter = Meter()
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        """From the text that Jinja writes; where it differs, so does the text."""
+        return _code(source, filename)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Operators that could grow are asked first."""
