@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from synccore._store import schema
+from synccore._store import _releases, schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
@@ -91,11 +91,23 @@ def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):
     path = tmp_path / "a.db"
     open_sqlite(path).close()
     monkeypatch.setattr(schema, "MIGRATIONS", broken)
+    monkeypatch.setattr(_releases, "RELEASES", (*NAMES, "m999_broken"))
     with pytest.raises(RuntimeError, match="power cut"):
         open_sqlite(path)
     monkeypatch.undo()
     open_sqlite(path).close()
     assert dump(path) == written(tmp_path / "b.db")
+
+
+def test_a_database_of_today_is_told_without_what_would_migrate_it(tmp_path):
+    path = tmp_path / "a.db"
+    open_sqlite(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        assert _releases.is_current(db)
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", (NAMES[-1],))
+        assert not _releases.is_current(db)
+    with closing(sqlite3.connect(":memory:")) as new:
+        assert not _releases.is_current(new)
 
 
 def test_every_table_is_strict(desk):

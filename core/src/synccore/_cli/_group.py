@@ -84,7 +84,7 @@ class _Group(click.Group):
         main = super().main
         if not standalone_mode:
             return main(args, standalone_mode=False, **extra)
-        session = extra.pop("obj", None) or Session()
+        session = extra.pop("obj", None) or Session(alone=True)
         sys.exit(guarded(session, lambda: main(args, standalone_mode=False, obj=session, **extra)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:

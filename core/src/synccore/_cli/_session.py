@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -48,8 +49,11 @@ class Session:
         plugins: Plugins | None = None,
         clock: Clock | None = None,
         interactive: bool | None = None,
+        alone: bool = False,
     ) -> None:
         self.environ = environ
+        #: Whether the process is this call's own, to be set up as suits the work.
+        self._alone = alone
         #: Whether somebody can answer a question.
         self.interactive = sys.stdin.isatty() if interactive is None else interactive
         #: What `-c/--config` says; None leaves it to SYNCCORE_CONFIG and ./synccore.toml.
@@ -78,7 +82,13 @@ class Session:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._app.app import App
 
-        return self._started(App.open)
+        app = self._started(App.open)
+        if self._alone:
+            # What is loaded by now stays, and records come and go by the hundred: Python's collector, made for small
+            # programs, would look through all of it hundreds of times a second.
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 100)
+        return app
 
     def look(self) -> App:
         """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from importlib.metadata import entry_points as installed_entry_points
 from types import MappingProxyType
@@ -76,20 +77,53 @@ class _Loaded:
 class Plugins:
     """What the loaded plugins bring: plain objects by name, and a method per hook that is called later."""
 
-    def __init__(self, loaded: Iterable[_Loaded], statuses: Iterable[PluginStatus]) -> None:
-        self._loaded = tuple(loaded)
-        self.statuses: tuple[PluginStatus, ...] = tuple(statuses)
-        self.sources: Mapping[str, SourceType] = self._by_name("synccore_sources")
-        self.sinks: Mapping[str, SinkType] = self._by_name("synccore_sinks")
-        self.mappers: Mapping[str, MapperType] = self._by_name("synccore_mappers")
-        self.stores: Mapping[str, StoreType] = self._by_name("synccore_stores")
-        self.alerts: Mapping[str, AlertType] = self._by_name("synccore_alerts")
-        self.filters: Mapping[str, Callable[..., Any]] = MappingProxyType(
-            {name: function for plugin in self._loaded for name, function in plugin.filters.items()}
-        )
-        self._observers = self._having("synccore_settled")
+    def __init__(self, load: Callable[[], tuple[Sequence[_Loaded], Sequence[PluginStatus]]]) -> None:
+        self._load = load
         self._blamed: set[str] = set()
-        self._demo: tuple[DemoVendor, ...] | None = None
+
+    @cached_property
+    def _all(self) -> tuple[Sequence[_Loaded], Sequence[PluginStatus]]:
+        """Loaded when the first thing is asked of any of them: who only looks into the outbox needs none."""
+        return self._load()
+
+    @property
+    def _loaded(self) -> Sequence[_Loaded]:
+        return self._all[0]
+
+    @property
+    def statuses(self) -> tuple[PluginStatus, ...]:
+        """What became of each."""
+        return tuple(self._all[1])
+
+    @cached_property
+    def sources(self) -> Mapping[str, SourceType]:
+        """Source types by name; the further ones alike."""
+        return self._by_name("synccore_sources")
+
+    @cached_property
+    def sinks(self) -> Mapping[str, SinkType]:
+        return self._by_name("synccore_sinks")
+
+    @cached_property
+    def mappers(self) -> Mapping[str, MapperType]:
+        return self._by_name("synccore_mappers")
+
+    @cached_property
+    def stores(self) -> Mapping[str, StoreType]:
+        return self._by_name("synccore_stores")
+
+    @cached_property
+    def alerts(self) -> Mapping[str, AlertType]:
+        return self._by_name("synccore_alerts")
+
+    @cached_property
+    def filters(self) -> Mapping[str, Callable[..., Any]]:
+        """Filters of expressions by name."""
+        return MappingProxyType({name: filter_ for plugin in self._loaded for name, filter_ in plugin.filters.items()})
+
+    @cached_property
+    def _observers(self) -> Sequence[_Loaded]:
+        return self._having("synccore_settled")
 
     def _by_name(self, hook: str) -> Mapping[str, Any]:
         return MappingProxyType({d.name: d for plugin in self._loaded for d in plugin.descriptors[hook]})
@@ -97,18 +131,16 @@ class Plugins:
     def _having(self, hook: str) -> tuple[_Loaded, ...]:
         return tuple(p for p in self._loaded if getattr(p.manager.hook, hook).get_hookimpls())
 
-    @property
+    @cached_property
     def demo_vendors(self) -> tuple[DemoVendor, ...]:
         """The loopback stand-ins. Asked for on first use only: nothing but the demo imports them."""
-        if self._demo is None:
-            found: list[DemoVendor] = []
-            for plugin in self._having("synccore_demo"):
-                try:
-                    found += check_types(plugin.manager.hook.synccore_demo(), DemoVendor, "synccore_demo")
-                except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
-                    _log.warning("plugin %s brings no stand-in: %s", plugin.status, _describe(error))
-            self._demo = tuple(found)
-        return self._demo
+        found: list[DemoVendor] = []
+        for plugin in self._having("synccore_demo"):
+            try:
+                found += check_types(plugin.manager.hook.synccore_demo(), DemoVendor, "synccore_demo")
+            except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
+                _log.warning("plugin %s brings no stand-in: %s", plugin.status, _describe(error))
+        return tuple(found)
 
     @property
     def has_secret_schemes(self) -> bool:
@@ -168,7 +200,13 @@ class Plugins:
 def load_plugins(
     *, environ: Mapping[str, str] = os.environ, entry_points: Iterable[EntryPoint] | None = None
 ) -> Plugins:
-    """Load core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises."""
+    """Core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises."""
+    return Plugins(lambda: _load_all(environ, entry_points))
+
+
+def _load_all(
+    environ: Mapping[str, str], entry_points: Iterable[EntryPoint] | None
+) -> tuple[list[_Loaded], list[PluginStatus]]:
     trace = environ.get(TRACE_VARIABLE, "") not in ("", "0")
     found = installed_entry_points(group=GROUP) if entry_points is None else entry_points
     points = sorted({(_distribution(p), p.name, p.value): p for p in found}.items())
@@ -204,7 +242,7 @@ def load_plugins(
         for word, text in (wanted or {}).items()
         if word not in installed
     ]
-    return Plugins(loaded, statuses)
+    return loaded, statuses
 
 
 def _load(point: EntryPoint, status: PluginStatus, taken: Mapping[str, PluginStatus], *, trace: bool) -> _Loaded:

@@ -12,6 +12,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
 from ._additions import ACCOUNTS, FACTS
+from ._releases import RELEASES
 
 __all__ = ["MIGRATIONS", "SCHEMA", "migrate", "overwrite_old_pages"]
 
@@ -417,15 +418,7 @@ def _release(name: str, script: str) -> None:
                 statement = ""
 
 
-for _name, _script in (
-    ("m001_records", _RECORDS),
-    ("m002_outbox", _OUTBOX),
-    ("m003_counts", _COUNTS),
-    ("m004_rest", _REST),
-    ("m005_truth", _TRUTH),
-    ("m006_facts", FACTS),
-    ("m007_accounts", ACCOUNTS),
-):
+for _name, _script in zip(RELEASES, (_RECORDS, _OUTBOX, _COUNTS, _REST, _TRUTH, FACTS, ACCOUNTS), strict=True):
     _release(_name, _script)
 
 

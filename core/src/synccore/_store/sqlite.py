@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..store import Store, StoreError, Transaction
-from . import schema
 from ._database import BUSY_TIMEOUT, Database, create_file
 from ._locks import FileLocks
+from ._releases import is_current
 
 __all__ = ["SqliteStore", "open_sqlite", "restore_sqlite"]
 
@@ -93,6 +93,10 @@ class SqliteStore(Store):
 
     def migrate(self) -> tuple[str, ...]:
         with self._locks.named("schema"), self._database.exclusive() as connection:
+            if is_current(connection):
+                return ()
+            from . import schema
+
             return schema.migrate(connection)
 
     def close(self) -> None:
@@ -129,8 +133,10 @@ class SqliteStore(Store):
             draft.unlink(missing_ok=True)
 
     def scrub(self) -> None:
+        from .schema import overwrite_old_pages
+
         with self._database.exclusive() as connection:
-            schema.overwrite_old_pages(connection)
+            overwrite_old_pages(connection)
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise StoreError(
