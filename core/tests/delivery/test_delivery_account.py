@@ -1,5 +1,6 @@
 """The account behind a sink is part of it: nothing is written to another one before a person says so."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -100,6 +101,25 @@ def test_who_is_known_by_a_check_only_is_remembered_too(tmp_path):
         app.emit(customer("2", email="b@shop.test"))
         app.drain()
         assert (len(app.sink.calls), app.app.store.lane("crm").state) == (1, "error")
+
+
+def test_the_threads_of_a_lane_ask_once(tmp_path):
+    asked, together = [], threading.Barrier(4)
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: asked.append(1) or OURS
+        app.emit(customer("1", email="a@shop.test"))
+        lane = app.app.engine.lanes["crm"]
+
+        def work():
+            together.wait()
+            lane._recognise(app.clock.now())
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(asked) == 1
 
 
 def test_a_sink_that_knows_no_account_just_works(tmp_path):
