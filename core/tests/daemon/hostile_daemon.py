@@ -26,10 +26,6 @@ ROUTES = {
 }
 
 
-#: Bytes; two calls are under way at a time.
-LARGEST = 4_000_000
-
-
 @frozen
 class NoSettings:
     """Nothing to set."""
@@ -40,7 +36,7 @@ class Hostile:
 
     def __init__(self, context, url):
         self._context = context
-        self._http = Client(context, url, timeout=timedelta(seconds=1), largest=LARGEST)
+        self._http = Client(context, url, timeout=timedelta(seconds=1))
 
     def deliver(self, operations):
         return each(operations, self._write)

@@ -22,6 +22,7 @@ from ..store import StoreError
 from ..types import WebhookRequest
 from .alerts import AlertWatch
 from .backfill import deliver_all
+from .memory import give_back_large_blocks
 from .sources import SourceWorker
 from .telling import Teller
 
@@ -218,6 +219,7 @@ def run_daemon(
 
     Raises ConfigError where another daemon works on the same database.
     """
+    give_back_large_blocks()
     with app.store.daemon_lock():
         if once:
             with on_signals(_both(on_stop, app.stop)):

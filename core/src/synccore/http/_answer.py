@@ -17,7 +17,9 @@ __all__ = ["Response", "parse_json", "parse_retry_after", "target_fault"]
 
 _GZIP = b"\x1f\x8b\x08"
 #: What would unpack to more than this is taken as it came.
-_UNPACKED_MOST = 64 * 1024 * 1024
+_UNPACKED_MOST = 16_000_000
+#: More values than this in one JSON text are not read: a hundred orders of a hundred lines have half of them.
+MOST_VALUES = 1_000_000
 
 
 @frozen(kw_only=True)
@@ -59,6 +61,8 @@ class Response:
         """
         try:
             return parse_json(self.content)
+        except TooManyValues as error:
+            raise Transient(f"HTTP {self.status} with a body of {error}: {self.structure()}") from None
         except ValueError:
             # Without the cause: a parser's error holds the whole body.
             raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.structure()}") from None
@@ -88,11 +92,19 @@ class Response:
         return redact(" ".join(self.content[: 20 * limit].decode("utf-8", "replace").split()), limit)
 
 
+class TooManyValues(ValueError):
+    """A JSON text that would fill the memory: each value costs some dozens of bytes, and two in the text."""
+
+
 def parse_json(body: bytes | str) -> Any:
     """JSON as the other side sends it, with every half of a character pair replaced by U+FFFD.
 
-    Raises ValueError for what is no JSON, has numbers that are none (NaN), or is nested deeper than anybody means.
+    Raises ValueError for what is no JSON, has numbers that are none (NaN), or is nested deeper, or into more values,
+    than anybody means.
     """
+    marks = (",", "[", "{") if isinstance(body, str) else (b",", b"[", b"{")
+    if len(body) > MOST_VALUES and sum(body.count(m) for m in marks) > MOST_VALUES:  # type: ignore[arg-type]
+        raise TooManyValues(f"more than {MOST_VALUES:,} values")
     try:
         value = jsonlib.loads(body, parse_constant=_no_number)
         # Only an escape can bring half a pair into a text: the body itself was decoded as UTF-8.

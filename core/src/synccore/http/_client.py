@@ -21,8 +21,9 @@ from ._transport import TooLarge, bound, no_cookies, read_body
 __all__ = ["LARGEST", "Client"]
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
-#: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions.
-LARGEST = 32_000_000
+#: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions; what is larger
+#: by nature (the results of a bulk job) is asked for with a `largest` of its own.
+LARGEST = 16_000_000
 
 
 @cache

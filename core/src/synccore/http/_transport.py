@@ -12,6 +12,7 @@ import httpcore
 import httpx
 
 from .._redact import redact
+from ._room import ROOM
 from ._time import time_left
 
 __all__ = ["TooLarge", "bound", "no_cookies", "read_body"]
@@ -134,11 +135,13 @@ def read_body(answer: httpx.Response, most: int) -> bytes:
     coding = answer.headers.get("content-encoding", "identity").strip().lower()
     pieces = answer.iter_raw(_PIECE)
     body = bytearray()
-    for piece in pieces if coding in ("", "identity") else _unpacked(pieces, coding, most):
-        body += piece
-        if len(body) > most:
-            raise TooLarge
-    return bytes(body)
+    with ROOM.seat() as grow:
+        for piece in pieces if coding in ("", "identity") else _unpacked(pieces, coding, most):
+            if len(body) + len(piece) > most:
+                raise TooLarge
+            grow(len(body) + len(piece))
+            body += piece
+        return bytes(body)
 
 
 def _unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes]:

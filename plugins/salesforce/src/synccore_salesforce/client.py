@@ -40,6 +40,8 @@ _PARTS = 5
 #: May stand in an address as they are, which keeps it short; "+" may not.
 _BARE = "'(),@:*=!"
 _JOB_TIMEOUT = timedelta(seconds=300)
+#: Bytes: the results of a job hold every cell that was sent.
+_JOB_LARGEST = 32_000_000
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"'}
 
 
@@ -400,7 +402,10 @@ class Client:
 
     def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
         """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""
-        answer = self.call("GET", f"jobs/ingest/{job}/{which}", headers={"Accept": "text/csv"}, timeout=_JOB_TIMEOUT)
+        csv_only = {"Accept": "text/csv"}
+        answer = self.call(
+            "GET", f"jobs/ingest/{job}/{which}", headers=csv_only, timeout=_JOB_TIMEOUT, largest=_JOB_LARGEST
+        )
         # newline="" leaves line breaks inside quoted cells alone.
         yield from csv.DictReader(io.TextIOWrapper(io.BytesIO(answer.body), encoding="utf-8", newline=""))
 

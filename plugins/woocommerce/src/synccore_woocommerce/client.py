@@ -39,6 +39,8 @@ OLDEST = "WooCommerce 5.8"
 #: Why a list may be another than the one that was asked for.
 QUERY_LOST = "is there a cache or a firewall in front of the shop that drops or ignores the query?"
 _TIMEOUT = timedelta(seconds=60)
+#: Bytes: a hundred orders of a hundred lines each, with all that plugins hang on them.
+_LARGEST = 32_000_000
 _TRIES = 3
 
 
@@ -64,7 +66,7 @@ class Shop:
         self.url = config.url.rstrip("/")
         self._keys = keys
         self._context = context
-        self._http = Client(context, self.url + "/", timeout=_TIMEOUT, ca_file=config.ca_file)
+        self._http = Client(context, self.url + "/", timeout=_TIMEOUT, largest=_LARGEST, ca_file=config.ca_file)
         self._slots = threading.BoundedSemaphore(config.concurrency)
         self._plain = urlsplit(self.url).scheme == "http"
         self._sign: bool | None = True if self._plain else None
