@@ -1,6 +1,6 @@
 """A daemon of its own process for test_daemon_hostile: one shop that tells of customers, a target that is hostile.
 
-Run as: python hostile_daemon.py FOLDER VENDOR_URL
+Run as: python hostile_daemon.py FOLDER VENDOR_URL SECONDS_TO_LEAVE
 """
 
 import json
@@ -79,7 +79,7 @@ def kind(name, opened):
     )
 
 
-def main(folder, url):
+def main(folder, url, patience):
     stopping = threading.Event()
     types = {
         "hostile": (kind("hostile", lambda _, context: Hostile(context, url)), {}),
@@ -101,7 +101,7 @@ def main(folder, url):
 
     def on_stop():
         stopping.set()
-        leave_in_time()
+        leave_in_time(timedelta(seconds=float(patience)))
 
     sys.exit(run_daemon(house.app, on_ready=say, on_stop=on_stop))
 

@@ -12,14 +12,18 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from synccore._cli.run import LAST_MOMENT
 from synccore.testing import Fault, LoopbackServer, Reply
 
-SECONDS = 8.0
+SECONDS = 6.0
+#: A call never ends: so long it is waited for after SIGTERM, instead of the daemon's own 23 s.
+IMPATIENT = timedelta(seconds=2)
 SCRIPT = Path(__file__).with_name("hostile_daemon.py")
 PAGE = "<html><body>" + "1 " * 40_000 + "a@" * 10_000 + "</body></html>"
 FAULTS = (
@@ -74,9 +78,9 @@ class Enemy(LoopbackServer):
 class Daemon:
     """A daemon of its own process, whose target is an enemy, and an honest shop that posts to it."""
 
-    def __init__(self, folder, enemy, chance):
+    def __init__(self, folder, enemy, chance, patience=LAST_MOMENT):
         self.enemy, self.chance = enemy, chance
-        arguments = [sys.executable, str(SCRIPT), str(folder), enemy.url]
+        arguments = [sys.executable, str(SCRIPT), str(folder), enemy.url, str(patience.total_seconds())]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = urlsplit(self.process.stdout.readline().strip())
         assert self.url.port, "it did not start"
@@ -135,7 +139,7 @@ def post(url, body):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_among_enemies_webhooks_are_taken_and_sigterm_ends_it(tmp_path):
-    with Enemy() as enemy, closing(Daemon(tmp_path, enemy, random.Random(7))) as daemon:
+    with Enemy() as enemy, closing(Daemon(tmp_path, enemy, random.Random(7), IMPATIENT)) as daemon:
         for _ in range(20):
             daemon.webhook("Ann")
         calm = daemon.memory()
