@@ -1,5 +1,6 @@
 """The help: fast, complete, and the same words in three places."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,16 @@ def test_plugins_add_verbs(world):
 
     world.extra["synccore_commands"] = hook("synccore_commands", add)
     assert world.run("greet").stdout == "hello from a plugin\n"
+
+
+def test_every_verb_ends_with_an_example_that_could_be_typed():
+    for name, command in commands():
+        shown = command.get_help(click.Context(command, info_name=name))
+        assert "Example: synccore " in shown, name
+        line = shown.split("Example: synccore ")[1].splitlines()[0].split(" > ")[0]
+        words = shlex.split(line)
+        assert " ".join(words).startswith(name), line
+        if isinstance(command, click.Group):
+            continue
+        known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+        assert {w for w in words if w.startswith("-")} <= known, line

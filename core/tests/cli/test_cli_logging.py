@@ -65,3 +65,20 @@ def test_setting_up_twice_says_everything_once(capsys):
 def test_redaction_leaves_facts_alone():
     event = {"at": "2026-01-01T12:00:00Z", "seen": 12345678, "ok": True, "ratio": 0.5, "none": None}
     assert redacting(None, "info", dict(event)) == event
+
+
+def test_with_json_every_line_of_a_run_is_a_document(world, capfd):
+    import synccore._daemon.run as daemon
+
+    world.write(sinks={"crm": {"type": "crm", "key": "plain text"}})
+    stopped = []
+
+    def attend(running, _timeout):
+        stopped.append(running.url)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daemon, "_attend", attend)
+        world.write(server={"listen": "127.0.0.1:0"})
+        result = world.run("run", "--log", "json")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert f"ready: listening on {stopped[0]}" in [line["event"] for line in lines]

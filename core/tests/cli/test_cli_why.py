@@ -214,3 +214,40 @@ def test_no_secret_has_to_be_there_to_look(world):
     world.write(sinks={"crm": {"type": "crm", "key": {"env": "CRM_KEY"}}})
     assert standing(world)["state"] == "delivered"
     assert world.json("export", "ada@shop.test")["links"]
+
+
+def test_preview_takes_an_address_or_a_name_and_says_how_it_stands(world):
+    from synccore.errors import Rejected
+    from synccore.testing import customer
+
+    world.source.put(customer("1", email="ada@shop.test", first_name="Ada", last_name="Lovelace"))
+    world.crm.always(lambda _: Rejected("2 records at the target could be this one: a, b"))
+    world.run("run", "--once", code=1)
+    for who in ("ada@shop.test", "lovelace", "1"):
+        told = world.run("preview", "people", who).stdout
+        assert "customer 1" in told
+        assert "now: parked: 2 records at the target could be this one: a, b" in told
+        assert "next: synccore deliveries show 1" in told
+
+
+def test_lines_of_the_log_name_the_delivery(world):
+    from synccore.testing import customer
+
+    world.source.put(customer("1", email="ada@shop.test"))
+    world.deliver()
+    [line] = [x for x in world.run("log").stdout.splitlines() if "delivered" in x]
+    [delivery] = world.json("deliveries", "list")
+    assert str(delivery["id"]) in line.split()
+
+
+def test_a_reason_for_a_dismissal_is_kept(world):
+    from synccore.errors import Rejected
+    from synccore.testing import customer
+
+    world.source.put(customer("1", email="ada@shop.test"))
+    world.crm.always(lambda _: Rejected("no"))
+    world.run("run", "--once", code=1)
+    world.run("deliveries", "dismiss", "1", "--reason", "a test order of ada@shop.test")
+    told = world.run("log", "--key", "1").stdout
+    assert "a test order of" in told
+    assert "ada@shop.test" not in told

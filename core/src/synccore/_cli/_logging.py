@@ -5,11 +5,12 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
+import click
 import structlog
 
 from ..errors import redact
 
-__all__ = ["configure_logging", "redacting"]
+__all__ = ["as_json", "configure_logging", "redacting", "say"]
 
 #: Longer than a traceback in one line, shorter than a flood.
 _LIMIT = 4000
@@ -21,6 +22,19 @@ def redacting(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
         if name != "at" and value is not None and not isinstance(value, (bool, int, float)):
             event[name] = redact(str(value), _LIMIT)
     return event
+
+
+def as_json(environ: Mapping[str, str]) -> bool:
+    """Whether every line on stderr is a JSON document."""
+    return environ.get("SYNCCORE_LOG", "").lower() == "json"
+
+
+def say(environ: Mapping[str, str], text: str) -> None:
+    """A sentence on stderr: a line of the log where that is JSON, so that no line of it is anything else."""
+    if as_json(environ):
+        structlog.get_logger("synccore").warning(click.unstyle(text))
+    else:
+        click.echo(text, err=True)
 
 
 class _Stderr:
@@ -50,7 +64,7 @@ def configure_logging(environ: Mapping[str, str], to: TextIO | None = None, *, l
         redacting,
     ]
     render: Any = structlog.processors.KeyValueRenderer(key_order=["at", "level", "event"], drop_missing=True)
-    if environ.get("SYNCCORE_LOG", "").lower() == "json":
+    if as_json(environ):
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
     stream: Any = to or _Stderr()
     structlog.configure(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ._examples import EXAMPLES
+
 if TYPE_CHECKING:
     from .._app.app import App
     from .._app.base import Base
@@ -33,10 +35,12 @@ __all__ = [
     "say_behind",
     "stopping",
     "verb",
+    "with_example",
 ]
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 _Base = TypeVar("_Base", bound="Base")
+_Command = TypeVar("_Command", bound=click.Command)
 
 
 class Session:
@@ -105,13 +109,13 @@ class Session:
     def _started(self, start: Callable[..., _Base]) -> _Base:
         """Told on stderr: what is doubtful about what will be shown or made."""
         from .._app.owners import root_warning
-        from ._logging import configure_logging
+        from ._logging import configure_logging, say
 
         configure_logging(self.environ, level=self.log_level)
         app = start(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
         for doubt in (*app.doubts, root_warning(app.database_file, os.geteuid())):
             if doubt is not None:
-                click.echo(f"note: {doubt}", err=True)
+                say(self.environ, f"note: {doubt}")
         return app
 
     def has_config(self) -> bool:
@@ -170,19 +174,35 @@ json_option = click.option(
 )
 
 
-def verb(name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
-    """A verb of its own, or one below a `Group`: a click command that takes `-c/--config` too."""
-    return lambda function: click.command(name)(config_option(function))
+def verb(name: str | None = None, *, below: str = "") -> Callable[[Callable[..., Any]], click.Command]:
+    """A verb of its own, or one `below` a group: a click command that takes `-c/--config` too, with its example."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        command = click.command(name)(config_option(function))
+        return with_example(command, f"{below} {command.name}".strip())
+
+    return decorate
+
+
+def with_example(command: _Command, path: str) -> _Command:
+    """Ends its help with the example of that path."""
+    if (example := EXAMPLES.get(path)) is not None:
+        command.epilog = f"\b\nExample: {example}"
+    return command
 
 
 class Group(click.Group):
     """A verb with verbs below it."""
 
+    def __init__(self, name: str | None = None, **more: Any) -> None:
+        super().__init__(name, **more)
+        with_example(self, name or "")
+
     def verb(self, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
         """Decorates a function that becomes a verb below this one."""
 
         def decorate(function: Callable[..., Any]) -> click.Command:
-            command = verb(name)(function)
+            command = verb(name, below=self.name or "")(function)
             self.add_command(command)
             return command
 

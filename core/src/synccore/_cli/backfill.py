@@ -12,6 +12,7 @@ from ._options import names_in, pairs
 from ._session import current, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
+    from .._app.app import App
     from .._verbs.backfill import BackfillReport, Progress
     from ._output import Shown
 
@@ -50,7 +51,9 @@ def backfill(
             named(route, app.routes, "route")
         if entity is not None:
             named(entity, ENTITIES, "entity")
-        report = run_backfill(app, source, entity, wanted, route, enqueue_only=enqueue_only, progress=_watching(shown))
+        report = run_backfill(
+            app, source, entity, wanted, route, enqueue_only=enqueue_only, progress=_watching(app, shown)
+        )
     if as_json:
         return _report_json(report)
     if enqueue_only and not report.handed_over:
@@ -75,18 +78,23 @@ def reconcile(source: str, confirm_deletions: bool, as_json: bool) -> int:
 
     with current().open() as app, stopping(app), progress() as shown:
         named(source, app.sources, "source")
-        report = run_reconcile(app, source, progress=_watching(shown), confirmed=confirm_deletions)
+        report = run_reconcile(app, source, progress=_watching(app, shown), confirmed=confirm_deletions)
     return _report_json(report) if as_json else _report(report, "comparison")
 
 
-def _watching(shown: Shown) -> Callable[[Progress], None]:
+def _watching(app: App, shown: Shown) -> Callable[[Progress], None]:
+    from .._verbs.pace import Pace, left_text, pace_text
+
+    pace = Pace()
+
     def watch(step: Progress) -> None:
-        if step.entity is None:
-            shown(f"{step.source} deliveries", step.seen, step.total, remark=step.waiting)
-        else:
-            shown(
-                f"{step.source} {step.entity}", step.seen, step.total, f"{step.owed:,} owed, {step.settled:,} settled"
-            )
+        title = f"{step.source} {step.entity or 'deliveries'}"
+        rate = pace.note(title, step.seen, app.clock.now())
+        rest = None if step.total is None else step.total - step.seen
+        words = [pace_text(rate), left_text(rest, rate)]
+        if step.entity is not None:
+            words.insert(0, f"{step.owed:,} owed, {step.settled:,} settled")
+        shown(title, step.seen, step.total, ", ".join(filter(None, words)), remark=step.waiting)
 
     return watch
 

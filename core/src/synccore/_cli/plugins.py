@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import Group, config_option, current, json_option
+from ._session import Group, config_option, current, json_option, with_example
 
 if TYPE_CHECKING:
     from .._app.app import App
@@ -27,7 +27,7 @@ class _PluginsGroup(Group):
         if cmd_name == "new":
             from .scaffold.new import new
 
-            command: click.Command = new
+            command: click.Command = with_example(new, "plugins new")
             return command
         return super().get_command(ctx, cmd_name)
 

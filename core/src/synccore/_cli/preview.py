@@ -25,25 +25,34 @@ def heard_by(shown: Shown, source: str) -> Heard:
 
 @verb("preview")
 @click.argument("route", shell_complete=names_in("routes"))
-@click.argument("key")
+@click.argument("key", metavar="KEY|EMAIL")
 @click.option("--live", is_flag=True, help="Beside the target's own record, read now.")
 @json_option
 def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     """Show what would be sent for one record, beside what was last sent.
 
-    KEY is the record's key at the source, for instance a customer's id. Nothing is sent and nothing is stored: a
+    KEY is the record's key at the source, for instance a customer's id; an address or a name finds the person's record
+    (the newest, where a route is for what they own). Nothing is sent and nothing is stored: a
     record that is not known here yet is read from the source. The values shown are the person's own data.
     """
     from .._verbs.preview import preview as run_preview
+    from .._verbs.why import record_for, standing_of
 
     session = current()
     with session.open() if live else session.look() as app:
         say_behind(app)
-        found = run_preview(app, named(route, app.routes, "route"), key, live=live)
+        spec = app.routes[named(route, app.routes, "route")]
+        meant = record_for(app, spec, key)
+        found = run_preview(app, route, meant.key if meant is not None else key, live=live)
+        standing = standing_of(app, spec, meant) if meant is not None else None
     if as_json:
         _document(found)
     else:
         _show(found)
+        if standing is not None and standing.state not in ("delivered", "never"):
+            click.echo(f"now: {standing.state}: {standing.sentence}")
+            if standing.next:
+                click.echo(f"next: {standing.next}")
     return FINDINGS if found.action == "refused" else DONE
 
 

@@ -24,22 +24,28 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Poll, deliver what is due, stop.")
 @click.option("--wait", is_flag=True, help="As --once, and go on until nothing is owed.")
 @click.option("--timeout", type=DURATION, help="Stop after this long whatever is owed, for instance 10m.")
+@click.option(
+    "--log", "log_form", type=click.Choice(["text", "json"]), help="How the log is written.  [default: $SYNCCORE_LOG]"
+)
 @json_option
-def run(once: bool, wait: bool, timeout: timedelta | None, as_json: bool) -> int:
+def run(once: bool, wait: bool, timeout: timedelta | None, log_form: str | None, as_json: bool) -> int:
     """Run the daemon.
 
     It receives webhooks, polls, delivers, and serves the dashboard, until it is asked to stop (Ctrl-C, SIGTERM):
     then running calls finish or are given back. With --once the exit code is 1 where something is parked. With --json
     what is still owed and parked at the end is a document.
     """
-    from .._daemon.run import run_daemon
-
     session = current()
     session.log_level = logging.INFO
+    if log_form is not None:
+        session.environ = {**session.environ, "SYNCCORE_LOG": log_form}
+    from .._daemon.run import run_daemon
+    from ._logging import say
+
     once = once or wait
 
     def ready(url: str) -> None:
-        click.echo(f"{click.style('ready', fg='green', bold=True)}: listening on {url}", err=True)
+        say(session.environ, f"{click.style('ready', fg='green', bold=True)}: listening on {url}")
 
     with session.open() as app:
         code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready, on_stop=leave_in_time)

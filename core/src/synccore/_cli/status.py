@@ -151,6 +151,7 @@ def _cells(line: HistoryEntry) -> tuple[str, ...]:
         line.op,
         click.style(line.outcome, fg=_OUTCOMES.get(line.outcome)),
         line.remote_id or "-",
+        "-" if line.delivery_id is None else str(line.delivery_id),
         "-" if line.duration_ms is None else f"{line.duration_ms} ms",
         line.error or line.note or ", ".join(line.fields),
     )
@@ -160,8 +161,8 @@ def history_table(lines: Sequence[HistoryEntry]) -> None:
     """Lines of the trail for people."""
     from ._output import table
 
-    columns = ("at (UTC)", "route", "record", "op", "outcome", "remote id", "took", "fields, or why")
-    table(columns, map(_cells, lines), numbers=("took",), empty="nothing happened yet that fits")
+    columns = ("at (UTC)", "route", "record", "op", "outcome", "remote id", "delivery", "took", "fields, or why")
+    table(columns, map(_cells, lines), numbers=("delivery", "took"), empty="nothing happened yet that fits")
 
 
 def _follow_line(line: HistoryEntry, *, as_json: bool) -> None:

@@ -132,10 +132,11 @@ def watch_daemon(app: App, asked: Asked, *, enqueue_only: bool, watch: Watch) ->
     report = BackfillReport(source=unit.name, entities=asked.entities, handed_over=True)
     if enqueue_only:
         return report
+    before = settled_of(app, unit)
     while app.store.daemon_running():
         found = [job for j in asked.jobs if (job := app.store.get_backfill(j.id)) is not None]
         for job in found:
-            watch(listing_progress(app, unit, job, job.seen, job.total))
+            watch(listing_progress(app, unit, job, job.seen, job.total, settled_of(app, unit) - before))
         listing = not all(j.state in ("done", "failed") for j in found)
         owed, parked = owed_of(app, unit)
         errors = [j.error for j in found if j.state == "failed" and j.error] or stuck(app, unit, listing=listing)
@@ -153,6 +154,13 @@ def owed_of(app: App, unit: SourceUnit) -> tuple[int, int]:
     counts = app.store.counts_by_route()
     mine = [counts[r.name] for r in app.routes.values() if r.source == unit.name and r.name in counts]
     return sum(c.ready + c.running + c.submitted for c in mine), sum(c.parked for c in mine)
+
+
+def settled_of(app: App, unit: SourceUnit) -> int:
+    """What of this source's routes came to its end so far."""
+    counts = app.store.counts_by_route()
+    mine = [counts[r.name] for r in app.routes.values() if r.source == unit.name and r.name in counts]
+    return sum(c.done + c.skipped + c.parked for c in mine)
 
 
 def stuck(app: App, unit: SourceUnit, *, listing: bool) -> list[str]:

@@ -8,9 +8,9 @@ from attrs import evolve, frozen
 from .._app.app import App
 from ..errors import ConfigError, MappingError, SynccoreError
 from ..store import Work
-from ..types import EntityRef, RouteSpec, Skip, Snapshot
-from .find import find, name_of
-from .why import with_owned
+from ..types import RouteSpec, Skip
+from .find import name_of
+from .why import record_for
 
 __all__ = ["WHEN", "Trial", "trial"]
 
@@ -51,7 +51,7 @@ def trial(app: App, route_name: str, who: str, field: str, expression: str) -> T
     an unknown route, SynccoreError where nobody is found.
     """
     route = app.route(route_name)
-    snapshot = _record(app, route, who)
+    snapshot = record_for(app, route, who)
     if snapshot is None:
         raise SynccoreError(f"no {route.entity} of {route.source} is found by {who!r}")
     work = app.store.work_for(
@@ -88,20 +88,6 @@ def _edited(route: RouteSpec, field: str, expression: str) -> RouteSpec:
 def _mapped(app: App, route: RouteSpec, work: Work, field: str) -> tuple[Any, str | None]:
     mapped: Mapping[str, Any] | Skip = app.preparer_of(route).map(work)
     return (None, mapped.reason) if isinstance(mapped, Skip) else (mapped.get(field), None)
-
-
-def _record(app: App, route: RouteSpec, who: str) -> Snapshot | None:
-    asked = who.strip()
-    if (direct := app.store.snapshot(route.source, route.entity, asked)) is not None:
-        return direct
-    for hit in find(app, asked):
-        if hit.source != route.source:
-            continue
-        ref = EntityRef(hit.entity, hit.key)
-        own = [s for s in with_owned(app, hit.source, ref) if s.entity == route.entity]
-        if own:
-            return max(own, key=lambda s: (s.changed_at is not None, s.changed_at, s.key))
-    return None
 
 
 def _words(error: ConfigError | MappingError) -> str:

@@ -1,6 +1,7 @@
 """`synccore why`: where one person stands on every route, in sentences, with what to run next."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import asdict, field, frozen
@@ -9,12 +10,14 @@ from .._app.app import App
 from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
+from .find import find
 from .waits import lane_state, moment, until_text
 
-__all__ = ["Standing", "Why", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
+__all__ = ["Standing", "Why", "record_for", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
 
 #: Rows and lines of one record that are looked through, the newest first.
 LOOK_BACK = 200
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _OPEN = ("parked", "running", "submitted", "ready")
 
 
@@ -96,6 +99,18 @@ def with_owned(app: App, source: str, ref: EntityRef) -> Iterator[Snapshot]:
 
 
 # -- one record on one route
+
+
+def record_for(app: App, route: RouteSpec, who: str) -> Snapshot | None:
+    """The record of a route's entity that a key means, or whatever finds a person; of several the newest."""
+    asked = who.strip()
+    if (direct := app.store.snapshot(route.source, route.entity, asked)) is not None:
+        return direct
+    for hit in find(app, asked):
+        records = with_owned(app, hit.source, EntityRef(hit.entity, hit.key)) if hit.source == route.source else ()
+        if own := [s for s in records if s.entity == route.entity]:
+            return max(own, key=lambda s: (s.changed_at or _LONG_AGO, s.key))
+    return None
 
 
 def standing_of(app: App, route: RouteSpec, snapshot: Snapshot) -> Standing:
