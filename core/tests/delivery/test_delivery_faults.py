@@ -1,11 +1,12 @@
 """Whose fault it is: one record's, the target's, or a plugin's. What arrived is asked of the target."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from synccore._verbs.status import status
 from synccore.errors import RateLimited, Rejected, Transient
+from synccore.http import Response, target_fault
 from synccore.testing import Harness, customer
 from synccore.types import Limits
 
@@ -156,3 +157,31 @@ def test_an_outage_is_not_halved(people):
     emit(people, 200)
     people.drain()
     assert [len(c) for c in people.sink.calls] == [200]
+
+
+def too_large(*keys):
+    answer = target_fault(
+        Response(status=413, headers={}, body=b"<html>nginx</html>"), datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    return lambda operation: answer if not keys or operation.key in keys else None
+
+
+def test_a_request_that_is_too_large_for_what_is_in_between_parks_nothing_while_nobody_gets_through(people):
+    people.sink.always(too_large())
+    emit(people, 3)
+    people.settle_down(timedelta(days=5))
+    assert people.states() == {"ready": 3}
+    people.sink.always(None)
+    people.settle_down()
+    assert people.states() == {"done": 3}
+
+
+def test_the_one_record_that_is_too_large_while_others_get_through_is_a_persons_after_three_days(people):
+    people.sink.always(too_large("2"))
+    emit(people, 3)
+    people.settle_down(timedelta(days=2))
+    assert people.states() == {"done": 2, "ready": 1}
+    people.settle_down(timedelta(days=2))
+    (parked,) = people.deliveries(state="parked")
+    assert parked.key == "2"
+    assert "413" in parked.error

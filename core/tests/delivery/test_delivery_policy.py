@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,9 +86,10 @@ def test_the_circuit_opens_after_repeated_outages():
 def test_a_record_that_fails_while_others_get_through_is_parked_after_three_days_of_attempts():
     error = errors.Transient("locked", outage=False)
     early = Tried(attempts=50, first_failed_at=START - PATIENCE + timedelta(seconds=1))
-    late = Tried(attempts=50, first_failed_at=START - PATIENCE)
-    assert isinstance(decide(error, early, START, random.Random(0)), Retry)
+    late = Tried(attempts=50, first_failed_at=START - PATIENCE, outage=False)
+    assert isinstance(decide(error, evolve(early, outage=False), START, random.Random(0)), Retry)
     assert isinstance(decide(error, late, START, random.Random(0)), Park)
+    assert isinstance(decide(error, evolve(late, outage=True), START, random.Random(0)), Retry)
 
 
 def test_a_parent_is_waited_for_one_day():

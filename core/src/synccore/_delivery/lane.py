@@ -329,7 +329,9 @@ class Lane:
         """`others`: other records got through in the same call."""
         delivery = work.delivery
         now = self._clock.now()
-        since = self._failed_since.setdefault(delivery.id, now)
+        # Mates that got through in the very call go on to count.
+        began = self._last_success - timedelta.resolution if others and self._last_success else now
+        since = self._failed_since.setdefault(delivery.id, began)
         others = others or (self._last_success is not None and self._last_success > since)
         tried = Tried(
             attempts=delivery.attempts,

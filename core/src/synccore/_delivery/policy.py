@@ -29,7 +29,7 @@ BASE = timedelta(seconds=2)
 CAP = timedelta(hours=1)
 #: A target that is away is looked for at least this often: one record is the probe, so it costs one call.
 OUTAGE_CAP = timedelta(minutes=5)
-#: A record that really was tried for this long is parked.
+#: A record that really was tried for this long, while others got through, is parked.
 PATIENCE = timedelta(days=3)
 #: A record whose parent does not come is parked after this long.
 PARENT_PATIENCE = timedelta(days=1)
@@ -124,15 +124,16 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
         case Transient() if not error.sent:
             return Snooze(now + backoff(1, random_))
         case Transient() | Conflict():
-            return _retry(error.message, tried, now, random_)
+            # Of a Transient nobody knows whose it is (too large, locked) before others get through.
+            return _retry(error.message, tried, now, random_, park=not (isinstance(error, Transient) and tried.outage))
         case _:
             if tried.attempts + 1 >= BUG_TRIES:
                 return Park(describe_bug(error))
             return Retry(now + backoff(tried.attempts, random_))
 
 
-def _retry(message: str, tried: Tried, now: datetime, random_: random.Random) -> Decision:
-    if tried.first_failed_at is not None and now - tried.first_failed_at >= PATIENCE:
+def _retry(message: str, tried: Tried, now: datetime, random_: random.Random, *, park: bool) -> Decision:
+    if park and tried.first_failed_at is not None and now - tried.first_failed_at >= PATIENCE:
         return Park(f"{message} (tried {tried.attempts + 1} times in {(now - tried.first_failed_at).days} days)")
     return Retry(now + backoff(tried.attempts, random_))
 
