@@ -1,0 +1,54 @@
+"""`type = "apprise"`: one notice, one message at every address."""
+
+import logging
+
+import apprise
+from attrs import frozen
+
+from synccore.config import option
+from synccore.errors import ConfigError, Transient, redact
+from synccore.hookspecs import AlertType
+from synccore.secrets import Secret
+from synccore.types import Context, Notice
+
+__all__ = ["APPRISE", "AppriseChannel", "AppriseConfig"]
+
+
+@frozen(kw_only=True)
+class AppriseConfig:
+    """`type = "apprise"`."""
+
+    url: Secret = option(
+        help="where to: one or several addresses as Apprise writes them (ntfy://topic, tgram://TOKEN/CHAT), with commas"
+    )
+
+
+class AppriseChannel:
+    """Hands each notice to Apprise."""
+
+    def __init__(self, config: AppriseConfig, context: Context) -> None:
+        self._urls = config.url
+        self._apprise = apprise.Apprise()
+        # What it says of an address would show the address.
+        with apprise.LogCapture(level=logging.WARNING):  # type: ignore[no-untyped-call]
+            if not self._apprise.add(config.url.reveal()):
+                raise ConfigError("url: Apprise does not know such an address: https://github.com/caronc/apprise/wiki")
+
+    def send(self, notice: Notice) -> None:
+        """Raises Transient where one of the addresses could not be reached."""
+        kind = apprise.NotifyType.WARNING if notice.troubles else apprise.NotifyType.SUCCESS
+        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
+            sent = self._apprise.notify(
+                title=notice.subject, body=notice.text, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+            )
+            words = " ".join(said.getvalue().split())
+        if not sent:
+            raise Transient(redact(f"Apprise could not send it: {words}", 300, secrets=[self._urls.reveal()]))
+
+
+APPRISE = AlertType(
+    name="apprise",
+    summary="Slack, Telegram, Matrix, ntfy, Pushover and what else Apprise knows.",
+    config=AppriseConfig,
+    open=AppriseChannel,
+)
