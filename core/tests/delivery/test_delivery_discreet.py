@@ -1,10 +1,12 @@
 """Nothing of a record and no secret gets into the trail with the target's words."""
 
 import pytest
+from attrs import evolve
 
 from synccore.errors import AuthError, BatchRejected, Conflict, Rejected, Transient
-from synccore.testing import Harness, customer
-from synccore.types import Failed, Limits
+from synccore.testing import Harness, ScriptedSink, customer
+from synccore.testing.scripted import scripted_type
+from synccore.types import Delivered, Failed, Limits
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
 
@@ -43,3 +45,16 @@ def test_a_targets_words_name_the_field_instead_of_the_value(people, error, rais
     text = said(people)
     assert "olfeschlegel" not in text.lower()
     assert "[name]" in text
+
+
+def test_the_words_of_the_shop_may_be_said(tmp_path):
+    """A status is what the trail is there for; the same word as a person's name is not."""
+    fields = {"email": "customer.email", "name": "customer.first_name", "status": "customer.last_name"}
+    sink = ScriptedSink()
+    kind = scripted_type(sink)
+    kind = evolve(kind, objects=(evolve(kind.objects[0], sayable=frozenset({"status"})),))
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}, sink_types={"crm": (kind, {})}) as app:
+        sink.always(lambda op: Delivered(remote_id="r1", note="paused Wolfgang"))
+        app.emit(customer("1", first_name="Wolfgang", last_name="paused"))
+        app.drain()
+        assert [e.note for e in app.history() if e.outcome == "delivered"] == ["paused [name]"]

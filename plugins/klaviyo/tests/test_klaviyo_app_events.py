@@ -331,3 +331,13 @@ def test_events_are_never_called_read_back(start, shop, klaviyo):
     klaviyo.store.events.clear()
     proof = verify(app.app, "changes")
     assert (proof.ok, proof.proved, proof.sampled) == (True, False, 0)
+
+
+def test_the_trail_says_what_changed(start, shop, klaviyo):
+    app = start("changes", "members")
+    app.emit(shop.customer(), shop.membership(), bulk=True)
+    app.settle_down()
+    app.emit(shop.membership(status="paused"))
+    app.settle_down()
+    notes = {e.note for e in app.history() if e.outcome == "delivered"}
+    assert {"Changed Membership Status gold active>paused", "Lost Membership"} <= notes

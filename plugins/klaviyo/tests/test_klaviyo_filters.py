@@ -118,6 +118,13 @@ def test_a_failing_payment_shows_until_it_is_paid_or_over(status, paid, failed, 
     assert ("last_renewal_failed_at" in state) is (failed is not None)
 
 
+def test_without_orders_and_payments_only_a_planned_retry_tells_that_one_failed():
+    well, failing = subscription("1"), subscription("2", "on-hold", retry_at=NOW)
+    assert "payment_failing" not in filters.profile(Customer(key="1"), "", None, [well])
+    state = filters.profile(Customer(key="1"), "", None, [well, failing])
+    assert (state["payment_failing"], state["payment_retry_at"]) == (True, "2026-01-01T00:00:00Z")
+
+
 def test_payments_count_where_they_are_included():
     payment = Payment(key="1", succeeded=False, amount=Decimal(1), currency="EUR", at=NOW)
     state = filters.profile(Customer(key="1"), "", None, [subscription("1", "on-hold")], [], [payment])

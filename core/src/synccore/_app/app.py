@@ -210,7 +210,8 @@ class App(Base):
         unit.instance, unit.error, unit.unasked = None, None, False
         try:
             opened = unit.settings.descriptor.open(unit.settings.config, unit.context)
-            unit.instance = Discreet(opened, unit.secrets)
+            kinds = getattr(opened, "objects", None) or getattr(unit.settings.descriptor, "objects", None) or ()
+            unit.instance = Discreet(opened, unit.secrets, {o.name: o.sayable for o in kinds if o.sayable})
         except SecretMissing as error:
             unit.error, unit.unasked = error.message, True
         except ConfigError as error:

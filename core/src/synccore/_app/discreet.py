@@ -18,6 +18,7 @@ __all__ = ["Discreet"]
 
 #: Longer than any note: they are cut where they are kept.
 _WHOLE = 2000
+_NOTHING: Mapping[str, frozenset[str]] = {}
 
 
 class Discreet:
@@ -25,13 +26,19 @@ class Discreet:
 
     Of errors and notes everything goes that looks like personal data; of a check's and a connect's words the secrets
     only, since they speak to the operator of the operator's own account.
+
+    Args:
+        sayable: object -> fields whose values may be said (`ObjectType.sayable`).
     """
 
-    __slots__ = ("_instance", "_secrets")
+    __slots__ = ("_instance", "_sayable", "_secrets")
 
-    def __init__(self, instance: Any, secrets: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, instance: Any, secrets: Callable[[], Iterable[str]], sayable: Mapping[str, frozenset[str]] = _NOTHING
+    ) -> None:
         object.__setattr__(self, "_instance", instance)
         object.__setattr__(self, "_secrets", secrets)
+        object.__setattr__(self, "_sayable", sayable)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._instance, name)
@@ -54,7 +61,7 @@ class Discreet:
             except AnotherAccount:
                 raise  # names two accounts to whoever has to choose, and holds nothing else
             except Exception as error:
-                conceal(error, _known(args), self._secrets())
+                conceal(error, self._known(args), self._secrets())
                 raise
             return self._looked_at(answer, args)
 
@@ -85,7 +92,7 @@ class Discreet:
         """An answer without what it must not say; most say nothing at all and are given back as they are."""
         match answer:
             case Failed(error=error):
-                conceal(error, _known(about), self._secrets())
+                conceal(error, self._known(about), self._secrets())
             case Delivered() | Unchanged() if answer.note or answer.left_out:
                 left_out = {name: self._clean(reason, about) for name, reason in answer.left_out.items()}
                 return evolve(answer, note=answer.note and self._clean(answer.note, about), left_out=left_out)
@@ -103,31 +110,35 @@ class Discreet:
         return answer
 
     def _clean(self, text: str, about: Sequence[Any]) -> str:
-        return redact(text, _WHOLE, known=_known(about), secrets=self._secrets())
+        return redact(text, _WHOLE, known=self._known(about), secrets=self._secrets())
 
     def _secretless(self, text: str) -> str:
         return redact(text, None, secrets=self._secrets())
 
+    def _known(self, args: Iterable[Any]) -> Mapping[str, Any]:
+        """Target field -> what the records a call is about hold and held there."""
+        found: dict[str, list[Any]] = {}
+        for kind, fields in _fields(args):
+            sayable = self._sayable.get(kind, ())
+            for name, value in fields.items():
+                if name not in sayable:
+                    found.setdefault(name, []).append(value)
+        return found
 
-def _known(args: Iterable[Any]) -> Mapping[str, Any]:
-    """Target field -> what the records a call is about hold and held there."""
-    found: dict[str, list[Any]] = {}
-    for fields in _fields(args):
-        for name, value in fields.items():
-            found.setdefault(name, []).append(value)
-    return found
 
-
-def _fields(args: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+def _fields(args: Iterable[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Object and fields of everything a call is about."""
     for one in args:
         match one:
             case list() | tuple():
                 yield from _fields(one)
             case Operation():
-                yield from (one.fields, one.previous)
+                yield one.object, one.fields
+                yield one.object, one.previous
             case Link():
-                yield from (one.fields, one.asked or {})
+                yield one.object, one.fields
+                yield one.object, one.asked or {}
             case Job():
                 yield from _fields(one.operations)
             case Identity():
-                yield {"person": [*one.emails, *one.phones]}
+                yield "", {"person": [*one.emails, *one.phones]}

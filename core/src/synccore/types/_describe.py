@@ -56,6 +56,8 @@ class ObjectType:
             `Operation(op="leave", on_leave=...)`.
         readable: whether `read` can say what the target holds of it. An event that was taken is gone from sight at
             many a target: then nobody is told that it was looked at.
+        sayable: fields whose values are words of the shop and its operator and never a person's (a status, a plan):
+            notes and errors may say them. All other values are taken out of what the sink says.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ObjectType:
     options: Mapping[str, tuple[type, Any, str]] = field(factory=dict)
     leaves: tuple[str, ...] = ("keep",)
     readable: bool = True
+    sayable: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)

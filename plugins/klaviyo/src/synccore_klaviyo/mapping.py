@@ -30,6 +30,13 @@ _OPTIONS: Mapping[str, Mapping[str, tuple[type, Any, str]]] = {
     },
     "event": {"backfill": (bool, False, "send events for the past too; they fire no flow")},
 }
+#: The shop's own words, which say what changed.
+_SAYABLE = frozenset(
+    {
+        *("metric", "status", "PlanKey", "PlanName", "PlanId", "PlanKeys", "ActivePlans"),
+        *("ProductName", "ProductNames", "BillingPeriod", "Store"),
+    }
+)
 _CHOICES = {
     "on_opt_out": ("unsubscribe", "suppress", "nothing"),
     "on_delete": ("keep", "suppress", "erase"),
@@ -65,6 +72,7 @@ def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
             options=_OPTIONS["event"],
             # Klaviyo gives events back without their unique_id.
             readable=False,
+            sayable=_SAYABLE,
         ),
     )
 
