@@ -95,6 +95,7 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
             raise
         finally:
             listed.set()
+            app.engine.wake(app.engine.lanes)
         while delivering is not None and not wait([delivering], WATCH_EVERY.total_seconds()).done:
             watch(delivery_progress(app, unit, tally.settled))
         if delivering is not None:
@@ -144,8 +145,8 @@ def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally:
 
 def _deliver(app: App, unit: SourceUnit, listed: threading.Event, failed: threading.Event) -> None:
     """What is owed meanwhile; and once everything is listed, all of it."""
-    while not listed.wait(0.2) and not app.stopping.is_set():
-        app.engine.drain_in_parallel()
+    while not listed.is_set() and not app.stopping.is_set():
+        app.engine.drain_in_parallel(more=lambda: not listed.is_set())
     if not failed.is_set():
         deliver_all(app, over=lambda: bool(stuck(app, unit, listing=False)))
 

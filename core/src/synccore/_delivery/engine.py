@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,6 +16,8 @@ from .lane import IDLE, Lane
 RESCUE_EVERY = timedelta(seconds=30)
 #: More rows than any outbox holds.
 NEVER = 2**31
+#: How long a thread that waits for a listing does not look whether it has ended.
+MORE = timedelta(milliseconds=200)
 #: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
 
@@ -157,13 +159,16 @@ class Engine:
             total += settled
         return total
 
-    def drain_in_parallel(self) -> int:
-        """As `drain`, with as many calls at once as each sink allows; for commands that deliver themselves."""
+    def drain_in_parallel(self, more: Callable[[], bool] = lambda: False) -> int:
+        """As `drain`, with as many calls at once as each sink allows; for commands that deliver themselves.
+
+        As long as there is `more` to come, it is waited for.
+        """
         total = 0
         with ThreadPoolExecutor(thread_name_prefix="drain") as pool:
             while True:
                 rounds = [
-                    pool.submit(self._exhaust, lane)
+                    pool.submit(self._exhaust, lane, more)
                     for lane in self.lanes.values()
                     for _ in range(lane.limits.max_in_flight)
                 ]
@@ -172,13 +177,16 @@ class Engine:
                     return total + settled
                 total += settled
 
-    def _exhaust(self, lane: Lane) -> int:
+    def _exhaust(self, lane: Lane, more: Callable[[], bool] = lambda: False) -> int:
         settled = 0
         while not self._stopping.is_set():
+            lane.wake.clear()
             step = lane.step()
             settled += step.settled
             if step.idle_until is not None:
-                break
+                if not more():
+                    break
+                lane.wake.wait(MORE.total_seconds())
         return settled
 
     def next_try(self) -> datetime | None:
