@@ -11,7 +11,16 @@ from synccore._store import _releases, schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
-NAMES = ("m001_records", "m002_outbox", "m003_counts", "m004_rest", "m005_truth", "m006_facts", "m007_accounts")
+NAMES = (
+    "m001_records",
+    "m002_outbox",
+    "m003_counts",
+    "m004_rest",
+    "m005_truth",
+    "m006_facts",
+    "m007_accounts",
+    "m008_made_from",
+)
 
 
 def dump(path: Path) -> list[str]:

@@ -35,6 +35,7 @@ from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
 from .discreet import Discreet
+from .made_by import NOTES, made_by
 from .units import SinkUnit, SourceUnit, Unit
 
 #: How long a plugin may take to release what it holds, before it is left alone.
@@ -276,7 +277,12 @@ class App(Base):
     def preparer_of(self, spec: RouteSpec) -> Preparer:
         """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
         mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
-        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=self._zone(spec.source))
+        zone, made = self._zone(spec.source), self._made_by(spec)
+        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=made)
+
+    def _made_by(self, route: RouteSpec) -> str | None:
+        note = self.store.state(NOTES).get(route.name) if self.exists else None
+        return made_by(route, self.sinks[route.sink], self.plugins, zone=self._zone(route.source), note=note)
 
     def _leaves(self, route: RouteSpec) -> frozenset[str]:
         """What the route's sink can do to a record that is let go of."""
@@ -399,7 +405,7 @@ class App(Base):
         return Lister(
             source,
             unit.instance,
-            rules_of(self.routes.values(), source),
+            rules_of(self.routes.values(), source, self._made_by),
             store=self.store,
             intake=self.intake,
             clock=self.clock,

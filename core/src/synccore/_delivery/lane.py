@@ -238,14 +238,16 @@ class Lane:
                 settlements.append(self._failed(one, error))
             else:
                 if prepared.operation is not None:
-                    items.append(Item(work=one, operation=prepared.operation, why=prepared.why))
+                    items.append(
+                        Item(work=one, operation=prepared.operation, why=prepared.why, made_from=prepared.made_from)
+                    )
                 elif prepared.until is not None:
                     reason = "waits for further changes"
                     settlements.append(self._settler.snoozed(one, prepared.until, reason))
                 elif prepared.let_go:
                     settlements.append(self._settler.let_go(one, prepared.skip or ""))
                 else:
-                    settlements.append(self._settler.skipped(one, prepared.skip or ""))
+                    settlements.append(self._settler.skipped(one, prepared.skip or "", prepared.made_from))
         return items
 
     # -- the call
@@ -305,7 +307,9 @@ class Lane:
             self._failed_since.pop(item.work.delivery.id, None)
         match outcome:
             case Delivered() | Unchanged():
-                return self._settler.delivered(item.work, operation, outcome, elapsed, why=item.why), None
+                return self._settler.delivered(
+                    item.work, operation, outcome, elapsed, why=item.why, made_from=item.made_from
+                ), None
             case Submitted():
                 return self._settler.submitted(item.work, operation, outcome, elapsed), None
             case Failed():

@@ -12,7 +12,7 @@ from .._mapping.totals import with_totals
 from ..entities import Customer, Order
 from ..errors import WaitFor
 from ..hookspecs import Mapper
-from ..store import Work
+from ..store import Work, made_from
 from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
 
@@ -23,6 +23,7 @@ class Prepared:
     Attributes:
         let_go: nothing is to be done at the target, and the link ends.
         why: what people should know of the operation: why a record is let go of rather than deleted.
+        made_from: what the fields were made from, where they are the newest state (`Settlement.made_from`).
         until: all that changed waits until then for further changes (`FieldOptions.delay`).
     """
 
@@ -31,6 +32,7 @@ class Prepared:
     let_go: bool = False
     why: str | None = None
     until: datetime | None = None
+    made_from: str | None = None
 
 
 def settles_at(work: Work, delay: timedelta) -> datetime:
@@ -53,15 +55,23 @@ class Preparer:
     Args:
         leaves: what the sink can do to a record that is let go of.
         zone: the shop's time zone.
+        made_by: what the mapper is, in every respect that matters to what it gives; None: that cannot be told.
     """
 
     def __init__(
-        self, route: RouteSpec, mapper: Mapper, *, leaves: Collection[str] = ("keep",), zone: str | None = None
+        self,
+        route: RouteSpec,
+        mapper: Mapper,
+        *,
+        leaves: Collection[str] = ("keep",),
+        zone: str | None = None,
+        made_by: str | None = None,
     ) -> None:
         self.route = route
         self._mapper = mapper
         self._leaves = leaves
         self._zone = zone
+        self._made_by = made_by
 
     def prepare(self, work: Work, op_id: int, now: datetime | None = None) -> Prepared:
         """Map and compare. Raises MappingError, WaitFor (the parent of `after` has no link yet).
@@ -78,7 +88,7 @@ class Preparer:
         fields = mapped.fields
         changed = self._changed(work, fields, mapped.blank)
         if work.delivery.op != "event" and self._unchanged(work, fields, changed):
-            return Prepared(operation=None, skip="unchanged")
+            return Prepared(operation=None, skip="unchanged", made_from=self._made_from(work))
         if self.route.after and work.parent is None:
             self._wait(work)
         later = {} if now is None else self._later(work, changed, now)
@@ -88,7 +98,14 @@ class Preparer:
             held = {n: v for n, v in work.link.mapped.items() if n in later}
             fields = {n: v for n, v in fields.items() if n not in later} | held
         operation = self._operation(work, op_id, fields, changed - later.keys())
-        return Prepared(operation=evolve(operation, later=frozenset(later)) if later else operation)
+        if later:
+            return Prepared(operation=evolve(operation, later=frozenset(later)))
+        return Prepared(operation=operation, made_from=self._made_from(work))
+
+    def _made_from(self, work: Work) -> str | None:
+        if self._made_by is None or work.delivery.op != "upsert":
+            return None
+        return made_from(self._made_by, work.inputs)
 
     def _later(self, work: Work, changed: Collection[str], now: datetime) -> dict[str, datetime]:
         """Changed field -> when it may go, where that is not now. A first delivery and the past go whole."""

@@ -44,6 +44,7 @@ class Settler:
         elapsed: int | None,
         *,
         why: str | None = None,
+        made_from: str | None = None,
     ) -> Settlement:
         """The target has it: link, history, and what else is owed because of it."""
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
@@ -55,6 +56,7 @@ class Settler:
             to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
             link=link,
             owes=(*self._owed(work, remote_id), *self._again(work, operation)),
+            made_from=made_from,
             history=self._entry(
                 work,
                 word,
@@ -148,9 +150,11 @@ class Settler:
             settings=route.settings if route else {},
         )
 
-    def skipped(self, work: Work, reason: str) -> Settlement:
+    def skipped(self, work: Work, reason: str, made_from: str | None = None) -> Settlement:
         """Nothing is owed."""
-        return self._settlement(work, to="skipped", history=self._entry(work, "skipped", note=reason))
+        return self._settlement(
+            work, to="skipped", made_from=made_from, history=self._entry(work, "skipped", note=reason)
+        )
 
     def overtook(self, work: Work, note: str) -> HistoryEntry:
         """Something of it was done at once, ahead of the job that holds an older state."""

@@ -43,3 +43,5 @@ class Item:
     operation: Operation
     #: Why it is let go of, for the trail.
     why: str | None = None
+    #: What its fields were made from (`Settlement.made_from`).
+    made_from: str | None = None

@@ -1,5 +1,10 @@
 """What later releases added to the tables; `schema` runs these scripts in their order."""
 
+#: What a link's fields were made from: where that is the same still, a record need not be mapped again.
+MADE_FROM = """
+ALTER TABLE link ADD COLUMN made_from TEXT;
+"""
+
 #: Whom an instance was connected to is kept in its plugin state, and nowhere else.
 ACCOUNTS = """
 DROP TABLE account;

@@ -12,6 +12,7 @@ RELEASES = (
     "m005_truth",
     "m006_facts",
     "m007_accounts",
+    "m008_made_from",
 )
 
 

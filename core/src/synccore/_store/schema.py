@@ -11,7 +11,7 @@ from functools import cache
 from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
-from ._additions import ACCOUNTS, FACTS
+from ._additions import ACCOUNTS, FACTS, MADE_FROM
 from ._releases import RELEASES
 
 __all__ = ["MIGRATIONS", "SCHEMA", "migrate", "overwrite_old_pages"]
@@ -402,7 +402,7 @@ CREATE INDEX history_at ON history (at);
 """
 
 #: The whole schema as it is today, to read and to compare with what the migrations give.
-SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS + MADE_FROM
 
 
 def _release(name: str, script: str) -> None:
@@ -418,7 +418,9 @@ def _release(name: str, script: str) -> None:
                 statement = ""
 
 
-for _name, _script in zip(RELEASES, (_RECORDS, _OUTBOX, _COUNTS, _REST, _TRUTH, FACTS, ACCOUNTS), strict=True):
+for _name, _script in zip(
+    RELEASES, (_RECORDS, _OUTBOX, _COUNTS, _REST, _TRUTH, FACTS, ACCOUNTS, MADE_FROM), strict=True
+):
     _release(_name, _script)
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from attrs import asdict, frozen
 
 from .._app.app import App
+from .._app.made_by import NOTES
 from ..types import RouteSpec
 
 __all__ = ["Changed", "changed_routes", "note_routes"]
 
-_NOTES = "synccore:routes"
 #: Part of a route, as a person calls it -> what belongs to it.
 _PARTS = {
     "mapping": ("fields", "options", "mapper", "compare", "include"),
@@ -52,7 +52,7 @@ class Changed:
 def note_routes(app: App) -> None:
     """Remember the routes that begin to be delivered by now."""
     now = app.clock.now()
-    notes = app.store.state(_NOTES)
+    notes = app.store.state(NOTES)
     for route in app.routes.values():
         digests = _digests(route)
         known: Mapping[str, Any] | None = notes.get(route.name)
@@ -66,7 +66,7 @@ def note_routes(app: App) -> None:
 
 def changed_routes(app: App) -> list[Changed]:
     """Every route with records that were last judged as it was before."""
-    notes = app.store.state(_NOTES)
+    notes = app.store.state(NOTES)
     found = []
     for route in app.routes.values():
         known: Mapping[str, Any] | None = notes.get(route.name)
@@ -95,7 +95,7 @@ def _old_ones(app: App, route: RouteSpec, known: Mapping[str, Any]) -> int:
     records = app.store.unjudged(route.name, route.source, route.entity, since)
     if records == 0 or app.clock.now() - since > app.retention:
         # All of them, or longer ago than deliveries are kept: nothing more can be said of this change.
-        app.store.state(_NOTES).put({route.name: {"parts": known["parts"]}})
+        app.store.state(NOTES).put({route.name: {"parts": known["parts"]}})
         return 0
     return records
 

@@ -57,6 +57,7 @@ from .rows import (
     Work,
     email_digest,
     email_of,
+    made_from,
 )
 from .settling import Settling
 from .taking import Taking
@@ -99,6 +100,7 @@ __all__ = [
     "Work",
     "email_digest",
     "email_of",
+    "made_from",
 ]
 
 #: Rows deleted per transaction by `prune`, so that it never holds up a webhook for long.

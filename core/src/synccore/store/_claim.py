@@ -107,6 +107,7 @@ class Gatherer:
         self._snapshots: dict[_Place, Snapshot | None] = {}
         self._links: dict[tuple[str, *_Place], Link | None] = {}
         self._befores: dict[int, str] = {}
+        self._fingerprints: dict[_Place, str] = {}
         self._owned: dict[tuple[str, EntityRef, str], list[_Aged]] = {}
 
     def gather_all(self, deliveries: Sequence[Delivery]) -> list[Work]:
@@ -133,6 +134,7 @@ class Gatherer:
         values = {"source": source, "entity": entity, "keys": codec.dump_json(keys)}
         for row in self._view.execute(sql.SNAPSHOTS, values):
             self._snapshots[source, entity, row["key"]] = to_snapshot(row)
+            self._fingerprints[source, entity, row["key"]] = row["fingerprint"]
 
     def _read_links(self, route: str, source: str, entity: str, keys: Sequence[str]) -> None:
         self._links.update(dict.fromkeys((route, source, entity, key) for key in keys))
@@ -157,6 +159,7 @@ class Gatherer:
             link=link,
             before=None if link is not None and link.fields else self._before(delivery, snapshot),
             parent_ref=parent_ref,
+            inputs=(self._fingerprint(delivery.source, own), self._fingerprint(delivery.source, owner_ref)),
             parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,
         )
 
@@ -188,6 +191,9 @@ class Gatherer:
         if (source, ref.entity, ref.key) not in self._snapshots:
             self._read_snapshots(source, ref.entity, [ref.key])
         return self._snapshots[source, ref.entity, ref.key]
+
+    def _fingerprint(self, source: str, ref: EntityRef | None) -> str:
+        return "" if ref is None else self._fingerprints.get((source, ref.entity, ref.key), "")
 
     def _link(self, route: str, source: str, ref: EntityRef) -> Link | None:
         if (route, source, ref.entity, ref.key) not in self._links:

@@ -8,12 +8,13 @@ from ..entities import Customer, Entity, guest_key
 from ..types import Change, EntityRef, Op
 from . import codec, sql
 from ._convert import from_ms, history_values, to_ms
+from ._facts import Facts
 from ._hints import end_hint, give_hint, put_unreadable
 from ._owing import Slot, end_event, owing, refresh, slot_of, tell
 from ._pen import Pen
 from ._people import key_digest
 from .engine import Row, Transaction
-from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of
+from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
 
 __all__ = ["ingest"]
 
@@ -22,26 +23,14 @@ _Fate = Literal["accepted", "unchanged", "stale", "forgotten", "hinted"]
 
 def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
     """Take several units; the caller commits."""
-    facts = {source: _Facts(tx, source) for source in {unit.source for unit in batch}}
+    facts = {source: Facts(tx, source) for source in {unit.source for unit in batch}}
     return [_Intake(tx, unit, now, facts[unit.source]).take() for unit in batch]
-
-
-class _Facts:
-    """What all units of one source in a commit go by."""
-
-    def __init__(self, tx: Transaction, source: str) -> None:
-        values = {"source": source}
-        #: Whether anybody was ever forgotten.
-        self.tombstones: bool = tx.execute("SELECT EXISTS (SELECT 1 FROM tombstone) AS some").fetchone()["some"]
-        self.doubt = tx.execute(sql.RESTORED, values).fetchone() is not None
-        self.unread = tx.execute("SELECT 1 FROM unreadable WHERE source = :source LIMIT 1", values).fetchone()
-        self.sweeps = [row["name"] for row in tx.execute("SELECT name FROM sweep WHERE source = :source", values)]
 
 
 class _Intake:
     """One unit on its way in."""
 
-    def __init__(self, tx: Transaction, unit: Ingest, now: int, facts: _Facts) -> None:
+    def __init__(self, tx: Transaction, unit: Ingest, now: int, facts: Facts) -> None:
         self._tx = Pen(tx)
         self._unit = unit
         self._now = now
@@ -263,9 +252,18 @@ class _Intake:
             changed=changed,
             before=before,
             doubt=self._facts.doubt,
+            made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
         )
         self._tx.later(*owed)
         self._sinks.add(rule.sink)
+
+    def _made_from(self, rule: DirtyRule, key: str) -> str | None:
+        known = self._snapshot(rule.entity, key)
+        if rule.made_by is None or known is None:
+            return None
+        ref = _owner_of(known)
+        owner = None if ref is None else self._snapshot(ref.entity, ref.key)
+        return made_from(rule.made_by, (known["fingerprint"], "" if owner is None else owner["fingerprint"]))
 
     def _owe_event(self, rule: DirtyRule, key: str, event: int, owner: EntityRef | None, *, late: bool) -> None:
         values = {

@@ -59,11 +59,12 @@ def owing(
     changed: bool = True,
     before: str | None = None,
     doubt: bool = False,
+    made_from: str | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The statement, and its values, by which a route owes a key.
 
-    `changed` False: only where none is ready yet. `before`: the state the record had before. `doubt`: a record without
-    a link may be at the target all the same.
+    `changed` False: only where none is ready yet, and the link was not made from the same (`made_from`). `before`: the
+    state the record had before. `doubt`: a record without a link may be at the target all the same.
     """
     delay = rule.delay // _MS
     return sql.OWE if changed else sql.OWE_ANYWAY, {
@@ -76,6 +77,7 @@ def owing(
         "bulk": int(bulk),
         "before": before,
         "doubt": int(doubt),
+        "made_from": made_from,
         "delay": delay,
         "due_at": now + delay if changed and not bulk else now,
         "now": now,

@@ -15,6 +15,8 @@ from .rows import LinkUpdate, Settlement
 __all__ = ["give_back", "put_link", "settle"]
 
 _FINAL = ("done", "skipped")
+#: After these it is known whether the newest state is at the target.
+_JUDGED = (*_FINAL, "parked")
 
 
 def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
@@ -29,8 +31,12 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     for row, settlement in held:
         if settlement.to not in _FINAL:
             _move_on(pen, row, settlement, now, positions)
-        if settlement.link is not None and _put_link(pen, row, settlement.link, now):
+        if settlement.link is not None and _put_link(pen, row, settlement.link, now, settlement.made_from):
             linked.append(row)
+        elif row["event"] is None and settlement.to in _JUDGED:
+            # Looked at, and not written: the newest state is there all the same, or it is not.
+            place = {name: row[name] for name in ("route", "source", "entity", "key")}
+            pen.later(sql.MADE_FROM, place | {"made_from": settlement.made_from})
         _tell(pen, row, settlement, now)
     _wake(pen, linked, now)
     # Of what has ended nothing waits any more but what stands behind it; the others may be folded away by now.
@@ -175,7 +181,9 @@ def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, up
     pen.flush()
 
 
-def _put_link(tx: Pen, row: Row | Mapping[str, Any], update: LinkUpdate, now: int) -> bool:
+def _put_link(
+    tx: Pen, row: Row | Mapping[str, Any], update: LinkUpdate, now: int, made_from: str | None = None
+) -> bool:
     """Whether there is a link now that was written."""
     values = {name: row[name] for name in ("route", "source", "entity", "key")} | {"now": now}
     if update.remove:
@@ -202,6 +210,7 @@ def _put_link(tx: Pen, row: Row | Mapping[str, Any], update: LinkUpdate, now: in
             "made": dump_json(dict(update.made)),
             "parent_id": update.parent_id,
             "left": update.left,
+            "made_from": made_from,
         },
     )
     return True

@@ -26,6 +26,8 @@ class DirtyRule:
     entity: str
     target: Literal["self", "owner"] = "self"
     delay: timedelta = timedelta(0)
+    #: What the route's mapper is, for `made_from`; None: its records are always mapped again when they are asked for.
+    made_by: str | None = None
 
 
 #: Entity of a change -> the routes it dirties.
@@ -170,6 +172,8 @@ class Work:
     sent: Mapping[str, Any] | None = None
     #: The oldest state the record is known to have had since it is owed, where it is another one.
     before: Snapshot | None = None
+    #: Fingerprints of the record and of its owner.
+    inputs: tuple[str, str] = ("", "")
 
     @property
     def gone(self) -> bool:
@@ -263,6 +267,8 @@ class Settlement:
     #: the settled row was.
     owes: tuple[DirtyRule, ...] = ()
     history: HistoryEntry | None = None
+    #: What the link holds now was made from this (`made_from`); None where that is not the newest state.
+    made_from: str | None = None
 
 
 @frozen(kw_only=True)
@@ -366,6 +372,11 @@ def email_of(data: Entity | None) -> str | None:
     """The address a record is found by, normalised; None where it has none."""
     email = getattr(data, "email", None)
     return normalize_email(email) if email else None
+
+
+def made_from(made_by: str, inputs: tuple[str, str]) -> str:
+    """A digest of all that a record's fields depend on, but for what dirties the record when it changes."""
+    return hashlib.sha256("\n".join((made_by, *inputs)).encode()).hexdigest()[:32]
 
 
 def email_digest(email: str) -> str:

@@ -29,7 +29,7 @@ _BLOCKED = f"""CASE WHEN {_HELD_ROW}
 #: The stored state of one record.
 SNAPSHOT = "SELECT * FROM snapshot WHERE source = :source AND entity = :entity AND key = :key"
 
-#: The stored states of several.
+#: Those of several.
 SNAPSHOTS = """
 SELECT s.* FROM json_each(:keys) j CROSS JOIN snapshot s
 WHERE s.source = :source AND s.entity = :entity AND s.key = j.value
@@ -119,13 +119,13 @@ _DOUBTFUL = """CASE WHEN NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
 _OWE = f"""
 INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied, due_at,
                       first_change_at, last_change_at, created_at)
-VALUES (:route, :sink, :source, :entity, :key, :op, 'ready', :bulk, CASE WHEN {_HELD_VALUES} THEN 1 ELSE 0 END,
-    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now)
-ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO"""  # noqa: S608  own constants
+SELECT :route, :sink, :source, :entity, :key, :op, 'ready', :bulk, CASE WHEN {_HELD_VALUES} THEN 1 ELSE 0 END,
+    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now"""
+_OWED = "ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO"
 
 #: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
 #: that only waits for a quota does not: the change may be one that the quota does not concern.
-OWE = f"""{_OWE} UPDATE SET
+OWE = f"""{_OWE} WHERE 1 = 1 {_OWED} UPDATE SET
     op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
     before = coalesce(before, excluded.before), maybe_applied = max(maybe_applied, excluded.maybe_applied),
     last_change_at = :now,
@@ -135,8 +135,10 @@ OWE = f"""{_OWE} UPDATE SET
                   ELSE min(:now + :delay, first_change_at + 4 * :delay) END
 """
 
-#: A backfill asks for a key that did not change: owed at once, unless it is owed already.
-OWE_ANYWAY = f"{_OWE} NOTHING"
+#: A backfill asks for a key that did not change: owed at once, unless it is owed already, or mapping it again can
+#: only give what the link was made from.
+OWE_ANYWAY = f"""{_OWE} WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
+    AND l.entity = :entity AND l.key = :key AND l.made_from = :made_from) {_OWED} NOTHING"""  # noqa: S608  own constants
 
 #: Each route is given an event once, for good.
 GIVE_EVENT = """
@@ -410,10 +412,8 @@ SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :ke
     AND route = :route AND state = 'parked' AND event IS NULL AND id < :id
 """
 
-#: Rows of one lease.
+#: Rows of one lease, and those whose lease is over.
 LEASED = "SELECT * FROM outbox WHERE lease_token = :token"
-
-#: Rows whose lease is over.
 OVERDUE = "SELECT * FROM outbox WHERE lease_until <= :now"
 
 #: Whether anything waits for links of a route.
@@ -427,8 +427,9 @@ WHERE wait_route = :route AND source = :source AND wait_entity = :entity AND wai
 
 # -- links and history -----------------------------------------------------------------------------------------------
 
+_LINK = "route = :route AND source = :source AND entity = :entity AND key = :key"
 #: One link.
-LINK = "SELECT * FROM linked WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+LINK = f"SELECT * FROM linked WHERE {_LINK}"  # noqa: S608  own constant
 
 #: Those of several records.
 LINKS = """
@@ -439,20 +440,23 @@ WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key =
 #: Write a link; without a remote id or fields the known ones stay.
 PUT_LINK = """
 INSERT INTO link (route, source, entity, key, sink, object, remote_id, etag, fields, left_out, asked, adopted, made,
-                  parent_id, let_go, delivered_at)
+                  parent_id, let_go, delivered_at, made_from)
 VALUES (:route, :source, :entity, :key, :sink, :object, :remote_id, :etag, coalesce(:fields, '{}'), :left_out, :asked,
-        coalesce(:adopted, 0), :made, :parent_id, :left, :now)
+        coalesce(:adopted, 0), :made, :parent_id, :left, :now, :made_from)
 ON CONFLICT (route, source, entity, key) DO UPDATE SET
     object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
     fields = coalesce(:fields, fields), delivered_at = excluded.delivered_at,
     left_out = iif(:fields IS NULL, left_out, excluded.left_out), asked = iif(:fields IS NULL, asked, excluded.asked),
     let_go = iif(:fields IS NULL, let_go, excluded.let_go), adopted = coalesce(:adopted, adopted),
     made = iif(excluded.made = '{}', made, excluded.made), parent_id = coalesce(excluded.parent_id, parent_id),
-    sink = iif(excluded.sink = '', sink, excluded.sink)
+    sink = iif(excluded.sink = '', sink, excluded.sink), made_from = excluded.made_from
 """
 
+#: What the link's fields were made from, if it is known.
+MADE_FROM = f"UPDATE link SET made_from = :made_from WHERE {_LINK}"  # noqa: S608  own constant
+
 #: Forget a link.
-DROP_LINK = "DELETE FROM link WHERE route = :route AND source = :source AND entity = :entity AND key = :key"
+DROP_LINK = f"DELETE FROM link WHERE {_LINK}"  # noqa: S608  own constant
 
 #: A line of the audit trail.
 ADD_HISTORY = """
