@@ -13,8 +13,8 @@ from .test_cli_connect import world_app
 PARKED = Rejected("the address is not valid", fields=["email"])
 
 
-def people(world, count=3):
-    world.source.put(*(customer(str(n), email=f"p{n}@shop.test") for n in range(1, count + 1)))
+def people(world, count=3, **values):
+    world.source.put(*(customer(str(n), email=f"p{n}@shop.test", **values) for n in range(1, count + 1)))
 
 
 def parked(world, *keys):
@@ -202,6 +202,7 @@ def test_run_once_says_what_is_left(world):
     people(world)
     assert "nothing is owed" in world.deliver().stderr
     world.run("lanes", "pause", "crm")
+    people(world, first_name="Eve")
     world.run("backfill", "shop", "--enqueue-only")
     assert "3 still owed" in world.run("run", "--once").stderr
 
