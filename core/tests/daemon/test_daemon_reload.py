@@ -217,7 +217,7 @@ def test_it_is_not_ready_while_the_file_is_not_in_its_place(house, daemon):
     status, text = ask(daemon, "GET", "/readyz")
     assert status == 503
     assert "is not there any more" in text
-    assert hook(daemon, house, customer("1", email="a@shop.test")) == 500, "nothing may be acknowledged"
+    assert hook(daemon, house, customer("1", email="a@shop.test")) == 503, "nothing may be acknowledged"
     file.write_bytes(b"")
     assert "is another file" in ask(daemon, "GET", "/readyz")[1]
     file.unlink()
@@ -232,7 +232,7 @@ def test_it_is_not_ready_while_the_disk_is_full_and_again_by_itself(house, daemo
         writer.execute(f"PRAGMA max_page_count = {pages}")
     meta = {str(n): "x" * 1000 for n in range(100)}
     house.clock.still = True
-    assert hook(daemon, house, customer("1", email="a@shop.test", meta=meta)) == 500
+    assert hook(daemon, house, customer("1", email="a@shop.test", meta=meta)) == 503
     status, text = ask(daemon, "GET", "/readyz")
     assert status == 503
     assert "is full" in text

@@ -58,22 +58,33 @@ def _copy(backup: Path, draft: Path) -> None:
 
 
 def _put_aside(path: Path) -> Path | None:
-    if not path.exists():
-        return None
+    there = path.exists()
     number = 1
     while (kept := path.with_name(f"{path.name}.replaced-{number}")).exists():
         number += 1
     for suffix in ("-wal", "-shm", ""):
         beside = path.with_name(path.name + suffix)
         if beside.exists():
+            # A log that outlived its database too: it would be replayed into the copy.
             beside.replace(kept.with_name(kept.name + suffix))
-    return kept
+    return kept if there else None
+
+
+def _refuse_orphan(path: Path) -> None:
+    """A new database beside the log of another one would take that for its own."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and not path.exists():
+        raise StoreError(
+            f"{path} is not there, but its log {log.name} is: it was moved or deleted while in use. Put it back, "
+            "or stop synccore and restore the last backup (synccore db restore)"
+        )
 
 
 class SqliteStore(Store):
     """An outbox in one SQLite file, for one daemon and any number of commands beside it."""
 
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        _refuse_orphan(path)
         create_file(path)
         self._locks = FileLocks(path)
         # Two processes that open a new database at once must not both set it up.

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from .._app.app import App
 from ..errors import SignatureError, SynccoreError
+from ..store import StoreError
 from ..types import WebhookRequest
 from .metrics import Metrics
 
@@ -151,6 +152,11 @@ class Hooks:
         except RecursionError:
             metrics.refused(name, "too_deep")
             return _text(400, "the body is nested too deeply")
+        except StoreError as error:
+            # Not the shop's fault, nor the webhook's: it should come again.
+            metrics.refused(name, "not_ready")
+            log.warning("webhook failed", source=name, reason=error.message)
+            return _text(503, "nothing can be stored just now; see the log of synccore", {"Retry-After": "5"})
         except Exception as error:  # noqa: BLE001  a plugin's bug must not take the endpoint down
             metrics.refused(name, "error")
             # A bug's own words may quote the body: only a SynccoreError's are redacted.
