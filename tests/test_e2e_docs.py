@@ -63,3 +63,30 @@ def test_every_verb_named_in_the_documents_exists():
     for page in (README, *(ROOT / "docs").rglob("*.md")):
         for verb in re.findall(r"`synccore ([a-z]+)", page.read_text(encoding="utf-8")):
             assert verb in VERBS, f"{page.name}: synccore {verb}"
+
+
+def test_what_is_installed_is_what_the_first_configuration_names():
+    text = README.read_text(encoding="utf-8")
+    installed = re.search(r"^pip install (synccore .+)$", text, re.MULTILINE)[1].split()
+    config = tomllib.loads(block("config", "toml"))
+    types = {table["type"] for kind in ("sources", "sinks") for table in config[kind].values()}
+    assert {f"synccore-{kind.replace('_', '-')}" for kind in types} | {"synccore"} == set(installed)
+    from_clone = re.search(r"`pip install (\./core .+?)`", text)[1].split()
+    assert all((ROOT / folder / "pyproject.toml").is_file() for folder in from_clone)
+    assert {"./core", *(f"./plugins/{kind}" for kind in types)} == set(from_clone)
+
+
+def test_the_glossary_of_the_documents_is_that_of_the_product():
+    from synccore._verbs.words import GLOSSARY
+
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8").split("<!-- words -->")[1]
+    told = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", page, re.MULTILINE))
+    told.pop("word", None)
+    assert told == {w.word: w.means for words in GLOSSARY.values() for w in words}
+
+
+def test_nobody_says_set_aside():
+    """One word for it everywhere: parked."""
+    pages = [README, *ROOT.glob("docs/*.md"), *ROOT.glob("core/src/**/_web/templates/*.html")]
+    pages += [*ROOT.glob("core/src/**/_cli/**/*.py"), *ROOT.glob("core/src/**/_verbs/*.py")]
+    assert [p.name for p in pages if "set aside" in p.read_text(encoding="utf-8")] == []

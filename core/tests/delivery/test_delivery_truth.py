@@ -348,3 +348,15 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
         assert (operation.parent.remote_id, operation.changed) == ("elsewhere", {"number"})
         assert old.remote_id != "elsewhere"
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == "elsewhere"
+
+
+def test_a_mended_record_is_not_parked_for_what_it_was(tmp_path):
+    """The state that could not be mapped is also the one before the first delivery: it says nothing then."""
+    routes = {"people": {"entity": "customer", "fields": {"years": "100 // (customer.meta.born | int)"}}}
+    with Harness(tmp_path, routes=routes) as harness:
+        harness.emit(customer("1", meta={"born": "long ago"}))
+        harness.drain()
+        assert harness.states() == {"parked": 1}
+        harness.emit(customer("1", meta={"born": "10"}))
+        harness.drain()
+        assert harness.sink.by_uid() == {"shop:customer:1": {"years": 10}}

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from .._mapping.shape import changed_fields, digest, is_blank, shape
 from .._mapping.totals import with_totals
 from ..entities import Customer, Order
-from ..errors import WaitFor
+from ..errors import MappingError, WaitFor
 from ..hookspecs import Mapper
 from ..store import Work, made_from
 from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
@@ -245,7 +245,10 @@ class Preparer:
         """The fields as they were before anything was delivered, if the shop is known to have had another state."""
         if work.before is None or work.delivery.op == "event":
             return None
-        fields = self.map(evolve(work, snapshot=work.before))
+        try:
+            fields = self.map(evolve(work, snapshot=work.before))
+        except MappingError:
+            return None  # the state that could not be mapped is the one that was mended
         return None if isinstance(fields, Skip) else fields
 
     def _idempotency_key(self, work: Work, fields: Mapping[str, Any], op: SinkOp | None) -> str:

@@ -349,11 +349,14 @@ def _instance(
 
 def _unknown_type(kind: str, word: str, types: Mapping[str, Any], plugins: Plugins) -> str:
     installed = ", ".join(sorted(types)) or "none"
-    message = f"no {word} type {kind!r} is installed (installed: {installed}){suggest(kind, list(types))}"
+    near = suggest(kind, list(types))
+    message = f"no {word} type {kind!r} is installed (installed: {installed}){near}"
     other = plugins.sinks if word == "source" else plugins.sources
     if kind in other:
         message += f"; {kind} is a {'sink' if word == 'source' else 'source'}"
     why = plugins.why_missing(kind)
+    if not why and not near and kind not in other and _INSTANCE_NAME.fullmatch(kind):
+        why = f"its plugin may be had by pip install synccore-{kind.replace('_', '-')}"
     return message + (f"; {why}" if why else "")
 
 

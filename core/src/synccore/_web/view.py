@@ -9,9 +9,24 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from ..store import HistoryEntry, ParkedCause
+    from ..store import HistoryEntry
 
-__all__ = ["Cause", "Line", "Row", "ago", "causes", "lines", "overall", "rows"]
+__all__ = [
+    "Line",
+    "Row",
+    "ago",
+    "harmless",
+    "length",
+    "lines",
+    "number",
+    "overall",
+    "record_path",
+    "rest",
+    "rows",
+    "short_moment",
+    "value",
+    "word_of",
+]
 
 Colour = Literal["green", "amber", "red"]
 
@@ -48,19 +63,6 @@ class Row:
     hint: str = ""
     #: Label and value, in order.
     facts: tuple[tuple[str, str], ...] = ()
-
-
-@frozen(kw_only=True)
-class Cause:
-    """Parked deliveries that share a cause."""
-
-    count: int
-    route: str
-    sink: str
-    kind: str
-    text: str
-    #: The command that shows them.
-    command: str
 
 
 @frozen(kw_only=True)
@@ -220,21 +222,6 @@ def overall(found: Sequence[Row]) -> tuple[Colour, str]:
 
 def _names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def causes(found: Sequence["ParkedCause"]) -> tuple[Cause, ...]:
-    """What was set aside, by cause, most first."""
-    return tuple(
-        Cause(
-            count=cause.count,
-            route=cause.route,
-            sink=cause.sink,
-            kind=cause.error_kind.replace("_", " "),
-            text=cause.error,
-            command=f"synccore deliveries show {cause.first_id}",
-        )
-        for cause in found
-    )
 
 
 def lines(history: Sequence["HistoryEntry"], now: datetime) -> tuple[Line, ...]:

@@ -35,6 +35,7 @@ def demo(ctx: click.Context, once: bool, customers: int) -> int:
     targets, and a customer changed in the shop is up to date there a moment later. Nothing leaves this machine, and
     nothing of it is left afterwards.
     """
+    click.echo("starting a shop and a stand-in of each target on this machine, and connecting to them ...", err=True)
     from .show import open_show, summary
     from .stage import open_stage
 

@@ -148,7 +148,7 @@ def _cells(line: RouteLine, *, first: bool) -> list[str]:
 
 
 def summary(stage: Stage) -> None:
-    """The table at the end, what each side holds, and what was set aside."""
+    """The table at the end, what each side holds, and what is parked."""
     from .._output import table
 
     seen: set[str] = set()

@@ -162,7 +162,7 @@ class Stage:
         return True
 
     def parked_causes(self) -> list[str]:
-        """What was set aside, in words."""
+        """What is parked, in words."""
         return [f"{c.route}: {c.count} x {c.error}" for c in self.app.store.parked_causes(5)]
 
     # -- acting
