@@ -3,8 +3,9 @@
 from collections import Counter
 from datetime import timedelta
 
+import httpx
 import pytest
-from google_help import person_fields, settle, values
+from google_help import near, person_fields, settle, values
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -146,6 +147,30 @@ def test_two_customers_of_one_merged_contact_do_not_empty_each_other(rig):
     assert person["names"][0]["givenName"] == "Ann1"
 
 
+def companies(rig):
+    (person,) = rig.google.contacts()
+    return set(values(person, "organizations", "name"))
+
+
+@pytest.mark.parametrize("forgotten", [1, 2])
+def test_who_is_forgotten_on_a_merged_contact_leaves_no_company(rig, forgotten):
+    other = 3 - forgotten
+    one, two = (rig.put(n, **person_fields(n, company=f"Firm {n}")).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    change(rig, 1, **person_fields(1, company="Firm 1b"))
+    change(rig, 2, **person_fields(2, company="Firm 2b"))
+    assert companies(rig) == {"Firm 1b", "Firm 2b"}
+    link = rig._link(f"shop:{forgotten}")
+    assert rig.sink.erase(link).outcome == "released"
+    del rig.links[f"shop:{forgotten}"]
+    (person,) = rig.google.contacts()
+    assert companies(rig) == {f"Firm {other}b"}
+    assert values(person, "emailAddresses") == [f"ann{other}@shop.test"]
+    assert set(marks(rig)) == {f"shop:customer:{other}"}
+    change(rig, other, **person_fields(other, company="Firm 9"))
+    assert companies(rig) == {"Firm 9"}
+
+
 def test_merged_with_what_the_owner_made_it_is_never_deleted(rigs):
     rig = rigs(on_delete="delete")
     ours = rig.put(1, **person_fields(1)).remote_id
@@ -222,9 +247,17 @@ class World:
         self.rig.clock.advance(timedelta(minutes=20))
 
 
+@pytest.fixture
+def close_by(rig, monkeypatch):
+    """A rig whose calls reach the stand-in without a socket."""
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: near(rig.google, request))
+    return rig
+
+
 @hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, st.booleans(), st.sampled_from([0, 60]))
-def test_in_every_order_there_is_one_contact_each_and_no_marker_twice(rig, order, told, lag):
+def test_in_every_order_there_is_one_contact_each_and_no_marker_twice(close_by, order, told, lag):
+    rig = close_by
     rig.afresh(timedelta(seconds=lag))
     world = World(rig, told)
     for step, *how in order:

@@ -299,10 +299,14 @@ def test_what_verify_compares_is_what_google_holds(rig):
     assert set(link.left_out) == {"given_name", "family_name", "notes"}
 
 
-def test_a_proxys_page_says_nothing_of_a_contact(rig):
-    """A 404 in HTML is not Google's: the contact has not vanished."""
+@pytest.mark.parametrize("status", [302, 404, 407, 410, 425])
+@pytest.mark.parametrize(
+    "body", ["<h1>Not Found</h1>", {"message": "no route"}, {"error": {"code": 404, "message": "no route matched"}}]
+)
+def test_a_proxys_answer_says_nothing_of_a_contact(rig, status, body):
+    """A 404 that is not Google's: the contact has not vanished."""
     rig.put(1, **person_fields(1))
-    rig.google.fail_next(Fault.html(404, when=lambda r: r.method == "PATCH"))
+    rig.google.fail_next(Fault.status(status, body, when=lambda r: r.method == "PATCH"))
     with pytest.raises(Transient):
         raise rig.put(1, **person_fields(1, company="Acme")).error
     assert len(rig.google.contacts()) == 1

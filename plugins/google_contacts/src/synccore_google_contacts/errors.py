@@ -19,11 +19,9 @@ from synccore.errors import (
     SynccoreError,
     Transient,
 )
-from synccore.http import Response, parse_retry_after
+from synccore.http import Response, parse_retry_after, target_fault
 
 MINUTE = timedelta(seconds=60)
-#: Never the contact's fault: method, time-out, size of the batch, wrong server, too early.
-IN_BETWEEN = (405, 408, 413, 421, 425)
 
 
 class StaleEtag(Conflict):
@@ -71,19 +69,29 @@ def error_of(answer: Response, now: datetime, *, creates: bool = False) -> Syncc
     data = answer.json_or_none()
     body = data.get("error") if isinstance(data, dict) else None
     error: dict[str, Any] = body if isinstance(body, dict) else {}
-    if answer.status >= 500 or answer.status in IN_BETWEEN or not error:
-        return _not_googles(answer, error, now, creates)
-    return _known(answer, error, now)
+    if answer.status >= 500:
+        # Asked to wait or not: a create may have been carried out.
+        return Transient(_text(answer, error), maybe_applied=creates)
+    fault = target_fault(answer, now)
+    if isinstance(fault, RateLimited):
+        return (
+            _known(answer, error, now) if error else MinuteQuota(fault.message, retry_after=fault.retry_after or MINUTE)
+        )
+    if fault is not None:
+        return fault
+    # Google says with a word that a contact is not there; a gateway says with the number that it knows no such address.
+    googles = error and (answer.status not in (404, 410) or error.get("status"))
+    return _known(answer, error, now) if googles else _not_googles(answer, creates)
 
 
-def _not_googles(answer: Response, error: Mapping[str, Any], now: datetime, creates: bool) -> SynccoreError:
-    """An outage, or the words of something in between: they say nothing of a contact, not even a 404 does."""
-    text = f"Google answered HTTP {answer.status}: {error.get('message') or answer.excerpt()}"
-    if answer.status == 401:
-        return AuthError(text)
-    if answer.status == 429:
-        return MinuteQuota(text, retry_after=parse_retry_after(answer.headers.get("retry-after"), now) or MINUTE)
-    return Transient(text, maybe_applied=creates and not 400 <= answer.status < 500, outage=answer.status != 413)
+def _not_googles(answer: Response, creates: bool) -> SynccoreError:
+    """The words of something in between: they say nothing of a contact, not even a 404 does."""
+    text = _text(answer, {})
+    return AuthError(text) if answer.status == 401 else Transient(text, maybe_applied=creates and answer.ok)
+
+
+def _text(answer: Response, error: Mapping[str, Any]) -> str:
+    return f"Google answered HTTP {answer.status}: {error.get('message') or answer.excerpt()}"
 
 
 def _known(answer: Response, error: Mapping[str, Any], now: datetime) -> SynccoreError:
@@ -108,7 +116,7 @@ def _known(answer: Response, error: Mapping[str, Any], now: datetime) -> Synccor
         return StaleEtag(text) if "etag" in message.lower() else Rejected(text)
     if answer.status == 403:
         return AuthError(text)
-    if answer.status in (404, 410) or status == "NOT_FOUND":
+    if status == "NOT_FOUND":
         return NotFound(text)
     if answer.status == 409:
         return Transient(text) if status == "ABORTED" else NameTaken(text)

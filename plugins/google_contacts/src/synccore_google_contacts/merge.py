@@ -31,7 +31,8 @@ class Merge:
         person: the contact as Google has it; empty for a new one.
         own: flat field -> what we wrote there (a text for parts, entries for the rest).
         adopting: the contact is the owner's and is written for the first time: only what is empty is filled.
-        mine: what was delivered of this very record, where the contact is another record's too: only that gives way.
+        mine: what was last asked for of this very record: ours where it stands there so.
+        shared: the contact is another record's too: only what is `mine` gives way.
         fields: person field -> its new entries in full, only those that differ.
         kept: flat fields left as they are.
     """
@@ -39,7 +40,8 @@ class Merge:
     person: Mapping[str, Any]
     own: dict[str, Any]
     adopting: bool = False
-    mine: Mapping[str, Any] | None = None
+    mine: Mapping[str, Any] = field(factory=dict)
+    shared: bool = False
     kept: list[str] = field(factory=list)
     _now: dict[str, list[Entry]] = field(factory=dict)
 
@@ -72,7 +74,7 @@ class Merge:
 
     def let_go(self) -> None:
         """Take out what we wrote."""
-        empty = dict.fromkeys(self.own if self.mine is None else [n for n in self.own if n in self.mine])
+        empty = dict.fromkeys(self.mine if self.shared else (*self.own, *self.mine))
         self.apply(empty, empty.keys(), {})
 
     # -- one entry, several fields
@@ -98,7 +100,7 @@ class Merge:
             entries.append(entry)
         elif not current and entry and not self._owned(spec.person_field):
             return False
-        self._set(spec, entries, entry, text)
+        self._set(spec, entries, entry, text, current)
         return True
 
     def _gives_way(self, spec: Part, current: str, text: str) -> bool:
@@ -106,17 +108,27 @@ class Merge:
 
         Where the owner changed it since, the shop's next value wins; an empty one removes only what is still ours.
         """
-        if spec.name not in self.own or (not text and current != self.own[spec.name]):
-            return False
-        return self.mine is None or spec.text(self.mine.get(spec.name) or "") == current
+        mine = self._text_of_mine(spec) == current
+        if self.shared or spec.name not in self.own:
+            return mine
+        return bool(text) or mine or current == self.own[spec.name]
 
-    def _set(self, spec: Part, entries: list[Entry], entry: Entry, text: str) -> None:
+    def _text_of_mine(self, spec: Part) -> str:
+        value = self.mine.get(spec.name)
+        return spec.text(value) if value is not None else ""
+
+    def _set(self, spec: Part, entries: list[Entry], entry: Entry, text: str, current: str) -> None:
         entry.pop("unstructuredName", None)
+        # Of several companies on a shared contact `own` knows one, which may be the other record's.
+        others = self.shared and self.own.get(spec.name, current) != current
         if text:
-            entry[spec.key] = self.own[spec.name] = text
+            entry[spec.key] = text
+            if not others:
+                self.own[spec.name] = text
             return
         entry.pop(spec.key, None)
-        self.own.pop(spec.name, None)
+        if not others:
+            self.own.pop(spec.name, None)
         # An empty entry would blank the name in the list of contacts.
         if not any(v for k, v in entry.items() if k not in ("metadata", "type")):
             entries.remove(entry)
@@ -126,7 +138,8 @@ class Merge:
             return None
         if spec.person_field in SINGLE or len(entries) == 1:
             return entries[0]
-        company = self.own.get("company")
+        known = (self.mine, self.own) if self.shared else (self.own, self.mine)
+        company = known[0].get("company") or known[1].get("company")
         return next((e for e in entries if company and e.get("name") == company), None)
 
     def _owned(self, person_field: str) -> bool:
@@ -147,7 +160,7 @@ class Merge:
         if there and (keep or (self.adopting and spec.name not in self.own)):
             return False
         owned = {spec.identity(e): e for e in self.own.get(spec.name, ())}
-        old = owned if self.mine is None else {i: owned[i] for i in self._mine(spec) & owned.keys()}
+        old = {i: owned[i] for i in self._mine(spec) & owned.keys()} if self.shared else owned
         result = self._replaced(spec, entries, old, new)
         if spec.person_field in SINGLE and len(result) > 1:
             return False  # the owner wrote something else there
@@ -161,7 +174,7 @@ class Merge:
         return True
 
     def _mine(self, spec: Entries) -> set[Any]:
-        value = (self.mine or {}).get(spec.name)
+        value = self.mine.get(spec.name)
         return {spec.identity(e) for e in spec.build(value)} if value is not None else set()
 
     @staticmethod

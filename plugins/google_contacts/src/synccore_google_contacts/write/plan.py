@@ -188,9 +188,11 @@ class _Planner:
         known = link is not None and bool(link.fields) and link.remote_id == name
         ours = own.made and any(m.startswith(f"{op.source}:{op.entity}:") for m in markers(person))
         changed = op.changed if known else frozenset(op.fields)
-        mine = (link.fields if link is not None else {}) if self._others(op, name) else None
+        mine = link.mapped if link is not None else {}
         adopting = not known and not ours and not own.fields
-        merge = Merge(person=person, own=dict(own.fields), adopting=adopting, mine=mine)
+        merge = Merge(
+            person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=self._others(op, name)
+        )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         mark(merge, op.uid, self.index.dead_on(name))
         label = self._label(op)
@@ -269,7 +271,7 @@ class _Planner:
             return None
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        merge = Merge(person=person, own=dict(own.fields), mine=link.fields if shared else None)
+        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared)
         if policy != "unlabel":
             merge.let_go()
         if erasing:
