@@ -193,3 +193,20 @@ def test_a_wait_for_quota_ends_when_the_process_stops():
     with pytest.raises(RateLimited):
         budget.acquire()
     assert len(clock.slept) == 1
+
+
+def test_a_budget_says_what_is_used_and_left_of_it():
+    from datetime import timedelta
+
+    from synccore.http import Budget
+    from synccore.testing import FakeClock
+
+    clock = FakeClock()
+    for sliding in (False, True):
+        budget = Budget(clock, [(10, timedelta(minutes=1)), (1000, timedelta(days=1))], headroom=0.1, sliding=sliding)
+        budget.acquire(3)
+        minute, day = budget.allowances("calls")
+        assert (minute.label, minute.used, minute.limit, minute.left) == ("calls, a minute", 3, 9, 6)
+        assert (day.label, day.used) == ("calls, a day", 3)
+        clock.advance(timedelta(minutes=2))
+        assert [a.used for a in budget.allowances("calls")] == [0, 3]

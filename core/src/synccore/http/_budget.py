@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import define, field
 
 from ..errors import LONGEST_WAIT, RateLimited
-from ..types import Clock
+from ..types import Allowance, Clock
 from ._time import time_left
 
 __all__ = ["Budget", "Window"]
@@ -38,6 +38,10 @@ class Window:
             self.used, self.resets_at = 0, now + self.per
         self.used += cost
 
+    def used_by(self, now: datetime) -> int:
+        """Units used of the window that runs."""
+        return 0 if self.resets_at is None or now >= self.resets_at else self.used
+
     def clear(self) -> None:
         """Nothing was used."""
         self.used, self.resets_at = 0, None
@@ -65,9 +69,18 @@ class SlidingWindow(Window):
             self._taken.popleft()
         self._taken.append((now, cost))
 
+    def used_by(self, now: datetime) -> int:
+        """Units used of the stretch that ends now."""
+        return sum(units for at, units in self._taken if at + self.per > now)
+
     def clear(self) -> None:
         """Nothing was used."""
         self._taken.clear()
+
+
+def _length(per: timedelta) -> str:
+    words = {timedelta(seconds=1): "a second", timedelta(minutes=1): "a minute", timedelta(days=1): "a day"}
+    return words.get(per, f"in {per}")
 
 
 class Budget:
@@ -143,6 +156,20 @@ class Budget:
                     window.used = max(spent, 0) if window.used < spent else window.used
                 else:
                     window.used = max(window.used, spent)
+
+    def allowances(self, label: str) -> list[Allowance]:
+        """What of each window is used, for people: `Sink.budgets`. Limits are without the headroom."""
+        with self._lock:
+            now = self._clock.now()
+            return [
+                Allowance(
+                    label=f"{label}, {_length(window.per)}",
+                    used=window.used_by(now),
+                    limit=window.limit,
+                    resets_at=window.resets_at if window.resets_at is not None and window.resets_at > now else None,
+                )
+                for window in self._windows
+            ]
 
     def clear(self) -> None:
         """Begin anew: a person said that what was counted is void. The vendor's next answer corrects it again."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from synccore.errors import AuthError
 from synccore.http import Budget, Client, Response
-from synccore.types import Context
+from synccore.types import Allowance, Context
 
 from .errors import entry_error, error_of
 from .schema import READ_FIELDS, Person
@@ -220,6 +220,10 @@ class People:
         """What was counted of Google's quotas is void."""
         for budget in self._budgets.values():
             budget.clear()
+
+    def budgets(self) -> list[Allowance]:
+        """What is used of Google's quotas a minute."""
+        return [one for name, b in self._budgets.items() for one in b.allowances(name.replace("_", " ") + " units")]
 
     def close(self) -> None:
         """Close the connection pool."""

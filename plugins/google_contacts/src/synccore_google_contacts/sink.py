@@ -10,6 +10,7 @@ from synccore.hookspecs import SinkType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
+    Allowance,
     Check,
     Context,
     Erased,
@@ -156,6 +157,14 @@ class GoogleContacts:
                 Index(self._context, account.id, self._people).forget()
             self._index = None
         return said
+
+    def budgets(self) -> Sequence[Allowance]:
+        """Google's quotas a minute."""
+        return self._people.budgets()
+
+    def page_of(self, link: Link) -> str | None:
+        """The contact's page at Google."""
+        return f"https://contacts.google.com/person/{link.remote_id.removeprefix('people/')}"
 
     def resume(self) -> None:
         """A person resumed the lane: the account need not be left alone any longer."""

@@ -17,7 +17,7 @@ from attrs import frozen
 from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
-from synccore.types import Context
+from synccore.types import Allowance, Context
 
 from .config import KlaviyoConfig
 from .errors import ApiError, MissingScope, missing_scopes, problems_of
@@ -181,6 +181,11 @@ class Client:
         """A person resumed the lane: what was counted of Klaviyo's windows, and its Retry-After, are void."""
         for budget in list(self._budgets.values()):
             budget.clear()
+
+    def budgets(self) -> list[Allowance]:
+        """What is used of the quotas of every endpoint called so far."""
+        found = sorted(self._budgets.items(), key=lambda item: (item[0].path, item[0].method))
+        return [one for endpoint, budget in found for one in budget.allowances(f"{endpoint.method} {endpoint.path}")]
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from typing import Any
 from synccore.hookspecs import SinkType
 from synccore.types import (
     Account,
+    Allowance,
     Check,
     Context,
     Delivered,
@@ -130,6 +131,14 @@ class KlaviyoSink:
     def account(self) -> Account:
         """The account the key belongs to."""
         return account_of_key(self._client, self._config, self._context)
+
+    def budgets(self) -> Sequence[Allowance]:
+        """Quotas of the endpoints called so far."""
+        return self._client.budgets()
+
+    def page_of(self, link: Link) -> str | None:
+        """A profile's page at Klaviyo."""
+        return f"https://www.klaviyo.com/profile/{link.remote_id}" if link.object == "profile" else None
 
     def resume(self) -> None:
         """A person resumed the lane."""

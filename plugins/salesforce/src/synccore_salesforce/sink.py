@@ -10,6 +10,7 @@ from synccore.hookspecs import Sink, SinkType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
+    Allowance,
     Check,
     Context,
     Erased,
@@ -232,6 +233,18 @@ class SalesforceSink:
     def _verdict(self, op: Operation, problem: Problem) -> SynccoreError:
         route = self._route(op.route, op)
         return route.writer.verdict(route.shaper.row(op), problem)
+
+    def budgets(self) -> Sequence[Allowance]:
+        """The org's calls in any 24 hours, all its apps together, as its last answer said."""
+        governor = self._client.governor
+        return (
+            [Allowance(label="calls in 24 hours", used=governor.used, limit=governor.limit)] if governor.limit else []
+        )
+
+    def page_of(self, link: Link) -> str | None:
+        """The record's page in the org."""
+        tokens = self._session.tokens()
+        return f"{str(tokens.extra['instance_url']).rstrip('/')}/{link.remote_id}" if tokens else None
 
     def resume(self) -> None:
         """A person says go on (`synccore lanes resume`): forget how long to wait for calls of the day."""
