@@ -41,3 +41,14 @@ def test_root_is_told_before_it_makes_anything(database):
 def test_root_at_home_is_told_nothing(tmp_path):
     assert root_warning(tmp_path / "synccore.db", 0) is None
     assert root_warning(None, 0) is None
+
+
+def test_a_folder_that_the_service_cannot_even_look_into_is_named(database, monkeypatch):
+    locks = database.parent / "synccore.db.locks"
+    os.chown(locks, 0, -1)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(locks), "iterdir", refused)
+    assert [path.name for path, _, _ in foreign_files(database)] == ["synccore.db.locks"]

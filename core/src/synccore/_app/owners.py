@@ -3,6 +3,7 @@
 import os
 import pwd
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["foreign_files", "root_warning"]
@@ -45,7 +46,8 @@ def _files(database: Path) -> Iterator[Path]:
         path = database.with_name(database.name + behind)
         yield path
         if behind == ".locks" and path.is_dir():
-            yield from sorted(path.iterdir())
+            with suppress(PermissionError):  # somebody else's, and named as such already
+                yield from sorted(path.iterdir())
 
 
 def _owner(path: Path) -> int | None:
