@@ -82,3 +82,18 @@ def test_with_json_every_line_of_a_run_is_a_document(world, capfd):
         result = world.run("run", "--log", "json")
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert f"ready: listening on {stopped[0]}" in [line["event"] for line in lines]
+
+
+def test_a_log_on_a_full_disk_stops_nobodys_work(monkeypatch):
+    class Full:
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+        def flush(self):
+            self.write("")
+
+    configure_logging({})
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", Full())
+        structlog.get_logger().warning("webhook failed")
+        logging.getLogger("synccore.plugins").warning("slow")

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import click
@@ -38,13 +39,16 @@ def say(environ: Mapping[str, str], text: str) -> None:
 
 
 class _Stderr:
-    """Whatever stderr is when something is written."""
+    """Whatever stderr is when something is written. A log that cannot be written (a full disk) stops nobody's work."""
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Handler(logging.StreamHandler[Any]):
