@@ -91,6 +91,7 @@ class Lane:
         self._last_batch: tuple[datetime, bool] | None = None
         self._poll_jobs_at: dict[str, datetime] = {}
         self._job_lock = threading.Lock()
+        self._gathering = threading.Lock()
         self._overtaking = Overtaking(name, limits, preparers, self._call, store, self._settler)
 
     @property
@@ -140,7 +141,13 @@ class Lane:
         return closing is None
 
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
-        self._linger(now)
+        # One thread gathers at a time: several would share out what makes one batch.
+        with self._gathering:
+            now = self._clock.now()
+            self._linger(now)
+            return self._claimed(now)
+
+    def _claimed(self, now: datetime) -> tuple[list[Delivery], str]:
         token = secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
         self.in_flight[token] = now
