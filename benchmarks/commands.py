@@ -89,7 +89,7 @@ def run(folder: Path, arguments: list[str]) -> str:
     """Seconds, processor seconds and peak megabytes of one command."""
     began = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(  # noqa: S603  itself
+    done = subprocess.run(
         [sys.executable, str(Path(__file__).resolve()), "--command", str(folder), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-
 from attrs import frozen
 
 PEERS = Path(__file__).parent / "peers"

@@ -149,9 +149,7 @@ def profile(size: int, folder: Path) -> None:
 
 def in_own_process(size: int) -> dict[str, float]:
     """The figures of one size, measured where no other size left its traces."""
-    done = subprocess.run(  # noqa: S603  itself
-        [sys.executable, __file__, "--one", str(size)], stdout=subprocess.PIPE, check=True, text=True
-    )
+    done = subprocess.run([sys.executable, __file__, "--one", str(size)], stdout=subprocess.PIPE, check=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

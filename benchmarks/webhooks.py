@@ -143,9 +143,7 @@ def main() -> None:
             demo.seed(3)
             source = {**demo.config, "webhook_secret": SECRET, "entities": ["customer"], "poll": "1h"}
             arguments = [sys.executable, __file__, "--serve", folder, json.dumps(source)]
-            with subprocess.Popen(  # noqa: S603  itself
-                arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as daemon:
+            with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as daemon:
                 try:
                     record = demo.shop.hooks.payload("customer", demo._people[0])  # noqa: SLF001  a record as sent
                     measure(daemon, record, given.senders, given.seconds)
