@@ -40,7 +40,8 @@ class AlertWatch:
         """Look until the process is asked to stop."""
         while not self._app.stopping.is_set():
             try:
-                self.look()
+                if self._app.store.leads():
+                    self.look()
             except SynccoreError as error:
                 self._app.log.warning("alerts failed", reason=error.message)
             except Exception as error:  # noqa: BLE001  whatever goes wrong here, deliveries go on

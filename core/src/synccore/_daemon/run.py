@@ -78,7 +78,8 @@ class Works:
         clock = self.app.clock
         while not self.app.stopping.is_set():
             try:
-                self.app.store.prune(clock.now() - self.app.settings.retention)
+                if self.app.store.leads():
+                    self.app.store.prune(clock.now() - self.app.settings.retention)
             except Exception as error:  # noqa: BLE001  the next hour tries again
                 self.app.log.warning("prune failed", error=type(error).__name__)
             clock.sleep(PRUNE_EVERY)

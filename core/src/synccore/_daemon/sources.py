@@ -410,14 +410,20 @@ class SourceWorker:
     def _attend(self) -> None:
         """Follow hints as they come; while a source is away, and after a kill, look what is left."""
         while not self._unit.context.stopping():
-            self._guarded(self.follow_hints)
+            if self._leads():
+                self._guarded(self.follow_hints)
             self._hinted.wait(TICK.total_seconds())
             self._hinted.clear()
 
     def _repeat(self, work: Callable[[], object]) -> None:
         while not self._unit.context.stopping():
-            self._guarded(work)
+            if self._leads():
+                self._guarded(work)
             self._clock.sleep(TICK)
+
+    def _leads(self) -> bool:
+        """Whether this daemon is the one that asks the source. Any takes webhooks."""
+        return self._store.leads()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:

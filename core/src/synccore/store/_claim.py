@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import evolve
 
@@ -40,10 +40,8 @@ def find_route(view: Transaction, sink: str, rules: Sequence[ClaimRule], now: in
     return None
 
 
-def claim(
-    tx: Transaction, sink: str, rules: Sequence[ClaimRule], now: int, lease: timedelta, token: str
-) -> list[Delivery]:
-    """Lease what is due of one route."""
+def claim(tx: Transaction, sink: str, rules: Sequence[ClaimRule], now: int, until: int, token: str) -> list[Delivery]:
+    """Lease what is due of one route, until then."""
     found = find_route(tx, sink, rules, now)
     if found is None:
         return []
@@ -54,7 +52,7 @@ def claim(
         size = rule.bulk_batch
     order = _one_per_key(tx.execute(sql.CLAIM_ROWS, at | {"size": size}))
     ids = {"ids": codec.dump_json(order)}
-    tx.execute(sql.LEASE, ids | {"token": token, "until": now + lease // timedelta(milliseconds=1)})
+    tx.execute(sql.LEASE, ids | {"token": token, "until": until})
     tx.execute(sql.BLOCK_OTHERS, ids)
     claimed = {row["id"]: to_delivery(row) for row in tx.execute(sql.CLAIMED, ids)}
     return [claimed[id_] for id_ in order]

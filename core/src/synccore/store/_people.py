@@ -65,8 +65,8 @@ def dismiss(tx: Transaction, ids: Sequence[int], now: int, note: str | None = No
 
 def _parked(tx: Transaction, ids: Sequence[int]) -> list[Row]:
     return tx.execute(
-        "SELECT * FROM delivery WHERE state = 'parked' AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
-        (json.dumps(list(ids)),),
+        "SELECT * FROM delivery WHERE state = 'parked' AND id IN (SELECT value FROM json_each(:ids)) ORDER BY id",
+        {"ids": json.dumps(list(ids))},
     ).fetchall()
 
 

@@ -7,11 +7,15 @@ Statements are written once, in the plain SQL that SQLite and PostgreSQL share: 
 indexes. What an engine's `Transaction` has to translate, if its database says it otherwise:
 
     :name                      a parameter; ? where they come in order. Truth values come as 0 and 1
-    json_each(:ids)            the members of a JSON array, in the column `value`; json_extract(text, '$.a') a member
+    json_each(:ids)            the members of a JSON array, in the column `value`: whole numbers of `:ids`, else texts
+    json_extract(text, '$.a')  a member
     min(a, b), max(a, b)       of two values: least and greatest
     a IS :b                    equal, or both NULL
     iif(a, b, c)               CASE
-    INDEXED BY, CROSS JOIN     which way to go; may be dropped
+    INDEXED BY, CROSS JOIN     which way to go; may be dropped, as may the plus of +sink
+
+What both databases read is written so: columns of the stored row bear the table's name in DO UPDATE, a LIMIT is not
+negative, a condition is no number.
 """
 
 from abc import ABC, abstractmethod
@@ -108,6 +112,20 @@ class Engine(ABC):
     @abstractmethod
     def daemon_running(self) -> bool:
         """Whether some process holds the daemon lock now."""
+
+    def leads(self) -> bool:
+        """Whether this process does what one of those on this database does for all: polls, listings, alerts, pruning.
+
+        The only daemon of a database always does. Asked again before each turn: another may have taken over.
+        """
+        return True
+
+    def lease_clock(self, tx: Transaction, now: int) -> int:
+        """The time that leases are judged by, in milliseconds; `now` is the caller's.
+
+        An engine whose daemons run on several hosts gives its database's: a host's clock may be minutes off.
+        """
+        return now
 
     @abstractmethod
     def lock(self, name: str) -> AbstractContextManager[None]:

@@ -200,7 +200,7 @@ class _PluginState:
             with self._engine.reading() as view:
                 rows = view.execute(
                     "SELECT key, value FROM plugin_state WHERE namespace = :namespace "
-                    "AND (key > :after OR key = :after AND NOT :again) ORDER BY key LIMIT :page",
+                    "AND (key > :after OR key = :after AND 0 = :again) ORDER BY key LIMIT :page",
                     {"namespace": self._namespace, "after": after, "again": again, "page": _PAGE},
                 ).fetchall()
             for row in rows:

@@ -16,6 +16,8 @@ _LINK = (
     "route, source, entity, key, sink, object, remote_id, etag, fields, delivered_at, left_out, asked, adopted, made, "
     "parent_id, let_go"
 )
+#: What of it a newer one replaces.
+_REPLACED = ", ".join(f"{name} = excluded.{name}" for name in _LINK.split(", ")[5:])
 #: What bears the name of a route.
 _NAMED = ("event_route", "delivery", "link", "link_archive", "hold", "history")
 
@@ -49,11 +51,13 @@ _RENAME_REST = (
         SELECT 1 FROM event_route n WHERE n.event = o.event AND n.route = :new)""",  # noqa: S608
     f"UPDATE delivery SET route = :new WHERE {_OURS}",  # noqa: S608
     "UPDATE delivery SET wait_route = :new WHERE wait_route = :old AND source = :source",
-    """UPDATE OR IGNORE event_route SET route = :new WHERE route = :old AND event IN (
-        SELECT id FROM event WHERE source = :source AND entity = :entity)""",
+    """UPDATE event_route AS o SET route = :new WHERE route = :old AND event IN (
+        SELECT id FROM event WHERE source = :source AND entity = :entity)
+        AND NOT EXISTS (SELECT 1 FROM event_route n WHERE n.event = o.event AND n.route = :new)""",
     """DELETE FROM event_route WHERE route = :old AND event IN (
         SELECT id FROM event WHERE source = :source AND entity = :entity)""",
-    "UPDATE OR IGNORE hold SET route = :new WHERE route = :old AND sink = :sink",
+    """UPDATE hold SET route = :new WHERE route = :old AND sink = :sink
+        AND NOT EXISTS (SELECT 1 FROM hold n WHERE n.route = :new)""",
     "DELETE FROM hold WHERE route = :old AND sink = :sink",
     f"UPDATE history SET route = :new WHERE {_OURS}",  # noqa: S608
     "UPDATE backfill SET route = :new WHERE route = :old AND source = :source",
@@ -103,8 +107,9 @@ class Moving(Engine):
         mine = "(sink = :sink OR sink = '' AND route IN (SELECT value FROM json_each(:routes)))"
         with self.writing() as tx:
             tx.execute(
-                f"INSERT OR REPLACE INTO link_archive (account, {_LINK}) "  # noqa: S608  constant names
-                f"SELECT :account, {_LINK.replace('sink', ':sink', 1)} FROM link WHERE {mine}",
+                f"INSERT INTO link_archive (account, {_LINK}) "  # noqa: S608  constant names
+                f"SELECT :account, {_LINK.replace('sink', ':sink', 1)} FROM link WHERE {mine} "
+                f"ON CONFLICT (account, sink, route, source, entity, key) DO UPDATE SET {_REPLACED}",
                 values,
             )
             tx.execute(

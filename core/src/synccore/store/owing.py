@@ -53,7 +53,8 @@ class Owing(Engine):
             if _claim.find_route(view, sink, rules, to_ms(now)) is None:
                 return []
         with self.writing() as tx:
-            return _claim.claim(tx, sink, rules, to_ms(now), lease, token)
+            until = self.lease_clock(tx, to_ms(now)) + lease // timedelta(milliseconds=1)
+            return _claim.claim(tx, sink, rules, to_ms(now), until, token)
 
     def load(
         self,

@@ -36,9 +36,10 @@ class Settling(Engine):
 
         `keep`: leases of calls that still run here, however late: their rows would be sent twice.
         """
-        overdue = {"now": _EVER if all_running else to_ms(now)}
-        if self.one(sql.OVERDUE, overdue) is None:
-            return 0
+        with self.reading() as view:
+            overdue = {"now": _EVER if all_running else self.lease_clock(view, to_ms(now))}
+            if view.execute(sql.OVERDUE, overdue).fetchone() is None:
+                return 0
         with self.writing() as tx:
             rows = [row for row in tx.execute(sql.OVERDUE, overdue).fetchall() if row["lease_token"] not in keep]
             return _settle.give_back(tx, rows, maybe_applied=True)

@@ -42,7 +42,7 @@ INSERT INTO snapshot (source, entity, key, data, fingerprint, version, owner_ent
 VALUES (:source, :entity, :key, :data, :fingerprint, :version, :owner_entity, :owner_key, :email, :changed_at, :now,
         :known_at)
 ON CONFLICT (source, entity, key) DO UPDATE SET
-    data = excluded.data, fingerprint = excluded.fingerprint, version = coalesce(excluded.version, version),
+    data = excluded.data, fingerprint = excluded.fingerprint, version = coalesce(excluded.version, snapshot.version),
     owner_entity = excluded.owner_entity, owner_key = excluded.owner_key, email = excluded.email, deleted = 0,
     replaced_by = NULL, changed_at = excluded.changed_at, stored_at = excluded.stored_at, known_at = excluded.known_at
 """
@@ -126,13 +126,15 @@ _OWED = "ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND even
 #: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
 #: that only waits for a quota does not: the change may be one that the quota does not concern.
 OWE = f"""{_OWE} WHERE 1 = 1 {_OWED} UPDATE SET
-    op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(bulk, excluded.bulk),
-    before = coalesce(before, excluded.before), maybe_applied = max(maybe_applied, excluded.maybe_applied),
+    op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(delivery.bulk, excluded.bulk),
+    before = coalesce(delivery.before, excluded.before),
+    maybe_applied = max(delivery.maybe_applied, excluded.maybe_applied),
     last_change_at = :now,
-    due_at = CASE WHEN error_kind = 'rate_limited' AND excluded.bulk = 0 THEN min(due_at, :now + :delay)
-                  WHEN error_kind IS NOT NULL THEN due_at
-                  WHEN bulk = 1 AND excluded.bulk = 1 THEN :now
-                  ELSE min(:now + :delay, first_change_at + 4 * :delay) END
+    due_at = CASE WHEN delivery.error_kind = 'rate_limited' AND excluded.bulk = 0
+                      THEN min(delivery.due_at, :now + :delay)
+                  WHEN delivery.error_kind IS NOT NULL THEN delivery.due_at
+                  WHEN delivery.bulk = 1 AND excluded.bulk = 1 THEN :now
+                  ELSE min(:now + :delay, delivery.first_change_at + 4 * :delay) END
 """
 
 #: A backfill asks for a key that did not change: owed at once, unless it is owed already, or mapping it again can
@@ -189,7 +191,7 @@ PUT_HINT = """
 INSERT INTO hint (source, op, entity, key, bulk, due_at, given_at)
 VALUES (:source, :op, :entity, :key, :bulk, :now, :now)
 ON CONFLICT (source, op, entity, key) DO UPDATE SET
-    mark = mark + 1, bulk = min(bulk, excluded.bulk), due_at = min(due_at, excluded.due_at)
+    mark = hint.mark + 1, bulk = min(hint.bulk, excluded.bulk), due_at = min(hint.due_at, excluded.due_at)
 """
 
 #: Who waits for it.
@@ -259,7 +261,7 @@ PUT_UNREADABLE = """
 INSERT INTO unreadable (source, entity, place, key, reason, first_at, last_at)
 VALUES (:source, :entity, :place, :key, :reason, :now, :now)
 ON CONFLICT (source, entity, place) DO UPDATE SET
-    key = excluded.key, reason = excluded.reason, times = times + 1, last_at = excluded.last_at
+    key = excluded.key, reason = excluded.reason, times = unreadable.times + 1, last_at = excluded.last_at
 """
 
 # -- claiming --------------------------------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ UPDATE delivery SET blocked = 1 WHERE id IN (
 DUE = """
 SELECT count(*) FROM (
     SELECT 1 FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
-        AND blocked = 0 AND due_at <= :now LIMIT :limit)
+        AND blocked = 0 AND due_at <= :now LIMIT :limit) counted
 """
 
 #: What of a sink's ready rows is not due yet.
@@ -445,11 +447,13 @@ VALUES (:route, :source, :entity, :key, :sink, :object, :remote_id, :etag, coale
         coalesce(:adopted, 0), :made, :parent_id, :left, :now, :made_from)
 ON CONFLICT (route, source, entity, key) DO UPDATE SET
     object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
-    fields = coalesce(:fields, fields), delivered_at = excluded.delivered_at,
-    left_out = iif(:fields IS NULL, left_out, excluded.left_out), asked = iif(:fields IS NULL, asked, excluded.asked),
-    let_go = iif(:fields IS NULL, let_go, excluded.let_go), adopted = coalesce(:adopted, adopted),
-    made = iif(excluded.made = '{}', made, excluded.made), parent_id = coalesce(excluded.parent_id, parent_id),
-    sink = iif(excluded.sink = '', sink, excluded.sink), made_from = excluded.made_from
+    fields = coalesce(:fields, link.fields), delivered_at = excluded.delivered_at,
+    left_out = iif(:fields IS NULL, link.left_out, excluded.left_out),
+    asked = iif(:fields IS NULL, link.asked, excluded.asked),
+    let_go = iif(:fields IS NULL, link.let_go, excluded.let_go), adopted = coalesce(:adopted, link.adopted),
+    made = iif(excluded.made = '{}', link.made, excluded.made),
+    parent_id = coalesce(excluded.parent_id, link.parent_id), sink = iif(excluded.sink = '', link.sink, excluded.sink),
+    made_from = excluded.made_from
 """
 
 #: What the link's fields were made from, if it is known.
@@ -490,9 +494,9 @@ ORDER BY key LIMIT :limit
 
 #: Live keys known when a comparison began, and how many of them it has not seen.
 SWEEP_COUNTS = """
-SELECT count(*) AS known, count(*) - coalesce(sum(EXISTS (
+SELECT count(*) AS known, count(*) - coalesce(sum(CASE WHEN EXISTS (
     SELECT 1 FROM sweep_seen n WHERE n.source = s.source AND n.name = :sweep AND n.entity = s.entity
-        AND n.key = s.key)), 0) AS unseen
+        AND n.key = s.key) THEN 1 ELSE 0 END), 0) AS unseen
 FROM snapshot s WHERE source = :source AND entity = :entity AND deleted = 0
     AND id <= coalesce((SELECT last_snapshot FROM sweep WHERE source = :source AND name = :sweep), id)
 """

@@ -14,6 +14,8 @@ from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCount
 
 __all__ = ["Trail"]
 
+#: More rows than there are.
+_ALL = 1 << 62
 _STATES = get_args(DeliveryState)
 
 
@@ -49,7 +51,7 @@ class Trail(Engine):
             wanted.append("coalesce(error_kind, '') = :kind AND coalesce(error, '') = :error")
         if before_id is not None:
             wanted.append("id < :before")
-        statement = f"SELECT * FROM outbox WHERE {' AND '.join(wanted) or '1'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
+        statement = f"SELECT * FROM outbox WHERE {' AND '.join(wanted) or 'true'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
         kind, error = cause or (None, None)
         values = {
             "sink": sink,
@@ -128,7 +130,7 @@ class Trail(Engine):
         ):
             if given is not None:
                 wanted.append(text)
-        statement = f"SELECT * FROM history WHERE {' AND '.join(wanted) or '1'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
+        statement = f"SELECT * FROM history WHERE {' AND '.join(wanted) or 'true'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
         with self.reading() as view:
             return [to_history(row) for row in view.execute(statement, values)][::-1]
 
@@ -206,7 +208,7 @@ class Trail(Engine):
 
 
 def _limit(limit: int | None) -> int:
-    return -1 if limit is None else limit
+    return _ALL if limit is None else limit
 
 
 def _counts(view: Transaction, by: str) -> Mapping[str, RouteCounts]:

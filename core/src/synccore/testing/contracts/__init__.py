@@ -4,5 +4,14 @@ from ._stage import Stage
 from .mapper import MapperContract
 from .sink import SinkContract
 from .source import SourceContract, SourceStage
+from .store import OutboxMachine, StoreContract
 
-__all__ = ["MapperContract", "SinkContract", "SourceContract", "SourceStage", "Stage"]
+__all__ = [
+    "MapperContract",
+    "OutboxMachine",
+    "SinkContract",
+    "SourceContract",
+    "SourceStage",
+    "Stage",
+    "StoreContract",
+]

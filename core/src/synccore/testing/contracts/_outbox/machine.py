@@ -3,21 +3,18 @@
 Two routes of one sink map customers (one includes memberships), one maps payments (events).
 """
 
-import sqlite3
-import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 
 from attrs import define
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from synccore._store.sqlite import open_sqlite
-from synccore.entities import Customer, Membership, Payment, guest_key
-from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
-from synccore.types import Change, EntityRef
+from ....entities import Customer, Membership, Payment, guest_key
+from ....store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement, Store
+from ....types import Change, EntityRef
 
 EMAIL = "guest@shop.test"
 GUEST = guest_key(EMAIL)
@@ -35,6 +32,21 @@ CLAIMS = [ClaimRule(route=r, max_batch=2, bulk_batch=3, bulk_threshold=2) for r 
 #: Payments of customer 1: their events stand in one row.
 OWNED = ("p1", "p2")
 ACTIVE = ("ready", "running", "submitted", "parked")
+
+#: Ready rows that say otherwise than the rules whether they may be claimed.
+_WRONGLY_MARKED = """
+SELECT d.id FROM delivery d WHERE d.state = 'ready' AND d.blocked <> CASE WHEN (
+    EXISTS (SELECT 1 FROM delivery r WHERE r.sink = d.sink AND r.entity = d.entity AND r.key = d.key
+            AND r.state IN ('running', 'submitted'))
+    OR (d.event IS NOT NULL AND EXISTS (
+        SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.entity = d.entity AND e.key = d.key
+        AND e.event IS NOT NULL AND e.id < d.id AND e.state IN ('ready', 'running', 'submitted')))
+    OR (d.owner_key IS NOT NULL AND EXISTS (
+        SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.route = d.route
+        AND e.owner_key = d.owner_key AND e.id < d.id
+        AND e.state IN ('ready', 'running', 'submitted')))
+    OR EXISTS (SELECT 1 FROM awaited a WHERE a.entity = d.entity AND a.key = d.key)) THEN 1 ELSE 0 END
+"""
 
 customers = st.sampled_from(CUSTOMERS)
 versions = st.none() | st.integers(1, 6)
@@ -62,14 +74,21 @@ class Held:
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """The engine beside a model of it."""
+    """The engine beside a model of it; a subclass gives the `place`."""
+
+    def place(self) -> Callable[[], Store]:
+        """A new, empty outbox: each call of what is given opens it once more, as another process would."""
+        raise NotImplementedError
+
+    def clear_away(self) -> None:
+        """The outbox is closed and needed no more."""
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="outbox")
-        self.path = Path(self.folder.name) / "outbox.db"
-        self.store = open_sqlite(self.path)
-        self.abandoned = []
+        self.open = self.place()
+        #: Any: what a test looks into.
+        self.store: Any = self.open()
+        self.abandoned: list[Any] = []
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.tokens = 0
         self.people: dict[str, Known] = {}
@@ -92,7 +111,7 @@ class OutboxMachine(RuleBasedStateMachine):
         finally:
             for store in (*self.abandoned, self.store):
                 store.close()
-            self.folder.cleanup()
+            self.clear_away()
 
     # -- the model
 
@@ -197,7 +216,7 @@ class OutboxMachine(RuleBasedStateMachine):
         same = known is not None and not known.deleted and (known.text, known.owner) == (text, owner)
         assert fate == ("unchanged" if same else "accepted")
         if not same:
-            self.dirty_owner(owner, known and known.owner)
+            self.dirty_owner(owner, None if known is None else known.owner)
         self.plans[key] = Known(text, None, owner)
 
     @rule(entity=st.sampled_from(("customer", "membership")), number=st.integers(0, 3))
@@ -211,7 +230,7 @@ class OutboxMachine(RuleBasedStateMachine):
         elif key in self.plans:
             waits.add(str(self.plans[key].owner))
 
-    @precondition(lambda self: getattr(self, "hinted", None))
+    @precondition(lambda self: bool(getattr(self, "hinted", None)))
     @rule(data=st.data())
     def fetched(self, data: st.DataObject) -> None:
         """Fetched, and found as it was known."""
@@ -274,9 +293,9 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert delivery.key not in self.awaited(), "what is to be fetched waits"
             self.held[delivery.id] = Held(token, value, delivery.event_id)
 
-    @precondition(lambda self: getattr(self, "held", None))
+    @precondition(lambda self: bool(getattr(self, "held", None)))
     @rule(data=st.data(), to=st.sampled_from(("done", "done", "skipped", "ready", "wait", "submitted", "parked")))
-    def settle(self, data: st.DataObject, to: str) -> None:
+    def settle(self, data: st.DataObject, to: Any) -> None:
         delivery_id = data.draw(st.sampled_from(sorted(self.held)))
         held = self.held[delivery_id]
         row = self.store.deliveries(ids=[delivery_id])[0]
@@ -312,7 +331,7 @@ class OutboxMachine(RuleBasedStateMachine):
         else:
             self.delivered[route, key] = held.value
 
-    @precondition(lambda self: getattr(self, "stale", None))
+    @precondition(lambda self: bool(getattr(self, "stale", None)))
     @rule(data=st.data())
     def late(self, data: st.DataObject) -> None:
         """A worker that lost its lease reports: nothing may come of it."""
@@ -334,7 +353,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.lose(lost)
         assert all(d.maybe_applied for d in self.store.deliveries(ids=sorted(lost)))
 
-    @precondition(lambda self: getattr(self, "held", None))
+    @precondition(lambda self: bool(getattr(self, "held", None)))
     @rule(data=st.data(), sent=st.booleans())
     def release(self, data: st.DataObject, sent: bool) -> None:
         token = data.draw(st.sampled_from(sorted({h.token for h in self.held.values()})))
@@ -345,7 +364,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.abandoned.append(self.store)
-        self.store = open_sqlite(self.path)
+        self.store = self.open()
         self.rescue(all_running=True)
 
     # -- persons and time
@@ -383,31 +402,15 @@ class OutboxMachine(RuleBasedStateMachine):
     def counts_and_marks_are_right(self) -> None:
         if not hasattr(self, "store"):
             return
-        db = sqlite3.connect(self.path)
-        try:
-            wrong = db.execute(
-                """
-                SELECT d.id FROM delivery d WHERE d.state = 'ready' AND d.blocked <> (
-                    EXISTS (SELECT 1 FROM delivery r WHERE r.sink = d.sink AND r.entity = d.entity AND r.key = d.key
-                            AND r.state IN ('running', 'submitted'))
-                    OR (d.event IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.entity = d.entity AND e.key = d.key
-                        AND e.event IS NOT NULL AND e.id < d.id AND e.state IN ('ready', 'running', 'submitted')))
-                    OR (d.owner_key IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM delivery e WHERE e.sink = d.sink AND e.route = d.route
-                        AND e.owner_key = d.owner_key AND e.id < d.id
-                        AND e.state IN ('ready', 'running', 'submitted')))
-                    OR EXISTS (SELECT 1 FROM awaited a WHERE a.entity = d.entity AND a.key = d.key))
-                """
-            ).fetchall()
-            assert wrong == []
+        with self.store.reading() as db:
+            wrong = db.execute(_WRONGLY_MARKED).fetchall()
+            assert not wrong
             kept = "SELECT sink, route, state, rows FROM delivery_count WHERE rows > 0 ORDER BY 1, 2, 3"
-            real = "SELECT sink, route, state, count(*) FROM delivery GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-            assert db.execute(kept).fetchall() == db.execute(real).fetchall()
-            live = dict(db.execute("SELECT entity, count(*) FROM snapshot WHERE deleted = 0 GROUP BY 1"))
-            assert {e: n for e, n in self.store.snapshot_counts("shop").items() if n} == live
-        finally:
-            db.close()
+            real = "SELECT sink, route, state, count(*) AS rows FROM delivery GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            assert [tuple(row) for row in db.execute(kept)] == [tuple(row) for row in db.execute(real)]
+            count = "SELECT entity, count(*) AS rows FROM snapshot WHERE deleted = 0 GROUP BY 1"
+            live = {row["entity"]: row["rows"] for row in db.execute(count)}
+        assert {e: n for e, n in self.store.snapshot_counts("shop").items() if n} == live
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -451,9 +454,3 @@ class OutboxMachine(RuleBasedStateMachine):
         self.nothing_is_lost()
         self.counts_and_marks_are_right()
         assert sorted([*self.sent, *self.dropped]) == sorted(self.events)
-
-
-TestOutbox = OutboxMachine.TestCase
-TestOutbox.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)

@@ -1,0 +1,1 @@
+"""The rules of the outbox, part by part; `StoreContract` is all of them."""

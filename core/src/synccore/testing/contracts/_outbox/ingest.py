@@ -1,0 +1,264 @@
+"""What a change leaves behind: snapshot, debt, or nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from ....store import DirtyRule, Ingest
+from ....types import Change, EntityRef
+from ._desk import Desk
+
+
+class TakingInRules:
+    """What a change leaves behind: snapshot, debt, or nothing."""
+
+    def test_a_new_record_is_kept_and_owed(self, desk: Desk) -> None:
+        done = desk.take(desk.customer("1", version=7))
+        assert (done.accepted, done.dirtied, done.sinks) == (1, 1, frozenset({"crm"}))
+        kept = desk.store.snapshot("shop", "customer", "1")
+        assert (kept.version, kept.data.first_name, kept.deleted) == (7, "Ada", False)
+        assert desk.rows() == ["people 1 upsert ready"]
+
+    def test_an_equal_state_leaves_no_trace(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", raw={"a": 1}))
+        desk.deliver_all()
+        done = desk.take(desk.customer("1", raw={"b": 2}, updated_at=desk.now))
+        assert (done.accepted, done.unchanged, done.dirtied, done.sinks) == (0, 1, 0, frozenset())
+        assert desk.rows() == ["people 1 upsert done"]
+
+    def test_an_equal_state_with_a_newer_version_makes_what_lies_between_stale(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", version=1))
+        desk.take(desk.customer("1", version=5))
+        assert desk.take(desk.customer("1", "Old", version=3)).stale == 1
+
+    def test_an_older_version_is_dropped_and_an_equal_or_unknown_one_taken(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "A", version=5))
+        assert desk.take(desk.customer("1", "B", version=4)).stale == 1
+        assert desk.take(desk.customer("1", "C", version=5)).accepted == 1
+        assert desk.take(desk.customer("1", "D")).accepted == 1
+        kept = desk.store.snapshot("shop", "customer", "1")
+        assert (kept.data.first_name, kept.version) == ("D", 5)
+
+    def test_many_changes_are_one_delivery_of_the_newest(self, desk: Desk) -> None:
+        for name in "ABC":
+            desk.take(desk.customer("1", name))
+        assert desk.rows() == ["people 1 upsert ready"]
+        work = desk.store.load(desk.claim())
+        assert work[0].snapshot.data.first_name == "C"
+
+    def test_a_change_while_the_key_runs_is_owed_again_and_waits_for_it(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "A"))
+        running = desk.claim()[0]
+        desk.take(desk.customer("1", "B"))
+        assert desk.rows() == ["people 1 upsert running", "people 1 upsert ready"]
+        assert desk.claim() == []
+        assert desk.store.next_due("crm") is None
+        desk.settle(running)
+        assert desk.store.load(desk.claim())[0].snapshot.data.first_name == "B"
+
+    def test_a_delete_turns_the_waiting_upsert_and_back(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        assert desk.take(desk.gone("customer", "1")).accepted == 1
+        assert desk.rows() == ["people 1 delete ready"]
+        desk.take(desk.customer("1"))
+        assert desk.rows() == ["people 1 upsert ready"]
+
+    def test_deleting_the_unknown_or_the_deleted_does_nothing(self, desk: Desk) -> None:
+        assert desk.take(desk.gone("customer", "9")).unchanged == 1
+        desk.take(desk.customer("1"), desk.gone("customer", "1"))
+        assert desk.take(desk.gone("customer", "1")).unchanged == 1
+        assert desk.store.snapshot_counts("shop") == {"customer": 0}
+
+    def test_a_tombstone_remembers_its_version(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", version=3), desk.gone("customer", "1", version=6))
+        assert desk.take(desk.customer("1", version=5)).stale == 1
+        assert desk.store.snapshot("shop", "customer", "1").deleted
+        assert desk.take(desk.customer("1", version=7)).accepted == 1
+        assert not desk.store.snapshot("shop", "customer", "1").deleted
+
+    def test_a_deleted_record_comes_back_without_a_version(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", version=3), desk.gone("customer", "1"))
+        assert desk.take(desk.customer("1")).accepted == 1
+
+    def test_an_older_delete_is_stale(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", version=3))
+        assert desk.take(desk.gone("customer", "1", version=2)).stale == 1
+
+    def test_an_event_counts_once_per_route(self, desk: Desk) -> None:
+        desk.rules["payment"].append(DirtyRule(route="mails", sink="mail", entity="payment"))
+        assert desk.take(desk.payment("e1"), desk.payment("e1")).unchanged == 1
+        assert desk.rows() == ["facts e1 event ready", "mails e1 event ready"]
+
+    def test_an_event_seen_again_after_its_delivery_was_pruned_stays_delivered(self, desk: Desk) -> None:
+        desk.take(desk.payment("e1"))
+        desk.deliver_all()
+        desk.store.prune(desk.now + timedelta(days=1))
+        assert desk.rows() == []
+        assert desk.take(desk.payment("e1"), force=frozenset({"facts"}), bulk=True).dirtied == 0
+
+    def test_a_backfill_gives_a_new_route_the_old_events(self, desk: Desk) -> None:
+        desk.take(desk.payment("e1"))
+        desk.rules["payment"].append(DirtyRule(route="mails", sink="mail", entity="payment"))
+        assert desk.take(desk.payment("e1"), force=frozenset({"mails"}), bulk=True).dirtied == 1
+        assert desk.rows(sink="mail") == ["mails e1 event ready"]
+
+    def test_an_event_without_its_id_is_a_fault_of_the_source(self, desk: Desk) -> None:
+        with pytest.raises(ValueError, match="event_id"):
+            desk.take(Change(entity="payment", key="p", op="event", data=desk.payment("e").data))
+        with pytest.raises(ValueError, match="needs data"):
+            desk.take(Change(entity="customer", key="1", op="upsert"))
+
+    def test_one_bad_unit_takes_nothing_of_the_group(self, desk: Desk) -> None:
+        good = Ingest(source="shop", changes=[desk.customer("1")], rules=desk.rules, cursor=("poll:customer", "2"))
+        bad = Ingest(source="shop", changes=[Change(entity="customer", key="2", op="upsert")], rules=desk.rules)
+        with pytest.raises(ValueError, match="needs data"):
+            desk.store.ingest([good, bad], desk.now)
+        assert desk.store.snapshot("shop", "customer", "1") is None
+        assert desk.store.get_cursor("shop", "poll:customer") is None
+
+    def test_an_owned_record_dirties_the_route_that_includes_it(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        desk.deliver_all()
+        desk.take(desk.order("o1", "1"))
+        assert desk.rows(state="ready") == ["orders o1 upsert ready", "people 1 upsert ready"]
+        work = desk.store.load(desk.claim([desk.claim_rule("people")]), include=["order"])
+        assert [s.key for s in work[0].included["order"]] == ["o1"]
+
+    def test_a_new_owner_and_the_old_one_both_hear_of_it(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.customer("2"), desk.order("o1", "1"))
+        desk.deliver_all()
+        assert desk.take(desk.order("o1", "2")).accepted == 1
+        assert sorted(desk.rows(state="ready")) == [
+            "orders o1 upsert ready",
+            "people 1 upsert ready",
+            "people 2 upsert ready",
+        ]
+
+    def test_a_deleted_record_tells_its_owner(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.order("o1", "1"))
+        desk.deliver_all()
+        desk.take(desk.gone("order", "o1"))
+        assert desk.rows(state="ready") == ["orders o1 delete ready", "people 1 upsert ready"]
+
+    def test_an_unknown_or_deleted_owner_is_not_owed(self, desk: Desk) -> None:
+        desk.take(desk.order("o1", "1"))
+        assert desk.rows() == ["orders o1 upsert ready"]
+        desk.take(desk.customer("1"), desk.gone("customer", "1"))
+        desk.take(desk.order("o1", "1", "paid"))
+        assert desk.rows(route="people") == ["people 1 delete ready"]
+
+    def test_a_route_that_includes_its_siblings_hears_of_them(self, desk: Desk) -> None:
+        desk.rules["payment"] = [DirtyRule(route="orders", sink="crm", entity="order", target="owner")]
+        desk.take(desk.customer("1"), desk.order("o1", "1"), desk.order("o2", "1"))
+        desk.deliver_all()
+        desk.take(desk.payment("e1", owner="1"))
+        assert desk.rows(state="ready") == ["orders o1 upsert ready", "orders o2 upsert ready"]
+        work = desk.store.load(desk.claim(), include=["payment", "order"])
+        assert [s.key for s in work[0].included["payment"]] == ["p"]
+        assert [s.key for s in work[0].included["order"]] == ["o1", "o2"]
+
+    def test_delay_counts_from_the_last_change_but_not_for_ever(self, desk: Desk) -> None:
+        desk.rules["customer"] = [DirtyRule(route="people", sink="crm", entity="customer", delay=timedelta(minutes=5))]
+        start = desk.now
+        for minute in (0, 4, 8, 12, 16, 19):
+            desk.now = start + timedelta(minutes=minute)
+            desk.take(desk.customer("1", f"name {minute}"))
+            assert desk.store.next_due("crm") == min(desk.now + timedelta(minutes=5), start + timedelta(minutes=20))
+        desk.now = start + timedelta(minutes=20)
+        assert len(desk.claim()) == 1
+
+    def test_a_change_does_not_hurry_a_row_that_backs_off(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "A"))
+        later = desk.now + timedelta(hours=1)
+        desk.settle(desk.claim()[0], "ready", due_at=later, counted=True, error_kind="transient", error="locked")
+        desk.take(desk.customer("1", "B"))
+        assert desk.store.next_due("crm") == later
+
+    def test_a_live_change_makes_a_bulk_row_live_and_never_the_reverse(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "A"), bulk=True)
+        assert desk.store.deliveries()[0].bulk
+        desk.take(desk.customer("1", "B"))
+        assert not desk.store.deliveries()[0].bulk
+        desk.take(desk.customer("1", "C"), bulk=True)
+        assert not desk.store.deliveries()[0].bulk
+
+    def test_force_owes_what_did_not_change_and_only_there(self, desk: Desk) -> None:
+        desk.rules["customer"].append(DirtyRule(route="news", sink="mail", entity="customer"))
+        desk.take(desk.customer("1", version=2))
+        desk.deliver_all()
+        desk.store.prune(desk.now + timedelta(days=1))
+        done = desk.take(desk.customer("1", version=2), bulk=True, force=frozenset({"people"}))
+        assert (done.unchanged, done.dirtied, done.sinks) == (1, 1, frozenset({"crm"}))
+        assert desk.rows(sink="crm") == ["people 1 upsert ready"]
+        # A listing that lags behind still says which records there are.
+        desk.deliver_all()
+        assert desk.take(desk.customer("1", "Old", version=1), bulk=True, force=frozenset({"people"})).dirtied == 1
+
+    def test_force_does_not_delay_what_is_owed_already(self, desk: Desk) -> None:
+        desk.rules["customer"] = [DirtyRule(route="people", sink="crm", entity="customer", delay=timedelta(minutes=5))]
+        desk.take(desk.customer("1"))
+        due = desk.store.next_due("crm")
+        desk.tick(minutes=3)
+        assert desk.take(desk.customer("1"), bulk=True, force=frozenset({"people"})).dirtied == 0
+        assert desk.store.next_due("crm") == due
+        assert not desk.store.deliveries()[0].bulk
+
+    def test_a_cursor_is_stored_with_its_page(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), cursor=("poll:customer", "next"))
+        desk.take(cursor=("poll:order", None))
+        assert desk.store.get_cursor("shop", "poll:customer") == "next"
+        assert desk.store.cursors("shop") == {"poll:customer": ("next", desk.now), "poll:order": (None, desk.now)}
+        desk.store.put_cursor("shop", "poll:customer", None, desk.now)
+        assert desk.store.get_cursor("shop", "poll:customer") is None
+
+    def test_a_sweep_names_the_keys_it_did_not_see(self, desk: Desk) -> None:
+        desk.take(*[desk.customer(k, version=2) for k in ("1", "2", "3", "4")])
+        desk.take(desk.customer("1", version=2), sweep="s", bulk=True)  # unchanged
+        desk.take(desk.customer("2", version=1), sweep="s", bulk=True)  # stale
+        desk.take(desk.customer("5", version=1))  # learned while the sweep runs
+        assert desk.store.missing("shop", "customer", "s", "", 10) == ["3", "4"]
+        assert desk.store.missing("shop", "customer", "s", "3", 10) == ["4"]
+        assert desk.store.missing("shop", "customer", "s", "", 1) == ["3"]
+        assert desk.store.sweep_counts("shop", "customer", "s") == (4, 2)
+        desk.store.end_sweep("shop", "customer", "s")
+        assert desk.store.sweep_counts("shop", "customer", "s") == (5, 5)
+
+    def test_what_comes_back_during_a_sweep_is_not_missing(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.customer("2"), desk.gone("customer", "1"))
+        desk.take(sweep="s")
+        desk.take(desk.customer("1"))
+        assert desk.store.missing("shop", "customer", "s", "", 10) == ["2"]
+
+    def test_live_changes_leave_a_line_in_the_trail(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        desk.take(desk.customer("1"))
+        desk.take(desk.customer("2"), bulk=True)
+        assert [(h.key, h.outcome, h.at) for h in desk.store.history()] == [("1", "received", desk.now)]
+
+    def test_half_a_character_is_kept_as_the_sign_for_what_cannot_be_read(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "bad \ud800 text", meta={"k": "\udfff"}))
+        kept = desk.store.snapshot("shop", "customer", "1").data
+        assert (kept.first_name, kept.meta["k"]) == ("bad \ufffd text", "\ufffd")
+
+    def test_the_owner_of_a_snapshot_is_kept(self, desk: Desk) -> None:
+        desk.take(desk.order("o1", "1"))
+        assert desk.store.snapshot("shop", "order", "o1").owner == EntityRef("customer", "1")
+
+    def test_a_route_that_moves_to_another_sink_takes_its_waiting_row_along(self, desk: Desk) -> None:
+        desk.rules["customer"].append(DirtyRule(route="news", sink="mail", entity="customer"))
+        desk.take(desk.customer("1", "A"))
+        running = desk.claim([desk.claim_rule("news")], sink="mail")[0]
+        desk.rules["customer"] = [DirtyRule(route="people", sink="mail", entity="customer")]
+        desk.take(desk.customer("1", "B"))
+        assert desk.rows(sink="crm") == []
+        assert desk.claim([desk.claim_rule("people")], sink="mail") == []
+        desk.settle(running)
+        assert [d.route for d in desk.claim([desk.claim_rule("people")], sink="mail")] == ["people"]
+
+    def test_the_past_is_due_at_once_whatever_the_delay(self, desk: Desk) -> None:
+        desk.rules["customer"] = [DirtyRule(route="people", sink="crm", entity="customer", delay=timedelta(minutes=5))]
+        desk.take(desk.customer("1", "A"), bulk=True)
+        desk.take(desk.customer("1", "B"), bulk=True)
+        assert desk.store.deliveries()[0].due_at == desk.now
+        desk.take(desk.customer("1", "C"))
+        assert desk.store.deliveries()[0].due_at == desk.now + timedelta(minutes=5)
