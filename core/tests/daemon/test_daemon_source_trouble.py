@@ -3,9 +3,10 @@
 import pytest
 
 from synccore._daemon.sources import HEAL_EVERY, SourceWorker
-from synccore._verbs.status import status
+from synccore._verbs.status import overview, status
 from synccore.errors import ConfigError
 from synccore.testing import Harness, customer
+from synccore.types import WebhookRequest
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -87,3 +88,37 @@ def test_what_came_while_no_daemon_ran_is_asked_for_at_its_start(tmp_path, poll,
         worker.poll_due()
         assert shop.source.polls - before == asked
         assert len(shop.deliveries()) == asked
+
+
+def fails(request):
+    raise KeyError("ada@shop.test")
+
+
+def test_a_webhook_that_meets_a_bug_is_counted_named_and_swept_after(shop, worker, monkeypatch):
+    monkeypatch.setattr(shop.source, "receive", fails)
+    for _ in range(3):
+        worker.receive(WebhookRequest(method="POST", path="/hooks/shop", headers={}, body=b"{}", query={}))
+    [kept] = shop.app.store.unreadable("shop")
+    assert (kept.entity, kept.times) == ("webhook", 3)
+    assert "KeyError" in kept.reason
+    assert "ada@" not in str(kept)
+    [note] = overview(shop.app).notes
+    assert "1 x webhook could not be read, for instance one at test_daemon_source_trouble.py" in note
+    worker.poll_due()
+    assert sweeps(shop) == 1
+
+
+def test_sweeps_after_bugs_keep_their_distance_and_none_is_lost_with_the_process(shop, worker, monkeypatch):
+    monkeypatch.setattr(shop.source, "receive", fails)
+    webhook = WebhookRequest(method="POST", path="/hooks/shop", headers={}, body=b"{}", query={})
+    worker.receive(webhook)
+    worker.poll_due()
+    assert sweeps(shop) == 1
+    worker.receive(webhook)
+    worker.poll_due()
+    assert sweeps(shop) == 0
+    another = SourceWorker(shop.app, shop.app.sources["shop"])
+    another.poll_due()
+    assert sweeps(shop) == 1
+    look_again(shop, another)
+    assert sweeps(shop) == 0

@@ -59,6 +59,7 @@ def test_parameters_of_any_kind_survive_signing(shop, client):
         (404, {"code": "rest_no_route", "message": "No route"}, NoRoute, "rest_no_route"),
         (404, {"code": "wc_user_invalid_id", "message": "Invalid user ID."}, Gone, "Invalid user ID"),
         (413, {"code": "woocommerce_rest_request_entity_too_large", "message": "100"}, Rejected, "too_large"),
+        *((way, {"code": "blocked", "message": "no"}, Transient, "blocked") for way in (405, 407, 408, 413, 421, 425)),
         (501, {"code": "woocommerce_rest_trash_not_supported", "message": "no"}, Rejected, "trash_not"),
         (500, {"code": "internal_server_error", "message": "in /srv/www/x.php"}, Transient, "internal_server_error"),
         (502, "<html>Bad Gateway</html>", Transient, "HTTP 502"),

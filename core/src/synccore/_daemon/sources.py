@@ -17,10 +17,11 @@ from .._ingest.rules import only, rules_of
 from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
+from .._web.hooks import where
 from ..config import Schedule, SourceSettings
-from ..errors import AnotherAccount, ConfigError, Transient
+from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
-from ..types import Settled, WebhookRequest
+from ..types import Settled, Unreadable, WebhookRequest
 from .beginning import Beginning
 
 #: How often the shop's webhooks are looked at.
@@ -29,6 +30,8 @@ HEAL_EVERY = timedelta(minutes=10)
 RECHECK = timedelta(minutes=5)
 #: A source that is away, or in maintenance for as long as it may say, is looked for at least this often.
 LOOK = timedelta(seconds=30)
+#: Where it stands that webhooks were not taken and nothing was compared since.
+GAP = "gap"
 #: Hints followed at a time.
 HINTS = 100
 TICK = timedelta(seconds=1)
@@ -50,6 +53,9 @@ class SourceWorker:
         self._retry_at: datetime | None = None
         self._failures = 0
         self._healed_at: datetime | None = None
+        #: Webhooks were not taken since the last comparison, and when one was owed for that reason.
+        self._gap = self._store.get_cursor(unit.name, GAP) is not None
+        self._swept_at: datetime | None = None
         self._follower = Follower(unit.name, unit.instance, self._rules, intake=app.intake, clock=app.clock)
         self._hinted = threading.Event()
         #: Entities compared as a whole since this process began.
@@ -66,8 +72,19 @@ class SourceWorker:
     # -- webhooks
 
     def receive(self, request: WebhookRequest) -> Ingested:
-        """Take a webhook; durable when this returns. Raises SignatureError and what the plugin raises."""
-        changes, unreadable = parted(self._unit.instance.receive(request))
+        """Take a webhook; durable when this returns. Raises SignatureError and StoreError.
+
+        What the plugin cannot take for any other reason is kept as unreadable, and everything is compared soon: whoever
+        is told of a failure sends nothing again and ends by sending nothing at all (WooCommerce after seven).
+        """
+        try:
+            changes, unreadable = parted(self._unit.instance.receive(request))
+        except (SignatureError, StoreError, RecursionError):
+            raise
+        except Exception as error:  # noqa: BLE001  the plugin's bug, at the outermost place that can bear it
+            changes, unreadable = [], [_not_taken(error)]
+            self._mark_gap("open")
+            self._app.log.warning("webhook not taken", source=self._unit.name, what=unreadable[0].reason)
         if not changes and not unreadable:
             return Ingested()
         taken = self._app.intake.submit(
@@ -149,6 +166,7 @@ class SourceWorker:
                 self._poll(entity)
             self._release()
         self._queue_reconcile(now)
+        self._fill_gap(now)
         self._heal(now)
 
     def _never_listed(self) -> list[str]:
@@ -242,6 +260,17 @@ class SourceWorker:
             self._store.put_cursor(self._unit.name, mark, now.isoformat(), now)
         elif self._due(self._settings.reconcile, mark, now):
             self.queue_reconcile(now)
+
+    def _fill_gap(self, now: datetime) -> None:
+        """Compare everything after webhooks that were not taken; at most once in HEAL_EVERY, however many there are."""
+        if self._gap and (self._swept_at is None or now - self._swept_at >= HEAL_EVERY):
+            self._swept_at = now
+            self.queue_reconcile(now)
+            self._mark_gap(None)
+
+    def _mark_gap(self, mark: str | None) -> None:
+        self._store.put_cursor(self._unit.name, GAP, mark, self._clock.now())
+        self._gap = mark is not None
 
     def queue_reconcile(self, now: datetime) -> None:
         """Owe a full comparison of every entity."""
@@ -432,3 +461,10 @@ class SourceWorker:
             reason = error.message if isinstance(error, StoreError) else type(error).__name__
             self._app.log.warning("source trouble", source=self._unit.name, reason=reason)
             self._clock.sleep(TROUBLE_WAIT)
+
+
+def _not_taken(error: Exception) -> Unreadable:
+    """A webhook met a bug, once per place of it. A bug's own words may quote the body, a SynccoreError's do not."""
+    why = error.message if isinstance(error, SynccoreError) else type(error).__name__
+    place = where(error).rpartition("/")[2]
+    return Unreadable(where=f"one at {place}", reason=f"the plugin failed on it: {why}", entity="webhook")

@@ -63,6 +63,9 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
     if status >= 500 and code != "woocommerce_rest_trash_not_supported":
         # A PHP error's message holds paths and data of the shop: the code is all that may be shown.
         return Transient(f"HTTP {status} {code}")
+    if status in _IN_BETWEEN and code != "woocommerce_rest_request_entity_too_large":
+        # A proxy or a firewall that answers in JSON: no record is to blame.
+        return Transient(f"HTTP {status} {code}", outage=status != 413)
     words = _words(body)
     if status in (401, 403) and _is_foreign(code):
         return AuthError(_claimed(code, words))
@@ -90,6 +93,9 @@ def _is_foreign(code: str) -> bool:
     """A refusal that is neither WooCommerce's nor WordPress's own: a plugin for logging in takes the header as its."""
     return not code.startswith(("woocommerce_", "wc_", "rest_")) or code in _LOG_IN
 
+
+#: Answers that speak of the way there, as `synccore.http.target_fault` has them.
+_IN_BETWEEN = (405, 407, 408, 413, 421, 425)
 
 #: How WordPress's and others' plugins refuse an Authorization header that is no token of theirs, under `rest_` names.
 _LOG_IN = ("rest_not_logged_in", "rest_cookie_invalid_nonce", "rest_invalid_token", "rest_token_malformed")
