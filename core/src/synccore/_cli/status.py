@@ -66,17 +66,11 @@ def _show_instances(document: Mapping[str, Any], now: datetime, *, running: bool
     columns = ("source", "type", "state", "entity", "known", "last poll")
     table(columns, rows, numbers=("known",), empty="no sources are configured")
     click.echo()
-    numbers = ("ready", "running", "parked", "done", "skipped")
+    numbers = ("owed", "parked", "delivered", "skipped")
     table(
         ("sink", "type", "state", *numbers, "waiting for"),
         [
-            (
-                name,
-                s["type"],
-                state_text(s["state"]),
-                *(f"{s[n]:,}" for n in numbers),
-                duration_of(s["oldest_ready_seconds"]),
-            )
+            (name, s["type"], state_text(s["state"]), *_counts(s), duration_of(s["oldest_ready_seconds"]))
             for name, s in document["sinks"].items()
         ],
         numbers=numbers,
@@ -85,13 +79,19 @@ def _show_instances(document: Mapping[str, Any], now: datetime, *, running: bool
     click.echo()
     table(
         ("route", *numbers),
-        [(name, *(f"{r[n]:,}" for n in numbers)) for name, r in document["routes"].items()],
+        [(name, *_counts(r)) for name, r in document["routes"].items()],
         numbers=numbers,
         empty="no routes are configured",
     )
     for name, instance in [*document["sources"].items(), *document["sinks"].items()]:
         if instance["reason"]:
             click.echo(f"{state_text(instance['state'])}: {name}: {instance['reason']}")
+
+
+def _counts(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Owed (ready or running), parked, delivered, skipped."""
+    owed = counts["ready"] + counts["running"]
+    return tuple(f"{n:,}" for n in (owed, counts["parked"], counts["done"], counts["skipped"]))
 
 
 @verb("log")

@@ -80,7 +80,7 @@ class SlidingWindow(Window):
 
 def _length(per: timedelta) -> str:
     words = {timedelta(seconds=1): "a second", timedelta(minutes=1): "a minute", timedelta(days=1): "a day"}
-    return words.get(per, f"in {per}")
+    return words.get(per, f"in {per.total_seconds():g} s")
 
 
 class Budget:
