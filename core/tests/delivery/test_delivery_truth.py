@@ -291,6 +291,22 @@ def test_a_sink_that_cannot_let_go_is_not_called_for_what_is_shared(people):
     assert people.history(key="2")[-1].note == "let go of: 2 records share it"
 
 
+def test_a_sink_is_told_that_what_it_lets_go_of_is_gone_from_the_source(tmp_path):
+    """Its own policy of deletions may be to keep it; a route that no longer wants a record is another matter."""
+    with leaving(tmp_path, "unlabel") as app:
+        adopt(app)
+        app.emit(anna())
+        app.drain()
+        app.emit(anna(company="out"))
+        app.drain()
+        app.emit(anna())
+        app.drain()
+        app.emit(Change(entity="customer", key="1", op="delete"))
+        app.drain()
+        told = [(o.op, o.gone) for call in app.sink.calls for o in call if o.op != "upsert"]
+        assert told == [("leave", False), ("leave", True)]
+
+
 def test_leaving_deletes_nothing_that_is_adopted(tmp_path):
     with leaving(tmp_path, "delete") as app:
         adopt(app)

@@ -68,6 +68,7 @@ class Rig:
         maybe: bool = False,
         source: str = "shop",
         on_leave: str = "keep",
+        gone: bool = False,
         **fields: Any,
     ) -> Operation:
         """An operation as core would make it from the mapped fields and the stored link."""
@@ -78,7 +79,7 @@ class Rig:
             id=next(_ids), route="contacts_customers", object="contact", op=op, source=source, entity="customer",
             key=str(key), fields=fields, changed=frozenset(changed), options=options or {}, match=("email", "phone"),
             link=link, idempotency_key=f"{key}", at=self.clock.now(), maybe_applied=maybe, settings=settings or {},
-            on_leave=on_leave,
+            on_leave=on_leave, gone=gone,
         )  # fmt: skip
 
     def _link(self, name: str) -> Link | None:
@@ -99,7 +100,7 @@ class Rig:
             name = f"{op.source}:{op.key}"
             if not isinstance(outcome, Delivered | Unchanged):
                 continue
-            if op.op == "delete" or op.on_leave == "delete":
+            if op.op == "delete" or op.gone or op.on_leave == "delete":
                 self.links.pop(name, None)
                 continue
             assert outcome.remote_id

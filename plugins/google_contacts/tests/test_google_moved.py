@@ -107,6 +107,22 @@ def test_a_deleted_customer_who_registers_again_has_one_contact(rigs, policy, re
     assert rig.google.members("Customers") == {made.remote_id}
 
 
+@pytest.mark.parametrize("policy", ["keep", "unlabel", "delete"])
+def test_a_deleted_customer_whose_contact_was_there_before_has_one_contact_again(rigs, policy):
+    """Core asks for no deletion of what is not ours: it says that the record is gone, and how to let go."""
+    rig = rigs(on_delete=policy)
+    mine = rig.google.add(names=ANNIE, emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.put(1, **person_fields(1, company="Acme"))
+    rig.deliver(rig.op(1, op="leave", on_leave="unlabel", gone=True))
+    assert rig.google.members("Customers") == ({mine} if policy == "keep" else set())
+    assert values(rig.google.contact(mine), "organizations", "name") == ([] if policy == "delete" else ["Acme"])
+    assert rig.google.contact(mine)["names"][0]["givenName"] == "Annie"
+    assert rig.put(2, **person_fields(1)).remote_id == mine
+    assert marks(rig) == {"shop:customer:2": 1}
+    assert rig.google.members("Customers") == {mine}
+    assert len(rig.google.contacts()) == 1
+
+
 def test_a_customer_that_comes_back_is_no_longer_gone(rig):
     made = rig.put(1, **person_fields(1))
     rig.deliver(rig.op(1, op="delete"))

@@ -212,7 +212,7 @@ class Preparer:
         if way is None:
             return Prepared(operation=None, skip=f"{skip}; {why}" if skip else why, let_go=True)
         operation = self._operation(work, op_id, {}, frozenset(), op="leave")
-        return Prepared(operation=evolve(operation, on_leave=way), why=why)
+        return Prepared(operation=evolve(operation, on_leave=way, gone=work.gone), why=why)
 
     def _operation(
         self, work: Work, op_id: int, fields: Mapping[str, Any], changed: frozenset[str], op: SinkOp | None = None

@@ -106,6 +106,9 @@ class Operation:
     settings: Mapping[str, Any] = field(factory=dict)
     #: For `leave`: "unlabel", "clear" or "delete".
     on_leave: str = "keep"
+    #: For `leave`: the record was deleted at its source, and core asks for no deletion since the link is not `ours`.
+    #: A sink with a policy of its own for deletions follows that instead of `on_leave`, short of deleting.
+    gone: bool = False
     #: For a record nothing was delivered of yet: the fields as mapped from the oldest state the shop is known to have
     #: had since the record is owed, None where no other is known. A consent that became a no before the first
     #: delivery shows here.

@@ -244,7 +244,7 @@ class _Planner:
 
     def end(self, op: Operation) -> Work | None:
         """The customer was deleted in the shop, or the route wants the record no longer."""
-        if op.op == "delete":
+        if op.op == "delete" or op.gone:
             self.index.bury(op.uid)
             policy = op.settings.get("on_delete") or self.round.config.on_delete
         else:
