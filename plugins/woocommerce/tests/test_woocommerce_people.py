@@ -242,3 +242,15 @@ def test_an_account_that_never_had_an_address_was_not_erased(shop, make):
     client.all("customer")
     shop.edit_customer(ada, first_name="Ada")
     assert [c.op for c in client.all("customer")] == ["upsert"]
+
+
+# -- somebody who was never reported
+
+
+def test_a_person_is_found_by_address_account_or_guest(shop, client):
+    ada = shop.add_customer("Ada@shop.test")
+    shop.add_customer("other@shop.test")
+    shop.place_order(billing={"email": "guest@shop.test"}, status="completed")
+    assert [c.key for c in people(client.source.search(" ada@SHOP.test ")).values()] == [str(ada)]
+    assert list(people(client.source.search("guest@shop.test"))) == [guest_key("guest@shop.test")]
+    assert list(client.source.search("nobody@shop.test")) == []

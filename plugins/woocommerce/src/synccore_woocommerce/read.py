@@ -70,6 +70,17 @@ class Fetcher:
             found |= {number: self._meaning(entity, number, [row], prepared=True) for number, row in rows.items()}
         return found | {number: self.fetch(entity, number) for number in rest if number not in found}
 
+    def search(self, email: str) -> Sequence[Change | Unreadable]:
+        """The accounts with this address, as `fetch` tells them; where there is none, the guest who bought with it."""
+        asked = {"email": email.strip(), "role": "all", "_fields": "id"}
+        rows = self._shop.get("wc/v3/customers", asked)
+        numbers = [number for row in rows if (number := key(row.get("id")))] if isinstance(rows, list) else []
+        told: list[Change | Unreadable] = []
+        for number in numbers or ([guest_key(email)] if self._translate.guests else []):
+            found = self.fetch("customer", number)
+            told += [found] if isinstance(found, Change) else found or ()
+        return told
+
     # -- inside
 
     def _some(self, entity: str, path: str, numbers: Sequence[str], params: Mapping[str, str]) -> list[Record]:

@@ -95,6 +95,10 @@ class WooCommerce:
         """Read several records, a hundred in a request. Raises as `fetch`."""
         return self._fetcher.fetch_many(entity, keys)
 
+    def search(self, email: str) -> Sequence[Change | Unreadable]:
+        """The person with this address, account or guest; nothing where there is none. Raises as `fetch`."""
+        return self._fetcher.search(email)
+
     def time_zone(self) -> str | None:
         """The shop's time zone, an IANA name or a fixed offset; None before its index was read. No network."""
         zone: str | None = self._context.state().get(ZONE)
