@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._web import create_web
 from synccore.errors import Rejected
 from synccore.store import LaneRecord
 from synccore.testing import customer
@@ -64,23 +65,30 @@ def test_disconnecting_erases_what_is_stored_and_says_what_failed(site, words):
     assert house.app.vault("crm").get("token") is None
 
 
-@pytest.mark.parametrize("path", ["/lanes/pause", "/lanes/resume", "/disconnect"])
-def test_an_unknown_name_is_told(site, words, path):
-    answer = site.visitor().act(path, name="<b>nobody")
-    assert answer.status == 400
-    assert "there are: shop, crm" in words(answer)
-    assert "<b>nobody" not in answer.text
+def test_an_unknown_name_is_told(site, words):
+    for path in ("/lanes/pause", "/lanes/resume", "/disconnect"):
+        answer = site.visitor().act(path, name="<b>nobody")
+        assert answer.status == 400, path
+        assert "there are: shop, crm" in words(answer)
+        assert "<b>nobody" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/lanes/pause", "/lanes/resume", "/disconnect", "/parked/retry", "/people/forget"])
-def test_actions_need_a_form_of_ours_and_a_session(open_site, path):
+def test_actions_need_a_form_of_ours_and_a_session(open_site):
     site = open_site(dashboard_password="open sesame")
-    stranger = site.visitor()
-    assert stranger.post(path, f"token={stranger.token('/login')}&name=crm").headers["location"].endswith("login")
-    owner = site.visitor()
+    stranger, owner = site.visitor(), site.visitor()
     owner.login("open+sesame")
-    assert owner.post(path, "token=wrong&name=crm").status == 403
-    assert owner.post(path, f"token={owner.token('/people')}&name=crm", Origin="https://evil.example").status == 403
+    paths = [r.path for r in create_web(site.house.door).routes if "POST" in (getattr(r, "methods", None) or ())]
+    for path in [
+        p.replace("{name}", "crm") for p in paths if p not in ("/login", "/hooks/{source}", "/hooks/{source}/")
+    ]:
+        refused = stranger.post(path, f"token={stranger.token('/login')}&name=crm")
+        if path != "/logout":
+            assert refused.status == 303, path
+            assert refused.headers["location"].endswith("login"), path
+            assert owner.post(path, "token=wrong&name=crm").status == 403, path
+            form = f"token={owner.token('/people')}&name=crm"
+            assert owner.post(path, form, Origin="https://evil.example").status == 403, path
+    assert len(paths) > 12, "every action that there is was tried"
     assert site.house.app.lane_of("crm").state == "ok"
 
 

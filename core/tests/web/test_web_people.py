@@ -35,19 +35,19 @@ def page(site, key="1", entity="customer", **more):
     return site.visitor().get("/people/record?" + urlencode({"source": "shop", "entity": entity, "key": key, **more}))
 
 
-@pytest.mark.parametrize(
-    "asked", ["ada@shop.test", " ADA@shop.test", "1", "7", "W-1007", "#w-1007", "lovelace", "ada love", "r1"]
-)
-def test_a_person_is_found_by_what_is_known_of_them(site, words, asked):
+def test_a_person_is_found_by_what_is_known_of_them(site, words):
     """Order 7 and its number lead to whom it belongs to; r1 is Ada's remote id."""
-    found = words(site.visitor().act("/people", q=asked))
-    assert "Ada Lovelace" in found
-    assert "At the targets" in found
+    visitor = site.visitor()
+    for asked in ("ada@shop.test", " ADA@shop.test", "1", "7", "W-1007", "#w-1007", "lovelace", "ada love", "r1"):
+        found = words(visitor.act("/people", q=asked))
+        assert "Ada Lovelace" in found, asked
+        assert "At the targets" in found, asked
 
 
-@pytest.mark.parametrize("asked", ["jürgen", "özgür", "JÜRGEN Özgür"])
-def test_letters_beyond_ascii_are_found_whatever_their_case(site, words, asked):
-    assert "Jürgen ÖZGÜR" in words(site.visitor().act("/people", q=asked))
+def test_letters_beyond_ascii_are_found_whatever_their_case(site, words):
+    visitor = site.visitor()
+    for asked in ("jürgen", "özgür", "JÜRGEN Özgür"):
+        assert "Jürgen ÖZGÜR" in words(visitor.act("/people", q=asked)), asked
 
 
 def test_several_are_listed_and_an_address_stands_in_no_url(site, words):
@@ -61,9 +61,10 @@ def test_several_are_listed_and_an_address_stands_in_no_url(site, words):
     assert "2 may be meant" in text
 
 
-@pytest.mark.parametrize("asked", ["%", "_", "a%", "' OR 1=1 --", "\\", "\x00", "ü", "é" * 200])
-def test_odd_questions_find_nobody_and_break_nothing(site, words, asked):
-    assert "Nobody here has heard of them" in words(site.visitor().act("/people", q=asked))
+def test_odd_questions_find_nobody_and_break_nothing(site, words):
+    visitor = site.visitor()
+    for asked in ("%", "_", "a%", "' OR 1=1 --", "\\", "\x00", "ü", "é" * 200):
+        assert "Nobody here has heard of them" in words(visitor.act("/people", q=asked)), asked
 
 
 def test_the_page_shows_what_was_sent_beside_what_is_mapped(site, words):
