@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from .._mapping.shape import changed_fields, digest, is_blank, shape
+from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
 from ..entities import Customer, Order
 from ..errors import MappingError, WaitFor
@@ -144,7 +144,7 @@ class Preparer:
         if isinstance(mapped, Skip):
             return mapped
         fields = shape(mapped, self.route.options, work.link)
-        return _Mapped(fields, frozenset(n for n, v in mapped.items() if is_blank(v) and n not in fields))
+        return _Mapped(fields, frozenset(mapped.keys() - fields.keys()))
 
     def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:
         """A customer's totals are known only where the route includes orders."""

@@ -6,12 +6,7 @@ from typing import Any
 from ..types import FieldOptions, Link
 from .values import canonical, digest
 
-__all__ = ["changed_fields", "digest", "is_blank", "shape"]
-
-
-def is_blank(value: Any) -> bool:
-    """Nothing: None or an empty text."""
-    return value is None or (isinstance(value, str) and value == "")
+__all__ = ["changed_fields", "digest", "shape"]
 
 
 def shape(fields: Mapping[str, Any], options: Mapping[str, FieldOptions], link: Link | None = None) -> dict[str, Any]:
@@ -22,7 +17,7 @@ def shape(fields: Mapping[str, Any], options: Mapping[str, FieldOptions], link: 
     """
     shaped: dict[str, Any] = {}
     for name, value in fields.items():
-        if not is_blank(value):
+        if value is not None and value != "":
             shaped[name] = value
             continue
         clear = options[name].clear if name in options else None

@@ -30,7 +30,8 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     linked: list[Row] = []
     for row, settlement in held:
         if settlement.to not in _FINAL:
-            _move_on(pen, row, settlement, now, positions)
+            whole = pen.execute("SELECT * FROM delivery WHERE id = ?", (row["id"],)).fetchone()
+            _move_on(pen, whole, settlement, now, positions)
         if settlement.link is not None and _put_link(pen, row, settlement.link, now, settlement.made_from):
             linked.append(row)
         elif row["event"] is None and settlement.to in _JUDGED:

@@ -166,6 +166,8 @@ def load_fields(text: str) -> Any:
 
 
 def _structure_strict(value: Any, kind: type) -> Any:
+    if type(value) is kind:
+        return value
     # bool is an int to Python and not to us.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"expected {kind.__name__}, not {type(value).__name__}")

@@ -346,9 +346,10 @@ SELECT min(due_at) FROM delivery WHERE sink = :sink AND route = :route AND bulk 
 
 # -- settling --------------------------------------------------------------------------------------------------------
 
-#: The rows that run or are in a job.
+#: What settling needs of the rows that run or are in a job.
 HELD = """
-SELECT d.* FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.state IN ('running', 'submitted')
+SELECT id, state, lease_token, job, event, route, sink, source, entity, key, op, bulk, owner_entity, owner_key
+FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('running', 'submitted')
 """
 
 #: These need no further try.
