@@ -81,7 +81,7 @@ def test_with_json_every_line_of_a_run_is_a_document(world, capfd):
         world.write(server={"listen": "127.0.0.1:0"})
         result = world.run("run", "--log", "json")
     lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert f"ready: listening on {stopped[0]}" in [line["event"] for line in lines]
+    assert (f"ready: listening on {stopped[0]}", "info") in [(line["event"], line["level"]) for line in lines]
 
 
 def test_a_log_on_a_full_disk_stops_nobodys_work(monkeypatch):

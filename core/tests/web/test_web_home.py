@@ -94,3 +94,9 @@ def test_a_file_the_daemon_does_not_work_with_is_reloaded(site, words):
         said = words(site.visitor().act("/reload"))
         assert "the file is read" in said
         assert "takes effect later" in said
+
+
+def test_who_was_never_reached_is_to_be_connected(open_site, words):
+    text = needed(open_site(), words)
+    assert "shop: never reached so far Connect shop" in text
+    assert "crm: never reached so far Connect crm" in text

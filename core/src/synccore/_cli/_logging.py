@@ -30,10 +30,10 @@ def as_json(environ: Mapping[str, str]) -> bool:
     return environ.get("SYNCCORE_LOG", "").lower() == "json"
 
 
-def say(environ: Mapping[str, str], text: str) -> None:
+def say(environ: Mapping[str, str], text: str, level: int = logging.WARNING) -> None:
     """A sentence on stderr: a line of the log where that is JSON, so that no line of it is anything else."""
     if as_json(environ):
-        structlog.get_logger("synccore").warning(click.unstyle(text))
+        structlog.get_logger("synccore").log(level, click.unstyle(text))
     else:
         click.echo(text, err=True)
 

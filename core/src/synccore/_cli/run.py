@@ -45,7 +45,7 @@ def run(once: bool, wait: bool, timeout: timedelta | None, log_form: str | None,
     once = once or wait
 
     def ready(url: str) -> None:
-        say(session.environ, f"{click.style('ready', fg='green', bold=True)}: listening on {url}")
+        say(session.environ, f"{click.style('ready', fg='green', bold=True)}: listening on {url}", logging.INFO)
 
     with session.open() as app:
         code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready, on_stop=leave_in_time)

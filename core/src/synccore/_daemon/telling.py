@@ -29,7 +29,8 @@ class Teller:
         self._lock = threading.Lock()
         self._counts: dict[str, Counter[str]] = {}
         self._causes: dict[tuple[str, str, str], datetime] = {}
-        self._states = {name: app.lane_of(name).state for name in self._names()}
+        #: Instance -> state and reason as they were told last.
+        self._told = {name: ((lane := app.lane_of(name)).state, lane.reason) for name in self._names()}
         self._since = app.clock.now()
 
     def _names(self) -> Iterator[str]:
@@ -63,8 +64,10 @@ class Teller:
 
     def _lane(self, name: str, state: str, reason: str | None) -> None:
         with self._lock:
-            before = self._states.get(name, "ok")
-            self._states[name] = state
+            before, why = self._told.get(name, ("ok", None))
+            if (before, why) == (state, reason):
+                return
+            self._told[name] = (state, reason)
         tell = self._app.log.info if state in _QUIET else self._app.log.warning
         tell("lane changed", instance=name, before=before, state=state, reason=reason)
 
@@ -72,7 +75,7 @@ class Teller:
         """Lanes whose state is another one than was told last."""
         for name in self._names():
             lane = self._app.lane_of(name)
-            if lane.state != self._states.get(name, "ok"):
+            if lane.state != self._told.get(name, ("ok", None))[0]:
                 self._lane(name, lane.state, lane.reason)
 
     def count(self) -> None:

@@ -10,6 +10,7 @@ from .._app.app import App
 from .._verbs.changed import changed_routes
 from .._verbs.check_mapping import lost_routes
 from .._verbs.troubles import troubles
+from .._verbs.waits import lane_state
 from ..types import Trouble
 
 __all__ = ["Need", "needs"]
@@ -33,7 +34,7 @@ class Need:
 
 def needs(app: App) -> list[Need]:
     """The gravest first."""
-    found = [*_troubles(app), *_routes(app), *_unreadable(app)]
+    found = [*_troubles(app), *_strangers(app), *_routes(app), *_unreadable(app)]
     return sorted(found, key=lambda need: need.colour != "red")
 
 
@@ -44,6 +45,15 @@ def _troubles(app: App) -> Iterator[Need]:
                 yield Need(colour="red", sentence=f"Only {trouble.sentence}: make room before it is full")
         elif trouble.measure >= _FROM.get(trouble.kind, 0):
             yield _need(trouble)
+
+
+def _strangers(app: App) -> Iterator[Need]:
+    """Instances that nobody ever reached: no trouble yet that an alert would tell, and nothing goes on without it."""
+    for name, unit in {**app.sources, **app.sinks}.items():
+        never = unit.error is None and app.lane_of(name).state == "ok" and lane_state(app, name)[0] == "needs_auth"
+        if never:
+            sentence, path = f"{name}: never reached so far", f"connect/{quote(name)}"
+            yield Need(colour="red", sentence=sentence, label=f"Connect {name}", path=path, post=True)
 
 
 def _need(trouble: Trouble) -> Need:
