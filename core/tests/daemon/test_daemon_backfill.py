@@ -96,6 +96,17 @@ def test_a_wait_that_is_longer_than_a_command_is_patient_ends_it_and_says_until_
     assert f"until {until}" in report.errors[0]
 
 
+@pytest.mark.parametrize("every", [timedelta(seconds=50), timedelta(minutes=20)])
+def test_a_route_that_its_target_holds_for_longer_than_a_command_is_patient_ends_it_with_the_reason(people, every):
+    people.sink.always(RateLimited("the org has no room", retry_after=every, scope="route"))
+    began = people.clock.now()
+    report, _ = run(people)
+    assert people.clock.now() - began < timedelta(minutes=7)
+    assert (report.owed, report.parked) == (30, 0)
+    assert "route people waits until" in report.errors[0]
+    assert "the org has no room" in report.errors[0]
+
+
 def test_interrupted_while_it_delivers_it_claims_nothing_more_and_says_so(people):
     def stopping(_):
         people.app.stop()

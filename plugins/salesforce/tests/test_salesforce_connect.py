@@ -7,7 +7,7 @@ from attrs import evolve
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from synccore.errors import AuthError, ConfigError, Transient
+from synccore.errors import AnotherAccount, AuthError, ConfigError, Transient
 from synccore.secrets import Secret
 from synccore.testing import Fault, meanwhile
 from synccore.types import Delivered
@@ -156,7 +156,7 @@ class TestAnotherOrg:
         crm = bench()
         crm.one("1", person(1))
         mine, org.org.id = org.org.id, self.OTHER
-        with pytest.raises(ConfigError, match="--switch-account") as refused:
+        with pytest.raises(AnotherAccount, match="--switch-account") as refused:
             crm.sink.connect(crm.browser)
         assert all(i in refused.value.message for i in (mine, self.OTHER)), "both are named, for the operator"
         assert org_of(crm.sink._session.tokens()) == mine
@@ -176,11 +176,11 @@ class TestAnotherOrg:
         org.sign_in.expire()
         before = org.count("PATCH")
         for _ in range(2):
-            with pytest.raises(ConfigError, match="--switch-account"):
+            with pytest.raises(AnotherAccount, match="--switch-account"):
                 crm.one("2", person(2))
-        with pytest.raises(ConfigError, match="--switch-account"):
+        with pytest.raises(AnotherAccount, match="--switch-account"):
             crm.sink.check()
-        with pytest.raises(ConfigError, match="--switch-account"):
+        with pytest.raises(AnotherAccount, match="--switch-account"):
             crm.sink.account()
         assert org.count("PATCH") == before + 1, "refused after the session was tried, and nothing carried out"
         assert len(org.records("Contact")) == 1

@@ -67,7 +67,8 @@ class Holds:
         """The target asked for time for this route."""
         known = self._held.get(route)
         if known is None or known.kind != "refused":
-            self._put(Hold(route=route, sink=self._sink, kind="rate_limited", reason=reason, until=until, since=now))
+            since = known.since if known is not None else now
+            self._put(Hold(route=route, sink=self._sink, kind="rate_limited", reason=reason, until=until, since=since))
 
     def judge(self, route: str, answers: Sequence[Answer], now: datetime) -> tuple[Hold | None, str | None]:
         """What a call's answers mean for the route: the hold it is under now and the cause that made it, if any."""

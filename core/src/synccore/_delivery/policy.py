@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ..errors import (
+    AnotherAccount,
     AuthError,
     BatchRejected,
     ConfigError,
@@ -102,7 +103,7 @@ def backoff(tries: int, random_: random.Random, cap: timedelta = CAP) -> timedel
 def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Random) -> Decision:
     """What to do after `error`."""
     match error:
-        case ConfigError():
+        case ConfigError() | AnotherAccount():
             return PauseLane(now + CONFIG_RECHECK, "error", error.message)
         case AuthError():
             return PauseLane(None, "needs_auth", error.message)

@@ -184,8 +184,30 @@ def stuck(app: App, unit: SourceUnit, *, listing: bool) -> list[str]:
             reasons.append(f"{owed.ready:,} owed to {sink}: {wait.text}")
         elif due is not None and due - now > PATIENCE:
             reasons.append(f"{owed.ready:,} owed to {sink}: the first is due {until_text(due, now)[6:]}")
+        elif routes := _held_routes(app, unit, sink):
+            reasons += routes
         else:
             return []
+    return reasons
+
+
+def _held_routes(app: App, unit: SourceUnit, sink: str) -> list[str]:
+    """Why each of the source's routes to a sink that owe something waits: empty where one of them may go on soon."""
+    reasons = []
+    now = app.clock.now()
+    counts = app.store.counts_by_route()
+    holds = {hold.route: hold for hold in app.store.holds(sink)}
+    for route in app.routes.values():
+        if (route.source, route.sink) != (unit.name, sink) or not (
+            ready := counts.get(route.name, RouteCounts()).ready
+        ):
+            continue
+        hold = holds.get(route.name)
+        if hold is None or max(hold.until - now, now - hold.since) <= PATIENCE:
+            return []
+        reasons.append(
+            f"{ready:,} owed to {sink}: route {route.name} waits {until_text(hold.until, now)} ({hold.reason})"
+        )
     return reasons
 
 

@@ -9,7 +9,7 @@ from .._app.accounts import stranger
 from .._app.app import App
 from .._app.owners import foreign_files
 from .._app.units import Unit
-from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
+from ..errors import AnotherAccount, AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
 from .check_mapping import check_mapping, check_routes
 
@@ -127,6 +127,8 @@ def _below(path: str, finding: Finding) -> Finding:
 
 def problem_of(error: Exception, name: str, path: str) -> tuple[Finding, str]:
     """An instance's failure as a finding with what to run next, and the state it means."""
+    if isinstance(error, AnotherAccount):
+        return Finding(level="error", path=path, message=error.message), "error"
     if isinstance(error, AuthError):
         text = error.message
         if "synccore connect" not in text:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import jwt
 from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError
+from synccore.errors import AnotherAccount, AuthError, ConfigError
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
@@ -103,8 +103,8 @@ class Session(OAuth):
     def valid(self, rejected: str | None = None) -> Tokens:
         """Tokens to use now.
 
-        Raises AuthError where there are none, or none for these settings; ConfigError where they are for another org
-        than the records delivered so far.
+        Raises AuthError where there are none, or none for these settings; AnotherAccount where they are for another
+        org than the records delivered so far.
         """
         if self._config.auth == "web" and self.tokens() is None and super().tokens() is not None:
             raise AuthError(
@@ -123,7 +123,7 @@ class Session(OAuth):
         if known is None:
             self._about.vault.put(_PIN, org)
         elif known != org:
-            raise ConfigError(self._other(org, known))
+            raise AnotherAccount(self._other(org, known))
 
     def _other(self, org: str, known: str) -> str:
         return (
@@ -168,7 +168,7 @@ class Session(OAuth):
         if org is not None and known not in (None, org):
             # Not ours to keep: the grant for the other org is given back.
             self.revoke(tokens)
-            raise ConfigError(self._other(org, str(known)))
+            raise AnotherAccount(self._other(org, str(known)))
         with self.held():
             if org is not None:
                 self._about.vault.put(_PIN, org)

@@ -98,6 +98,8 @@ class Remover:
             ids = [op.link.remote_id for op in part if op.link]
             for op, result in zip(part, self._client.delete(ids), strict=True):
                 outcomes[op.id] = self._deleted(op, result)
+                if op.link and self._schema.name == "Contact" and not isinstance(outcomes[op.id], Failed):
+                    self._drop_made(op.link)
         if self._schema.name == "Account":
             for link in (op.link for op in operations if op.link):
                 for name, record_id in link.made.items():
@@ -113,6 +115,25 @@ class Remover:
         if problem.code in GONE_CODES:
             return Unchanged(remote_id=remote_id, note="already deleted in Salesforce")
         return Failed(classify(problem))
+
+    def _drop_made(self, link: Link) -> None:
+        """The account made for a deleted contact's orders goes too, unless anything hangs on it that would go along."""
+        note = MADE + link.remote_id[:15]
+        account = self._state.get(note)
+        if account is None or self._anything_below(str(account)):
+            return
+        (result,) = self._client.delete([str(account)])
+        if result.get("success") or any(p.code in GONE_CODES for p in problems_of(result.get("errors"))):
+            self._state.put({note: None})
+
+    def _anything_below(self, account: str) -> bool:
+        for name in (*_BELOW, "Order"):
+            schema = self._catalog.find(name)
+            if schema is None or schema.get("AccountId") is None:
+                continue
+            if next(iter(self._client.select(["Id"], name, "AccountId", [account])), None) is not None:
+                return True
+        return False
 
     def _reopen(self, operations: Sequence[Operation]) -> None:
         """Take orders back to draft, as only drafts can be deleted; what cannot be is left to the delete to say."""
