@@ -169,7 +169,6 @@ def test_another_login_url_gets_nothing_until_connect(shop, org, make_org):  # n
     app.emit(person(1))
     app.settle_down()
     second = make_org()
-    second.org.id = "00D5e0000000042AAA"
     point_at(app, org, second)
     app.crash()
     before = len(org.requests)
@@ -256,7 +255,6 @@ def test_a_person_may_switch_to_the_other_org(shop, org, make_org):  # noqa: F81
     app.emit(person(1))
     app.settle_down()
     second = make_org()
-    second.org.id = "00D5e0000000042AAA"
     point_at(app, org, second)
     app.crash()
     with pytest.raises(SynccoreError, match="--switch-account"):

@@ -224,3 +224,7 @@ def test_demo_org_is_ready_to_connect():
         assert demo.counts() == {"contacts": 0}
     finally:
         demo.close()
+
+
+def test_no_two_orgs_have_one_id(make_org):
+    assert make_org().org.id != make_org().org.id

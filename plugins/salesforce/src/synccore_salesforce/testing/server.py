@@ -11,7 +11,7 @@ from synccore.testing import LoopbackServer, Reply, Request
 from .auth import SignIn
 from .composite import run_composite
 from .jobs import Jobs
-from .model import RowRefused
+from .model import RowRefused, full_id
 from .soql import run
 from .switches import Switches
 
@@ -30,6 +30,8 @@ class FakeSalesforce(Switches, LoopbackServer):
         self.jobs = Jobs(self)
         self._pages: dict[str, list[dict[str, Any]]] = {}
         LoopbackServer.__init__(self, port)
+        # As at the vendor, no two orgs have one id; an org that begins again at its address is the same one.
+        self.org.id = full_id("00D", int(self.url.rpartition(":")[2]))
 
     # -- shortcuts for tests
 
