@@ -70,7 +70,9 @@ class Discreet:
     def _looked_at(self, answer: Any, args: Sequence[Any]) -> Any:
         match answer:
             case list() | tuple():
-                asked = args[0] if args and isinstance(args[0], list | tuple) and len(args[0]) == len(answer) else None
+                # Each answer beside its own record: all beside all would take hours for a job of thousands.
+                first = args[0].operations if args and isinstance(args[0], Job) else args[0] if args else None
+                asked = first if isinstance(first, list | tuple) and len(first) == len(answer) else None
                 abouts = [[one] for one in asked] if asked is not None else [args] * len(answer)
                 return [self._word(one, about) for one, about in zip(answer, abouts, strict=True)]
             case Iterator():
