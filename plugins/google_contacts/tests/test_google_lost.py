@@ -136,3 +136,17 @@ def test_a_lone_lost_create_says_until_when_it_waits(rig):
     assert f"until {until:%H:%M} UTC at the latest" in wait.reason
     (outcome,) = rig.deliver(rig.op(1, **person_fields(1)))
     assert f"until {until:%H:%M} UTC" in outcome.error.message
+
+
+@pytest.mark.parametrize("fault", [Fault.commit_then_drop, Fault.reset])
+def test_what_an_update_without_an_answer_left_there_is_ours(rig, fault):
+    rig.put(1, email="old@shop.test", phone="+4930111111", given_name="Ann", family_name="Lee")
+    name = rig.google.contacts()[0]["resourceName"]
+    rig.google.edit(name, emailAddresses=[{"value": "own@shop.test"}, {"value": "old@shop.test"}])
+    rig.google.fail_next(fault(when=lambda r: r.method in ("PATCH", "POST")))
+    moved = {"email": "new@shop.test", "phone": "+4930222222", "given_name": "Anna", "family_name": "Lee"}
+    settle(rig, [rig.op(1, **moved)])
+    rig.put(1, email="last@shop.test", phone="+4930333333", given_name="Anna", family_name="Lee")
+    (contact,) = rig.google.contacts()
+    assert {e["value"] for e in contact["emailAddresses"]} == {"own@shop.test", "last@shop.test"}
+    assert [e["value"] for e in contact["phoneNumbers"]] == ["+4930333333"]

@@ -270,10 +270,11 @@ def surviving(own: Mapping[str, Any], person: Mapping[str, Any]) -> dict[str, An
 def looks_merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether another contact went into this one, of which Google does not always tell.
 
-    Then something of which there is one has changed, and there are more of something else.
+    Then something of which there is one has changed, and there are more of something else: a merge takes nothing away,
+    while a write of ours, whose answer may have been lost, puts one value in another's place.
     """
     changed = any(_plain(before, name) != _plain(after, name) for name in SINGLE)
-    return changed and any(_plain(after, name) - _plain(before, name) for name in WRITABLE if name not in _UNTYPED)
+    return changed and any(_plain(after, name) > _plain(before, name) for name in WRITABLE if name not in _UNTYPED)
 
 
 def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from synccore.errors import RateLimited, Rejected
 from synccore.types import Link, Operation, Unchanged
@@ -182,8 +182,8 @@ class _Planner:
     def _update(self, op: Operation, match: Match) -> Work | None:
         name = match.name or ""
         person = self.index.person(name)
-        own = self._own(op, name, person)
-        link = op.link
+        before = self._own(op, name, person)
+        own, link = _with_arrived(op, before, person), op.link
         # On a contact that is another one than was written last, nothing is known to be there.
         known = link is not None and bool(link.fields) and link.remote_id == name
         ours = own.made and any(m.startswith(f"{op.source}:{op.entity}:") for m in markers(person))
@@ -203,7 +203,7 @@ class _Planner:
         kept = self._kept(op, changed, merge.kept)
         fields = merge.fields
         if not fields and add is None:
-            if record != own:
+            if record != before:
                 self.index.store((), {name: record})
             self.round.unchanged(op, name, person, record, kept, _note(op, changed, kept))
             return None
@@ -233,12 +233,7 @@ class _Planner:
             return own
         if op.link is None or op.uid not in markers(person):
             return Own()
-        fields: dict[str, Any] = {}
-        for field_name, value in op.link.fields.items():
-            spec = field_named(field_name)
-            if spec is not None and value is not None:
-                fields[field_name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
-        return Own(surviving(fields, person))
+        return Own(surviving(_built(op.link.fields), person))
 
     # -- letting go
 
@@ -328,6 +323,24 @@ class _Claims:
         self.emails |= emails
         for phone in wanted_phones(op.fields):
             self.phones[phone] = self.phones.get(phone, False) or not emails
+
+
+def _with_arrived(op: Operation, own: Own, person: Mapping[str, Any]) -> Own:
+    """After a lost answer what is wanted and there is ours: the call was carried out."""
+    if not op.maybe_applied:
+        return own
+    arrived = surviving(_built({name: op.fields.get(name) for name in op.changed}), person)
+    return evolve(own, fields={**own.fields, **arrived})
+
+
+def _built(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Mapped fields as the index keeps what was written."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        spec = field_named(name)
+        if spec is not None and value is not None:
+            found[name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
+    return found
 
 
 def _note(op: Operation, written: Collection[str], kept: Collection[str]) -> str | None:
