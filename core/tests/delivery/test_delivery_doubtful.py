@@ -1,10 +1,13 @@
 """A create without an answer, and somebody else in its place before it is tried again."""
 
+from datetime import timedelta
+
 import pytest
 
 from synccore.entities import Customer
 from synccore.errors import Transient
 from synccore.testing import Harness, upsert
+from synccore.types import Limits
 
 EMAIL = "ann@shop.test"
 ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
@@ -58,3 +61,21 @@ def test_where_nothing_was_made_it_is_made_once(harness):
     harness.emit(account("Anna"))
     harness.settle_down()
     assert people(harness) == ["Anna"]
+
+
+def test_after_a_restore_nothing_is_made_before_the_target_would_show_it(tmp_path):
+    """A contact made a moment before the restore is invisible to a lookup for a while."""
+    with Harness(tmp_path, ROUTES, limits=Limits(seen_within=timedelta(minutes=10))) as harness:
+        hidden = harness.sink.lookup
+        harness.sink.lookup = lambda operations: [None] * len(operations)
+        harness.app.store.doubt(["shop"], harness.clock.now())
+        harness.emit(account())
+        harness.app.store.believe_again("shop", harness.clock.now())
+        harness.drain()
+        assert harness.sink.records == {}
+        (row,) = harness.deliveries(state="ready")
+        assert row.due_at == harness.clock.now() + timedelta(minutes=10)
+        harness.sink.records["r9"], harness.sink.uids["shop:customer:7"] = {"name": "Ann"}, "r9"
+        harness.sink.lookup = hidden
+        harness.settle_down()
+        assert people(harness) == ["Ann"]

@@ -1,6 +1,7 @@
 """After a lost answer: what is there is asked for before a create is sent again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
@@ -15,12 +16,15 @@ from .steps import Item
 
 __all__ = ["Doubtful"]
 
+UNSEEN = "the replaced database may have made it just before the restore: waits until the target would show that"
+
 
 class Doubtful:
     """Finds what a create without an answer may have made, under the record's key or one that it took over.
 
     Args:
         failed: the settlement of a record that could not be asked for.
+        seen_within: how long a new record may stay invisible to a lookup.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Doubtful:
         preparers: Mapping[str, Preparer],
         clock: Clock,
         failed: Callable[..., Settlement],
+        seen_within: timedelta,
     ) -> None:
         self._call = call
         self._store = store
@@ -38,6 +43,7 @@ class Doubtful:
         self._preparers = preparers
         self._clock = clock
         self._failed = failed
+        self._seen_within = seen_within
 
     def settle(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> list[Item]:
         """Those that may go, with the twin that was found; what becomes of the others is added to `settlements`."""
@@ -52,6 +58,8 @@ class Doubtful:
             return sure
         for item, result in zip(unsure, found, strict=True):
             match result:
+                case None if (until := self._unseen_until(item)) is not None:
+                    settlements.append(self._settler.snoozed(item.work, until, UNSEEN))
                 case None:
                     sure.append(item)
                 case Link():
@@ -65,6 +73,14 @@ class Doubtful:
                         self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
                     )
         return sure
+
+    def _unseen_until(self, item: Item) -> datetime | None:
+        """Until when the outbox that a backup replaced may have made it, unseen; None where that is over."""
+        if not self._seen_within:
+            return None
+        restored = self._store.restored_at(item.work.delivery.source)
+        until = restored + self._seen_within if restored is not None else None
+        return until if until is not None and until > self._clock.now() else None
 
     def _lookup(self, route: str, items: Sequence[Item]) -> list[LookupResult | Failed]:
         """Under its own key; what is not there, under the keys that it took over."""

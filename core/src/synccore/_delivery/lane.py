@@ -84,7 +84,7 @@ class Lane:
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
-        self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed)
+        self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}

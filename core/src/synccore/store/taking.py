@@ -12,6 +12,8 @@ __all__ = ["Taking"]
 
 #: Name of the cursor that says that a backup was put in place.
 RESTORED = "restored"
+#: When that was, for good.
+RESTORED_AT = "restored_at"
 
 
 class Taking(Engine):
@@ -68,14 +70,15 @@ class Taking(Engine):
         `believe_again`."""
         with self.writing() as tx:
             for source in sources:
-                values = {
-                    "source": source,
-                    "name": RESTORED,
-                    "value": from_ms(to_ms(now)).isoformat(),
-                    "now": to_ms(now),
-                }
-                tx.execute(sql.PUT_CURSOR, values)
+                for name in (RESTORED, RESTORED_AT):
+                    values = {"source": source, "name": name, "value": from_ms(to_ms(now)).isoformat()}
+                    tx.execute(sql.PUT_CURSOR, values | {"now": to_ms(now)})
             return tx.execute(sql.DOUBT).rowcount
+
+    def restored_at(self, source: str) -> datetime | None:
+        """When a backup was put in the database's place; None where that never happened."""
+        mark = self.get_cursor(source, RESTORED_AT)
+        return None if mark is None else datetime.fromisoformat(mark)
 
     def believe_again(self, source: str, now: datetime) -> None:
         """A comparison after the restore has met all that the source has."""

@@ -95,6 +95,9 @@ class Limits:
             what was not sent yet goes with the next batch, no attempt used.
         look_within: how long at most until a target that is away is looked for again (one call with one record): short
             where something of it must not wait once the target is back.
+        seen_within: how long at most a new record stays invisible to `lookup`. What the outbox sent the sink knows; but
+            for so long after a restored backup nothing new is made that `lookup` does not find: the lost outbox may
+            have made it a moment before.
     """
 
     max_batch: int = 1
@@ -106,6 +109,7 @@ class Limits:
     linger: timedelta = timedelta(milliseconds=200)
     deadline: timedelta = timedelta(seconds=120)
     look_within: timedelta = timedelta(minutes=5)
+    seen_within: timedelta = timedelta(0)
 
 
 @frozen(kw_only=True)
