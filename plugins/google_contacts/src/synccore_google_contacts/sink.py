@@ -193,7 +193,5 @@ SINK = SinkType(
     objects=(CONTACT,),
     # Google takes 200 contacts a call and wants one mutation at a time per account. Five batches fill the minute, full
     # or not: under load it pays to wait a moment for a fuller one.
-    limits=Limits(
-        max_batch=BATCH, max_in_flight=1, linger=timedelta(milliseconds=500), seen_within=LONGEST_LAG
-    ),
+    limits=Limits(max_batch=BATCH, max_in_flight=1, linger=timedelta(milliseconds=500), seen_within=LONGEST_LAG),
 )
