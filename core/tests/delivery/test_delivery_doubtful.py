@@ -7,7 +7,7 @@ import pytest
 from synccore.entities import Customer
 from synccore.errors import Transient
 from synccore.testing import Harness, upsert
-from synccore.types import Limits
+from synccore.types import Change, Limits, Link
 
 EMAIL = "ann@shop.test"
 ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
@@ -79,3 +79,26 @@ def test_after_a_restore_nothing_is_made_before_the_target_would_show_it(tmp_pat
         harness.sink.lookup = hidden
         harness.settle_down()
         assert people(harness) == ["Ann"]
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_one_that_is_deleted_before_its_lost_create_is_tried_again_leaves_nothing(harness, carried_out):
+    harness.sink.then(Transient("no answer", maybe_applied=carried_out, outage=False))
+    harness.emit(account())
+    harness.drain()
+    assert len(harness.sink.records) == carried_out
+    harness.emit(Change(entity="customer", key="7", op="delete"))
+    harness.settle_down()
+    assert harness.sink.records == {}
+    assert set(harness.states()) <= {"skipped", "done"}
+
+
+def test_what_only_looks_like_it_is_left_alone(harness):
+    harness.sink.then(Transient("no answer", maybe_applied=True, outage=False))
+    harness.emit(account())
+    harness.drain()
+    harness.sink.lookup = lambda operations: [Link(object="thing", remote_id="r1") for _ in operations]
+    harness.emit(Change(entity="customer", key="7", op="delete"))
+    harness.settle_down()
+    assert people(harness) == ["Ann"]
+    assert harness.states() == {"skipped": 1}

@@ -1,4 +1,4 @@
-"""After a lost answer: what is there is asked for before a create is sent again."""
+"""After a lost answer: what is there is asked for before a create is sent again, or given up."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,10 +7,10 @@ from attrs import evolve
 
 from ..errors import MappingError, Rejected
 from ..store import Settlement, Store, Work
-from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Skip
+from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Retry, Skip
 from .calls import Caller
 from .halving import twin
-from .prepare import Preparer
+from .prepare import NEVER, Preparer
 from .settle import Settler
 from .steps import Item
 
@@ -47,12 +47,13 @@ class Doubtful:
 
     def settle(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> list[Item]:
         """Those that may go, with the twin that was found; what becomes of the others is added to `settlements`."""
-        unsure = [item for item in items if _is_doubtful(item.operation)]
-        if not unsure or not self._call.can("lookup"):
-            return list(items)
         sure = [item for item in items if not _is_doubtful(item.operation)]
+        unsure = [self._to_ask(route, item) for item in items if _is_doubtful(item.operation)]
+        if unsure and not self._call.can("lookup"):
+            settlements.extend(self._settler.skipped(i.work, NEVER) for i in unsure if _is_delete(i))
+            return sure + [i for i in unsure if not _is_delete(i)]
         try:
-            found = self._lookup(route, unsure)
+            found = self._lookup(route, unsure) if unsure else []
         except Exception as error:  # noqa: BLE001  the policy decides
             settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
             return sure
@@ -60,19 +61,29 @@ class Doubtful:
             match result:
                 case None if (until := self._unseen_until(item)) is not None:
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN))
+                case Link() if result.marked or not _is_delete(item):
+                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
+                case None | Link() | Ambiguous() if _is_delete(item):
+                    # Nothing there carries our mark: what looks like it is somebody else's.
+                    settlements.append(self._settler.skipped(item.work, NEVER))
                 case None:
                     sure.append(item)
-                case Link():
-                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
                 case Ambiguous():
                     settlements.append(self._settler.parked(item.work, _ambiguous(result)))
                 case Failed():
                     settlements.append(self._failed(item.work, result.error, maybe_applied=True))
-                case _:
+                case Retry():
                     settlements.append(
                         self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
                     )
         return sure
+
+    def _to_ask(self, route: str, item: Item) -> Item:
+        """A record that is gone is asked for as it was."""
+        if not _is_delete(item):
+            return item
+        fields = _as_it_was(self._preparers[route], item.work) or {}
+        return evolve(item, operation=evolve(item.operation, fields=fields, changed=frozenset(fields)))
 
     def _unseen_until(self, item: Item) -> datetime | None:
         """Until when the outbox that a backup replaced may have made it, unseen; None where that is over."""
@@ -110,7 +121,11 @@ class Doubtful:
 
 
 def _is_doubtful(operation: Operation) -> bool:
-    return operation.maybe_applied and operation.op == "upsert" and operation.link is None
+    return operation.maybe_applied and operation.op in ("upsert", "delete") and operation.link is None
+
+
+def _is_delete(item: Item) -> bool:
+    return item.operation.op == "delete"
 
 
 def _as_it_was(preparer: Preparer, work: Work) -> Mapping[str, object] | None:

@@ -15,6 +15,9 @@ from ..hookspecs import Mapper
 from ..store import Work, made_from
 from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
+#: Why nothing is done about a record that is gone and of which the target never had anything.
+NEVER = "deleted before it was ever delivered"
+
 
 @frozen(kw_only=True)
 class Prepared:
@@ -189,8 +192,11 @@ class Preparer:
 
     def _delete(self, work: Work, op_id: int) -> Prepared:
         link = work.link
+        if link is None and work.delivery.maybe_applied:
+            # Its create may have been carried out: the lane asks for it, and deletes what carries our mark.
+            return Prepared(operation=self._operation(work, op_id, {}, frozenset(), op="delete"))
         if link is None:
-            return Prepared(operation=None, skip="deleted before it was ever delivered")
+            return Prepared(operation=None, skip=NEVER)
         if link.ours:
             return Prepared(operation=self._operation(work, op_id, {}, frozenset(), op="delete"))
         return self._let_go(work, op_id, link, ("unlabel", "clear"))
