@@ -6,7 +6,7 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -277,8 +277,8 @@ class App(Base):
     def preparer_of(self, spec: RouteSpec) -> Preparer:
         """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
         mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
-        zone, made = self._zone(spec.source), self._made_by(spec)
-        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=made)
+        zone = partial(self._zone, spec.source)
+        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=self._made_by(spec))
 
     def _made_by(self, route: RouteSpec) -> str | None:
         note = self.store.state(NOTES).get(route.name) if self.exists else None

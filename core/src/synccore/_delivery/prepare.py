@@ -1,7 +1,7 @@
 """From a claimed row to an operation: mapping, comparison with what was last delivered, parents."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,7 +57,7 @@ class Preparer:
 
     Args:
         leaves: what the sink can do to a record that is let go of.
-        zone: the shop's time zone.
+        zone: gives the shop's time zone; asked until it is known, since a source learns it with its first answer.
         made_by: what the mapper is, in every respect that matters to what it gives; None: that cannot be told.
     """
 
@@ -67,14 +67,20 @@ class Preparer:
         mapper: Mapper,
         *,
         leaves: Collection[str] = ("keep",),
-        zone: str | None = None,
+        zone: Callable[[], str | None] = lambda: None,
         made_by: str | None = None,
     ) -> None:
         self.route = route
         self._mapper = mapper
         self._leaves = leaves
-        self._zone = zone
+        self._ask_zone = zone
+        self._zone: str | None = None
         self._made_by = made_by
+
+    def _known_zone(self) -> str | None:
+        if self._zone is None:
+            self._zone = self._ask_zone()
+        return self._zone
 
     def prepare(self, work: Work, op_id: int, now: datetime | None = None) -> Prepared:
         """Map and compare. Raises MappingError, WaitFor (the parent of `after` has no link yet).
@@ -141,7 +147,7 @@ class Preparer:
             owner=self._with_totals(work.owner, work),
             included=work.included,
             previous=work.link.mapped if work.link else {},
-            zone=self._zone,
+            zone=self._known_zone(),
         )
         mapped = self._mapper.map(self._with_totals(work.snapshot, work) or work.snapshot, context)
         if isinstance(mapped, Skip):
