@@ -325,6 +325,12 @@ class App(Base):
             if getattr(self.settings.sources[route.source].config, "write_back", False)
         }
 
+    def write_back_routes(self, source: str) -> Mapping[str, str]:
+        """The names under which remote ids are owed to a source that is written back to, each with its entity."""
+        if not getattr(self.settings.sources[source].config, "write_back", False):
+            return {}
+        return {write_back_name(source, r.entity): r.entity for r in self.routes.values() if r.source == source}
+
     def observe(self, event: Settled) -> None:
         """Tell all observers."""
         for observer in self.observers:

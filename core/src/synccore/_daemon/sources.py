@@ -11,6 +11,7 @@ from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
+from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
@@ -23,6 +24,7 @@ from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError,
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import Settled, Unreadable, WebhookRequest
 from .beginning import Beginning
+from .writebacks import WriteBacks
 
 #: How often the shop's webhooks are looked at.
 HEAL_EVERY = timedelta(minutes=10)
@@ -68,6 +70,8 @@ class SourceWorker:
         #: Routes that are new here, and what keeps them from telling anything before it is known what was.
         self._beginning: Beginning | None = None
         self._begins = ExitStack()
+        self._write_backs = WriteBacks(app, unit.name)
+        self._write_backs_owed = False
 
     # -- webhooks
 
@@ -211,6 +215,9 @@ class SourceWorker:
         """Before a first poll may bring what is newer: new routes of news learn what was known before them."""
         (self._beginning or self._find_new_routes()).run()
         self._begins.close()
+        if not self._write_backs_owed:
+            self._write_backs.owe_new()
+            self._write_backs_owed = True
 
     def _release(self) -> None:
         for entity in [e for e in self._holds if e not in self._never_listed()]:
@@ -396,6 +403,9 @@ class SourceWorker:
                 self._compared.add(job.entity)
                 if self._compared >= set(self._settings.entities):
                     self._store.believe_again(self._unit.name, self._clock.now())
+            elif job.route == route_name(self._unit.name, job.entity):
+                listed = Listed(seen=self._write_backs.owe(job.entity) or 0)
+                report(listed)
             else:
                 force = only({job.entity: self._rules.get(job.entity, ())}, job.route)
                 listed = self._lister.backfill(job.entity, job.filters, force, cursor, report)

@@ -108,6 +108,8 @@ def _usable(app: App, source: str) -> SourceUnit:
 def _entities(app: App, unit: SourceUnit, entity: str | None, route: str | None) -> tuple[str, ...]:
     known: tuple[str, ...] = unit.settings.config.entities
     if route is not None:
+        if route in app.write_back_routes(unit.name):
+            return (app.write_back_routes(unit.name)[route],)
         spec = app.route(route)
         if spec.source != unit.name:
             raise ConfigError(f"route {route} reads from {spec.source}, not from {unit.name}", path=f"routes.{route}")

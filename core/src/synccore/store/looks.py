@@ -104,3 +104,11 @@ UNION ALL
 SELECT CASE WHEN created_at < :since THEN -1 ELSE (created_at - :since) / :step END AS made, NULL, count(*)
 FROM delivery WHERE (state = 'running' OR state = 'submitted') AND sink = coalesce(:sink, sink) GROUP BY made
 """
+
+#: Records with a link on one of `routes`, and none yet on `route` itself; guests have no record at the source.
+UNWRITTEN = """
+SELECT DISTINCT key FROM link l WHERE source = :source AND entity = :entity AND key > :after
+    AND key NOT LIKE 'guest:%' AND route IN (SELECT value FROM json_each(:routes)) AND NOT EXISTS (
+    SELECT 1 FROM link w WHERE w.route = :route AND w.source = l.source AND w.entity = l.entity AND w.key = l.key)
+ORDER BY key LIMIT :limit
+"""

@@ -1,7 +1,8 @@
 """Links and snapshots: what the source and the targets are known to hold. Held by adopt, plan, preview and verify."""
 
+import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from ..types import Link, Snapshot
@@ -44,6 +45,22 @@ class Records(Engine):
             for key, update in updates.items():
                 _settle.put_link(tx, route, source, entity, key, update, to_ms(now))
         return len(updates)
+
+    def owe_unwritten(
+        self, rule: DirtyRule, source: str, routes: Collection[str], now: datetime, *, after: str = "", limit: int = 500
+    ) -> tuple[int, str | None]:
+        """Owe `rule`'s route, behind everything else, the next records that `routes` linked and it did not.
+
+        Gives how many it owes now that it did not owe before, and the key to go on `after`, None at the end.
+        """
+        values = {"source": source, "entity": rule.entity, "route": rule.route, "after": after, "limit": limit}
+        with self.writing() as tx:
+            found = tx.execute(looks.UNWRITTEN, values | {"routes": json.dumps(list(routes))}).fetchall()
+            owed = 0
+            for row in found:
+                statement = owing(rule, source, row["key"], "upsert", bulk=True, now=to_ms(now), changed=False)
+                owed += tx.execute(*statement).rowcount
+        return owed, found[-1]["key"] if len(found) == limit else None
 
     def links(self, route: str, after: str = "", limit: int = 500) -> list[Link]:
         """Links of a route by key, paged by `after` (a key)."""

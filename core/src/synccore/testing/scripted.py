@@ -314,7 +314,7 @@ class EmitterSource:
     def write_back(self, links: Sequence[WriteBack]) -> Sequence[Outcome]:
         """Keep them."""
         self.written_back.extend(links)
-        return [Delivered() for _ in links]
+        return [Delivered(remote_id=link.key) for link in links]
 
     def fetch(self, entity: str, key: str) -> Change | None:
         """The newest state."""
