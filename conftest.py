@@ -1,7 +1,10 @@
-"""One hypothesis profile for all tests of the repository."""
+"""One hypothesis profile for all tests of the repository, and a log that none leaves changed."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # A shared machine is slow now and then: no test may fail because of it.
@@ -9,3 +12,11 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 # What fails where nobody can look prints the line that repeats it.
 settings.register_profile("ci", settings.get_profile("shared"), print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "shared")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A command sets up the log for its process; here that is every test's."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
