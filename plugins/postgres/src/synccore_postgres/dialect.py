@@ -1,0 +1,119 @@
+"""The statements of `synccore.store` as PostgreSQL says them, and their parameters and rows."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.abc import Params
+
+__all__ = ["Record", "bound", "records", "translated"]
+
+#: What is said otherwise, word for word.
+_WORDS = (
+    ("NOT coalesce(json_extract(data, '$.guest'), 0)", "NOT coalesce((data::json ->> 'guest')::boolean, false)"),
+    ("json_each(:ids)", "json_ids(:ids)"),
+    ("json_each(", "json_texts("),
+    (" INDEXED BY history_at", ""),
+    ("+sink =", "sink ="),
+)
+#: A join in that order: PostgreSQL chooses the order itself.
+_JOIN = re.compile(r"CROSS JOIN (\w+ \w+)(?=\s+ON\b)")
+_MEMBER = re.compile(r"json_extract\(([\w.]+), '\$\[(\d+)\]'\)")
+_SAME = re.compile(r"\bIS (?=[:?])")
+_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)|\?")
+#: Functions of several values that are called otherwise, or not at all.
+_CALL = re.compile(r"\b(min|max|iif)\(")
+
+
+@lru_cache(maxsize=1000)
+def translated(statement: str) -> str:
+    """The statement for psycopg: named parameters as %(name)s, others as %s."""
+    for theirs, ours in _WORDS:
+        statement = statement.replace(theirs, ours)
+    statement = _JOIN.sub(r"JOIN \1", statement)
+    statement = _MEMBER.sub(r"(\1::json ->> \2)", statement)
+    statement = _SAME.sub("IS NOT DISTINCT FROM ", statement)
+    statement = _calls(statement).replace("%", "%%")
+    return _VALUE.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement)
+
+
+def _calls(text: str) -> str:
+    """`min` and `max` of several values, and `iif`, wherever they stand in each other."""
+    found = _CALL.search(text)
+    if found is None:
+        return text
+    arguments, end = _arguments(text, found.end())
+    inner = [_calls(argument.strip()) for argument in arguments]
+    if found[1] == "iif":
+        said = f"CASE WHEN {inner[0]} THEN {inner[1]} ELSE {inner[2]} END"
+    else:
+        name = found[1] if len(inner) == 1 else {"min": "least", "max": "greatest"}[found[1]]
+        said = f"{name}({', '.join(inner)})"
+    return text[: found.start()] + said + _calls(text[end:])
+
+
+def _arguments(text: str, start: int) -> tuple[list[str], int]:
+    """What stands between the brackets, and where they end. No quoted text of ours holds a bracket or a comma."""
+    depth, at, found = 1, start, [""]
+    while depth:
+        sign = text[at]
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and depth == 1:
+            found.append("")
+        elif depth:
+            found[-1] += sign
+        at += 1
+    return found, at
+
+
+def bound(values: Mapping[str, Any] | Sequence[Any]) -> Params:
+    """Parameters: truth values as 0 and 1, and no zero character, which PostgreSQL's texts cannot hold."""
+    if isinstance(values, Mapping):
+        return {name: _plain(value) for name, value in values.items()}
+    return [_plain(value) for value in values]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and "\0" in value:
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value
+
+
+class Record:
+    """A row: columns by name or place, `dict(row)`, values in their order."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: Mapping[str, int], values: Sequence[Any]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, name: str | int) -> Any:
+        return self._values[name if isinstance(name, int) else self._names[name]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def keys(self) -> Sequence[str]:
+        """The names of the columns."""
+        return list(self._names)
+
+
+def records(cursor: Cursor[Any]) -> "_Maker":
+    """A psycopg row factory."""
+    return _Maker({column.name: at for at, column in enumerate(cursor.description or ())})
+
+
+class _Maker:
+    def __init__(self, names: Mapping[str, int]) -> None:
+        self._names = names
+
+    def __call__(self, values: Sequence[Any]) -> Record:
+        return Record(self._names, values)

@@ -1,0 +1,121 @@
+"""The engine: one outbox for several daemons on several hosts."""
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from synccore.errors import ConfigError
+from synccore.store import Store, Transaction
+
+from .presence import Presence
+from .sessions import Sessions
+
+__all__ = ["PostgresStore"]
+
+#: Applied in this order; one that was released is never edited.
+MIGRATIONS = (("p001_outbox", "schema.sql"),)
+#: Seconds that a named lock may be held without a word to the database.
+HELD = 600
+#: The oldest release that is tried.
+OLDEST = 140000
+
+
+class PostgresStore(Store):
+    """An outbox in a schema of a PostgreSQL database. Opening it brings the schema up to date.
+
+    `own_clock`: leases are judged by the database's clock. False: by the caller's times (tests that invent them).
+
+    Raises ConfigError where the database cannot be used.
+    """
+
+    def __init__(self, url: str, *, own_clock: bool = True) -> None:
+        self._own_clock = own_clock
+        self._sessions = Sessions(url)
+        self._presence = Presence(self._sessions)
+        self._guard = threading.Lock()
+        self._named: dict[str, tuple[threading.RLock, list[None]]] = {}
+        try:
+            if self._sessions.version < OLDEST:
+                raise ConfigError(f"{self._sessions.place} is older than PostgreSQL 14", path="synccore.database")
+            self.migrate()
+        except BaseException:
+            self._sessions.close()
+            raise
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        return self._sessions.write()
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        return self._sessions.read()
+
+    def migrate(self) -> tuple[str, ...]:
+        with self._sessions.lock("schema", HELD) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS synccore_migration (name text PRIMARY KEY)")
+            applied = {row[0] for row in connection.execute("SELECT name FROM synccore_migration")}
+            if unknown := applied - {name for name, _ in MIGRATIONS}:
+                raise ConfigError(
+                    f"the database was written by a newer synccore-postgres ({', '.join(sorted(unknown))}): upgrade it",
+                    path="synccore.database",
+                )
+            pending = [(name, file) for name, file in MIGRATIONS if name not in applied]
+            for name, file in pending:
+                connection.execute(resources.files(__package__).joinpath(file).read_bytes())
+                connection.execute("INSERT INTO synccore_migration VALUES (%s)", (name,))
+        return tuple(name for name, _ in pending)
+
+    def close(self) -> None:
+        self._sessions.close()
+
+    # -- among several daemons
+
+    def daemon_lock(self) -> AbstractContextManager[None]:
+        """Be one of the daemons: any number may work on this outbox."""
+        return self._presence.daemon()
+
+    def daemon_running(self) -> bool:
+        return self._presence.held or self._presence.others() > 0
+
+    def leads(self) -> bool:
+        return self._presence.leads()
+
+    def lease_clock(self, tx: Transaction, now: int) -> int:
+        if not self._own_clock:
+            return now
+        return int(tx.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now").fetchone()["now"])
+
+    def rescue(self, now: datetime, *, all_running: bool = False, keep: Collection[str] = ()) -> int:
+        """As of any engine; but what other daemons have claimed is theirs until its lease is over."""
+        alone = all_running and self._presence.others() == 0
+        return super().rescue(now, all_running=alone, keep=keep)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        with self._guard:
+            thread, depth = self._named.setdefault(name, (threading.RLock(), []))
+        with thread:
+            if depth:
+                yield
+                return
+            with self._sessions.lock("plugin:" + name, HELD):
+                depth.append(None)
+                try:
+                    yield
+                finally:
+                    depth.pop()
+
+    # -- files
+
+    def backup(self, target: Path) -> None:
+        """PostgreSQL's own tools do that better. Raises ConfigError naming them."""
+        raise ConfigError(
+            f"{self._sessions.place} is backed up with PostgreSQL's own tools: pg_dump --format=custom "
+            f"--schema={self._sessions.schema} --file={target} (or base backups with WAL archiving)",
+            path="synccore.database",
+        )
+
+    def scrub(self) -> None:
+        """Nothing to do here: rows that were deleted go with the next vacuum, and with the WAL and backups that hold
+        them (docs/scale.md)."""

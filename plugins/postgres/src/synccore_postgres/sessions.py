@@ -1,0 +1,208 @@
+"""Connections, and the transactions on them: what is lost with one is a `StoreError`, and the next one is new."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from psycopg import ClientCursor, Connection, conninfo, errors
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from synccore.errors import ConfigError
+from synccore.store import Result, StoreError, Transaction
+
+from .dialect import Record, bound, records, translated
+
+__all__ = ["Sessions"]
+
+#: Seconds after which PostgreSQL ends the transaction of a process that stopped in the middle of one.
+STALLED = 15
+#: Seconds that a writer waits for its turn.
+PATIENCE = 30
+#: Seconds that a new connection may take.
+CONNECT = 10
+
+#: A process that is cut off notices; PostgreSQL notices by itself, see STALLED.
+_DEFAULTS: Mapping[str, Any] = {
+    "application_name": "synccore",
+    "connect_timeout": CONNECT,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+class _Work:
+    """A transaction that speaks the shared SQL."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = (), /) -> Result:
+        return self._cursor().execute(translated(statement).encode(), bound(values))
+
+    def executemany(self, statement: str, values: Iterable[Any], /) -> Result:
+        cursor = self._cursor()
+        touched = 0
+        text = translated(statement).encode()
+        for one in values:
+            touched += max(cursor.execute(text, bound(one)).rowcount, 0)
+        return _Touched(touched)
+
+    def _cursor(self) -> ClientCursor[Any]:
+        return ClientCursor(self._connection, row_factory=records)
+
+
+class _Touched:
+    """How many rows a statement that was carried out several times touched."""
+
+    def __init__(self, rowcount: int) -> None:
+        self.rowcount = rowcount
+
+    def fetchone(self) -> None:
+        return None
+
+    def fetchall(self) -> list[Record]:
+        return []
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(())
+
+
+class Sessions:
+    """The connections to one outbox: a database and the schema that its search path begins with."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo, self.place = _read(url)
+        # What this process may hold at once: its writers take turns, its locks have connections of their own.
+        self._pool = self._new_pool(12)
+        self._locks = self._new_pool(24)
+        try:
+            self._pool.open()
+            self._locks.open()
+            with self._saying(), self._pool.connection(CONNECT) as connection:
+                found = connection.execute("SELECT current_schema(), current_setting('server_version_num')::int")
+                row = found.fetchone() or (None, 0)
+            self.schema: str | None = row[0]
+            self.version: int = row[1]
+        except StoreError as error:
+            self.close()
+            raise ConfigError(error.message, path="synccore.database") from error
+        if self.schema is None:
+            self.close()
+            raise ConfigError(
+                f"{self.place} has no schema that this role may use: create one, or set the role's search_path",
+                path="synccore.database",
+            )
+
+    def _new_pool(self, most: int) -> ConnectionPool[Connection[Any]]:
+        return ConnectionPool(
+            self._conninfo,
+            min_size=0,
+            max_size=most,
+            open=False,
+            timeout=CONNECT,
+            check=ConnectionPool.check_connection,
+            reconnect_timeout=CONNECT,
+            # No prepared statements: PgBouncer gives each transaction another session.
+            kwargs={**_DEFAULTS, "autocommit": True, "prepare_threshold": None},
+        )
+
+    def key(self, name: str) -> int:
+        """The number of a lock of this outbox, the same for everybody who opened it."""
+        digest = hashlib.sha256(f"synccore:{self.schema}:{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is alone in writing: writers of one outbox take turns, whatever process they are in.
+
+        PostgreSQL ends it where its process stops in the middle, and the next one goes on.
+        """
+        begin = (
+            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED}s'; "
+            f"SELECT pg_advisory_xact_lock({self.key('write')})"
+        )
+        with self._transaction(self._pool, begin) as connection:
+            yield _Work(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One consistent view."""
+        with self._transaction(self._pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            yield _Work(connection)
+
+    @contextmanager
+    def lock(self, name: str, seconds: int) -> Iterator[Connection[Any]]:
+        """Hold a named lock among all processes, in a transaction of its own: so it is gone with its connection,
+        and PgBouncer keeps the session for it."""
+        begin = (
+            f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; "
+            f"SELECT pg_advisory_xact_lock({self.key(name)})"
+        )
+        with self._transaction(self._locks, begin) as connection:
+            yield connection
+
+    def alone(self) -> Connection[Any]:
+        """A connection outside the pools, for who keeps it."""
+        with self._saying():
+            return psycopg.connect(self._conninfo, **_DEFAULTS, autocommit=True, prepare_threshold=None)
+
+    @contextmanager
+    def _transaction(self, pool: ConnectionPool[Connection[Any]], begin: str) -> Iterator[Connection[Any]]:
+        with self._saying(), pool.connection() as connection:
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
+
+    def close(self) -> None:
+        """Close all connections; those on loan when they come back."""
+        self._pool.close(timeout=2)
+        self._locks.close(timeout=2)
+
+    @contextmanager
+    def _saying(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError_) as error:
+            raise StoreError(self._said(error)) from error
+
+    def _said(self, error: Exception) -> str:
+        match error:
+            case errors.LockNotAvailable():
+                return f"{self.place} is busy: no turn to write within {PATIENCE} s; the next try follows by itself"
+            case errors.DiskFull():
+                return f"the disk of {self.place} is full: free some space; what was accepted before is safe"
+            case errors.ReadOnlySqlTransaction():
+                return f"{self.place} takes no writes (a standby?): name the primary"
+            case errors.InvalidPassword() | errors.InvalidAuthorizationSpecification():
+                return f"{self.place} refuses this role: set PGPASSWORD, or look at the passfile and pg_hba.conf"
+        text = " ".join(str(error).split()) or type(error).__name__
+        return f"{self.place} cannot be used: {text[:300]}"
+
+
+def _read(url: str) -> tuple[str, str]:
+    """What libpq is given, and how the database is called in messages: without its parameters."""
+    parts = urlsplit(url)
+    if parts.password or "password=" in parts.query:
+        raise ConfigError(
+            "an address holds no password, since it is shown and logged: set PGPASSWORD, or name a passfile",
+            path="synccore.database",
+        )
+    try:
+        known = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(
+            f"no address of a PostgreSQL database: {' '.join(str(error).split())}", path="synccore.database"
+        ) from None
+    host = known.get("host") or parts.hostname or "the local socket"
+    return conninfo.make_conninfo(url), f"PostgreSQL database {unquote(str(known.get('dbname') or ''))!r} at {host}"
