@@ -31,6 +31,10 @@ def backup(path: Path, as_json: bool) -> int:
     with current().open_store() as app:
         try:
             app.store.backup(path)
+        except ConfigError as error:
+            if app.database_file is None:  # another engine has tools of its own, and names them
+                raise click.UsageError(error.message) from error
+            raise
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     _tell({"copied_to": str(path)}, [f"copied to {path}"], as_json=as_json)

@@ -173,7 +173,7 @@ class Sessions:
     def _saying(self) -> Iterator[None]:
         try:
             yield
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError_) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.InternalError) as error:
             raise StoreError(self._said(error)) from error
 
     def _said(self, error: Exception) -> str:

@@ -133,6 +133,49 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
                 f"('{route}', 'crm', 'shop', 'customer', '1', 'upsert', '{state}', 0, 1, 1, 1{values}, 1)"
             )
 
+    # -- what is looked at
+
+    def test_every_look_answers(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.order("o1", "1"), desk.payment("e1", owner="1"))
+        desk.deliver_all()
+        desk.take(desk.customer("1", "B"), desk.customer("2"))
+        job = desk.claim()[0]
+        desk.settle(job, "submitted", job="j", sent={"fields": {}})
+        desk.take(desk.customer("1", "C"))
+        store, now, ago = desk.store, desk.now, desk.now - timedelta(hours=1)
+        assert [(j.job, j.records, j.waiting) for j in store.running_jobs()] == [("j", 1, 1)]
+        assert sum(rows for *_, rows in store.throughput(ago, timedelta(minutes=5), "crm")) == 0
+        assert sum(rows for *_, rows in store.flow(ago, timedelta(minutes=5), None)) == 6
+        assert store.skips("people", ago) == {}
+        assert store.last_activity() == {}
+        assert store.unjudged("people", "shop", "customer", ago) == 0
+        assert store.event_balance("facts", "shop", "payment")["delivered"] == 1
+        assert store.route_balance("people", "shop", "customer")["open"] == 2
+        assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9)] == ["2", "1"]
+        assert [link.remote_id for link in store.links_to("r-1", 9)] == ["r-1"]
+        assert len(store.facts_of("shop", "customer", "1")) == 1
+        assert store.later("crm", now)[0] == 0
+        assert store.hurry("crm", now) == 0
+        assert len(store.behind_jobs("crm", 9)) == 1
+        assert store.unreadable_counts() == {}
+        assert store.doubt(["shop"], now) == 1
+        assert store.abandon_jobs("crm", "left", now) == 1
+
+    def test_what_was_delivered_goes_under_another_name(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.payment("e1", key="1"))
+        desk.deliver_all()
+        desk.take(desk.customer("1", "B"), desk.customer("2"))
+        moved = {"source": "shop", "entity": "customer", "sink": "crm"}
+        assert desk.store.rename_route("people", "persons", **moved) == 1
+        assert desk.store.rename_route("people", "persons", **moved) == 0
+        assert desk.store.linked_routes(known=[]) == {"persons": 1}
+        assert desk.rows(route="persons", state="ready") == ["persons 1 upsert ready", "persons 2 upsert ready"]
+        for _ in range(2):
+            assert desk.store.archive_links("crm", "account", ["persons"]) == 1
+            assert desk.store.archived_links("shop", "customer", "1") == [("crm", "account", "r-1")]
+            assert desk.store.restore_links("crm", "account") == 1
+        assert desk.store.linked_to("crm", "r-1") == [("shop", "customer", "1")]
+
     # -- locks
 
     def test_a_named_lock_is_one_for_all_who_opened_the_outbox(self, desk: Desk, opener: Callable[[], Store]) -> None:

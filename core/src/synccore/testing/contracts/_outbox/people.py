@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ....store import HistoryEntry, LaneRecord, RouteCounts, email_digest
+from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, email_digest
 from ._desk import Desk
 
 
@@ -144,11 +144,10 @@ class PeopleRules:
     def test_prune_takes_what_is_final_and_old_and_never_what_is_parked(self, desk: Desk) -> None:
         desk.take(*[desk.customer(str(n)) for n in range(1203)])
         while batch := desk.claim([desk.claim_rule("people", max_batch=500)]):
-            for delivery in batch:
-                if delivery.key == "7":
-                    park(desk, delivery)
-                else:
-                    desk.settle(delivery)
+            for delivery in [d for d in batch if d.key == "7"]:
+                park(desk, delivery)
+            ended = [Settlement(delivery_id=d.id, token=str(d.lease_token), to="done") for d in batch if d.key != "7"]
+            assert desk.store.settle(ended, desk.now) == frozenset()
         assert desk.store.prune(desk.now)["delivery"] == 0
         gone = desk.store.prune(desk.now + timedelta(milliseconds=1))
         assert (gone["delivery"], gone["history"]) == (1202, 1203)
