@@ -5,6 +5,10 @@ from pathlib import Path
 
 import attrs
 
+from synccore._mapping import compile_mapper
+from synccore._plugins import load_plugins
+from synccore.types import MapContext, RouteSpec, Snapshot
+from synccore_woocommerce import mapping
 from synccore_woocommerce.config import Config
 from synccore_woocommerce.stages import FILTERS
 
@@ -37,12 +41,15 @@ EXPRESSIONS = {
 }
 
 
-def test_the_expressions_for_checkout_fields_give_what_they_say():
-    from synccore._mapping import compile_mapper
-    from synccore._plugins import load_plugins
-    from synccore.types import MapContext, RouteSpec, Snapshot
-    from synccore_woocommerce import mapping
+def mapped(entity, data, expressions):
+    fields = {f"F{n}": expression for n, expression in enumerate(expressions)}
+    spec = RouteSpec(name="r", source="shop", entity=entity, sink="crm", object="thing", fields=fields)
+    mapper = compile_mapper(spec, load_plugins(environ={"SYNCCORE_PLUGINS": ""}))
+    snapshot = Snapshot(source="shop", entity=entity, key="4", data=data)
+    return list(mapper.map(snapshot, MapContext(route=spec)).values())
 
+
+def test_the_expressions_for_checkout_fields_give_what_they_say():
     billing = {
         "address_1": "Rua das Flores",
         "number": "42",
@@ -53,21 +60,24 @@ def test_the_expressions_for_checkout_fields_give_what_they_say():
         "house_number": "7 a",
         "country": "BR",
         "phone": "",
-        "yomigana_last_name": "ヤマダ",
-        "yomigana_first_name": "タロウ",
     }
     names = ("billing_second_phone", "billing_custom", "billing_wooccm11", "loyalty_number", "vat_number")
-    meta = [{"key": name, "value": "11 91234-5678"} for name in (*names, "namespace/field")]
+    meta = [{"key": name, "value": "11 91234-5678"} for name in names]
+    meta += [{"key": "billing_yomigana_last_name", "value": "ヤマダ"}]
+    meta += [{"key": "billing_yomigana_first_name", "value": "タロウ"}]
     record = {"id": 4, "email": "ada@shop.test", "billing": billing, "meta_data": meta}
     ada = mapping.customer(record, shop_url="https://shop.test")
-    fields = {f"F{n}": expression for n, expression in enumerate(EXPRESSIONS.values())}
-    spec = RouteSpec(name="r", source="shop", entity="customer", sink="crm", object="thing", fields=fields)
-    mapper = compile_mapper(spec, load_plugins(environ={"SYNCCORE_PLUGINS": ""}))
-    snapshot = Snapshot(source="shop", entity="customer", key="4", data=ada)
-    found = dict(zip(EXPRESSIONS, mapper.map(snapshot, MapContext(route=spec)).values(), strict=True))
+    found = dict(zip(EXPRESSIONS, mapped("customer", ada, list(EXPRESSIONS.values())), strict=True))
     assert found["street with house number"] == "Rua das Flores, 42"
     assert found["district"] == "Jardim"
     assert found["mobile phone"] == "+5511912345678"
     assert found["name in kana"] == "ヤマダ タロウ"
     assert found["house number of its own"] == "Rua das Flores 7 a"
     assert all(found.values())
+
+
+def test_the_expression_for_woocommerces_own_fields_reads_them_from_the_order(shop, client):
+    [expression] = re.findall(r"^\| WooCommerce's own.*\| `(order.*)` \|$", README, re.MULTILINE)
+    shop.place_order(customer_id=0, meta_data=[{"key": "_wc_other/namespace/field", "value": "1"}])
+    [order] = [c.data for c in client.all("order") if c.entity == "order"]
+    assert mapped("order", order, [expression.replace("\\|", "|")]) == ["1"]
