@@ -13,6 +13,7 @@ from synccore_woocommerce.testing import FakeWooCommerce
         (403, "jwt_auth_bad_auth_header"),
         (401, "jwt_auth_no_auth_header"),
         (401, "jwt_auth_invalid_token"),
+        (401, "rest_forbidden"),
         (403, "simple-jwt-login-wrong-token"),
         (401, "invalid_username"),
         (401, "incorrect_password"),

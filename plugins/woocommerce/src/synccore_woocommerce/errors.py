@@ -81,12 +81,14 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
 
 
 def not_seen(answer: Response) -> bool:
-    """Whether WooCommerce saw no usable keys at all: its own 401, or the refusal of something that stands before it."""
+    """Whether WooCommerce saw no usable keys at all: any 401 but that of its own check of the keys, or the refusal of
+    something that stands before it."""
     if answer.status not in (401, 403):
         return False
     body = answer.json_or_none()
     code = str(body.get("code", "")) if isinstance(body, dict) else ""
-    return (answer.status == 401 and code in ("", "woocommerce_rest_cannot_view")) or (code != "" and _is_foreign(code))
+    refused = answer.status == 401 and code != "woocommerce_rest_authentication_error"
+    return refused or (code != "" and _is_foreign(code))
 
 
 def _is_foreign(code: str) -> bool:
