@@ -93,6 +93,16 @@ def test_log_of_nothing_says_so_beside_stdout(world):
     assert "nothing happened yet" in result.stderr
 
 
+def test_log_says_why_a_source_reports_nothing_of_somebody(world, monkeypatch):
+    said = "account 12 has the role administrator"
+    monkeypatch.setattr(
+        world.source, "left_out", lambda asked: said if asked == "boss@shop.test" else None, raising=False
+    )
+    assert said in world.run("log", "--email", "boss@shop.test").stderr
+    assert said not in world.run("log", "--email", "ada@shop.test").stderr
+    assert world.json("log", "--email", "boss@shop.test") == []
+
+
 def test_log_follows_until_it_is_stopped(world):
     people(world, 1)
     world.deliver()

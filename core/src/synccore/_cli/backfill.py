@@ -48,7 +48,7 @@ def backfill(
     with current().open() as app, stopping(app), progress() as shown:
         named(source, app.sources, "source")
         if route is not None:
-            named(route, app.routes, "route")
+            named(route, (*app.routes, *app.write_back_routes(source)), "route")
         if entity is not None:
             named(entity, ENTITIES, "entity")
         report = run_backfill(

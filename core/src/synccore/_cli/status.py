@@ -126,18 +126,31 @@ def log(
             named_sink(app, sink)
         wanted = Wanted(key=key, email=email, sink=sink, since=app.clock.now() - since if since else None)
         lines = trail(app, wanted, limit)
-        if not follow:
-            if as_json:
-                print_json([document(line) for line in lines])
-            else:
-                history_table(lines)
+        if follow:
+            last = max((line.id or 0 for line in lines), default=0)
+            for line in lines:
+                _follow_line(line, as_json=as_json)
+            for line in follow_trail(app, wanted, last):
+                _follow_line(line, as_json=as_json)
             return DONE
-        last = max((line.id or 0 for line in lines), default=0)
-        for line in lines:
-            _follow_line(line, as_json=as_json)
-        for line in follow_trail(app, wanted, last):
-            _follow_line(line, as_json=as_json)
+    if as_json:
+        print_json([document(line) for line in lines])
+    else:
+        history_table(lines)
+    if email is not None and not lines:
+        _say_left_out(email)
     return DONE
+
+
+def _say_left_out(email: str) -> None:
+    """Why a source reports nothing of somebody, where it says so."""
+    from .._verbs.why import why_left_out
+    from ._output import note
+
+    with current().look() as app:
+        for source in app.sources:
+            if said := why_left_out(app, source, email):
+                note(f"note: {said}")
 
 
 _OUTCOMES = {"delivered": "green", "parked": "red", "failed": "red", "retry": "yellow", "snoozed": "yellow"}
