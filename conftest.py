@@ -7,8 +7,10 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-# A shared machine is slow now and then: no test may fail because of it.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A shared machine is slow now and then: no test may fail because of it. A contract runs in several classes.
+settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors]
+)
 # What fails where nobody can look prints the line that repeats it.
 settings.register_profile("ci", settings.get_profile("shared"), print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "shared")

@@ -64,7 +64,8 @@ def test_a_refusal_is_told_without_the_token(server):
     assert "s3cr3t" not in caught.value.message
 
 
-def test_an_address_of_no_kind_is_a_mistake_of_the_file(capfd):
+def test_an_address_of_no_kind_is_a_mistake_of_the_file(capfd, caplog):
     with pytest.raises(ConfigError, match="does not know"):
         channel("nonsense-s3cr3t")
     assert "s3cr3t" not in "".join(capfd.readouterr())
+    assert "s3cr3t" not in caplog.text

@@ -1,6 +1,8 @@
 """`type = "apprise"`: one notice, one message at every address."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import apprise
 from attrs import frozen
@@ -12,6 +14,17 @@ from synccore.secrets import Secret
 from synccore.types import Context, Notice
 
 __all__ = ["APPRISE", "AppriseChannel", "AppriseConfig"]
+
+
+@contextmanager
+def _heard_here_alone() -> Iterator[None]:
+    """What Apprise says of an address shows the address: it must not reach the log of the process."""
+    log = logging.getLogger("apprise")
+    before, log.propagate = log.propagate, False
+    try:
+        yield
+    finally:
+        log.propagate = before
 
 
 @frozen(kw_only=True)
@@ -29,15 +42,17 @@ class AppriseChannel:
     def __init__(self, config: AppriseConfig, context: Context) -> None:
         self._urls = config.url
         self._apprise = apprise.Apprise()
-        # What it says of an address would show the address.
-        with apprise.LogCapture(level=logging.WARNING):  # type: ignore[no-untyped-call]
+        with _heard_here_alone(), apprise.LogCapture(level=logging.WARNING):  # type: ignore[no-untyped-call]
             if not self._apprise.add(config.url.reveal()):
                 raise ConfigError("url: Apprise does not know such an address: https://github.com/caronc/apprise/wiki")
 
     def send(self, notice: Notice) -> None:
         """Raises Transient where one of the addresses could not be reached."""
         kind = apprise.NotifyType.WARNING if notice.troubles else apprise.NotifyType.SUCCESS
-        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
+        with (
+            _heard_here_alone(),
+            apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said,  # type: ignore[no-untyped-call]
+        ):
             sent = self._apprise.notify(
                 title=notice.subject, body=notice.text, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
             )
