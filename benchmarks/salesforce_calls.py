@@ -13,10 +13,9 @@ import tracemalloc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from synccore.entities import Address
-from synccore.testing import Harness, customer
+from synccore.testing import AutoBrowser, Harness, customer
 from synccore_salesforce.sink import SINK
 from synccore_salesforce.testing import FakeSalesforce
 
@@ -46,18 +45,6 @@ CASES: tuple[tuple[str, Routes, int, int], ...] = (
 )
 
 
-class _Browser:
-    def __init__(self, org: FakeSalesforce) -> None:
-        self._org = org
-
-    def authorize(self, build_url: Any, *, host: str, port: int, path: str) -> tuple[str, Mapping[str, str]]:
-        redirect = f"http://{host}:{port}{path}"
-        return redirect, dict(parse_qsl(urlsplit(self._org.approve(build_url(redirect))).query))
-
-    def say(self, text: str) -> None:
-        pass
-
-
 def people(count: int) -> Iterator[Any]:
     """Customers with all a shop knows; every twentieth lives where the org has no states."""
     for n in range(count):
@@ -83,7 +70,7 @@ def run(routes: Routes, threshold: int, known: int, *, count: int = COUNT) -> tu
         spec = {n: {"sink": "sales", "entity": "customer", **r} for n, r in routes.items()}
         types = {"sales": (SINK, {**table, "bulk_threshold": threshold})}
         with Harness(Path(folder), spec, sink_types=types, installed=True) as app:
-            app.app.sinks["sales"].instance.connect(_Browser(org))
+            app.app.sinks["sales"].instance.connect(AutoBrowser(org.approve))
             app.emit(*people(count), bulk=True)
             org.requests.clear()
             before, start = org.calls_used, time.perf_counter()

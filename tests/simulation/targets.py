@@ -1,16 +1,16 @@
 """What each vendor holds, as somebody with a login of their own sees it, and the trouble it can be in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from random import Random
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from attrs import frozen
 
 from synccore._closing import Closing
-from synccore.testing import FakeClock, Fault
-from synccore_google_contacts.testing import AutoBrowser, FakePeople
+from synccore.testing import AutoBrowser, FakeClock, Fault
+from synccore_google_contacts.testing import AutoBrowser as Owner
+from synccore_google_contacts.testing import FakePeople
 from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
@@ -126,7 +126,7 @@ class Google(Target):
         plenty = {"critical_read": 10**6, "critical_write": 10**6, "write": 10**6, "group_read": 10**6}
         lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=lag)
-        self.browser = AutoBrowser()
+        self.browser = Owner()
 
     def config(self) -> Mapping[str, Any]:
         return google_settings(self.server)
@@ -146,22 +146,6 @@ class Google(Target):
             self.server.rename(luck.choice(contacts)["resourceName"])
 
 
-class _Person:
-    """Signs in at the org and allows."""
-
-    def __init__(self, org: FakeSalesforce) -> None:
-        self._org = org
-
-    def authorize(
-        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
-    ) -> tuple[str, Mapping[str, str]]:
-        redirect = f"http://{host}:{port}{path}"
-        return redirect, dict(parse_qsl(urlsplit(self._org.approve(build_url(redirect))).query))
-
-    def say(self, text: str) -> None:
-        """Nothing to remember."""
-
-
 class Salesforce(Target):
     """Contacts, found by the store's key."""
 
@@ -172,7 +156,7 @@ class Salesforce(Target):
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         self.server = FakeSalesforce()
-        self.browser = _Person(self.server)
+        self.browser = AutoBrowser(self.server.approve)
         self.server.add_field("Contact", "WooId__c", length=100, external_id=True, unique=True)
 
     def config(self) -> Mapping[str, Any]:

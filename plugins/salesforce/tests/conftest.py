@@ -3,37 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from attrs import evolve
 
 from synccore.secrets import Secret
-from synccore.testing import START, FakeContext
+from synccore.testing import START, AutoBrowser, FakeContext
 from synccore.types import Delivered, Job, Link, Operation, Outcome, RouteSpec, Unchanged
 from synccore_salesforce.config import Config
 from synccore_salesforce.mapping.defaults import OBJECTS
 from synccore_salesforce.sink import SalesforceSink
 from synccore_salesforce.testing import FakeSalesforce
-
-
-class Browser:
-    """A person who signs in and allows, on the org's own page."""
-
-    def __init__(self, org: FakeSalesforce) -> None:
-        self.org = org
-        self.said: list[str] = []
-        self.url = ""
-
-    def authorize(
-        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
-    ) -> tuple[str, Mapping[str, str]]:
-        redirect = f"http://{host}:{port}{path}"
-        self.url = build_url(redirect)
-        return redirect, dict(parse_qsl(urlsplit(self.org.approve(self.url)).query))
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def make_route(
@@ -62,7 +42,7 @@ class Bench:
         config.setdefault("client_secret", Secret(org.client_secret))
         self.config = Config(login_url=org.url, client_id=org.client_id, **config)
         self.sink = SalesforceSink(self.config, self.context)
-        self.browser = Browser(org)
+        self.browser = AutoBrowser(org.approve)
         self.links: dict[tuple[str, str], Link] = {}
         self._ids = 0
         if connect:

@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from attrs import evolve
 
 from synccore.entities import Address, Order, OrderLine
-from synccore.testing import Fault, Harness, customer, upsert
+from synccore.testing import AutoBrowser, Fault, Harness, customer, upsert
 from synccore_salesforce.sink import SINK
 
 SINCE = datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
@@ -25,18 +24,6 @@ HOME = Address(
 )
 
 
-class Browser:
-    def __init__(self, org):
-        self.org = org
-
-    def authorize(self, build_url, *, host, port, path):
-        redirect = f"http://{host}:{port}{path}"
-        return redirect, dict(parse_qsl(urlsplit(self.org.approve(build_url(redirect))).query))
-
-    def say(self, text):
-        pass
-
-
 @pytest.fixture
 def shop(tmp_path):
     """Makes an app between a shop and an org."""
@@ -48,7 +35,7 @@ def shop(tmp_path):
         spec = {n: {"sink": "sales", "entity": "customer", **r} for n, r in routes.items()}
         apps.append(Harness(tmp_path, spec, sink_types={"sales": (SINK, table)}, installed=True))
         if connect:
-            apps[-1].app.sinks["sales"].instance.connect(Browser(org))
+            apps[-1].app.sinks["sales"].instance.connect(AutoBrowser(org.approve))
         return apps[-1]
 
     yield make

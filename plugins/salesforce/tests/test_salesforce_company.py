@@ -12,10 +12,10 @@ from synccore._verbs.preview import preview
 from synccore._verbs.verify import verify
 from synccore.entities import Address, Refund
 from synccore.errors import SynccoreError
-from synccore.testing import customer, upsert
+from synccore.testing import AutoBrowser, customer, upsert
 from synccore.types import Change
 
-from .test_salesforce_app import Browser, ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
+from .test_salesforce_app import ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
 
 FIRMS = {"object": "Account", "match": ["Name"], "on_delete": "delete"}
 PEOPLE = {"object": "Contact", "after": "firms", "on_delete": "delete"}
@@ -251,19 +251,19 @@ def evolve_billing(change, home):
 
 def test_a_person_may_switch_to_the_other_org(shop, org, make_org):  # noqa: F811
     app = shop(org, connect=False, people={"object": "Contact", "match": ["WooId__c"]})
-    connect(app.app, "sales", Browser(org))
+    connect(app.app, "sales", AutoBrowser(org.approve))
     app.emit(person(1))
     app.settle_down()
     second = make_org()
     point_at(app, org, second)
     app.crash()
     with pytest.raises(SynccoreError, match="--switch-account"):
-        connect(app.app, "sales", Browser(second))
+        connect(app.app, "sales", AutoBrowser(second.approve))
     app.emit(person(1, "Beta"))
     app.settle_down(timedelta(hours=1))
     assert second.records("Contact") == []
     assert not second.sign_in.refresh_tokens, "the grant that must not count was given back"
-    connect(app.app, "sales", Browser(second), switch_account=True)
+    connect(app.app, "sales", AutoBrowser(second.approve), switch_account=True)
     before = len(org.requests)
     app.emit(person(1, "Gamma"), person(2))
     app.settle_down()

@@ -355,6 +355,11 @@ class RouteCounts:
     skipped: int = 0
     oldest_ready_at: datetime | None = None
 
+    @property
+    def owed(self) -> int:
+        """What did not come to its end: ready, under way, or in a vendor's job."""
+        return self.ready + self.running + self.submitted
+
 
 @frozen(kw_only=True)
 class ParkedCause:

@@ -7,6 +7,7 @@ the hazards a plugin must withstand; they need `synccore[testing]` (pytest and h
 
 from typing import TYPE_CHECKING, Any
 
+from .browser import AutoBrowser
 from .clock import START, FakeClock
 from .context import FakeContext, MemoryState, MemoryVault, RecordingLog
 from .harness import Harness, customer, upsert
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "START",
+    "AutoBrowser",
     "EmitterSource",
     "FakeClock",
     "FakeContext",

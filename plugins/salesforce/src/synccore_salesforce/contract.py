@@ -1,32 +1,14 @@
 """The sink against the hazards of the kit. Shipped, so that `synccore plugins check salesforce` can repeat it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from synccore.testing import FakeClock, Fault, Request, SinkContract
+from synccore.testing import AutoBrowser, FakeClock, Fault, Request, SinkContract
 from synccore_salesforce.sink import SINK
 from synccore_salesforce.testing import FakeSalesforce
 
 #: What a session that ended is told.
 _OVER = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
-
-
-class Person:
-    """A person who signs in and allows, on the org's own page."""
-
-    def __init__(self, org: FakeSalesforce) -> None:
-        self._org = org
-
-    def authorize(
-        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
-    ) -> tuple[str, Mapping[str, str]]:
-        """Agree at once."""
-        redirect = f"http://{host}:{port}{path}"
-        return redirect, dict(parse_qsl(urlsplit(self._org.approve(build_url(redirect))).query))
-
-    def say(self, text: str) -> None:
-        """Listen."""
 
 
 class TestContact(SinkContract):
@@ -59,7 +41,7 @@ class TestContact(SinkContract):
 
     def connect(self, sink: Any, stand_in: FakeSalesforce) -> None:
         """Sign in."""
-        sink.connect(Person(stand_in))
+        sink.connect(AutoBrowser(stand_in.approve))
 
     def held(self, stand_in: FakeSalesforce) -> Sequence[str]:
         """The address of every contact."""

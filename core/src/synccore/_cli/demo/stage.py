@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
 
 from attrs import define, field, frozen
 
 from ...errors import ConfigError
 from ...hookspecs import DemoInstance, DemoVendor
+from ...testing import AutoBrowser
 from ...types import Settled
 
 if TYPE_CHECKING:
@@ -71,25 +71,6 @@ class Wave:
     arrived: dict[str, float] = field(factory=dict)
 
 
-class _Approving:
-    """The person in the browser, played by the stand-in (`synccore.oauth.Browser`)."""
-
-    def __init__(self, instance: DemoInstance, port: int) -> None:
-        self._instance = instance
-        self._port = port
-
-    def authorize(
-        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
-    ) -> tuple[str, Mapping[str, str]]:
-        """Say yes at the stand-in's consent screen; nothing needs to listen at the address it sends the browser to."""
-        redirect_uri = f"http://{host}:{port or self._port}{path}"
-        landed = self._instance.approve(build_url(redirect_uri))
-        return redirect_uri, dict(parse_qsl(urlsplit(landed).query))
-
-    def say(self, text: str) -> None:
-        """Nobody has to be told."""
-
-
 class Stage:
     """Stand-ins, daemon and what is seen of them."""
 
@@ -132,7 +113,7 @@ class Stage:
                 RouteLine(
                     name=route.name,
                     sink=route.sink,
-                    owed=count.ready + count.running + count.submitted if count else 0,
+                    owed=count.owed if count else 0,
                     delivered=count.done if count else 0,
                     skipped=count.skipped if count else 0,
                     parked=count.parked if count else 0,
@@ -271,7 +252,7 @@ def _connect(app: "App", vendors: Sequence[Vendor], port: int) -> dict[str, str]
 
     accounts = {}
     for vendor in vendors:
-        account = connect(app, vendor.name, _Approving(vendor.instance, port)).account
+        account = connect(app, vendor.name, AutoBrowser(vendor.instance.approve, port)).account
         accounts[vendor.name] = account.label if account else vendor.descriptor.type
     return accounts
 

@@ -1,10 +1,11 @@
 """The stand-in's part in `synccore demo`, and a person in a browser for tests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
+from synccore import testing
 from synccore.hookspecs import DemoVendor
 
 from .people import FakePeople
@@ -26,25 +27,11 @@ def approve(url: str) -> str:
     return location
 
 
-class AutoBrowser:
-    """A browser whose person agrees to everything the stand-in lets them; `said` is what they were told."""
+class AutoBrowser(testing.AutoBrowser):
+    """The person at the stand-in's consent screen."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def authorize(
-        self, build_url: Callable[[str], str], *, host: str = "127.0.0.1", port: int = 0, path: str = "/"
-    ) -> tuple[str, Mapping[str, str]]:
-        """Go to the consent screen and come back."""
-        redirect = f"http://{host}:{port or 8000}{path}"
-        location = approve(build_url(redirect))
-        if not location.startswith(redirect):
-            raise AssertionError(f"sent to {location} instead of {redirect}")
-        return redirect, dict(parse_qsl(urlsplit(location).query))
-
-    def say(self, text: str) -> None:
-        """Remember it."""
-        self.said.append(text)
+        super().__init__(approve, port=8000)
 
 
 def settings(fake: FakePeople) -> dict[str, Any]:
