@@ -57,9 +57,10 @@ class Doubtful:
         except Exception as error:  # noqa: BLE001  the policy decides
             settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
             return sure
+        until = self._unseen_until(route) if None in found else None
         for item, result in zip(unsure, found, strict=True):
             match result:
-                case None if (until := self._unseen_until(item)) is not None:
+                case None if until is not None:
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN))
                 case Link() if result.marked or not _is_delete(item):
                     sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
@@ -85,11 +86,11 @@ class Doubtful:
         fields = _as_it_was(self._preparers[route], item.work) or {}
         return evolve(item, operation=evolve(item.operation, fields=fields, changed=frozenset(fields)))
 
-    def _unseen_until(self, item: Item) -> datetime | None:
-        """Until when the outbox that a backup replaced may have made it, unseen; None where that is over."""
+    def _unseen_until(self, route: str) -> datetime | None:
+        """Until when the outbox that a backup replaced may have made something unseen; None where that is over."""
         if not self._seen_within:
             return None
-        restored = self._store.restored_at(item.work.delivery.source)
+        restored = self._store.restored_at(self._preparers[route].route.source)
         until = restored + self._seen_within if restored is not None else None
         return until if until is not None and until > self._clock.now() else None
 

@@ -26,7 +26,7 @@ whose `open` gives a `Store`; `synccore.testing.contracts.StoreContract` holds i
 from collections.abc import Mapping
 from datetime import datetime
 
-from . import sql
+from . import looks
 from ._convert import to_ms
 from .engine import Engine, Result, Row, StoreError, Transaction
 from .keeping import Keeping
@@ -138,7 +138,7 @@ class Store(Taking, Owing, Settling, Records, Moving, Trail, Keeping, People):
         gone, full = 0, True
         while full:
             with self.writing() as tx:
-                rows = tx.execute(sql.PRUNABLE, page).fetchall()
+                rows = tx.execute(looks.PRUNABLE, page).fetchall()
                 ids = [row["id"] for row in rows if not row["stays"]]
                 tx.executemany("DELETE FROM delivery WHERE id = ?", [(i,) for i in ids])
             gone, full = gone + len(ids), len(rows) == _PRUNE

@@ -470,34 +470,3 @@ INSERT INTO history (at, route, sink, source, entity, key, op, outcome, remote_i
 VALUES (:at, :route, :sink, :source, :entity, :key, :op, :outcome, :remote_id, :fields, :error_kind, :error, :note,
         :duration_ms, :delivery)
 """
-
-# -- sweeping and pruning ---------------------------------------------------------------------------------------------
-
-#: Final rows older than a time, in their order; of a record that is not linked the newest stays, as the proof that it
-#: was looked at and not wanted.
-PRUNABLE = """
-SELECT id, settled_at, state = 'skipped' AND event IS NULL
-    AND NOT EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source AND l.entity = d.entity
-                    AND l.key = d.key)
-    AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.source = d.source AND n.entity = d.entity AND n.key = d.key
-                    AND n.route = d.route AND n.id > d.id) AS stays
-FROM delivery d WHERE settled_at >= :from_time AND settled_at < :before AND (settled_at > :from_time OR id > :from_id)
-ORDER BY settled_at, id LIMIT :limit
-"""
-
-#: Live keys that a comparison has not seen.
-UNSEEN = """
-SELECT key FROM snapshot s WHERE source = :source AND entity = :entity AND key > :after AND deleted = 0
-    AND NOT EXISTS (SELECT 1 FROM sweep_seen n WHERE n.source = s.source AND n.name = :sweep
-                    AND n.entity = s.entity AND n.key = s.key)
-ORDER BY key LIMIT :limit
-"""
-
-#: Live keys known when a comparison began, and how many of them it has not seen.
-SWEEP_COUNTS = """
-SELECT count(*) AS known, count(*) - coalesce(sum(CASE WHEN EXISTS (
-    SELECT 1 FROM sweep_seen n WHERE n.source = s.source AND n.name = :sweep AND n.entity = s.entity
-        AND n.key = s.key) THEN 1 ELSE 0 END), 0) AS unseen
-FROM snapshot s WHERE source = :source AND entity = :entity AND deleted = 0
-    AND id <= coalesce((SELECT last_snapshot FROM sweep WHERE source = :source AND name = :sweep), id)
-"""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from . import _ingest, sql
+from . import _ingest, looks, sql
 from ._convert import from_ms, to_hint, to_ms
 from .engine import Engine
 from .rows import Hint, Ingest, Ingested
@@ -47,11 +47,11 @@ class Taking(Engine):
         """Keys > `after` of live snapshots that the sweep has not seen (guests are listed like others)."""
         values = {"source": source, "entity": entity, "sweep": sweep, "after": after, "limit": limit}
         with self.reading() as view:
-            return [row["key"] for row in view.execute(sql.UNSEEN, values)]
+            return [row["key"] for row in view.execute(looks.UNSEEN, values)]
 
     def sweep_counts(self, source: str, entity: str, sweep: str) -> tuple[int, int]:
         """(known live keys that existed when the sweep began, of these not seen)."""
-        row = self.one(sql.SWEEP_COUNTS, {"source": source, "entity": entity, "sweep": sweep})
+        row = self.one(looks.SWEEP_COUNTS, {"source": source, "entity": entity, "sweep": sweep})
         return row["known"], row["unseen"]
 
     def end_sweep(self, source: str, entity: str, sweep: str) -> None:
