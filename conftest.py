@@ -1,5 +1,6 @@
 """One hypothesis profile for all tests of the repository, and a log that none leaves changed."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "shared")
 @pytest.fixture(autouse=True)
 def _log_as_it_was() -> Iterator[None]:
     """A command sets up the log for its process; here that is every test's."""
-    before = structlog.get_config()
+    handlers, before = list(logging.getLogger().handlers), structlog.get_config()
     yield
+    logging.getLogger().handlers[:] = handlers
     structlog.configure(**before)

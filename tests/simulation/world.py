@@ -216,15 +216,11 @@ class World(Closing):
         while self.clock.now() < end:
             self.turn()
             upcoming = self.app.engine.next_try()
-            owed = any(c.ready or c.running or c.submitted for c in self.app.store.counts_by_sink().values())
-            if not owed and not self.app.store.hints("shop", end, 1) and self.store_jobs() is None:
+            owed = any(c.owed for c in self.app.store.counts_by_sink().values())
+            if not owed and not self.app.store.hints("shop", end, 1) and self.store.next_backfill("shop") is None:
                 return
             soon = self.clock.now() + timedelta(minutes=5)
             self.clock.advance(max(min(upcoming or soon, soon) - self.clock.now(), timedelta(seconds=1)))
-
-    def store_jobs(self) -> object | None:
-        """A listing that is still to be made."""
-        return self.app.store.next_backfill("shop")
 
     # -- living
 

@@ -9,14 +9,6 @@ import structlog
 from synccore._cli._logging import configure_logging, redacting
 
 
-@pytest.fixture(autouse=True)
-def _as_before():
-    handlers, config = list(logging.getLogger().handlers), structlog.get_config()
-    yield
-    logging.getLogger().handlers[:] = handlers
-    structlog.configure(**config)
-
-
 def test_lines_are_key_value_pairs_on_stderr(capsys):
     configure_logging({}, level=logging.INFO)
     structlog.get_logger().info("page listed", source="shop", seen=100)

@@ -29,7 +29,7 @@ from .._settings.references import SecretMissing
 from ..config import Problem
 from ..entities import ENTITIES
 from ..errors import ConfigError
-from ..store import DirtyRule, Store
+from ..store import DirtyRule, Store, Work
 from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
 from .accounts import another_account
 from .base import Base, readable
@@ -316,6 +316,18 @@ class App(Base):
         """The entity of the route that this one waits for."""
         after = self.routes[route].after
         return self.routes[after].entity if after else None
+
+    def work(self, route: RouteSpec, keys: Sequence[str]) -> list[Work]:
+        """What a delivery of these records would start from, in their order."""
+        return self.store.work_for(
+            route.name,
+            route.source,
+            route.entity,
+            keys,
+            include=route.include,
+            after=route.after,
+            after_entity=self.after_entity(route.name),
+        )
 
     def write_back_rules(self) -> Mapping[str, tuple[DirtyRule, ...]]:
         """Route -> write-back owed once a record of it is linked."""

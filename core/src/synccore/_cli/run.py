@@ -72,7 +72,7 @@ def _leave() -> None:
 
 def _summary(app: App, *, as_json: bool) -> None:
     counts = list(app.store.counts_by_sink().values())
-    owed = sum(c.ready + c.running + c.submitted for c in counts)
+    owed = sum(c.owed for c in counts)
     parked = sum(c.parked for c in counts)
     if as_json:
         from ._output import print_json

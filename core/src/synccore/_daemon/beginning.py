@@ -72,15 +72,7 @@ class Beginning:
 
     def _remember(self, route: RouteSpec, page: list[Snapshot]) -> int:
         app, preparer = self._app, self._app.preparer(route.name)
-        works = app.store.work_for(
-            route.name,
-            self._source,
-            route.entity,
-            [snapshot.key for snapshot in page],
-            include=route.include,
-            after=route.after,
-            after_entity=app.after_entity(route.name),
-        )
+        works = app.work(route, [snapshot.key for snapshot in page])
         found = {}
         for number, work in enumerate(works):
             if work.link is not None:

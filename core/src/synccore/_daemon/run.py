@@ -277,5 +277,5 @@ def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
         app.engine.drain_in_parallel()
     counts = app.store.counts_by_sink()
     parked = any(c.parked for c in counts.values())
-    owed = wait and any(c.ready or c.running or c.submitted for name, c in counts.items() if name in app.engine.lanes)
+    owed = wait and any(c.owed for name, c in counts.items() if name in app.engine.lanes)
     return 0 if well and not parked and not owed else 1

@@ -155,7 +155,7 @@ def owed_of(app: App, unit: SourceUnit) -> tuple[int, int]:
     """What this source's routes still owe, and what of it is parked."""
     counts = app.store.counts_by_route()
     mine = [counts[r.name] for r in app.routes.values() if r.source == unit.name and r.name in counts]
-    return sum(c.ready + c.running + c.submitted for c in mine), sum(c.parked for c in mine)
+    return sum(c.owed for c in mine), sum(c.parked for c in mine)
 
 
 def settled_of(app: App, unit: SourceUnit) -> int:

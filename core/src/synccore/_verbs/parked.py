@@ -104,22 +104,20 @@ def cause_of(app: App, route: str, id_: str) -> Cause | None:
 
 def records(app: App, cause: Cause, *, before: int | None = None, limit: int = 50) -> list[Record]:
     """A page of its records, the newest first."""
-    rows = app.store.deliveries(
-        state="parked",
-        sink=cause.sink,
-        route=cause.route,
-        cause=(cause.kind, cause.text),
-        before_id=before,
-        limit=limit,
-    )
+    rows = _rows(app, cause, before, limit)
     return [Record(row, name_of(app.store.snapshot(row.source, row.entity, row.key))) for row in rows]
 
 
 def ids_of(app: App, cause: Cause) -> list[int]:
     """All its deliveries."""
+    return [row.id for row in _rows(app, cause, None, None)]
+
+
+def _rows(app: App, cause: Cause, before: int | None, limit: int | None) -> list[Delivery]:
     words = (cause.kind, cause.text)
-    rows = app.store.deliveries(state="parked", sink=cause.sink, route=cause.route, cause=words, limit=None)
-    return [row.id for row in rows]
+    return app.store.deliveries(
+        state="parked", sink=cause.sink, route=cause.route, cause=words, before_id=before, limit=limit
+    )
 
 
 def advice(kind: str, text: str, route: str) -> str | None:

@@ -68,15 +68,7 @@ def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Previ
     Raises ConfigError for an unknown route, SynccoreError for a key that is known neither here nor at the source.
     """
     route = app.route(route_name)
-    work = app.store.work_for(
-        route.name,
-        route.source,
-        route.entity,
-        [key],
-        include=route.include,
-        after=route.after,
-        after_entity=app.after_entity(route.name),
-    )[0]
+    [work] = app.work(route, [key])
     fetched = work.snapshot is None
     if fetched:
         work = _fetch(app, route, work)

@@ -54,12 +54,7 @@ def trial(app: App, route_name: str, who: str, field: str, expression: str) -> T
     snapshot = record_for(app, route, who)
     if snapshot is None:
         raise SynccoreError(f"no {route.entity} of {route.source} is found by {who!r}")
-    work = app.store.work_for(
-        *(route.name, route.source, route.entity, [snapshot.key]),
-        include=route.include,
-        after=route.after,
-        after_entity=app.after_entity(route.name),
-    )[0]
+    [work] = app.work(route, [snapshot.key])
     found = Trial(
         route=route.name,
         field=field,

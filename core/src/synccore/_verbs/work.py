@@ -66,7 +66,7 @@ def work(app: App, pace: Pace) -> Work:
     waits = {wait.sink: wait.text for wait in waiting_sinks(app)}
     owing = []
     for name, counts in app.store.counts_by_sink().items():
-        owed = counts.ready + counts.running + counts.submitted
+        owed = counts.owed
         rate = pace.note(f"sink {name}", settled := _settled(counts), now)
         if owed and name in app.sinks:
             owing.append(Owing(sink=name, owed=owed, settled=settled, rate=rate, waits=waits.get(name, "")))

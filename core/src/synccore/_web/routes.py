@@ -54,7 +54,7 @@ class Routes:
     def _all(self, request: Request) -> Response:
         counts = self._site.app.store.counts_by_route()
         rows = [(route, counts.get(name, RouteCounts())) for name, route in self._site.app.routes.items()]
-        return self._site.page(request, "routes.html", rows=rows, owed=_owed)
+        return self._site.page(request, "routes.html", rows=rows)
 
     def _one(self, request: Request) -> Response:
         return self._page(request, None, checked="check" in request.query_params)
@@ -77,7 +77,6 @@ class Routes:
             mapping=_mapping(route),
             facts=_facts(route),
             counts=counts,
-            owed=_owed(counts),
             skips=app.store.skips(name, now - LATELY),
             causes=causes(app, route=name),
             changed=[c.text for c in changed_routes(app) if c.route == name],
@@ -87,10 +86,6 @@ class Routes:
             who=who,
             when=WHEN,
         )
-
-
-def _owed(counts: RouteCounts) -> int:
-    return counts.ready + counts.running + counts.submitted
 
 
 def _mapping(route: RouteSpec) -> list[Mapped]:
