@@ -256,6 +256,7 @@ def test_a_contact_of_ours_follows_the_shop_exactly(first, second):
 
 
 @given(owners, mapped_fields)
+@example({"names": [{"givenName": "0"}]}, {"given_name": "0", "family_name": "0"})
 def test_keep_existing_leaves_every_filled_field_alone(person, fields):
     merge = Merge(person, {})
     merge.apply(fields, fields.keys(), dict.fromkeys(fields, FieldOptions(keep_existing=True)))

@@ -61,13 +61,14 @@ class Merge:
     def apply(self, fields: Mapping[str, Any], changed: Collection[str], options: Mapping[str, FieldOptions]) -> None:
         """Merge the changed fields in. Raises Rejected for a name that is no field of a contact."""
         specs = {name: _spec(name) for name in fields if name in changed}
+        keeping = {name for name in specs if name in options and options[name].keep_existing}
         # What is equal already is ours before anything is decided by whose the entry is: the order must not matter.
+        # What is to be kept as it is stays the owner's.
         for name, spec in specs.items():
-            if isinstance(spec, Part) and fields[name] is not None:
+            if isinstance(spec, Part) and fields[name] is not None and name not in keeping:
                 self._claim(spec, spec.text(fields[name]))
         for name, spec in specs.items():
-            value = fields[name]
-            keep = name in options and options[name].keep_existing
+            value, keep = fields[name], name in keeping
             done = self._part(spec, value, keep) if isinstance(spec, Part) else self._entries(spec, value, keep)
             if not done:
                 self.kept.append(name)
