@@ -1,6 +1,7 @@
 """Signing in, staying signed in, signing out, and what can be wrong with it."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 from attrs import evolve
@@ -89,7 +90,9 @@ def test_a_refresh_under_way_never_brings_an_ended_grant_back(bench, org, how):
     org.sign_in.expire()
     act = {"disconnect": crm.sink.disconnect, "connect": lambda: crm.sink.connect(crm.browser)}[how]
     refresh = lambda r: r.path.endswith("/token") and "refresh_token" in r.form().get("grant_type", "")  # noqa: E731
-    with meanwhile(org, crm.context, refresh, act):
+    # Whether the call itself still gets through before its session is ended is anybody's luck.
+    late = [AuthError] if how == "disconnect" else []
+    with meanwhile(org, crm.context, refresh, act), suppress(*late):
         crm.sink._client.limits()
     left = crm.sink._session.tokens()
     if how == "disconnect":
