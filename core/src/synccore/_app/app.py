@@ -329,17 +329,21 @@ class App(Base):
             after_entity=self.after_entity(route.name),
         )
 
+    def writes_back(self, source: str) -> bool:
+        """Whether remote ids are stored at the source."""
+        return bool(getattr(self.settings.sources[source].config, "write_back", False))
+
     def write_back_rules(self) -> Mapping[str, tuple[DirtyRule, ...]]:
         """Route -> write-back owed once a record of it is linked."""
         return {
             route.name: (rule(route.source, route.entity),)
             for route in self.routes.values()
-            if getattr(self.settings.sources[route.source].config, "write_back", False)
+            if self.writes_back(route.source)
         }
 
     def write_back_routes(self, source: str) -> Mapping[str, str]:
         """The names under which remote ids are owed to a source that is written back to, each with its entity."""
-        if not getattr(self.settings.sources[source].config, "write_back", False):
+        if not self.writes_back(source):
             return {}
         return {write_back_name(source, r.entity): r.entity for r in self.routes.values() if r.source == source}
 
@@ -360,7 +364,7 @@ class App(Base):
                 engine.lanes[name] = self._lane(engine, name, unit.instance, unit.limits, self._preparers_of(name))
         sink_of = {r.name: r.sink for r in self.routes.values()}
         for name, source in self.sources.items():
-            if source.instance is not None and getattr(source.settings.config, "write_back", False):
+            if source.instance is not None and self.writes_back(name):
                 entities = {r.entity for r in self.routes.values() if r.source == name}
                 preparers = [WriteBackPreparer(name, e, self.store, sink_of) for e in sorted(entities)]
                 engine.lanes[name] = self._lane(

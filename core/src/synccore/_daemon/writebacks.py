@@ -16,7 +16,7 @@ class WriteBacks:
     def __init__(self, app: App, source: str) -> None:
         self._app = app
         self._source = source
-        self._on = bool(getattr(app.settings.sources[source].config, "write_back", False))
+        self._on = app.writes_back(source)
         self._routes: dict[str, list[str]] = {}
         for route in app.routes.values():
             if route.source == source:

@@ -108,8 +108,8 @@ def _usable(app: App, source: str) -> SourceUnit:
 def _entities(app: App, unit: SourceUnit, entity: str | None, route: str | None) -> tuple[str, ...]:
     known: tuple[str, ...] = unit.settings.config.entities
     if route is not None:
-        if route in app.write_back_routes(unit.name):
-            return (app.write_back_routes(unit.name)[route],)
+        if (written := app.write_back_routes(unit.name).get(route)) is not None:
+            return (written,)
         spec = app.route(route)
         if spec.source != unit.name:
             raise ConfigError(f"route {route} reads from {spec.source}, not from {unit.name}", path=f"routes.{route}")
