@@ -111,5 +111,10 @@ class Presence:
             self._connection = None
 
     def _let_go(self) -> None:
+        """Be no daemon any more; seen by the others when this returns."""
         with self._guard:
+            if self._connection is not None:
+                with contextlib.suppress(psycopg.Error):
+                    # The server frees the locks of a closed connection when it notices, those of a transaction at once.
+                    self._connection.execute("ROLLBACK")
             self._drop()
