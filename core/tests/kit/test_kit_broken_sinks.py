@@ -163,6 +163,7 @@ BUGS: dict[str, Bug] = {
     "outcomes_keep_the_order_of_operations": ("deliver", lambda real, sink, ops: real(sink, ops)[::-1]),
     "a_lost_answer_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
     "a_crash_after_the_call_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
+    "a_restored_backup_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
     "an_outage_parks_nothing_and_uses_no_attempt": ("deliver", dead_letters_outages),
     "one_refused_record_leaves_its_mates_alone": ("deliver", refuses_all_for_one),
     "hostile_text_is_delivered_or_refused": ("_write", chokes_on),

@@ -164,6 +164,21 @@ class Harness(Closing):
         self._wrecks.append(self.app)
         self.app = self._open()
 
+    def backup(self) -> Path:
+        """What `synccore db backup` writes now."""
+        path = self.folder / "backup.db"
+        self.app.store.backup(path)
+        return path
+
+    def restore(self, backup: Path) -> None:
+        """`synccore db restore`: the backup takes the database's place, and the app starts on it."""
+        from .._verbs.restore import put_in_place, settle_in
+
+        self.app.close()
+        put_in_place(self.app, backup)
+        self.app = self._open()
+        settle_in(self.app)
+
     # -- looking
 
     def deliveries(self, **filters: Any) -> "list[Delivery]":

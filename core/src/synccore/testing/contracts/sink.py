@@ -162,6 +162,21 @@ class SinkContract(TruthSinkCases):
         on.deliver()
         assert on.held() == on.expected(3)
 
+    def test_a_restored_backup_makes_no_second_record(self, on: Stage) -> None:
+        """The copy that `synccore db restore` puts in place knows nothing of whom it made since."""
+        on.emit()
+        on.deliver()
+        on.emit(1, first=1)
+        backup = on.app.backup()  # person 1 is owed in it
+        on.emit(3, first=1)
+        on.deliver()
+        on.app.restore(backup)
+        on.emit(4, last_name="Since")  # as the comparison brings them up
+        on.deliver()
+        assert on.held() == on.expected(4)
+        assert {d.state for d in on.app.deliveries()} <= {"done", "skipped"}, on.errors()
+        assert len({on.link(n).remote_id for n in range(4)}) == 4, "two keys share a record"
+
     @pytest.mark.parametrize(
         "fault",
         [
