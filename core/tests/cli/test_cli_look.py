@@ -31,7 +31,8 @@ def test_status_json_has_the_pinned_shape(world):
     people(world)
     world.deliver()
     document = world.json("status")
-    assert set(document) == {"sources", "sinks", "routes"}
+    assert set(document) == {"sources", "sinks", "routes", "notes", "changed"}
+    assert (document["notes"], document["changed"]) == ([], [])
     source = document["sources"]["shop"]
     assert {"type", "state", "reason", "entities"} <= set(source)
     assert {"snapshots", "cursor", "last_poll_at"} <= set(source["entities"]["customer"])
@@ -154,7 +155,8 @@ def test_deliveries_show_tells_the_whole_story(world):
 def test_retry_by_id_delivers_again(world):
     parked(world, "2")
     (one,) = world.json("deliveries", "list", "--state", "parked")
-    assert world.json("deliveries", "retry", one["id"]) == {"retried": 1, "ids": [one["id"]], "not_parked": []}
+    told = world.json("deliveries", "retry", one["id"])
+    assert told == {"retried": 1, "ids": [one["id"]], "not_parked": [], "notes": []}
     world.deliver()
     assert world.json("deliveries", "list", "--state", "parked") == []
     assert len(world.crm.records) == 3

@@ -1,11 +1,16 @@
 """The first page: what needs a person, each with the button that helps."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from synccore._app.app import App
 from synccore._app.running import RUNNING
+from synccore._verbs.changed import note_routes
+from synccore._verbs.status import overview
 from synccore._verbs.troubles import FAILED
+from synccore._web.needs import needs
 from synccore.store import Hold, Ingest
 from synccore.types import Unreadable
 
@@ -94,6 +99,36 @@ def test_a_file_the_daemon_does_not_work_with_is_reloaded(site, words):
         said = words(site.visitor().act("/reload"))
         assert "the file is read" in said
         assert "takes effect later" in said
+
+
+def test_a_changed_route_is_told_as_the_command_line_tells_it(site, words):
+    house, app = site.house, site.house.app
+    house.deliver(3)
+    note_routes(app)
+    house.clock.advance(timedelta(minutes=1))
+    with app.store.daemon_lock():
+        app.running.began(app.path, app.text, house.clock.now())
+        # The file's `email = "customer.email"` becomes another expression.
+        app.path.write_text(
+            app.text.replace('email = "customer', 'email = "customer.email or customer'), encoding="utf-8"
+        )
+        with App.look(app.path, environ={}, clock=house.clock, plugins=app.plugins) as beside:
+            told = overview(beside).document
+        assert [(c["route"], c["parts"], c["records"], c["since"]) for c in told["changed"]] == [
+            ("people", ("mapping",), 3, None)
+        ]
+        behind, changed = told["notes"]
+        assert ("synccore reload" in behind, told["changed"][0]["command"] in changed) == (True, True)
+        page = needed(site, words)
+        assert behind in page
+        assert changed in page
+        with closing(app.anew()) as fresh:
+            note_routes(fresh)
+            house.clock.advance(timedelta(minutes=1))
+            fresh.running.began(fresh.path, fresh.text, house.clock.now())
+            [note] = overview(fresh).document["notes"]
+            assert [need.sentence for need in needs(fresh)] == [note]
+            assert "3 records were delivered or skipped under the old one" in note
 
 
 def test_who_was_never_reached_is_to_be_connected(open_site, words):

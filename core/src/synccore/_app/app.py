@@ -64,7 +64,7 @@ class App(Base):
         self.text = text if text is not None else read_file(path)
         file = _peek(self.text)
         super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
-        self._environ = environ
+        self.environ = environ
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self.log: Log = structlog.get_logger("synccore")
         self.sources = {}
@@ -148,6 +148,22 @@ class App(Base):
         app.doubts = (*doubts, *left_out)
         return app
 
+    @classmethod
+    def beside(cls, base: Base) -> Self:
+        """What the file says now, over a store that is open already, for whoever only looks.
+
+        Its `release` closes what it opened. Raises SettingsError where nothing can be made of the file.
+        """
+        return cls(
+            base.path,
+            plugins=base.plugins,
+            environ=base.environ,
+            clock=base.clock,
+            random=None,
+            store=base.store,
+            looking=True,
+        )
+
     def anew(self) -> Self:
         """Another app over the same store, from what the file says now. Raises SettingsError: this one goes on then.
 
@@ -157,7 +173,7 @@ class App(Base):
         fresh = type(self)(
             self.path,
             plugins=self.plugins,
-            environ=self._environ,
+            environ=self.environ,
             clock=self._given_clock,
             random=self.random,
             store=self.store,

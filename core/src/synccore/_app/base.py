@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from .._closing import Closing
 from .._plugins import Plugins
@@ -49,6 +50,7 @@ class Base(Closing):
     sources: Collection[str]
     sinks: Collection[str]
     retention: timedelta
+    environ: Mapping[str, str] = MappingProxyType({})
     #: What whoever looks has to know about what is shown.
     doubts: tuple[str, ...] = ()
 
@@ -76,7 +78,7 @@ class Base(Closing):
         text, doubts = readable(path, plugins, clock)
         outline = load_outline(path, plugins, text)
         base = Base(outline.path, outline.database, plugins=plugins, clock=clock)
-        base.doubts = doubts
+        base.doubts, base.environ = doubts, environ
         base.sources, base.sinks, base.retention = outline.sources, outline.sinks, outline.retention
         return base
 

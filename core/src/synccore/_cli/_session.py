@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,12 +27,12 @@ __all__ = [
     "config_option",
     "confirm",
     "current",
+    "file_notes",
     "json_option",
     "named",
     "named_lane",
     "named_sink",
     "named_unit",
-    "say_behind",
     "stopping",
     "verb",
     "with_example",
@@ -136,10 +136,14 @@ def confirm(question: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def say_behind(app: Base) -> None:
-    """Tell on stderr where the running daemon works with another configuration than the file holds now."""
-    if behind := app.running.behind(app.path):
-        click.echo(f"note: {behind}", err=True)
+def file_notes(app: Base, routes: Collection[str]) -> list[str]:
+    """What is to be known of the file as to these routes: told on stderr, and given for the document of `--json`."""
+    from .._verbs.changed import file_notes
+
+    found = list(file_notes(app, routes))
+    for text in found:
+        click.echo(f"note: {text}", err=True)
+    return found
 
 
 def current() -> Session:

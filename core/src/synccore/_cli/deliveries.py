@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._session import Group, config_option, current, json_option, named_sink, say_behind
+from ._session import Group, config_option, current, file_notes, json_option, named_sink
 
 if TYPE_CHECKING:
     from .._app.base import Base
@@ -133,10 +133,10 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
 
     with current().open_store() as app:
         _checked(app, ids, everything, sink, state)
-        say_behind(app)
         acted = retry_parked(app, ids, sink)
+        notes = file_notes(app, acted.routes)
     text = "owed again" + ("" if acted.running else ": synccore run delivers them")
-    return _told("retried", acted, text, as_json=as_json)
+    return _told("retried", acted, text, as_json=as_json, notes=notes)
 
 
 @deliveries.verb("dismiss")
@@ -158,11 +158,12 @@ def dismiss(
     return _told("dismissed", acted, "dismissed", as_json=as_json)
 
 
-def _told(word: str, acted: Acted, text: str, *, as_json: bool) -> int:
+def _told(word: str, acted: Acted, text: str, *, as_json: bool, notes: list[str] | None = None) -> int:
     from ._output import plural, print_json
 
     if as_json:
-        print_json({word: acted.count, "ids": list(acted.ids), "not_parked": list(acted.not_parked)})
+        told = {} if notes is None else {"notes": notes}
+        print_json({word: acted.count, "ids": list(acted.ids), "not_parked": list(acted.not_parked), **told})
     else:
         click.echo(f"{plural(acted.count, 'delivery', 'deliveries')} {text}")
         for one in acted.not_parked:

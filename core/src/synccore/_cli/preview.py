@@ -9,7 +9,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import current, json_option, named, say_behind, stopping, verb
+from ._session import current, file_notes, json_option, named, stopping, verb
 
 if TYPE_CHECKING:
     from .._app.records import Heard
@@ -40,13 +40,13 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
 
     session = current()
     with session.open() if live else session.look() as app:
-        say_behind(app)
         spec = app.routes[named(route, app.routes, "route")]
+        notes = file_notes(app, (route,))
         meant = record_for(app, spec, key)
         found = run_preview(app, route, meant.key if meant is not None else key, live=live)
         standing = standing_of(app, spec, meant) if meant is not None else None
     if as_json:
-        _document(found)
+        _document(found, notes)
     else:
         _show(found)
         if standing is not None and standing.state not in ("delivered", "never"):
@@ -56,12 +56,12 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     return FINDINGS if found.action == "refused" else DONE
 
 
-def _document(found: Preview) -> None:
+def _document(found: Preview, notes: list[str]) -> None:
     from attrs import asdict
 
     from ._output import print_json
 
-    print_json(asdict(found, recurse=False))
+    print_json({**asdict(found, recurse=False), "notes": notes})
 
 
 _SENTENCES = {
@@ -172,11 +172,11 @@ def plan(route: str, as_json: bool) -> int:
     from ._output import print_json, progress
 
     with current().open() as app, stopping(app), progress() as shown:
-        say_behind(app)
         spec = app.routes[named(route, app.routes, "route")]
+        notes = file_notes(app, (route,))
         found = run_plan(app, route, heard_by(shown, spec.source))
     if as_json:
-        print_json(found.document())
+        print_json({**found.document(), "notes": [*notes, *found.notes]})
     else:
         _show_plan(found)
     return FINDINGS if found.counts["refused"] else DONE

@@ -6,17 +6,21 @@ judged anew once a delivery of it came to its end on the route after the change,
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from attrs import asdict, frozen
 
 from .._app.app import App
+from .._app.base import Base
 from .._app.made_by import NOTES
+from .._app.running import digest_of
+from .._settings import SettingsError, read_file
 from ..types import RouteSpec
 
-__all__ = ["Changed", "changed_routes", "note_routes"]
+__all__ = ["Changed", "changed_routes", "file_notes", "note_routes"]
 
 #: Part of a route, as a person calls it -> what belongs to it.
 _PARTS = {
@@ -42,7 +46,10 @@ class Changed:
         """A sentence for people."""
         what = " and ".join(self.parts)
         if self.since is None:
-            return f"route {self.route}: its {what} changed in the file and is not in force yet"
+            return (
+                f"route {self.route}: its {what} changed in the file and is not in force yet; {self.records:,} records "
+                f"were delivered or skipped as it was: once it is, {self.command} sends them again"
+            )
         return (
             f"route {self.route}: its {what} changed, and {self.records:,} records were delivered or skipped under the "
             f"old one: {self.command} sends them again"
@@ -64,28 +71,53 @@ def note_routes(app: App) -> None:
             notes.put({route.name: {"parts": digests, "changed": changed, "since": now.isoformat()}})
 
 
-def changed_routes(app: App) -> list[Changed]:
-    """Every route with records that were last judged as it was before."""
+def file_notes(app: Base, routes: Collection[str] | None = None) -> tuple[str, ...]:
+    """What a person has to know of the file: it is not what the daemon works with; `routes` (None: all) changed."""
+    behind = app.running.behind(app.path)
+    changed = [c.text for c in changed_routes(app) if routes is None or c.route in routes]
+    return ((behind,) if behind else ()) + tuple(changed)
+
+
+def changed_routes(app: Base) -> list[Changed]:
+    """Every route of the file with records that were last judged as it was before."""
+    with _filed(app) as filed:
+        return [] if filed is None else list(_changed(filed))
+
+
+@contextmanager
+def _filed(app: Base) -> Iterator[App | None]:
+    """The app of what the file says now: a daemon's page and the commands beside it tell the same."""
+    known = app if isinstance(app, App) else None
+    try:
+        current = known is not None and digest_of(known.text) == digest_of(read_file(app.path))
+        filed = None if current else App.beside(app)
+    except SettingsError:
+        filed = None  # nothing can be made of the file: it stays at what is known
+    try:
+        yield filed or known
+    finally:
+        if filed is not None:
+            filed.release()
+
+
+def _changed(app: App) -> Iterator[Changed]:
     notes = app.store.state(NOTES)
-    found = []
     for route in app.routes.values():
         known: Mapping[str, Any] | None = notes.get(route.name)
         if known is None or route.entity == "payment":
             continue  # an event is a fact: it was sent, and is not sent again
         command = f"synccore backfill {route.source} {route.entity} --route {route.name}"
         if parts := _differing(known["parts"], _digests(route)):
-            found.append(Changed(route=route.name, parts=parts, since=None, records=0, command=command))
+            records = app.store.unjudged(route.name, route.source, route.entity, app.clock.now())
+            yield Changed(route=route.name, parts=parts, since=None, records=records, command=command)
         elif records := _old_ones(app, route, known):
-            found.append(
-                Changed(
-                    route=route.name,
-                    parts=tuple(known["changed"]),
-                    since=datetime.fromisoformat(known["since"]),
-                    records=records,
-                    command=command,
-                )
+            yield Changed(
+                route=route.name,
+                parts=tuple(known["changed"]),
+                since=datetime.fromisoformat(known["since"]),
+                records=records,
+                command=command,
             )
-    return found
 
 
 def _old_ones(app: App, route: RouteSpec, known: Mapping[str, Any]) -> int:

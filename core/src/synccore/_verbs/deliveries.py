@@ -10,7 +10,7 @@ from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
 
-__all__ = ["Acted", "Shown", "dismiss", "document", "parked", "retry", "show"]
+__all__ = ["Acted", "Shown", "dismiss", "document", "retry", "show"]
 
 _PLACE = ("route", "sink", "entity", "key", "op")
 #: What the JSON of a list tells of a row, and what that of a single row tells beside it.
@@ -36,10 +36,11 @@ class Shown:
 
 @frozen(kw_only=True)
 class Acted:
-    """What `retry` or `dismiss` did: how many of the chosen ones, and which of those named are not parked."""
+    """What `retry` or `dismiss` did: how many of the chosen, of which routes; which of those named are not parked."""
 
     count: int
     ids: tuple[int, ...]
+    routes: frozenset[str]
     not_parked: tuple[int, ...]
     #: A daemon goes on with them at once.
     running: bool
@@ -64,16 +65,16 @@ def show(app: Base, id_: int) -> Shown | None:
     return Shown(delivery=delivery, history=history)
 
 
-def parked(app: Base, ids: Sequence[int], sink: str | None) -> list[int]:
+def _parked(app: Base, ids: Sequence[int], sink: str | None) -> list[Delivery]:
     """Those of these ids (of all, where there are none) that wait for a person."""
-    return [d.id for d in app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)]
+    return app.store.deliveries(state="parked", sink=sink, ids=ids or None, limit=None)
 
 
 def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
     """Owe parked ones again, through today's mapping and newest state; a throttle or an outage is looked at afresh."""
-    chosen = parked(app, ids, sink)
-    count, now = app.store.retry(chosen, app.clock.now()), app.clock.now()
-    for name in {d.sink for d in app.store.deliveries(ids=chosen, limit=None)} if chosen else ():
+    chosen = _parked(app, ids, sink)
+    count, now = app.store.retry([d.id for d in chosen], app.clock.now()), app.clock.now()
+    for name in {d.sink for d in chosen}:
         lane = app.lane_of(name)
         if lane.state in ("rate_limited", "circuit_open"):
             # What was right of the target a while ago need not be now that a person has looked at it.
@@ -83,15 +84,17 @@ def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
 
 def dismiss(app: Base, ids: Sequence[int], sink: str | None, reason: str | None = None) -> Acted:
     """Give parked ones up; `reason` is kept in the trail, without addresses and numbers."""
-    chosen = parked(app, ids, sink)
+    chosen = _parked(app, ids, sink)
     note = redact(reason.strip(), 300) if reason and reason.strip() else None
-    return _acted(app, app.store.dismiss(chosen, app.clock.now(), note), ids, chosen)
+    return _acted(app, app.store.dismiss([d.id for d in chosen], app.clock.now(), note), ids, chosen)
 
 
-def _acted(app: Base, count: int, named: Sequence[int], chosen: Sequence[int]) -> Acted:
+def _acted(app: Base, count: int, named: Sequence[int], chosen: Sequence[Delivery]) -> Acted:
+    ids = {d.id for d in chosen}
     return Acted(
         count=count,
-        ids=tuple(sorted(chosen)),
-        not_parked=tuple(sorted(set(named) - set(chosen))),
+        ids=tuple(sorted(ids)),
+        routes=frozenset(d.route for d in chosen),
+        not_parked=tuple(sorted(set(named) - ids)),
         running=app.store.daemon_running(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
@@ -47,18 +47,19 @@ class Overview:
 
 def overview(app: App, causes: int = 5) -> Overview:
     """All of it, with at most so many causes. Asks nobody outside this machine."""
-    behind = app.running.behind(app.path)
+    behind, changed = app.running.behind(app.path), changed_routes(app)
+    notes = (
+        *([behind] if behind else ()),
+        *(change.text for change in changed),
+        *(text for _, text in lost_routes(app)),
+        *_unreadable(app),
+    )
     return Overview(
-        document=status(app),
+        document={**status(app), "notes": list(notes), "changed": [asdict(change) for change in changed]},
         running=app.store.daemon_running(),
         work=tuple(_work(app)),
         causes=tuple(app.store.parked_causes(causes)),
-        notes=(
-            *([behind] if behind else ()),
-            *(change.text for change in changed_routes(app)),
-            *(text for _, text in lost_routes(app)),
-            *_unreadable(app),
-        ),
+        notes=notes,
     )
 
 

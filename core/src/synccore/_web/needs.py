@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 from urllib.parse import quote, urlencode
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .._app.app import App
 from .._verbs.changed import changed_routes
@@ -85,16 +85,11 @@ def _need(trouble: Trouble) -> Need:
 
 def _routes(app: App) -> Iterator[Need]:
     for changed in changed_routes(app):
+        need = Need(colour="amber", sentence=changed.text)
         if changed.since is not None:
             values = {"what": f"route {changed.route}", "to": "home"}
-            yield Need(
-                colour="amber",
-                sentence=changed.text,
-                label="Send them again",
-                path="work/begin",
-                post=True,
-                values=values,
-            )
+            need = evolve(need, label="Send them again", path="work/begin", post=True, values=values)
+        yield need
     yield from (Need(colour="amber", sentence=text) for _, text in lost_routes(app))
 
 
