@@ -128,6 +128,28 @@ def test_a_restart_tells_nothing_twice(world, pager):
     assert len(pager()) == 1
 
 
+def test_the_backlog_of_a_target_that_stands_still_is_no_second_message(world, pager):
+    """Nor is what it catches up with afterwards; what is late an hour later is."""
+    world.source.put(customer("7", email="ada@shop.test"))
+    world.crm.then(AuthError("the token was revoked"))
+    world.run("run", "--once")
+    when = ["needs_auth", "backlog > 1h"]
+    app, watch = watched(world, type="command", command=[pager.command], when=when)
+
+    def subjects_after(**time):
+        world.clock.advance(timedelta(**time))
+        watch.look()
+        return [page["subject"] for page in pager()]
+
+    with app:
+        assert subjects_after(minutes=1) == ["synccore: crm: needs auth"]
+        assert len(subjects_after(hours=3)) == 1
+        world.run("connect", "crm", "--no-browser", input="http://127.0.0.1:1/?code=grant-1&state=s1\n")
+        assert subjects_after(minutes=6)[1:] == ["synccore: crm is well again"]
+        assert len(subjects_after(minutes=50)) == 2
+        assert subjects_after(minutes=20)[2:] == ["synccore: crm: backlog"]
+
+
 def test_what_comes_within_the_same_minutes_is_grouped(world, pager):
     app, watch = watched(world, type="command", command=[pager.command], every="10m")
     with app:

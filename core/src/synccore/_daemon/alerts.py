@@ -10,7 +10,7 @@ from typing import Any
 from .._app.app import App
 from .._delivery.policy import describe_bug
 from .._settings import AlertSettings
-from .._verbs.alerts import LAST, TOLD, close_channel, namespace, open_channel
+from .._verbs.alerts import LAST, TOLD, WELL, close_channel, namespace, open_channel
 from .._verbs.troubles import troubles
 from ..errors import SynccoreError
 from ..hookspecs import AlertChannel
@@ -24,6 +24,10 @@ EVERY = timedelta(seconds=15)
 AGAIN = timedelta(minutes=1)
 #: Longer lists end with how many more there are.
 MOST = 20
+#: A target that stands still for one of these reasons owes more and more: that is no second cause, nor is what it
+#: works through for a while afterwards.
+STANDS_STILL = frozenset({"needs_auth", "error", "circuit_open", "rate_limited", "paused"})
+CATCHES_UP = timedelta(hours=1)
 
 
 class AlertWatch:
@@ -61,7 +65,7 @@ class AlertWatch:
         state = self._app.store.state(namespace(name))
         told = {key.removeprefix(TOLD): value for key, value in state.scan(TOLD)}
         there = {t.id: t for t in meant}
-        new = [t for t in meant if t.id not in told]
+        new = [t for t in meant if t.id not in told and not self._explained(t, meant, state.get(WELL + t.name))]
         gone = {id_: value for id_, value in told.items() if id_ not in there}
         if not new and not gone:
             return
@@ -80,7 +84,16 @@ class AlertWatch:
         self._app.log.info("alert sent", alert=name, troubles=len(new), recovered=len(gone))
         changes: dict[str, Any] = {TOLD + t.id: _remembered(t) for t in new}
         changes |= {TOLD + id_: None for id_ in gone}
+        changes |= {WELL + v["name"]: now.isoformat() for v in gone.values() if v["kind"] in STANDS_STILL}
         state.put({**changes, LAST: now.isoformat()})
+
+    def _explained(self, trouble: Trouble, meant: Sequence[Trouble], well_since: str | None) -> bool:
+        """Whether it is what another trouble of the same target brings with it."""
+        if trouble.kind != "backlog":
+            return False
+        if any(t.name == trouble.name and t.kind in STANDS_STILL for t in meant):
+            return True
+        return well_since is not None and self._app.clock.now() - datetime.fromisoformat(well_since) < CATCHES_UP
 
     def _channel(self, name: str, alert: AlertSettings) -> AlertChannel:
         if name not in self._channels:

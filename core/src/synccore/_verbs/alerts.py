@@ -11,11 +11,23 @@ from ..errors import ConfigError
 from ..hookspecs import AlertChannel, AlertType
 from ..types import Notice
 
-__all__ = ["LAST", "TOLD", "AlertLine", "close_channel", "list_alerts", "namespace", "open_channel", "send_test"]
+__all__ = [
+    "LAST",
+    "TOLD",
+    "WELL",
+    "AlertLine",
+    "close_channel",
+    "list_alerts",
+    "namespace",
+    "open_channel",
+    "send_test",
+]
 
-#: Keys of an alert's durable state: when the last message went out, and what was told and is not well again.
+#: Keys of an alert's durable state: when the last message went out, what was told and is not well again, and when a
+#: target that stood still was last told to be well again.
 LAST = "last"
 TOLD = "told:"
+WELL = "well:"
 
 
 @frozen(kw_only=True)
