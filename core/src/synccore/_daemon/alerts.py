@@ -3,7 +3,7 @@
 What was told is kept in the store, so that a restart tells nothing twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,8 +65,10 @@ class AlertWatch:
         state = self._app.store.state(namespace(name))
         told = {key.removeprefix(TOLD): value for key, value in state.scan(TOLD)}
         there = {t.id: t for t in meant}
-        new = [t for t in meant if t.id not in told and not self._explained(t, meant, state.get(WELL + t.name))]
         gone = {id_: value for id_, value in told.items() if id_ not in there}
+        still = {t.name for t in meant if t.kind in STANDS_STILL}
+        still |= {value["name"] for value in gone.values() if value["kind"] in STANDS_STILL}
+        new = [t for t in meant if t.id not in told and not self._explained(t, still, state.get(WELL + t.name))]
         if not new and not gone:
             return
         last = state.get(LAST)
@@ -87,11 +89,11 @@ class AlertWatch:
         changes |= {WELL + v["name"]: now.isoformat() for v in gone.values() if v["kind"] in STANDS_STILL}
         state.put({**changes, LAST: now.isoformat()})
 
-    def _explained(self, trouble: Trouble, meant: Sequence[Trouble], well_since: str | None) -> bool:
-        """Whether it is what another trouble of the same target brings with it."""
+    def _explained(self, trouble: Trouble, still: Set[str], well_since: str | None) -> bool:
+        """Whether it is what another trouble of the same target brings with it; `still`: those that stand still."""
         if trouble.kind != "backlog":
             return False
-        if any(t.name == trouble.name and t.kind in STANDS_STILL for t in meant):
+        if trouble.name in still:
             return True
         return well_since is not None and self._app.clock.now() - datetime.fromisoformat(well_since) < CATCHES_UP
 
