@@ -13,7 +13,7 @@ from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
 from synccore.errors import Transient
-from synccore.store import Ingest, Ingested
+from synccore.store import Ingest, Ingested, StoreError
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits
 
@@ -171,7 +171,7 @@ class SlowStore:
 
     def ingest(self, batch, now):
         if any(c.key == "poison" for unit in batch for c in unit.changes):
-            raise ValueError("poison")
+            raise StoreError("poison")
         self.groups.append(len(batch))
         self.entered.set()
         assert self.gate.wait(10)
@@ -190,7 +190,7 @@ def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_
     def submit(key):
         try:
             results.append(intake.submit(unit(key)))
-        except ValueError as error:
+        except StoreError as error:
             errors.append(error)
 
     first = threading.Thread(target=submit, args=("0",))

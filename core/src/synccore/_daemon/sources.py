@@ -78,8 +78,8 @@ class SourceWorker:
     def receive(self, request: WebhookRequest) -> Ingested:
         """Take a webhook; durable when this returns. Raises SignatureError and StoreError.
 
-        What the plugin cannot take for any other reason is kept as unreadable, and everything is compared soon: whoever
-        is told of a failure sends nothing again and ends by sending nothing at all (WooCommerce after seven).
+        What the plugin cannot read, or fails on, is kept as unreadable, and everything is compared soon: whoever is
+        told of a failure sends nothing again and ends by sending nothing at all (WooCommerce after seven).
         """
         try:
             changes, unreadable = parted(self._unit.instance.receive(request))
@@ -87,8 +87,9 @@ class SourceWorker:
             raise
         except Exception as error:  # noqa: BLE001  the plugin's bug, at the outermost place that can bear it
             changes, unreadable = [], [_not_taken(error)]
-            self._mark_gap("open")
             self._app.log.warning("webhook not taken", source=self._unit.name, what=unreadable[0].reason)
+        if any(record.key is None for record in unreadable) and not self._gap:
+            self._mark_gap("open")  # whatever it was about has to be found by comparing: nothing names it
         if not changes and not unreadable:
             return Ingested()
         taken = self._app.intake.submit(

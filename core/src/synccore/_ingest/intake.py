@@ -4,11 +4,15 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, fields
 
 from ..store import Ingest, Ingested, Store
-from ..types import Clock
+from ..types import Change, Clock, Unreadable
 from ..values import encodable
+
+#: What a value of the wrong kind ends in, wherever it is met first.
+_MALFORMED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+_COUNTS = tuple(field.name for field in fields(Ingested) if field.name != "sinks")
 
 
 class _Ticket:
@@ -34,6 +38,20 @@ def _encodable(change: Any) -> Any:
         owner=change.owner and evolve(change.owner, key=encodable(change.owner.key)),
         replaces=tuple(map(encodable, change.replaces)),
     )
+
+
+def _told(change: Change, error: Exception) -> Unreadable:
+    """A change that cannot be kept. Without its key: asking for the record again would bring the same."""
+    reason = f"the plugin gave it in a form that cannot be kept: {type(error).__name__}"
+    return Unreadable(where=f"{change.entity} {change.key}", reason=reason, entity=change.entity)
+
+
+def _sum(results: Iterable[Ingested]) -> Ingested:
+    whole = Ingested()
+    for one in results:
+        counts = {name: getattr(whole, name) + getattr(one, name) for name in _COUNTS}
+        whole = Ingested(**counts, sinks=whole.sinks | one.sinks)
+    return whole
 
 
 class Intake:
@@ -65,11 +83,36 @@ class Intake:
         try:
             self._write(group)
         except Exception as error:  # noqa: BLE001  whose fault it is shows when each is taken alone
-            if len(group) == 1:
+            if len(group) > 1:
+                for ticket in group:
+                    self._commit([ticket])
+            elif isinstance(error, _MALFORMED) and group[0].unit.changes:
+                self._commit_apart(group[0])
+            else:
                 group[0].error = error
+
+    def _commit_apart(self, ticket: _Ticket) -> None:
+        """Change by change: one that a plugin made wrongly is told, and holds up none of those beside it."""
+        unit = ticket.unit
+        flawed = []
+        tickets = []
+        for change in unit.changes:
+            tickets.append(alone := _Ticket(evolve(unit, changes=(change,), unreadable=(), cursor=None, answers=())))
+            try:
+                self._write([alone])
+            except _MALFORMED as error:
+                flawed.append(_told(change, error))
+            except Exception as error:  # noqa: BLE001  the store's: nothing of the unit is acknowledged
+                ticket.error = error
                 return
-            for ticket in group:
-                self._commit([ticket])
+        # The cursor comes last, when what it leaves behind is durable.
+        rest = _Ticket(evolve(unit, changes=(), unreadable=(*unit.unreadable, *flawed)))
+        try:
+            self._write([rest])
+        except Exception as error:  # noqa: BLE001  as above
+            ticket.error = error
+            return
+        ticket.result = _sum(t.result for t in (*tickets, rest) if t.result is not None)
 
     def _write(self, group: list[_Ticket]) -> None:
         results = self._store.ingest([t.unit for t in group], self._clock.now())

@@ -169,7 +169,8 @@ def _unreadable(app: App) -> Iterator[str]:
         for entity, count in counts.items():
             told = f"{source}: {count:,} x {entity} could not be read"
             one = next((r for r in app.store.unreadable(source) if r.entity == entity), None)
-            yield f"{told}, for instance {one.place}: {one.reason}" if one else told
+            times = f" ({one.times:,} times)" if one and one.times > 1 else ""
+            yield f"{told}, for instance {one.place}: {one.reason}{times}" if one else told
 
 
 def named_listing(job: BackfillJob) -> str:
