@@ -90,9 +90,9 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PEERS), "SYNCCORE_PLUGINS": "bench_shop"}
 
 
-def ours(*words: str) -> list[str]:
-    """A synccore command, of the package that is installed beside this script."""
-    return [str(Path(sys.executable).with_name("synccore")), *words]
+def ours(*words: str, python: Path = Path(sys.executable)) -> list[str]:
+    """A synccore command, of the package that is installed beside this script (or for that Python)."""
+    return [str(python.with_name("synccore")), *words]
 
 
 @contextmanager
@@ -152,15 +152,15 @@ def least(rounds: int, run: Callable[[], Cost]) -> Cost:
     return min((run() for _ in range(rounds)), key=lambda c: c.processor)
 
 
-def backfills(count: int, address: str) -> tuple[Cost, Cost]:
+def backfills(count: int, address: str, python: Path = Path(sys.executable)) -> tuple[Cost, Cost]:
     """The first one, and a second where nothing changed; the target tells whether they did what they should."""
     ask(address, "POST", "/forget")
     with shop(count, address) as directory:
-        first = measured(ours("backfill", "shop"), directory)
+        first = measured(ours("backfill", "shop", python=python), directory)
         told = ask(address, "GET", "/seen")
         assert told["ids"] == count, told
         assert told["calls"] <= 1.05 * -(-count // 200), told
-        second = measured(ours("backfill", "shop"), directory)
+        second = measured(ours("backfill", "shop", python=python), directory)
         assert ask(address, "GET", "/seen")["calls"] == told["calls"]
     return first, second
 
@@ -223,23 +223,28 @@ def group_commits(seconds: float) -> float:
     return rows / seconds
 
 
-def webhooks(options: argparse.Namespace, address: str) -> Iterator[Line]:
-    """Senders on kept connections, as fast as they are answered."""
-    ask(address, "POST", "/forget")
+def flood(python: Path, seconds: float, address: str) -> tuple[float, float]:
+    """Webhooks a second from senders that are answered at once, and seconds until the target has the last one."""
     port = 18492
-    raw = group_commits(2)
     with shop(0, address, port) as directory, (directory / "said").open("w") as said:
-        daemon = subprocess.Popen(ours("run"), cwd=directory, env=_environ(), stdout=said, stderr=said)
+        daemon = subprocess.Popen(ours("run", python=python), cwd=directory, env=_environ(), stdout=said, stderr=said)
         try:
             _listening(port)
-            rate = _sent(port, options.seconds)
-            began, count = time.perf_counter(), round(rate * options.seconds)
+            rate = _sent(port, seconds)
+            began, count = time.perf_counter(), round(rate * seconds)
             while ask(address, "GET", "/seen")["ids"] < count and time.perf_counter() - began < 30:
                 time.sleep(0.05)
-            late = time.perf_counter() - began
+            return rate, time.perf_counter() - began
         finally:
             daemon.terminate()
             daemon.wait()
+
+
+def webhooks(options: argparse.Namespace, address: str) -> Iterator[Line]:
+    """Senders on kept connections, as fast as they are answered."""
+    ask(address, "POST", "/forget")
+    raw = group_commits(2)
+    rate, late = flood(Path(sys.executable), options.seconds, address)
     yield Line("webhooks taken / raw group commit", f"{rate:.0f}/s", f"{raw:.0f}/s", rate / raw, 0.5, least=True)
     yield Line("webhooks taken a second / 500", f"{rate:.0f}/s", "500/s", rate / 500, 1.0, least=True)
     yield Line("all at the target, seconds after the last", f"{late:.1f} s", "1 s", late, 1.0)
