@@ -10,8 +10,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-import structlog
-
 from .._delivery.engine import Engine
 from .._delivery.lane import Lane
 from .._delivery.policy import describe_bug
@@ -35,6 +33,7 @@ from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
 from .discreet import Discreet
+from .logs import Logs
 from .made_by import NOTES, made_by
 from .units import SinkUnit, SourceUnit, Unit
 
@@ -59,6 +58,7 @@ class App(Base):
         store: Store | None = None,
         text: str | None = None,
         looking: bool = False,
+        logs: Logs | None = None,
     ) -> None:
         #: What the file said when it was read.
         self.text = text if text is not None else read_file(path)
@@ -66,7 +66,8 @@ class App(Base):
         super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
         self.environ = environ
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
-        self.log: Log = structlog.get_logger("synccore")
+        self._logs = logs if logs is not None else Logs()
+        self.log: Log = self._logs.of("synccore")
         self.sources = {}
         self.sinks = {}
         self.observers: list[Callable[[Settled], None]] = [plugins.settled]
@@ -107,6 +108,7 @@ class App(Base):
         clock: Clock | None = None,
         random: random_module.Random | None = None,
         plugins: Plugins | None = None,
+        logs: Logs | None = None,
     ) -> Self:
         """Find and read the configuration and open every instance.
 
@@ -119,6 +121,7 @@ class App(Base):
             environ=environ,
             clock=clock,
             random=random,
+            logs=logs,
         )
         if any(route.formerly for route in app.routes.values()) and app.exists and not app.store.daemon_running():
             app.rename_routes()  # a daemon knows them by what its own file says, until it reads this one
@@ -132,6 +135,7 @@ class App(Base):
         environ: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
         plugins: Plugins,
+        logs: Logs | None = None,
     ) -> Self:
         """As `open`, for whoever only looks: no secret has to be there.
 
@@ -140,7 +144,7 @@ class App(Base):
         """
         path = find_config(config, environ, Path.cwd())
         text, doubts = readable(path, plugins, clock)
-        app = cls(path, plugins=plugins, environ=environ, clock=clock, random=None, text=text, looking=True)
+        app = cls(path, plugins=plugins, environ=environ, clock=clock, random=None, text=text, looking=True, logs=logs)
         if app.settings.mistakes and not (app.exists and app.store.daemon_running()):
             app.close()
             raise SettingsError(app.settings.mistakes)
@@ -177,6 +181,7 @@ class App(Base):
             clock=self._given_clock,
             random=self.random,
             store=self.store,
+            logs=self._logs,
         )
         problems = [
             Problem(self.path_of(name), str(unit.error))
@@ -206,6 +211,7 @@ class App(Base):
             vault=self.vault(settings.name),
             public_url=self._public_url,
             stopping=self.stopping,
+            log=self._logs.of("synccore.plugin", instance=settings.name),
         )
 
     def _open_sink(self, settings: InstanceSettings) -> Sequence[ObjectType]:

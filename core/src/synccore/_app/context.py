@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-import structlog
-
 from ..secrets import Cipher
 from ..store import Store
 from ..types import Clock, Log, RouteSpec, State
@@ -106,13 +104,14 @@ class InstanceContext:
         vault: StoredVault,
         public_url: str | None,
         stopping: threading.Event,
+        log: Log,
     ) -> None:
         self.name = name
         self.type = type_
         self.clock = clock
         self.random = random_
         self.vault = vault
-        self.log: Log = structlog.get_logger("synccore.plugin").bind(instance=name)
+        self.log = log
         self.public_url = public_url
         self.routes: Sequence[RouteSpec] = ()
         self.calls = 0

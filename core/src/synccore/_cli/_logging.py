@@ -2,16 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
 import click
-import structlog
 
 from ..errors import redact
 
-__all__ = ["as_json", "configure_logging", "redacting", "say"]
+__all__ = ["as_json", "configure_logging", "first_foreign_line", "redacting", "say"]
 
 #: Longer than a traceback in one line, shorter than a flood.
 _LIMIT = 4000
@@ -33,6 +32,8 @@ def as_json(environ: Mapping[str, str]) -> bool:
 def say(environ: Mapping[str, str], text: str, level: int = logging.WARNING) -> None:
     """A sentence on stderr: a line of the log where that is JSON, so that no line of it is anything else."""
     if as_json(environ):
+        import structlog
+
         structlog.get_logger("synccore").log(level, click.unstyle(text))
     else:
         click.echo(text, err=True)
@@ -55,11 +56,33 @@ class _Handler(logging.StreamHandler[Any]):
     """Ours among the root logger's handlers."""
 
 
+class _First(_Handler):
+    """Sets the log up when a library says the first line, and hands that line on."""
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        super().__init__(_Stderr())
+        self._begin = begin
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._begin()
+        root = logging.getLogger()
+        root.removeHandler(self)
+        root.handle(record)
+
+
+def first_foreign_line(begin: Callable[[], None]) -> None:
+    """Call `begin` before what a library logs is written."""
+    root = logging.getLogger()
+    root.handlers[:] = [*(h for h in root.handlers if not isinstance(h, _Handler)), _First(begin)]
+
+
 def configure_logging(environ: Mapping[str, str], to: TextIO | None = None, *, level: int = logging.INFO) -> None:
     """Set up structlog, and the standard library's loggers (uvicorn, plugins) behind the same processors.
 
     `to` takes the place of stderr.
     """
+    import structlog
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

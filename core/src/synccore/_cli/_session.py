@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from ._examples import EXAMPLES
 if TYPE_CHECKING:
     from .._app.app import App
     from .._app.base import Base
+    from .._app.logs import Logs
     from .._plugins import Plugins
     from ..types import Clock
 
@@ -86,7 +88,7 @@ class Session:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._app.app import App
 
-        app = self._started(App.open)
+        app = self._started(partial(App.open, logs=self._logs(at_once=True)))
         if self._alone:
             # What is loaded by now stays, and records come and go by the hundred: Python's collector, made for small
             # programs, would look through all of it hundreds of times a second.
@@ -98,20 +100,32 @@ class Session:
         """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""
         from .._app.app import App
 
-        return self._started(App.look)
+        return self._started(partial(App.look, logs=self._logs()))
 
     def open_store(self) -> Base:
         """Only the store behind the configuration in force, whatever else is wrong in it. Raises ConfigError."""
         from .._app.base import Base
 
+        self._logs()
         return self._started(Base.open_store)
+
+    def _logs(self, *, at_once: bool = False) -> Logs:
+        """The log of this call, set up now or with the first line; of who writes a document a line, now."""
+        from .._app.logs import Logs
+        from ._logging import as_json, configure_logging, first_foreign_line
+
+        logs = Logs(lambda: configure_logging(self.environ, level=self.log_level))
+        if at_once or as_json(self.environ):
+            logs.begin()
+        else:
+            first_foreign_line(logs.begin)
+        return logs
 
     def _started(self, start: Callable[..., _Base]) -> _Base:
         """Told on stderr: what is doubtful about what will be shown or made."""
         from .._app.owners import root_warning
-        from ._logging import configure_logging, say
+        from ._logging import say
 
-        configure_logging(self.environ, level=self.log_level)
         app = start(self.config, environ=self.environ, plugins=self.plugins(), clock=self._clock)
         for doubt in (*app.doubts, root_warning(app.database_file, os.geteuid())):
             if doubt is not None:
