@@ -6,7 +6,9 @@ import pytest
 
 from synccore._verbs.log import Wanted, follow
 from synccore.errors import AuthError, Rejected
+from synccore.store import Ingest
 from synccore.testing import customer
+from synccore.types import Change, Page, Unreadable
 
 from .test_cli_connect import world_app
 
@@ -41,6 +43,35 @@ def test_status_json_has_the_pinned_shape(world):
         assert name in sink
     assert set(document["routes"]["people"]) == {"ready", "running", "parked", "done", "skipped"}
     assert (sink["state"], sink["done"]) == ("ok", 3)
+
+
+def test_status_json_names_the_records_that_cannot_be_read(world):
+    people(world)
+    world.deliver()
+    page = Page(changes=(), unreadable=(Unreadable(where="row 3 of customers", reason="no id", entity="customer"),))
+    world.source.poll = lambda *_: iter([page])
+    world.run("backfill", "shop")
+    source = world.json("status")["sources"]["shop"]
+    assert source["entities"]["customer"]["unreadable"] == 1
+    (named,) = source["unreadable"]
+    assert {name: named[name] for name in ("entity", "place", "key", "reason", "times")} == {
+        "entity": "customer",
+        "place": "row 3 of customers",
+        "key": None,
+        "reason": "no id",
+        "times": 1,
+    }
+    assert "1 x customer could not be read, for instance row 3 of customers: no id" in world.run("status").output
+
+
+def test_what_is_to_be_read_again_is_counted_in_words(world):
+    people(world)
+    world.deliver()
+    with world_app(world) as app:
+        for key, told in (("1", "1 record is to be read again at shop"), ("2", "2 records are to be read again at")):
+            hint = Change(entity="customer", key=key, op="touch")
+            app.intake.submit(Ingest(source="shop", changes=[hint], rules=app.lister("shop")._rules))
+            assert told in world.run("status").output
 
 
 def test_status_for_people_says_what_needs_one(world):

@@ -15,7 +15,7 @@ from synccore.entities import Customer, Membership
 from synccore.errors import Transient
 from synccore.store import Ingest, Ingested, StoreError
 from synccore.testing import FakeClock, Harness, customer, upsert
-from synccore.types import Change, Limits
+from synccore.types import Change, Limits, Page
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -353,3 +353,15 @@ def test_a_route_waits_only_for_what_concerns_it(tmp_path):
             assert len(app.sink.calls) == 1
         app.drain()
         assert [o.route for call in app.sink.calls for o in call] == ["people", "plans"]
+
+
+def test_progress_counts_rows_of_the_list_and_nothing_they_tell_beside(app):
+    """ "20 of 10 listed" was said where each order told of its buyer too."""
+    told = [upsert(customer(key, email=f"{key}@shop.test")) for key in ("x", "y", "z")]
+    other = Change(entity="order", key="1", op="delete")
+    pages = [Page(changes=[*told, other], total=9), Page(changes=[other], total=9, rows=6)]
+    app.source.poll = lambda *_: iter(pages)
+    said = []
+    listed = app.app.lister("shop").poll("customer", said.append)
+    assert [step.seen for step in said] == [3, 9]
+    assert (listed.seen, listed.total) == (9, 9)

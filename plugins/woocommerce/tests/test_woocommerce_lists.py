@@ -149,6 +149,18 @@ def test_staff_are_no_part_of_the_total(shop, client):
     assert pages[-1].total == 5
 
 
+@pytest.mark.parametrize("entity", ["customer", "order", "subscription", "membership", "payment"])
+def test_progress_ends_where_the_total_says(shop, client, entity):
+    """An order tells of its guest too, and of a payment only now and then; staff are listed and counted nowhere."""
+    fill(shop, 5)
+    shop.add_customer("boss@shop.test", role="administrator")
+    for i in range(4):
+        shop.place_order(billing={"email": f"guest{i % 2}@shop.test"})
+    shop.quirks.odd_rows = {"customers": [None], "orders": [None]}
+    pages = list(client.source.poll(entity, None, {}))
+    assert sum(page.rows for page in pages) == pages[-1].total
+
+
 def test_rows_that_are_no_records_are_named_and_lose_nobody(shop, client):
     fill(shop, 3)
     shop.quirks.odd_rows["customers"] = [None, [], {"email": "x@shop.test", "role": "customer"}, {"id": None}, 7]

@@ -231,7 +231,9 @@ def test_maintenance_says_how_long(shop, client):
 
 def test_a_broken_200_ends_with_its_structure_and_none_of_its_words(shop, client):
     shop.fail_next(*[api(php_notice('[{"first_name":"Ada"}]'))] * 3)
-    with pytest.raises(Transient, match=r"not JSON: application/json, \d+ bytes, begins with <br>") as caught:
+    with pytest.raises(
+        Transient, match=r"printed before it \(application/json, \d+ bytes, begins with <br>\)"
+    ) as caught:
         client.all("customer")
     assert "Ada" not in str(caught.value)
     assert "/srv" not in str(caught.value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from synccore.errors import AuthError, ConfigError
+from synccore.errors import AuthError, ConfigError, Transient
 from synccore.testing import Fault
 from synccore_woocommerce.testing import FakeWooCommerce
 
@@ -14,6 +14,8 @@ from synccore_woocommerce.testing import FakeWooCommerce
         (401, "jwt_auth_no_auth_header"),
         (401, "jwt_auth_invalid_token"),
         (401, "rest_forbidden"),
+        (403, "rest_forbidden"),
+        (403, "rest_cannot_access"),
         (403, "simple-jwt-login-wrong-token"),
         (401, "invalid_username"),
         (401, "incorrect_password"),
@@ -39,6 +41,25 @@ def test_where_signing_does_not_help_the_plugin_is_named(clock, make):
         with pytest.raises(AuthError, match=r"another plugin of the shop.*jwt_auth_bad_auth_header") as caught:
             make(shop).source.check()
         assert "administrator" not in str(caught.value)
+
+
+def test_a_closed_api_is_told_as_such_and_nothing_is_claimed_that_was_not_tried(shop, client):
+    """The index is asked without keys."""
+    body = {"code": "rest_login_required", "message": "Only for users.", "data": {"status": 401}}
+    shop.fail_always(Fault.status(401, body))
+    with pytest.raises(AuthError, match=r"closes WordPress's REST API.*leave out /wp-json/") as caught:
+        client.source.check()
+    assert "igned" not in str(caught.value)
+
+
+def test_output_before_the_json_is_told_as_such(shop, client):
+    """At the index too, where it looked like an address that is no WordPress."""
+    shop.add_customer("ada@shop.test")
+    shop.quirks.prefix = "<br />\n<b>Warning</b>:  Undefined variable in <b>/srv/x.php</b> on line <b>7</b><br />\n"
+    for asked in (client.source.check, lambda: client.all("customer")):
+        with pytest.raises(Transient, match=r"printed before it.*switch WP_DEBUG_DISPLAY off") as caught:
+            asked()
+        assert "srv" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tls", [False, True])

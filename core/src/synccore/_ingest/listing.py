@@ -134,7 +134,7 @@ class Lister:
                     )
                 )
                 listed = Listed(
-                    seen=listed.seen + len(page.changes),
+                    seen=listed.seen + _rows(page, entity),
                     total=page.total if page.total is not None else listed.total,
                     accepted=listed.accepted + taken.accepted,
                     dirtied=listed.dirtied + taken.dirtied,
@@ -199,3 +199,8 @@ class Lister:
         if found is None:
             return [Change(entity=entity, key=key, op="delete")]
         return [found] if isinstance(found, Change) else found
+
+
+def _rows(page: Page, entity: str) -> int:
+    """How many of the listed records a page was; what they tell beside (a buyer, a payment) is no row of its own."""
+    return page.rows if page.rows is not None else sum(change.entity == entity for change in page.changes)

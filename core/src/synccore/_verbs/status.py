@@ -8,7 +8,7 @@ from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
-from ..store import BackfillJob, ParkedCause, RouteCounts
+from ..store import BackfillJob, ParkedCause, RouteCounts, UnreadableRecord
 from .changed import changed_routes
 from .check_mapping import lost_routes
 from .waits import lane_state, until_text, waiting_sinks
@@ -17,6 +17,8 @@ __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 
 #: Of the jobs that run, so many are named.
 JOBS_SHOWN = 5
+#: Of the records that could not be read, so many of each source are named, the latest first.
+UNREADABLE_SHOWN = 10
 
 
 @frozen(kw_only=True)
@@ -85,6 +87,7 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
 
 def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
     snapshots = app.store.snapshot_counts(unit.name)
+    unreadable = app.store.unreadable_counts().get(unit.name, {})
     cursors = app.store.cursors(unit.name)
     state, reason = _state(app, unit)
     doubts = [text for mark, (text, _) in cursors.items() if mark.startswith("doubted:") and text]
@@ -95,10 +98,31 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
             "snapshots": snapshots.get(entity, 0),
             "cursor": cursors.get(f"poll:{entity}", (None, None))[0],
             "last_poll_at": cursors.get(f"polled:{entity}", (None, None))[0],
+            "unreadable": unreadable.get(entity, 0),
         }
-        for entity in {**dict.fromkeys(unit.settings.config.entities), **snapshots}
+        for entity in {**dict.fromkeys(unit.settings.config.entities), **snapshots, **unreadable}
     }
-    return {"type": unit.settings.type, "state": state, "reason": reason, "entities": entities}
+    return {
+        "type": unit.settings.type,
+        "state": state,
+        "reason": reason,
+        "entities": entities,
+        "unreadable": [_odd(record) for record in app.store.unreadable(unit.name, UNREADABLE_SHOWN)]
+        if unreadable
+        else [],
+    }
+
+
+def _odd(record: UnreadableRecord) -> Mapping[str, Any]:
+    """Where a record was met that could not be read, and why; nothing of what it holds."""
+    return {
+        "entity": record.entity,
+        "place": record.place,
+        "key": record.key,
+        "reason": record.reason,
+        "times": record.times,
+        "last_at": record.last_at.isoformat(),
+    }
 
 
 def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[str, Any]:
@@ -145,7 +169,8 @@ def _work(app: App) -> Iterator[str]:
         if (unit := app.sources.get(job.source)) is not None:
             yield f"{named_listing(job)}: {_how_far(job)}{listing_waits(app, unit, running=running)}"
     for source, count in app.store.hint_counts().items():
-        yield f"{count:,} records that {source} only named are to be fetched"
+        told = "1 record is" if count == 1 else f"{count:,} records are"
+        yield f"{told} to be read again at {source}, which said that something changed and not what"
     yield from _jobs(app)
     for wait in waiting_sinks(app):
         yield f"{wait.owed:,} owed to {wait.sink}: {wait.text}"

@@ -83,6 +83,8 @@ class Page:
         cursor: where to go on. Core stores it with the page's commit, so a listing resumes after a kill. After the
             last page it is what the next `poll` starts from.
         total: how many records the whole listing has, if known.
+        rows: how many of those this page was, where that is not the number of its changes of the listed kind: one order
+            may tell of its buyer too, or of nobody. For people who watch: "120 of 3,060 listed".
         unreadable: records of this page that could not be read.
         read_at: when the page's request was sent (aware UTC); None: core takes the time before it asked for the page.
             What was stored later than that by something else is not overwritten by a change without a newer version.
@@ -91,6 +93,7 @@ class Page:
     changes: Sequence[Change]
     cursor: str | None = None
     total: int | None = None
+    rows: int | None = None
     unreadable: tuple[Unreadable, ...] = ()
     read_at: datetime | None = None
 

@@ -20,7 +20,7 @@ from synccore.http import Client, Response, parse_json
 from synccore.types import Context
 
 from .config import Config
-from .errors import NoApi, failure, not_seen
+from .errors import NoApi, failure, not_json, not_seen, printed_before
 from .php import key, listed, rows
 from .signing import signed
 
@@ -83,6 +83,8 @@ class Shop:
         """
         answer = self._send("GET", "wp-json/", {"_fields": "name,url,home,gmt_offset,timezone_string,namespaces"})
         if (answer.ok or answer.status in (404, 405)) and not _is_wordpress(answer):
+            if answer.ok and printed_before(answer):
+                raise not_json(answer)
             raise NoApi(self.url, answer.structure())
         body: Record = self._read(answer)
         self._home = str(body.get("home") or self.url).rstrip("/")
@@ -235,7 +237,7 @@ class Shop:
         try:
             return parse_json(answer.content)
         except ValueError:
-            raise Transient(f"HTTP {answer.status} with a body that is not JSON: {answer.structure()}") from None
+            raise not_json(answer) from None
 
     def _failure(self, answer: Response) -> SynccoreError:
         return failure(answer, self._context.clock.now(), self.url, signed=bool(self._sign))

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.http import Response, parse_retry_after
 
-__all__ = ["Forbidden", "Gone", "NoApi", "NoRoute", "failure", "not_seen"]
+__all__ = ["Forbidden", "Gone", "NoApi", "NoRoute", "failure", "not_json", "not_seen", "printed_before"]
 
 
 class Forbidden(AuthError):
@@ -68,7 +68,7 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
         return Transient(f"HTTP {status} {code}", outage=status != 413)
     words = _words(body)
     if status in (401, 403) and _is_foreign(code):
-        return AuthError(_claimed(code, words))
+        return AuthError(_claimed(answer, code, words))
     if status == 401:
         return AuthError(_unauthorized(code, words, signed=signed))
     if status == 403:
@@ -78,6 +78,22 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
     data = body.get("data")
     named = data.get("params") if isinstance(data, dict) else None
     return Rejected(f"{words} ({code})", fields=tuple(named) if isinstance(named, dict | list) else ())
+
+
+def printed_before(answer: Response) -> bool:
+    """Whether a body is JSON with something printed before it: a PHP notice, or the output of some plugin."""
+    body = answer.content.strip()
+    return body[-1:] in (b"}", b"]") and body[:1] not in (b"{", b"[") and (b'{"' in body or b"[]" in body)
+
+
+def not_json(answer: Response) -> Transient:
+    """The error of an answer that should be JSON."""
+    if printed_before(answer):
+        return Transient(
+            f"HTTP {answer.status} with JSON behind something that was printed before it ({answer.structure()}), "
+            "a notice of PHP or a plugin's output: switch WP_DEBUG_DISPLAY off in the shop's wp-config.php"
+        )
+    return Transient(f"HTTP {answer.status} with a body that is not JSON: {answer.structure()}")
 
 
 def not_seen(answer: Response) -> bool:
@@ -92,22 +108,24 @@ def not_seen(answer: Response) -> bool:
 
 
 def _is_foreign(code: str) -> bool:
-    """A refusal that is neither WooCommerce's nor WordPress's own: a plugin for logging in takes the header as its."""
-    return not code.startswith(("woocommerce_", "wc_", "rest_")) or code in _LOG_IN
+    """A refusal that is not WooCommerce's, which has codes of its own for whoever may not do a thing.
+
+    Plugins that take the header for their own say so with codes of their own or with WordPress's (`rest_forbidden`).
+    """
+    return not code.startswith(("woocommerce_", "wc_"))
 
 
 #: Answers that speak of the way there, as `synccore.http.target_fault` has them.
 _IN_BETWEEN = (405, 407, 408, 413, 421, 425)
 
-#: How WordPress's and others' plugins refuse an Authorization header that is no token of theirs, under `rest_` names.
-_LOG_IN = ("rest_not_logged_in", "rest_cookie_invalid_nonce", "rest_invalid_token", "rest_token_malformed")
 
-
-def _claimed(code: str, words: str) -> str:
+def _claimed(answer: Response, code: str, words: str) -> str:
+    said = f"another plugin of the shop (for logging in, for security) answers for WooCommerce: {words} ({code})."
+    if urlsplit(answer.url).path.rstrip("/").endswith("/wp-json"):
+        return f"{said} It closes WordPress's REST API to whoever is not logged in: let it leave out /wp-json/."
     return (
-        f"another plugin of the shop answers instead of WooCommerce: {words} ({code}). It takes the Authorization "
-        "header for its own (JWT and single sign-on plugins do): let it leave out /wp-json/wc/. Signed requests "
-        "without that header were refused too."
+        f"{said} Where it takes the Authorization header for its own (JWT and single sign-on plugins do) or closes the "
+        "REST API, let it leave out /wp-json/wc/. Signed requests without that header were refused too."
     )
 
 

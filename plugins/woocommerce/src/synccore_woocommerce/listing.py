@@ -162,7 +162,9 @@ class Poller:
                 marks[stage.stamps] = self._context.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
             unreadable = [Unreadable(where=where, reason=why, entity=stage.entity) for where, why in part.odd]
             changes = stage.read(part.rows, unreadable.append)
-            left_out += max(0, len(part.rows) - len(changes)) if stage.entity == "customer" else 0
+            told = len(changes) + len(unreadable) - len(part.odd)
+            others = max(0, len(part.rows) - told) if stage.entity == "customer" else 0
+            left_out += others
             if ahead is not None:
                 place = evolve(place, marks=marks, stage=stage.name, position=ahead, left_out=left_out)
             elif following is not None:
@@ -175,6 +177,7 @@ class Poller:
                     cursor=place.to_json(),
                     # Who is listed and no customer (staff) is no part of what there is to do.
                     total=None if whole is None else whole - left_out,
+                    rows=len(part.rows) + len(part.odd) - others,
                     unreadable=tuple(unreadable),
                     read_at=read_at,
                 ),
