@@ -63,7 +63,8 @@ def _show(answer: Why) -> None:
 def export(email: str, _: bool) -> int:
     """Write everything held on a person as JSON.
 
-    Records and facts from the shop, the fields last delivered to each target, open and settled deliveries, the trail.
+    Every row of every table here that is theirs: records and facts from the shop, links with the fields last delivered,
+    open and settled deliveries, the trail, what plugins remember, what was said of others and names them.
 
     Example: synccore export ada@shop.test > ada.json
     """

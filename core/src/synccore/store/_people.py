@@ -13,10 +13,12 @@ from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
 from ._traces import Traces
 from .engine import Row, Transaction
 
-__all__ = ["dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "retry"]
+__all__ = ["KEYED", "Ref", "dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "refs_of", "retry"]
 
 #: (source, entity, key)
 Ref = tuple[str, str, str]
+#: The tables whose rows are of one record each, in the order in which they may go.
+KEYED = ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen", "unreadable", "hint")
 
 
 def key_digest(source: str, entity: str, key: str) -> str:
@@ -99,17 +101,22 @@ def owned_refs(view: Transaction, people: Sequence[tuple[str, str]]) -> list[Ref
     return list(found)
 
 
+def refs_of(view: Transaction, address: str) -> list[Ref]:
+    """All records of the people with this address, and what else bears it."""
+    refs = dict.fromkeys(owned_refs(view, keys_by_email(view, address)))
+    for table in ("snapshot", "event"):
+        for row in view.execute(f"SELECT source, entity, key FROM {table} WHERE email = ?", (address,)):  # noqa: S608
+            refs[row["source"], row["entity"], row["key"]] = None
+    return list(refs)
+
+
 def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
     """Erase a person and leave hashes; their links."""
     address = normalize_email(email)
     people = keys_by_email(tx, address)
-    refs = dict.fromkeys(owned_refs(tx, people))
-    for table in ("snapshot", "event"):
-        for row in tx.execute(f"SELECT source, entity, key FROM {table} WHERE email = ?", (address,)):  # noqa: S608
-            refs[row["source"], row["entity"], row["key"]] = None
     links: list[Link] = []
     traces = Traces(address)
-    for source, entity, key in refs:
+    for source, entity, key in refs_of(tx, address):
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
         for table in ("snapshot", "event"):
@@ -117,7 +124,7 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
                 traces.add(row["data"])
         links += map(to_link, tx.execute(f"SELECT * FROM linked WHERE {where} ORDER BY route", place))  # noqa: S608
         drop_hints(tx, source, entity, key)
-        for table in ("delivery", "link", "link_archive", "history", "snapshot", "event", "sweep_seen", "unreadable"):
+        for table in KEYED:
             tx.execute(f"DELETE FROM {table} WHERE {where}", place)  # noqa: S608  constant names
         tx.execute(
             "UPDATE delivery SET wait_route = NULL, wait_entity = NULL, wait_key = NULL "

@@ -44,16 +44,21 @@ class Traces:
 
     def blot(self, tx: Transaction) -> None:
         """Take the person out of everything that was said of others."""
-        telling = [text.lower() for text in self._telling]
         known = {"forgotten": [*self._telling, *self._names]}
+        keys = {table: key for table, key, _ in _WORDS}
+        for table, column, value, told in list(self.told(tx)):
+            tx.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {keys[table]} = ?",  # noqa: S608  constant names
+                (redact(told, _WHOLE, known=known), value),
+            )
+
+    def told(self, view: Transaction) -> Iterator[tuple[str, str, Any, str]]:
+        """Where the person is named: table, column, the row's key, the words."""
+        telling = [text.lower() for text in self._telling]
         for table, key, columns in _WORDS:
             some = " OR ".join(f"{column} IS NOT NULL" for column in columns)
-            rows = tx.execute(f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {some}")  # noqa: S608  constant names
-            for column, value, told in list(_told(rows, key, columns, telling)):
-                tx.execute(
-                    f"UPDATE {table} SET {column} = ? WHERE {key} = ?",  # noqa: S608  constant names
-                    (redact(told, _WHOLE, known=known), value),
-                )
+            rows = view.execute(f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {some}")  # noqa: S608  constant names
+            yield from ((table, column, value, text) for column, value, text in _told(rows, key, columns, telling))
 
 
 def _told(

@@ -1,11 +1,13 @@
 """What a person does to the outbox: try again, let go, forget. Held by the verbs of that name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from ..types import Link
 from . import _people
 from ._convert import to_ms
+from ._held import held
 from .engine import Engine
 
 __all__ = ["People"]
@@ -28,6 +30,11 @@ class People(Engine):
         """(source, customer key) of people with this address (normalised by the store)."""
         with self.reading() as view:
             return _people.keys_by_email(view, email)
+
+    def held(self, email: str, digest: str) -> Mapping[str, list[dict[str, Any]]]:
+        """All that is held of a person: table -> rows, times as times and JSON as what it says."""
+        with self.reading() as view:
+            return held(view, email, digest)
 
     def forget(self, email: str, digest: str, now: datetime) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
