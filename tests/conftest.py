@@ -20,7 +20,10 @@ from typing import Any, Self
 import pytest
 import tomlkit
 from attrs import frozen
+from click.testing import CliRunner
 
+from synccore._cli import cli
+from synccore._cli._session import Session
 from synccore.testing import FakeClock
 from synccore_google_contacts.testing import AutoBrowser, FakePeople, approve, settings
 from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
@@ -177,7 +180,16 @@ class World:
     def write_config(self) -> None:
         self.path.write_text(tomlkit.dumps(self.config), encoding="utf-8")
 
-    def cli(self, *arguments: str, given: str | None = None, timeout: float = 120) -> Result:
+    def cli(self, *arguments: str) -> Result:
+        """A verb, in this process: starting the whole program is the dearest part of these tests."""
+        session = Session(self.environ, interactive=False)
+        done = CliRunner().invoke(cli, arguments, obj=session)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+    def program(self, *arguments: str, given: str | None = None, timeout: float = 120) -> Result:
+        """The same as a program of its own, where what is tried is that it is one."""
         done = subprocess.run(
             [*self.command, *arguments],
             cwd=self.folder,
@@ -191,7 +203,15 @@ class World:
         assert "Traceback" not in done.stderr, done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def connect(self) -> str:
+    def connect(self) -> None:
+        """As `synccore connect contacts`, with a person who agrees."""
+        from synccore._app.app import App
+        from synccore._verbs.connect import connect
+
+        with App.open(self.path, environ={}) as app:
+            connect(app, "contacts", AutoBrowser())
+
+    def connect_by_hand(self) -> str:
         """`connect contacts --no-browser`, with a person who opens the printed address and pastes the answer."""
         with subprocess.Popen(
             [*self.command, "connect", "contacts", "--no-browser"],

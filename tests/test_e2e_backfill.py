@@ -9,13 +9,13 @@ MANY = 600
 def test_many_customers_from_plan_to_proof(world, until):
     people = world.customers(MANY)
     world.hooks_to_daemon()
-    assert "owner@shop.test" in world.connect()
+    assert "owner@shop.test" in world.connect_by_hand()
 
-    plan = world.cli("plan", "people", "--json").json
+    plan = world.program("plan", "people", "--json").json
     assert plan["create"] == MANY, plan
     assert world.writes() == []
 
-    done = world.cli("backfill", "shop", "customer")
+    done = world.program("backfill", "shop", "customer")
     assert done.code == 0, done.err
     assert len(world.emails()) == len(set(world.emails())) == MANY
     assert 3 <= len(world.writes()) <= 5, "few more than 3 batches of 200"
@@ -24,7 +24,7 @@ def test_many_customers_from_plan_to_proof(world, until):
     assert world.cli("backfill", "shop", "customer").code == 0
     assert world.writes()[before:] == [], "the second backfill wrote"
 
-    proof = world.cli("verify", "people", "--json")
+    proof = world.program("verify", "people", "--json")
     assert proof.code == 0, proof.out
     status = world.cli("status", "--json").json
     assert status["sources"]["shop"]["entities"]["customer"]["snapshots"] == MANY
@@ -58,7 +58,7 @@ def test_kill_9_at_any_moment_of_a_backfill_loses_and_doubles_nothing(world):
     world.connect()
     chance = random.Random(11)
     kills = 0
-    for _ in range(12):
+    for _ in range(8):
         process = subprocess.Popen(
             [*world.command, "backfill", "shop", "customer"],
             cwd=world.folder,
@@ -83,7 +83,7 @@ def test_kill_9_of_the_daemon_while_it_delivers(world, until):
     world.customers(200)
     world.connect()
     seen = 0
-    for _ in range(6):
+    for _ in range(4):
         with world.daemon() as daemon:
             before = len(world.google.requests)
             until(lambda at=before: len(world.google.requests) > at or not seen_all(world), 3, "anything")
@@ -102,7 +102,7 @@ def seen_all(world):
 def test_run_once_wait_does_everything_and_ends(world):
     world.customers(40)
     world.connect()
-    done = world.cli("run", "--once", "--wait")
+    done = world.program("run", "--once", "--wait")
     assert done.code == 0, done.err
     assert len(world.emails()) == 40
 

@@ -33,7 +33,7 @@ def test_a_webhook_is_delivered_within_seconds(world, until):
 def test_a_second_daemon_names_the_first(world):
     world.connect()
     with world.daemon() as first:
-        second = world.cli("run", timeout=30)
+        second = world.program("run", timeout=30)
         assert second.code == 3, second
         assert str(first.process.pid) in second.err
         assert first.ask("/readyz")[0] == 200
@@ -61,7 +61,7 @@ def test_it_reads_its_file_again_and_keeps_what_it_had_for_a_mistake(world, unti
         world.config["routes"]["people"]["fields"] = {"nickname": "customer.first_name"}
         world.write_config()
         assert "synccore reload" in world.cli("status").err
-        assert world.cli("reload").code == 0
+        assert world.program("reload").code == 0
         told = world.cli("status").err
         assert "2 records were delivered or skipped under the old one" in told
         assert "synccore backfill shop customer --route people" in told
@@ -72,7 +72,7 @@ def test_it_reads_its_file_again_and_keeps_what_it_had_for_a_mistake(world, unti
         assert "what the running daemon works with" in world.cli("status").err
         assert world.cli("log").code == 0
         world.write_config()
-        assert world.cli("backfill", "shop", "customer", "--route", "people", timeout=60).code == 0
+        assert world.cli("backfill", "shop", "customer", "--route", "people").code == 0
         until(lambda: all(c.get("nicknames") for c in world.google.contacts()), what="the new mapping")
         assert "under the old one" not in world.cli("status").err
         daemon.process.send_signal(signal.SIGHUP)
@@ -129,6 +129,6 @@ def test_a_port_in_use_is_said_in_words(world):
         other = world.folder / "other"
         other.mkdir()
         (other / "synccore.toml").write_text(world.path.read_text())
-        done = world.cli("-c", str(other / "synccore.toml"), "run", timeout=30)
+        done = world.program("-c", str(other / "synccore.toml"), "run", timeout=30)
         assert done.code == 3
         assert f"127.0.0.1:{world.port}" in done.err

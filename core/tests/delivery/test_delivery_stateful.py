@@ -171,5 +171,5 @@ class Machine(RuleBasedStateMachine):
 
 TestStateful = Machine.TestCase
 TestStateful.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -26,7 +26,7 @@ __all__ = [
 #: Characters of a text, items of a list, bits of a whole number.
 LONGEST_TEXT, LONGEST_LIST, MOST_BITS = 1_000_000, 100_000, 4096
 #: Steps of one field: a turn of a loop is one, a call several.
-MOST_STEPS, CALL_STEPS = 1_000_000, 20
+MOST_STEPS, CALL_STEPS = 200_000, 20
 #: Widths, repetitions and indents.
 WIDEST = 10_000
 _DEEPEST_INDENT = 20
