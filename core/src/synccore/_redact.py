@@ -15,7 +15,9 @@ from urllib.parse import quote, quote_plus
 __all__ = ["conceal", "redact"]
 
 _EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
-_BEARER = re.compile(r"(?i)\b(bearer|basic|klaviyo-api-key)\s++[\w.~+/=-]{6,}+")
+_BEARER = re.compile(r"(?i)(?<!\w)((?:authorization\W{1,6}+)?)(bearer|basic|klaviyo-api-key)\s++([\w.~+/=-]{6,}+)")
+#: "Basic authentication", "bearer token-based": words, where no header stands before them. Keys are no words.
+_WORDS = re.compile(r"[A-Za-z]?[a-z]{1,15}(?:[-/._][A-Za-z]?[a-z]{1,15}){0,3}[.]?")
 _KEYLIKE = re.compile(
     # A Salesforce session is an org's id, "!" and a key; the id alone is no secret, and an operator needs it.
     r"(?i)\b(?:(?:c[ks]_|[ps]k_|ya29\.|1//|00D\w{12,15}+!)[\w.!/-]{8,}+"
@@ -32,6 +34,36 @@ _HEAD = 40
 _SHORTEST, _FEWEST_DIGITS = 3, 5
 #: Shorter ones count as whole words only: `Ann` is not in `cannot`.
 _SURE = 8
+#: What every vendor's messages are made of. Nobody learns of a person called Key from "API key", and without these
+#: words nobody learns what is wrong: a value that is one of them alone stays.
+_VOCABULARY = frozenset(
+    """
+    access account action active add address after again all and any api app apply are argument array attempt attribute
+    authentication authorization bad batch before body but call cannot canceled cancelled case change character client
+    code column company complete completed conflict contact content count country create created custom customer data
+    database date day default delete deleted denied detail details does duplicate duplicates each email empty enabled
+    entry error errors event exceeded exception exist exists expired external failed failure false field fields file
+    first for forbidden format found from get given group has have header host html http https image inactive index
+    input integer internal invalid item json key keys language large last length less limit line link list location
+    login long longer lookup match media member message meta method missing mode more must name names new next none not
+    null number object off one only open operation option order other owner page parameter parameters parse password
+    pending person phone picklist place please plan post previous processing profile profiles property quota range rate
+    read reason record records reference refresh refused region rejected request requests required resource response
+    result retry route row rows rule save schema scope search secret server service session set setting shop should
+    show source state status store street string subscriber such suppressed sync syntax table target temporary test
+    text than that the then there this time timeout title token too total true try type unauthorized unavailable unique
+    unit unknown update updated url use used user username valid value values version was web webhook when which with
+    without wrong xml year yes zip
+    """.split()  # noqa: SIM905  a list of words reads as one
+)
+#: Names that are such words too: they go where they are spelt as names ("Max", "MAX"), and stay in "max length".
+_NAMES_TOO = frozenset(
+    """
+    april art august basic bill can chance chase dean drew early faith few free grace grant green guest high hope
+    house iris joy june king lily low mark max may might min much own pat pay per price ray rich rose sale sent
+    short sue sum sun van vat view way white will winter young
+    """.split()  # noqa: SIM905
+)
 
 
 def redact(
@@ -50,13 +82,13 @@ def redact(
     whole = limit is None or len(text) <= (searched := _SEARCHED * limit + 1000)
     text = text if whole else text[:searched]
     for secret in secrets:
-        text = _without(text, secret, "[secret]", words=False)
+        text = _without(text, secret, "[secret]", words=len(secret) < _SURE)
     for label, value in _longest_first(known or {}):
-        text = _without(text, value, f"[{label}]", words=len(value) < _SURE)
+        text = _without(text, value, f"[{label}]", words=len(value) < _SURE, name=value != value.lower() in _NAMES_TOO)
     if limit is None:
         return text
     text = _EMAIL.sub("[email]", text)
-    text = _BEARER.sub(r"\1 [secret]", text)
+    text = _BEARER.sub(_credential, text)
     text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
     text = _RUN.sub(_phone, text)
     if not whole:
@@ -81,7 +113,8 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     """The texts inside a field's value that are worth looking for."""
     if isinstance(value, str):
         text = value.strip()
-        if len(text) >= (_FEWEST_DIGITS if text.isdecimal() else _SHORTEST):
+        enough = len(text) >= (_FEWEST_DIGITS if text.isdecimal() else _SHORTEST)
+        if enough and (text.lower() not in _VOCABULARY or text.lower() in _NAMES_TOO):
             yield text
     elif isinstance(value, Mapping) and depth < 5:
         for inner in value.values():
@@ -93,7 +126,7 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
         yield from _texts(str(value), depth)
 
 
-def _without(text: str, value: str, mark: str, *, words: bool) -> str:
+def _without(text: str, value: str, mark: str, *, words: bool, name: bool = False) -> str:
     """The text without a value, as it stands or as JSON, HTML and addresses write it."""
     if len(value) < _SHORTEST:
         return text
@@ -102,18 +135,19 @@ def _without(text: str, value: str, mark: str, *, words: bool) -> str:
         forms |= {json.dumps(value)[1:-1], html.escape(value), quote(value, "", errors="replace")}
         forms |= {quote_plus(value, errors="replace")}
     for form in sorted(forms, key=len, reverse=True):
-        text = _without_form(text, form, mark, words=words)
+        text = _without_form(text, form, mark, words=words, name=name)
     return text
 
 
-def _without_form(text: str, value: str, mark: str, *, words: bool) -> str:
+def _without_form(text: str, value: str, mark: str, *, words: bool, name: bool) -> str:
     haystack, needle = _folded(text), _folded(value)
     head = needle[:_HEAD]
     parts: list[str] = []
     done = 0
     at = haystack.find(head)
     while at >= 0:
-        end = at if words and _joined(haystack, at) else at + _agreement(haystack[at:], needle)
+        skipped = (words and _joined(haystack, at)) or (name and text[at : at + len(value)].islower())
+        end = at if skipped else at + _agreement(haystack[at:], needle)
         if end == at or (words and _joined(haystack, end)):
             at = haystack.find(head, at + 1)
             continue
@@ -140,6 +174,11 @@ def _folded(text: str) -> str:
 def _joined(text: str, at: int) -> bool:
     """Whether a word goes on across this place."""
     return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
+def _credential(found: re.Match[str]) -> str:
+    header, scheme, key = found.groups()
+    return found[0] if not header and _WORDS.fullmatch(key) else f"{header}{scheme} [secret]"
 
 
 def _phone(found: re.Match[str]) -> str:

@@ -4,10 +4,10 @@ import time
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from synccore._redact import conceal
+from synccore._redact import _NAMES_TOO, _VOCABULARY, conceal
 from synccore.errors import Rejected, redact
 
 FIELDS = {
@@ -35,6 +35,13 @@ FIELDS = {
         ("since 2026-11-28 and 2026-11-28T10:11:12Z", "since 2026-11-28 and 2026-11-28T10:11:12Z"),
         ("id 123e4567-e89b-12d3-a456-426614174000", "id 123e4567-e89b-12d3-a456-426614174000"),
         ("Authorization: Bearer abcdef123456", "Authorization: Bearer [secret]"),
+        ("authorization: basic secretword", "authorization: basic [secret]"),
+        ('{"Proxy-Authorization": "Basic dXNlcjpwYXNz"}', '{"Proxy-Authorization": "Basic [secret]"}'),
+        (
+            "Basic authentication failed: use Basic Auth/credentials.",
+            "Basic authentication failed: use Basic Auth/credentials.",
+        ),
+        ("a bearer token-based login, Basic dXNlcjpwYXNz", "a bearer token-based login, Basic [secret]"),
         ("?api_key=abc&x=1", "?api_key=[secret]&x=1"),
         ("key ck_0123456789abcdef is wrong", "key [secret] is wrong"),
     ],
@@ -61,6 +68,57 @@ def test_what_looks_personal_or_secret_goes(said, shown):
 )
 def test_the_records_own_values_go_and_their_fields_are_named(said, shown):
     assert redact(said, known=FIELDS) == shown
+
+
+ODD = {
+    "First": "Key",
+    "Last": "Error",
+    "Full": "Key Error",
+    "Given": "Max",
+    "Nick": "1",
+    "Name": "Name",
+    "Plan": "Will",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ('API Key is invalid: {"error": 1, "name": "Name"}', 'API Key is invalid: {"error": 1, "name": "Name"}'),
+        ("Error 1: max length of will is 1", "Error 1: max length of will is 1"),
+        ("no such person: Key Error", "no such person: [Full]"),
+        ("no such person: Max, MAX or Will", "no such person: [Given], [Given] or [Plan]"),
+    ],
+)
+def test_a_person_called_like_a_word_garbles_no_message(said, shown):
+    assert redact(said, known=ODD) == shown
+
+
+WORDS = sorted(_VOCABULARY)
+letters = st.text(st.characters(categories=["L"], max_codepoint=0x24F), min_size=3, max_size=12)
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), st.lists(st.sampled_from(WORDS), max_size=4))
+def test_words_of_messages_stay_whoever_is_called_so(said, values):
+    assert redact(" ".join(said), known=dict(enumerate(values))) == " ".join(said)
+
+
+@given(
+    letters.filter(lambda v: v.lower() not in _VOCABULARY | _NAMES_TOO),
+    st.sampled_from([str, str.lower, str.upper, str.title]),
+    st.lists(st.sampled_from(WORDS), max_size=4),
+    st.sampled_from(["{}", "'{}'", '{{"name":"{}"}}', "x={}&y", "({})", "a_{}_b", "{}:"]),
+)
+def test_no_value_is_left_however_it_is_written(value, case, words, form):
+    told = case(value)
+    assume(len(told) == len(value) and told.lower() == value.lower())
+    said = redact(" ".join([*words, form.format(told), *words]), known={"*": value})
+    assert said == " ".join([*words, form.format("[*]"), *words])
+
+
+@given(st.text(min_size=8, max_size=30).filter(lambda s: s.strip() == s), st.text(max_size=30), st.text(max_size=30))
+def test_no_secret_is_left_whatever_stands_around(secret, before, after):
+    assert secret not in redact(before + secret + after, secrets=[secret]).replace("[secret]", "\0")
 
 
 def test_a_value_that_was_cut_goes_too():
