@@ -32,7 +32,8 @@ def main(seeds: int, first: int, shrinking: bool) -> None:
         failed += 1
         print(f"seed {seed}", *faults, sep="\n  ")
         if shrinking:
-            print("  fewest steps:", *shrink(seed, draw(seed), plugins), sep="\n    ")
+            fewest = shrink(seed, draw(seed), plugins)
+            print("  fewest steps:", *fewest, *live(seed, fewest, plugins), sep="\n    ")
     print(f"{seeds} seeds, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -1,5 +1,6 @@
 """Draw a life from a seed, live it, and take from a failing one whatever is not needed for its fault."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,15 +38,21 @@ def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> li
 
 
 def shrink(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> tuple[Step, ...]:
-    """A part of a failing life that fails too, and of which no single step can be left out."""
+    """A part of a failing life that fails in one of the same ways, and of which no single step can be left out."""
+    ways = {_way(fault) for fault in live(seed, steps, plugins)}
     kept, size = list(steps), max(len(steps) // 2, 1)
     while size:
         at = 0
         while at < len(kept):
             fewer = kept[:at] + kept[at + size :]
-            if live(seed, fewer, plugins):
+            if ways & {_way(fault) for fault in live(seed, fewer, plugins)}:
                 kept = fewer
             else:
                 at += size
         size = size // 2
     return tuple(kept)
+
+
+def _way(fault: str) -> str:
+    """What is wrong, whomever it is wrong with."""
+    return re.sub(r"p?\d+(@shop\.test)?|'[^']*'|\(.*\)", "", fault)

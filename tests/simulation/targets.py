@@ -46,6 +46,10 @@ class Target(Closing):
         """Everybody it holds."""
         raise NotImplementedError
 
+    def mailed(self) -> set[str]:
+        """Who is sent marketing mail."""
+        return set()
+
     def fail(self, luck: Random) -> None:
         """The next calls, one to four, go wrong in one of the ways the vendor's calls go wrong."""
         kinds = [
@@ -110,8 +114,7 @@ class Klaviyo(Target):
         """The order of every payment it was told of, as often as it was told."""
         return [str(e["properties"].get("OrderId")) + "/" + e["metric"] for e in self.server.store.events]
 
-    def subscribed(self) -> set[str]:
-        """Who may be sent marketing mail."""
+    def mailed(self) -> set[str]:
         people = self.server.store.people.values()
         return {p.attributes.get("email", "") for p in people if p.consent == "SUBSCRIBED" and not p.opted_out}
 

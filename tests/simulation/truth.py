@@ -8,7 +8,7 @@ from attrs import evolve
 from synccore._verbs.verify import verify
 
 from .targets import Held, Klaviyo, Target
-from .world import CONSENT, World
+from .world import World
 
 __all__ = ["faults"]
 
@@ -58,12 +58,12 @@ def _people(world: World, target: Target) -> Iterator[str]:
     for email in wanted.keys() | bought:
         if email in world.forgotten:
             continue
-        if counts[email] != 1:
+        if counts[email] != 1 and not (counts[email] == 0 and email in world.doubted - wanted.keys()):
             yield f"{target.name}: {email} is there {counts[email]} times"
     for person in held:
         if person.email in world.forgotten:
             yield f"{target.name}: {person.email} was forgotten and is there"
-        elif person.email not in wanted and person.email not in bought:
+        elif person.email not in wanted.keys() | bought | world.doubted | world.lost:
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
         elif person.email in wanted and not _is(person, wanted[person.email]):
             yield f"{target.name}: {person} is not {wanted[person.email]}"
@@ -81,13 +81,9 @@ def _payments(world: World, target: Klaviyo) -> Iterator[str]:
 
 
 def _consent(world: World, target: Klaviyo) -> Iterator[str]:
-    said = {
-        c["email"]: next((m["value"] for m in c["meta_data"] if m["key"] == CONSENT), None)
-        for c in world.shop.customers.values()
-    }
-    for email in target.subscribed():
-        if said.get(email) != "yes" and email in registered(world):
-            yield f"{target.name}: {email} gets mail and the shop's last word is {said.get(email)}"
+    for email in target.mailed() - world.unheard:
+        if (word := world.said.get(email)) != "yes":
+            yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
 
 
 def _statements(world: World, *, silent: bool) -> Iterator[str]:

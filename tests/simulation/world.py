@@ -59,6 +59,14 @@ class World(Closing):
         self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
+        #: Addresses that such orders were billed to and the account did not have. Where an order was seen as the
+        #: account's they make no guest either; nobody can tell where it was not.
+        self.doubted: set[str] = set()
+        #: The last word on marketing that was said with an address.
+        self.said: dict[str, str] = {}
+        #: Addresses that were mailed when their account was deleted. What the account said last may never have been
+        #: heard; who registers with that address again before the deletion is followed takes the record over as it is.
+        self.unheard: set[str] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: What the network does to the next deliveries.
@@ -68,10 +76,15 @@ class World(Closing):
         self._known: list[WebhookRequest] = []
         self._people = 0
         self._backup: Path | None = None
+        #: Whom a target held when the backup was made, and who came since and is unknown to what was restored: where
+        #: they are gone from the shop by now they stay at the targets, and nobody there can say whose they are.
+        self._saved: set[str] = set()
+        self.lost: set[str] = set()
         self.deaths = 0
         self._write_config()
         for _ in range(4):
             self._register(luck)
+        self.listen()
         self._start()
         self._connect()
         self.turn()
@@ -187,6 +200,10 @@ class World(Closing):
             return 400
         return 200
 
+    def held(self) -> set[str]:
+        """Who is at any target."""
+        return {person.email for target in self.targets.values() for person in target.people()}
+
     # -- quiet
 
     def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
@@ -228,6 +245,15 @@ class World(Closing):
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
         STEPS[step.name](self, Random(f"{self._seed} {step.name} {step.luck}"))
+        self.listen()
+
+    def listen(self) -> None:
+        """Remember what people say about marketing; who registers anew and says nothing takes nothing back."""
+        for customer in self.shop.customers.values():
+            for row in customer["meta_data"]:
+                if row["key"] == CONSENT:
+                    self.unheard.discard(customer["email"])
+                    self.said[customer["email"]] = row["value"]
 
     def _register(self, luck: Random) -> None:
         self._people += 1
@@ -260,8 +286,14 @@ class World(Closing):
 
     def _delete(self, number: int) -> None:
         email = self.shop.customers[number]["email"]
-        orders = self.shop.orders.items()
-        self.left |= {n for n, o in orders if o["customer_id"] == number or o["billing"]["email"] == email}
+        if any(email in target.mailed() for target in self.targets.values()):
+            self.unheard.add(email)
+        for name, order in self.shop.orders.items():
+            billed = order["billing"]["email"]
+            if billed == email or order["customer_id"] == number:
+                self.left.add(name)
+            if billed != email and order["customer_id"] == number:
+                self.doubted.add(billed)
         self.shop.delete_customer(number)
 
     def _order(self, luck: Random) -> None:
@@ -339,11 +371,12 @@ class World(Closing):
     def _save(self, luck: Random) -> None:
         backup = self.folder / "backup.db"
         self.run(lambda: self.store.backup(backup))
-        self._backup = backup if backup.exists() else None
+        self._backup, self._saved = (backup, self.held()) if backup.exists() else (None, set())
 
     def _restore(self, luck: Random) -> None:
         if self._backup is None or self.forgotten:
             return  # a backup from before somebody was forgotten brings them back, and says so
+        self.lost |= self.held() - self._saved
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.clock) as base:
             put_in_place(base, self._backup)

@@ -81,6 +81,23 @@ def test_a_guest_is_there_while_one_of_the_orders_is(shop, client):
     assert client.source.fetch("customer", guest_key("gast@shop.test")) is None
 
 
+def test_a_deleted_customer_does_not_come_back_by_an_address_they_had_or_were_billed_at(shop, client, clock):
+    person = shop.add_customer("old@shop.test")
+    for email in ("old@shop.test", "office@shop.test"):
+        shop.place_order(customer_id=person, status="completed", billing={"email": email})
+    client.all("customer")
+    client.all("order")
+    shop.edit_customer(person, email="new@shop.test")
+    client.all("customer")
+    shop.delete_customer(person)
+    clock.advance(timedelta(minutes=1))
+    assert client.source.fetch("customer", str(person)) is None
+    assert client.all("customer") == []
+    clock.advance(timedelta(minutes=1))
+    shop.place_order(status="completed", billing={"email": "office@shop.test"})
+    assert [c.key for c in client.all("customer")] == [guest_key("office@shop.test")]
+
+
 def test_a_deleted_customer_does_not_come_back_as_a_guest(shop, client, clock):
     """WooCommerce turns the orders of a deleted customer into guest orders."""
     for found_by in ("webhook", "comparison"):

@@ -210,17 +210,18 @@ class Translator:
     def _buyer(self, record: Record, notes: _Notes) -> tuple[str | None, list[Change]]:
         """The key of an order's customer, and the guest's change where it is one."""
         owner = self._owner(record)
+        email = address_of(mapped(record.get("billing")).get("email"))
+        guest = guest_key(email) if self.guests and email and normalize_email(email) else None
         if owner is not None:
+            self.people.billed(owner, guest)
             return owner, []
         account = key(record.get("customer_id"))
         if account is not None:
             self.people.bought(account)
             if not self._config.others_as_guests:
                 return None, []
-        email = address_of(mapped(record.get("billing")).get("email"))
-        if not email or not normalize_email(email) or not self.guests:
+        if guest is None:
             return None, []
-        guest = guest_key(email)
         placed = date_of(record, "date_created", self.zone())
         if self.people.is_remnant(guest, placed):
             return None, []

@@ -16,6 +16,9 @@ from synccore.types import State
 
 __all__ = ["People", "Person"]
 
+#: An account that orders for ever new addresses is somebody's who sells by telephone.
+_ADDRESSES = 50
+
 
 @frozen(kw_only=True)
 class Person:
@@ -45,8 +48,10 @@ class People:
             known = self._account(person.key) if person.listed else {}
             if known.get("filled") and not person.filled:
                 blanked.add(person.key)
-            account = {"guest": guest, "filled": person.filled} if person.listed else None
+            account: dict[str, Any] | None = {"guest": guest, "filled": person.filled} if person.listed else None
             other = None if person.listed else {"role": person.role, "guest": guest}
+            if account is not None and (also := _others(guest, known.get("guest"), *known.get("also", ()))):
+                account["also"] = also
             for name, value in ((f"account/{person.key}", account), (f"other/{person.key}", other)):
                 stored = self._state.get(name)
                 if value is not None and isinstance(stored, dict) and "bought" in stored:
@@ -73,6 +78,14 @@ class People:
         if other is not None and not other.get("bought"):
             self._state.put({f"other/{key}": {**other, "bought": True}})
 
+    def billed(self, key: str, guest: str | None) -> None:
+        """Note an address that a customer's order went to and their account does not have: it is theirs too."""
+        account = self._state.get(f"account/{key}")
+        if isinstance(account, dict):
+            also = _others(account.get("guest"), guest, *account.get("also", ()))
+            if also != account.get("also", []):
+                self._state.put({f"account/{key}": {**account, "also": also}})
+
     def others(self) -> Iterator[tuple[str, str | None, bool]]:
         """Key, role (None: gone) and whether they bought something, of all who are no customers."""
         for name, other in self._state.scan("other/"):
@@ -96,12 +109,16 @@ class People:
 
     def leave(self, key: str, at: datetime) -> None:
         """The account is gone: orders placed before now make no guest of its owner."""
-        guest = self._account(key).get("guest")
-        if guest is not None:
-            self._state.put({f"left/{guest}": at.isoformat()})
-        self._state.put({f"account/{key}": None, f"other/{key}": None})
+        account = self._account(key)
+        left = {f"left/{guest}": at.isoformat() for guest in (account.get("guest"), *account.get("also", ())) if guest}
+        self._state.put({**left, f"account/{key}": None, f"other/{key}": None})
 
     def is_remnant(self, guest: str, placed: datetime | None) -> bool:
         """Whether a guest order is what a deleted account left behind."""
         left = self._state.get(f"left/{guest}")
         return left is not None and (placed is None or placed <= datetime.fromisoformat(left))
+
+
+def _others(own: str | None, *guests: str | None) -> list[str]:
+    """The newest addresses, as hashes, that somebody was known by beside their own."""
+    return [guest for guest in dict.fromkeys(guests) if guest is not None and guest != own][:_ADDRESSES]

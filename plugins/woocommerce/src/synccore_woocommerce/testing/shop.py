@@ -104,8 +104,13 @@ class Shop:
         record["meta_data"] = self._meta(record["meta_data"], [{"key": key, "value": value}])
 
     def delete_customer(self, number: int) -> None:
-        """Their orders become guest orders, their memberships go. Only the role `customer` is announced."""
+        """Their orders become guest orders, memberships and subscriptions go. Only the role `customer` is announced.
+
+        Subscriptions deletes for good, as it says in `WC_Subscriptions_Manager::trash_users_subscriptions`.
+        """
         record = self.customers.pop(number)
+        for subscription in [n for n, s in self.subscriptions.items() if s["customer_id"] == number]:
+            self.delete_subscription(subscription)
         for order in self.orders.values():
             if order["customer_id"] == number:
                 order["customer_id"] = 0
