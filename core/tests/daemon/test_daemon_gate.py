@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._delivery.gate import Gate
+from synccore._delivery.gate import RESUMED, Gate
 from synccore._delivery.policy import PauseLane
 from synccore._store.sqlite import open_sqlite
 from synccore.testing import START
@@ -13,10 +13,15 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def gate(tmp_path):
+def store(tmp_path):
     store = open_sqlite(tmp_path / "gate.db")
-    yield Gate(store, "crm")
+    yield store
     store.close()
+
+
+@pytest.fixture
+def gate(store):
+    return Gate(store, "crm")
 
 
 def down(until):
@@ -52,3 +57,11 @@ def test_a_new_process_leaves_a_pause_alone(gate):
     gate.close(PauseLane(None, "needs_auth", "revoked"), START, outage=False)
     gate.forget_mistake(START)
     assert gate.open_at(START) is None
+
+
+def test_a_resume_while_no_daemon_ran_reaches_the_next_one_once(store):
+    store.state(RESUMED).put({"crm": START.isoformat()})
+    gate = Gate(store, "crm")
+    assert [gate.refresh(), gate.refresh()] == [True, False]
+    assert not Gate(store, "crm").refresh()
+    assert not Gate(store, "other").refresh()

@@ -200,6 +200,7 @@ ELSEWHERE = {
     "opening_talks_to_nobody",
     "lost_credentials_pause_the_lane",
     "a_rate_limit_is_respected",
+    "a_rate_limit_outlives_a_restart",
     "errors_hold_no_personal_data",
     *SPECIAL,
 }
@@ -258,7 +259,9 @@ def test_a_sink_that_connects_when_opened_is_found(sample, tmp_path):
         run(contract_for(sample, evolve(sample["sink"].SINK, open=open_and_check)), "opening_talks_to_nobody", tmp_path)
 
 
-@pytest.mark.parametrize("case", ["lost_credentials_pause_the_lane", "a_rate_limit_is_respected"])
+@pytest.mark.parametrize(
+    "case", ["lost_credentials_pause_the_lane", "a_rate_limit_is_respected", "a_rate_limit_outlives_a_restart"]
+)
 def test_a_client_that_does_not_understand_refusals_is_found(sample, tmp_path, case, monkeypatch):
     client = sample["client"].SampleCrmClient
     sound = client.call

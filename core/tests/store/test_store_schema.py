@@ -20,6 +20,7 @@ NAMES = (
     "m006_facts",
     "m007_accounts",
     "m008_made_from",
+    "m009_seen",
 )
 
 

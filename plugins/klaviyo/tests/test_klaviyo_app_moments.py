@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from synccore._daemon.sources import SourceWorker
+from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore.testing import Fault
 from synccore_klaviyo.testing import FakeKlaviyo
@@ -294,3 +295,63 @@ def test_a_pause_that_stays_is_shown_after_the_delay(start, shop, klaviyo, clock
     assert klaviyo.person(EMAIL).properties["woo_plan_gold_status"] == "active"
     app.advance(timedelta(seconds=2))
     assert klaviyo.person(EMAIL).properties["woo_plan_gold_status"] == "paused"
+
+
+# -- between `adopt` and the first start
+
+
+@pytest.fixture
+def adopted(start, shop, klaviyo, clock):
+    """An app that linked who is in Klaviyo and subscribed there, and has not run yet."""
+    klaviyo.add_person(email=EMAIL).consent = "SUBSCRIBED"
+
+    def make(**seen):
+        app = start("profiles")
+        app.source.put(shop.customer(**seen))
+        assert adopt(app.app, "profiles").sure == 1
+        clock.advance(HOUR)
+        return app
+
+    return make
+
+
+def listed(app, *changes):
+    app.source.put(*changes)
+    assert SourceWorker(app.app, app.app.sources["shop"]).poll_all()
+    app.settle_down()
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_opt_out_between_adopt_and_the_first_start(adopted, shop, klaviyo, live):
+    app = adopted(accepts_marketing=True)
+    if live:
+        app.emit(shop.customer(accepts_marketing=False))
+        app.drain()
+    else:
+        listed(app, shop.customer(accepts_marketing=False))
+    assert klaviyo.person(EMAIL).opted_out
+
+
+def test_a_no_that_was_there_at_adopt_takes_no_consent_given_elsewhere(adopted, shop, klaviyo):
+    app = adopted(accepts_marketing=False)
+    listed(app, shop.customer(accepts_marketing=False, first_name="Ann"))
+    app.emit(shop.customer(accepts_marketing=False, first_name="Anne"))
+    app.settle_down()
+    person = klaviyo.person(EMAIL)
+    assert (person.opted_out, person.attributes["first_name"]) == (False, "Anne")
+
+
+def test_a_yes_that_was_there_at_adopt_is_no_news(adopted, shop, klaviyo):
+    app = adopted(accepts_marketing=True)
+    app.emit(shop.customer(accepts_marketing=True, first_name="Ann"))
+    app.settle_down()
+    assert klaviyo.person(EMAIL).attributes["first_name"] == "Ann"
+    assert klaviyo.count("POST", "/api/profile-subscription-bulk-create-jobs") == 0
+
+
+def test_the_no_of_before_the_first_start_is_told_once(adopted, shop, klaviyo):
+    app = adopted(accepts_marketing=True)
+    listed(app, shop.customer(accepts_marketing=False))
+    app.emit(shop.customer(accepts_marketing=False, first_name="Ann"))
+    app.settle_down()
+    assert klaviyo.count("POST", "/api/profile-subscription-bulk-delete-jobs") == 1

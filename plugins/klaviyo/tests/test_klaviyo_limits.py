@@ -132,3 +132,30 @@ def _same(published, ours):
     import re
 
     return re.sub(r"\{\w*\}", "{}", published) == ours
+
+
+def test_a_retry_after_outlives_the_process_until_a_person_resumes(open_sink, klaviyo, operation, clock):
+    person = operation(fields={"email": "a@shop.test"})
+    klaviyo.throttle("POST", "/api/profile-import", timedelta(hours=1))
+    open_sink().deliver([person])
+    assert klaviyo.throttled == 1
+    clock.advance(timedelta(minutes=40))
+    (outcome,) = open_sink().deliver([person])
+    assert timedelta(minutes=19) < outcome.error.retry_after < timedelta(minutes=21)
+    assert klaviyo.throttled == 1
+    clock.advance(timedelta(minutes=21))
+    assert isinstance(open_sink().deliver([person])[0], Delivered)
+    klaviyo.throttle("POST", "/api/profile-import", timedelta(hours=1))
+    open_sink().deliver([person])
+    klaviyo.throttle("POST", "/api/profile-import", timedelta(0))
+    open_sink().resume()
+    assert isinstance(open_sink().deliver([person])[0], Delivered)
+
+
+def test_another_key_does_not_wait_for_what_this_one_was_told(open_sink, klaviyo, operation):
+    person = operation(fields={"email": "a@shop.test"})
+    klaviyo.throttle("POST", "/api/profile-import", timedelta(hours=1))
+    open_sink().deliver([person])
+    asked = klaviyo.count("POST")
+    open_sink(key="pk_other").deliver([person])
+    assert klaviyo.count("POST") > asked

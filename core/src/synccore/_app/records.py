@@ -17,6 +17,7 @@ from attrs import evolve
 
 from .._ingest.listing import Stopped
 from .._store.sqlite import open_sqlite
+from ..entities import Entity
 from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transient
 from ..hookspecs import SourceType
 from ..store import Ingest, Store, Work
@@ -81,6 +82,11 @@ class Records:
             if self._app.stopping.is_set():
                 raise Stopped
             yield self._work([snapshot.key for snapshot in page])
+
+    def data(self, key: str) -> Entity | None:
+        """One of these records, as it was listed."""
+        snapshot = self._scratch.snapshot(self._route.source, self._route.entity, key)
+        return None if snapshot is None else snapshot.data
 
     def _work(self, keys: Sequence[str]) -> list[Work]:
         route, after_entity = self._route, self._app.after_entity(self._route.name)

@@ -8,6 +8,8 @@ from attrs import evolve
 from ..store import LaneRecord, Store
 from .policy import PauseLane
 
+#: Where `lanes resume` leaves word for the daemon that comes: sink -> when.
+RESUMED = "synccore:resumed"
 #: States that end by themselves when their time has come.
 TIMED = ("ok", "rate_limited", "circuit_open", "error")
 
@@ -20,6 +22,8 @@ class Gate:
         self._sink = sink
         self._lock = threading.Lock()
         self.record = store.lane(sink)
+        self._marks = store.state(RESUMED)
+        self._looked = False
 
     def refresh(self) -> bool:
         """Look at what the store says now: `lanes pause`, `lanes resume` and `connect` write there.
@@ -27,9 +31,20 @@ class Gate:
         Whether somebody else opened the gate since the last look, even if it was closed and opened in between.
         """
         with self._lock:
+            meanwhile = self._resumed_meanwhile()
             before, self.record = self.record, self._store.lane(self._sink)
             touched = before.state != "ok" or before.until is not None or before.changed_at != self.record.changed_at
-            return touched and self.record.state == "ok" and self.record.until is None
+            return meanwhile or (touched and self.record.state == "ok" and self.record.until is None)
+
+    def _resumed_meanwhile(self) -> bool:
+        """Whether a person resumed the lane while no process had it: waits that a sink wrote down are void too."""
+        if self._looked:
+            return False
+        self._looked = True
+        if self._marks.get(self._sink) is None:
+            return False
+        self._marks.put({self._sink: None})
+        return True
 
     def open_at(self, now: datetime) -> datetime | None:
         """`now` where the lane may work, the time it may work again, or None: a person has to act first."""

@@ -5,6 +5,11 @@ MADE_FROM = """
 ALTER TABLE link ADD COLUMN made_from TEXT;
 """
 
+#: The record as `adopt` saw it, until something is delivered: what changes before that is a change.
+SEEN = """
+ALTER TABLE link ADD COLUMN seen TEXT;
+"""
+
 #: Whom an instance was connected to is kept in its plugin state, and nowhere else.
 ACCOUNTS = """
 DROP TABLE account;

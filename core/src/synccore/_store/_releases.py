@@ -13,6 +13,7 @@ RELEASES = (
     "m006_facts",
     "m007_accounts",
     "m008_made_from",
+    "m009_seen",
 )
 
 

@@ -1,7 +1,8 @@
 """`synccore adopt`: link what already exists on both sides, before the first write.
 
 Sure means: the target has exactly one twin, and no other record of this route has the same one. Such a link is
-written with no fields, so that the first delivery writes what differs.
+written with no fields, so that the first delivery writes what differs. It keeps the record as it is seen here: what
+the shop changes before that delivery, a consent above all, is a change then.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from attrs import asdict, define, field
 from .._app.app import App
 from .._app.records import Heard, Records, lookup
 from .._delivery.policy import error_text
+from ..entities import Entity
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
@@ -62,7 +64,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
                 continue
             result.sure += 1
             if not dry_run:
-                _write(app, route, key, twin)
+                _write(app, route, key, twin, records.data(key))
     return result
 
 
@@ -107,7 +109,7 @@ def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: M
             result.example(key, "refused", reason=error_text(answer.error))
 
 
-def _write(app: App, route: RouteSpec, key: str, twin: Link) -> None:
+def _write(app: App, route: RouteSpec, key: str, twin: Link, seen: Entity | None) -> None:
     now = app.clock.now()
     app.store.put_link(
         route.name,
@@ -115,7 +117,13 @@ def _write(app: App, route: RouteSpec, key: str, twin: Link) -> None:
         route.entity,
         key,
         LinkUpdate(
-            object=twin.object, remote_id=twin.remote_id, etag=twin.etag, fields={}, adopted=True, sink=route.sink
+            object=twin.object,
+            remote_id=twin.remote_id,
+            etag=twin.etag,
+            fields={},
+            adopted=True,
+            sink=route.sink,
+            seen=seen,
         ),
         now,
         HistoryEntry(

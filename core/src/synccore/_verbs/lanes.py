@@ -6,6 +6,7 @@ from typing import Any, Literal
 from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
+from .._delivery.gate import RESUMED
 from ..store import LaneRecord, RouteCounts
 from .waits import lane_state, reached
 
@@ -74,6 +75,8 @@ def resume(app: Base, name: str) -> Resumed:
     app.store.hurry(name, now)
     lane = LaneRecord(sink=app.lane_of(name).sink, changed_at=now if reached(app, name) else None)
     app.store.put_lane(lane)
+    if name in app.sinks and not app.store.daemon_running():
+        app.store.state(RESUMED).put({name: now.isoformat()})
     later, until = app.store.later(name, now)
     ready = app.store.counts_by_sink().get(name, RouteCounts()).ready
     return Resumed(name=name, was=was, ready=ready, later=later, until=until)

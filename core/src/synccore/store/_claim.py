@@ -104,6 +104,7 @@ class Gatherer:
         self._after_entity = after_entity
         self._snapshots: dict[_Place, Snapshot | None] = {}
         self._links: dict[tuple[str, *_Place], Link | None] = {}
+        self._seen: dict[tuple[str, *_Place], str] = {}
         self._befores: dict[int, str] = {}
         self._fingerprints: dict[_Place, str] = {}
         self._owned: dict[tuple[str, EntityRef, str], list[_Aged]] = {}
@@ -139,6 +140,8 @@ class Gatherer:
         values = {"route": route, "source": source, "entity": entity, "keys": codec.dump_json(keys)}
         for row in self._view.execute(sql.LINKS, values):
             self._links[route, source, entity, row["key"]] = to_link(row)
+            if row["seen"] is not None:
+                self._seen[route, source, entity, row["key"]] = row["seen"]
 
     def _gather(self, delivery: Delivery) -> Work:
         snapshot = self._state_of(delivery)
@@ -171,7 +174,9 @@ class Gatherer:
         return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
 
     def _before(self, delivery: Delivery, snapshot: Snapshot | None) -> Snapshot | None:
-        before = self._befores.get(delivery.id)
+        # What was seen when the twin was found is older than what a row knows of.
+        place = (delivery.route, delivery.source, delivery.entity, delivery.key)
+        before = self._seen.get(place) or self._befores.get(delivery.id)
         if before is None or snapshot is None:
             return None
         return evolve(snapshot, data=codec.load_entity(delivery.entity, before))

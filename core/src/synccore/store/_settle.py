@@ -196,6 +196,9 @@ def _put_link(
         if known is None:
             return False
         remote_id = known["remote_id"]
+    seen = None
+    if update.seen is not None:
+        seen = tx.execute(sql.OLDEST, values | {"seen": codec.dump_entity(update.seen)}).fetchone()["data"]
     tx.later(
         sql.PUT_LINK,
         values
@@ -212,6 +215,7 @@ def _put_link(
             "parent_id": update.parent_id,
             "left": update.left,
             "made_from": made_from,
+            "seen": seen,
         },
     )
     return True

@@ -203,6 +203,8 @@ class LinkUpdate:
         made: empty keeps what is known.
         parent_id: None keeps what is known.
         sink: empty keeps what is known; a settle fills it in.
+        seen: the record as it was when its twin was found (adopt). Whatever of it was known by then, and is older,
+            takes its place; it stays until fields are delivered.
     """
 
     object: str
@@ -217,6 +219,7 @@ class LinkUpdate:
     parent_id: str | None = None
     left: bool = False
     sink: str = ""
+    seen: Entity | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)

@@ -443,9 +443,9 @@ WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key =
 #: Write a link; without a remote id or fields the known ones stay.
 PUT_LINK = """
 INSERT INTO link (route, source, entity, key, sink, object, remote_id, etag, fields, left_out, asked, adopted, made,
-                  parent_id, let_go, delivered_at, made_from)
+                  parent_id, let_go, delivered_at, made_from, seen)
 VALUES (:route, :source, :entity, :key, :sink, :object, :remote_id, :etag, coalesce(:fields, '{}'), :left_out, :asked,
-        coalesce(:adopted, 0), :made, :parent_id, :left, :now, :made_from)
+        coalesce(:adopted, 0), :made, :parent_id, :left, :now, :made_from, :seen)
 ON CONFLICT (route, source, entity, key) DO UPDATE SET
     object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
     fields = coalesce(:fields, link.fields), delivered_at = excluded.delivered_at,
@@ -454,7 +454,15 @@ ON CONFLICT (route, source, entity, key) DO UPDATE SET
     let_go = iif(:fields IS NULL, link.let_go, excluded.let_go), adopted = coalesce(:adopted, link.adopted),
     made = iif(excluded.made = '{}', link.made, excluded.made),
     parent_id = coalesce(excluded.parent_id, link.parent_id), sink = iif(excluded.sink = '', link.sink, excluded.sink),
-    made_from = excluded.made_from
+    made_from = excluded.made_from, seen = iif(:fields IS NULL, coalesce(:seen, link.seen), excluded.seen)
+"""
+
+#: The oldest state that is known of a record whose twin was found just now.
+OLDEST = """
+SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.entity = :entity AND d.key = :key
+        AND d.route = :route AND d.settled_at IS NULL AND d.before IS NOT NULL ORDER BY d.id LIMIT 1),
+    (SELECT s.data FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = :key AND s.deleted = 0),
+    :seen) AS data
 """
 
 #: What the link's fields were made from, if it is known.

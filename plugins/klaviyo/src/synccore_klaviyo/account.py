@@ -1,6 +1,5 @@
 """Whose key it is."""
 
-import hashlib
 from typing import Any
 
 from attrs import asdict
@@ -37,7 +36,7 @@ def account_of_key(client: Client, config: KlaviyoConfig, context: Context) -> A
 
     A key belongs to one account for good, and an opt-out must not wait for a quota that it does not need.
     """
-    state, key = context.state(), _digest(config)
+    state, key = context.state(), config.key_digest
     try:
         found = account(client)
     except RateLimited:
@@ -49,8 +48,3 @@ def account_of_key(client: Client, config: KlaviyoConfig, context: Context) -> A
     if state.get(_KEY) != said:
         state.put({_KEY: said})
     return found
-
-
-def _digest(config: KlaviyoConfig) -> str:
-    text = f"{config.api_url} {config.api_key.reveal().strip()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -7,14 +7,14 @@ for page in client.pages(PROFILES, {"filter": ...}): ...
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
+from synccore.errors import LONGEST_WAIT, AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
 from synccore.types import Allowance, Context
@@ -31,6 +31,9 @@ MAX_BATCH = 50
 #: Longest wait inside one call for a quota; longer waits go back to core. Short: whatever else waits for a thread of
 #: this sink, an opt-out above all, waits as long.
 MAX_WAIT = timedelta(seconds=2)
+#: A wait that a process may take with it when it ends: the next one hardly begins before it is over.
+SHORT = timedelta(seconds=2)
+_WAIT = "wait:"
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
 DEFAULT_RETRY = timedelta(seconds=10)
 
@@ -124,6 +127,7 @@ class Client:
             headers={"revision": config.revision, "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
         )
         self._budgets: dict[Endpoint, Budget] = {}
+        self._state = context.state()
 
     def call(
         self,
@@ -181,6 +185,8 @@ class Client:
         """A person resumed the lane: what was counted of Klaviyo's windows, and its Retry-After, are void."""
         for budget in list(self._budgets.values()):
             budget.clear()
+        if waits := [name for name, _ in self._state.scan(_WAIT)]:
+            self._state.put(dict.fromkeys(waits))
 
     def budgets(self) -> list[Allowance]:
         """What is used of the quotas of every endpoint called so far."""
@@ -207,9 +213,24 @@ class Client:
 
     def _budget(self, endpoint: Endpoint) -> Budget:
         # setdefault is atomic: two threads that race here end with the same budget.
-        return self._budgets.get(endpoint) or self._budgets.setdefault(
-            endpoint, Budget(self._context.clock, endpoint.tier.windows(), self._config.headroom)
-        )
+        return self._budgets.get(endpoint) or self._budgets.setdefault(endpoint, self._new_budget(endpoint))
+
+    def _new_budget(self, endpoint: Endpoint) -> Budget:
+        """With what an earlier process was told to wait for: whoever asks too early is told off, and learns nothing."""
+        clock = self._context.clock
+        budget = Budget(clock, endpoint.tier.windows(), self._config.headroom)
+        told = self._state.get(_wait(endpoint))
+        if told is not None and told["key"] == self._config.key_digest:
+            left = datetime.fromisoformat(told["until"]) - clock.now()
+            if left > timedelta(0):
+                budget.block(left)
+        return budget
+
+    def _block(self, endpoint: Endpoint, budget: Budget, wait: timedelta) -> None:
+        budget.block(wait)
+        if wait > SHORT:
+            until = self._context.clock.now() + min(wait, LONGEST_WAIT)
+            self._state.put({_wait(endpoint): {"key": self._config.key_digest, "until": until.isoformat()}})
 
     def _observe(self, budget: Budget, answer: Response) -> None:
         limit, remaining, reset = (
@@ -228,7 +249,7 @@ class Client:
             wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now()) or DEFAULT_RETRY
             # Asking before the time is over gives another 429, so the jitter only ever adds.
             wait += timedelta(seconds=self._context.random.uniform(0.1, 1.0))
-            budget.block(wait)
+            self._block(endpoint, budget, wait)
             return RateLimited(said, retry_after=wait, scope=endpoint.holds)
         if status == 401:
             return AuthError(f"Klaviyo does not accept the private key ({said})")
@@ -247,6 +268,10 @@ class Client:
             return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
         # 503 is refused before any work; behind other 5xx the request may have been carried out.
         return Transient(said, maybe_applied=endpoint.method != "GET" and status != 503)
+
+
+def _wait(endpoint: Endpoint) -> str:
+    return f"{_WAIT}{endpoint.method} {endpoint.path}"
 
 
 def _whole(text: str | None) -> int | None:

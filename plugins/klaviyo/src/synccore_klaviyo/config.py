@@ -1,5 +1,6 @@
 """The settings of a Klaviyo sink."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -73,3 +74,9 @@ class KlaviyoConfig:
     bulk_threshold: int = option(
         default=200, help="use bulk jobs when more deliveries of a route wait", validator=_positive
     )
+
+    @property
+    def key_digest(self) -> str:
+        """By which what was learned under this key is told from what was learned under another one."""
+        text = f"{self.api_url} {self.api_key.reveal().strip()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -16,7 +16,7 @@ from .sessions import Sessions
 __all__ = ["PostgresStore"]
 
 #: Applied in this order; one that was released is never edited.
-MIGRATIONS = (("p001_outbox", "schema.sql"),)
+MIGRATIONS = (("p001_outbox", "schema.sql"), ("p002_seen", "seen.sql"))
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
 #: The oldest release that is tried.

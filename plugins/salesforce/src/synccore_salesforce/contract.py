@@ -60,6 +60,11 @@ class TestContact(SinkContract):
         """A session that ended, and every new one too."""
         return Fault.status(401, _OVER, when=lambda r: "/services/data/" in r.path)
 
+    def rate_limited(self) -> Fault:
+        """The calls of the day are used up: a 403, and no word of how long."""
+        error = {"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}
+        return Fault.status(403, [error], when=lambda r: "/services/data/" in r.path)
+
     def is_write(self, request: Request) -> bool:
         """Whether a request changes records."""
         return request.method != "GET" and "/services/data/" in request.path

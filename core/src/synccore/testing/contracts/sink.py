@@ -27,7 +27,7 @@ from ...entities import Customer
 from ...types import Change
 from ..clock import FakeClock
 from ..harness import Harness, upsert
-from ..server import Fault
+from ..server import Fault, Request
 from ..strategies import HOSTILE_TEXTS
 from ._stage import PowerCutError, Stage
 from ._truth import TruthSinkCases
@@ -236,6 +236,26 @@ class SinkContract(TruthSinkCases):
         on.deliver()
         assert on.held() == on.expected(2)
         assert {d.attempts for d in on.app.deliveries()} == {0}
+
+    def test_a_rate_limit_outlives_a_restart(self, on: Stage) -> None:
+        """Whoever starts the daemon again has not bought a new quota."""
+        on.emit(1)
+        on.deliver()
+        on.emit(2, first=1)
+        on.stand_in.fail_next(self._only_writes(self.rate_limited()))
+        on.app.drain()
+        refused = next(r for r in reversed(on.stand_in.requests) if self.is_write(r))
+        asked = self._asked(on, refused)
+        on.app.crash()
+        on.emit(3, first=1)
+        on.app.advance(timedelta(seconds=20))  # vendors that name no time are asked after half a minute
+        assert self._asked(on, refused) == asked, "asked again before Retry-After was over"
+        on.deliver()
+        assert on.held() == on.expected(4)
+
+    @staticmethod
+    def _asked(on: Stage, request: Request) -> int:
+        return sum((r.method, r.path) == (request.method, request.path) for r in on.stand_in.requests)
 
     # -- cases: data
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ....entities import guest_key
-from ....store import DirtyRule
+from ....store import DirtyRule, LinkUpdate
 from ._desk import Desk, NewOutbox
 
 #: Engines share these rules, so a test runs in several classes; each example begins with an outbox of its own.
@@ -181,6 +181,29 @@ class LateRules:
         desk.take(desk.customer("1", "B"))
         work = desk.store.load(desk.claim([desk.claim_rule("news")], sink="mail"))[0]
         assert work.before.data.first_name == "A"
+
+    def test_what_was_seen_when_a_twin_was_found_is_what_a_first_delivery_compares_with(self, desk: Desk) -> None:
+        self._finds_a_twin(desk, "A")
+        desk.take(desk.customer("1", "B"))
+        desk.take(desk.customer("1", "C"))
+        work = desk.store.load(desk.claim())[0]
+        assert (work.before.data.first_name, work.snapshot.data.first_name) == ("A", "C")
+        desk.settle(work.delivery, link=desk.link("R", name="C"))
+        desk.take(desk.customer("1", "E"))
+        assert desk.store.load(desk.claim())[0].before is None
+
+    @pytest.mark.parametrize("names", ["A", "AB"])
+    def test_what_was_known_is_older_than_what_is_seen_when_a_twin_is_found(self, desk: Desk, names: str) -> None:
+        for name in names:
+            desk.take(desk.customer("1", name))
+        self._finds_a_twin(desk, "C")
+        desk.take(desk.customer("1", "C"))
+        assert desk.store.load(desk.claim())[0].before.data.first_name == "A"
+
+    @staticmethod
+    def _finds_a_twin(desk: Desk, name: str) -> None:
+        update = LinkUpdate(object="thing", remote_id="R", fields={}, seen=desk.customer("1", name).data)
+        desk.store.put_link("people", "shop", "customer", "1", update, desk.now)
 
     def test_a_change_that_was_parked_with_a_newer_one_waiting_keeps_its_oldest_state(self, desk: Desk) -> None:
         desk.take(desk.customer("1", "A"))
