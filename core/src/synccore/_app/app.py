@@ -339,9 +339,9 @@ class App(Base):
         after = self.routes[route].after
         return self.routes[after].entity if after else None
 
-    def work(self, route: RouteSpec, keys: Sequence[str]) -> list[Work]:
-        """What a delivery of these records would start from, in their order."""
-        return self.store.work_for(
+    def work(self, route: RouteSpec, keys: Sequence[str], store: Store | None = None) -> list[Work]:
+        """What a delivery of these records would start from, in their order; as another store knows them, if given."""
+        return (store or self.store).work_for(
             route.name,
             route.source,
             route.entity,

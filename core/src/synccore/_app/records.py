@@ -89,16 +89,8 @@ class Records:
         return None if snapshot is None else snapshot.data
 
     def _work(self, keys: Sequence[str]) -> list[Work]:
-        route, after_entity = self._route, self._app.after_entity(self._route.name)
-        listed = self._scratch.work_for(
-            route.name,
-            route.source,
-            route.entity,
-            keys,
-            include=route.include,
-            after=route.after,
-            after_entity=after_entity,
-        )
+        route = self._route
+        listed = self._app.work(route, keys, self._scratch)
         known = self._app.store.work_for(route.name, route.source, route.entity, keys)
         return [
             evolve(work, link=stored.link, parent=self._parent(work))

@@ -1,7 +1,7 @@
 """Taking changes in: what is new becomes snapshot and debt in one transaction, everything else leaves no trace."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..entities import Customer, Entity, guest_key
@@ -349,7 +349,6 @@ class _Intake:
         tx, source, entity, old = self._tx, self._unit.source, known["entity"], known["key"]
         self._known.clear()
         where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
-        same = "source = :source AND entity = :entity AND key = :old"
         # A key that has a link of its own on a route keeps it.
         tx.execute(sql.MOVE_LINKS, where)
         for table in ("snapshot", "event"):
@@ -358,22 +357,7 @@ class _Intake:
                 "WHERE source = :source AND owner_entity = :entity AND owner_key = :old",
                 where,
             )
-        # What is under way goes on under the new key, so that the account is not sent beside it.
-        tx.execute(sql.MOVE_UNDER_WAY, where)
-        tx.execute(sql.MOVE_AWAITED, where)
-        tx.execute("DELETE FROM awaited WHERE source = :source AND entity = :entity AND key = :old", where)
-        open_rows = tx.execute(
-            f"SELECT * FROM delivery WHERE {same} AND settled_at IS NULL "  # noqa: S608  constant text
-            "AND state IN ('ready', 'parked') AND event IS NULL",
-            where,
-        ).fetchall()
-        for row in open_rows:
-            self._drop(row, f"taken over by {entity} {key}")
-        tx.execute(
-            "UPDATE delivery SET wait_key = :new, due_at = min(due_at, :now) WHERE wait_route IS NOT NULL "
-            "AND source = :source AND wait_entity = :entity AND wait_key = :old",
-            where,
-        )
+        self._move_owed(where, f"taken over by {entity} {key}")
         tx.execute(
             "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
             where,
@@ -398,6 +382,25 @@ class _Intake:
         # The guest's events stand in one row with the account's now.
         owned = tx.execute(sql.MOVE_OWNED_EVENTS, where).fetchall()
         refresh(tx, slots + [slot_of(row) for row in owned])
+
+    def _move_owed(self, where: Mapping[str, Any], note: str) -> None:
+        """What is under way goes on under the new key, so that the account is not sent beside it; the rest ends."""
+        tx = self._tx
+        tx.execute(sql.MOVE_UNDER_WAY, where)
+        tx.execute(sql.MOVE_AWAITED, where)
+        tx.execute("DELETE FROM awaited WHERE source = :source AND entity = :entity AND key = :old", where)
+        open_rows = tx.execute(
+            "SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :old "
+            "AND settled_at IS NULL AND state IN ('ready', 'parked') AND event IS NULL",
+            where,
+        ).fetchall()
+        for row in open_rows:
+            self._drop(row, note)
+        tx.execute(
+            "UPDATE delivery SET wait_key = :new, due_at = min(due_at, :now) WHERE wait_route IS NOT NULL "
+            "AND source = :source AND wait_entity = :entity AND wait_key = :old",
+            where,
+        )
 
     def _drop(self, row: Row, note: str) -> None:
         """Owe this no longer, and say why."""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import apprise
 from attrs import frozen
 
 from synccore.config import option
@@ -40,6 +39,8 @@ class AppriseChannel:
     """Hands each notice to Apprise."""
 
     def __init__(self, config: AppriseConfig, context: Context) -> None:
+        import apprise  # a fifth of a second that only who uses it pays
+
         self._urls = config.url
         self._apprise = apprise.Apprise()
         with _heard_here_alone(), apprise.LogCapture(level=logging.WARNING):  # type: ignore[no-untyped-call]
@@ -48,6 +49,8 @@ class AppriseChannel:
 
     def send(self, notice: Notice) -> None:
         """Raises Transient where one of the addresses could not be reached."""
+        import apprise
+
         kind = apprise.NotifyType.WARNING if notice.troubles else apprise.NotifyType.SUCCESS
         with (
             _heard_here_alone(),
