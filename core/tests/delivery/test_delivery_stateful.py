@@ -55,6 +55,15 @@ class Machine(RuleBasedStateMachine):
         # What was sent again after a deletion is no newer than it.
         if known is None or version > known[0] or (version == known[0] and known[1] is not None):
             self.accepted[key] = (version, email)
+        # Whatever is sent again, the shop itself knows what is.
+        version, email = self.accepted[key]
+        self.app.source.records.pop(("customer", key), None)
+        if email is not None:
+            self.app.source.put(upsert(Customer(key=key, email=email), version=version))
+
+    @rule()
+    def follow(self):
+        self.app.follow()
 
     @rule(key=KEYS)
     def delete(self, key):

@@ -87,6 +87,8 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
                     else:
                         seen += found.seen
                         deleted += found.deleted
+                    while worker.follow_hints():
+                        pass
                     done(job.entity)
         except BaseException as error:
             failed.set()

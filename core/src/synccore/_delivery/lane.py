@@ -18,6 +18,7 @@ from .doubtful import Doubtful
 from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving
 from .holds import Holds
+from .namesakes import Namesakes
 from .overtaking import Overtaking
 from .policy import PauseLane, Snooze, Tried, decide
 from .prepare import Preparer
@@ -84,6 +85,7 @@ class Lane:
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
+        self._namesakes = Namesakes(store, self._settler)
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
         self._last_success: datetime | None = None
@@ -217,6 +219,7 @@ class Lane:
             # All calls of a step together: the lease that covers them begins once.
             with time_limit(self.limits.deadline):
                 items = self._unlisted.part(route, items, settlements, self._clock.now())
+                items = self._namesakes.part(route, items, settlements, self._clock.now())
                 items = self._doubtful.settle(route, items, settlements)
                 closing = self._deliver(items, settlements, started)
             settled = self._settler.settle(settlements, self._clock.now())

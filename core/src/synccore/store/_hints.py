@@ -8,7 +8,7 @@ from ._owing import refresh_record
 from .engine import Transaction
 from .rows import Hint
 
-__all__ = ["drop_hints", "end_hint", "give_hint", "put_unreadable"]
+__all__ = ["ask_after_namesakes", "drop_hints", "end_hint", "give_hint", "put_unreadable"]
 
 
 def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
@@ -21,6 +21,17 @@ def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: 
         values = {"source": source, "entity": ref.entity, "key": ref.key}
         tx.execute(sql.AWAIT, values | {"hint_entity": change.entity, "hint_key": change.key})
         refresh_record(tx, source, ref.entity, ref.key)
+
+
+def ask_after_namesakes(tx: Transaction, source: str, change: Change, email: str, *, now: int) -> None:
+    """A new account came with the address of a known one: most likely that was deleted, and the word of it is still
+    on its way. Owe a fetch of it, and let the new one wait, so that what the old one leaves behind is found."""
+    known = {"source": source, "entity": change.entity, "key": change.key, "email": email}
+    for row in tx.execute(sql.NAMESAKES, known).fetchall():
+        former = Change(entity=change.entity, key=row["key"], op="touch")
+        give_hint(tx, source, former, bulk=False, now=now)
+        values = {"source": source, "entity": change.entity, "key": change.key}
+        tx.execute(sql.AWAIT, values | {"hint_entity": former.entity, "hint_key": former.key})
 
 
 def _concerned(tx: Transaction, source: str, change: Change) -> Iterable[EntityRef]:

@@ -9,7 +9,7 @@ from ..types import Change, EntityRef, Op
 from . import codec, sql
 from ._convert import from_ms, history_values, to_ms
 from ._facts import Facts
-from ._hints import end_hint, give_hint, put_unreadable
+from ._hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
 from ._owing import Slot, end_event, owing, refresh, slot_of, tell
 from ._pen import Pen
 from ._people import key_digest
@@ -173,9 +173,16 @@ class _Intake:
             }
             self._put(sql.PUT_SNAPSHOT, change, values)
         before = None if known is None or known["deleted"] else known["data"]
+        email = email_of(data)
+        if before is None and email is not None and change.entity == Customer.entity and self._is_news():
+            ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         self._received(change)
         return "accepted"
+
+    def _is_news(self) -> bool:
+        """Not a listing of the past, whose every record is new here; a comparison is one of what is now."""
+        return not self._unit.bulk or bool(self._sweeps)
 
     def _is_outdated(self, change: Change, known: Row) -> bool:
         """Whether what is known is newer than this state."""

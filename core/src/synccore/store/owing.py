@@ -39,6 +39,13 @@ class Owing(Engine):
         with self.writing() as tx:
             return tx.execute(sql.HURRY, {"sink": sink, "now": to_ms(now)}).rowcount
 
+    def behind_namesakes(self, route: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
+        """Of these, the records whose address another one has that is going: its deletion is open on the route, or
+        it is yet to be asked for."""
+        values = {"route": route, "source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
+        with self.reading() as view:
+            return {row["key"] for row in view.execute(sql.BEHIND_A_NAMESAKE, values)}
+
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str
     ) -> list[Delivery]:

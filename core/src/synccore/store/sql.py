@@ -66,6 +66,12 @@ SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = 
     AND NOT coalesce(json_extract(data, '$.guest'), 0) ORDER BY id LIMIT 1
 """
 
+#: Other live accounts with this address, the latest first: a shop has one at most, whatever it told last.
+NAMESAKES = """
+SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = :entity AND key <> :key AND deleted = 0
+    AND NOT coalesce(json_extract(data, '$.guest'), 0) ORDER BY id DESC LIMIT 3
+"""
+
 #: Live records of one owner, oldest first.
 OWNED = """
 SELECT * FROM snapshot WHERE source = :source AND owner_entity = :owner_entity AND owner_key = :owner_key
@@ -292,6 +298,20 @@ SELECT o.* FROM json_each(:ids) j CROSS JOIN outbox o ON o.id = j.value
 #: The states that rows were owed from.
 BEFORES = """
 SELECT d.id, d.before FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.before IS NOT NULL
+"""
+
+#: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
+#: to be asked for.
+BEHIND_A_NAMESAKE = """
+SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
+    AND s.key = j.value
+WHERE s.email IS NOT NULL AND EXISTS (
+    SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.source = s.source AND p.entity = s.entity AND p.key <> s.key
+        AND p.replaced_by IS NULL AND (EXISTS (
+            SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
+                AND d.route = :route AND d.settled_at IS NULL AND d.op = 'delete' AND d.state <> 'parked')
+        OR EXISTS (SELECT 1 FROM hint h WHERE h.source = p.source AND h.entity = p.entity AND h.key = p.key
+            AND h.op = 'touch')))
 """
 
 #: Rows whose key is in a submitted job with an older state, and what of them was not handed to `overtake` yet.

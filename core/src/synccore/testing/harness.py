@@ -137,10 +137,21 @@ class Harness(Closing):
         from .._ingest.rules import only, rules_of
         from ..store import Ingest
 
-        self.source.put(*(c for c in changes if c.op != "event"))
+        self.source.put(*(c for c in changes if c.op in ("upsert", "delete")))
         rules = rules_of(self.app.routes.values(), "shop")
         force = only(rules, None) if bulk else frozenset()
         return self.app.intake.submit(Ingest(source="shop", changes=changes, rules=rules, bulk=bulk, force=force))
+
+    def follow(self) -> list[str]:
+        """Ask the source for all that it only named so far, as its thread does; the keys asked for."""
+        from .._ingest.hints import Follower
+        from .._ingest.rules import rules_of
+
+        rules = rules_of(self.app.routes.values(), "shop")
+        follower = Follower("shop", self.source, rules, intake=self.app.intake, clock=self.clock)
+        hints = [h for h in self.app.store.hints("shop", self.clock.now(), 100) if h.op == "touch"]
+        follower.follow(hints)
+        return [hint.key for hint in hints]
 
     def drain(self) -> int:
         """Deliver all that is due now; how many deliveries were settled."""
@@ -152,8 +163,10 @@ class Harness(Closing):
         return self.drain()
 
     def settle_down(self, limit: timedelta = timedelta(days=2)) -> None:
-        """Move the clock from due time to due time until nothing is owed or `limit` has passed."""
+        """Move the clock from due time to due time until nothing is owed or `limit` has passed; first ask for what
+        the source only named."""
         end = self.clock.now() + limit
+        self.follow()
         self.drain()
         while (upcoming := self.app.engine.next_try()) is not None and upcoming < end:
             self.clock.advance(max(upcoming - self.clock.now(), timedelta(milliseconds=1)))

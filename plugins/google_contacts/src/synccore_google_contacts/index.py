@@ -136,6 +136,16 @@ class Index:
         """The addresses of a contact, in the form they are compared in."""
         return self._keys[name].emails
 
+    def namesakes(self) -> dict[str, str]:
+        """Contacts without a marker that have the address of a marked one -> the marked one: a second contact of a
+        customer, such as one typed in before a write that Google's listing and search did not show yet."""
+        found: dict[str, str] = {}
+        for names in self._by["emails"].values():
+            marked = sorted(n for n in names if self.markers_of(n))
+            if marked:
+                found |= {n: marked[0] for n in names if not self.markers_of(n)}
+        return found
+
     def doubled(self) -> int:
         """How many markers stand on more than one contact."""
         return sum(1 for names in self._by["markers"].values() if len(names) > 1)
@@ -205,6 +215,14 @@ class Index:
                 self._unlearn(name)
         self._put(items)
         return {name: found[name]["resourceName"] if name in found else None for name in asked}
+
+    def learn(self, people: Iterable[Person]) -> None:
+        """Contacts as a read by name shows them, met outside the listing."""
+        items: dict[str, Any] = {}
+        for person in people:
+            items |= self._seen(person)
+            items[f"vanished:{person['resourceName']}"] = None
+        self._put(items)
 
     def forget(self) -> None:
         """Forget the owner's contacts; what we wrote on which stays, so that a reconnect makes none twice."""

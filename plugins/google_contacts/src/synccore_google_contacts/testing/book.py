@@ -33,6 +33,8 @@ from .rules import (
 
 SYSTEM_GROUPS = {MY_CONTACTS: "myContacts", "contactGroups/starred": "starred"}
 TRASH = timedelta(days=30)
+#: An empty search fills the cache that searches are answered from, "wait several seconds" after it.
+CACHE_FILLS = timedelta(seconds=2)
 
 
 @define
@@ -64,7 +66,9 @@ class Book:
         self.told = True
         self._rows: dict[str, Row] = {}
         self._trash: list[datetime] = []
-        self._cache: list[dict[str, Any]] | None = None
+        #: How long a write stays invisible to searches; None: as long as to listings.
+        self.search_lag: timedelta | None = None
+        self._caches: list[tuple[datetime, list[dict[str, Any]]]] = []
         self._count = int(user) * 1_000_000 if user.isdigit() else 0
 
     def route(self, request: Request, path: str) -> dict[str, Any]:
@@ -282,10 +286,11 @@ class Book:
             raise invalid("query is required.", "query")
         self.quota.spend(critical_read=1)
         if not query:
-            self._cache = self.feed.snapshot()
+            self._caches.append((self.now() + CACHE_FILLS, self.feed.snapshot(self.search_lag)))
             return {}
         size = int(request.param("pageSize") or 10)
-        found = [p for p in self._cache or () if begins(p, query.lower())][:size]
+        filled = [cache for at, cache in self._caches if at <= self.now()]
+        found = [p for p in (filled[-1] if filled else ()) if begins(p, query.lower())][:size]
         return {"results": [{"person": masked(p, fields)} for p in found]} if found else {}
 
     # -- writing

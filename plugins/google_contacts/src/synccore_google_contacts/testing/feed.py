@@ -75,8 +75,8 @@ class Feed:
         """The last state of a contact, visible or not; empty where there never was one."""
         return next((person for _, n, person in reversed(self._log) if n == name), {})
 
-    def _visible(self) -> int:
-        horizon = self._now() - self.lag
+    def _visible(self, lag: timedelta | None = None) -> int:
+        horizon = self._now() - (self.lag if lag is None else lag)
         end = len(self._log)
         while end and self._log[end - 1][0] > horizon:
             end -= 1
@@ -92,9 +92,9 @@ class Feed:
             latest[name] = person
         return list(latest.values())
 
-    def snapshot(self) -> list[dict[str, Any]]:
-        """All contacts, as far as they are visible."""
-        people = self._latest(0, self._visible())
+    def snapshot(self, lag: timedelta | None = None) -> list[dict[str, Any]]:
+        """All contacts, as far as they are visible: after `lag`, where that is another one than the listing's."""
+        people = self._latest(0, self._visible(lag))
         return [p for p in people if not (p.get("metadata") or {}).get("deleted")]
 
     def expire(self) -> None:

@@ -31,7 +31,7 @@ class FakePeople(LoopbackServer):
         clock: gives the time; the machine's by default.
         quota: units per minute by name (critical_read, critical_write, write, group_read, full_sync); those left out
             keep Google's reported defaults.
-        sync_lag: how long a write stays invisible to listings and searches.
+        sync_lag: how long a write stays invisible to listings, and to searches (`Book.search_lag` for another).
         capacity: contacts the account holds, those in the bin included.
 
     Attributes:

@@ -31,8 +31,11 @@ GONE = "the contact is gone already"
 ERASE = "erase"
 #: Google's limit per contact (help page on contact limits).
 MAX_BYTES = 128 * 1024
-#: Lost creates that are also looked for by search (two reads each); more are left to the listing.
+#: New contacts that are also looked for by search (two reads each); more at once are left to the listing.
 SEARCHES = 6
+#: Google's search answers from a cache that an empty search fills, "wait several seconds" after it
+#: (guide "Read and manage contacts").
+WARM_UP = timedelta(seconds=3)
 
 
 def prepare(round_: Round) -> None:
@@ -46,22 +49,38 @@ def prepare(round_: Round) -> None:
     creates = [op for op in round_.operations if op.op == "upsert" and op.link is None]
     unknown = [name for name in linked if name not in index]
     index.sync(now=bool(creates or unknown))
-    unsure = [op for op in creates if op.maybe_applied or index.intended(op.uid)]
-    lost = [op for op in unsure if not index.with_marker(op.uid)]
-    if lost and len(lost) <= SEARCHES:
-        _search(round_, lost)
+    _search(round_)
     if still := [name for name in unknown if index.resolve(name) not in index]:
         # Not in the listing is not gone: a listing lags behind, a read by name does not.
         index.refresh(still)
 
 
-def _search(round_: Round, lost: Sequence[Operation]) -> None:
-    """Look for lost creates in Google's other index; it cannot be asked for a marker."""
-    round_.people.search("")  # fills Google's cache
-    for op in lost:
-        for email in wanted_emails(op.fields)[:1]:
-            found = [p for p in round_.people.search(email) if op.uid in markers(p)]
-            round_.index.store(found)
+def _search(round_: Round) -> None:
+    """Look in Google's other index for what the listing may not show yet: contacts whose create was lost, and those
+    that are about to be made, which the owner may have typed in a moment ago.
+
+    It lags by itself and cannot be asked for a marker; what it finds is read by name. Many at once, and new contacts
+    of the past, are left to the listing.
+    """
+    index, upserts = round_.index, [op for op in round_.operations if op.op == "upsert"]
+    lost = [op for op in upserts if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
+    new = [op for op in upserts if not op.bulk and op not in lost and find(index, op) == Match()]
+    sought = [*lost, *new] if len(lost) + len(new) <= SEARCHES else lost
+    if not sought or len(sought) > SEARCHES:
+        return
+    people = round_.people
+    people.search("")  # fills Google's cache
+    round_.context.clock.sleep(WARM_UP)
+    found = {person["resourceName"] for op in sought for query in _queries(op) for person in people.search(query)}
+    index.learn(people.batch_get(sorted(found)).values())
+
+
+def _queries(op: Operation) -> list[str]:
+    """What to search a contact by: its address, and its name where it may be known by its number alone. How the
+    owner typed a number nobody knows."""
+    emails = wanted_emails(op.fields)[:1]
+    name = " ".join(str(op.fields[n]) for n in ("given_name", "family_name") if op.fields.get(n))
+    return [*emails, *([name] if name and wanted_phones(op.fields) else [])]
 
 
 def waiting(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
