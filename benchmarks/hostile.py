@@ -2,9 +2,9 @@
 
 uv run python benchmarks/hostile.py [SECONDS] [ENDS]
 
-For SECONDS (600) a target answers with everything it should not, strangers send broken bodies, headers and half
-requests, and an honest shop posts webhooks. Prints their latency beside that of a quiet daemon, its memory, and how
-long ENDS (10) further daemons took to end on a SIGTERM at a random moment of the same.
+For SECONDS (600) a target answers with five hundred things it should not, strangers send broken bodies, headers and
+half requests, and an honest shop posts webhooks. Prints their latency beside that of a quiet daemon, its memory, and
+how long ENDS (10) further daemons took to end on a SIGTERM at a random moment of the same.
 """
 
 import random

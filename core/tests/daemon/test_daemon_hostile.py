@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import closing
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +47,72 @@ FAULTS = (
     Fault.status(200, {"a": "x" * 15_000_000}),
     Fault.status(200, {}, {"Set-Cookie": "a=" + "x" * 60_000}),
     Fault.status(302, {}, {"Location": "https://elsewhere.test/"}),
+)
+#: Neither 401 nor 403, nor a long Retry-After: a lane that rests is no target.
+STATUSES = (
+    200,
+    201,
+    202,
+    204,
+    206,
+    226,
+    299,
+    300,
+    304,
+    307,
+    400,
+    404,
+    405,
+    409,
+    411,
+    415,
+    422,
+    425,
+    451,
+    500,
+    502,
+    507,
+    599,
+)
+HEADERS = (
+    {},
+    {"Content-Type": "text/html; charset=utf-16"},
+    {"Content-Type": "application/json; charset=nonsense"},
+    {"Content-Encoding": "br"},
+    {"Content-Encoding": "deflate, gzip, gzip"},
+    {"Retry-After": "-5"},
+    {"Retry-After": "soon"},
+    {"RateLimit-Remaining": "NaN", "RateLimit-Reset": "1e999"},
+    {"ETag": "x" * 8_000},
+    {"Location": "//" + "a." * 2_000},
+    {"X-Odd": "\xff\xfe" * 500},
+    {f"X-{n}": "y" for n in range(90)},
+)
+TEXTS = (
+    "",
+    "null",
+    "true",
+    '"\\ud83d"',
+    "[]",
+    "[[]]",
+    '{"data": null, "errors": [[]]}',
+    '{"id": {"id": []}, "id": 7}',
+    '{"error": "' + "Ada Grünwald " * 300 + '"}',
+    '{"error": "+49 ' + "1-" * 20_000 + '"}',
+    "{" * 20_000,
+    "NaN",
+    "-",
+    "\ufeff{}",
+    "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+    "event: x\ndata: y\n\n" * 1_000,
+)
+#: Five hundred different answers in all.
+LINES = (
+    *FAULTS,
+    *(
+        Fault.status(*one)
+        for one in random.Random(5).sample(list(product(STATUSES, TEXTS, HEADERS)), 500 - len(FAULTS))
+    ),
 )
 BODIES = (
     b"",
@@ -97,7 +164,7 @@ class Daemon:
 
     def among_enemies(self):
         """What the target answers next, a body, half a request of a stranger; then seconds of one honest webhook."""
-        self.enemy.fail_next(*self.chance.sample(FAULTS, 3))
+        self.enemy.fail_next(*self.chance.sample(FAULTS, 2), *self.chance.sample(LINES, 3))
         post(self.url, self.chance.choice(BODIES))
         if len(self.peers) < 100:
             self.peers.append(socket.create_connection((self.url.hostname, self.url.port), timeout=5))
