@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._daemon.beginning import Beginning
 from synccore._daemon.sources import SourceWorker
 from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
@@ -235,6 +236,48 @@ def test_records_edited_during_the_first_listing_are_no_news(start, shop, klaviy
     app.settle_down()
     assert klaviyo.events() == []
     assert klaviyo.person(EMAIL).properties["woo_is_member"] is True
+
+
+EVENT_ROUTES = ("changes", "members", "subscriptions")
+
+
+@pytest.mark.parametrize("listed_first", [True, False])
+def test_who_is_a_member_since_today_and_is_edited_during_the_first_listing_is_no_news(
+    start, shop, klaviyo, clock, listed_first
+):
+    app = start("profiles", *EVENT_ROUTES)
+    Beginning(app.app, "shop")
+    made = {"created_at": clock.now() - timedelta(hours=2)}
+    dated = made | {"started_at": made["created_at"]}
+    with app.app.engine.holding({"profiles", *EVENT_ROUTES}):
+        clock.advance(timedelta(minutes=1))
+        if listed_first:
+            app.emit(shop.customer(**made), shop.membership(**dated), shop.subscription(**made), bulk=True)
+        app.emit(
+            shop.customer(**made, first_name="Ann"),
+            shop.membership(**dated, ends_at=clock.now() + 9 * HOUR),
+            shop.subscription(**made, billing_interval=2),
+        )
+        clock.advance(timedelta(minutes=1))
+    app.settle_down()
+    assert klaviyo.events() == []
+    app.emit(shop.membership(**dated, status="cancelled"), shop.subscription(**made, status="cancelled"))
+    app.settle_down()
+    assert len(klaviyo.events()) == 3  # each knows from what
+
+
+def test_who_becomes_a_member_during_the_first_listing_is_news(start, shop, klaviyo, clock):
+    app = start("profiles", *EVENT_ROUTES)
+    Beginning(app.app, "shop")
+    with app.app.engine.holding({"profiles", *EVENT_ROUTES}):
+        app.emit(shop.customer(created_at=clock.now() - HOUR), bulk=True)
+        clock.advance(timedelta(minutes=1))
+        now = {"created_at": clock.now(), "started_at": clock.now()}
+        app.emit(shop.membership(**now), shop.subscription(created_at=clock.now()))
+        clock.advance(timedelta(minutes=1))
+    app.settle_down()
+    told = {e["metric"] for e in klaviyo.events()}
+    assert told == {"Became Member", "Changed Membership Status", "Started Subscription"}
 
 
 # -- the first start

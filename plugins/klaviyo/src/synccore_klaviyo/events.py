@@ -31,7 +31,7 @@ STEERING: Mapping[str, str] = {
     "unique_id": "what makes it this event; made by the sink otherwise",
     "status": "the state whose changes are events",
     "is_member": "whether any plan lets the customer in; its changes are events",
-    "since": "since when a plan lets the customer in: a member of long ago who is first seen now is no news",
+    "since": "since when it is so: what was so before the route was there, and is first seen now, is no news",
     "customer_key": "the customer to wait for where the e-mail address is not known yet",
     "placed_at": "when the order was placed",
     "completed_at": "when the order was completed",
@@ -101,14 +101,17 @@ class Event:
         return {"data": {"type": "profile", "attributes": dict(self.person)}}
 
 
-def plan(operation: Operation, now: datetime) -> list[Event]:
-    """The events an operation means; empty where its change is none. Raises Rejected, WaitFor."""
+def plan(operation: Operation, now: datetime, began: datetime | None = None) -> list[Event]:
+    """The events an operation means; empty where its change is none. Raises Rejected, WaitFor.
+
+    `began`: since when the route is at work, if that is known.
+    """
     if operation.op == "event":
         return [_event(operation, operation.fields.get("metric"), f"{operation.entity}:{operation.event_id}")]
     if operation.entity == "order" and not operation.fields.get("metric"):
         return list(_order(operation))
     before, after = _states(operation)
-    if _of_long_ago(operation):
+    if _is_past(operation, began):
         return []
     metric = operation.fields.get("metric") or _metric(operation, before, after)
     if metric is None or before == after:
@@ -140,12 +143,17 @@ def _states(operation: Operation) -> tuple[Any, Any]:
     return known and "known", operation.idempotency_key
 
 
-def _of_long_ago(operation: Operation) -> bool:
-    """A member of long standing of whom nothing was delivered yet did not become one now."""
+def _is_past(operation: Operation, began: datetime | None) -> bool:
+    """What was so before the route was there, and is first seen now, did not happen now.
+
+    The customer's older state says nothing of the memberships there were then, so a member is one by the date alone.
+    """
     since = operation.fields.get("since")
-    if operation.previous or not operation.fields.get("is_member") or since is None:
+    member = operation.fields.get("is_member")
+    if since is None or operation.previous or member is False or (member is None and operation.before is not None):
         return False
-    return operation.at - _moment(since, operation.at) > FRESH
+    moment = _moment(since, operation.at)
+    return (began is not None and moment < began) or (bool(member) and operation.at - moment > FRESH)
 
 
 def _known(operation: Operation) -> Mapping[str, Any]:

@@ -113,8 +113,14 @@ class KlaviyoSink:
         return [self._events.foretell(op) if op.object == "event" else None for op in operations]
 
     def remembers(self, route: RouteSpec) -> bool:
-        """Of events the past is no news, unless the route asks for it."""
-        return route.object == "event" and not route.settings.get("backfill")
+        """Of events the past is no news, unless the route asks for it.
+
+        Core asks before anything of the shop is listed: so it is known since when the route is at work.
+        """
+        wanted = route.object == "event" and not route.settings.get("backfill")
+        if wanted:
+            self._events.begin(route.name)
+        return wanted
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Of events it says nothing: `readable` is off for them."""

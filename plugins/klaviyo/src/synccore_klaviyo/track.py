@@ -1,6 +1,7 @@
 """Sending events: singly, or many in one request."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve
@@ -17,6 +18,7 @@ __all__ = ["Events"]
 
 EVENTS_LIMIT = 1000
 REQUEST_LIMIT = 4_900_000
+_BEGAN = "began:"
 
 
 class Events:
@@ -26,6 +28,12 @@ class Events:
         self._client = client
         self._commerce = config.commerce_events
         self._clock = context.clock
+        self._state = context.state()
+
+    def begin(self, route: str) -> None:
+        """From now on this route has news, unless it had before."""
+        if self._state.get(_BEGAN + route) is None:
+            self._state.put({_BEGAN + route: self._clock.now().isoformat()})
 
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome per operation, in order."""
@@ -64,7 +72,8 @@ class Events:
         if operation.entity == "order" and not self._commerce and not operation.fields.get("metric"):
             return "no event: commerce_events is off"
         now = self._clock.now()
-        events = plan(operation, now)
+        began = self._state.get(_BEGAN + operation.route)
+        events = plan(operation, now, began and datetime.fromisoformat(began))
         if not events:
             return "no event: this change is none"
         latest = now + LATEST
