@@ -63,6 +63,7 @@ __all__ = [
     "LookupSink",
     "Mapper",
     "MapperType",
+    "NamesakeSink",
     "NewsSink",
     "OvertakeSink",
     "ReadSink",
@@ -225,6 +226,17 @@ class FindSink(Sink, Protocol):
         """The person's records, linked or not, as links without a key (`adopted` True where we did not make it).
 
         Raises as `deliver` does.
+        """
+        ...
+
+
+class NamesakeSink(Sink, Protocol):
+    """A sink that knows all records of its target: `verify` then need not ask for a sample's addresses (`find`)."""
+
+    def namesakes(self) -> Mapping[str, str]:
+        """Records that nobody here is, with the address of one that somebody is: remote id -> that one's.
+
+        Each may be the same person a second time: `verify` names them, and proves nothing. Raises as `deliver` does.
         """
         ...
 

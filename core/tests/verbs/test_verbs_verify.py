@@ -208,3 +208,34 @@ def test_an_object_that_a_target_does_not_give_back_is_not_called_proved(people)
     assert (asked.done, "cannot read back" in asked.text) == (False, True)
     with pytest.raises(SynccoreError, match="cannot read back"):
         preview(people.app, "people", "1", live=True)
+
+
+def test_a_record_that_is_nobodys_and_has_a_delivered_ones_address_is_named(people):
+    people.emit(*everyone())
+    people.drain()
+    assert verify(people.app, "people").proved
+    people.sink.records["typed"] = {"email": "p3@shop.test"}
+    people.sink.records["other"] = {"email": "other@shop.test"}
+    proof = verify(people.app, "people")
+    assert (proof.namesakes, proof.proved, proof.ok) == (["typed"], False, True)
+    assert any("typed" in f.message and "merge them" in f.message for f in proof.findings)
+
+
+def test_where_a_target_knows_all_its_records_no_sample_has_to_meet_the_second_one(people):
+    people.emit(*everyone(30))
+    people.drain()
+    ours = people.app.store.link("people", "shop", "customer", "7").remote_id
+    people.sink.namesakes = lambda: {"typed": ours, ours: "x"}
+    proof = verify(people.app, "people", sample=1)
+    assert (proof.namesakes, proof.proved) == (["typed"], False)
+
+
+def test_a_target_that_does_not_say_who_has_an_address_proves_nothing(people):
+    people.emit(*everyone())
+    people.drain()
+
+    def namesakes():
+        raise SynccoreError("away")
+
+    people.sink.namesakes = namesakes
+    assert not verify(people.app, "people").proved

@@ -1,6 +1,7 @@
 """What core promises of this sink, through the whole app: opting out, proof, retry, forgetting, another account."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from google_help import values
@@ -14,6 +15,7 @@ from synccore._verbs.plan import plan
 from synccore._verbs.verify import verify
 from synccore.entities import Address
 from synccore.testing import FakeClock, Harness, customer, meanwhile
+from synccore.types import Change
 from synccore_google_contacts.sink import SINK
 from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
 
@@ -229,3 +231,44 @@ def test_a_contact_google_renamed_is_no_twin_and_a_real_twin_is_named(open_stage
     copy = google.contact(second)
     twin = google.add(**{n: copy[n] for n in ("names", "emailAddresses", "clientData")})
     assert verify(app.app, ROUTE).twins == [twin]
+
+
+def test_a_contact_typed_in_where_nothing_shows_it_yet_is_named_once_it_does(open_stage):
+    app, google = open_stage()
+    app.emit(shopper(2))
+    app.settle_down()
+    google.feed.lag = timedelta(minutes=3)
+    typed = google.add(names=[{"givenName": "Ann"}], emailAddresses=[{"value": "Ann1@shop.test"}])
+    app.emit(shopper(1))
+    app.settle_down()
+    ours = app.app.store.link(ROUTE, "shop", "customer", "1").remote_id
+    assert {p["resourceName"] for p in google.contacts()} >= {typed, ours}
+    app.clock.advance(timedelta(minutes=4))
+    proof = verify(app.app, ROUTE)
+    assert not proof.proved
+    assert proof.namesakes == [typed]
+    assert any(f"{typed} beside {ours}" in f.message for f in proof.findings)
+    google.merge(ours, typed)
+    app.clock.advance(timedelta(minutes=10))
+    proof = verify(app.app, ROUTE)
+    assert (proof.namesakes, proof.proved) == ([], True)
+
+
+@pytest.mark.parametrize("policy", ["keep", "unlabel", "delete"])
+@pytest.mark.parametrize("first", ["deleted", "again"])
+def test_who_registers_again_before_the_deletion_was_followed_has_one_contact(open_stage, policy, first):
+    app, google = open_stage(on_delete=policy)
+    app.emit(shopper(1), shopper(2))
+    app.settle_down()
+    touch = Change(entity="customer", key="1", op="touch")
+    del app.source.records["customer", "1"]
+    again = customer("7", email="ann1@shop.test", first_name="Again")
+    for change in (touch, again) if first == "deleted" else (again, touch):
+        app.emit(change)
+    app.drain()  # the shop is slow to answer
+    app.settle_down()
+    (person,) = [p for p in google.contacts() if values(p, "emailAddresses") == ["ann1@shop.test"]]
+    assert values(person, "clientData") == ["shop:customer:7"]
+    assert person["resourceName"] in google.members("Customers")
+    assert len(google.contacts()) == 2
+    assert verify(app.app, ROUTE).proved

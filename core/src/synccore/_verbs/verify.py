@@ -9,7 +9,7 @@ from attrs import define, field
 from .._app.app import App
 from .._app.records import ability, cannot_read, patient, read_back, reader
 from ..errors import SynccoreError
-from ..store import DirtyRule, LinkUpdate
+from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, RouteSpec
 from .compare import differing
 
@@ -37,6 +37,8 @@ class Proof:
     moved: list[str] = field(factory=list)
     #: Remote ids of further records that carry the marker of a sampled one.
     twins: list[str] = field(factory=list)
+    #: Remote ids of records that are nobody's and have the address of a delivered one.
+    namesakes: list[str] = field(factory=list)
     #: Keys that are owed again (`--repair`).
     repaired: list[str] = field(factory=list)
     #: What could not be looked at, for people.
@@ -67,6 +69,7 @@ class Proof:
             "drift": [{"key": key, "fields": names} for key, names in self.drift.items()],
             "moved": self.moved,
             "twins": self.twins,
+            "namesakes": self.namesakes,
             "repaired": self.repaired,
             "findings": [{"level": f.level, "path": f.path, "message": f.message} for f in self.findings],
         }
@@ -163,6 +166,7 @@ class _Sample:
             self._compare(link, remote)
         self._parents(links)
         self._twins(links)
+        self._namesakes(links)
         proof.sampled = len(links)
         if repair and self._repairs:
             rule = DirtyRule(route=route.name, sink=route.sink, entity=route.entity)
@@ -238,6 +242,40 @@ class _Sample:
         if self._proof.twins:
             text = f"{len(self._proof.twins)} further records carry the marker of one of these: "
             self._warn("error", text + f"{', '.join(self._proof.twins[:5])}; merge them at the target")
+
+    def _namesakes(self, links: Sequence[Link]) -> None:
+        """Records that are nobody's here and have the address of one that is: maybe the same person a second time."""
+        try:
+            found = patient(self._app.clock, lambda: self._with_an_address(links))
+        except SynccoreError as error:
+            self._proof.unproven.append("that each is there once: the target did not say who has the same address")
+            self._warn("info", f"whether another record has one's address could not be asked: {error.message}")
+            return
+        nobodys = [r for r in sorted(found) if not any(x.sink == self._route.sink for x in self._links_to(r))]
+        if nobodys:
+            named = ", ".join(f"{r} beside {found[r]}" if found[r] else r for r in nobodys[:5])
+            self._proof.namesakes = nobodys
+            self._proof.unproven.append("that each is there once: others have the same address")
+            self._warn("info", f"{len(nobodys)} further records have the address of one of these and are nobody's: "
+                       f"{named}; if it is the same person, merge them at the target")  # fmt: skip
+
+    def _with_an_address(self, links: Sequence[Link]) -> Mapping[str, str]:
+        """Remote id -> that of the record with the same address, where that is known."""
+        app, sink = self._app, self._route.sink
+        if (ask := ability(app, sink, "namesakes")) is not None:
+            return dict(ask())
+        find = ability(app, sink, "find")
+        snapshots = [app.store.snapshot(link.source, link.entity, link.key) for link in links]
+        emails = tuple({e for s in snapshots if s is not None and (e := email_of(s.data))})
+        if find is None or not emails:
+            return {}
+        uids = tuple(f"{link.source}:{link.entity}:{link.key}" for link in links)
+        theirs = {link.remote_id for link in (*links, *find(Identity(uids=uids)))}
+        others = [x for x in find(Identity(emails=emails)) if x.object == self._route.object]
+        return {x.remote_id: "" for x in others if x.remote_id not in theirs}
+
+    def _links_to(self, remote_id: str) -> Sequence[Link]:
+        return self._app.store.links_to(remote_id, 20)
 
     def _warn(self, level: Any, message: str) -> None:
         self._proof.findings.append(_finding(level, self._path, message))

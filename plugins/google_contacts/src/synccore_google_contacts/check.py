@@ -58,6 +58,9 @@ def _state(path: str, index: Index) -> list[Finding]:
     if doubled := index.doubled():
         text = f"{doubled} customers stand on two contacts: merge them in Google Contacts (Merge and fix)"
         findings.append(Finding(level="warning", path=path, message=text))
+    if count := len(index.namesakes()):
+        text = f"{count} further contacts have a customer's address: merge them where it is the same person"
+        findings.append(Finding(level="info", path=path, message=text))
     if index.state.get("full"):
         text = "Google lately refused new contacts because the account is full: delete some and empty the bin"
         findings.append(Finding(level="warning", path=path, message=text))

@@ -120,6 +120,12 @@ class GoogleContacts:
         with self._account() as index:
             return find_person(index, identity)
 
+    def namesakes(self) -> Mapping[str, str]:
+        """Contacts without a marker that have the address of a marked one, as far as the listing shows by now."""
+        with self._account() as index:
+            index.sync(now=True)
+            return index.namesakes()
+
     def erase(self, link: Link) -> Erased | None:
         """Delete the contact that synccore made for this person alone; take what it wrote off any other."""
         with self._round([erasing(link, self._context.clock.now())]) as round_:
