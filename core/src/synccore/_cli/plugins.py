@@ -98,17 +98,27 @@ def check(name: str, as_json: bool) -> int:
     from attrs import asdict
 
     from .._verbs.contract import check_contract
+    from .._verbs.scale import rule_of, scale
     from ._output import print_json, table
 
     cases = check_contract(name)
     if as_json:
-        print_json([asdict(case) for case in cases])
+        print_json([{**asdict(case), "rule": rule_of(case.case)} for case in cases])
     else:
         colours = {"proven": "green", "failed": "red", "exempt": "yellow"}
         rows = [(click.style(c.result, fg=colours.get(c.result)), c.case, c.reason or c.hazard) for c in cases]
         table(("", "case", "hazard, or why not"), rows, empty="no cases")
         counts = Counter(case.result for case in cases)
         click.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
+        click.echo("\nOn the quality scale (docs/authors/quality.md), as far as cases tell:")
+        table(
+            ("", "level", "rule", "cases"),
+            [
+                (click.style(r.result, fg=colours.get(r.result)), r.level, r.rule, f"{r.proven} of {r.of}")
+                for r in scale(cases)
+            ],
+            empty="no rules",
+        )
     return FINDINGS if any(case.result == "failed" for case in cases) else DONE
 
 

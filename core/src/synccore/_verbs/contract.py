@@ -15,7 +15,9 @@ from attrs import frozen
 
 from ..errors import ConfigError
 
-__all__ = ["Case", "check_contract"]
+__all__ = ["Case", "Result", "check_contract"]
+
+Result = Literal["proven", "failed", "exempt", "not staged"]
 
 PLACE = "contract"
 
@@ -31,7 +33,7 @@ class Case:
     contract: str
     case: str
     hazard: str
-    result: Literal["proven", "failed", "exempt", "not staged"]
+    result: Result
     reason: str = ""
 
 
@@ -60,7 +62,7 @@ class _Collector:
             return
         contract, hazard, told = self._hazards.get(report.nodeid, ("", "", False))
         if report.passed:
-            result: Literal["proven", "failed", "exempt", "not staged"] = "proven"
+            result: Result = "proven"
         elif report.skipped:
             result = "exempt" if told else "not staged"
         else:

@@ -1,0 +1,114 @@
+"""The quality scale (docs/authors/quality.md), as far as the cases of a contract tell."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from attrs import frozen
+
+from .contract import Case, Result
+
+__all__ = ["RULES", "Rule", "rule_of", "scale"]
+
+Level = Literal["bronze", "silver", "gold"]
+
+#: Rule -> its level and the cases that prove it; any other case belongs to `contract_tests`.
+RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
+    "contract_tests": ("bronze", frozenset()),
+    "test_before_setup": ("bronze", frozenset({"check_names_the_account", "checking_asks_the_target"})),
+    "secrets_masked": (
+        "bronze",
+        frozenset({"secrets_are_masked", "errors_hold_no_personal_data", "keys_and_cursors_hold_no_personal_data"}),
+    ),
+    "reauthentication": ("silver", frozenset({"lost_credentials_pause_the_lane", "refused_keys_are_an_auth_error"})),
+    "rate_limits": (
+        "silver",
+        frozenset(
+            {
+                "a_rate_limit_is_respected",
+                "a_rate_limit_outlives_a_restart",
+                "a_rate_limit_that_lasts_is_not_asked_again_within_the_call",
+                "a_rate_limit_is_passed_on_with_its_wait",
+            }
+        ),
+    ),
+    "ambiguous_writes": (
+        "silver",
+        frozenset(
+            {
+                "a_lost_answer_makes_no_second_record",
+                "a_crash_after_the_call_makes_no_second_record",
+                "a_restored_backup_makes_no_second_record",
+                "a_new_address_after_a_lost_answer_makes_no_second_record",
+                "writing_back_the_same_ids_twice_writes_once",
+            }
+        ),
+    ),
+    "poison_record": (
+        "silver",
+        frozenset({"one_refused_record_leaves_its_mates_alone", "a_call_refused_as_a_whole_parks_one_record_at_most"}),
+    ),
+    "erasure": (
+        "silver",
+        frozenset(
+            {"erasing_twice_is_fine", "what_is_not_ours_alone_is_not_erased", "a_person_is_found_by_who_they_are"}
+        ),
+    ),
+    "unique_account": ("silver", frozenset({"another_account_is_written_nothing"})),
+    "bulk": (
+        "gold",
+        frozenset(
+            {"a_whole_batch_is_one_that_the_target_takes", "a_job_outlives_a_restart", "the_past_fires_no_automation"}
+        ),
+    ),
+    "adoption": (
+        "gold",
+        frozenset({"looking_up_finds_what_was_delivered_and_writes_nothing", "looking_up_finds_everybody"}),
+    ),
+    "verify": (
+        "gold",
+        frozenset(
+            {
+                "reading_asks_the_target",
+                "a_field_the_shop_emptied_is_empty_there",
+                "a_text_past_its_limit_is_not_cut_in_silence",
+            }
+        ),
+    ),
+}
+
+
+@frozen(kw_only=True)
+class Rule:
+    """What the cases tell of one rule.
+
+    Attributes:
+        result: failed where one of its cases did; proven where one was and none failed; exempt or not staged where no
+            case ran.
+        proven, of: how many of its cases.
+    """
+
+    level: Level
+    rule: str
+    result: Result
+    proven: int
+    of: int
+
+
+def rule_of(case: str) -> str:
+    """The rule that a case belongs to. `case` may name its parameters: `hostile_text[emoji]`."""
+    bare = case.partition("[")[0]
+    return next((rule for rule, (_, cases) in RULES.items() if bare in cases), "contract_tests")
+
+
+def scale(cases: Iterable[Case]) -> list[Rule]:
+    """Every rule that has cases here, from bronze to gold. What no case can tell (documents, types) is left out."""
+    found: dict[str, list[Result]] = {}
+    for case in cases:
+        found.setdefault(rule_of(case.case), []).append(case.result)
+    return [_rule(level, name, found[name]) for name, (level, _) in RULES.items() if name in found]
+
+
+def _rule(level: Level, name: str, results: list[Result]) -> Rule:
+    weight: tuple[Result, ...] = ("failed", "proven", "exempt", "not staged")
+    result = next(r for r in weight if r in results)
+    return Rule(level=level, rule=name, result=result, proven=results.count("proven"), of=len(results))
