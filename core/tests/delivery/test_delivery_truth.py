@@ -279,6 +279,19 @@ def test_a_shared_record_is_not_deleted_until_one_is_left(people):
     assert remote not in people.sink.records
 
 
+def test_who_stays_at_a_shared_record_is_sent_again_once_another_was_let_go_of(people):
+    """What the sink empties is what the one that goes had written, and the same values may be the other's."""
+    share(people)
+    before = len(people.sink.calls)
+    people.emit(Change(entity="customer", key="2", op="delete"))
+    people.drain()
+    let_go, again = (operation for call in people.sink.calls[before:] for operation in call)
+    assert (let_go.op, let_go.key, again.op, again.key) == ("leave", "2", "upsert", "1")
+    assert again.changed == again.fields.keys() != set()
+    people.drain()
+    assert len(people.sink.calls) == before + 2
+
+
 def test_a_sink_that_cannot_let_go_is_not_called_for_what_is_shared(people):
     people.app.preparer("people")._leaves = frozenset({"keep"})
     remote = share(people)

@@ -73,10 +73,13 @@ class Settler:
     ) -> LinkUpdate | None:
         if operation.op == "event":
             return None
+        emptied = isinstance(outcome, Delivered)
         if operation.op == "delete" or (operation.op == "leave" and (work.gone or operation.on_leave == "delete")):
-            return LinkUpdate(object=operation.object, remote_id=remote_id, remove=True)
+            return LinkUpdate(object=operation.object, remote_id=remote_id, remove=True, emptied=emptied)
         if operation.op == "leave":
-            return LinkUpdate(object=operation.object, remote_id=remote_id, etag=outcome.etag, fields={}, left=True)
+            return LinkUpdate(
+                object=operation.object, remote_id=remote_id, etag=outcome.etag, fields={}, left=True, emptied=emptied
+            )
         held = _held(operation, outcome)
         return LinkUpdate(
             object=operation.object,

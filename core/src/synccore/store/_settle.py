@@ -10,7 +10,7 @@ from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
 from ._pen import Pen
 from .codec import dump_json
 from .engine import Row, Transaction
-from .rows import LinkUpdate, Settlement
+from .rows import DirtyRule, LinkUpdate, Settlement
 
 __all__ = ["give_back", "put_link", "settle"]
 
@@ -40,6 +40,9 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
             pen.later(sql.MADE_FROM, place | {"made_from": settlement.made_from})
         _tell(pen, row, settlement, now)
     _wake(pen, linked, now)
+    for row, settlement in held:
+        if settlement.link is not None and settlement.link.emptied:
+            _owe_sharers(pen, row, settlement.link, now)
     # Of what has ended nothing waits any more but what stands behind it; the others may be folded away by now.
     pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row, _ in ended)})
     refresh(pen, (slot_of(row) for row, s in held if s.to not in _FINAL or row["owner_key"] is not None))
@@ -219,6 +222,16 @@ def _put_link(
         },
     )
     return True
+
+
+def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
+    """Others wrote the same values to the twin, and nothing of theirs is known to be there any more."""
+    place = {name: row[name] for name in ("route", "source", "entity", "key", "sink")}
+    for other in tx.execute(sql.SHARERS, place | {"remote_id": update.remote_id, "object": update.object}).fetchall():
+        known = LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={})
+        _put_link(tx, other, known, now)
+        rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
+        tx.later(*owing(rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False))
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:

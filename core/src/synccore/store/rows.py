@@ -202,6 +202,8 @@ class LinkUpdate:
         adopted: None keeps what is known (False where nothing is).
         made: empty keeps what is known.
         parent_id: None keeps what is known.
+        emptied: what was written was taken out of the twin, or the twin itself away: every other record that is linked
+            to it is owed again in full.
         sink: empty keeps what is known; a settle fills it in.
         seen: the record as it was when its twin was found (adopt). Whatever of it was known by then, and is older,
             takes its place; it stays until fields are delivered.
@@ -218,6 +220,7 @@ class LinkUpdate:
     made: Mapping[str, str] = field(factory=dict)
     parent_id: str | None = None
     left: bool = False
+    emptied: bool = False
     sink: str = ""
     seen: Entity | None = field(default=None, repr=False)
 

@@ -491,6 +491,13 @@ MADE_FROM = f"UPDATE link SET made_from = :made_from WHERE {_LINK}"  # noqa: S60
 #: Forget a link.
 DROP_LINK = f"DELETE FROM link WHERE {_LINK}"  # noqa: S608  own constant
 
+#: Who else writes to the twin that a link led to.
+SHARERS = """
+SELECT route, sink, source, entity, key, object, remote_id FROM link
+WHERE remote_id = :remote_id AND object = :object AND sink = :sink AND let_go = 0
+  AND NOT (route = :route AND source = :source AND entity = :entity AND key = :key)
+"""
+
 #: A line of the audit trail.
 ADD_HISTORY = """
 INSERT INTO history (at, route, sink, source, entity, key, op, outcome, remote_id, fields, error_kind, error, note,
