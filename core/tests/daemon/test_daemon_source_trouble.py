@@ -1,12 +1,14 @@
 """A source in trouble, or in none: what its state says, and what a command's mistake does not do."""
 
+from datetime import timedelta
+
 import pytest
 
 from synccore._daemon.sources import HEAL_EVERY, SourceWorker
 from synccore._verbs.status import overview, status
-from synccore.errors import ConfigError
+from synccore.errors import ConfigError, Transient
 from synccore.testing import Harness, customer
-from synccore.types import WebhookRequest
+from synccore.types import Account, WebhookRequest
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -122,3 +124,28 @@ def test_sweeps_after_bugs_keep_their_distance_and_none_is_lost_with_the_process
     assert sweeps(shop) == 1
     look_again(shop, another)
     assert sweeps(shop) == 0
+
+
+@pytest.mark.parametrize("how", ["a comparison", "trouble", "time"])
+def test_another_shop_behind_the_same_address_is_not_read(shop, monkeypatch, how):
+    account = Account(id="1", label="Ours")
+    monkeypatch.setattr(shop.source, "account", lambda: account, raising=False)
+    worker = SourceWorker(shop.app, shop.app.sources["shop"])
+    worker.poll_due()
+    assert reason(shop) is None
+    account = Account(id="2", label="Theirs")
+    shop.source.put(customer("9", email="theirs@shop.test"))
+    match how:
+        case "a comparison":
+            worker.queue_reconcile(shop.clock.now())
+            worker.work_job()
+        case "trouble":
+            shop.source.fail_polls.append(Transient("away"))
+            look_again(shop, worker)
+            look_again(shop, worker)
+        case "time":
+            shop.clock.advance(timedelta(minutes=16))
+            worker.poll_due()
+    assert "(Theirs)" in reason(shop)
+    assert "(Ours)" in reason(shop)
+    assert shop.app.store.snapshot("shop", "customer", "9") is None

@@ -11,6 +11,7 @@ from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
+from .._delivery.recognition import EVERY as RECOGNISE_EVERY
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
@@ -64,7 +65,7 @@ class SourceWorker:
         self._compared: set[str] = set()
         #: Entities polled since then: what came while nobody listened is asked for at once, however rare the polls.
         self._polled: set[str] = set()
-        self._recognised = False
+        self._recognised_at: datetime | None = None
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
         #: Routes that are new here, and what keeps them from telling anything before it is known what was.
@@ -311,12 +312,16 @@ class SourceWorker:
     # -- state
 
     def _recognise(self) -> None:
-        """Before the first work: is this the shop its records are of? Raises AnotherAccount otherwise."""
-        if self._recognised:
+        """Before the first work, after trouble and now and then: is this the shop its records are of?
+
+        Raises AnotherAccount otherwise.
+        """
+        now = self._clock.now()
+        if self._recognised_at is not None and now - self._recognised_at < RECOGNISE_EVERY:
             return
         if another := another_account(self._store, self._unit.name, self._unit.instance, source=True):
             raise AnotherAccount(another)
-        self._recognised = True
+        self._recognised_at = now
 
     def _may_ask(self, now: datetime) -> bool:
         """Not while a person paused it, nor before its time after a failure, unless a person resumed it."""
@@ -326,6 +331,7 @@ class SourceWorker:
         return lane.state != "paused" and (self._retry_at is None or now >= self._retry_at)
 
     def _failed(self, error: Exception) -> None:
+        self._recognised_at = None
         now = self._clock.now()
         decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
         self._failures += 1
@@ -383,6 +389,7 @@ class SourceWorker:
 
         Raises what the source raises, and MassDeletionError; a job that cannot succeed has failed then.
         """
+        self._recognised_at = None  # a comparison with another shop finds every record gone
         self._recognise()
         reconciling = job.kind == "reconcile"
         cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
