@@ -47,6 +47,15 @@ class TestContact(SinkContract):
         """The address of every contact."""
         return [r["Email"] for r in stand_in.records(self.object)]
 
+    def record(self, stand_in: FakeSalesforce, remote_id: str) -> Mapping[str, Any]:
+        """The row in the org."""
+        return next(row for row in stand_in.records(self.object) if row["Id"] == remote_id)
+
+    def exchange_account(self, stand_in: FakeSalesforce) -> bool:
+        """The login leads to another org."""
+        stand_in.org.id = f"{stand_in.org.id[:-3]}99{stand_in.org.id[-1]}"
+        return True
+
     def parents(self, stand_in: FakeSalesforce) -> Sequence[str]:
         """Whom the orders are billed to."""
         return [r["BillToContactId"] for r in stand_in.records("Order")]
