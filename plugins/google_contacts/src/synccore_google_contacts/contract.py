@@ -34,6 +34,29 @@ class TestContacts(SinkContract):
         """Every address in the book."""
         return [entry["value"] for person in stand_in.contacts() for entry in person.get("emailAddresses", [])]
 
+    def exchange_account(self, stand_in: FakePeople) -> bool:
+        """The stored grant is another person's."""
+        sign_in = stand_in.sign_in
+        sign_in.people["2002"] = {"id": "2002", "email": "other@shop.test", "name": "Otto Other"}
+        for grant in (*sign_in.refresh.values(), *(grant for grant, _ in sign_in.access.values())):
+            grant.user = "2002"
+        return True
+
+    def record(self, stand_in: FakePeople, remote_id: str) -> Mapping[str, Any]:
+        """A contact as its owner sees it, under the names of the mapping."""
+        person = stand_in.contact(remote_id)
+
+        def first(field: str, key: str = "value") -> Any:
+            return next((entry.get(key) for entry in person.get(field, ())), None)
+
+        return {
+            "given_name": first("names", "givenName"),
+            "family_name": first("names", "familyName"),
+            "email": first("emailAddresses"),
+            "phone": first("phoneNumbers"),
+            "notes": first("biographies"),
+        }
+
     def refuse(self, stand_in: FakePeople, email: str) -> bool:
         """A refusal of every contact with the address."""
 

@@ -1,19 +1,11 @@
 """The sink against the hazards of the kit. Shipped, so that `synccore plugins check klaviyo` can repeat it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synccore.testing import FakeClock, Fault, SinkContract
 from synccore_klaviyo.sink import SINK
 from synccore_klaviyo.testing import FakeKlaviyo
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield before + name, value
 
 
 class TestProfiles(SinkContract):
@@ -44,8 +36,9 @@ class TestProfiles(SinkContract):
         return [person.attributes["email"] for person in stand_in.store.people.values()]
 
     def record(self, stand_in: FakeKlaviyo, remote_id: str) -> Mapping[str, Any]:
-        """A profile as Klaviyo holds it; what is nested under names with a dot."""
-        return dict(_flat(stand_in.store.people[remote_id].attributes))
+        """A profile as Klaviyo holds it."""
+        person = stand_in.store.people[remote_id]
+        return {**person.attributes, "properties": dict(person.properties), "location": dict(person.location) or None}
 
     def exchange_account(self, stand_in: FakeKlaviyo) -> bool:
         """The key of another account: it is empty."""

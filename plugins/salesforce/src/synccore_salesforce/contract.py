@@ -52,7 +52,8 @@ class TestContact(SinkContract):
         return next(row for row in stand_in.records(self.object) if row["Id"] == remote_id)
 
     def exchange_account(self, stand_in: FakeSalesforce) -> bool:
-        """The login leads to another org."""
+        """The login leads to another org; sessions of the one before have ended."""
+        stand_in.sign_in.expire()
         stand_in.org.id = f"{stand_in.org.id[:-3]}99{stand_in.org.id[-1]}"
         return True
 

@@ -126,7 +126,7 @@ class SinkStand:
         return None
 
     def record(self, stand_in: Any, remote_id: str) -> Mapping[str, Any] | None:
-        """What the stand-in itself holds of a record, under the names of the mapping; None where it is not written."""
+        """What the stand-in itself holds of a record under the names of the mapping: as many as it can tell."""
         return None
 
     def exchange_account(self, stand_in: Any) -> bool:
