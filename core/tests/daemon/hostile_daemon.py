@@ -9,6 +9,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from attrs import frozen
 
 from synccore._app.context import SystemClock
@@ -80,6 +81,8 @@ def kind(name, opened):
 
 
 def main(folder, url, patience):
+    # Nobody reads what stands on stdout after the address: a full pipe would hold up whoever logs.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     stopping = threading.Event()
     types = {
         "hostile": (kind("hostile", lambda _, context: Hostile(context, url)), {}),
