@@ -240,6 +240,24 @@ def test_merged_with_what_the_owner_made_it_is_never_deleted(rigs):
     assert rig.google.contact(name)["names"][0]["givenName"] == "Annie"
 
 
+@pytest.mark.parametrize("policy", ["keep", "delete"])
+def test_an_edit_that_looks_like_a_merge_costs_the_owner_nothing(rig, policy):
+    made = rig.put(1, **person_fields(1, company="Acme"))
+    person = rig.google.contact(made.remote_id)
+    more = [*person["phoneNumbers"], {"value": "+14155550777"}]
+    rig.google.edit(made.remote_id, names=ANNIE, phoneNumbers=more, nicknames=[{"value": "Nan"}])
+    change(rig, **person_fields(1, given_name="Shop", company="Best", phone="+14155550222"))
+    person = rig.google.contact(made.remote_id)
+    assert person["names"][0]["givenName"] == "Annie"
+    assert values(person, "organizations", "name") == ["Best"]
+    assert values(person, "phoneNumbers") == ["+14155550222", "+14155550777"]
+    rig.deliver(rig.op(1, op="delete", settings={"on_delete": policy}))
+    person = rig.google.contact(made.remote_id)
+    assert person["names"][0]["givenName"] == "Annie"
+    assert "+14155550777" in values(person, "phoneNumbers")
+    assert values(person, "nicknames") == ["Nan"]
+
+
 # -- in every order
 
 steps = st.lists(

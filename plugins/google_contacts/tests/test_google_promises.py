@@ -272,3 +272,22 @@ def test_who_registers_again_before_the_deletion_was_followed_has_one_contact(op
     assert person["resourceName"] in google.members("Customers")
     assert len(google.contacts()) == 2
     assert verify(app.app, ROUTE).proved
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"), [("keep", "kept (on_delete = keep)"), ("unlabel", "label taken off"), ("delete", "emptied")]
+)
+def test_the_trail_says_what_was_done_when_a_customer_whose_contact_was_there_before_is_deleted(
+    open_stage, policy, said
+):
+    app, google = open_stage(on_delete=policy)
+    google.add(names=[{"givenName": "Bob"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    app.emit(shopper(1))
+    app.settle_down()
+    app.emit(Change(entity="customer", key="1", op="delete"))
+    app.settle_down()
+    (line,) = [e.note for e in app.history() if e.op == "leave"]
+    assert line.startswith("not deleted: it was there before us")
+    assert said in line
+    assert "unlabel" not in line
+    assert bool(google.members("Customers")) == (policy == "keep")

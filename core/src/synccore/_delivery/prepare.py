@@ -224,6 +224,8 @@ class Preparer:
         if way is None:
             return Prepared(operation=None, skip=f"{skip}; {why}" if skip else why, let_go=True)
         operation = self._operation(work, op_id, {}, frozenset(), op="leave")
+        if work.gone:
+            why = why.replace("let go of", "not deleted", 1)  # what was done instead the sink says
         return Prepared(operation=evolve(operation, on_leave=way, gone=work.gone), why=why)
 
     def _operation(

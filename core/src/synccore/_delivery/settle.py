@@ -286,7 +286,9 @@ def _sent(operation: Operation, outcome: Delivered | Unchanged) -> tuple[str, ..
 def _note(work: Work, operation: Operation, outcome: Delivered | Unchanged, why: str | None) -> str | None:
     """Everything worth a word, for the trail: what the sink says, what was left out, what the record was let go for."""
     told = [why] if why else []
-    if operation.op == "leave":
+    # What was asked for is what was done, unless the sink says otherwise: it did nothing, or follows its own setting.
+    otherwise = outcome.note and (operation.gone or isinstance(outcome, Unchanged))
+    if operation.op == "leave" and not otherwise:
         told.insert(0, operation.on_leave)
     if outcome.note:
         told.append(outcome.note)

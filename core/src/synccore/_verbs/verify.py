@@ -256,8 +256,8 @@ class _Sample:
             named = ", ".join(f"{r} beside {found[r]}" if found[r] else r for r in nobodys[:5])
             self._proof.namesakes = nobodys
             self._proof.unproven.append("that each is there once: others have the same address")
-            self._warn("info", f"{len(nobodys)} further records have the address of one of these and are nobody's: "
-                       f"{named}; if it is the same person, merge them at the target")  # fmt: skip
+            text = f"further records with the address of one of these that are nobody's ({len(nobodys)}): {named}; "
+            self._warn("info", text + "if it is the same person, merge them at the target")
 
     def _with_an_address(self, links: Sequence[Link]) -> Mapping[str, str]:
         """Remote id -> that of the record with the same address, where that is known."""

@@ -59,7 +59,7 @@ def _state(path: str, index: Index) -> list[Finding]:
         text = f"{doubled} customers stand on two contacts: merge them in Google Contacts (Merge and fix)"
         findings.append(Finding(level="warning", path=path, message=text))
     if count := len(index.namesakes()):
-        text = f"{count} further contacts have a customer's address: merge them where it is the same person"
+        text = f"further contacts with a customer's address: {count}; merge them where it is the same person"
         findings.append(Finding(level="info", path=path, message=text))
     if index.state.get("full"):
         text = "Google lately refused new contacts because the account is full: delete some and empty the bin"
