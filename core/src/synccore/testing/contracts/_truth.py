@@ -117,6 +117,16 @@ class TruthSinkCases(HardSinkCases):
         assert on.held() == on.expected(2)
         assert len({on.link(n).remote_id for n in range(2)}) == 2, "two people share a record"
 
+    def test_who_registers_again_before_the_deletion_was_followed_is_there_once(self, on: Stage) -> None:
+        """A new account comes before the word that the old one with its address was deleted."""
+        on.emit()
+        on.deliver()
+        email = self.customer(0).email
+        del on.app.source.records["customer", "0"]
+        on.emit(1, first=1, email=email)
+        on.deliver()
+        assert on.held() == [email], "one person, two accounts one after the other: the target holds something else"
+
     # -- cases: sizes and waits
 
     def test_a_whole_batch_is_one_that_the_target_takes(self, on: Stage) -> None:
