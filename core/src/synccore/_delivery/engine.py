@@ -5,12 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
 from ..store import Store
 from ..types import Clock, Log
-from .lane import IDLE, Lane
+from .lane import Lane
 
 #: How often expired leases are looked for.
 RESCUE_EVERY = timedelta(seconds=30)
@@ -32,6 +32,7 @@ class Engine:
         self._log = log
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._listening = ExitStack()
         self._filled: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
         self._held_since: dict[str, datetime] = {}
@@ -77,6 +78,7 @@ class Engine:
     def start(self) -> None:
         """Begin to deliver."""
         self.recover()
+        self._listening.enter_context(self._store.listening(lambda sink: self.wake([sink])))
         for lane in self.lanes.values():
             for number in range(lane.limits.max_in_flight):
                 self._spawn(f"lane-{lane.name}-{number}", self._repeat, lane)
@@ -106,7 +108,7 @@ class Engine:
                 self._stopping.wait(TROUBLE_WAIT.total_seconds())
                 continue
             if step.idle_until is not None:
-                wait = min(step.idle_until - self._clock.now(), IDLE)
+                wait = min(step.idle_until - self._clock.now(), self._store.look_every)
                 lane.wake.wait(max(wait.total_seconds(), 0))
 
     def _rescue(self) -> None:
@@ -131,6 +133,7 @@ class Engine:
     def stop(self, patience: timedelta) -> None:
         """Stop claiming, let running calls finish, and give back what does not end in time."""
         self._stopping.set()
+        self._listening.close()
         for lane in self.lanes.values():
             lane.wake.set()
         end = time.monotonic() + patience.total_seconds()
@@ -201,5 +204,5 @@ class Engine:
             if (due := lane.next_due(now)) is not None:
                 moments.append(max(opens, due))
             if lane.name in submitted:
-                moments.append(max(opens, now + IDLE))
+                moments.append(max(opens, now + self._store.look_every))
         return min(moments, default=None)

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ..errors import Conflict, RateLimited, SynccoreError, Transient, WaitFor
 from ..http import Budget, time_limit
-from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, Work
+from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, StoreError, Work
 from ..types import Clock, Delivered, Failed, Limits, Outcome, Settled, Submitted, Unchanged
 from .calls import Caller
 from .doubtful import Doubtful
@@ -29,8 +29,6 @@ from .unlisted import Unlisted
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
-#: How often a closed or idle lane looks at the store for what other processes changed.
-IDLE = timedelta(seconds=1)
 
 
 class Lane:
@@ -113,9 +111,9 @@ class Lane:
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
             self._recognition.forget()
-            return Step(idle_until=opens or now + IDLE)
+            return Step(idle_until=opens or now + self._store.look_every)
         if not self._recognise(now):
-            return Step(idle_until=now + IDLE)
+            return Step(idle_until=now + self._store.look_every)
         self._overtaking.step(now)
         collected = self._collect(now)
         if (free := self._budget.free_at(now)) > now:
@@ -150,12 +148,16 @@ class Lane:
             return self._claimed(now)
 
     def _claimed(self, now: datetime) -> tuple[list[Delivery], str]:
-        token = secrets.token_hex(8)
+        token = self._store.holder + secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
         self.in_flight[token] = now
         found: list[Delivery] = []
         try:
             found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
+        except StoreError:
+            # The answer was lost, not for sure the claim: what it may hold is given back, not left to its lease.
+            self._unreleased.add(token)
+            raise
         finally:
             if not found:
                 self.in_flight.pop(token, None)
@@ -202,7 +204,7 @@ class Lane:
 
     def _next_due(self, now: datetime) -> datetime:
         moments = [m for m in (self.next_due(now), *self._poll_jobs_at.values()) if m is not None and m > now]
-        return min([*moments, now + IDLE])
+        return min([*moments, now + self._store.look_every])
 
     def _run(self, deliveries: Sequence[Delivery], token: str) -> int:
         route = deliveries[0].route

@@ -28,7 +28,7 @@ from datetime import datetime
 
 from . import looks
 from ._convert import to_ms
-from .engine import Engine, Result, Row, StoreError, Transaction
+from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction
 from .keeping import Keeping
 from .moving import Moving
 from .owing import Owing
@@ -88,6 +88,7 @@ __all__ = [
     "RouteCounts",
     "Row",
     "Rules",
+    "RunningDaemon",
     "RunningJob",
     "Settlement",
     "Settling",

@@ -54,8 +54,8 @@ def claim(tx: Transaction, sink: str, rules: Sequence[ClaimRule], now: int, unti
     ids = {"ids": codec.dump_json(order)}
     tx.execute(sql.LEASE, ids | {"token": token, "until": until})
     tx.execute(sql.BLOCK_OTHERS, ids)
-    claimed = {row["id"]: to_delivery(row) for row in tx.execute(sql.CLAIMED, ids)}
-    return [claimed[id_] for id_ in order]
+    claimed = {row["id"]: to_delivery(row) for row in tx.execute(sql.CLAIMED, ids | {"token": token})}
+    return [claimed[id_] for id_ in order if id_ in claimed]
 
 
 def _one_per_key(rows: Iterable[Row]) -> list[int]:

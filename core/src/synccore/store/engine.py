@@ -12,6 +12,7 @@ indexes. What an engine's `Transaction` has to translate, if its database says i
     min(a, b), max(a, b)       of two values: least and greatest
     a IS :b                    equal, or both NULL
     iif(a, b, c)               CASE
+    /* FOR UPDATE SKIP LOCKED */   where several write at once: take these rows, and none that another one holds
     INDEXED BY, CROSS JOIN     which way to go; may be dropped, as may the plus of +sink
 
 What both databases read is written so: columns of the stored row bear the table's name in DO UPDATE, a LIMIT is not
@@ -19,14 +20,17 @@ negative, a condition is no number.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from attrs import frozen
+
 from ..errors import SynccoreError
 
-__all__ = ["Engine", "Result", "Row", "StoreError", "Transaction"]
+__all__ = ["Engine", "Result", "Row", "RunningDaemon", "StoreError", "Transaction"]
 
 
 class StoreError(SynccoreError):
@@ -83,8 +87,30 @@ class Transaction(Protocol):
         ...
 
 
+@frozen(kw_only=True)
+class RunningDaemon:
+    """One of the daemons on a database.
+
+    Attributes:
+        name: host and process.
+        leads: whether it polls, lists, prunes and alerts for all.
+    """
+
+    name: str
+    since: datetime | None
+    leads: bool
+
+
 class Engine(ABC):
-    """One database. All methods are safe to call from any thread; times come in, none is read."""
+    """One database. All methods are safe to call from any thread; times come in, none is read.
+
+    Attributes:
+        holder: what the lease tokens of this process begin with, so that others see who runs what.
+        look_every: how often an idle lane looks at what others may have written.
+    """
+
+    holder: str = ""
+    look_every: timedelta = timedelta(seconds=1)
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[Transaction]:
@@ -92,6 +118,10 @@ class Engine(ABC):
 
         Raises StoreError where the database cannot be used just now.
         """
+
+    def claiming(self, sink: str) -> AbstractContextManager[Transaction]:
+        """As `writing`, for claims of one sink: an engine may let those of several sinks go side by side."""
+        return self.writing()
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Transaction]:
@@ -119,6 +149,17 @@ class Engine(ABC):
         The only daemon of a database always does. Asked again before each turn: another may have taken over.
         """
         return True
+
+    def daemons(self) -> Sequence[RunningDaemon]:
+        """The daemons that share this database, this process's own too; empty where there is never more than one."""
+        return ()
+
+    def listening(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Meanwhile call `heard` with the name of each sink that has news, whoever brought them; from any thread.
+
+        Where nobody else can (one daemon knows its own news), it is never called.
+        """
+        return nullcontext()
 
     def lease_clock(self, tx: Transaction, now: int) -> int:
         """The time that leases are judged by, in milliseconds; `now` is the caller's.

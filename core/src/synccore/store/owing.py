@@ -59,7 +59,7 @@ class Owing(Engine):
         with self.reading() as view:
             if _claim.find_route(view, sink, rules, to_ms(now)) is None:
                 return []
-        with self.writing() as tx:
+        with self.claiming(sink) as tx:
             until = self.lease_clock(tx, to_ms(now)) + lease // timedelta(milliseconds=1)
             return _claim.claim(tx, sink, rules, to_ms(now), until, token)
 

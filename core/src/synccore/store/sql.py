@@ -287,12 +287,12 @@ SELECT 1 FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AN
 #: The rows to take, the earliest due first.
 CLAIM_ROWS = """
 SELECT id, source, entity, key FROM delivery WHERE sink = :sink AND route = :route AND bulk = :bulk AND state = 'ready'
-    AND blocked = 0 AND due_at <= :now ORDER BY due_at, id LIMIT :size
+    AND blocked = 0 AND due_at <= :now ORDER BY due_at, id LIMIT :size /* FOR UPDATE SKIP LOCKED */
 """
 
-#: The same once they are leased.
+#: Those that were leased.
 CLAIMED = """
-SELECT o.* FROM json_each(:ids) j CROSS JOIN outbox o ON o.id = j.value
+SELECT o.* FROM json_each(:ids) j CROSS JOIN outbox o ON o.id = j.value WHERE o.lease_token = :token
 """
 
 #: The states that rows were owed from.
@@ -326,10 +326,10 @@ ORDER BY o.route, o.last_change_at LIMIT :limit
 #: This state was handed over; a newer one is again.
 OVERTAKEN = "UPDATE delivery SET overtaken = max(coalesce(overtaken, 0), :seen) WHERE id = :id AND state = 'ready'"
 
-#: Lease them.
+#: Lease them, as far as they are still to be had.
 LEASE = """
 UPDATE delivery SET state = 'running', lease_token = :token, lease_until = :until
-WHERE id IN (SELECT value FROM json_each(:ids))
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'ready' AND blocked = 0
 """
 
 #: What else waits for these keys at this sink waits now.

@@ -4,15 +4,16 @@ from collections.abc import Iterable
 
 from synccore import hookimpl
 from synccore.hookspecs import StoreType
+from synccore.secrets import Secret
 from synccore.types import Clock
 
 __all__ = ["STORE"]
 
 
-def _open(url: str, clock: Clock) -> object:
+def _open(url: str, clock: Clock, password: Secret | None = None) -> object:
     from .engine import PostgresStore
 
-    return PostgresStore(url)
+    return PostgresStore(url, password=password)
 
 
 STORE = StoreType(

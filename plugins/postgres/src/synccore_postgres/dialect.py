@@ -15,6 +15,7 @@ _WORDS = (
     ("NOT coalesce(json_extract(data, '$.guest'), 0)", "NOT coalesce((data::json ->> 'guest')::boolean, false)"),
     ("json_each(:ids)", "json_ids(:ids)"),
     ("json_each(", "json_texts("),
+    ("/* FOR UPDATE SKIP LOCKED */", "FOR UPDATE SKIP LOCKED"),
     (" INDEXED BY history_at", ""),
     ("+sink =", "sink ="),
 )

@@ -1,24 +1,31 @@
 """The engine: one outbox for several daemons on several hosts."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
 from synccore.errors import ConfigError
-from synccore.store import Store, Transaction
+from synccore.secrets import Secret
+from synccore.store import RunningDaemon, Store, Transaction
 
 from .presence import Presence
 from .sessions import Sessions
+from .wakeups import Wakeups
 
 __all__ = ["PostgresStore"]
 
 #: Applied in this order; one that was released is never edited.
-MIGRATIONS = (("p001_outbox", "schema.sql"), ("p002_seen", "seen.sql"))
+MIGRATIONS = (("p001_outbox", "schema.sql"), ("p002_seen", "seen.sql"), ("p003_wakeups", "wakeups.sql"))
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
+#: Tables whose rows tell of people.
+PERSONAL = (
+    "snapshot", "event", "event_route", "delivery", "link", "link_archive", "history", "hint", "awaited", "unreadable",
+    "sweep_seen", "lane", "hold", "backfill", "plugin_state",
+)  # fmt: skip
 #: The oldest release that is tried.
 OLDEST = 140000
 
@@ -31,10 +38,15 @@ class PostgresStore(Store):
     Raises ConfigError where the database cannot be used.
     """
 
-    def __init__(self, url: str, *, own_clock: bool = True) -> None:
+    #: Lanes hear of news; this is for what they miss, and for a pooler that passes none on.
+    look_every = timedelta(seconds=5)
+
+    def __init__(self, url: str, *, password: Secret | None = None, own_clock: bool = True) -> None:
         self._own_clock = own_clock
-        self._sessions = Sessions(url)
+        self._sessions = Sessions(url, password)
         self._presence = Presence(self._sessions)
+        self._wakeups = Wakeups(self._sessions)
+        self.holder = f"{self._presence.name}/"
         self._guard = threading.Lock()
         self._named: dict[str, tuple[threading.RLock, list[None]]] = {}
         try:
@@ -48,8 +60,14 @@ class PostgresStore(Store):
     def writing(self) -> AbstractContextManager[Transaction]:
         return self._sessions.write()
 
+    def claiming(self, sink: str) -> AbstractContextManager[Transaction]:
+        return self._sessions.claim(sink)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._sessions.read()
+
+    def listening(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        return self._wakeups.listening(heard)
 
     def migrate(self) -> tuple[str, ...]:
         with self._sessions.lock("schema", HELD) as connection:
@@ -77,6 +95,9 @@ class PostgresStore(Store):
 
     def daemon_running(self) -> bool:
         return self._presence.held or self._presence.others() > 0
+
+    def daemons(self) -> Sequence[RunningDaemon]:
+        return self._presence.all()
 
     def leads(self) -> bool:
         return self._presence.leads()
@@ -117,5 +138,9 @@ class PostgresStore(Store):
         )
 
     def scrub(self) -> None:
-        """Nothing to do here: rows that were deleted go with the next vacuum, and with the WAL and backups that hold
-        them (docs/scale.md)."""
+        """Vacuum the tables that held something of the person: its rows can then be read by no statement any more.
+
+        Their bytes stay in pages until those are written again, and in the WAL and backups (docs/scale.md). Raises
+        StoreError where a transaction that is open still holds them.
+        """
+        self._sessions.vacuum(PERSONAL)

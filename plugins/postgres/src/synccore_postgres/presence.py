@@ -1,16 +1,19 @@
 """Which daemons run on an outbox, and which of them leads."""
 
 import contextlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from psycopg import Connection
 
-from synccore.store import StoreError
+from synccore.store import RunningDaemon, StoreError
 
 from .sessions import Sessions
 
@@ -21,6 +24,8 @@ BEAT = 2.0
 SILENT = 20
 #: A daemon that could give none for so long leads no more: less than SILENT, so that there are never two.
 DOUBT = 12.0
+#: What the connection of a daemon is called, before its own name.
+_CALLED = "synccore daemon "
 
 
 class Presence:
@@ -35,12 +40,14 @@ class Presence:
         self._beaten = float("-inf")
         self._over = threading.Event()
         self._held = False
+        #: How the others see this process.
+        self.name = f"{socket.gethostname()[:40]}:{os.getpid()}"
 
     @contextmanager
     def daemon(self) -> Iterator[None]:
         """Be one of the daemons."""
         self._over.clear()
-        self._beat()
+        self.beat()
         self._held = True
         thread = threading.Thread(target=self._keep, name="presence", daemon=True)
         thread.start()
@@ -60,15 +67,34 @@ class Presence:
 
     def others(self) -> int:
         """How many other daemons run."""
-        key = self._sessions.key("daemon") & (1 << 64) - 1
+        return len(self.all()) - (self._held and self._connection is not None)
+
+    def all(self) -> list[RunningDaemon]:
+        """The daemons that run, as the database sees them, by name."""
         with self._sessions.read() as view:
-            row = view.execute(
-                "SELECT count(*) AS daemons FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
-                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-                "AND classid = ? AND objid = ?",
-                (key >> 32, key & (1 << 32) - 1),
-            ).fetchone()
-        return int(row["daemons"]) - (self._held and self._connection is not None)
+            rows = view.execute(
+                "SELECT a.application_name AS name, (extract(epoch FROM a.backend_start) * 1000)::bigint AS since, "
+                "EXISTS (SELECT 1 FROM pg_locks b WHERE b.pid = l.pid AND b.locktype = 'advisory' AND b.granted "
+                "AND b.objsubid = 1 AND b.classid = :high AND b.objid = :low) AS leads "
+                "FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+                "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+                "AND l.classid = :head AND l.objid = :tail AND l.database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1",
+                self._halves("leader", "high", "low") | self._halves("daemon", "head", "tail"),
+            ).fetchall()
+        return [
+            RunningDaemon(
+                name=str(row["name"] or "").removeprefix(_CALLED),
+                since=None if row["since"] is None else datetime.fromtimestamp(row["since"] / 1000, UTC),
+                leads=bool(row["leads"]),
+            )
+            for row in rows
+        ]
+
+    def _halves(self, name: str, high: str, low: str) -> dict[str, int]:
+        """A lock's number as pg_locks shows it."""
+        key = self._sessions.key(name) & (1 << 64) - 1
+        return {high: key >> 32, low: key & (1 << 32) - 1}
 
     @property
     def held(self) -> bool:
@@ -78,16 +104,18 @@ class Presence:
     def _keep(self) -> None:
         while not self._over.wait(BEAT):
             with contextlib.suppress(StoreError):
-                self._beat()
+                self.beat()
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
         """Say that this daemon lives; come back after the connection was lost; lead where nobody does."""
         sessions = self._sessions
         with self._guard:
+            if self._over.is_set():
+                return  # asked to end while this was on its way
             try:
                 if self._connection is None:
                     self._leads = False
-                    fresh = sessions.alone()
+                    fresh = sessions.alone(f"{_CALLED}{self.name}")
                     self._connection = fresh
                     fresh.execute(
                         f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{SILENT}s'; "

@@ -1,6 +1,8 @@
 """Connections, and the transactions on them: what is lost with one is a `StoreError`, and the next one is new."""
 
+import contextlib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +13,7 @@ from psycopg import ClientCursor, Connection, conninfo, errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from synccore.errors import ConfigError
+from synccore.secrets import Secret
 from synccore.store import Result, StoreError, Transaction
 
 from .dialect import Record, bound, records, translated
@@ -24,6 +27,8 @@ PATIENCE = 30
 #: Seconds that a new connection may take.
 CONNECT = 10
 
+#: What VACUUM says of rows that were deleted and that it had to leave.
+_KEPT = re.compile(r"(\d+) dead row versions cannot be removed yet|(\d+) are dead but not yet removable")
 #: A process that is cut off notices; PostgreSQL notices by itself, see STALLED.
 _DEFAULTS: Mapping[str, Any] = {
     "application_name": "synccore",
@@ -75,8 +80,9 @@ class _Touched:
 class Sessions:
     """The connections to one outbox: a database and the schema that its search path begins with."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: Secret | None = None) -> None:
         self._conninfo, self.place = _read(url)
+        self._password = password
         # What this process may hold at once: its writers take turns, its locks have connections of their own.
         self._pool = self._new_pool(12)
         self._locks = self._new_pool(24)
@@ -107,9 +113,14 @@ class Sessions:
             timeout=CONNECT,
             check=ConnectionPool.check_connection,
             reconnect_timeout=CONNECT,
-            # No prepared statements: PgBouncer gives each transaction another session.
-            kwargs={**_DEFAULTS, "autocommit": True, "prepare_threshold": None},
+            kwargs=self._words(),
         )
+
+    def _words(self) -> dict[str, Any]:
+        """What every connection is opened with. No prepared statements: PgBouncer gives each transaction another
+        session."""
+        known: dict[str, Any] = {**_DEFAULTS, "autocommit": True, "prepare_threshold": None}
+        return known if self._password is None else {**known, "password": self._password.reveal()}
 
     def key(self, name: str) -> int:
         """The number of a lock of this outbox, the same for everybody who opened it."""
@@ -122,13 +133,26 @@ class Sessions:
 
         PostgreSQL ends it where its process stops in the middle, and the next one goes on.
         """
+        begin = f"{self._turn}; SELECT pg_advisory_xact_lock({self.key('write')})"
+        with self._transaction(self._pool, begin) as connection:
+            yield _Work(connection)
+
+    @contextmanager
+    def claim(self, sink: str) -> Iterator[Transaction]:
+        """As `write`, beside the claims of other sinks; those of one sink take turns."""
         begin = (
-            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; "
-            f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED}s'; "
-            f"SELECT pg_advisory_xact_lock({self.key('write')})"
+            f"{self._turn}; SELECT pg_advisory_xact_lock_shared({self.key('write')}), "
+            f"pg_advisory_xact_lock({self.key('claim:' + sink)})"
         )
         with self._transaction(self._pool, begin) as connection:
             yield _Work(connection)
+
+    @property
+    def _turn(self) -> str:
+        return (
+            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED}s'"
+        )
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -147,10 +171,20 @@ class Sessions:
         with self._transaction(self._locks, begin) as connection:
             yield connection
 
-    def alone(self) -> Connection[Any]:
-        """A connection outside the pools, for who keeps it."""
+    def alone(self, name: str = "synccore") -> Connection[Any]:
+        """A connection outside the pools, for who keeps it; `name` is how others see it."""
         with self._saying():
-            return psycopg.connect(self._conninfo, **_DEFAULTS, autocommit=True, prepare_threshold=None)
+            return psycopg.connect(self._conninfo, **self._words() | {"application_name": name})
+
+    def vacuum(self, tables: Iterable[str]) -> None:
+        """Take away what deleted rows hold. Raises StoreError where somebody may still see them."""
+        connection = self.alone()
+        with self._saying(), contextlib.closing(connection):
+            if not all(_vacuumed(connection, table) for table in tables):
+                raise StoreError(
+                    f"what was erased is still in {self.place}, because a transaction that is open (a pg_dump, a "
+                    "replica) may read it: run this again when it has ended"
+                )
 
     @contextmanager
     def _transaction(self, pool: ConnectionPool[Connection[Any]], begin: str) -> Iterator[Connection[Any]]:
@@ -185,9 +219,27 @@ class Sessions:
             case errors.ReadOnlySqlTransaction():
                 return f"{self.place} takes no writes (a standby?): name the primary"
             case errors.InvalidPassword() | errors.InvalidAuthorizationSpecification():
-                return f"{self.place} refuses this role: set PGPASSWORD, or look at the passfile and pg_hba.conf"
+                return f"{self.place} refuses this role: look at database_password (or PGPASSWORD) and pg_hba.conf"
         text = " ".join(str(error).split()) or type(error).__name__
         return f"{self.place} cannot be used: {text[:300]}"
+
+
+def _vacuumed(connection: Connection[Any], table: str) -> bool:
+    """Whether no deleted row is left in a table; one that others just read is looked at again."""
+    for _ in range(10):
+        said: list[str] = []
+
+        def hear(notice: psycopg.errors.Diagnostic, said: list[str] = said) -> None:
+            said.append(f"{notice.message_primary} {notice.message_detail}")
+
+        connection.add_notice_handler(hear)
+        connection.execute(f"VACUUM (VERBOSE, INDEX_CLEANUP ON) {table}".encode())
+        connection.remove_notice_handler(hear)
+        kept = (found for text in said for found in _KEPT.findall(text))
+        if not any(number.strip("0") for pair in kept for number in pair):
+            return True
+        connection.execute("SELECT pg_sleep(0.2)")
+    return False
 
 
 def _read(url: str) -> tuple[str, str]:
@@ -195,7 +247,7 @@ def _read(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     if parts.password or "password=" in parts.query:
         raise ConfigError(
-            "an address holds no password, since it is shown and logged: set PGPASSWORD, or name a passfile",
+            "an address holds no password, since it is shown and logged: set database_password, or PGPASSWORD",
             path="synccore.database",
         )
     try:

@@ -90,12 +90,12 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
         barrier = threading.Barrier(2)
 
         def change() -> None:
-            barrier.wait(10)
+            barrier.wait(60)
             desk.take(desk.customer("1", "B"))
 
         def claim() -> list[object]:
             with closing(opener()) as other:
-                barrier.wait(10)
+                barrier.wait(60)
                 return list(other.claim("crm", desk.claims, desk.now, timedelta(minutes=2), "other"))
 
         with ThreadPoolExecutor(2) as pool:
@@ -192,7 +192,7 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
                 with other.lock("oauth:mail"):  # another name waits for nobody
                     pass
                 assert not entered.is_set()
-            thread.join(10)
+            thread.join(60)
             assert entered.is_set()
 
     def test_whether_a_daemon_runs_is_seen_by_others(self, desk: Desk, opener: Callable[[], Store]) -> None:

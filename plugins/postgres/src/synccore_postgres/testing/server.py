@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -80,7 +79,7 @@ class Server:
             text=True,
             cwd="/",
             user=self._user,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         if done.returncode:
@@ -94,17 +93,17 @@ class Server:
             "-c fsync=off -c full_page_writes=off"
         )
         log = str(self._data / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", log, "-o", options, "start")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "240", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
         """Stop it as a restart of the primary does: connections are cut."""
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "fast", "stop")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "240", "-m", "fast", "stop")
 
     def cut(self) -> None:
         """Cut every connection."""
         with psycopg.connect(self._address, autocommit=True) as admin:
             admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
                 "AND backend_type = 'client backend'"
             )
 
@@ -121,7 +120,6 @@ class Server:
 
     def close(self) -> None:
         """End it and leave nothing."""
-        pid = self._data / "postmaster.pid"
-        if pid.exists():
-            os.kill(int(pid.read_text().split()[0]), signal.SIGQUIT)
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "240", "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
