@@ -8,7 +8,7 @@ from synccore._web import create_web
 from synccore.errors import Rejected
 from synccore.store import LaneRecord
 from synccore.testing import customer
-from synccore.types import Account, Allowance
+from synccore.types import Account, Allowance, Check
 
 
 @pytest.fixture
@@ -120,6 +120,28 @@ def test_whom_it_is_connected_to_is_named(site, words):
     answer = visitor.get("/plugins/crm")
     assert "connected to Ada <x> sandbox" in words(answer)
     assert "<x>" not in answer.text
+
+
+def test_another_account_is_taken_only_where_a_person_says_so(site, words):
+    """As with `--switch-account`: the links to the old account's records are kept apart."""
+    house, visitor = site.house, site.visitor()
+    reached = [Account(id="1", label="Ada")]
+    house.crm.connect = lambda _: reached[0]
+    house.crm.check = lambda: Check(account=reached[0])
+    visitor.act("/connect/crm")
+    house.deliver(2)
+    assert len(house.app.store.links("people")) == 2
+    reached[0] = Account(id="2", label="Bea")
+    refused = words(visitor.act("/connect/crm"))
+    assert "another account (Bea)" in refused
+    assert len(house.app.store.links("people")) == 2
+    assert "Connect another account" in words(visitor.get("/plugins/crm"))
+    said = words(visitor.act("/connect/crm", switch="yes"))
+    assert "crm is connected to Bea" in said
+    assert "2 links to records of Ada are kept apart" in said
+    assert "synccore backfill shop customer --route people" in said
+    assert house.app.store.links("people") == []
+    assert "connected to Bea" in words(visitor.get("/plugins/crm"))
 
 
 def test_records_that_could_not_be_read_are_on_the_shops_page(site, words):

@@ -189,3 +189,16 @@ def test_every_fact_has_a_text():
     assert facts["created at"].endswith("UTC")
     assert facts["meta a"] == "1, b: "
     assert view.value("x" * 1000).endswith("…")
+
+
+def test_old_records_are_read_for_a_name_only_when_somebody_asks(site, words, monkeypatch):
+    """What no index leads to costs the same in a shop of a million."""
+    monkeypatch.setattr("synccore._web.people.AMONG", 1)
+    monkeypatch.setattr("synccore._verbs.find.AMONG", 1)
+    text = words(site.visitor().act("/people", q="lovelace"))
+    assert "among the newest records only; 2 are older" in text
+    assert "Look through the older ones too" in text
+    assert "At the targets" in words(site.visitor().act("/people", q="lovelace", all="1"))
+    for indexed in ("ada@shop.test", "1", "r1"):
+        assert "At the targets" in words(site.visitor().act("/people", q=indexed)), indexed
+    assert "are older" not in words(site.visitor().act("/people", q="nobody@shop.test"))

@@ -9,10 +9,13 @@ from .._app.app import App
 from ..entities import ENTITIES, Customer, Order
 from ..types import EntityRef, Snapshot
 
-__all__ = ["Hit", "find", "name_of"]
+__all__ = ["AMONG", "Hit", "find", "name_of", "older_than_searched"]
 
 #: Hits shown, and records whose stored text fits that are looked at more closely.
 MOST, LOOKED_AT = 20, 500
+#: No index leads to a name or an order's number: so many of the newest records are read for one, in under a second.
+#: Older ones where somebody asks for them.
+AMONG = 200_000
 _ASCII = re.compile(r"[a-z0-9]+")
 
 
@@ -28,17 +31,32 @@ class Hit:
     found_by: str = ""
 
 
-def find(app: App, text: str) -> list[Hit]:
-    """The records a text may mean, the surest first, people before what belongs to them. Asks nobody outside."""
+def find(app: App, text: str, among: int | None = AMONG) -> list[Hit]:
+    """The records a text may mean, the surest first, people before what belongs to them. Asks nobody outside.
+
+    `among`: how many of the newest records are read for a name or an order's number, where nothing surer fits; None
+    reads all, however long that takes.
+    """
     asked = text.strip()
     hits: dict[tuple[str, str, str], Hit] = {}
-    for found in (_by_address, _by_key, _by_remote_id, _by_number, _by_name):
-        if hits and found in (_by_number, _by_name):
-            break  # these read every record: only where nothing surer fits
-        for snapshot, why in found(app, asked):
-            hit = _hit(app, snapshot, why)
-            hits.setdefault((hit.source, hit.entity, hit.key), hit)
+    for found in (_by_address, _by_key, _by_remote_id):
+        _collect(app, hits, found(app, asked))
+    if not hits:
+        _collect(app, hits, _by_number(app, asked, among))
+    if not hits:
+        _collect(app, hits, _by_name(app, asked, among))
     return list(hits.values())[:MOST]
+
+
+def older_than_searched(app: App, text: str) -> int:
+    """How many records may be older than those that `find` reads for this text; 0 where it needs to read none."""
+    return 0 if "@" in text else max(app.store.newest_record() - AMONG, 0)
+
+
+def _collect(app: App, hits: dict[tuple[str, str, str], Hit], found: "_Found") -> None:
+    for snapshot, why in found:
+        hit = _hit(app, snapshot, why)
+        hits.setdefault((hit.source, hit.entity, hit.key), hit)
 
 
 def name_of(snapshot: Snapshot | None) -> str | None:
@@ -76,22 +94,22 @@ def _by_remote_id(app: App, text: str) -> _Found:
             yield snapshot, f"{link.remote_id} at {link.sink or link.route}"
 
 
-def _by_number(app: App, text: str) -> _Found:
+def _by_number(app: App, text: str, among: int | None) -> _Found:
     if not text.isascii() or not 0 < len(text) <= 40 or '"' in text or "\\" in text:
         return
     number = text.removeprefix("#")
-    for snapshot in app.store.containing(Order.entity, [f'"number":"{number}"'], LOOKED_AT):
+    for snapshot in app.store.containing(Order.entity, [f'"number":"{number}"'], LOOKED_AT, among):
         if isinstance(snapshot.data, Order) and snapshot.data.number.lower() == number.lower():
             yield snapshot, ""
 
 
-def _by_name(app: App, text: str) -> _Found:
+def _by_name(app: App, text: str, among: int | None) -> _Found:
     words = text.casefold().split()
     if len("".join(words)) < 2:
         return
     # What is stored is ASCII: other letters are escapes there, so their words are looked for by what is left of them.
     runs = [max(_ASCII.findall(word), key=len, default="") for word in words]
-    for snapshot in app.store.containing(Customer.entity, [run for run in runs if run] or [""], LOOKED_AT):
+    for snapshot in app.store.containing(Customer.entity, [run for run in runs if run] or [""], LOOKED_AT, among):
         data = snapshot.data
         if isinstance(data, Customer):
             said = (data.name, data.company, data.username, data.billing.company, data.person.full)

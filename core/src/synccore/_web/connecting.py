@@ -83,16 +83,22 @@ class _WebBrowser:
 class Connects:
     """The connects that wait for a person."""
 
-    def __init__(self, connect: Callable[[str, Browser], Connected], patience: timedelta = PATIENCE) -> None:
+    def __init__(self, connect: Callable[[str, Browser, bool], Connected], patience: timedelta = PATIENCE) -> None:
         self._connect = connect
         self._patience = patience
         self._waiting: list[_WebBrowser] = []
         self._lock = threading.Lock()
 
-    def start(self, name: str, redirect_uri: str) -> Go | Done:
-        """Begin to connect `name`: where to send the person, or the end where no screen is needed."""
+    def start(self, name: str, redirect_uri: str, switch_account: bool = False) -> Go | Done:
+        """Begin to connect `name`: where to send the person, or the end where no screen is needed.
+
+        `switch_account`: the person said that another account than the last one is meant.
+        """
         browser = _WebBrowser(redirect_uri, self._patience)
-        thread = threading.Thread(target=self._run, args=(name, browser), name=f"synccore-connect-{name}", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(name, browser, switch_account), name=f"synccore-connect-{name}"
+        )
+        thread.daemon = True
         thread.start()
         try:
             step = browser.first.get(timeout=EXCHANGE.total_seconds())
@@ -106,10 +112,11 @@ class Connects:
                 self._waiting = self._waiting[-_MOST:]
         return step
 
-    def _run(self, name: str, browser: _WebBrowser) -> None:
+    def _run(self, name: str, browser: _WebBrowser, switch_account: bool) -> None:
         try:
-            reached = self._connect(name, browser)
-            words = [f"{name} is connected to {reached.label}.", *browser.said]
+            reached = self._connect(name, browser, switch_account)
+            notes = [f"{note}." for note in reached.notes] if switch_account else []
+            words = [f"{name} is connected to {reached.label}.", *browser.said, *notes]
             done = Done(True, " ".join(words))
         except SynccoreError as error:
             done = Done(False, error.message)

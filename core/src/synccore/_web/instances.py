@@ -28,7 +28,7 @@ class Instances:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self.connects = Connects(lambda name, browser: connect(site.app, name, browser))
+        self.connects = Connects(lambda name, browser, switch: connect(site.app, name, browser, switch_account=switch))
 
     def routes(self) -> Sequence[BaseRoute]:
         """For those who are logged in, but the vendor's answer."""
@@ -122,14 +122,16 @@ class Instances:
     async def _connect(self, request: Request) -> Response:
         if not self._site.sessions.allowed(request.cookies.get(COOKIE)):
             return self._site.to(request, "login")
-        if await self._site.form(request) is None:
+        form = await self._site.form(request)
+        if form is None:
             return self._site.refused(request)
         name = request.path_params["name"]
         settings = self._site.app.settings
         if name not in settings.sources and name not in settings.sinks:
             return self._site.missing(request, f"Nothing is called {name}.")
         base = settings.server.public_url or str(request.base_url)
-        step = await run_in_threadpool(self.connects.start, name, base.rstrip("/") + "/oauth/callback")
+        switch = form.get("switch") == "yes"
+        step = await run_in_threadpool(self.connects.start, name, base.rstrip("/") + "/oauth/callback", switch)
         if isinstance(step, Done):
             return self._ended(request, step)
         # Not a redirect: browsers apply form-action to those as well, and it allows this site only.

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from .._verbs.again import read_now, search_now, send_again
 from .._verbs.backfill import ask_reconcile
-from .._verbs.find import find
+from .._verbs.find import AMONG, find, older_than_searched
 from .._verbs.forget import forget
 from .._verbs.person import person
 from .._verbs.why import why
@@ -42,17 +42,20 @@ class People:
         ]
 
     def _ask(self, request: Request) -> Response:
-        return self._site.page(request, "people.html", asked="", hits=(), lost=None, **self._sources(""))
+        return self._site.page(request, "people.html", asked="", hits=(), lost=None, older=0, **self._sources(""))
 
     def _find(self, request: Request, form: Form) -> Response:
         asked = form.get("q", "").strip()[:200]
         if not asked:
             return self._site.to(request, "people")
-        hits = find(self._site.app, asked)
+        everything = bool(form.get("all"))
+        hits = find(self._site.app, asked, None if everything else AMONG)
         if len(hits) == 1:
             return self._site.to(request, record_path(hits[0].source, hits[0].entity, hits[0].key))
         lost = None if hits else why(self._site.app, asked)
-        return self._site.page(request, "people.html", asked=asked, hits=hits, lost=lost, **self._sources(asked))
+        older = 0 if everything or hits else older_than_searched(self._site.app, asked)
+        values: dict[str, Any] = {"asked": asked, "hits": hits, "lost": lost, "older": older}
+        return self._site.page(request, "people.html", **values, **self._sources(asked))
 
     def _sources(self, asked: str) -> dict[str, Any]:
         """What can be asked for somebody who is not known."""

@@ -100,17 +100,24 @@ class Records(Engine):
         with self.reading() as view:
             return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
 
-    def containing(self, entity: str, texts: Sequence[str], limit: int) -> list[Snapshot]:
+    def containing(self, entity: str, texts: Sequence[str], limit: int, among: int | None = None) -> list[Snapshot]:
         """Live snapshots whose stored JSON contains all of these ASCII texts, whatever their case, newest first.
 
-        Reads every record of the entity: for a person's search, nothing else.
+        Reads every record, or the `among` newest ones: for a person's search, nothing else.
         """
         escaped = [text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") for text in texts]
         wanted = " AND ".join("lower(data) LIKE ? ESCAPE '!'" for _ in escaped)
-        statement = f"SELECT * FROM snapshot WHERE entity = ? AND deleted = 0 AND {wanted} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        first = 0 if among is None else self.newest_record() - among
+        statement = (
+            f"SELECT * FROM snapshot WHERE id > ? AND entity = ? AND deleted = 0 AND {wanted} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        )
         with self.reading() as view:
-            rows = view.execute(statement, (entity, *(f"%{text}%" for text in escaped), limit))
+            rows = view.execute(statement, (first, entity, *(f"%{text}%" for text in escaped), limit))
             return [to_snapshot(row) for row in rows]
+
+    def newest_record(self) -> int:
+        """The number of the snapshot that was taken in last; how many there are at most."""
+        return int(self.one("SELECT coalesce(max(id), 0) FROM snapshot", ())[0])
 
     def links_to(self, remote_id: str, limit: int) -> list[Link]:
         """Links to a remote id, of whatever sink."""

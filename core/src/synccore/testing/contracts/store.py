@@ -152,6 +152,7 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
         assert store.event_balance("facts", "shop", "payment")["delivered"] == 1
         assert store.route_balance("people", "shop", "customer")["open"] == 2
         assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9)] == ["2", "1"]
+        assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9, 1)] == ["2"]
         assert [link.remote_id for link in store.links_to("r-1", 9)] == ["r-1"]
         assert len(store.facts_of("shop", "customer", "1")) == 1
         assert store.later("crm", now)[0] == 0
