@@ -188,6 +188,7 @@ BUGS: dict[str, Bug] = {
 SPECIAL = {
     "a_job_outlives_a_restart",
     "a_child_waits_for_its_parent_and_hangs_on_it",
+    "a_child_that_changes_hands_hangs_on_its_new_owner",
     "an_event_is_told_once",
     "the_past_fires_no_automation",
     "another_account_is_written_nothing",

@@ -91,6 +91,10 @@ def test_children(sample, sound, tmp_path):
     case = "a_child_waits_for_its_parent_and_hangs_on_it"
     passes(hangs_on(lambda operation: operation.parent.remote_id), case, tmp_path / "sound")
     fails(hangs_on(lambda operation: operation.link and operation.link.remote_id), case, tmp_path / "orphans")
+    case = "a_child_that_changes_hands_hangs_on_its_new_owner"
+    first = {}
+    passes(hangs_on(lambda operation: operation.parent.remote_id), case, tmp_path / "moved")
+    fails(hangs_on(lambda op: first.setdefault(op.key, op.parent.remote_id)), case, tmp_path / "stays")
 
 
 def test_events(sample, sound, tmp_path):

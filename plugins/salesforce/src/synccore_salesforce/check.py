@@ -145,6 +145,14 @@ def route_findings(route: RouteSpec, catalog: Catalog) -> Iterator[Finding]:
             path=f"{path}.after",
             message="orders are linked to their customers by the route named here: set after to the customers' route",
         )
+    contact = schema.get("ContactId")
+    if route.entity == "order" and route.after is not None and contact is not None and not contact.updateable:
+        yield Finding(
+            level="info",
+            path=f"{path}.after",
+            message=f"Salesforce fixes {schema.name}.ContactId when the record is made: an order that the shop gives "
+            "to another customer later keeps its first contact there, and the trail says so",
+        )
 
 
 def _matching(route: RouteSpec, schema: Schema, path: str) -> Iterator[Finding]:

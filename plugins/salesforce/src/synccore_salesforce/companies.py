@@ -38,7 +38,7 @@ class Accounts:
         wanted = {
             r.op.id: r.op.parent
             for r in rows
-            if r.op.parent and api_name(r.op.parent.object) == "Contact" and not r.op.previous
+            if r.op.parent and api_name(r.op.parent.object) == "Contact" and _hangs_anew(r)
             and not self._shaper.has_parent(r, lookup)
         }  # fmt: skip
         if not wanted:
@@ -68,7 +68,7 @@ class Accounts:
         wanted = {
             r.op.id: r.op.parent.remote_id
             for r in rows
-            if r.op.parent and r.op.parent.object == PERSON_ACCOUNT and not r.op.previous
+            if r.op.parent and r.op.parent.object == PERSON_ACCOUNT and _hangs_anew(r)
             and not self._shaper.has_parent(r, lookup)
         }  # fmt: skip
         found = self._client.select(["Id", "PersonContactId"], "Account", "Id", wanted.values())
@@ -134,6 +134,13 @@ class Accounts:
 def _has_key(schema: Schema | None) -> bool:
     target = schema.get(KEY_FIELD) if schema else None
     return target is not None and target.external_id
+
+
+def _hangs_anew(row: Row) -> bool:
+    """Whether a record is new under its parent: just made, or handed over by the shop from somebody else."""
+    link, parent = row.op.link, row.op.parent
+    moved = link is not None and parent is not None and link.parent_id not in (None, parent.remote_id)
+    return moved or not row.op.previous
 
 
 def _uid(parent: Link) -> str:

@@ -169,6 +169,8 @@ class Finder:
         for name in [n for n in row.fields if (f := row.schema.get(n)) and not f.updateable]:
             # Shaped as a new record, where it may be set.
             row.drop(name, "Salesforce does not let it be changed")
+            if name in row.soft:
+                row.notes.append(f"{name} stays as it was: Salesforce fixes it when the record is made")
         if row.company and row.guarded:
             self._shaper.keep_all(row)
             return

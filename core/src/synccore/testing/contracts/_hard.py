@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
+from ..._verbs.verify import verify
 from ...entities import Order, Payment
 from ...errors import BatchRejected, Rejected
 from ...secrets import Secret
@@ -105,6 +106,20 @@ class HardSinkCases(SinkStand):
         on.emit()
         on.deliver()
         assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
+
+    def test_a_child_that_changes_hands_hangs_on_its_new_owner(self, on: Stage) -> None:
+        """A shop's admin gives a guest's order to an account: no field and no date of the order changes with that."""
+        if not self.child:
+            pytest.skip("this sink has no child records (else set child)")
+        on.emit(2)
+        on.app.emit(upsert(_order(), owner="0"))
+        on.deliver()
+        assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
+        on.app.emit(upsert(_order(), owner="1"))
+        assert not verify(on.app.app, "children").ok, "verify calls proven what hangs on somebody else"
+        on.deliver()
+        assert list(self.parents(on.stand_in)) == [on.link(1).remote_id], on.errors()
+        assert verify(on.app.app, "children").ok
 
     def test_an_event_is_told_once(self, on: Stage) -> None:
         """However often it is sent: answers get lost, sources repeat themselves."""

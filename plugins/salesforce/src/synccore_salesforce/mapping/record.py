@@ -322,6 +322,9 @@ class Shaper:
         lookup = self.parent_field(api_name(parent.object), row.op.settings)
         if self.has_parent(row, lookup):
             return
+        if row.id is not None and not lookup.updateable:
+            row.notes.append(f"{lookup.name} stays as it was: Salesforce fixes it when the record is made")
+            return
         row.fields[lookup.name] = parent.remote_id
         row.soft.add(lookup.name)
 
