@@ -313,6 +313,9 @@ class SinkType:
         objects: what can be written, with default mappings per entity.
         any_object: True where routes may name objects beyond `objects` (Salesforce: any API name).
         leaves: as `ObjectType.leaves`, for every object.
+        advice: (words, sentence) pairs: what helps a person where the error of a parked delivery contains these words
+            of the vendor's, whatever their case; the first that fits is shown. `{route}` is the route's name. Nothing
+            that fits: core says what it knows of the kind of error.
         videos: (title, url) pairs shown on the plugin's page; see `Sink` for instance overrides.
     """
 
@@ -324,6 +327,7 @@ class SinkType:
     limits: Limits = field(factory=Limits)
     any_object: bool = False
     leaves: tuple[str, ...] = ("keep",)
+    advice: tuple[tuple[str, str], ...] = ()
     api: int = API
 
 

@@ -5,6 +5,7 @@ import io
 from urllib.parse import urlencode
 
 import pytest
+from attrs import evolve
 
 from synccore._verbs.parked import advice, cause_id
 from synccore._web.parked import as_csv
@@ -35,7 +36,7 @@ def test_causes_are_listed_most_first_with_words_and_help(site, words):
     text = words(answer)
     assert "4 parked, 2 causes" in text
     assert text.index("3 x rejected people to crm") < text.index("1 x rejected people to crm")
-    assert "truncate = true" in text
+    assert "Mend the record in the shop" in text
     assert "<b>no" not in answer.text
     assert "2 causes" in words(site.visitor().get("/parked?route=people"))
     assert "Nothing is parked." in words(site.visitor().get("/parked?route=orders"))
@@ -104,14 +105,17 @@ def test_the_table_is_no_formula(site):
 
 
 @pytest.mark.parametrize(("kind", "text", "helps"), [
-    ("rejected", "FIELD_CUSTOM_VALIDATION_EXCEPTION: VAT number please", "rule of the target's own"),
+    ("rejected", "VENDOR_SAYS_NO: {x} please", "Do as people says."),
     ("rejected", "2 records at the target could be this one: a, b", "merge them there"),
-    ("rejected", "STRING_TOO_LONG", "Mend the record"),
-    ("rejected", "REQUIRED_FIELD_MISSING: LastName", "give it a default"),
+    ("rejected", "something else", "Mend the record"),
     ("mapping", "fields.x: no number", "mapping of route people"),
     ("bug", "bug in the plugin", "report it"),
     ("store", "whatever", None),
 ])  # fmt: skip
-def test_advice_is_given_where_it_is_known(kind, text, helps):
-    said = advice(kind, text, "people")
+def test_advice_is_the_plugins_for_its_vendors_words_and_ours_for_the_rest(site, monkeypatch, kind, text, helps):
+    app = site.house.app
+    table = (("vendor_says_no", "Do as {route} says."),)
+    known = evolve(app.settings.sinks["crm"], descriptor=evolve(app.settings.sinks["crm"].descriptor, advice=table))
+    monkeypatch.setattr(app, "settings", evolve(app.settings, sinks={**app.settings.sinks, "crm": known}))
+    said = advice(app, "crm", kind, text, "people")
     assert said is None if helps is None else helps in said

@@ -1,12 +1,12 @@
 """What is parked, by cause: the vendor's words, what helps as far as it is known, and the records behind them."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 
 from attrs import frozen
 
 from .._app.app import App
+from ..hookspecs import SinkType
 from ..store import Delivery, ParkedCause
 from .find import name_of
 
@@ -14,44 +14,8 @@ __all__ = ["Cause", "Record", "advice", "cause_id", "cause_of", "causes", "ids_o
 
 #: Causes that are told apart.
 MOST = 500
-_ADVICE = (
-    (
-        re.compile(r"could be this one|candidates|ambiguous|records fit", re.IGNORECASE),
-        "More than one record at the target may be meant: merge them there, then retry.",
-    ),
-    (
-        re.compile(r"validation", re.IGNORECASE),
-        "A rule of the target's own refuses it: mend the record in the shop, map the field it asks for, or relax it.",
-    ),
-    (
-        re.compile(r"duplicate|already exists|already in use|already taken", re.IGNORECASE),
-        "The target has such a record already: merge the two there, or link what exists with synccore adopt {route}.",
-    ),
-    (
-        re.compile(r"too long|max length|maximum length", re.IGNORECASE),
-        "Write truncate = true for that field of the route, or shorten it in the expression.",
-    ),
-    (
-        re.compile(r"required|missing|be empty|be blank", re.IGNORECASE),
-        "The target asks for a field that is empty: map it, or give it a default in the route's mapping.",
-    ),
-    (
-        re.compile(r"picklist|restricted|not one of|invalid value|not a valid", re.IGNORECASE),
-        "The target does not take that value: map it to one of its own in the route's mapping.",
-    ),
-    (
-        re.compile(r"permission|not allowed|access|forbidden|privilege|insufficient", re.IGNORECASE),
-        "The user that synccore signs in as may not do this: give it the right at the target.",
-    ),
-    (
-        re.compile(r"inactive|deactivated", re.IGNORECASE),
-        "Somebody or something it refers to is inactive at the target: look there.",
-    ),
-    (
-        re.compile(r"email|e-mail|phone", re.IGNORECASE),
-        "The target does not take the address or number: correct it in the shop.",
-    ),
-)
+#: Core's own words of an error, and what helps; those of a vendor are its plugin's (`SinkType.advice`).
+_OWN = (("could be this one", "More than one record at the target may be meant: merge them there, then retry."),)
 _BY_KIND = {
     "mapping": "The mapping of route {route} cannot make a value of this record: try another expression on the "
     "route's page, or mend the record in the shop.",
@@ -94,7 +58,7 @@ def cause_id(kind: str, text: str) -> str:
 def causes(app: App, *, sink: str | None = None, route: str | None = None) -> list[Cause]:
     """All causes, most records first; only those of a sink or a route."""
     found = app.store.parked_causes(MOST)
-    return [_cause(c) for c in found if sink in (None, c.sink) and route in (None, c.route)]
+    return [_cause(app, c) for c in found if sink in (None, c.sink) and route in (None, c.route)]
 
 
 def cause_of(app: App, route: str, id_: str) -> Cause | None:
@@ -120,18 +84,19 @@ def _rows(app: App, cause: Cause, before: int | None, limit: int | None) -> list
     )
 
 
-def advice(kind: str, text: str, route: str) -> str | None:
-    """What helps against a cause, in a sentence; by the words vendors use, whichever vendor it is."""
-    found = next(_fitting(kind, text), None) or _BY_KIND.get(kind)
-    return found.format(route=route) if found else None
+def advice(app: App, sink: str, kind: str, text: str, route: str) -> str | None:
+    """What helps against a cause, in a sentence: by the vendor's words, which its plugin knows, else by the kind."""
+    found = next(_fitting(app, sink, text.lower()), None) or _BY_KIND.get(kind)
+    return found.replace("{route}", route) if found else None
 
 
-def _fitting(kind: str, text: str) -> Iterator[str]:
-    if kind in ("rejected", "batch_rejected"):
-        yield from (said for words, said in _ADVICE if words.search(text))
+def _fitting(app: App, sink: str, text: str) -> Iterator[str]:
+    known = app.settings.sinks.get(sink)
+    table = known.descriptor.advice if known is not None and isinstance(known.descriptor, SinkType) else ()
+    yield from (said for words, said in (*_OWN, *table) if words.lower() in text)
 
 
-def _cause(found: ParkedCause) -> Cause:
+def _cause(app: App, found: ParkedCause) -> Cause:
     return Cause(
         id=cause_id(found.error_kind, found.error),
         count=found.count,
@@ -140,5 +105,5 @@ def _cause(found: ParkedCause) -> Cause:
         kind=found.error_kind,
         text=found.error,
         first_id=found.first_id,
-        advice=advice(found.error_kind, found.error, found.route),
+        advice=advice(app, found.sink, found.error_kind, found.error, found.route),
     )

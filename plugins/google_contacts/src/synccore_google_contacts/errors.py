@@ -56,6 +56,16 @@ class HiddenQuota(RateLimited):
     """Google's own write quota of this account is exhausted; it is not published and clears slowly."""
 
 
+#: What helps a person against Google's words, and the plugin's own about a contact.
+ADVICE = (
+    ("birthday", "Google does not take that date: correct it in the shop, or leave the field out of {route}."),
+    ("too large", "Shorten that field in the mapping of {route}."),
+    ("no field of a contact", "Rename the field in the mapping of {route}."),
+    ("email", "Google does not take that address: correct it in the shop."),
+    ("phone", "Google does not take that number: correct it in the shop."),
+)
+
+
 class EntriesRejected(BatchRejected):
     """Google refuses the batch and says which entries are at fault: index or resource name -> its error."""
 

@@ -27,6 +27,7 @@ from .account import Connection
 from .check import check
 from .client import BATCH, People
 from .config import Config
+from .errors import ADVICE
 from .index import LONGEST_LAG, Index
 from .labels import Labels
 from .limits import check_held, hold, release
@@ -197,6 +198,7 @@ SINK = SinkType(
     config=Config,
     open=GoogleContacts,
     objects=(CONTACT,),
+    advice=ADVICE,
     # Google takes 200 contacts a call and wants one mutation at a time per account. Five batches fill the minute, full
     # or not: under load it pays to wait a moment for a fuller one.
     limits=Limits(max_batch=BATCH, max_in_flight=1, linger=timedelta(milliseconds=500), seen_within=LONGEST_LAG),

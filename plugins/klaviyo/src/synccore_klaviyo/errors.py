@@ -9,7 +9,7 @@ from attrs import field, frozen
 from synccore.errors import AuthError, Rejected, redact
 from synccore.http import Response
 
-__all__ = ["ApiError", "MissingScope", "Problem", "missing_scopes", "problems_of"]
+__all__ = ["ADVICE", "ApiError", "MissingScope", "Problem", "missing_scopes", "problems_of"]
 
 
 @frozen
@@ -56,6 +56,24 @@ class MissingScope(AuthError):
             " Make a new private key with it in Klaviyo under Settings > API keys"
         )
         self.scopes = tuple(scopes)
+
+
+#: What helps a person against Klaviyo's words, and the plugin's own about a profile.
+ADVICE = (
+    (
+        "test domain",
+        "Addresses of test domains are dropped by Klaviyo: leave them out with when in {route}, or dismiss.",
+    ),
+    ("needs one to know whose", "Nobody has an address here: leave such records out of {route} with when."),
+    ("nobody knows whose event", "Nobody has an address here: leave such records out of {route} with when."),
+    ("phone", "Klaviyo does not take that number: correct it in the shop, or map another one in {route}."),
+    ("e-mail address", "Klaviyo does not take that address: correct it in the shop."),
+    ("email", "Klaviyo does not take that address: correct it in the shop."),
+    ("duplicate", "Another profile has that address or number: merge the two at Klaviyo, then retry."),
+    ("names that begin with $", "Map the value under a name of your own in {route}."),
+    ("the route maps no metric", "Give {route} a field metric: the name of the event."),
+    ("Klaviyo accepts", "Map fewer or shorter properties in {route}."),
+)
 
 
 def problems_of(answer: Response) -> list[Problem]:

@@ -29,6 +29,7 @@ from .account import account_of_key
 from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
 from .erasure import Erasure
+from .errors import ADVICE
 from .filters import named
 from .jobs import PROFILES_LIMIT, Jobs
 from .mapping import check_settings, describe, objects
@@ -161,5 +162,6 @@ SINK = SinkType(
     config=KlaviyoConfig,
     open=KlaviyoSink,
     objects=objects(),
+    advice=ADVICE,
     limits=_limits(200),
 )

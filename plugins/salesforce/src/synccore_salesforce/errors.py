@@ -23,6 +23,7 @@ from synccore.errors import (
 from synccore.types import Failed, Outcome
 
 __all__ = [
+    "ADVICE",
     "GONE_CODES",
     "Problem",
     "Refused",
@@ -58,6 +59,33 @@ _SETUP = (
 
 #: The record is not where it was: merged, deleted, converted, or never there.
 GONE_CODES = ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD")
+
+#: What helps a person against a code.
+ADVICE = (
+    (
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "A rule of the org refuses it: mend the record in the shop, map the field the rule asks for, or relax it.",
+    ),
+    (
+        "REQUIRED_FIELD_MISSING",
+        "The org asks for a field that is empty: map it, or give it a default in the mapping of {route}.",
+    ),
+    ("STRING_TOO_LONG", "Write truncate = true for that field of {route}, or shorten it in the expression."),
+    (
+        "RESTRICTED_PICKLIST",
+        "The field takes only values of its own list: map it to one of those in {route}, or add the value in the org.",
+    ),
+    (
+        "DUPLICATE",
+        "The org has such a record already: merge the two there, or link what exists with synccore adopt {route}.",
+    ),
+    ("INVALID_EMAIL_ADDRESS", "The org does not take that address: correct it in the shop."),
+    (
+        "INSUFFICIENT_ACCESS",
+        "The user that synccore signs in as may not do this: give it the permission in the org.",
+    ),
+    ("INACTIVE_OWNER_OR_USER", "The owner that is mapped or inherited is inactive in the org: choose another one."),
+)
 
 #: How long to wait where the client knows no better.
 LIMIT_PAUSE = timedelta(seconds=30)

@@ -30,7 +30,7 @@ from .account import Session, account_of
 from .check import Checker, described, described_object
 from .client import COLLECTION, Client, chunked
 from .config import Config
-from .errors import GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
+from .errors import ADVICE, GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
 from .find import find
 from .jobs import Bulk
 from .limits import Governor
@@ -320,6 +320,7 @@ SINK = SinkType(
     config=Config,
     open=_open,
     objects=OBJECTS,
+    advice=ADVICE,
     limits=_limits(),
     any_object=True,
     leaves=("keep", "clear", "delete"),

@@ -67,6 +67,23 @@ class SinkContract(TruthSinkCases):
         """Nothing asked, nothing answered."""
         assert list(on.sink.deliver([])) == []
 
+    def test_what_people_are_shown_asks_nobody(self, on: Stage) -> None:
+        """A page shows addresses at the vendor's, quotas and advice while the vendor is away."""
+        on.emit()
+        on.deliver()
+        before = len(on.stand_in.requests)
+        page = on.sink.page_of(on.link(0)) if hasattr(on.sink, "page_of") else None
+        assert page is None or page.startswith(("https://", "http://")), f"page_of() gives {page!r}"
+        assert page is None or on.link(0).remote_id.rpartition("/")[2] in page, "page_of() leads to another record"
+        for quota in on.sink.budgets() if hasattr(on.sink, "budgets") else ():
+            assert quota.label, "a quota without a name"
+            assert quota.used > 0, f"{quota.label}: records were delivered, and nothing was used"
+            assert quota.limit is None or quota.used <= quota.limit, f"{quota.label}: {quota.used} of {quota.limit}"
+        assert len(on.stand_in.requests) == before, "what is shown to people sent a request"
+        for words, sentence in self.sink_type.advice:
+            assert words.strip(), "advice without words would fit everything"
+            assert "{" not in sentence.replace("{route}", ""), f"advice knows {{route}} alone: {sentence}"
+
     def test_closing_twice_is_fine(self, on: Stage) -> None:
         """The daemon may close what a command already closed."""
         on.sink.close()
