@@ -155,6 +155,10 @@ BUGS: dict[str, Bug] = {
     "check_names_the_account": ("check", lambda real, sink: Check()),
     "describe_lists_the_object": ("describe", lambda real, sink: []),
     "an_empty_call_is_fine": ("deliver", lambda real, sink, ops: real(sink, ops) if ops else [ops[0]]),
+    "what_people_are_shown_asks_nobody": (
+        "page_of",
+        lambda real, sink, link: f"https://crm.test/{link.remote_id}?{sink.check().account.id}",
+    ),
     "closing_twice_is_fine": ("close", lambda real, sink: sink._client.__dict__.pop("_http").close()),
     "a_record_arrives_once": ("_write", lambda real, sink, op: (real(sink, op), real(sink, op))[1]),
     "the_same_state_again_writes_nothing": ("_write", forgets_whom_it_wrote),
@@ -221,7 +225,7 @@ def contract_for(sample, sink_type=None):
 
 def broken(sample, method, bug):
     sound = sample["sink"].SampleCrmSink
-    real = getattr(sound, method)
+    real = getattr(sound, method, None)
     kind = type("Broken", (sound,), {method: lambda self, *args: bug(real, self, *args)})
     return evolve(sample["sink"].SINK, open=kind)
 
