@@ -21,7 +21,7 @@ __all__ = ["BODY_LIMIT", "Door", "Hooks", "TooLarge", "read_body", "where"]
 #: Bytes. A vendor's largest known webhook (an order with a thousand lines) is well below.
 BODY_LIMIT = 5_000_000
 #: Bytes that bodies longer than SMALL may hold together before they can be authenticated.
-ROOM, SMALL = 24_000_000, 65_536
+ROOM, SMALL = 16_000_000, 65_536
 #: Commits that wait side by side share one fsync, so more threads make webhooks cheaper, not dearer.
 WORKERS = 64
 

@@ -19,7 +19,7 @@ _GZIP = b"\x1f\x8b\x08"
 #: What would unpack to more than this is taken as it came.
 _UNPACKED_MOST = 16_000_000
 #: More values than this in one JSON text are not read: a hundred orders of a hundred lines have half of them.
-MOST_VALUES = 1_000_000
+MOST_VALUES = 400_000
 
 
 @frozen(kw_only=True)

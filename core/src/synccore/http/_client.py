@@ -23,7 +23,7 @@ __all__ = ["LARGEST", "Client"]
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 #: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions; what is larger
 #: by nature (the results of a bulk job) is asked for with a `largest` of its own.
-LARGEST = 16_000_000
+LARGEST = 8_000_000
 
 
 @cache

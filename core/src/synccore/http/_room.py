@@ -58,4 +58,4 @@ class Room:
 
 
 #: Memory is the process's, so this is too: bytes, beside what is parsed of them.
-ROOM = Room(24_000_000)
+ROOM = Room(16_000_000)
