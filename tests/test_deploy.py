@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import tomllib
+import urllib.error
 from pathlib import Path
 
 import pytest
 
 from synccore._web.metrics import LANE_STATES, Metrics
-from synccore.testing import START
+from synccore.testing import START, LoopbackServer, Reply
 from synccore.types import Settled
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,57 @@ def test_the_unit_hands_secrets_over_as_files(tmp_path):
     assert int(unit["Service"]["TimeoutStopSec"]) > 25, "a daemon may take that long to stop"
     names = re.findall(r"^LoadCredential=(\w+):", (DEPLOY / "synccore.service").read_text(), re.MULTILINE)
     assert len(names) == len(set(names)) >= 3
+
+
+def test_systemd_takes_the_unit(tmp_path):
+    if (analyze := shutil.which("systemd-analyze")) is None:
+        pytest.skip("no systemd on this machine")
+    text = (DEPLOY / "synccore.service").read_text().replace("/opt/synccore/bin/synccore", "/bin/true")
+    (tmp_path / "synccore.service").write_text(text)
+    done = subprocess.run(
+        [analyze, "verify", str(tmp_path / "synccore.service")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "synccore" in line]) == (0, [])
+
+
+def health_checks():
+    text = (DEPLOY / "Containerfile").read_text()
+    return [
+        json.loads(re.search(r"HEALTHCHECK[^\[]*CMD (\[.*\])", text)[1]),
+        json.loads(re.search(r"test: (\[.*\])", (DEPLOY / "compose.yaml").read_text())[1])[1:],
+    ]
+
+
+def test_the_health_checks_of_image_and_compose_are_one_and_tell():
+    image, compose = health_checks()
+    assert image == compose
+
+    class Endpoint(LoopbackServer):
+        status = 200
+
+        def handle(self, request):
+            return Reply(self.status if request.path == "/readyz" else 404, "")
+
+    with Endpoint() as endpoint:
+        code = image[2].replace("http://127.0.0.1:8484", endpoint.url)
+        assert code != image[2]
+        for endpoint.status, well in ((200, True), (503, False)):
+            if well:
+                exec(code, {})  # noqa: S102  as the container runs it
+            else:
+                with pytest.raises(urllib.error.HTTPError):
+                    exec(code, {})  # noqa: S102
+
+
+def test_the_image_is_built_by_steps_that_are_taken_in_every_run():
+    """Without a container engine: the same commands, in environments of their own."""
+    steps = re.findall(r"^RUN (?:--mount=\S+ )?(.*)$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    assert len(steps) == 4
+    ran = (ROOT / ".ci" / "run").read_text()
+    assert "uv build --all-packages --wheel --out-dir /wheels" in steps
+    assert re.search(r"uv build (--quiet )?--all-packages --wheel --out-dir", ran)
+    assert "pip install --no-cache-dir /wheels/*.whl" in steps
+    assert 'environment all "$scratch"/dist/*.whl' in ran
 
 
 def test_the_container_is_not_root_and_says_how_it_is():
