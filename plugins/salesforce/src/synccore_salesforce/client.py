@@ -86,6 +86,8 @@ class Save:
         """As JSON."""
         return {"allOrNone": False, "records": list(self.records)}
 
+#: Statuses that the API does not use (reference: "Status Codes and Error Responses").
+_NOT_SALESFORCE = (408, 421, 425, 429)
 
 class Client:
     """One org, one user. Safe to share between threads.
@@ -170,8 +172,10 @@ class Client:
             return ConfigError(
                 f"{path.split('?', maxsplit=1)[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?"
             )
-        # Without a word of Salesforce's own it is something in between: a proxy, a firewall.
-        if not problems and (fault := target_fault(answer, self._context.clock.now(), writes=method != "GET")):
+        # Without a word of Salesforce's own it is something in between: a proxy, a firewall. So is a 429, which Salesforce
+        # never sends, whatever words come with it.
+        between = not problems or answer.status in _NOT_SALESFORCE
+        if between and (fault := target_fault(answer, self._context.clock.now(), writes=method != "GET")):
             return fault
         if not problems and answer.status == 403:
             return Transient(problem.text)

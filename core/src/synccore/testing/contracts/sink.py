@@ -203,6 +203,9 @@ class SinkContract(TruthSinkCases):
             pytest.param(Fault.html(404), id="html-404"),
             pytest.param(Fault.html(200), id="html-200"),
             pytest.param(Fault.reset(), id="reset"),
+            # What stands in between speaks JSON too, and slows down whom the vendor would not.
+            pytest.param(Fault.status(429, {"error": "too many"}, {"Retry-After": "60"}), id="429"),
+            pytest.param(Fault.status(421, {"message": "misdirected"}), id="421"),
         ],
     )
     def test_an_outage_parks_nothing_and_uses_no_attempt(self, on: Stage, fault: Fault) -> None:
