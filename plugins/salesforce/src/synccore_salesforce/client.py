@@ -86,8 +86,10 @@ class Save:
         """As JSON."""
         return {"allOrNone": False, "records": list(self.records)}
 
-#: Statuses that the API does not use (reference: "Status Codes and Error Responses").
+
+#: Statuses that the way to Salesforce has, not Salesforce: its own limits are a 403 REQUEST_LIMIT_EXCEEDED.
 _NOT_SALESFORCE = (408, 421, 425, 429)
+
 
 class Client:
     """One org, one user. Safe to share between threads.
@@ -172,8 +174,8 @@ class Client:
             return ConfigError(
                 f"{path.split('?', maxsplit=1)[0]} is elsewhere (HTTP {answer.status}): wrong host for this org?"
             )
-        # Without a word of Salesforce's own it is something in between: a proxy, a firewall. So is a 429, which Salesforce
-        # never sends, whatever words come with it.
+        # Without a word of Salesforce's own it is something in between: a proxy, a firewall. So is what Salesforce does
+        # not answer, whatever words come with it.
         between = not problems or answer.status in _NOT_SALESFORCE
         if between and (fault := target_fault(answer, self._context.clock.now(), writes=method != "GET")):
             return fault
