@@ -1,5 +1,7 @@
 """What two transactions do at the same moment, and what in the database stops each race."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,6 +14,7 @@ from synccore.entities import Customer
 from synccore.store import ClaimRule, DirtyRule, Ingest, LaneRecord, StoreError, _claim, sql
 from synccore.types import Change
 from synccore_postgres.engine import PostgresStore
+from synccore_postgres.presence import PLACE
 from synccore_postgres.sessions import _Work
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -217,3 +220,17 @@ def test_what_an_open_transaction_may_still_read_is_said(server):
             with pytest.raises(StoreError, match="transaction that is open"):
                 store.scrub()
         store.scrub()
+
+
+def test_what_a_process_of_this_machine_held_is_given_back_once_it_is_gone(server):
+    """Of another host nothing is known: there the lease decides."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    url = server.url()
+    with closing(PostgresStore(url)) as store, store.daemon_lock(), closing(PostgresStore(url)) as new:
+        with new.daemon_lock():
+            for number, holder in enumerate((f"h:{ended.pid}@{PLACE}/", f"h:{ended.pid}@else/", store.holder)):
+                take(store, str(number))
+                assert len(store.claim("crm", [PEOPLE], NOW, LEASE, f"{holder}x")) == 1
+            assert new.rescue(datetime.now(UTC), all_running=True) == 1
+            assert [d.key for d in new.deliveries(state="ready")] == ["0"]

@@ -56,8 +56,7 @@ class SourceWorker:
         self._retry_at: datetime | None = None
         self._failures = 0
         self._healed_at: datetime | None = None
-        #: Webhooks were not taken since the last comparison, and when one was owed for that reason.
-        self._gap = self._store.get_cursor(unit.name, GAP) is not None
+        #: When a comparison was last owed because webhooks were not taken.
         self._swept_at: datetime | None = None
         self._follower = Follower(unit.name, unit.instance, self._rules, intake=app.intake, clock=app.clock)
         self._hinted = threading.Event()
@@ -89,7 +88,7 @@ class SourceWorker:
         except Exception as error:  # noqa: BLE001  the plugin's bug, at the outermost place that can bear it
             changes, unreadable = [], [_not_taken(error)]
             self._app.log.warning("webhook not taken", source=self._unit.name, what=unreadable[0].reason)
-        if any(record.key is None for record in unreadable) and not self._gap:
+        if any(record.key is None for record in unreadable):
             self._mark_gap("open")  # whatever it was about has to be found by comparing: nothing names it
         if not changes and not unreadable:
             return Ingested()
@@ -272,14 +271,15 @@ class SourceWorker:
 
     def _fill_gap(self, now: datetime) -> None:
         """Compare everything after webhooks that were not taken; at most once in HEAL_EVERY, however many there are."""
-        if self._gap and (self._swept_at is None or now - self._swept_at >= HEAL_EVERY):
+        if self._swept_at is not None and now - self._swept_at < HEAL_EVERY:
+            return
+        if self._store.get_cursor(self._unit.name, GAP) is not None:  # by whichever daemon
             self._swept_at = now
             self.queue_reconcile(now)
             self._mark_gap(None)
 
     def _mark_gap(self, mark: str | None) -> None:
         self._store.put_cursor(self._unit.name, GAP, mark, self._clock.now())
-        self._gap = mark is not None
 
     def queue_reconcile(self, now: datetime) -> None:
         """Owe a full comparison of every entity."""
@@ -464,13 +464,21 @@ class SourceWorker:
 
     def _repeat(self, work: Callable[[], object]) -> None:
         while not self._unit.context.stopping():
-            if self._leads():
-                self._guarded(work)
+            self._guarded(work if self._leads() else self.follow)
             self._clock.sleep(TICK)
 
     def _leads(self) -> bool:
         """Whether this daemon is the one that asks the source. Any takes webhooks."""
         return self._store.leads()
+
+    def follow(self) -> None:
+        """While another daemon leads: let go of what is held back here as well, once that one has listed it."""
+        if self._holds:
+            self._release()
+        if self._beginning is not None and self._beginning.routes:
+            self._beginning = Beginning(self._app, self._unit.name)
+            if not self._beginning.routes:
+                self._begins.close()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:

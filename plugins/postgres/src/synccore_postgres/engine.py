@@ -11,7 +11,7 @@ from synccore.errors import ConfigError
 from synccore.secrets import Secret
 from synccore.store import RunningDaemon, Store, Transaction
 
-from .presence import Presence
+from .presence import PLACE, Presence, is_gone
 from .sessions import Sessions
 from .wakeups import Wakeups
 
@@ -46,7 +46,7 @@ class PostgresStore(Store):
         self._sessions = Sessions(url, password)
         self._presence = Presence(self._sessions)
         self._wakeups = Wakeups(self._sessions)
-        self.holder = f"{self._presence.name}/"
+        self.holder = f"{self._presence.name}@{PLACE}/"
         self._guard = threading.Lock()
         self._named: dict[str, tuple[threading.RLock, list[None]]] = {}
         try:
@@ -108,9 +108,17 @@ class PostgresStore(Store):
         return int(tx.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now").fetchone()["now"])
 
     def rescue(self, now: datetime, *, all_running: bool = False, keep: Collection[str] = ()) -> int:
-        """As of any engine; but what other daemons have claimed is theirs until its lease is over."""
+        """As of any engine; but what other daemons have claimed is theirs until its lease is over, or until this
+        machine knows that its process is gone."""
         alone = all_running and self._presence.others() == 0
-        return super().rescue(now, all_running=alone, keep=keep)
+        dead = [] if alone else self._tokens_of_the_dead()
+        given_back = sum(self.release(token, now, sent=True) for token in dead)
+        return given_back + super().rescue(now, all_running=alone, keep=keep)
+
+    def _tokens_of_the_dead(self) -> list[str]:
+        with self.reading() as view:
+            rows = view.execute("SELECT DISTINCT lease_token AS token FROM delivery WHERE lease_token IS NOT NULL")
+            return [row["token"] for row in rows if is_gone(row["token"].partition("/")[0])]
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

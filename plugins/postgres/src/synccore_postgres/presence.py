@@ -1,6 +1,7 @@
 """Which daemons run on an outbox, and which of them leads."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import threading
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,7 +19,7 @@ from synccore.store import RunningDaemon, StoreError
 
 from .sessions import Sessions
 
-__all__ = ["Presence"]
+__all__ = ["PLACE", "Presence", "is_gone"]
 
 #: Seconds between two signs of life, and after how many without one PostgreSQL takes what a daemon holds.
 BEAT = 2.0
@@ -26,6 +28,33 @@ SILENT = 20
 DOUBT = 12.0
 #: What the connection of a daemon is called, before its own name.
 _CALLED = "synccore daemon "
+
+
+def _place() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii") + str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""  # no Linux: nothing is known of others
+    return hashlib.sha256(boot.encode()).hexdigest()[:8]
+
+
+#: Where process ids mean the same: this start of this machine, and this container.
+PLACE = _place()
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the process that claimed (`host:pid@place`) is known to have ended: another host's never is."""
+    name, _, place = holder.partition("@")
+    pid = name.rpartition(":")[2]
+    if not PLACE or place != PLACE or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Presence:
