@@ -347,7 +347,7 @@ class MapperType:
 @frozen(eq=False, kw_only=True)
 class StoreType:
     """An outbox engine, chosen by the scheme of `[synccore] database`. `open(url, clock)` gives a
-    `synccore.store.Store`."""
+    `synccore.store.Store`; where `database_password` is set it is called with `password=Secret` too."""
 
     name: str
     summary: str

@@ -267,3 +267,39 @@ def test_a_backup_names_pg_dump(url, tmp_path):
     with closing(PostgresStore(url)) as store, pytest.raises(ConfigError, match="pg_dump"):
         store.backup(tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_password_comes_as_a_secret_and_is_shown_nowhere(server, tmp_path, monkeypatch):
+    """Through the configuration, as the commands open it."""
+    from synccore._app.base import Base
+    from synccore._plugins import load_plugins
+
+    seen = []
+    monkeypatch.setattr("synccore_postgres.sessions.Sessions._words", _noting(sessions.Sessions._words, seen))
+    config = tmp_path / "synccore.toml"
+    config.write_text(f"[synccore]\ndatabase = '{server.url()}'\ndatabase_password = {{ env = 'DB_WORD' }}\n")
+    environ = {"DB_WORD": "hunter2", "SYNCCORE_PLUGINS": "postgres"}
+    with Base.open_store(config, environ=environ, plugins=load_plugins(environ=environ)) as app:
+        assert app.store.counts_by_sink() == {}
+        assert {words["password"] for words in seen} == {"hunter2"}
+        assert "hunter2" not in repr(vars(app.store._sessions))
+
+
+def _noting(real, seen):
+    def words(self):
+        seen.append(real(self))
+        return seen[-1]
+
+    return words
+
+
+def test_a_password_that_stands_in_the_database_itself_is_refused(tmp_path):
+    from synccore._app.base import Base
+    from synccore._plugins import load_plugins
+
+    config = tmp_path / "synccore.toml"
+    config.write_text(
+        "[synccore]\ndatabase = 'postgresql://a@127.0.0.1:9/x'\ndatabase_password = { secret = 'word' }\n"
+    )
+    with pytest.raises(ConfigError, match="cannot be stored in the database that it opens"):
+        Base.open_store(config, environ={}, plugins=load_plugins(environ={"SYNCCORE_PLUGINS": "postgres"}))

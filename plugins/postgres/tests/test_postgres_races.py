@@ -227,10 +227,15 @@ def test_what_a_process_of_this_machine_held_is_given_back_once_it_is_gone(serve
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     url = server.url()
-    with closing(PostgresStore(url)) as store, store.daemon_lock(), closing(PostgresStore(url)) as new:
-        with new.daemon_lock():
-            for number, holder in enumerate((f"h:{ended.pid}@{PLACE}/", f"h:{ended.pid}@else/", store.holder)):
-                take(store, str(number))
-                assert len(store.claim("crm", [PEOPLE], NOW, LEASE, f"{holder}x")) == 1
-            assert new.rescue(datetime.now(UTC), all_running=True) == 1
-            assert [d.key for d in new.deliveries(state="ready")] == ["0"]
+    with (
+        closing(PostgresStore(url)) as store,
+        store.daemon_lock(),
+        closing(PostgresStore(url)) as new,
+        new.daemon_lock(),
+    ):
+        for number, holder in enumerate((f"h:{ended.pid}@{PLACE}/", f"h:{ended.pid}@else/", store.holder)):
+            take(store, str(number))
+            assert len(store.claim("crm", [PEOPLE], NOW, LEASE, f"{holder}x")) == 1
+        assert new.rescue(datetime.now(UTC), all_running=True) == 1
+        assert [d.key for d in new.deliveries(state="ready")] == ["0"]
+        assert new.running_by()[store._presence.name] == {"crm": 1}

@@ -5,6 +5,7 @@ import random as random_module
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,7 +23,15 @@ from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
 from .._mapping import compile_mapper
 from .._plugins import Plugins, load_plugins
-from .._settings import InstanceSettings, Settings, SettingsError, find_config, load_settings, read_file
+from .._settings import (
+    InstanceSettings,
+    Settings,
+    SettingsError,
+    find_config,
+    load_outline,
+    load_settings,
+    read_file,
+)
 from .._settings.references import SecretMissing
 from ..config import Problem
 from ..entities import ENTITIES
@@ -64,6 +73,10 @@ class App(Base):
         self.text = text if text is not None else read_file(path)
         file = _peek(self.text)
         super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
+        if self.database_file is None:
+            # Secrets of instances may be asked for, and stand in the database, before all settings are read.
+            with suppress(SettingsError):
+                self._password = load_outline(path, plugins, self.text, environ).password
         self.environ = environ
         self.random = random if random is not None else random_module.Random()  # noqa: S311  jitter, not secrets
         self._logs = logs if logs is not None else Logs()
@@ -88,7 +101,7 @@ class App(Base):
             if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
                 self._open_sink(instance)
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
-        self._database = self.settings.database
+        self._database, self._password = self.settings.database, self.settings.password
         self.retention = self.settings.retention
         self.routes: Mapping[str, RouteSpec] = self.settings.routes
         for sink in self.sinks.values():
@@ -143,7 +156,7 @@ class App(Base):
         Raises SettingsError otherwise.
         """
         path = find_config(config, environ, Path.cwd())
-        text, doubts = readable(path, plugins, clock)
+        text, doubts = readable(path, plugins, clock, environ)
         app = cls(path, plugins=plugins, environ=environ, clock=clock, random=None, text=text, looking=True, logs=logs)
         if app.settings.mistakes and not (app.exists and app.store.daemon_running()):
             app.close()

@@ -1,5 +1,6 @@
 """What works without a flawless configuration: the store and its secrets, for verbs that look or repair."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,7 +14,7 @@ from .._closing import Closing
 from .._plugins import Plugins
 from .._settings import SettingsError, database_of, find_config, load_outline
 from ..errors import ConfigError
-from ..secrets import Cipher, load_key
+from ..secrets import Cipher, Secret, load_key
 from ..store import LaneRecord, Store, StoreError
 from ..types import Clock, Vault
 from .context import StoredVault, SystemClock
@@ -55,8 +56,16 @@ class Base(Closing):
     doubts: tuple[str, ...] = ()
 
     def __init__(
-        self, path: Path, database: str, *, plugins: Plugins, clock: Clock | None, store: Store | None = None
+        self,
+        path: Path,
+        database: str,
+        *,
+        plugins: Plugins,
+        clock: Clock | None,
+        store: Store | None = None,
+        password: Secret | None = None,
     ) -> None:
+        self._password = password
         self.path = path
         self.plugins = plugins
         self.stopping = threading.Event()
@@ -75,9 +84,9 @@ class Base(Closing):
         configuration.
         """
         path = find_config(config, environ, Path.cwd())
-        text, doubts = readable(path, plugins, clock)
-        outline = load_outline(path, plugins, text)
-        base = Base(outline.path, outline.database, plugins=plugins, clock=clock)
+        text, doubts = readable(path, plugins, clock, environ)
+        outline = load_outline(path, plugins, text, environ)
+        base = Base(outline.path, outline.database, plugins=plugins, clock=clock, password=outline.password)
         base.doubts, base.environ = doubts, environ
         base.sources, base.sinks, base.retention = outline.sources, outline.sinks, outline.retention
         return base
@@ -87,16 +96,8 @@ class Base(Closing):
         """The outbox, opened when first used."""
         if self._given_store is not None:
             return self._given_store
-        scheme, separator, _ = self._database.partition("://")
-        if separator:
-            engine = self.plugins.store_for(self._database)
-            if engine is None:
-                raise ConfigError(
-                    f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",
-                    path="synccore.database",
-                )
-            opened: Store = engine.open(self._database, self.clock)
-            return opened
+        if "://" in self._database:
+            return open_address(self._database, self.plugins, self.clock, self._password)
         from .._store.sqlite import open_sqlite
 
         return open_sqlite(self.path.parent / self._database)
@@ -162,13 +163,28 @@ class Base(Closing):
         return Running(self.store, self._vault(RUNNING))
 
 
-def readable(path: Path, plugins: Plugins, clock: Clock | None) -> tuple[str | None, tuple[str, ...]]:
+def open_address(url: str, plugins: Plugins, clock: Clock, password: Secret | None = None) -> Store:
+    """The outbox at an address, by the plugin that knows its scheme. Raises ConfigError."""
+    engine = plugins.store_for(url)
+    if engine is None:
+        raise ConfigError(
+            f"no installed plugin opens {url.partition('://')[0]}:// databases: pip install synccore-postgres",
+            path="synccore.database",
+        )
+    known = {} if password is None else {"password": password}
+    opened: Store = engine.open(url, clock, **known)
+    return opened
+
+
+def readable(
+    path: Path, plugins: Plugins, clock: Clock | None, environ: Mapping[str, str] = os.environ
+) -> tuple[str | None, tuple[str, ...]]:
     """What to read instead of a file that is no TOML: what a running daemon works with. None: the file itself.
 
     With it comes what the reader has to know. Where there is no such daemon either, reading the file tells why.
     """
     try:
-        load_outline(path, plugins)
+        load_outline(path, plugins, environ=environ)
     except SettingsError as error:
         base = Base(path, database_of(path), plugins=plugins, clock=clock)
         try:

@@ -13,6 +13,7 @@ from .._plugins import Plugins
 from ..config import Problem, suggest
 from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
+from ..secrets import Secret
 from ..types import RouteSpec
 from .conditions import Condition, parse_condition
 from .model import (
@@ -88,7 +89,7 @@ def load_settings(
     for key in document:
         if key not in _SECTIONS:
             reader.problem(f"unknown key{suggest(key, _SECTIONS)}", key)
-    database, retention = _core(reader, document, plugins)
+    database, password, retention = _core(reader, document, plugins)
     server = _server(reader, document)
     sources = _instances(reader, document, "sources", plugins.sources, plugins)
     sinks = _instances(reader, document, "sinks", plugins.sinks, plugins)
@@ -102,6 +103,7 @@ def load_settings(
     return Settings(
         path=path,
         database=database,
+        password=password,
         retention=retention,
         server=server,
         sources={n: i for n, i in sources.items() if i is not None},
@@ -119,18 +121,20 @@ def _whole(routes: Mapping[str, RouteSpec]) -> dict[str, RouteSpec]:
     return whole if len(whole) == len(routes) else _whole(whole)
 
 
-def load_outline(path: Path, plugins: Plugins, text: str | None = None) -> Outline:
+def load_outline(
+    path: Path, plugins: Plugins, text: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Outline:
     """What the store needs of a file (or of `text`): the rest of it may be wrong. Raises SettingsError."""
     path = path.absolute()
     document = _parse(path, text)
-    reader = Structurer(path.parent, SecretResolver({}, lambda _: None, plugins))
-    database, retention = _core(reader, document, plugins)
+    reader = Structurer(path.parent, SecretResolver(environ, lambda _: None, plugins))
+    database, password, retention = _core(reader, document, plugins)
     if reader.problems:
         raise SettingsError(_in_file_order(reader.problems, document))
     sources, sinks = (
         tuple(section) if isinstance(section := document.get(name), dict) else () for name in ("sources", "sinks")
     )
-    return Outline(path=path, database=database, retention=retention, sources=sources, sinks=sinks)
+    return Outline(path=path, database=database, password=password, retention=retention, sources=sources, sinks=sinks)
 
 
 #: `database = "..."` on a line of its own, for a file that is no TOML as a whole.
@@ -197,13 +201,16 @@ def _section(document: Mapping[str, Any], name: str) -> Any:
 # -- [synccore] and [server] -----------------------------------------------------------------------------------------
 
 
-def _core(reader: Structurer, document: Mapping[str, Any], plugins: Plugins) -> tuple[str, Any]:
+def _core(reader: Structurer, document: Mapping[str, Any], plugins: Plugins) -> tuple[str, Secret | None, Any]:
     with reader.at("synccore"):
         table = reader.read_table(_section(document, "synccore"), CoreTable)
         if table is INVALID:
-            return "", None
+            return "", None, None
+        password = table.database_password
+        if password is not None and password.origin.startswith("secret "):
+            reader.problem("cannot be stored in the database that it opens: use env or file", "database_password")
         with reader.at("database"):
-            return _database(reader, table.database, plugins), table.retention
+            return _database(reader, table.database, plugins), password, table.retention
 
 
 def _database(reader: Structurer, value: str, plugins: Plugins) -> str:
@@ -214,7 +221,7 @@ def _database(reader: Structurer, value: str, plugins: Plugins) -> str:
     if "://" not in value:
         return str(reader.base / Path(value).expanduser())
     if _has_password(value):
-        reader.warning("holds a password: leave it out and set PGPASSWORD, or use a .pgpass file")
+        reader.warning("holds a password: leave it out and set database_password, or PGPASSWORD")
     if plugins.store_for(value) is None:
         scheme = value.partition("://")[0]
         package = "synccore-postgres" if scheme in ("postgresql", "postgres") else f"a plugin that brings {scheme}://"

@@ -31,6 +31,9 @@ class CoreTable:
         default="synccore.db",
         help="the outbox: a file, relative to this one, or postgresql://... (needs synccore-postgres)",
     )
+    database_password: Secret | None = option(
+        default=None, help="of a database with an address; else PGPASSWORD or a passfile. Not { secret = ... }"
+    )
     retention: timedelta = option(default=parse_duration("90d"), help="how long finished deliveries stay in the log")
 
 
@@ -118,6 +121,7 @@ class Outline:
 
     path: Path
     database: str = field(repr=False)
+    password: Secret | None = None
     retention: timedelta
     #: Names of instances.
     sources: tuple[str, ...]
@@ -129,7 +133,7 @@ class Settings:
     """A whole configuration.
 
     Attributes:
-        database: absolute path of the SQLite file, or the address of another engine (it may hold a password).
+        database: absolute path of the SQLite file, or the address of another engine; `password` is for that.
         warnings: what works and should still be changed.
         mistakes: what had to be left out; only ever something where whoever asked wanted to look and no more.
     """
@@ -142,6 +146,7 @@ class Settings:
     sinks: Mapping[str, InstanceSettings]
     routes: Mapping[str, RouteSpec]
     alerts: Mapping[str, AlertSettings] = field(factory=dict)
+    password: Secret | None = None
     warnings: tuple[Problem, ...] = ()
     mistakes: tuple[Problem, ...] = ()
 

@@ -1,6 +1,6 @@
 """`synccore status`: where everything stands. Command, dashboard and metrics show this one answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,10 +56,16 @@ def overview(app: App, causes: int = 5) -> Overview:
         *(text for _, text in lost_routes(app)),
         *_unreadable(app),
     )
+    daemons = _daemons(app)
     return Overview(
-        document={**status(app), "notes": list(notes), "changed": [asdict(change) for change in changed]},
+        document={
+            **status(app),
+            "daemons": daemons,
+            "notes": list(notes),
+            "changed": [asdict(change) for change in changed],
+        },
         running=app.store.daemon_running(),
-        work=tuple(_work(app)),
+        work=tuple(_work(app, daemons)),
         causes=tuple(app.store.parked_causes(causes)),
         notes=notes,
     )
@@ -162,8 +168,24 @@ def _counts(counts: RouteCounts) -> Mapping[str, int]:
     }
 
 
-def _work(app: App) -> Iterator[str]:
-    """Unfinished listings, and what they and their deliveries wait for."""
+def _daemons(app: App) -> list[dict[str, Any]]:
+    """The daemons that share this outbox, and what each holds; empty where there is never more than one."""
+    running = app.store.daemons()
+    runs = app.store.running_by() if running else {}
+    return [
+        {"name": d.name, "since": d.since and d.since.isoformat(), "leads": d.leads, "runs": dict(runs.get(d.name, {}))}
+        for d in running
+    ]
+
+
+def _told(daemon: Mapping[str, Any]) -> str:
+    holds = ", ".join(f"{rows:,} to {sink}" for sink, rows in daemon["runs"].items()) or "nothing just now"
+    return f"daemon {daemon['name']}{' leads and' if daemon['leads'] else ''} delivers {holds}"
+
+
+def _work(app: App, daemons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Who works, unfinished listings, and what they and their deliveries wait for."""
+    yield from map(_told, daemons)
     running = app.store.daemon_running()
     for job in app.store.backfills():
         if (unit := app.sources.get(job.source)) is not None:

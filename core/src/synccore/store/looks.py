@@ -66,6 +66,11 @@ UNREADABLE = """
 SELECT * FROM unreadable WHERE source = coalesce(:source, source) ORDER BY last_at DESC, place LIMIT :limit
 """
 
+#: The leases that run, and what they hold.
+LEASES = """
+SELECT lease_token, sink, count(*) AS records FROM delivery WHERE lease_token IS NOT NULL GROUP BY lease_token, sink
+"""
+
 #: The vendors' jobs that run, and how many records each holds.
 JOBS_HELD = """
 SELECT sink, job, min(submitted_at) AS since, count(*) AS records FROM delivery

@@ -66,6 +66,15 @@ class Trail(Engine):
         with self.reading() as view:
             return [to_delivery(row) for row in view.execute(statement, values)]
 
+    def running_by(self) -> Mapping[str, Mapping[str, int]]:
+        """Process -> sink -> deliveries that it holds now; of an engine that says whose lease is whose."""
+        found: dict[str, dict[str, int]] = {}
+        with self.reading() as view:
+            for row in view.execute(looks.LEASES):
+                sinks = found.setdefault(row["lease_token"].partition("@")[0], {})
+                sinks[row["sink"]] = sinks.get(row["sink"], 0) + row["records"]
+        return found
+
     def running_jobs(self) -> list[RunningJob]:
         """The vendors' jobs that run, the oldest first."""
         with self.reading() as view:

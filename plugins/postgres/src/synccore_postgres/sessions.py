@@ -24,6 +24,8 @@ __all__ = ["Sessions"]
 STALLED = 15
 #: Seconds that a writer waits for its turn.
 PATIENCE = 30
+#: Statements that are alike, sent in one message.
+TOGETHER = 100
 #: Seconds that a new connection may take.
 CONNECT = 10
 
@@ -51,10 +53,15 @@ class _Work:
 
     def executemany(self, statement: str, values: Iterable[Any], /) -> Result:
         cursor = self._cursor()
+        text = translated(statement)
+        said = [cursor.mogrify(text.encode(), bound(one)) for one in values]
         touched = 0
-        text = translated(statement).encode()
-        for one in values:
-            touched += max(cursor.execute(text, bound(one)).rowcount, 0)
+        for start in range(0, len(said), TOGETHER):
+            # In one message: a statement of its own for each would wait for the network each time.
+            cursor.execute(";".join(said[start : start + TOGETHER]).encode())
+            touched += max(cursor.rowcount, 0)
+            while cursor.nextset():
+                touched += max(cursor.rowcount, 0)
         return _Touched(touched)
 
     def _cursor(self) -> ClientCursor[Any]:

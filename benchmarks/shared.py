@@ -1,0 +1,258 @@
+"""Two daemons on one PostgreSQL deliver a shop together, whatever dies.
+
+    uv run python benchmarks/shared.py [--customers 50000] [--kills 10]
+
+Two `synccore run` of their own processes, each with a folder of its own, as on two hosts. One is killed (SIGKILL) and
+started again so many times, the server is restarted once, and all its connections are cut once. At the end the target's
+own records are compared with the shop's, and `synccore verify` reads back a sample. Needs synccore-postgres,
+synccore-woocommerce and synccore-klaviyo: the stand-ins are theirs.
+"""
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from synccore.store import StoreError
+from synccore_klaviyo.testing import FakeKlaviyo
+from synccore_postgres.engine import PostgresStore
+from synccore_postgres.testing import Server
+from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
+
+#: Seconds without any progress after which something is wrong.
+PATIENCE = 300.0
+
+
+class Daemon:
+    """`synccore run` in a folder of its own."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], key: str) -> None:
+        folder.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.config = folder / "synccore.toml"
+        self.config.write_text(tomlkit.dumps({**config, "server": {"listen": self.url.removeprefix("http://")}}))
+        self._folder = folder
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("SYNCCORE_")} | {"SYNCCORE_KEY": key}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin; it is ready a moment later."""
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "synccore", "run"], cwd=self._folder, env=self.environ, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+    def say(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command beside it."""
+        command = [sys.executable, "-m", "synccore", *words]
+        return subprocess.run(
+            command, cwd=self._folder, env=self.environ, capture_output=True, text=True, timeout=900, check=False
+        )
+
+    def answers(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> int:
+        """The status of an answer; 0 where nobody listens."""
+        request = urllib.request.Request(self.url + path, body, dict(headers or {}))  # noqa: S310  our own loopback
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+
+class Play:
+    """Shop, target, server and daemons; `run` tells what came of it."""
+
+    def __init__(self, folder: Path, customers: int, server: Server, url: str) -> None:
+        self._server, self._folder, self._customers = server, folder, customers
+        self.shop, self.target = FakeWooCommerce(), FakeKlaviyo()
+        for number in range(customers):
+            self.shop.shop.add_customer(f"buyer{number}@shop.test", first_name=f"Ada{number}", last_name="Sample")
+        self._store = PostgresStore(url)
+        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        config = {
+            "synccore": {"database": url},
+            "sources": {"shop": {"type": "woocommerce", "url": self.shop.url, "consumer_key": KEY.key,
+                        "consumer_secret": KEY.secret, "webhook_secret": "s" * 16, "entities": ["customer"],
+                        "poll": "24h"}},
+            "sinks": {"mail": {"type": "klaviyo", "api_key": self.target.key, "api_url": self.target.url}},
+            "routes": {"people": {"source": "shop", "entity": "customer", "sink": "mail", "object": "profile"}},
+        }  # fmt: skip
+        self.daemons = [Daemon(folder / name, config, key) for name in ("one", "two")]
+
+    def close(self) -> None:
+        """End all of it."""
+        for daemon in self.daemons:
+            daemon.kill()
+        self._store.close()
+        self.shop.close()
+        self.target.close()
+
+    # -- looking
+
+    def progress(self) -> int:
+        """Records taken in, and records settled: each record counts twice."""
+        try:
+            known = self._store.snapshot_counts("shop").get("customer", 0)
+            counts = self._store.counts_by_sink().get("mail")
+        except StoreError:
+            return 0
+        return known + (0 if counts is None else counts.done + counts.skipped + counts.parked)
+
+    def wait(self, until: Callable[[], bool], what: str) -> None:
+        """Ask until it is so, as long as anything goes on."""
+        best, last = -1, time.monotonic()
+        while not until():
+            if (now := self.progress()) > best:
+                best, last = now, time.monotonic()
+            assert time.monotonic() - last < PATIENCE, f"stuck at {best}: {what}"
+            time.sleep(0.2)
+
+    def _over(self) -> bool:
+        """Whether all is taken in, and nothing is owed."""
+        try:
+            known = self._store.snapshot_counts("shop").get("customer", 0)
+            return known == self._customers and self._store.counts_by_sink()["mail"].owed == 0
+        except StoreError:
+            return False
+
+    def names(self) -> set[str]:
+        """The daemons the database sees."""
+        try:
+            return {d.name for d in self._store.daemons()}
+        except StoreError:
+            return set()
+
+    # -- the play
+
+    def run(self, kills: int) -> dict[str, Any]:
+        """All of it; the figures."""
+        one, two = self.daemons
+        began = time.monotonic()
+        one.start()
+        two.start()
+        self.wait(lambda: len(self.names()) == 2, "two daemons")
+        taken_over = 0
+        for turn in range(1, kills + 1):
+            goal = 2 * self._customers * turn // (kills + 1)
+            self.wait(lambda goal=goal: self.progress() >= goal, f"turn {turn}")
+            leads = self._leader() == one.process.pid
+            one.kill()
+            if leads:
+                self.wait(lambda: self._leader() == two.process.pid, "the other one leads")
+                taken_over += 1
+            if turn == (kills + 1) // 2:
+                self._restart_the_server()
+            if turn == (kills + 3) // 2:
+                self._server.cut()
+            one.start()
+        self.wait(self._over, "the end")
+        self.wait(lambda: len(self.names()) == 2, "two daemons at the end")
+        return {**self._compared(), "taken over": taken_over, "seconds": round(time.monotonic() - began)}
+
+    def _leader(self) -> int | None:
+        try:
+            names = [d.name for d in self._store.daemons() if d.leads]
+        except StoreError:
+            return None
+        return int(names[0].rpartition(":")[2]) if names else None
+
+    def _restart_the_server(self) -> None:
+        """A webhook in that moment is refused, so that the shop sends it again."""
+        self._server.stop()
+        answers: list[int] = []
+        body = b"webhook_id=1"
+        asked = threading.Thread(target=lambda: answers.append(self._hook(self.daemons[1])))
+        asked.start()
+        asked.join(120)
+        self._server.start()
+        assert answers == [503], f"a webhook without a database was answered {answers} ({body!r})"
+
+    def _hook(self, daemon: Daemon) -> int:
+        record = list(self.shop.shop.customers.values())[-1]
+        body = json.dumps(record).encode()
+        return daemon.answers("/hooks/shop", body, signed(self.shop.url, body))
+
+    def _compared(self) -> dict[str, Any]:
+        """The target's own records beside the shop's own."""
+        theirs = Counter(str(p.attributes.get("email")) for p in self.target.store.people.values())
+        # Whoever works in the shop is no customer of it.
+        ours = {r["email"] for r in self.shop.shop.customers.values() if r["role"] in ("customer", "subscriber")}
+        proof = json.loads(self.daemons[1].say("verify", "people", "--sample", "200", "--json").stdout)
+        status = json.loads(self.daemons[1].say("status", "--json").stdout)
+        writes = Counter(w.email for w in self.target.store.writes)
+        return {
+            "missing": len(ours - set(theirs)),
+            "strange": len(set(theirs) - ours),
+            "twice": sum(times - 1 for times in theirs.values()),
+            "written again, to the same": sum(times - 1 for times in writes.values()),
+            "proved": proof["proved"],
+            "owed": self._store.counts_by_sink()["mail"].owed,
+            "parked": status["sinks"]["mail"]["parked"],
+            "daemons": status.get("daemons", []),
+        }
+
+
+def signed(shop: str, body: bytes) -> dict[str, str]:
+    """The headers of a webhook."""
+    import hashlib
+    import hmac
+
+    signature = base64.b64encode(hmac.new(b"s" * 16, body, hashlib.sha256).digest()).decode()
+    return {
+        "Content-Type": "application/json",
+        "X-WC-Webhook-Topic": "customer.updated",
+        "X-WC-Webhook-Resource": "customer",
+        "X-WC-Webhook-Event": "updated",
+        "X-WC-Webhook-Source": f"{shop}/",
+        "X-WC-Webhook-Signature": signature,
+        "X-WC-Webhook-ID": "1",
+        "X-WC-Webhook-Delivery-ID": "abc",
+    }
+
+
+def main() -> None:
+    """Play, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--kills", type=int, default=10)
+    asked = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(closing(Server()))
+        play = stack.enter_context(closing(Play(folder, asked.customers, server, server.url())))
+        print(f"{datetime.now(UTC):%H:%M:%S} {asked.customers} customers, {asked.kills} kills", flush=True)
+        for name, value in play.run(asked.kills).items():
+            print(f"{name:>28}  {value}")
+
+
+if __name__ == "__main__":
+    main()
