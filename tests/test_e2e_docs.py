@@ -25,7 +25,7 @@ def test_the_first_configuration_passes_check(tmp_path):
     text = block("config", "toml")
     (tmp_path / "synccore.toml").write_text(text, encoding="utf-8")
     secrets = dict.fromkeys(re.findall(r'env = "(\w+)"', text), "x" * 20)
-    secrets["KLAVIYO_KEY"] = "pk_" + "a" * 34
+    secrets["KLAVIYO_API_KEY"] = "pk_" + "a" * 34
     done = subprocess.run(
         [sys.executable, "-m", "synccore", "check", "--offline"],
         cwd=tmp_path,
@@ -36,7 +36,33 @@ def test_the_first_configuration_passes_check(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(tomllib.loads(text)["routes"]) == {"contacts", "profiles"}
+    assert set(tomllib.loads(text)["routes"]) == {"google_contacts_customers", "klaviyo_profile"}
+
+
+def test_the_first_configuration_is_what_init_writes_filled_in(tmp_path):
+    """The same names of instances, routes and variables: what README says to type works after `init`."""
+    from click.testing import CliRunner
+
+    from synccore._cli import cli
+
+    options = ["--source", "woocommerce", "--sink", "google_contacts", "--sink", "klaviyo"]
+    made = CliRunner().invoke(cli, ["init", str(tmp_path), *options])
+    assert made.exit_code == 0, made.output
+    written = (tmp_path / "synccore.toml").read_text(encoding="utf-8")
+    text = block("config", "toml")
+    first, whole = tomllib.loads(text), tomllib.loads(written)
+    for kind in ("sources", "sinks", "routes"):
+        assert first[kind].keys() <= whole[kind].keys(), kind
+    for name, route in first["routes"].items():
+        assert {k: v for k, v in route.items() if k != "when"} == {
+            k: whole["routes"][name][k] for k in route if k != "when"
+        }
+    variables = set(re.findall(r'env = "(\w+)"', text))
+    assert variables <= set(re.findall(r'env = "(\w+)"', written))
+    for verb, name in re.findall(
+        r"^synccore (connect|plan|adopt|verify) (\w+)", README.read_text("utf-8"), re.MULTILINE
+    ):
+        assert name in {**first["sources"], **first["sinks"], **first["routes"]}, f"synccore {verb} {name}"
 
 
 def test_the_cast_shows_the_demo_as_it_is():
