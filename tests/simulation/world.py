@@ -59,8 +59,8 @@ class World(Closing):
         self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
-        #: Addresses that such orders were billed to and the account did not have. Where an order was seen as the
-        #: account's they make no guest either; nobody can tell where it was not.
+        #: Addresses of such orders where it depends on what was seen in time whether they make a guest: they were billed
+        #: to an address that the account did not have, or placed by a guest with the address of the later account.
         self.doubted: set[str] = set()
         #: The last word on marketing that was said with an address.
         self.said: dict[str, str] = {}
@@ -69,6 +69,8 @@ class World(Closing):
         self.unheard: set[str] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
+        #: Whom a target could not forget yet: the operator asks again.
+        self.forgetting: set[str] = set()
         #: What the network does to the next deliveries.
         self._network = Random(f"network {seed}")
         self._losing = 0.0
@@ -222,6 +224,8 @@ class World(Closing):
         self._settle(limit)
         retry(self.app, [], None)
         self._settle(limit)
+        for email in sorted(self.forgetting):
+            self._forget_everywhere(email)
 
     def _compare(self) -> None:
         """As `reconcile --confirm`: half of a shop this small may well be gone."""
@@ -292,7 +296,8 @@ class World(Closing):
             billed = order["billing"]["email"]
             if billed == email or order["customer_id"] == number:
                 self.left.add(name)
-            if billed != email and order["customer_id"] == number:
+            # Of a guest who registered: they are a guest again where nobody was told of the account.
+            if (billed == email) != (order["customer_id"] == number):
                 self.doubted.add(billed)
         self.shop.delete_customer(number)
 
@@ -374,7 +379,7 @@ class World(Closing):
         self._backup, self._saved = (backup, self.held()) if backup.exists() else (None, set())
 
     def _restore(self, luck: Random) -> None:
-        if self._backup is None or self.forgotten:
+        if self._backup is None or self.forgotten or self.forgetting:
             return  # a backup from before somebody was forgotten brings them back, and says so
         self.lost |= self.held() - self._saved
         self.app.close()
@@ -394,7 +399,9 @@ class World(Closing):
         self.run(lambda: self._forget_everywhere(email))
 
     def _forget_everywhere(self, email: str) -> None:
+        self.forgetting.add(email)
         if forget(self.app, email).complete:
+            self.forgetting.discard(email)
             self.forgotten.add(email)
 
 

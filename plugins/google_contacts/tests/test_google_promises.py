@@ -14,7 +14,7 @@ from synccore._verbs.forget import forget
 from synccore._verbs.plan import plan
 from synccore._verbs.verify import verify
 from synccore.entities import Address
-from synccore.testing import FakeClock, Harness, customer, meanwhile
+from synccore.testing import FakeClock, Fault, Harness, customer, meanwhile
 from synccore.types import Change
 from synccore_google_contacts.sink import SINK
 from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
@@ -291,3 +291,35 @@ def test_the_trail_says_what_was_done_when_a_customer_whose_contact_was_there_be
     assert said in line
     assert "unlabel" not in line
     assert bool(google.members("Customers")) == (policy == "keep")
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["at once", "after it was found"])
+def test_who_is_deleted_after_the_answer_to_their_create_was_lost_is_gone(open_stage, known):
+    """The contact is there and nothing of ours says so but the marker on it."""
+    app, google = open_stage(on_delete="delete")
+    google.fail_next(Fault.commit_then_drop(when=lambda r: "createContact" in r.path))
+    app.emit(shopper(1))
+    app.drain()
+    if known:
+        app.settle_down()
+    assert len(google.contacts()) == 1
+    app.emit(Change(entity="customer", key="1", op="delete"))
+    app.settle_down()
+    assert google.contacts() == []
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["deleted", "forgotten"])
+def test_a_contact_that_has_another_name_by_now_is_deleted_under_that(open_stage, forgotten):
+    """Google says of the old name what it says of a contact that is gone, until its listing tells of the new one."""
+    app, google = open_stage(on_delete="delete")
+    app.emit(shopper(1))
+    app.settle_down()
+    google.book().feed.lag = timedelta(minutes=2)
+    google.rename(google.contacts()[0]["resourceName"])
+    if forgotten:
+        while not forget(app.app, "ann1@shop.test").complete:
+            app.clock.advance(timedelta(minutes=1))
+    else:
+        app.emit(Change(entity="customer", key="1", op="delete"))
+        app.settle_down()
+    assert google.contacts() == []

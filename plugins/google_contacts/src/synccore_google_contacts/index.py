@@ -91,9 +91,9 @@ class Index:
         return Own(fields=data.get("fields", {}), made=data.get("made", False), label=data.get("label"))
 
     def made(self, name: str) -> bool:
-        """Whether we made it."""
+        """Whether we made it: by our notes, or by a create whose answer was lost, for only that put the marker there."""
         own = self.own(name)
-        return own is not None and own.made
+        return any(map(self.intended, self.markers_of(name))) if own is None else own.made
 
     def resolve(self, name: str) -> str:
         """Its name now."""

@@ -1,8 +1,9 @@
 """Forgetting a person: their contacts, linked or not, and what becomes of each."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from synccore.entities import normalize_email
+from synccore.errors import RateLimited
 from synccore.types import Delivered, Erased, Failed, Identity, Link, Operation, Unchanged
 from synccore.values import phone
 
@@ -12,8 +13,15 @@ from .plan import ERASE, GONE
 
 
 def find_person(index: Index, identity: Identity) -> list[Link]:
-    """The contacts with a marker or an address of the person, or with a number and no other address."""
+    """The contacts with a marker or an address of the person, or with a number and no other address.
+
+    Raises RateLimited while a create of the person, whose answer was lost, may still show up.
+    """
     index.sync(now=True)
+    for uid in identity.uids:
+        if (lost := index.left(uid)) is not None and lost[1] > timedelta(0) and not index.with_marker(uid):
+            reason = "the answer to a create was lost: Google's listing may show the contact yet"
+            raise RateLimited(reason, retry_after=lost[1], scope="operation")
     emails = {normalize_email(e) for e in identity.emails}
     found = {name for uid in identity.uids for name in index.with_marker(uid)}
     found |= {name for email in emails for name in index.with_email(email)}

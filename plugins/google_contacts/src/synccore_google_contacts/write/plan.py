@@ -46,7 +46,8 @@ def prepare(round_: Round) -> None:
     """
     index = round_.index
     linked = {index.resolve(op.link.remote_id) for op in round_.operations if op.link is not None}
-    creates = [op for op in round_.operations if op.op == "upsert" and op.link is None]
+    # A deletion without a link is of a record whose create may have been carried out.
+    creates = [op for op in round_.operations if op.link is None]
     unknown = [name for name in linked if name not in index]
     index.sync(now=bool(creates or unknown))
     _search(round_)
@@ -62,9 +63,10 @@ def _search(round_: Round) -> None:
     It lags by itself and cannot be asked for a marker; what it finds is read by name. Many at once, and new contacts
     of the past, are left to the listing.
     """
-    index, upserts = round_.index, [op for op in round_.operations if op.op == "upsert"]
-    lost = [op for op in upserts if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
-    new = [op for op in upserts if not op.bulk and op not in lost and find(index, op) == Match()]
+    index = round_.index
+    unlinked = [op for op in round_.operations if op.op == "upsert" or op.link is None]
+    lost = [op for op in unlinked if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
+    new = [op for op in unlinked if op.op == "upsert" and not op.bulk and op not in lost and find(index, op) == Match()]
     sought = [*lost, *new] if len(lost) + len(new) <= SEARCHES else lost
     if not sought or len(sought) > SEARCHES:
         return
@@ -250,9 +252,10 @@ class _Planner:
         own = self.index.own(name)
         if own is not None:
             return own
+        made = self.index.made(name)
         if op.link is None or op.uid not in markers(person):
-            return Own()
-        return Own(surviving(_built(op.link.fields), person))
+            return Own(made=made)
+        return Own(surviving(_built(op.link.fields), person), made)
 
     # -- letting go
 
@@ -264,6 +267,8 @@ class _Planner:
         else:
             policy = op.on_leave
         name = self.index.resolve(op.link.remote_id) if op.link is not None else ""
+        if op.link is not None and name not in self.index and self._waiting(op):
+            return None
         if op.link is None or name not in self.index:
             self.round.outcomes[op.id] = Unchanged(remote_id=name or None, fields={}, note=GONE)
             return None
@@ -276,7 +281,7 @@ class _Planner:
 
     def _let_go(self, op: Operation, link: Link, name: str, policy: str) -> Work | None:
         """Take off or delete what is this record's alone."""
-        person, own = self.index.person(name), self.index.own(name) or Own()
+        person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
         shared = link.shared > 1 or self._others(op, name)
         erasing = op.settings.get(ERASE, False)
         if shared and not erasing:

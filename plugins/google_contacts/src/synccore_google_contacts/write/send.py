@@ -349,10 +349,11 @@ def _delete(round_: Round, works: list[Work]) -> None:
         return
     try:
         round_.people.batch_delete([w.name or "" for w in works])
-    except Rejected:
+    except Rejected as error:
         # Most likely some are gone already, which refuses the whole batch.
         there = round_.people.batch_get([w.name or "" for w in works])
-        _deleted(round_, [w for w in works if w.name not in there])
+        if gone := [w for w in works if w.name not in there]:
+            _unfound(round_, gone, error)
         rest = [w for w in works if w.name in there]
         for part in (rest,) if len(rest) < len(works) else (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
             _delete(round_, part)
@@ -363,12 +364,21 @@ def _delete(round_: Round, works: list[Work]) -> None:
 def _delete_one(round_: Round, work: Work) -> None:
     try:
         round_.people.delete(work.name or "")
-    except NotFound:
-        pass  # gone is gone
+    except NotFound as error:
+        _unfound(round_, [work], error)
+        return
     except Rejected as error:
         round_.fail(work.op, error)
         return
     _deleted(round_, [work])
+
+
+def _unfound(round_: Round, works: list[Work], error: SynccoreError) -> None:
+    """Gone, or called by another name by now, which the listing tells: planned again with what it says."""
+    round_.index.refresh(work.name or "" for work in works)
+    round_.index.sync(now=True)
+    for work in works:
+        round_.retry(work.op, error)
 
 
 def _deleted(round_: Round, works: list[Work]) -> None:
