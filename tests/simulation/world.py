@@ -59,7 +59,7 @@ class World(Closing):
         self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
-        #: Addresses of such orders where it depends on what was seen in time whether they make a guest: they were billed
+        #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
         #: to an address that the account did not have, or placed by a guest with the address of the later account.
         self.doubted: set[str] = set()
         #: The last word on marketing that was said with an address.

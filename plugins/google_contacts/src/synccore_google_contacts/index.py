@@ -91,7 +91,7 @@ class Index:
         return Own(fields=data.get("fields", {}), made=data.get("made", False), label=data.get("label"))
 
     def made(self, name: str) -> bool:
-        """Whether we made it: by our notes, or by a create whose answer was lost, for only that put the marker there."""
+        """Whether we made it: as noted, or by a create whose answer was lost, for only that put the marker there."""
         own = self.own(name)
         return any(map(self.intended, self.markers_of(name))) if own is None else own.made
 
