@@ -35,10 +35,14 @@ def test_the_example_runs():
     exec(re.search(r"```python\n(.*?)```", README, re.DOTALL)[1], {})  # noqa: S102  our own text
 
 
+#: (plugin, field) -> expression, of the table of checkout fields.
 EXPRESSIONS = {
-    row[1].strip(): row[2].strip().strip("`").replace("\\|", "|")
-    for row in re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`(?:customer|\[|\().*`) \|$", README, re.MULTILINE)
+    (plugin.strip(), field.strip()): expression.replace("\\|", "|")
+    for plugin, field, expression in re.findall(r"^\| ([^|]+) \| ([^|]+) \| `(.*)` \|$", README, re.MULTILINE)
+    if re.search(r"\b(customer|order)\.", expression)
 }
+OF_ORDERS = {place: e for place, e in EXPRESSIONS.items() if "order." in e}
+OF_CUSTOMERS = {place: e for place, e in EXPRESSIONS.items() if place not in OF_ORDERS}
 
 
 def mapped(entity, data, expressions):
@@ -67,17 +71,22 @@ def test_the_expressions_for_checkout_fields_give_what_they_say():
     meta += [{"key": "billing_yomigana_first_name", "value": "タロウ"}]
     record = {"id": 4, "email": "ada@shop.test", "billing": billing, "meta_data": meta}
     ada = mapping.customer(record, shop_url="https://shop.test")
-    found = dict(zip(EXPRESSIONS, mapped("customer", ada, list(EXPRESSIONS.values())), strict=True))
-    assert found["street with house number"] == "Rua das Flores, 42"
-    assert found["district"] == "Jardim"
-    assert found["mobile phone"] == "+5511912345678"
-    assert found["name in kana"] == "ヤマダ タロウ"
-    assert found["house number of its own"] == "Rua das Flores 7 a"
+    found = dict(zip(OF_CUSTOMERS, mapped("customer", ada, list(OF_CUSTOMERS.values())), strict=True))
+    values = {field: value for (_, field), value in found.items()}
+    assert values["street with house number"] == "Rua das Flores, 42"
+    assert values["district"] == "Jardim"
+    assert values["mobile phone"] == "+5511912345678"
+    assert values["name in kana"] == "ヤマダ タロウ"
+    assert values["house number of its own"] == "Rua das Flores 7 a"
+    assert len(found) == 12
     assert all(found.values())
 
 
-def test_the_expression_for_woocommerces_own_fields_reads_them_from_the_order(shop, client):
-    [expression] = re.findall(r"^\| WooCommerce's own.*\| `(order.*)` \|$", README, re.MULTILINE)
-    shop.place_order(customer_id=0, meta_data=[{"key": "_wc_other/namespace/field", "value": "1"}])
+def test_the_expressions_for_fields_kept_on_orders_read_them_there(shop, client):
+    held = {"billing_second_phone": "1", "_billing_wooccm11": "2", "_billing_street_name": "Damrak"}
+    held |= {"_billing_house_number": "7 a", "_wc_other/namespace/field": "1"}
+    shop.place_order(customer_id=0, meta_data=[{"key": k, "value": v} for k, v in held.items()])
     [order] = [c.data for c in client.all("order") if c.entity == "order"]
-    assert mapped("order", order, [expression.replace("\\|", "|")]) == ["1"]
+    assert mapped("order", order, list(OF_ORDERS.values())) == list(held.values())
+    (look,) = re.findall(r'^Description = "(order.*)" ', README, re.MULTILINE)
+    assert set(held) <= set(mapped("order", order, [look])[0].split())
