@@ -4,7 +4,7 @@ import pytest
 
 from synccore.errors import Rejected, Transient
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed, Unchanged
+from synccore.types import Delivered, Failed, Identity, Unchanged
 
 CUSTOMERS = "customers"
 
@@ -213,13 +213,78 @@ class TestCustomersAreContacts:
         assert crm.found("Contact")["AccountId"] == account["Id"]
         assert {o["AccountId"] for o in crm.org.records("Order")} == {account["Id"]}
 
-    def test_account_made_before_a_kill_is_found_again(self, crm, person):
+    @pytest.fixture(params=["keyed", "bare"])
+    def either(self, request, shop, bench, route, person):
+        """In an org whose accounts have the key field, and in one where they have none; one contact is there."""
+        if request.param == "bare":
+            del shop.org.objects["Account"].fields["WooId__c"]
+        crm = bench(
+            route("orders", "Order", "order", after=CUSTOMERS), route(CUSTOMERS, "Contact", match=("WooId__c",))
+        )
         crm.one("7", person(7), route=CUSTOMERS)
-        crm.org.fail_next(Fault.reset(when=lambda r: b"AccountId" in r.body))
+        return crm
+
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            Fault.reset(when=lambda r: b"AccountId" in r.body and b"Contact" in r.body),
+            Fault.commit_then_drop(when=lambda r: b'"Account"' in r.body),
+        ],
+        ids=["before the move", "answer of the create"],
+    )
+    @pytest.mark.parametrize("end", ["goes on", "is forgotten"])
+    def test_account_made_before_a_kill_is_made_once_and_goes_with_the_person(self, either, person, lost, end):
+        namesake = either.org.org.insert("Account", {"Name": "Ann7 Lee7"})
+        either.org.fail_next(lost)
         with pytest.raises(Transient):
-            send(crm, order(item("HAT")))
-        assert isinstance(send(crm, order(item("HAT"))), Delivered)
-        assert len(crm.org.records("Account")) == 1
+            send(either, order(item("HAT")))
+        either.restart()
+        assert len(either.org.records("Account")) == 2
+        theirs = either.org.org.insert("Account", {"Name": "Ann7 Lee7"})
+        if end == "goes on":
+            assert isinstance(send(either, order(item("HAT"))), Delivered)
+            assert len(either.org.records("Account")) == 3
+            assert either.found("Contact")["AccountId"] not in (namesake, theirs)
+            either.sink.erase(either.link("orders", "1001"))
+        for link in (either.link(CUSTOMERS, "7"), *either.sink.find(Identity(uids=("shop:customer:7",)))):
+            either.sink.erase(link)
+        assert {a["Id"] for a in either.org.records("Account")} == {namesake, theirs}
+        assert not list(either.context.state().scan("account:"))
+
+    def test_two_of_one_name_do_not_take_each_others_account(self, either, person):
+        either.one("8", person(8, FirstName="Ann7", LastName="Lee7"), route=CUSTOMERS)
+        second = order(item("HAT"), WooId__c="shop:order:2", OrderReferenceNumber="2")
+        both = [
+            either.op(k, v, route="orders", parent=either.links[CUSTOMERS, c])
+            for k, v, c in (("1001", order(item("HAT")), "7"), ("2", second, "8"))
+        ]
+        either.org.fail_next(Fault.commit_then_drop(when=lambda r: b'"Account"' in r.body))
+        with pytest.raises(Transient):
+            either.deliver(*both)
+        assert all(isinstance(o, Delivered) for o in either.deliver(*both))
+        assert len(either.org.records("Account")) == 2
+        assert len({c["AccountId"] for c in either.org.records("Contact")}) == 2
+
+    @pytest.mark.parametrize("active", [False, True])
+    def test_a_contact_deleted_before_its_order_leaves_no_name(self, shop, bench, route, person, active):
+        gone = {"on_delete": "delete"}
+        crm = bench(
+            route("orders", "Order", "order", after=CUSTOMERS, settings={**gone, "activate": True}),
+            route(CUSTOMERS, "Contact", match=("WooId__c",), settings=gone),
+        )
+        crm.one("7", person(7), route=CUSTOMERS)
+        send(crm, order(item("HAT"), Status="Activated" if active else "Draft"))
+        outcome = crm.one("7", kind="delete", route=CUSTOMERS)
+        assert isinstance(outcome, Delivered)
+        assert "its name is erased" in outcome.note
+        assert "not deleted" in outcome.note
+        everybody = [r for n in ("Account", "Contact", "Order") for r in crm.org.records(n)]
+        assert "Lee7" not in str(everybody)
+        assert [r["Name"] for r in crm.org.records("Account")] == ["Erased"]
+        assert len(crm.org.records("Order")) == 1
+        assert isinstance(crm.one("1001", kind="delete", route="orders"), Delivered)
+        assert [r for n in ("Account", "Contact", "Order") for r in crm.org.records(n)] == []
+        assert not [*crm.context.state().scan("account:"), *crm.context.state().scan("nameless:")]
 
     @pytest.mark.parametrize("keyed", [True, False])
     def test_account_made_for_an_order_that_was_refused_is_the_persons_all_the_same(

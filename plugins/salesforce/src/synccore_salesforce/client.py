@@ -24,7 +24,7 @@ from .config import is_safe_url
 from .errors import Problem, Refused, classify, problems_of
 from .limits import Governor
 
-__all__ = ["Client", "Save", "chunked", "literal", "org_of"]
+__all__ = ["Client", "Save", "chunked", "literal", "org_of", "user_of"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,12 @@ def org_of(tokens: Tokens) -> str | None:
     """The org id in a token answer's `id` (`https://HOST/id/ORG/USER`)."""
     parts = str(tokens.extra.get("id") or "").rstrip("/").split("/")
     return parts[-2] if len(parts) >= 3 and parts[-3] == "id" else None
+
+
+def user_of(tokens: Tokens) -> str | None:
+    """The user id in a token answer's `id`, None where it is none."""
+    last = str(tokens.extra.get("id") or "").rstrip("/").rsplit("/", maxsplit=1)[-1]
+    return last if org_of(tokens) and last.isalnum() else None
 
 
 def literal(value: Any) -> str:
@@ -112,6 +118,11 @@ class Client:
         """Close the connection pools."""
         self._http.close()
         self._oauth.close()
+
+    @property
+    def user(self) -> str | None:
+        """Id of the user the session is for, where the token answer told it."""
+        return user_of(self._oauth.valid())
 
     # -- one request
 

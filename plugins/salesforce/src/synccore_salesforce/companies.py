@@ -3,29 +3,26 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.types import Failed, Link, Outcome, State
+from synccore.types import Failed, Link, Outcome
 
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, classify, problems_of
+from .made import MadeAccounts
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
 from .mapping.row import Row
 from .match import fold
 from .schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 
-__all__ = ["MADE", "Accounts"]
-
-#: In the sink's state, before a contact's id: the account made for it. The order it was made for may never be
-#: delivered, and then no link tells whose the account is.
-MADE = "account:"
+__all__ = ["Accounts"]
 
 
 class Accounts:
     """Finds, and for orders makes, the accounts of contacts."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, state: State) -> None:
+    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, made: MadeAccounts) -> None:
         self._client = client
-        self._state = state
+        self._made = made
         self._catalog = catalog
         self._shaper = shaper
 
@@ -93,7 +90,7 @@ class Accounts:
         """An account for each contact that has none, under the customer's key, and the contact moved into it."""
         schema = self._catalog.find("Account")
         keyed = self._keyed(schema, bare)
-        made |= {i: keyed[fold(_uid(p))] for i, p in bare.items() if fold(_uid(p)) in keyed}
+        made |= self._made.of(bare) | {i: keyed[fold(_uid(p))] for i, p in bare.items() if fold(_uid(p)) in keyed}
         records: dict[str, dict[str, Any]] = {}
         for i, parent in bare.items():
             if i not in made:
@@ -102,13 +99,15 @@ class Accounts:
                 if _has_key(schema) and parent.key:
                     records[i][KEY_FIELD] = _uid(parent)
         failed: dict[str, Outcome] = {}
+        # What the key does not find again has to be known by what is stored before it is made.
+        self._made.intend({i: str(r["Name"]) for i, r in records.items() if KEY_FIELD not in r})
         for part in chunked(records.items(), COLLECTION):
             for (i, _), result in zip(part, self._client.create([r for _, r in part], {}), strict=True):
                 if result.get("success"):
                     made[i] = str(result["id"])
                 else:
                     failed[i] = _failure(result)
-        self._state.put({MADE + i: account for i, account in made.items()})
+        self._made.settle({**dict.fromkeys(failed), **made})
         for moves in chunked(made.items(), COLLECTION):
             sent = [
                 {"attributes": {"type": "Contact"}, "id": bare[i].remote_id, "AccountId": account}

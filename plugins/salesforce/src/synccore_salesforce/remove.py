@@ -9,12 +9,12 @@ from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import Rejected
-from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, State, Unchanged
+from synccore.errors import Rejected, SynccoreError
+from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
 
 from .client import COLLECTION, Client, chunked
-from .companies import MADE
 from .errors import GONE_CODES, Problem, Refused, classify, problems_of
+from .made import MadeAccounts
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
 from .mapping.row import STILL, Row, is_converted
@@ -39,12 +39,12 @@ def _why(link: Link) -> str:
 class Remover:
     """Takes away the records of one route."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer, state: State) -> None:
+    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer, made: MadeAccounts) -> None:
         self._client = client
         self._catalog = catalog
         self._shaper = shaper
         self._writer = writer
-        self._state = state
+        self._made = made
         self._schema = shaper.schema
 
     # -- operations
@@ -97,41 +97,79 @@ class Remover:
         for part in chunked(linked, COLLECTION):
             ids = [op.link.remote_id for op in part if op.link]
             for op, result in zip(part, self._client.delete(ids), strict=True):
-                outcomes[op.id] = self._deleted(op, result)
-                if op.link and self._schema.name == "Contact" and not isinstance(outcomes[op.id], Failed):
-                    self._drop_made(op.link)
+                try:
+                    outcomes[op.id] = self._with_made(op.link, self._deleted(op, result))
+                except SynccoreError as error:
+                    # The next try finds the record gone, and goes on from there.
+                    outcomes[op.id] = Failed(error)
         if self._schema.name == "Account":
             for link in (op.link for op in operations if op.link):
                 for name, record_id in link.made.items():
                     self._erase_made(name, record_id, link)
         return outcomes
 
-    @staticmethod
-    def _deleted(op: Operation, result: Mapping[str, Any]) -> Outcome:
+    def _deleted(self, op: Operation, result: Mapping[str, Any]) -> Outcome:
         remote_id = op.link.remote_id if op.link else None
         if result.get("success"):
             return Delivered(remote_id=remote_id)
         problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
         if problem.code in GONE_CODES:
             return Unchanged(remote_id=remote_id, note="already deleted in Salesforce")
-        return Failed(classify(problem))
+        if problem.code != "DELETE_FAILED" or op.link is None or self._schema.name not in ("Contact", "Account"):
+            return Failed(classify(problem))
+        # Orders hang on it, and Salesforce keeps those: as much of the person goes as can.
+        erased = self._anonymise(self._schema, op.link.remote_id, op.link)
+        self._made.keep(op.link.remote_id[:15])
+        return Delivered(remote_id=remote_id, note=f"not deleted: {erased.note}")
 
-    def _drop_made(self, link: Link) -> None:
-        """The account made for a deleted contact's orders goes too, unless anything hangs on it that would go along."""
-        note = MADE + link.remote_id[:15]
-        account = self._state.get(note)
-        if account is None or self._anything_below(str(account)):
-            return
-        (result,) = self._client.delete([str(account)])
-        if result.get("success") or any(p.code in GONE_CODES for p in problems_of(result.get("errors"))):
-            self._state.put({note: None})
+    def _with_made(self, link: Link | None, outcome: Outcome) -> Outcome:
+        """With a deleted contact goes the account that was made for its orders, and with its last order at the latest.
 
-    def _anything_below(self, account: str) -> bool:
-        for name in (*_BELOW, "Order"):
+        An account that orders hang on loses its name; one that others work on is theirs.
+        """
+        if link is None or isinstance(outcome, Failed):
+            return outcome
+        if self._schema.name == "Order" and link.parent_id and self._made.kept(link.parent_id[:15]):
+            if self._anything_below(link.parent_id, ("Order",), "BillToContactId"):
+                return outcome
+            (gone,) = self._client.delete([link.parent_id])
+            if not gone.get("success") and not _is_gone(gone):
+                return outcome
+            self._made.keep(link.parent_id[:15], kept=False)
+        contact = {"Contact": link.remote_id, "Order": link.parent_id}.get(self._schema.name)
+        account = self._made.of([contact[:15]]).get(contact[:15]) if contact else None
+        if contact is None or account is None:
+            return outcome
+        if self._schema.name == "Order" and self._exists("Contact", contact):
+            # As long as there is the contact, it is the contact's.
+            return outcome
+        said = self._drop_made(contact, account, link)
+        return evolve(outcome, note="; ".join(t for t in (outcome.note, said) if t)) if said else outcome
+
+    def _drop_made(self, contact: str, account: str, link: Link) -> str | None:
+        """What is said of it where the account stays."""
+        schema = self._catalog.find("Account")
+        if schema is not None and self._anything_below(account, _BELOW, but=contact[:15]):
+            return "the account made for the orders stays: records of others hang on it"
+        if schema is not None and self._anything_below(account, ("Order",)):
+            self._anonymise(schema, account, evolve(link, object="Account", fields={}, asked=None, made={}))
+            return "the account made for the orders stays as long as they do; its name is erased"
+        (result,) = self._client.delete([account])
+        if result.get("success") or _is_gone(result):
+            self._made.settle({contact[:15]: None})
+        return None
+
+    def _exists(self, name: str, record_id: str) -> bool:
+        return next(iter(self._client.select(["Id"], name, "Id", [record_id])), None) is not None
+
+    def _anything_below(
+        self, record_id: str, names: Sequence[str], lookup: str = "AccountId", *, but: str | None = None
+    ) -> bool:
+        for name in names:
             schema = self._catalog.find(name)
-            if schema is None or schema.get("AccountId") is None:
+            if schema is None or schema.get(lookup) is None:
                 continue
-            if next(iter(self._client.select(["Id"], name, "AccountId", [account])), None) is not None:
+            if any(str(r["Id"])[:15] != but for r in self._client.select(["Id"], name, lookup, [record_id])):
                 return True
         return False
 
@@ -232,10 +270,10 @@ class Remover:
         outcome = self._erase(link)
         for name, record_id in link.made.items():
             self._erase_made(name, record_id, link)
-        note = MADE + link.remote_id[:15]
-        if account := self._state.get(note):
-            self._erase_made("Account", str(account), link)
-            self._state.put({note: None})
+        contact = link.remote_id[:15]
+        for account in self._made.of([contact]).values():
+            self._erase_made("Account", account, link)
+        self._made.settle({contact: None})
         return outcome
 
     def _erase(self, link: Link) -> Erased:
@@ -320,6 +358,10 @@ class Remover:
         mark = str(account[KEY_FIELD]).casefold()
         others = [c for c in found if str(c.get(KEY_FIELD) or "").casefold() != mark]
         return [str(c["Id"]) for c in found], bool(others)
+
+
+def _is_gone(result: Mapping[str, Any]) -> bool:
+    return any(p.code in GONE_CODES for p in problems_of(result.get("errors")))
 
 
 def _belongs(mark: str, link: Link, name: str) -> bool:

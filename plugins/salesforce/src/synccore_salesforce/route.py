@@ -9,6 +9,7 @@ from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult,
 
 from .client import COLLECTION, Client, chunked
 from .companies import Accounts
+from .made import MadeAccounts
 from .mapping.record import Shaper
 from .mapping.row import Row
 from .match import Finder, SeveralFound, fold
@@ -43,10 +44,11 @@ class Route:
         self.finder = Finder(client, self.shaper)
         follower = Follower(client, self.shaper, self.finder)
         self.writer = Writer(client, catalog, clock, follower, duplicate_rule)
-        self._accounts = Accounts(client, catalog, self.shaper, state)
+        made = MadeAccounts(client, catalog, state)
+        self._accounts = Accounts(client, catalog, self.shaper, made)
         self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
         self._reader = Reader(client, catalog, route, schema, follower)
-        self._remover = Remover(client, catalog, self.shaper, self.writer, state)
+        self._remover = Remover(client, catalog, self.shaper, self.writer, made)
 
     @property
     def searches(self) -> bool:

@@ -30,6 +30,8 @@ class Org:
             for name, (prefix, fields) in standard_objects(person_accounts, picklists, orders).items()
         }
         self.id = full_id("00D", 7)
+        #: Whom the API acts as; a person who puts records there (`insert`) is another.
+        self.user = full_id("005", 1)
         self.person_accounts = person_accounts
         #: (object, test, message): the record is refused with the message where the test says so.
         self.validation_rules: list[tuple[str, Callable[[Mapping[str, Any]], bool], str]] = []
@@ -69,7 +71,9 @@ class Org:
     def insert(self, name: str, fields: Mapping[str, Any], *, raw: bool = False) -> str:
         """Put a record there as a person would; `raw` skips all rules. Gives its id."""
         if not raw:
-            return str(self.save(name, fields)["id"])
+            record_id = str(self.save(name, fields)["id"])
+            self.objects[name].records[record_id]["CreatedById"] = full_id("005", 2)
+            return record_id
         record_id = self._new_id(name)
         self.objects[name].records[record_id] = {"IsDeleted": False, **fields, "Id": record_id}
         return record_id
@@ -164,7 +168,7 @@ class Org:
             if self.storage_full:
                 raise RowRefused("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded")
             new_id = self._new_id(kind.name)
-            record = {"IsDeleted": False, **self._created(kind, clean), "Id": new_id}
+            record = {"IsDeleted": False, **self._created(kind, clean), "CreatedById": self.user, "Id": new_id}
             kind.records[new_id] = record
             return {"id": new_id, "created": True}
         old.update(clean)

@@ -75,7 +75,7 @@ def _system(*more: str) -> Fields:
         *_read_only("id", "Id"),
         *_read_only("boolean", "IsDeleted"),
         *_read_only("datetime", "CreatedDate", "LastModifiedDate"),
-        *_read_only("reference", *more),
+        *_read_only("reference", "CreatedById", *more),
     ]
 
 

@@ -1,6 +1,5 @@
 """What a test may set on a make-believe org, beside its data."""
 
-from .model import full_id
 from .org import Org
 
 __all__ = ["Switches"]
@@ -23,7 +22,7 @@ class Switches:
         self.client_id = "3MVG9.shop.test"
         self.client_secret = "stand-in-secret"
         self.username = "sync@shop.test"
-        self.user_id = full_id("005", 1)
+        self.user_id = self.org.user
         self.public_key = ""
         self.redirect_uris = ["http://localhost:1717/callback"]
         self.instance_url: str | None = None
