@@ -127,7 +127,7 @@ class Remover:
 
         An account that orders hang on loses its name; one that others work on is theirs.
         """
-        if link is None or isinstance(outcome, Failed):
+        if link is None or not isinstance(outcome, Delivered | Unchanged):
             return outcome
         if self._schema.name == "Order" and link.parent_id and self._made.kept(link.parent_id[:15]):
             if self._anything_below(link.parent_id, ("Order",), "BillToContactId"):
