@@ -6,9 +6,14 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from synccore._app.accounts import remember_account
+from synccore._app.accounts import known_account, remember_account
+from synccore._daemon.backfill import backfill
 from synccore._daemon.sources import SourceWorker
-from synccore.errors import AuthError, RateLimited, Transient
+from synccore._verbs.adopt import adopt
+from synccore._verbs.forget import forget
+from synccore._verbs.plan import plan
+from synccore._verbs.verify import verify
+from synccore.errors import AnotherAccount, AuthError, RateLimited, Transient
 from synccore.testing import Harness, customer
 from synccore.types import Account
 
@@ -185,3 +190,47 @@ def test_a_source_that_reaches_another_shop_reads_nothing(tmp_path):
 
 def worker_of(app):
     return SourceWorker(app.app, app.app.sources["shop"])
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """One person is delivered to our account; the credentials lead to another one now."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: app.sink.connected
+        app.sink.connected = OURS
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        app.sink.connected = THEIRS
+        app.sink.records.clear()
+        yield app
+
+
+@pytest.mark.parametrize("verb", [plan, adopt, verify])
+def test_nothing_is_compared_with_the_links_of_another_account(moved, verb):
+    """Else all is "unchanged" or "linked before", or gone, and `--repair` sends it to strangers."""
+    with pytest.raises(AnotherAccount, match=r"another account.*--switch-account"):
+        verb(moved.app, "people")
+
+
+def test_a_backfill_into_another_account_is_not_called_done(moved):
+    """What equals the links owes nothing, and so nothing would be said."""
+    (error,) = backfill(moved.app, "shop", None, {}, None).errors
+    assert "another account" in error
+    assert moved.sink.records == {}
+
+
+def test_nobody_is_forgotten_in_another_account(moved):
+    """They are not there, and where they are nobody was asked: that is no erasure."""
+    result = forget(moved.app, "a@shop.test")
+    assert not result.complete
+    assert {e.error is not None and "another account" in e.error for e in result.erased} == {True}
+    assert moved.app.store.keys_by_email("a@shop.test"), "what is needed to try again is gone"
+    assert moved.sink.erased == []
+
+
+def test_whom_adopt_reached_is_whom_the_lane_must_reach(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.account = lambda: app.sink.connected
+        app.sink.connected = OURS
+        adopt(app.app, "people")
+        assert known_account(app.app.store, "crm") == OURS

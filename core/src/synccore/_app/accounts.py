@@ -7,7 +7,7 @@ from ..errors import AnotherAccount, AuthError
 from ..store import Store
 from ..types import Account
 
-__all__ = ["another_account", "known_account", "remember_account", "stranger"]
+__all__ = ["another_account", "known_account", "not_another_account", "remember_account", "stranger"]
 
 #: Namespace of the plugin state in which core keeps it.
 _ACCOUNTS = "synccore:accounts"
@@ -42,11 +42,14 @@ def stranger(store: Store, name: str, account: Account | None, *, source: bool) 
     )
 
 
-def another_account(store: Store, name: str, instance: Any, *, source: bool = False) -> str | None:
+def another_account(
+    store: Store, name: str, instance: Any, *, source: bool = False, remember: bool = True
+) -> str | None:
     """Why nothing may be delivered or read, where the instance reaches another account than its records are of.
 
-    Asked is its cheap `account`, else its `check`; whom it reaches first is remembered. Who has no right to ask is told
-    nothing, and goes on: the work itself says what is wrong with the credentials.
+    Asked is its cheap `account`, else its `check`; whom it reaches first is remembered, unless the caller writes
+    nothing. Who has no right to ask is told nothing, and goes on: the work itself says what is wrong with the
+    credentials.
     Raises what else the instance raises.
     """
     ask = getattr(instance, "account", None)
@@ -58,6 +61,15 @@ def another_account(store: Store, name: str, instance: Any, *, source: bool = Fa
         raise
     except AuthError:
         return None
-    if account is not None and known_account(store, name) is None:
+    if remember and account is not None and known_account(store, name) is None:
         remember_account(store, name, account)
     return stranger(store, name, account, source=source)
+
+
+def not_another_account(store: Store, name: str, instance: Any, *, remember: bool = False) -> None:
+    """For a command that compares a sink with the links here, which mean nothing in another account.
+
+    Raises AnotherAccount, and what else the instance raises.
+    """
+    if (another := another_account(store, name, instance, remember=remember)) is not None:
+        raise AnotherAccount(another)

@@ -22,6 +22,7 @@ from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transi
 from ..hookspecs import SourceType
 from ..store import Ingest, Store, Work
 from ..types import Clock, Failed, Link, LookupResult, Operation, RouteSpec
+from .accounts import not_another_account
 from .app import App
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "read_back",
     "readable",
     "reader",
+    "same_account",
     "shop_records",
 ]
 
@@ -159,6 +161,17 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
             if app.stopping.is_set():
                 raise Stopped  # the source may have ended early because of it
             return
+
+
+def same_account(app: App, sink: str, *, remember: bool = False) -> None:
+    """Hold a sink to the account its links are of, before anything is compared with them.
+
+    `remember`: links are about to be made, of whichever account it is.
+
+    Raises AnotherAccount, and what the sink raises where it cannot be asked.
+    """
+    instance = app.opened(sink).instance
+    patient(app.clock, lambda: not_another_account(app.store, sink, instance, remember=remember))
 
 
 def ability(app: App, sink: str, name: str) -> Callable[..., Any] | None:

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
+from attrs import evolve
+
+from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit
 from .._ingest.listing import Listed, MassDeletionError, Stopped
@@ -22,7 +25,7 @@ from .._verbs.backfill import (
     watch_daemon,
 )
 from .._verbs.changed import note_routes
-from ..errors import RateLimited, Transient
+from ..errors import RateLimited, SynccoreError, Transient
 from ..store import BackfillJob
 from ..types import Settled
 from .sources import SourceWorker
@@ -55,7 +58,23 @@ def reconcile(app: App, source: str, *, progress: Watch | None = None, confirmed
 
 
 def _work(app: App, asked: Asked, *, enqueue_only: bool, progress: Watch | None) -> BackfillReport:
-    watch = progress or (lambda _: None)
+    report = _worked(app, asked, enqueue_only=enqueue_only, watch=progress or (lambda _: None))
+    said = " ".join(report.errors)
+    return evolve(report, errors=(*report.errors, *(e for e in _elsewhere(app, asked.unit) if e not in said)))
+
+
+def _elsewhere(app: App, unit: SourceUnit) -> Iterator[str]:
+    """Sinks that reach another account than before: what equals the links of the old one is not in this one."""
+    for sink in dict.fromkeys(r.sink for r in app.routes.values() if r.source == unit.name):
+        try:
+            another = another_account(app.store, sink, app.sinks[sink].instance)
+        except SynccoreError:
+            continue  # its lane says so, where anything is owed
+        if another is not None:
+            yield another
+
+
+def _worked(app: App, asked: Asked, *, enqueue_only: bool, watch: Watch) -> BackfillReport:
     if app.store.daemon_running():
         report = watch_daemon(app, asked, enqueue_only=enqueue_only, watch=watch)
         if report is not None:

@@ -54,7 +54,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     """
     route = app.route(route_name)
     result = Adoption(route=route.name)
-    with both_sides(app, route, heard) as (records, matches):
+    with both_sides(app, route, heard, remember=not dry_run) as (records, matches):
         _find(app, route, records, matches, result, heard)
         matches.seal()
         for key, twin, _, rivals in matches.found():

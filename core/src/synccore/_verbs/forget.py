@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import define, evolve, field, frozen
 
+from .._app.accounts import not_another_account
 from .._app.app import App
 from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
@@ -60,6 +61,29 @@ class Forgotten:
         return [e for e in self.erased if e.error is None and not e.keep and e.outcome == "pending"]
 
 
+class _Targets:
+    """Each sink is asked once whether it reaches the account its records are in.
+
+    In another one there is nobody to erase, which would look as if it were done.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._known: dict[str, Exception | None] = {}
+
+    def hold(self, unit: SinkUnit) -> None:
+        """Raises AnotherAccount, and what the sink raises where it cannot be asked."""
+        if unit.name not in self._known:
+            try:
+                not_another_account(self._app.store, unit.name, unit.instance)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is so for each of its records
+                self._known[unit.name] = error
+            else:
+                self._known[unit.name] = None
+        if (known := self._known[unit.name]) is not None:
+            raise known
+
+
 def targets_of(app: App, email: str) -> list[Link]:
     """Every linked record of the people with this address, what belongs to them first."""
     links: dict[tuple[str, str, str], Link] = {}
@@ -86,12 +110,12 @@ def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
     people = len(app.store.keys_by_email(email))
     result = Forgotten(people=people, erased=[*_in_jobs(app, email), *_elsewhere(app, email)])
-    identity = identity_of(app, email)
+    identity, targets = identity_of(app, email), _Targets(app)
     done: set[tuple[str, str]] = set()
     for link in targets_of(app, email):
-        result.erased.append(_erase(app, link))
+        result.erased.append(_erase(app, link, targets))
         done.add((_sink_of(app, link), link.remote_id))
-    _erase_found(app, identity, result, done)
+    _erase_found(app, identity, result, done, targets)
     if result.failed:
         return result
     if people or result.erased:
@@ -99,7 +123,7 @@ def forget(app: App, email: str) -> Forgotten:
         for link in app.store.forget(email, email_digest(email), app.clock.now()):
             fresh = (_sink_of(app, link), link.remote_id) not in done
             if fresh and link.route != write_back_route(link.source, link.entity):
-                result.erased.append(_erase(app, link))
+                result.erased.append(_erase(app, link, targets))
     try:
         app.store.scrub()
     except StoreError as error:
@@ -153,7 +177,9 @@ def identity_of(app: App, email: str) -> Identity:
     return Identity(emails=tuple(emails), phones=tuple(phones), uids=tuple(uids))
 
 
-def _erase_found(app: App, identity: Identity, result: Forgotten, done: set[tuple[str, str]]) -> None:
+def _erase_found(
+    app: App, identity: Identity, result: Forgotten, done: set[tuple[str, str]], targets: _Targets
+) -> None:
     """Ask each sink that can for the person, whether linked or not."""
     for name, unit in app.sinks.items():
         find = getattr(unit.instance, "find", None)
@@ -161,18 +187,19 @@ def _erase_found(app: App, identity: Identity, result: Forgotten, done: set[tupl
             continue
         report = Erased(sink=name, route="", entity="", key="")
         try:
+            targets.hold(unit)
             found = [link for link in find(identity) if (name, link.remote_id) not in done]
         except Exception as error:  # noqa: BLE001  one target must not keep the others from erasing
             result.erased.append(_with_error(report, _words(error)))
             continue
-        result.erased += [_told(app, unit, link, report) for link in found]
+        result.erased += [_told(app, unit, link, report, targets) for link in found]
 
 
 def _sink_of(app: App, link: Link) -> str:
     return link.sink or (app.routes[link.route].sink if link.route in app.routes else "")
 
 
-def _erase(app: App, link: Link) -> Erased:
+def _erase(app: App, link: Link, targets: _Targets) -> Erased:
     """At the sink the link is of, whether its route is configured or not."""
     name = _sink_of(app, link)
     report = Erased(sink=name or "?", route=link.route, entity=link.entity, key=link.key)
@@ -182,15 +209,16 @@ def _erase(app: App, link: Link) -> Erased:
         return _with_error(report, f"{what} is not configured any more: put it back, then run forget again")
     if unit.instance is None:
         return _with_error(report, unit.error or "it could not be opened")
-    return _told(app, unit, link, report)
+    return _told(app, unit, link, report, targets)
 
 
-def _told(app: App, unit: SinkUnit, link: Link, report: Erased) -> Erased:
+def _told(app: App, unit: SinkUnit, link: Link, report: Erased, targets: _Targets) -> Erased:
     if not link.ours and not unit.spares:
         whose = "it was there before us" if link.adopted else f"{link.shared} records share it"
         note = f"{whose}, and {unit.settings.type} does not say that it spares such records: look at {link.remote_id}"
         return evolve(report, outcome="pending", note=f"{note} there by hand")
     try:
+        targets.hold(unit)
         outcome = unit.instance.erase(_own_made(app, unit.name, link)) or Outcome("deleted")
     except Exception as error:  # noqa: BLE001  one target's bug must not keep the others from erasing
         return _with_error(report, _words(error))

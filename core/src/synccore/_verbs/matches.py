@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from .._app.app import App
-from .._app.records import Heard, Records, shop_records
+from .._app.records import Heard, Records, same_account, shop_records
 from ..store import Store
 from ..types import Link, RouteSpec
 
@@ -15,8 +15,15 @@ __all__ = ["Matches", "both_sides"]
 
 
 @contextmanager
-def both_sides(app: App, route: RouteSpec, heard: Heard) -> Iterator[tuple[Records, "Matches"]]:
-    """What the source lists for a route, and where its twins are written down, those known already among them."""
+def both_sides(
+    app: App, route: RouteSpec, heard: Heard, *, remember: bool = False
+) -> Iterator[tuple[Records, "Matches"]]:
+    """What the source lists for a route, and where its twins are written down, those known already among them.
+
+    `remember`: links will be made. Raises AnotherAccount where those there are are not of the account that the sink
+    reaches.
+    """
+    same_account(app, route.sink, remember=remember)
     with (
         tempfile.TemporaryDirectory(prefix="synccore-") as folder,
         closing(Matches(Path(folder))) as matches,

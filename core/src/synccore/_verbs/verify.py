@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from .._app.app import App
-from .._app.records import ability, cannot_read, patient, read_back, reader
+from .._app.records import ability, cannot_read, patient, read_back, reader, same_account
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, RouteSpec
@@ -78,7 +78,8 @@ class Proof:
 def verify(app: App, route_name: str, *, sample: int = 20, repair: bool = False) -> Proof:
     """Count, and read `sample` records back. `repair` owes again exactly those that differ; else nothing is written.
 
-    Raises ConfigError for an unknown route; AuthError, Transient, RateLimited when the target cannot be read.
+    Raises ConfigError for an unknown route; AuthError, Transient, RateLimited when the target cannot be read,
+    AnotherAccount where it is not the one the links are of.
     """
     route = app.route(route_name)
     facts = app.store.event_balance(route.name, route.source, route.entity)
@@ -161,6 +162,7 @@ class _Sample:
             proof.unproven.append("that the target holds what was delivered: it cannot be asked")
             proof.findings.append(_finding("info", f"sinks.{route.sink}", text))
             return
+        same_account(app, route.sink)
         links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
         for link, remote in read_back(app, route, links):
             self._compare(link, remote)
