@@ -14,7 +14,9 @@ settings.register_profile(
 )
 # What fails where nobody can look prints the line that repeats it.
 settings.register_profile("ci", settings.get_profile("shared"), print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "shared")
+# At night a hundred times as many, and new ones each night (HYPOTHESIS_PROFILE=nightly).
+settings.register_profile("nightly", settings.get_profile("ci"), max_examples=10_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "shared"))
 
 
 @pytest.fixture(autouse=True)

@@ -201,6 +201,23 @@ def test_a_page_that_was_read_before_a_webhook_and_taken_in_after_it_loses(shop,
     assert held(shop) == {"1": "Augusta"}
 
 
+def test_an_answer_is_as_old_as_its_question(shop, worker, thin, monkeypatch):
+    """A webhook with the record as it is now comes while the shop still prepares what it was."""
+
+    def slowly(entity, key):
+        shop.clock.advance(timedelta(seconds=1))
+        post(worker, thin, newest)
+        shop.clock.advance(timedelta(seconds=1))
+        return older
+
+    newest, older = (customer("1", email="ada@shop.test", first_name=name) for name in ("Newest", "Older"))
+    monkeypatch.setattr(thin.source, "fetch", slowly)
+    post(worker, thin, touch("1"))
+    worker.follow_hints()
+    shop.drain()
+    assert held(shop) == {"1": "Newest"}
+
+
 def test_maintenance_is_looked_at_again_soon_whatever_it_says_and_a_limit_is_obeyed(shop, worker, thin, monkeypatch):
     def until():
         worker.poll_due()

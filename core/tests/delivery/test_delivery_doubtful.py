@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from synccore.entities import Customer
+from synccore.entities import Customer, guest_key
 from synccore.errors import Transient
 from synccore.testing import Harness, upsert
 from synccore.types import Change, Limits, Link
@@ -79,6 +79,15 @@ def test_after_a_restore_nothing_is_made_before_the_target_would_show_it(tmp_pat
         harness.sink.lookup = hidden
         harness.settle_down()
         assert people(harness) == ["Ann"]
+
+
+def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_backup_does_not_know(harness):
+    key = guest_key(EMAIL)
+    harness.sink.records["r9"], harness.sink.uids[f"shop:customer:{key}"] = {"name": "Ann"}, "r9"
+    harness.app.store.doubt(["shop"], harness.clock.now())
+    harness.emit(account())
+    harness.settle_down()
+    assert people(harness) == ["Ann"]
 
 
 @pytest.mark.parametrize("carried_out", [True, False])

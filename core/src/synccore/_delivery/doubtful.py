@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from ..entities import Customer, guest_key
 from ..errors import MappingError, Rejected
 from ..store import Settlement, Store, Work
 from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Retry, Skip
@@ -112,11 +113,15 @@ class Doubtful:
         """The same create as it was sent for a guest before the account took its place."""
         delivery, preparer = item.work.delivery, self._preparers[route]
         keys = self._store.taken_over(delivery.source, delivery.entity, delivery.key)
+        works = self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include)
+        former = {work.delivery.key: work for work in works}
+        if self._store.restored_at(delivery.source) is not None:
+            # Also for the guest of whom the outbox that a backup replaced knew, and this one nothing.
+            former = _as_guest(item.work) | former
         operations = []
-        for work in self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include):
+        for key, work in former.items():
             fields = _as_it_was(preparer, work)
             if fields is not None:
-                key = work.delivery.key
                 operations.append(evolve(item.operation, key=key, fields=fields, changed=frozenset(fields)))
         return operations
 
@@ -127,6 +132,15 @@ def _is_doubtful(operation: Operation) -> bool:
 
 def _is_delete(item: Item) -> bool:
     return item.operation.op == "delete"
+
+
+def _as_guest(work: Work) -> dict[str, Work]:
+    """An account as the guest that it may have been, under that one's key."""
+    data = work.snapshot.data if work.snapshot is not None else None
+    if work.snapshot is None or not isinstance(data, Customer) or data.guest or not data.email:
+        return {}
+    key = guest_key(data.email)
+    return {key: evolve(work, snapshot=evolve(work.snapshot, key=key, data=evolve(data, key=key, guest=True)))}
 
 
 def _as_it_was(preparer: Preparer, work: Work) -> Mapping[str, object] | None:
