@@ -40,6 +40,7 @@ EXAMPLES = {
     "forget": "synccore forget ada@shop.test",
     "db": "synccore db backup before.db",
     "db backup": "synccore db backup before.db",
+    "db copy": "synccore db copy synccore.db postgresql://synccore@db.example.com/synccore",
     "db prune": "synccore db prune",
     "db migrate": "synccore db migrate",
 }

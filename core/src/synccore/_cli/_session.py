@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .._app.base import Base
     from .._app.logs import Logs
     from .._plugins import Plugins
+    from ..secrets import Secret
     from ..types import Clock
 
 __all__ = [
@@ -131,6 +132,17 @@ class Session:
             if doubt is not None:
                 say(self.environ, f"note: {doubt}")
         return app
+
+    def database_password(self) -> Secret | None:
+        """`database_password` of the configuration in force, where there is one that can be read."""
+        from .._settings import find_config, load_outline
+        from ..errors import SynccoreError
+
+        try:
+            path = find_config(self.config, self.environ, Path.cwd())
+            return load_outline(path, self.plugins(), environ=self.environ).password
+        except SynccoreError:
+            return None
 
     def has_config(self) -> bool:
         """Whether there is a configuration at all (`plugins show` works without one)."""

@@ -1,5 +1,6 @@
 """`synccore db`: looking after the database."""
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ._session import Group, config_option, confirm, current, json_option
 @click.group("db", cls=Group)
 @config_option
 def db() -> None:
-    """Back up, restore, prune or migrate the database."""
+    """Back up, restore, copy, prune or migrate the database."""
 
 
 @db.verb("backup")
@@ -71,6 +72,42 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     document = {"restored_from": str(path), "kept": str(kept) if kept else None, "doubtful": found.doubtful}
     _tell({**document, "compared": list(found.compared)}, lines, as_json=as_json)
     return DONE
+
+
+@db.verb("copy")
+@click.argument("origin", metavar="FROM")
+@click.argument("target", metavar="TO")
+@json_option
+def copy(origin: str, target: str, as_json: bool) -> int:
+    """Copy an outbox into another one that is empty: a file, or postgresql://...
+
+    Stop the daemon first. Every table is compared by count and digest at the end; run the same again after it was
+    broken off. Then set `database` to TO.
+    """
+    from .._app.context import SystemClock
+    from .._verbs.copy import copy as copy_all
+    from .._verbs.copy import opened
+
+    session = current()
+    plugins, clock = session.plugins(), SystemClock(threading.Event())
+    password = session.database_password()
+    with (
+        opened(origin, plugins, clock, password, there=True) as source,
+        opened(target, plugins, clock, password, there=False) as fresh,
+    ):
+        done = copy_all(source, fresh, origin, lambda table, rows: click.echo(f"{table}: {rows:,}", err=True))
+    lines = [f"{table}: {rows:,}" for table, rows in done.rows.items() if rows]
+    lines += [
+        f"copied and compared: {sum(done.rows.values()):,} rows in {len(done.rows)} tables, all the same",
+        f'next: database = "{target}", and the encryption key: {_key_of(origin)} becomes {_key_of(target)}',
+    ]
+    _tell({"copied": dict(done.rows), "same": True}, lines, as_json=as_json)
+    return DONE
+
+
+def _key_of(place: str) -> str:
+    """The file beside the configuration that holds the key of an outbox's stored credentials."""
+    return "synccore.key" if "://" in place else f"{place}.key"
 
 
 @db.verb("prune")

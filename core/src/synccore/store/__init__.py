@@ -8,6 +8,7 @@
     Trail       rows, history, counts, causes                what looks
     Keeping     lanes, backfills, secrets, plugin state      whoever needs one
     People      retry, dismiss, forget                       the verbs of that name
+    Copying     whole tables, and their digests              db copy
 
 The rules that must hold whatever dies when are in the roles, once for all engines: at most one ready state-delivery per
 route and key, at most one running (or submitted) delivery per sink and key, settles fenced by lease tokens, snapshot
@@ -28,6 +29,7 @@ from datetime import datetime
 
 from . import looks
 from ._convert import to_ms
+from .copying import Copying
 from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction
 from .keeping import Keeping
 from .moving import Moving
@@ -66,6 +68,7 @@ from .trail import Trail
 __all__ = [
     "BackfillJob",
     "ClaimRule",
+    "Copying",
     "Delivery",
     "DeliveryState",
     "DirtyRule",
@@ -110,7 +113,7 @@ _PRUNE = 500
 _PRUNED = (("history", "at"), ("backfill", "finished_at"))
 
 
-class Store(Taking, Owing, Settling, Records, Moving, Trail, Keeping, People):
+class Store(Taking, Owing, Settling, Records, Moving, Trail, Keeping, People, Copying):
     """An outbox: every role over one engine."""
 
     def prune(self, before: datetime) -> Mapping[str, int]:

@@ -26,6 +26,8 @@ PERSONAL = (
     "snapshot", "event", "event_route", "delivery", "link", "link_archive", "history", "hint", "awaited", "unreadable",
     "sweep_seen", "lane", "hold", "backfill", "plugin_state",
 )  # fmt: skip
+#: Tables whose rows have numbers.
+NUMBERED = ("snapshot", "event", "link", "delivery", "backfill", "history")
 #: The oldest release that is tried.
 OLDEST = 140000
 
@@ -136,6 +138,15 @@ class PostgresStore(Store):
                     depth.pop()
 
     # -- files
+
+    def renumbered(self, tx: Transaction) -> None:
+        for table in NUMBERED:
+            # Of rows that are gone the trail still tells: no number is given twice.
+            more = ", (SELECT max(delivery) FROM history)" if table == "delivery" else ""
+            tx.execute(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(1, max(id){more})) FROM {table} "  # noqa: S608  own names
+                "HAVING max(id) IS NOT NULL"
+            )
 
     def backup(self, target: Path) -> None:
         """PostgreSQL's own tools do that better. Raises ConfigError naming them."""

@@ -27,19 +27,22 @@ _SECONDS_PER_CUSTOMER = 0.05
 @click.option(
     "--customers", type=click.IntRange(1, 100_000), default=25, show_default=True, help="How many the shop has."
 )
+@click.option(
+    "--database", default="synccore.db", help="Keep the outbox there: the address of an empty PostgreSQL database."
+)
 @click.pass_context
-def demo(ctx: click.Context, once: bool, customers: int) -> int:
+def demo(ctx: click.Context, once: bool, customers: int, database: str) -> int:
     """Try it: a shop and targets on loopback, no account needed.
 
     Starts a stand-in for every installed plugin, connects to them, and runs the daemon: customers arrive at the
     targets, and a customer changed in the shop is up to date there a moment later. Nothing leaves this machine, and
-    nothing of it is left afterwards.
+    nothing of it is left afterwards (but with --database what stands there).
     """
     click.echo("starting a shop and a stand-in of each target on this machine, and connecting to them ...", err=True)
     from .show import open_show, summary
     from .stage import open_stage
 
-    with open_stage(Session.of(ctx).plugins(), customers) as stage:
+    with open_stage(Session.of(ctx).plugins(), customers, database) as stage:
         with _ends_on_signal(stage), open_show(stage, once=once) as show:
             well = _play(stage, show, customers, once=once)
         stage.app.stopping.set()

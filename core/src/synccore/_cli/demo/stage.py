@@ -178,7 +178,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
+def open_stage(plugins: "Plugins", customers: int, database: str = "synccore.db") -> Iterator[Stage]:
     """Start everything; all is gone again at the end. Raises ConfigError where a source or a sink is missing."""
     vendors = sorted(plugins.demo_vendors, key=lambda v: v.role != "source")
     for role, hint in (("source", "synccore-woocommerce"), ("sink", "synccore-google-contacts")):
@@ -196,13 +196,15 @@ def open_stage(plugins: "Plugins", customers: int) -> Iterator[Stage]:
             stack.callback(instance.close)
             running.append(Vendor(descriptor, instance))
         config = folder / "synccore.toml"
-        config.write_text(_config(running, port), encoding="utf-8")
+        config.write_text(_config(running, port, database), encoding="utf-8")
         config.chmod(0o600)
 
         from ..._app.app import App
         from ..._daemon.run import Daemon
 
         app = stack.enter_context(App.open(config, plugins=plugins))
+        if any(app.store.last_key(table) is not None for table in ("snapshot", "delivery", "history")):
+            raise ConfigError("this database holds an outbox already: name an empty one for the demo")
         accounts = _connect(app, running, port)
         for vendor in running:
             if vendor.descriptor.role == "source":
@@ -225,11 +227,11 @@ def _reserve() -> socket.socket:
     return reserved
 
 
-def _config(vendors: Sequence[Vendor], port: int) -> str:
+def _config(vendors: Sequence[Vendor], port: int, database: str) -> str:
     import tomlkit
 
     tables: dict[str, Any] = {
-        "synccore": {"database": "synccore.db"},
+        "synccore": {"database": database},
         "server": {"listen": f"127.0.0.1:{port}"},
         "sources": {},
         "sinks": {},
