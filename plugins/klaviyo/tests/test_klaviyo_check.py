@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError, RateLimited
+from synccore.errors import AnotherAccount, AuthError, ConfigError, RateLimited
 from synccore.secrets import Secret
 from synccore.testing import FakeContext
 from synccore.types import RouteSpec
 from synccore_klaviyo.config import REVISION, KlaviyoConfig
+from synccore_klaviyo.errors import MissingScope
 from synccore_klaviyo.sink import SINK
 from synccore_klaviyo.testing.transport import SCOPES
 
@@ -49,6 +50,31 @@ def test_the_account_of_another_key_is_not_taken_from_memory(open_sink, klaviyo)
     klaviyo.key = "pk_of_somebody_else"
     with pytest.raises(RateLimited):
         open_sink().account()
+
+
+def test_a_new_key_that_may_not_say_whose_it_is_writes_nothing(open_sink, klaviyo, clock):
+    """It may be another account's: what equals the old one's links would be left out, what differs made there."""
+    open_sink((PROFILES,)).account()
+    clock.advance(timedelta(minutes=2))
+    klaviyo.scopes.remove("accounts:read")
+    with pytest.raises(MissingScope):
+        open_sink((PROFILES,)).account()
+    klaviyo.key = "pk_of_somebody"
+    clock.advance(timedelta(minutes=2))
+    with pytest.raises(AnotherAccount, match=r"accounts:read"):
+        open_sink((PROFILES,)).account()
+    clock.advance(timedelta(minutes=2))
+    (line,) = said(open_sink((PROFILES,)).check(), "error")
+    assert "accounts:read" in line
+
+
+def test_a_scope_that_cannot_be_seen_is_not_called_missing(open_sink, klaviyo):
+    """The writing ones are seen by calls that need `profiles:write` too, and a 403 may name all that a call needs."""
+    klaviyo.scopes.remove("profiles:write")
+    klaviyo.names_scopes = False
+    check = open_sink((PROFILES, EVENTS)).check()
+    assert {s for s in SCOPES for line in said(check) if f"scope {s}:" in line} == {"profiles:write"}
+    assert [line for line in said(check, "warning") if "cannot be seen" in line and "lists:write" in line]
 
 
 def test_a_check_writes_nothing(open_sink, klaviyo):

@@ -123,6 +123,8 @@ def test_without_orders_and_payments_only_a_planned_retry_tells_that_one_failed(
     assert "payment_failing" not in filters.profile(Customer(key="1"), "", None, [well])
     state = filters.profile(Customer(key="1"), "", None, [well, failing])
     assert (state["payment_failing"], state["payment_retry_at"]) == (True, "2026-01-01T00:00:00Z")
+    # While another attempt is planned the order of the failed one waits: no order says "failed".
+    assert filters.profile(Customer(key="1"), "", None, [well, failing], [])["payment_failing"]
 
 
 def test_payments_count_where_they_are_included():

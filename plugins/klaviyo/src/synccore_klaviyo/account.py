@@ -4,13 +4,14 @@ from typing import Any
 
 from attrs import asdict
 
-from synccore.errors import RateLimited
+from synccore.errors import AnotherAccount, RateLimited
 from synccore.types import Account, Context
 
 from .client import ACCOUNTS, Client
 from .config import KlaviyoConfig
+from .errors import MissingScope
 
-__all__ = ["account", "account_of_key"]
+__all__ = ["account", "account_of_key", "known_by_another_key"]
 
 _KEY = "account"
 
@@ -35,6 +36,7 @@ def account_of_key(client: Client, config: KlaviyoConfig, context: Context) -> A
     """As `account`; while the quota of that question is spent, what was answered for this very key before.
 
     A key belongs to one account for good, and an opt-out must not wait for a quota that it does not need.
+    Raises AnotherAccount for a new key that may not say whose it is: the old one's records could be in another account.
     """
     state, key = context.state(), config.key_digest
     try:
@@ -44,7 +46,23 @@ def account_of_key(client: Client, config: KlaviyoConfig, context: Context) -> A
         if known.get("key") != key:
             raise
         return Account(**known["account"])
+    except MissingScope:
+        if (unsaid := known_by_another_key(config, context)) is not None:
+            raise AnotherAccount(unsaid) from None
+        raise
     said = {"key": key, "account": asdict(found)}
     if state.get(_KEY) != said:
         state.put({_KEY: said})
     return found
+
+
+def known_by_another_key(config: KlaviyoConfig, context: Context) -> str | None:
+    """What is to be done about this key, which may not say whose it is, where another key's account is known."""
+    known: dict[str, Any] = context.state().get(_KEY) or {}
+    if not known or known["key"] == config.key_digest:
+        return None
+    return (
+        f"the key is another one than before and lacks the scope accounts:read, so nobody can tell whether its account"
+        f" is the one the records are in ({known['account']['label']}): nothing is written. Make a key with"
+        " accounts:read, or put the old one back"
+    )

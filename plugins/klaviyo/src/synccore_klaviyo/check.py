@@ -7,7 +7,7 @@ from typing import Any
 from synccore.errors import AuthError
 from synccore.types import Account, Check, Context, Finding, RouteSpec
 
-from .account import account
+from .account import account, known_by_another_key
 from .client import (
     BULK_IMPORT,
     ERASE,
@@ -56,7 +56,7 @@ def check(client: Client, config: KlaviyoConfig, context: Context) -> Check:
     """Reach the account and find what is missing. Raises AuthError for a key that Klaviyo does not know."""
     path, routes, today = f"sinks.{context.name}", context.routes, context.clock.now()
     findings: list[Finding] = []
-    whose = _account(client, path, findings)
+    whose = _account(client, config, context, findings)
     _revision(config, path, today.date(), findings)
     _scopes(client, path, routes, findings)
     _metrics(client, config, path, routes, findings)
@@ -66,10 +66,14 @@ def check(client: Client, config: KlaviyoConfig, context: Context) -> Check:
     return Check(account=whose, detail=f"{where}, revision {config.revision}", findings=tuple(findings))
 
 
-def _account(client: Client, path: str, findings: list[Finding]) -> Account | None:
+def _account(client: Client, config: KlaviyoConfig, context: Context, findings: list[Finding]) -> Account | None:
+    path = f"sinks.{context.name}"
     try:
         return account(client)
     except MissingScope:
+        if (unsaid := known_by_another_key(config, context)) is not None:
+            findings.append(Finding(level="error", path=f"{path}.api_key", message=unsaid))
+            return None
         _missing(findings, path, "warning", "accounts:read", "the account cannot be named")
         return None
 
@@ -94,6 +98,7 @@ def _scopes(client: Client, path: str, routes: Sequence[RouteSpec], findings: li
     """
     profiles = any(r.object == "profile" for r in routes) or not routes
     events = any(r.object == "event" for r in routes)
+    lacking: set[str] = set()
     for scope, (endpoint, consequence) in _SCOPES.items():
         needed = events if scope == "events:write" else profiles and scope != "data-privacy:write"
         reading = endpoint.method == "GET"
@@ -105,9 +110,15 @@ def _scopes(client: Client, path: str, routes: Sequence[RouteSpec], findings: li
                 max_wait=PROBE_WAIT,
             )
         except MissingScope as error:
-            # Where a call needs several scopes and the answer names none, those found missing before are no news.
-            if scope in error.scopes:
-                _missing(findings, path, "error" if needed else "warning", scope, consequence)
+            if scope not in error.scopes:
+                continue
+            if unseen := sorted(lacking.intersection(error.scopes)):
+                # The call needs that one too, and the answer names both: it may only say what the call needs.
+                message = f"whether the key has {scope} cannot be seen as long as it lacks {', '.join(unseen)}"
+                findings.append(Finding(level="warning", path=f"{path}.api_key", message=message))
+                continue
+            lacking.add(scope)
+            _missing(findings, path, "error" if needed else "warning", scope, consequence)
         except ApiError:
             continue
 

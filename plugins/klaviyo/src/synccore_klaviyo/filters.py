@@ -177,9 +177,9 @@ def profile(
         found |= _membership_properties(memberships, lambda m: name(m, source))
     if subscriptions is not None:
         found |= _subscription_properties(subscriptions, orders or (), payments or ())
-        if orders is None and payments is None:
-            # Of attempts nothing is known but that another one is planned.
-            retry = max((s.retry_at for s in subscriptions if s.retry_at), default=None)
+        retry = max((s.retry_at for s in subscriptions if s.retry_at), default=None)
+        if payments is None and (retry is not None or orders is None):
+            # Of attempts nothing is known but that another one is planned; till then the order waits and is not failed.
             found |= {"payment_failing": True if retry else None, "payment_retry_at": time(retry)}
     return {prefix + k: v for k, v in found.items() if v is not None}
 
