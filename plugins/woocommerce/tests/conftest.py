@@ -1,6 +1,8 @@
 """A shop, a source that reads it, and an address where its webhooks arrive."""
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from synccore_woocommerce.config import Config
 from synccore_woocommerce.source import WooCommerce
 from synccore_woocommerce.testing import KEY, FakeWooCommerce, Key
 from synccore_woocommerce.testing.webhooks import TOPICS
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside the tests
 
 SECRET = "synccore-test-secret"
 EVERYTHING = ("customer", "order", "membership", "subscription", "payment")

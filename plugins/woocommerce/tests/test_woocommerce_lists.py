@@ -32,9 +32,10 @@ def fill(shop, count=35):
 @pytest.mark.parametrize("cap", [1, 3, 20, 50])
 @pytest.mark.parametrize("entity", ["customer", "order", "subscription", "membership"])
 def test_a_host_that_caps_pages_hides_nobody(shop, client, entity, cap, no_total):
-    fill(shop)
+    # Pages of one are many calls; members, whose list has no order, are met by many pages only.
+    people = fill(shop, 35 if entity == "membership" else min(35, 8 * cap))
     shop.quirks.cap, shop.quirks.no_total = cap, no_total
-    assert len(set(keys(client.all(entity), entity))) == 35
+    assert len(set(keys(client.all(entity), entity))) == len(people)
 
 
 @pytest.mark.parametrize("no_total", HIDDEN)
@@ -112,12 +113,12 @@ def test_plans_and_webhooks_are_read_whole_too(shop, make, no_total):
     client = make(shop, public_url="https://sync.shop.test")
     members = {}
     person = shop.add_customer("ada@shop.test")
-    for i in range(25):
+    for i in range(11):
         plan = shop.add_plan(f"Plan {i}", f"plan-{i}")
         members[str(shop.add_member(person, plan))] = f"plan-{i}"
-    for _ in range(25):
-        shop.webhook("product.created", "https://elsewhere.test/x", "s")
-    shop.quirks.cap, shop.quirks.no_total = 10, no_total
+    for _ in range(11):
+        shop.webhook("product.created", "http://127.0.0.1:9/x", "s")
+    shop.quirks.cap, shop.quirks.no_total = 5, no_total
     assert {c.key: c.data.plan_slug for c in client.all("membership")} == members
     client.source.subscribe("https://sync.shop.test/hooks/shop")
     made = len(shop.hooks.all)
@@ -213,7 +214,7 @@ def _without_raw(data):
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
     cap=st.integers(1, 30),

@@ -83,7 +83,7 @@ def test_a_deleted_row_before_the_page_skips_nobody(shop, client):
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
     kill_after=st.lists(st.integers(1, 3), max_size=4),
