@@ -6,8 +6,6 @@ import pytest
 from attrs import evolve
 
 from synccore.errors import AnotherAccount, AuthError, ConfigError, RateLimited
-from synccore.secrets import Secret
-from synccore.testing import FakeContext
 from synccore.types import RouteSpec
 from synccore_klaviyo.config import REVISION, KlaviyoConfig
 from synccore_klaviyo.errors import MissingScope
@@ -117,16 +115,9 @@ def test_two_shops_with_one_prefix_are_refused_with_the_remedy(open_sink):
     assert open_sink((routes[0], evolve(routes[1], fields=own))).check().findings == ()
 
 
-def test_a_second_sink_with_one_prefix_into_one_account_is_pointed_out(open_sink, klaviyo, context, clock):
-    assert open_sink((PROFILES,)).check().findings == ()
-    second = FakeContext("second", "klaviyo", clock=clock, routes=(evolve(PROFILES, source="shop2"),))
-    second.state = context.state
-    for prefix, warnings in (("woo_", 1), ("two_", 0)):
-        clock.advance(timedelta(minutes=2))
-        config = KlaviyoConfig(api_key=Secret(klaviyo.key), api_url=klaviyo.url, prefix=prefix)
-        sink = SINK.open(config, second)
-        assert len(said(sink.check(), "warning")) == warnings
-        sink.close()
+def test_the_properties_of_a_prefix_are_claimed_for_the_sources_of_the_profiles(open_sink):
+    assert open_sink((PROFILES, evolve(EVENTS, source="shop2")), prefix="two_").check().claims == {"two_...": ["shop"]}
+    assert open_sink((EVENTS,)).check().claims == {}
 
 
 def test_another_account_behind_the_same_key_is_another_account(open_sink, klaviyo):

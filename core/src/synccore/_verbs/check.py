@@ -31,6 +31,8 @@ class InstanceReport:
     detail: str = ""
     #: It was asked and answered, whatever it found: then its objects can be described too.
     answered: bool = False
+    #: The account it reached and what it writes there for which sources (`Check.claims`).
+    found: Check | None = None
 
 
 @frozen(kw_only=True)
@@ -70,6 +72,7 @@ def check(app: App, *, offline: bool = False) -> Report:
         if instances[name].answered:
             told = {f.path for f in findings if f.level == "error"}
             findings += (f for f in _mappings(app, name, sink) if f.path not in told)
+    findings += rivals({name: unit.settings.type for name, unit in app.sinks.items()}, instances)
     return Report(findings=tuple(dict.fromkeys(findings)), instances=instances)
 
 
@@ -107,13 +110,29 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
     account = found.account.label if found.account else None
     if other := stranger(app.store, name, found.account, source=name in app.sources):
         findings.append(Finding(level="error", path=path, message=other))
-        return InstanceReport(state="error", account=account, detail=found.detail, answered=True)
+        return InstanceReport(state="error", account=account, detail=found.detail, answered=True, found=found)
     if any(f.level == "error" for f in found.findings):
-        return InstanceReport(state="error", account=account, detail=found.detail, answered=True)
+        return InstanceReport(state="error", account=account, detail=found.detail, answered=True, found=found)
     if held := _HELD.get(lane.state):
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
-        return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True)
-    return InstanceReport(state="ok", account=account, detail=found.detail, answered=True)
+        return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True, found=found)
+    return InstanceReport(state="ok", account=account, detail=found.detail, answered=True, found=found)
+
+
+def rivals(types: Mapping[str, str], instances: Mapping[str, InstanceReport]) -> Iterator[Finding]:
+    """Sinks (name -> type) of one type that write the same into one account, each for other sources."""
+    writers: dict[tuple[str, str, str], tuple[str, Sequence[str]]] = {}
+    for name, type_ in types.items():
+        found = instances[name].found
+        if found is None or found.account is None:
+            continue
+        for what, sources in found.claims.items():
+            claim = (type_, found.account.id, what)
+            other, theirs = writers.setdefault(claim, (name, sources))
+            if sorted(theirs) != sorted(sources):
+                text = f"the sink {other} writes {what} of {', '.join(theirs)} into this account too: for whoever buys"
+                text += " in both the last writer wins. Give one of them another prefix"
+                yield Finding(level="warning", path=f"sinks.{name}", message=text)
 
 
 def _below(path: str, finding: Finding) -> Finding:

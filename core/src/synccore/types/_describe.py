@@ -1,6 +1,6 @@
 """Descriptions of targets and accounts, findings, limits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -156,6 +156,9 @@ class Check:
     account: Account | None = None
     detail: str = ""
     findings: tuple[Finding, ...] = ()
+    #: For sinks: what is written whole into this account, in words for people, and of which sources. Where another sink
+    #: of the type writes the same there for other sources, the last writer wins, and core says so.
+    claims: Mapping[str, Sequence[str]] = field(factory=dict)
 
 
 @frozen(kw_only=True)

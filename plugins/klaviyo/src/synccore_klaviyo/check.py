@@ -61,9 +61,13 @@ def check(client: Client, config: KlaviyoConfig, context: Context) -> Check:
     _scopes(client, path, routes, findings)
     _metrics(client, config, path, routes, findings)
     _list(client, config, path, findings)
-    _neighbours(context, config, path, whose, findings)
     where = whose.label if whose else "key accepted; the account is not named without accounts:read"
-    return Check(account=whose, detail=f"{where}, revision {config.revision}", findings=tuple(findings))
+    return Check(
+        account=whose,
+        detail=f"{where}, revision {config.revision}",
+        findings=tuple(findings),
+        claims=_claims(context, config),
+    )
 
 
 def _account(client: Client, config: KlaviyoConfig, context: Context, findings: list[Finding]) -> Account | None:
@@ -168,22 +172,10 @@ def _list(client: Client, config: KlaviyoConfig, path: str, findings: list[Findi
         return  # lists:read is named above
 
 
-def _neighbours(
-    context: Context, config: KlaviyoConfig, path: str, whose: Account | None, findings: list[Finding]
-) -> None:
-    """Another sink of this installation that writes the same properties into the same account."""
-    if whose is None or not any(r.object == "profile" for r in context.routes):
-        return
-    shared = context.state(whose.id)
+def _claims(context: Context, config: KlaviyoConfig) -> Mapping[str, Sequence[str]]:
+    """The properties under the prefix are each time the whole state of a person."""
     sources = sorted({r.source for r in context.routes if r.object == "profile"})
-    others = [(n, o) for n, o in shared.scan("prefix:") if n != f"prefix:{context.name}"]
-    shared.put({f"prefix:{context.name}": {"prefix": config.prefix, "sources": sources}})
-    for name, other in others:
-        if other["prefix"] == config.prefix and other["sources"] != sources:
-            sink, theirs = name.removeprefix("prefix:"), ", ".join(other["sources"])
-            message = f"the sink {sink} writes {config.prefix}... of {theirs} into this account too:"
-            message += " for whoever buys in both the last writer wins. Give one of them another prefix"
-            findings.append(Finding(level="warning", path=f"{path}.prefix", message=message))
+    return {f"{config.prefix}...": sources} if sources else {}
 
 
 def _missing(findings: list[Finding], path: str, level: Any, scope: str, consequence: str) -> None:
