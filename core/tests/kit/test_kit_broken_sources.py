@@ -9,13 +9,14 @@ from attrs import evolve, frozen
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from synccore.config import option
-from synccore.errors import ConfigError, MappingError, RateLimited, Transient
+from synccore.config import SourceSettings, option
+from synccore.errors import AuthError, ConfigError, MappingError, RateLimited, Transient
 from synccore.hookspecs import MapperType
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, MapperContract, SourceContract
 from synccore.testing.contracts import SourceStage
-from synccore.types import Change, Check, Delivered, Page, RouteSpec, Skip
+from synccore.testing.contracts.source import SLOW_DOWN
+from synccore.types import Account, Change, Check, Delivered, Page, RouteSpec, Skip
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,9 @@ def contract_for(shop, source_type):
 
         def bare(self, stand_in, number):
             stand_in.save(str(number))
+
+        def only(self, stand_in, number):
+            return {"email": f"person{number}@shop.test"}
 
         def signed(self, stand_in, body):
             return stand_in.signed(body)
@@ -215,6 +219,74 @@ def unsigned_is_fine(real, source, request):
     return real(source, request)
 
 
+def filters_nothing(real, source, entity, cursor, filters):
+    return real(source, entity, cursor, {n: v for n, v in filters.items() if n != "email"})
+
+
+def ends_at_trouble(real, source, entity, cursor, filters):
+    """The first page's trouble is told, any later one's is the end."""
+    pages = real(source, entity, cursor, filters)
+    if (first := next(pages, None)) is not None:
+        yield first
+        with suppress(Transient, RateLimited):
+            yield from pages
+
+
+def asks_again(real, source, entity, cursor, filters):
+    with suppress(RateLimited):
+        yield from real(source, entity, cursor, filters)
+        return
+    yield from real(source, entity, cursor, filters)
+
+
+def gone_when_slowed_down(real, source, entity, key):
+    try:
+        return real(source, entity, key)
+    except RateLimited:
+        return None
+
+
+def gone_when_refused(real, source, entity, key):
+    try:
+        return real(source, entity, key)
+    except AuthError:
+        return None
+
+
+def gone_without_an_address(real, source, entity, key):
+    found = real(source, entity, key)
+    return found if found and found.data.email else None
+
+
+def fetches_without_a_version(real, source, entity, key):
+    found = real(source, entity, key)
+    return found and evolve(found, version=None)
+
+
+def only_with_an_address(real, source, request):
+    return [c for c in real(source, request) if isinstance(c, Change) and c.data.email]
+
+
+def hints_at_another(real, source, request):
+    return [Change(entity=c.entity, key="0", op="touch") for c in real(source, request)]
+
+
+def signs_the_key_only(real, source, request):
+    import json
+
+    return (
+        [shop_change({"id": json.loads(request.body)["id"]})] if b'"id": "1"' in request.body else real(source, request)
+    )
+
+
+def claims_to_have_written(real, source, links):
+    return [Delivered() for _ in links]
+
+
+def asks_nobody(real, source):
+    return Check(account=Account(id="s1", label="Test shop"))
+
+
 def looks_again(real, source, request):
     source.fetch("customer", "1")
     return real(source, request)
@@ -244,6 +316,10 @@ BUGS = {
     "a_bare_record_loses_no_others": ("poll", needs_an_address),
     "an_unknown_filter_is_refused": ("poll", ignores_filters),
     "a_rate_limit_is_passed_on_with_its_wait": ("poll", waits_as_it_likes),
+    "a_filter_leaves_out_the_others": ("poll", filters_nothing),
+    "trouble_between_pages_is_no_end": ("poll", ends_at_trouble),
+    "a_bare_record_is_told_by_webhook": ("receive", only_with_an_address),
+    "checking_asks_the_shop": ("check", asks_nobody),
     "a_webhook_without_signature_is_refused": ("receive", unsigned_is_fine),
     "check_names_the_account": ("check", lambda real, source: Check()),
     "closing_twice_is_fine": ("close", lambda real, source: source._client.__dict__.pop("_http").close()),
@@ -264,7 +340,7 @@ BUGS = {
     "writing_back_the_same_ids_twice_writes_once": ("write_back", writes_each_time),
 }
 #: Their bug is no method's: staged below.
-ELSEWHERE = {"opening_talks_to_nobody", "the_settings_are_those_core_reads"}
+ELSEWHERE = {"opening_talks_to_nobody", "the_settings_are_those_core_reads", "secrets_are_of_the_type_secret"}
 CASES = [n.removeprefix("test_") for n, _ in inspect.getmembers(SourceContract) if n.startswith("test_")]
 
 
@@ -303,6 +379,13 @@ def test_a_source_that_connects_when_opened_is_found(shop):
         ("listing_twice_gives_equal_records", "poll", changed_just_now),
         ("a_later_change_has_a_later_version", "poll", constant_versions),
         ("a_webhook_says_what_the_listing_says", "receive", other_data),
+        ("a_webhook_says_what_the_listing_says", "receive", hints_at_another),
+        ("a_tampered_webhook_is_refused", "receive", signs_the_key_only),
+        ("a_bare_record_loses_no_others", "fetch", gone_without_an_address),
+        ("a_rate_limit_is_passed_on_with_its_wait", "poll", asks_again),
+        ("refused_keys_are_an_auth_error", "fetch", gone_when_refused),
+        ("fetching_gives_the_record_as_the_listing_does", "fetch", fetches_without_a_version),
+        ("writing_back_the_same_ids_twice_writes_once", "write_back", claims_to_have_written),
     ],
 )
 def test_the_case_finds_its_other_bugs(shop, case, method, bug):
@@ -323,6 +406,28 @@ def test_a_webhook_that_carries_no_more_than_an_id_passes(shop):
     contract = contract_for(shop, evolve(shop["source"].SOURCE, open=kind))
     for case in ("a_webhook_says_what_the_listing_says", "a_tampered_webhook_is_refused"):
         run(contract, case)
+
+
+def test_a_429_that_reads_as_a_deletion_is_found(shop):
+    sound = shop["source"].SampleShopSource
+    real = sound.fetch
+    kind = type("Broken", (sound,), {"fetch": lambda self, *args: gone_when_slowed_down(real, self, *args)})
+    contract = contract_for(shop, evolve(shop["source"].SOURCE, open=kind))
+    case = contract.test_an_outage_does_not_look_like_a_deletion
+    contract.test_an_outage_does_not_look_like_a_deletion = lambda on, fault: case(on, SLOW_DOWN)
+    with pytest.raises(pytest.fail.Exception):
+        run(contract, "an_outage_does_not_look_like_a_deletion")
+
+
+def test_a_secret_that_is_a_text_is_found(shop):
+    @frozen(kw_only=True)
+    class Open(SourceSettings):
+        token: str = option(help="API token")
+
+    contract = contract_for(shop, shop["source"].SOURCE)
+    contract.config = lambda stand_in: Open(token="t")
+    with pytest.raises(AssertionError):
+        contract.test_secrets_are_of_the_type_secret(on=SourceStage(None, None, contract, None))
 
 
 def test_settings_that_core_cannot_read_are_found(shop):

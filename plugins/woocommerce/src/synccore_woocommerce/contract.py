@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, Fault, LoopbackServer, Reply, Request, SourceContract
@@ -80,6 +80,10 @@ class TestWooCommerce(SourceContract):
     def bare(self, stand_in: FakeWooCommerce, number: int) -> None:
         """An account without an address."""
         self.numbers[number] = stand_in.add_customer("")
+
+    def only(self, stand_in: FakeWooCommerce, number: int) -> Mapping[str, str]:
+        """By address, as the shop's own list can."""
+        return {"email": f"person{number}@shop.test"}
 
     def signed(self, stand_in: FakeWooCommerce, body: bytes) -> WebhookRequest:
         """Any body under the shop's signature."""

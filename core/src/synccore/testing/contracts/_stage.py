@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
 from ...entities import Address, Customer
 from ...hookspecs import SinkType
@@ -16,7 +16,16 @@ from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, LoopbackServer, Request
 
-__all__ = ["PowerCutError", "SinkStand", "Stage"]
+__all__ = ["PowerCutError", "SinkStand", "Stage", "secrets_as_text"]
+
+_SECRETIVE = ("token", "secret", "password", "passphrase", "api_key", "private_key")
+
+
+def secrets_as_text(config: Any) -> list[str]:
+    """The settings that are secrets by their name and str by their type."""
+    names = [a.name for a in fields(type(config)) if not a.name.endswith("_url")]
+    secretive = [name for name in names if any(word in name for word in _SECRETIVE)]
+    return [name for name in secretive if isinstance(getattr(config, name), str)]
 
 
 class PowerCutError(BaseException):

@@ -1,0 +1,121 @@
+"""The world of one case: the open source, the stand-in it talks to, and what a subclass gives for them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ...hookspecs import SourceType
+from ...types import Change, Page, WebhookRequest
+from ..clock import FakeClock
+from ..context import FakeContext
+from ..server import Fault, LoopbackServer
+
+__all__ = ["SourceStage", "SourceStand"]
+
+
+class SourceStage:
+    """One case's world: the open source and the stand-in it talks to."""
+
+    def __init__(self, source: Any, stand_in: LoopbackServer, contract: "SourceStand", context: FakeContext) -> None:
+        self.source = source
+        self.stand_in = stand_in
+        self.contract = contract
+        self.context = context
+
+    def put(self, count: int) -> None:
+        """The shop has customers 0 to `count - 1`."""
+        for number in range(count):
+            self.contract.put(self.stand_in, number)
+
+    def pages(self, cursor: str | None = None) -> list[Page]:
+        """A whole listing."""
+        return list(self.source.poll("customer", cursor, {}))
+
+    def customers(self, cursor: str | None = None) -> dict[str, Change]:
+        """Key -> change, of a whole listing; the last one of a key counts."""
+        found: dict[str, Change] = {}
+        for page in self.pages(cursor):
+            for change in page.changes:
+                if change.entity == "customer":
+                    found[change.key] = change
+        return found
+
+
+class SourceStand:
+    """Subclass it; set `source_type`, write `start`, `config` and `put`, and what else your source can do.
+
+    Attributes:
+        many: how many customers make three pages of a listing or more.
+        exempt: case -> why it cannot hold for this source; the case is skipped with that reason.
+    """
+
+    source_type: ClassVar[SourceType]
+    many: ClassVar[int] = 25
+    exempt: ClassVar[Mapping[str, str]] = {}
+
+    # -- what a subclass gives
+
+    def start(self, clock: FakeClock) -> LoopbackServer:
+        """Start the vendor's stand-in, empty of customers."""
+        raise NotImplementedError("write start(): it starts your stand-in")
+
+    def config(self, stand_in: Any) -> Any:
+        """The open configuration object (an instance of `source_type.config`) that reaches it."""
+        raise NotImplementedError("write config(): the configuration that reaches your stand-in")
+
+    def put(self, stand_in: Any, number: int) -> None:
+        """Make a customer with the address person{number}@shop.test exist."""
+        raise NotImplementedError("write put(): make a customer exist in your stand-in")
+
+    def edit(self, stand_in: Any, number: int) -> None:
+        """Change that customer's name."""
+        pytest.skip("edit() is not written")
+
+    def remove(self, stand_in: Any, number: int) -> None:
+        """Delete that customer."""
+        pytest.skip("remove() is not written")
+
+    def webhook(self, stand_in: Any, number: int) -> WebhookRequest:
+        """The request the vendor sends for that customer."""
+        pytest.skip("webhook() is not written")
+
+    def cap(self, stand_in: Any, rows: int) -> None:
+        """Let the stand-in give at most so many rows a page, whatever is asked for (hosts and caches do)."""
+        pytest.skip("cap() is not written")
+
+    def tie(self, stand_in: Any, numbers: Sequence[int]) -> None:
+        """Give these customers the first one's time of change, as an import does."""
+        pytest.skip("tie() is not written")
+
+    def bare(self, stand_in: Any, number: int) -> None:
+        """Make a customer of which the vendor holds nothing but the key."""
+        pytest.skip("bare() is not written")
+
+    def only(self, stand_in: Any, number: int) -> Mapping[str, str]:
+        """The filters of a `backfill --filter` that wants this customer and nobody else."""
+        pytest.skip("only() is not written")
+
+    def signed(self, stand_in: Any, body: bytes) -> WebhookRequest:
+        """A webhook with this body, whatever it is, signed as the vendor does."""
+        pytest.skip("signed() is not written")
+
+    def unauthorised(self) -> Fault:
+        """How the vendor answers to keys it does not accept."""
+        return Fault.status(401, {"error": "unauthorized"})
+
+    # -- the stage
+
+    @pytest.fixture
+    def on(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceStage]:
+        """The stage of one case; skipped where the subclass exempts it."""
+        case = request.node.originalname.removeprefix("test_")
+        if reason := self.exempt.get(case):
+            pytest.skip(reason)
+        clock = FakeClock()
+        with self.start(clock) as stand_in:
+            context = FakeContext("shop", self.source_type.name, clock=clock)
+            source = self.source_type.open(self.config(stand_in), context)
+            yield SourceStage(source, stand_in, self, context)
+            source.close()
