@@ -33,7 +33,7 @@ def test_status_json_has_the_pinned_shape(world):
     people(world)
     world.deliver()
     document = world.json("status")
-    assert set(document) == {"sources", "sinks", "routes", "notes", "changed"}
+    assert set(document) == {"sources", "sinks", "routes", "notes", "changed", "daemons"}
     assert (document["notes"], document["changed"]) == ([], [])
     source = document["sources"]["shop"]
     assert {"type", "state", "reason", "entities"} <= set(source)

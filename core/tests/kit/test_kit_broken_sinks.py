@@ -72,6 +72,13 @@ def creates_again(real, sink, operation):
     return real(sink, operation if operation.op == "delete" else evolve(operation, link=None))
 
 
+def dodges_a_taken_address(real, sink, operation):
+    """Makes the second account's address another one, so that the target takes it as somebody else."""
+    if operation.key == "0":
+        return real(sink, operation)
+    return real(sink, evolve(operation, fields={**operation.fields, "email": f"2.{operation.fields.get('email')}"}))
+
+
 def deletes_what_is_gone(real, sink, operation):
     outcome = real(sink, operation)
     if operation.op == "delete":
@@ -166,6 +173,7 @@ BUGS: dict[str, Bug] = {
     "a_changed_address_follows_the_record": ("_write", sends_nothing_on_update),
     "outcomes_keep_the_order_of_operations": ("deliver", lambda real, sink, ops: real(sink, ops)[::-1]),
     "a_lost_answer_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
+    "who_registers_again_before_the_deletion_was_followed_is_there_once": ("_write", dodges_a_taken_address),
     "a_crash_after_the_call_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
     "a_restored_backup_makes_no_second_record": ("lookup", lambda real, sink, ops: [None] * len(ops)),
     "an_outage_parks_nothing_and_uses_no_attempt": ("deliver", dead_letters_outages),
