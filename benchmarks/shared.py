@@ -250,8 +250,11 @@ def main() -> None:
         server = stack.enter_context(closing(Server()))
         play = stack.enter_context(closing(Play(folder, asked.customers, server, server.url())))
         print(f"{datetime.now(UTC):%H:%M:%S} {asked.customers} customers, {asked.kills} kills", flush=True)
-        for name, value in play.run(asked.kills).items():
+        found = play.run(asked.kills)
+        for name, value in found.items():
             print(f"{name:>28}  {value}")
+        assert found["proved"]
+        assert not any(found[name] for name in ("missing", "strange", "twice", "owed", "parked"))
 
 
 if __name__ == "__main__":
