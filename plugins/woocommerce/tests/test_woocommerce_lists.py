@@ -1,5 +1,6 @@
 """Lists as hosts, caches and plugins really give them: read to their end, or failed with a reason; never in part."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -106,6 +107,68 @@ def test_a_walk_that_ends_short_deletes_nobody(shop, client):
     shop.quirks.ignore = frozenset({"offset", "page", "per_page"})
     with pytest.raises(Transient):
         client.source.fetch("customer", guests[-1])
+
+
+@pytest.mark.parametrize("ignored", ["customer", "everything"])
+def test_orders_of_others_keep_no_guest_and_let_none_go(shop, client, ignored):
+    """Nobody counts as there, or as gone, by the orders of somebody else."""
+    number = shop.place_order(billing={"email": "guest@shop.test"})
+    [guest] = [c.key for c in client.all("order") if c.entity == "customer"]
+    ada = shop.add_customer("ada@shop.test")
+    shop.edit_order(number, customer_id=ada)
+    assert client.source.fetch("customer", guest) is None
+    client.context.clock.sleep(timedelta(hours=1))
+    shop.quirks.ignore = frozenset({ignored})
+    with pytest.raises(Transient, match="cannot be believed"):
+        client.source.fetch("customer", guest)
+
+
+@pytest.mark.parametrize(
+    ("entity", "filters", "ignored"),
+    [
+        ("membership", {"plan": "gold"}, "plan"),
+        ("membership", {"plan": "NUMBER"}, "plan"),
+        ("customer", {"plan": "gold"}, "plan"),
+        ("membership", {"customer": "1"}, "customer"),
+        ("membership", {"status": "expired"}, "status"),
+        ("order", {"customer": "1"}, "customer"),
+        ("order", {"status": "completed,wc-on-hold"}, "status"),
+        ("subscription", {"customer": "1"}, "customer"),
+        ("payment", {"status": "completed"}, "status"),
+        ("customer", {"email": "p0@shop.test"}, "email"),
+        ("customer", {"customer": "1"}, "include"),
+    ],
+)
+def test_a_filter_that_the_shop_ignores_sends_nobody_else(shop, client, entity, filters, ignored):
+    people = fill(shop, 3)
+    gold = shop.add_plan("Gold", "gold")
+    shop.add_member(people[0], gold)
+    given = {name: {"1": str(people[0]), "NUMBER": str(gold)}.get(value, value) for name, value in filters.items()}
+    client.all(entity, **given)
+    shop.quirks.ignore = frozenset({ignored})
+    with pytest.raises(Transient, match="cannot be believed"):
+        client.all(entity, **given)
+
+
+@pytest.mark.parametrize("ignored", ["per_page", "offset", "page", "everything"])
+def test_plans_and_webhooks_with_a_parameter_ignored_are_whole_or_said_to_be_none(shop, make, ignored):
+    client = make(shop, public_url="https://sync.shop.test")
+    person = shop.add_customer("ada@shop.test")
+    plans = {f"plan-{i}": shop.add_plan(f"Plan {i}", f"plan-{i}") for i in range(12)}
+    members = {str(shop.add_member(person, plan)): slug for slug, plan in plans.items()}
+    for _ in range(12):
+        shop.hooks.create(
+            {"topic": "product.created", "delivery_url": "http://127.0.0.1:9/x", "secret": "s"}, ping=False
+        )
+    hook = "http://127.0.0.1:9/hooks/shop"
+    client.source.subscribe(hook)
+    made = len(shop.hooks.all)
+    shop.quirks.ignore, shop.quirks.cap = frozenset({ignored}), 5
+    with suppress(Transient):
+        assert {c.key: c.data.plan_slug for c in client.all("membership")} == members
+    with suppress(Transient):
+        client.source.subscribe(hook)
+    assert len(shop.hooks.all) == made, "webhooks of its own were not found again"
 
 
 @pytest.mark.parametrize("no_total", HIDDEN)

@@ -11,7 +11,7 @@ on by the rows that came, not by those it asked for; it ends at an empty page, o
 with its reason where a list can only have been read in part: who was not seen is neither synced nor gone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -22,9 +22,9 @@ from synccore.errors import Transient
 
 from .client import OLDEST, PER_PAGE, QUERY_LOST, Listing, Record, Shop
 from .dates import moment
-from .php import key
+from .php import key, text
 
-__all__ = ["Order", "Part", "Position", "modified", "ordered", "shift", "unordered", "whole"]
+__all__ = ["Order", "Part", "Position", "modified", "only", "ordered", "shift", "unordered", "whole"]
 
 #: Rows that each page shares with the one before.
 _SHARED = 5
@@ -108,6 +108,16 @@ def whole(shop: Shop, path: str, params: Mapping[str, str], fields: str) -> Iter
     order = Order(path=path, params={**params, "orderby": "id", "order": "asc", "_fields": fields})
     for part in ordered(shop, order, Position()):
         yield from part.rows
+
+
+def only(path: str, rows: Iterable[Record], column: str, wanted: Collection[str]) -> None:
+    """Raises Transient where a row is another than was asked for: its filter was lost on the way.
+
+    A row that does not say is believed; account 0 is nobody.
+    """
+    for row in rows:
+        if column in row and (text(row[column]) or "0").lower() not in wanted:
+            raise _short(Order(path=path), f"it holds rows of another {column} than was asked for")
 
 
 def _step(shop: Shop, order: Order, position: Position) -> Part:

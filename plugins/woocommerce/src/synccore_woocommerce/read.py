@@ -12,7 +12,7 @@ from .client import BATCH, Record, Shop
 from .errors import Gone, NoRoute
 from .lookups import Lookups
 from .mapping import FIELDS
-from .paging import whole
+from .paging import only, whole
 from .php import address_of, key, mapped
 
 __all__ = ["Fetched", "Fetcher"]
@@ -150,15 +150,14 @@ class Fetcher:
     def _walk(self) -> dict[str, int]:
         """Guest key -> newest order, over all orders of guests and of those who are treated as guests.
 
-        Raises Transient where the list ends short: who was not seen is not gone.
+        Raises Transient where the list ends short, or holds orders of others: who was not seen is not gone.
         """
         found: dict[str, int] = {}
-        for row in whole(self._shop, "wc/v3/orders", {"customer": "0"}, "id,billing.email"):
-            self._note_guest(row, found)
-        for number, _, bought in self._translate.people.others():
-            if bought:
-                for row in whole(self._shop, "wc/v3/orders", {"customer": number}, "id,billing.email"):
-                    self._note_guest(row, found)
+        others = [number for number, _, bought in self._translate.people.others() if bought]
+        for number in ("0", *others):
+            for row in whole(self._shop, "wc/v3/orders", {"customer": number}, "id,customer_id,billing.email"):
+                only("wc/v3/orders", [row], "customer_id", {number})
+                self._note_guest(row, found)
         return found
 
     def _note_guest(self, row: Record, found: dict[str, int]) -> None:

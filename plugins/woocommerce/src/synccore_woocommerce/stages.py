@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from attrs import evolve
+
 from synccore.errors import ConfigError, UnknownFilter
 from synccore.types import BackfillFilters, Change, Clock
 
@@ -14,7 +16,7 @@ from .dates import moment
 from .listing import Cursor, Pace, Stage
 from .lookups import Lookups
 from .mapping import FIELDS
-from .paging import Position, unordered
+from .paging import Position, only, unordered
 from .php import key
 
 __all__ = ["Stages"]
@@ -23,6 +25,16 @@ __all__ = ["Stages"]
 _REFRESHED = timedelta(hours=1)
 _BY_MODIFIED = {"orderby": "modified", "order": "asc"}
 _BY_ID = {"orderby": "id", "order": "asc"}
+
+#: Parameter -> what a row says of it, by entity.
+_OF_PURCHASES = {"customer": "customer_id", "status": "status"}
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "customer": {"email": "email", "include": "id", "plan": "plan_id"},
+    "order": _OF_PURCHASES,
+    "payment": _OF_PURCHASES,
+    "subscription": _OF_PURCHASES,
+    "membership": {**_OF_PURCHASES, "plan": "plan_id"},
+}
 
 #: What `backfill --filter` may name, per entity.
 FILTERS: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +58,8 @@ class Stages:
         self._pace = pace
         self._config = config
         self._clock = clock
+        #: Slugs of the plans by number, as last read.
+        self._plans: dict[str, str] = {}
         #: Orders (id, modified) of the last page: polls overlap, and their buyers need not be read twice.
         self._asked: frozenset[tuple[str, str]] = frozenset()
 
@@ -60,7 +74,7 @@ class Stages:
         if self._translate.zone() is None or (place.full and place.stage is None):
             self._lookups.zone()
         if filters:
-            return self._filtered(entity, filters)
+            return [self._held(stage) for stage in self._filtered(entity, filters)]
         if entity == "customer":
             return self._customers(place)
         if entity == "membership":
@@ -202,6 +216,7 @@ class Stages:
         for part in unordered(self._shop, "wc/v3/memberships/plans", {"_fields": "id,slug,name"}, Position()):
             self._translate.plans(part.rows)
             slugs |= {number: str(row.get("slug") or "") for row in part.rows if (number := key(row.get("id")))}
+        self._plans = slugs
         if wanted is not None and wanted not in (*slugs, *slugs.values()):
             there = ", ".join(f"{number} ({slug})" for number, slug in slugs.items()) or "none"
             raise UnknownFilter(f"the shop has no membership plan {wanted}; there are: {there}")
@@ -226,6 +241,27 @@ class Stages:
             return [self._subscription_list("subscriptions", {**_BY_ID, **params})]
         stage = self._orders(entity, params, only=("payment",) if entity == "payment" else ())
         return [stage]
+
+    def _held(self, stage: Stage) -> Stage:
+        """The stage with its rows held to its filters: one that is lost on the way would send everybody."""
+
+        def read(rows: Sequence[Record], odd: Odd) -> list[Change]:
+            for name, column in _COLUMNS[stage.entity].items():
+                wanted = self._wanted(name, stage.params.get(name, ""))
+                if wanted:
+                    only(stage.path, rows, column, wanted)
+            return stage.read(rows, odd)
+
+        return evolve(stage, read=read)
+
+    def _wanted(self, name: str, given: str) -> set[str]:
+        """What a row may say where `name` is filtered by `given`; nothing where that cannot be told from the row."""
+        values = {value.strip().lower().removeprefix("wc-") for value in given.split(",") if value.strip()}
+        if name == "plan":
+            return {number for number, slug in self._plans.items() if {number, slug.lower()} & values}
+        if name == "status":
+            return set() if "any" in values else values
+        return values if name == "email" or all(value.isdecimal() for value in values) else set()
 
     def _purchase_filters(self, filters: BackfillFilters) -> dict[str, str]:
         params = {name: filters[name] for name in ("status", "customer") if name in filters}
