@@ -147,9 +147,29 @@ def test_texts_past_their_limit(sample, sound, tmp_path):
         def claim(self, whole, cut):
             return cut
 
+    class Short(Honest):
+        """Cuts at half the limit that it describes, and says so."""
+
+        def describe(self):
+            names = ("email", "first_name", "last_name")
+            return [ObjectInfo(name="person", fields=tuple(FieldInfo(name=n, length=24) for n in names))]
+
     case = "a_text_past_its_limit_is_not_cut_in_silence"
+    fails(contract_of(sample, Short), case, tmp_path / "short")
     passes(contract_of(sample, Honest), case, tmp_path / "honest")
     fails(contract_of(sample, Cutting), case, tmp_path / "cutting")
+
+
+def test_reading_what_was_remembered_of_what_is_there(sample, sound, tmp_path):
+    class Echo(sound):
+        """Asks whether it is there, and gives what the link says."""
+
+        def read(self, links):
+            return [there and dict(link.fields) for link, there in zip(links, super().read(links), strict=True)]
+
+    case = "reading_asks_the_target"
+    passes(contract_of(sample, sound), case, tmp_path / "sound")
+    fails(contract_of(sample, Echo), case, tmp_path / "echo")
 
 
 def test_finding_a_person(sample, sound, tmp_path):

@@ -90,8 +90,8 @@ def check_contract(name: str) -> list[Case]:
     Raises ConfigError where there is no such plugin, where it ships no contract, or where pytest is not installed.
     """
     module = _module_of(name)
-    if find_spec("pytest") is None:
-        raise ConfigError("pytest is not installed: pip install 'synccore[testing]'")
+    if find_spec("pytest") is None or find_spec("hypothesis") is None:
+        raise ConfigError("pytest or hypothesis is not installed: pip install 'synccore[testing]'")
     import pytest
 
     collector = _Collector()

@@ -44,6 +44,11 @@ class TruthSinkCases(HardSinkCases):
         links = [on.link(n) for n in range(2)]
         for link, remote in zip(links, on.sink.read(links), strict=True):
             self._compare(on, link, remote)
+        false = attrs.evolve(
+            links[0], fields={n: "never there" for n, v in links[0].fields.items() if isinstance(v, str)}
+        )
+        (remote,) = on.sink.read([false])
+        assert "never there" not in (remote or {}).values(), "read() gives back what it was asked with"
         on.stand_in.fail_always(Fault.status(500))
         try:
             on.sink.read(links)
@@ -92,9 +97,10 @@ class TruthSinkCases(HardSinkCases):
             pytest.skip("no mapped text has a described length")
         for name in names:
             for size in (limits[name], limits[name] + _PAST):
-                self._arrives_as_claimed(on, operation, name, "ab" * (size // 2) + "c" * (size % 2))
+                text = "ab" * (size // 2) + "c" * (size % 2)
+                self._arrives_as_claimed(on, operation, name, text, whole=size <= limits[name])
 
-    def _arrives_as_claimed(self, on: Stage, operation: Operation, name: str, text: str) -> None:
+    def _arrives_as_claimed(self, on: Stage, operation: Operation, name: str, text: str, *, whole: bool) -> None:
         asked = attrs.evolve(operation, fields={**operation.fields, name: text})
         try:
             (outcome,) = on.sink.deliver([asked])
@@ -103,6 +109,7 @@ class TruthSinkCases(HardSinkCases):
         if not isinstance(outcome, Delivered | Unchanged) or not outcome.remote_id or name in outcome.left_out:
             return
         claimed = (asked.fields if outcome.fields is None else outcome.fields).get(name)
+        assert not whole or claimed == text, f"{name}: cut although it is no longer than what is described"
         link = attrs.evolve(self._link_of(asked, outcome.remote_id), fields={name: claimed})
         (remote,) = on.sink.read([link])
         there = (remote or {}).get(name)
