@@ -5,9 +5,12 @@ from decimal import Decimal
 
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
+from synccore._cli.preview import _beside
 from synccore._verbs.connect import connect
 from synccore._verbs.forget import forget
+from synccore._verbs.plan import plan
 from synccore._verbs.preview import preview
 from synccore._verbs.verify import verify
 from synccore.entities import Address, Refund
@@ -224,6 +227,12 @@ def test_verify_is_green_after_all_that_people_do(shop, make_org):  # noqa: F811
     org.org.merge("Contact", contacts["ann2@shop.test"]["Id"], survivor)
     (lead,) = (x for x in org.records("Lead") if x["LastName"] == "Lee3")
     org.org.convert(lead["Id"])
+    lacking = sorted(contacts["ann2@shop.test"].keys() & {"FirstName", "Email", "MailingCity"})
+    for route in ("people", "leads"):
+        proof = verify(app.app, route)
+        assert (proof.drift, proof.gone, proof.ok) == ({}, [], True), proof.findings
+        (told,) = (f.message for f in proof.findings if "merged or converted" in f.message)
+        assert route == "leads" or all(name in told for name in lacking), told
     app.emit(*(evolve_billing(person(n, "Moved Ltd"), evolve(home, city="Köln")) for n in range(4)))
     app.settle_down()
     assert {d.state for d in app.deliveries()} <= {"done", "skipped"}, states(app)
@@ -269,3 +278,29 @@ def test_a_person_may_switch_to_the_other_org(shop, org, make_org):  # noqa: F81
     app.settle_down()
     assert sorted(c["LastName"] for c in second.records("Contact")) == ["Lee1", "Lee2"]
     assert (len(org.requests), len(org.records("Contact"))) == (before, 1)
+
+
+def test_a_plan_promises_a_company_to_all_who_share_it_as_deliveries_do(shop, org):  # noqa: F811
+    acme = org.org.insert("Account", {"Name": "ACME Inc"})
+    app = shop(org, firms=FIRMS, people=PEOPLE)
+    app.source.put(*(person(n) for n in (1, 2, 3)))
+    found = plan(app.app, "firms")
+    assert (found.counts["refused"], found.counts["create"]) == (0, 0), found.reasons
+    assert found.counts["update"] + found.counts["unchanged"] == 3
+    app.emit(*(person(n) for n in (1, 2, 3)))
+    app.settle_down()
+    assert {account_of(org, n) for n in (1, 2, 3)} == {acme}
+
+
+def test_a_preview_shows_fields_of_the_object_and_no_emptying_of_nothing(shop, org):  # noqa: F811
+    app = shop(org, people={"object": "Contact"})
+    app.emit(person(1, None))
+    app.drain()
+    found = preview(app.app, "people", "1")
+    assert "LastNameFallback" not in {*found.fields, *found.changed, *found.previous}
+    runner = CliRunner()
+    with runner.isolation() as (out, *_):
+        _beside(found)
+        said = out.getvalue().decode()
+    assert "LastName" in said
+    assert "(emptied)" not in said

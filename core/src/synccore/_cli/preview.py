@@ -135,7 +135,7 @@ def _beside(found: Preview) -> None:
         there = _text(theirs, name) if why is None or name in theirs else f"(left out: {why})"
         told = f" ({why})" if why is not None and name in theirs else ""
         unwanted = not found.fields and found.action in ("leave", "none")
-        would = _STAYS.get(found.on_leave or "", "(stays)") if unwanted else _text(mine, name)
+        would = _STAYS.get(found.on_leave or "", "(stays)") if unwanted else _text(mine, name, over=theirs.get(name))
         rows.append((mark, name, would, there + told))
     table(("", "field", "would be", "at the target" if live else "last sent"), rows, empty="")
 
@@ -151,10 +151,11 @@ def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _text(fields: Mapping[str, Any], name: str, *, over: Any = None) -> str:
+    """A value for people. None empties what is there; where nothing is, it says nothing."""
     value = fields.get(name)
     if value is None:
-        return "(emptied)" if name in fields else "-"
+        return "(emptied)" if name in fields and over not in (None, "") else "-"
     text = str(value)
     return text if len(text) <= 120 else text[:119] + "…"
 

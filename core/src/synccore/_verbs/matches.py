@@ -1,4 +1,4 @@
-"""Which record found which twin: one record at the target can be the twin of one record here only."""
+"""Which record found which twin: one record at the target can be the twin of one here only, a common one of many."""
 
 import sqlite3
 import tempfile
@@ -38,7 +38,9 @@ class Matches:
 
     def __init__(self, folder: Path) -> None:
         self._db = sqlite3.connect(folder / "matches.db")
-        self._db.execute("create table match (remote_id text, key text, object text, etag text, kind text, taken int)")
+        self._db.execute(
+            "create table match (remote_id text, key text, object text, etag text, kind text, taken int, common int)"
+        )
 
     def take_known(self, store: Store, route: str) -> None:
         """Twins that are taken already."""
@@ -50,22 +52,23 @@ class Matches:
 
     def add(self, key: str, link: Link, kind: str = "", *, taken: bool = False) -> None:
         """A record has found its twin; `kind` is the caller's own word for it."""
-        values = (link.remote_id, key, link.object, link.etag, kind, taken)
-        self._db.execute("insert into match values (?, ?, ?, ?, ?, ?)", values)
+        values = (link.remote_id, key, link.object, link.etag, kind, taken, link.common)
+        self._db.execute("insert into match values (?, ?, ?, ?, ?, ?, ?)", values)
 
     def seal(self) -> None:
         """Ready to be asked."""
         self._db.execute("create index by_remote_id on match (remote_id)")
 
     def found(self) -> Iterator[tuple[str, Link, str, tuple[str, ...]]]:
-        """Per record found: key, twin, kind, and the other records that have the same twin."""
-        for remote_id, key, object_, etag, kind in self._db.execute(
-            "select remote_id, key, object, etag, kind from match where not taken order by rowid"
+        """Per record found: key, twin, kind, and its rivals: others with the same twin that is no common one."""
+        for remote_id, key, object_, etag, kind, common in self._db.execute(
+            "select remote_id, key, object, etag, kind, common from match where not taken order by rowid"
         ):
             rivals = self._db.execute(
                 "select distinct key from match where remote_id = ? and key <> ? limit 5", (remote_id, key)
             )
-            yield key, Link(object=object_, remote_id=remote_id, etag=etag), kind, tuple(row[0] for row in rivals)
+            others = () if common else tuple(row[0] for row in rivals)
+            yield key, Link(object=object_, remote_id=remote_id, etag=etag), kind, others
 
     def close(self) -> None:
         """Nothing more is asked."""

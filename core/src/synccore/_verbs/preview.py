@@ -130,9 +130,9 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
         return evolve(base, action="refused", reason=error.message)
     except WaitFor as error:
         mapped = preparer.map(work)
-        fields = {} if isinstance(mapped, Skip) else mapped
+        fields = {} if isinstance(mapped, Skip) else _without(app, route, mapped)
         return evolve(_beside(base, work, fields), action="wait", reason=error.message)
-    base = _beside(base, work, {} if isinstance(mapped, Skip) else mapped)
+    base = _beside(base, work, {} if isinstance(mapped, Skip) else _without(app, route, mapped))
     if prepared.operation is None:
         return evolve(base, reason=prepared.skip)
     operation = prepared.operation
@@ -144,7 +144,7 @@ def _prepared(app: App, route: RouteSpec, work: Work) -> Preview:
         action = operation.op
     reason = "it hangs under another record at the target now" if preparer.moved(work) else None
     left_out = {n: why for n, why in base.left_out.items() if n not in operation.changed}
-    changed, foretold = tuple(sorted(operation.changed)), _foretold(app, route, operation)
+    changed, foretold = tuple(sorted(operation.changed - _helpers(app, route))), _foretold(app, route, operation)
     return evolve(base, action=action, reason=reason, changed=changed, left_out=left_out, expected=foretold)
 
 
@@ -162,6 +162,18 @@ def _beside(base: Preview, work: Work, fields: Mapping[str, Any]) -> Preview:
     previous = {name: value for name, value in work.link.fields.items() if name in mapped}
     left_out = {name: why for name, why in work.link.left_out.items() if name in fields}
     return evolve(base, fields=fields, previous=previous, left_out=left_out)
+
+
+def _helpers(app: App, route: RouteSpec) -> frozenset[str]:
+    """Mapped names that the sink works with itself and that are no fields of the object."""
+    unit = app.sinks[route.sink]
+    kinds = getattr(unit.settings.descriptor, "objects", None) or ()
+    return next((kind.helpers for kind in kinds if kind.name == route.object), frozenset())
+
+
+def _without(app: App, route: RouteSpec, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    helpers = _helpers(app, route)
+    return {name: value for name, value in fields.items() if name not in helpers} if helpers else fields
 
 
 def waits_for_job(app: App, route: RouteSpec, key: str) -> str | None:

@@ -10,7 +10,7 @@ from .._app.app import App
 from .._app.records import ability, cannot_read, patient, read_back, reader, same_account
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
-from ..types import Finding, Identity, Link, RouteSpec
+from ..types import Finding, Identity, Link, RouteSpec, Successor
 from .compare import differing
 
 __all__ = ["Proof", "verify"]
@@ -188,18 +188,20 @@ class _Sample:
             return
         # What was kept because it is the owner's may change as they like.
         ours = {name: value for name, value in link.fields.items() if name not in link.left_out}
-        if names := differing(ours, remote):
+        names = differing(ours, remote)
+        if isinstance(remote, Successor):
+            self._succeeded(link, [n for n in names if n in remote and remote[n] in (None, "")], remote)
+        elif names:
             self._proof.drift[link.key] = names
             self._warn("warning", f"{self._route.entity} {link.key} was changed at the target: {', '.join(names)}")
-            there = {name: remote.get(name) for name in names}
-            self._repairs[link.key] = LinkUpdate(
-                object=link.object,
-                remote_id=link.remote_id,
-                etag=None,
-                fields={**link.fields, **there},
-                left_out=link.left_out,
-                asked={**link.mapped, **there},
-            )
+            self._repairs[link.key] = _as_it_is(link, names, remote)
+
+    def _succeeded(self, link: Link, lacking: Sequence[str], remote: Mapping[str, Any]) -> None:
+        """The record was merged into another, or converted: that one's values are its owners', not drift."""
+        if lacking:
+            text = "was merged or converted at the target; the next delivery fills what it lacks there"
+            self._warn("info", f"{self._route.entity} {link.key} {text}: {', '.join(lacking)}")
+            self._repairs[link.key] = _as_it_is(link, lacking, remote)
 
     def _parents(self, links: Sequence[Link]) -> None:
         app, route = self._app, self._route
@@ -281,6 +283,19 @@ class _Sample:
 
     def _warn(self, level: Any, message: str) -> None:
         self._proof.findings.append(_finding(level, self._path, message))
+
+
+def _as_it_is(link: Link, names: Sequence[str], remote: Mapping[str, Any]) -> LinkUpdate:
+    """What is known of the twin, corrected by what it really holds: the difference is then owed again."""
+    there = {name: remote.get(name) for name in names}
+    return LinkUpdate(
+        object=link.object,
+        remote_id=link.remote_id,
+        etag=None,
+        fields={**link.fields, **there},
+        left_out=link.left_out,
+        asked={**link.mapped, **there},
+    )
 
 
 def _ref(link: Link) -> tuple[str, str, str]:

@@ -39,6 +39,7 @@ from ._sink import (
     Retry,
     SinkOp,
     Submitted,
+    Successor,
     Unchanged,
     each,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Snapshot",
     "State",
     "Submitted",
+    "Successor",
     "Trouble",
     "Unchanged",
     "Unreadable",

@@ -58,6 +58,8 @@ class ObjectType:
             many a target: then nobody is told that it was looked at.
         sayable: fields whose values are words of the shop and its operator and never a person's (a status, a plan):
             notes and errors may say them. All other values are taken out of what the sink says.
+        helpers: mapped names that are no fields of the object: what the sink works with itself (a stand-in for a
+            name). They are not shown as if they were sent.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ObjectType:
     leaves: tuple[str, ...] = ("keep",)
     readable: bool = True
     sayable: frozenset[str] = frozenset()
+    helpers: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)

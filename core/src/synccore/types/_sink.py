@@ -52,6 +52,8 @@ class Link:
     #: Said by `lookup`: the record carries our own marker (`operation.uid`). After a lost answer it then counts as
     #: made by us, any other twin as adopted.
     marked: bool = False
+    #: Said by `lookup`: a record that many are meant to share (a company's), so others may find it as well.
+    common: bool = False
 
     @property
     def mapped(self) -> Mapping[str, Any]:
@@ -62,6 +64,13 @@ class Link:
     def ours(self) -> bool:
         """Made by us for this record alone: only then may it be deleted or anonymised."""
         return not self.adopted and self.shared <= 1
+
+
+class Successor(dict[str, Any]):
+    """What `read` gives where another record took the linked one's place (merged, converted): that record's values.
+
+    What it holds is its owners'; only where it holds nothing is something of ours missing.
+    """
 
 
 @frozen(kw_only=True)

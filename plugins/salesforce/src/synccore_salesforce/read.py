@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.types import Link, RouteSpec
+from synccore.types import Link, RouteSpec, Successor
 
 from .client import Client
 from .mapping.defaults import HELPERS, ITEMS
@@ -34,15 +34,18 @@ class Reader:
         """
         ids = {link.remote_id[:15]: link.remote_id for link in links}
         names = {n for link in links for n in (*link.fields, *link.mapped)} - HELPERS
+        moved: dict[str, str] = {}
         if self._schema.name == "Lead":
-            ids |= self._moved([r for r in ids.values() if not self._is_contact(r)])
+            moved = self._moved([r for r in ids.values() if not self._is_contact(r)])
+            ids |= moved
         found = self._records(ids, names)
         if lost := self._moved([r for i, r in ids.items() if i not in found and not self._is_contact(r)]):
             ids |= lost
+            moved |= lost
             found |= self._records(lost, names)
         if ITEMS in names:
             self._items(found, ids)
-        return [found.get(link.remote_id[:15]) for link in links]
+        return [_answer(found.get(k), moved=k in moved) for k in (link.remote_id[:15] for link in links)]
 
     def _records(self, ids: Mapping[str, str], names: set[str]) -> dict[str, dict[str, Any]]:
         """Old id -> values of the record that is now to be read for it."""
@@ -88,6 +91,10 @@ class Reader:
             items[str(item["OrderId"])[:15]].append(line)
         for key, record in found.items():
             record[ITEMS] = canonical_items(items[ids[key][:15]])
+
+
+def _answer(record: Mapping[str, Any] | None, *, moved: bool) -> Mapping[str, Any] | None:
+    return Successor(record) if moved and record is not None else record
 
 
 def _path(schema: Schema, name: str) -> str | None:

@@ -129,7 +129,11 @@ class Route:
                 results[row.op.id] = Ambiguous(error.candidates)
             elif row.id is not None:
                 results[row.op.id] = Link(
-                    object=self.spec.object, remote_id=row.id, adopted=not row.own, marked=row.own
+                    object=self.spec.object,
+                    remote_id=row.id,
+                    adopted=not row.own,
+                    marked=row.own,
+                    common=row.company,
                 )
         return [results.get(op.id) for op in operations]
 

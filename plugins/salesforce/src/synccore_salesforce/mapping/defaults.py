@@ -167,7 +167,7 @@ _OPPORTUNITY = Defaults(
 )
 
 OBJECTS = tuple(
-    ObjectType(name=name, summary=summary, defaults=defaults, options=options, leaves=_LEAVES)
+    ObjectType(name=name, summary=summary, defaults=defaults, options=options, leaves=_LEAVES, helpers=HELPERS)
     for name, summary, defaults, options in (
         ("Contact", "a person", {"customer": _person()}, _PERSON),
         ("Account", "a company", {"customer": _COMPANY}, _ACCOUNT),
