@@ -3,6 +3,7 @@
 import pytest
 from attrs import evolve
 
+from synccore.errors import Transient
 from synccore.types import Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Submitted
 
 
@@ -112,9 +113,19 @@ def test_events(sample, sound, tmp_path):
         route = {"object": "person", "defaults": False, "fields": {"email": "payment.email"}}
         return contract_of(sample, Events, event=route)
 
+    def swallowing(sink, operation, real):
+        try:
+            return real(sink, operation)
+        except Transient:
+            return Delivered()
+
     case = "an_event_is_told_once"
     passes(telling(lambda known: not known), case, tmp_path / "sound")
     fails(telling(lambda known: True), case, tmp_path / "repeats")
+    careless = telling(lambda known: not known)
+    real = careless.sink_type.open._write
+    careless.sink_type.open._write = lambda sink, operation: swallowing(sink, operation, real)
+    fails(careless, case, tmp_path / "careless")
 
 
 def test_automations(sample, sound, tmp_path):

@@ -120,13 +120,13 @@ class HardSinkCases(SinkStand):
         assert verify(on.app.app, "children").ok
 
     def test_an_event_is_told_once(self, on: Stage) -> None:
-        """However often it is sent: answers get lost, sources repeat themselves."""
+        """However often it is sent: answers get lost, sources repeat themselves; told it is, after an outage too."""
         if not self.event:
             pytest.skip("this sink takes no events (else set event)")
         on.emit()
         on.deliver()
         facts = [_failed_payment(n, self.customer(0).email) for n in range(3)]
-        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.stand_in.fail_next(self._only_writes(Fault.status(503)), self._only_writes(Fault.commit_then_drop()))
         on.app.emit(*facts)
         on.deliver()
         on.app.emit(*facts)
