@@ -85,7 +85,7 @@ class World(Closing):
         self.deaths = 0
         self._write_config()
         for _ in range(4):
-            self._register(luck)
+            self.register(luck)
         self.listen()
         self._start()
         self._connect()
@@ -259,7 +259,8 @@ class World(Closing):
                     self.unheard.discard(customer["email"])
                     self.said[customer["email"]] = row["value"]
 
-    def _register(self, luck: Random) -> None:
+    def register(self, luck: Random) -> None:
+        """Somebody makes an account."""
         self._people += 1
         number, first = self._people, luck.choice(NAMES)
         consent = [{"key": CONSENT, "value": "yes"}] if luck.random() < 0.4 else []
@@ -411,7 +412,7 @@ def _one(luck: Random, things: list[_Thing]) -> _Thing | None:
 
 #: What happens, and how often beside the others.
 STEPS: Mapping[str, Callable[[World, Random], Any]] = {
-    "register": World._register,
+    "register": World.register,
     "edit": World._edit,
     "consent": World._consent,
     "leave": World._leave,
