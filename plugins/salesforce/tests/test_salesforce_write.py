@@ -46,13 +46,13 @@ def test_200_customers_are_one_call(bench, person):
     assert crm.context.calls - before == 2, "one describe, one collection"
 
 
-def test_10000_customers_in_about_50_calls_and_none_on_repeat(bench, person):
+def test_2000_customers_in_about_10_calls_and_none_on_repeat(bench, person):
     crm = bench(duplicate_rule="save")
     before = crm.context.calls
-    operations = [crm.op(str(n), person(n)) for n in range(10_000)]
+    operations = [crm.op(str(n), person(n)) for n in range(2000)]
     assert all(isinstance(o, Delivered) for o in crm.deliver(*operations))
-    assert crm.context.calls - before <= 52
-    assert len(crm.org.records("Contact")) == 10_000
+    assert crm.context.calls - before <= 12
+    assert len(crm.org.records("Contact")) == 2000
     again = crm.context.calls
     repeat = crm.deliver(*(crm.op(str(n), person(n)) for n in range(200)))
     assert all(isinstance(o, Unchanged) for o in repeat)

@@ -5,6 +5,8 @@ from typing import Any
 __all__ = ["standard_objects"]
 
 Fields = list[dict[str, Any]]
+#: Name -> (key prefix, fields as keywords of FieldDef).
+Objects = dict[str, tuple[str, Fields]]
 _COUNTRIES = {
     "US": "United States",
     "CA": "Canada",
@@ -79,22 +81,24 @@ def _system(*more: str) -> Fields:
     ]
 
 
-def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> dict[str, tuple[str, Fields]]:
-    """Name -> (key prefix, fields as keywords of FieldDef)."""
-    person: Fields = []
-    if person_accounts:
-        person = [
-            _text("FirstName", 40),
-            _text("LastName", 80),
-            _text("PersonEmail", 80, type="email", id_lookup=True),
-            *_address("PersonMailing", picklists),
-            *_address("PersonOther", picklists),
-            *_of("boolean", "PersonHasOptedOutOfEmail"),
-            *_read_only("boolean", "IsPersonAccount"),
-            *_read_only("reference", "PersonContactId"),
-            _lookup("RecordTypeId", "RecordType"),
-        ]
-    objects: dict[str, tuple[str, Fields]] = {
+def _person(picklists: bool) -> Fields:
+    """What an account has where it may be a person."""
+    return [
+        _text("FirstName", 40),
+        _text("LastName", 80),
+        _text("PersonEmail", 80, type="email", id_lookup=True),
+        *_address("PersonMailing", picklists),
+        *_address("PersonOther", picklists),
+        *_of("boolean", "PersonHasOptedOutOfEmail"),
+        *_read_only("boolean", "IsPersonAccount"),
+        *_read_only("reference", "PersonContactId"),
+        _lookup("RecordTypeId", "RecordType"),
+    ]
+
+
+def _customers(person_accounts: bool, picklists: bool) -> Objects:
+    """Who buys."""
+    return {
         "Account": (
             "001",
             [
@@ -106,7 +110,7 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
                 _text("Description", 32000, type="textarea"),
                 *_address("Billing", picklists),
                 *_address("Shipping", picklists),
-                *person,
+                *(_person(picklists) if person_accounts else ()),
             ],
         ),
         "Contact": (
@@ -142,6 +146,12 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
                 *_address("", picklists),
             ],
         ),
+    }
+
+
+def _work() -> Objects:
+    """What sales does with them."""
+    return {
         "Opportunity": (
             "006",
             [
@@ -159,6 +169,12 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
             "500",
             [*_system(), _lookup("AccountId", "Account"), _lookup("ContactId", "Contact"), _text("Subject")],
         ),
+    }
+
+
+def _products() -> Objects:
+    """What is sold, and for how much."""
+    return {
         "Product2": (
             "01t",
             [
@@ -182,15 +198,25 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
                 *_of("boolean", "IsActive"),
             ],
         ),
+    }
+
+
+def _setup() -> Objects:
+    """The org itself."""
+    return {
         "Organization": ("00D", [*_system(), _text("Name"), *_of("boolean", "IsSandbox")]),
         "RecordType": (
             "012",
             [*_system(), _text("SobjectType"), _text("DeveloperName"), *_of("boolean", "IsPersonType")],
         ),
     }
-    if orders:
-        objects["Order"] = ("801", _order(picklists))
-        objects["OrderItem"] = (
+
+
+def _orders(picklists: bool) -> Objects:
+    """Orders and their items, where the org has them switched on."""
+    return {
+        "Order": ("801", _order(picklists)),
+        "OrderItem": (
             "802",
             [
                 *_system(),
@@ -199,8 +225,14 @@ def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> di
                 *_of("double", "Quantity", required=True),
                 *_of("currency", "UnitPrice"),
             ],
-        )
-    return objects
+        ),
+    }
+
+
+def standard_objects(person_accounts: bool, picklists: bool, orders: bool) -> Objects:
+    """Name -> (key prefix, fields as keywords of FieldDef)."""
+    switched = _orders(picklists) if orders else {}
+    return _customers(person_accounts, picklists) | _work() | _products() | _setup() | switched
 
 
 def _order(picklists: bool) -> Fields:
