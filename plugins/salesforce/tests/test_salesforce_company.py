@@ -304,3 +304,17 @@ def test_a_preview_shows_fields_of_the_object_and_no_emptying_of_nothing(shop, o
         said = out.getvalue().decode()
     assert "LastName" in said
     assert "(emptied)" not in said
+
+
+def test_a_full_org_first_met_inside_a_job_parks_nothing(shop, org):  # noqa: F811
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
+    org.org.storage_full = True
+    app.emit(*(person(n, None) for n in range(300)), bulk=True)
+    for _ in range(6):
+        app.advance(timedelta(minutes=5))
+    assert org.jobs.jobs
+    assert {(d.state, d.attempts) for d in app.deliveries()} == {("ready", 0)}, states(app)
+    org.org.storage_full = False
+    app.settle_down()
+    assert len(org.records("Contact")) == 300
+    assert states(app) == {("done", None, None)}
