@@ -6,6 +6,7 @@ import pytest
 
 from synccore.entities import Customer, guest_key
 from synccore.errors import Transient
+from synccore.store import ClaimRule
 from synccore.testing import Harness, upsert
 from synccore.types import Change, Limits, Link
 
@@ -111,3 +112,13 @@ def test_what_only_looks_like_it_is_left_alone(harness):
     harness.settle_down()
     assert people(harness) == ["Ann"]
     assert harness.states() == {"skipped": 1}
+
+
+def test_what_a_dead_process_had_claimed_goes_on_at_once(harness):
+    harness.emit(account())
+    store, now = harness.app.store, harness.clock.now()
+    (row,) = harness.deliveries()
+    rules = [ClaimRule(route="people", max_batch=9, bulk_batch=9, bulk_threshold=99)]
+    assert store.claim(row.sink, rules, now, timedelta(minutes=9), "of a process that died")
+    harness.app.engine.recover()
+    assert [(d.state, d.maybe_applied) for d in harness.deliveries()] == [("ready", True)]
