@@ -136,6 +136,11 @@ class SinkContract(TruthSinkCases):
         links = [on.link(n) for n in range(count)]
         assert len({link.remote_id for link in links}) == count, "two keys share a record"
         if hasattr(on.sink, "read"):
+            for number, remote in enumerate(on.sink.read(links[:20])):
+                email = self.customer(number).email
+                named = [name for name, value in links[number].mapped.items() if value == email]
+                assert remote is not None
+                assert all(remote.get(name) == email for name in named), f"{number} is linked to somebody else"
             on.emit(count, last_name="Read back")
             on.deliver()
             self._read_back(on, links[:20])
