@@ -12,7 +12,7 @@ from simulation.world import World
 from synccore._plugins import load_plugins
 
 #: Every so many statements with each change; every one at night.
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 13
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 30
 
 
 @pytest.fixture(scope="module")
