@@ -375,6 +375,22 @@ def test_an_opt_out_between_adopt_and_the_first_start(adopted, shop, klaviyo, li
     assert klaviyo.person(EMAIL).opted_out
 
 
+def test_what_a_listing_finds_does_not_wait_for_the_listing_to_end(adopted, shop, klaviyo):
+    """Of thousands of customers it takes minutes; all else of the profile waits for it."""
+    app = adopted(accepts_marketing=True)
+    with app.app.engine.holding(["profiles"]):
+        app.emit(shop.customer(accepts_marketing=False, first_name="Moved"), bulk=True)
+        app.drain()
+        assert klaviyo.person(EMAIL).opted_out
+        assert klaviyo.writes(EMAIL) == []
+        told = len(klaviyo.requests)
+        app.drain()
+        assert len(klaviyo.requests) == told, "told again while it waits"
+    app.drain()
+    assert klaviyo.person(EMAIL).opted_out
+    assert klaviyo.person(EMAIL).attributes["first_name"] == "Moved"
+
+
 def test_a_no_that_was_there_at_adopt_takes_no_consent_given_elsewhere(adopted, shop, klaviyo):
     app = adopted(accepts_marketing=False)
     listed(app, shop.customer(accepts_marketing=False, first_name="Ann"))

@@ -92,7 +92,7 @@ class Lane:
         self._poll_jobs_at: dict[str, datetime] = {}
         self._job_lock = threading.Lock()
         self._gathering = threading.Lock()
-        self._overtaking = Overtaking(name, limits, preparers, self._call, store, self._settler)
+        self._overtaking = Overtaking(name, limits, preparers, self._call, store, self._settler, held_since)
 
     @property
     def routes(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""What must not wait for a vendor's job: newer states of records in it, handed to the sink at once."""
+"""What must not wait for a vendor's job, or for a first listing to end: handed to the sink at once."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,11 @@ OVERTAKE_AGAIN = timedelta(seconds=5)
 
 
 class Overtaking:
-    """One lane's; see `OvertakeSink`."""
+    """One lane's; see `OvertakeSink`.
+
+    Args:
+        held_since: route -> since when a first listing holds its rows back; None where none does.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Overtaking:
         call: Caller,
         store: Store,
         settler: Settler,
+        held_since: Callable[[str], datetime | None] = lambda _: None,
     ) -> None:
         self._name = name
         self._limits = limits
@@ -37,11 +42,13 @@ class Overtaking:
         self._call = call
         self._store = store
         self._settler = settler
+        self._held_since = held_since
         self._lock = threading.Lock()
         self._again_at: datetime | None = None
 
     def step(self, now: datetime) -> None:
-        """Hand newer states of what is in a submitted job to the sink, each once: some of it must not wait."""
+        """Hand newer states of what is in a submitted job, and what a listing found changed since `adopt`, to the sink,
+        each once: some of it must not wait."""
         if not self._call.can("overtake") or (self._again_at is not None and now < self._again_at):
             return
         if not self._lock.acquire(blocking=False):
@@ -51,17 +58,38 @@ class Overtaking:
                 w for w in self._store.behind_jobs(self._name, self._limits.max_batch) if w[0].route in self._preparers
             ]
             for route in dict.fromkeys(d.route for d, _ in waiting):
-                self._of_route(route, [w for w in waiting if w[0].route == route], now)
+                self._behind_jobs(route, [w for w in waiting if w[0].route == route], now)
+            for route in filter(self._held_since, self._preparers):
+                self._behind_listing(route, now)
         finally:
             self._lock.release()
 
-    def _of_route(self, route: str, waiting: Sequence[tuple[Delivery, Mapping[str, Any]]], now: datetime) -> None:
+    def _behind_jobs(self, route: str, waiting: Sequence[tuple[Delivery, Mapping[str, Any]]], now: datetime) -> None:
+        held = {d.id: in_job for d, in_job in waiting}
+        self._hand(
+            route,
+            [d for d, _ in waiting],
+            lambda preparer, work, number: preparer.behind_job(work, held[work.delivery.id], number),
+            now,
+        )
+
+    def _behind_listing(self, route: str, now: datetime) -> None:
+        found = self._store.changed_since_adopted(self._name, route, self._limits.max_batch)
+        if found:
+            self._hand(route, found, lambda preparer, work, number: preparer.prepare(work, number).operation, now)
+
+    def _hand(
+        self,
+        route: str,
+        waiting: Sequence[Delivery],
+        prepare: Callable[[Preparer, Work, int], Operation | None],
+        now: datetime,
+    ) -> None:
         preparer = self._preparers[route]
-        loaded = self._store.load([d for d, _ in waiting], include=preparer.route.include)
         prepared: list[tuple[Work, Operation]] = []
-        for number, (work, (_, in_job)) in enumerate(zip(loaded, waiting, strict=True)):
+        for number, work in enumerate(self._store.load(waiting, include=preparer.route.include)):
             with suppress(Exception):  # what cannot be mapped says so when it is delivered
-                if operation := preparer.behind_job(work, in_job, number):
+                if operation := prepare(preparer, work, number):
                     prepared.append((work, operation))
         with time_limit(self._limits.deadline):
             answers = self._call.overtake([operation for _, operation in prepared]) if prepared else []
@@ -73,4 +101,4 @@ class Overtaking:
             for (work, _), answer in zip(prepared, answers, strict=True)
             if isinstance(answer, Delivered)
         ]
-        self._store.overtaken([d for d, _ in waiting if d.id not in failed], entries)
+        self._store.overtaken([d for d in waiting if d.id not in failed], entries)

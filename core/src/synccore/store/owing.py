@@ -85,6 +85,12 @@ class Owing(Engine):
             rows = view.execute(sql.BEHIND_JOBS, {"sink": sink, "limit": limit}).fetchall()
         return [(to_delivery(row), codec.load_fields(row["job_sent"]).get("fields", {})) for row in rows]
 
+    def changed_since_adopted(self, sink: str, route: str, limit: int) -> list[Delivery]:
+        """Open rows of a listing whose records differ from what `adopt` saw, and were not handed over yet."""
+        values = {"sink": sink, "route": route, "limit": limit}
+        with self.reading() as view:
+            return [to_delivery(row) for row in view.execute(sql.CHANGED_SINCE_ADOPTED, values).fetchall()]
+
     def overtaken(self, deliveries: Sequence[Delivery], entries: Sequence[HistoryEntry]) -> None:
         """These states were handed over; what was done at once goes into the trail."""
         with self.writing() as tx:

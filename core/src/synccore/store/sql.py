@@ -323,6 +323,16 @@ WHERE o.sink = :sink AND o.state = 'ready' AND o.blocked = 1 AND o.event IS NULL
 ORDER BY o.route, o.last_change_at LIMIT :limit
 """
 
+#: Rows of a listing that differ from what `adopt` saw, and were not handed to `overtake` yet.
+CHANGED_SINCE_ADOPTED = """
+SELECT o.* FROM outbox o JOIN link l ON l.route = o.route AND l.source = o.source AND l.entity = o.entity
+    AND l.key = o.key
+JOIN snapshot s ON s.source = o.source AND s.entity = o.entity AND s.key = o.key
+WHERE o.sink = :sink AND o.route = :route AND o.state = 'ready' AND o.bulk = 1 AND o.op = 'upsert'
+    AND l.seen IS NOT NULL AND s.data <> l.seen AND (o.overtaken IS NULL OR o.overtaken < o.last_change_at)
+ORDER BY o.last_change_at LIMIT :limit
+"""
+
 #: This state was handed over; a newer one is again.
 OVERTAKEN = "UPDATE delivery SET overtaken = max(coalesce(overtaken, 0), :seen) WHERE id = :id AND state = 'ready'"
 
