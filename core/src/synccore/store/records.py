@@ -88,9 +88,8 @@ class Records(Engine):
 
     def taken_over(self, source: str, entity: str, key: str) -> list[str]:
         """The keys whose place this one took."""
-        statement = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ? ORDER BY key"
         with self.reading() as view:
-            return [row["key"] for row in view.execute(statement, (source, entity, key))]
+            return sorted(row["key"] for row in view.execute(sql.TAKEN_OVER, (source, entity, key)))
 
     def snapshots(self, source: str, entity: str, after: str = "", limit: int = 500) -> list[Snapshot]:
         """Live snapshots by key, paged."""

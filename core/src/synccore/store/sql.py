@@ -314,6 +314,9 @@ WHERE s.email IS NOT NULL AND EXISTS (
             AND h.op = 'touch')))
 """
 
+#: Unsorted: asked for in order of the keys SQLite walks through all of them, once for each record of a batch.
+TAKEN_OVER = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ?"
+
 #: Rows whose key is in a submitted job with an older state, and what of them was not handed to `overtake` yet.
 BEHIND_JOBS = """
 SELECT o.*, s.sent AS job_sent FROM outbox o JOIN delivery s ON s.source = o.source AND s.entity = o.entity
