@@ -8,7 +8,7 @@ from synccore.entities import Customer, guest_key
 from synccore.errors import Transient
 from synccore.store import ClaimRule
 from synccore.testing import Harness, upsert
-from synccore.types import Change, Limits, Link
+from synccore.types import Change, Limits, Link, Retry
 
 EMAIL = "ann@shop.test"
 ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
@@ -89,6 +89,20 @@ def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_b
     harness.emit(account())
     harness.settle_down()
     assert people(harness) == ["Ann"]
+
+
+def test_while_it_waits_for_the_target_to_show_it_the_delivery_says_so(harness):
+    """A person who asks for the delivery need not look it up in the trail."""
+    harness.sink.then(Transient("no answer", maybe_applied=True))
+    harness.sink.lookup = lambda operations: [
+        Retry(after=timedelta(seconds=30), reason="waits until 12:10") for _ in operations
+    ]
+    harness.emit(account())
+    harness.drain()
+    harness.clock.advance(timedelta(seconds=10))
+    harness.drain()
+    (row,) = harness.deliveries(state="ready")
+    assert row.error == "waits until 12:10"
 
 
 @pytest.mark.parametrize("carried_out", [True, False])

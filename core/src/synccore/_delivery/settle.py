@@ -171,12 +171,13 @@ class Settler:
         return evolve(self.skipped(work, reason), link=update)
 
     def snoozed(self, work: Work, until: datetime, reason: str) -> Settlement:
-        """Later, unharmed."""
+        """Later, unharmed; the delivery says why while it waits."""
         return self._settlement(
             work,
             to="ready",
             due_at=until,
             maybe_applied=work.delivery.maybe_applied,
+            error=reason,
             history=self._entry(work, "snoozed", note=reason),
         )
 
