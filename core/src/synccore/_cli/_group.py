@@ -71,7 +71,10 @@ VERBS: dict[str, Verb] = {
     "export": Verb(_CARE, "why:export", "Write everything held on a person as JSON."),
     "forget": Verb(_CARE, "forget:forget", "Erase a person at every target that can, and here."),
     "db": Verb(
-        _CARE, "db:db", "Back up, restore, prune or migrate the database.", ("backup", "restore", "prune", "migrate")
+        _CARE,
+        "db:db",
+        "Back up, restore, copy, prune or migrate the database.",
+        ("backup", "restore", "copy", "prune", "migrate"),
     ),
 }
 

@@ -30,7 +30,7 @@ TOGETHER = 100
 CONNECT = 10
 
 #: What VACUUM says of rows that were deleted and that it had to leave.
-_KEPT = re.compile(r"(\d+) dead row versions cannot be removed yet|(\d+) are dead but not yet removable")
+_KEPT = re.compile(r"(?<!\d)(\d+) (?:dead row versions cannot be removed yet|are dead but not yet removable)")
 #: A process that is cut off notices; PostgreSQL notices by itself, see STALLED.
 _DEFAULTS: Mapping[str, Any] = {
     "application_name": "synccore",
@@ -242,8 +242,8 @@ def _vacuumed(connection: Connection[Any], table: str) -> bool:
         connection.add_notice_handler(hear)
         connection.execute(f"VACUUM (VERBOSE, INDEX_CLEANUP ON) {table}".encode())
         connection.remove_notice_handler(hear)
-        kept = (found for text in said for found in _KEPT.findall(text))
-        if not any(number.strip("0") for pair in kept for number in pair):
+        kept = (number for text in said for number in _KEPT.findall(text))
+        if not any(number.strip("0") for number in kept):
             return True
         connection.execute("SELECT pg_sleep(0.2)")
     return False
