@@ -69,6 +69,7 @@ class Rig:
         source: str = "shop",
         on_leave: str = "keep",
         gone: bool = False,
+        bulk: bool = False,
         **fields: Any,
     ) -> Operation:
         """An operation as core would make it from the mapped fields and the stored link."""
@@ -79,7 +80,7 @@ class Rig:
             id=next(_ids), route="contacts_customers", object="contact", op=op, source=source, entity="customer",
             key=str(key), fields=fields, changed=frozenset(changed), options=options or {}, match=("email", "phone"),
             link=link, idempotency_key=f"{key}", at=self.clock.now(), maybe_applied=maybe, settings=settings or {},
-            on_leave=on_leave, gone=gone,
+            on_leave=on_leave, gone=gone, bulk=bulk,
         )  # fmt: skip
 
     def _link(self, name: str) -> Link | None:

@@ -76,6 +76,58 @@ def test_the_next_minute_does_not_begin_before_googles(rigs):
     assert len(rig.google.contacts()) == 70
 
 
+@pytest.mark.parametrize(("new", "known", "longest"), [(10, 2, 4), (30, 12, 35)])
+def test_searching_for_new_customers_takes_no_quota_from_what_is_to_be_written(rigs, new, known, longest):
+    """Customers come one after another; whoever is refused goes with the next call, as a lane does it."""
+    rig = rigs(quota=LIMITS)
+    for start in range(1000, 1000 + known, 60):
+        rig.deliver(*[rig.op(n, bulk=True, **person_fields(n)) for n in range(start, min(start + 60, 1000 + known))])
+    rig.clock.advance(timedelta(minutes=2))
+    began = rig.clock.now()
+    coming = [(began + timedelta(seconds=60) / new * n, n, person_fields(n)) for n in range(new)]
+    coming += [
+        (began + timedelta(seconds=60) / known * n, 1000 + n, person_fields(n, company="Acme")) for n in range(known)
+    ]
+    coming.sort(key=lambda one: one[0])
+    waited, owed = [], []
+    while coming or owed:
+        owed += [one for one in coming if one[0] <= rig.clock.now()]
+        coming = coming[len([one for one in coming if one[0] <= rig.clock.now()]) :]
+        if not owed:
+            rig.clock.advance(coming[0][0] - rig.clock.now())
+            continue
+        outcomes = rig.deliver(*[rig.op(n, **fields) for _, n, fields in owed])
+        if wait := waits(outcomes):
+            rig.clock.advance(max(wait))
+        waited += [rig.clock.now() - at for (at, *_), o in zip(owed, outcomes, strict=True) if isinstance(o, Delivered)]
+        owed = [one for one, o in zip(owed, outcomes, strict=True) if not isinstance(o, Delivered)]
+    assert len(rig.google.contacts()) == new + known
+    assert max(waited) < timedelta(seconds=longest)
+
+
+def test_a_new_customer_in_a_quiet_shop_costs_five_reads_and_the_next_ones_of_a_busy_minute_two(rigs):
+    rig = rigs(quota=LIMITS)
+    reads = []
+    for n in range(6):
+        before = rig.google.quota.used["critical_read"]
+        rig.put(n, **person_fields(n))
+        reads.append(rig.google.quota.used["critical_read"] - before)
+    assert (reads[1], reads[-1]) == (5, 2)
+    rig.clock.advance(timedelta(minutes=2))
+    before = rig.google.quota.used["critical_read"]
+    rig.put(7, **person_fields(7))
+    assert rig.google.quota.used["critical_read"] - before == 5
+
+
+def test_a_change_does_not_wait_for_the_search_for_another(rig):
+    rig.put(1, **person_fields(1))
+    before = len(rig.google.requests)
+    rig.deliver(rig.op(2, **person_fields(2)), rig.op(1, **person_fields(1, company="Acme")))
+    sent = [r.path.rsplit(":")[-1] for r in rig.google.requests[before:]]
+    assert sent.index("updateContact") < [n for n, name in enumerate(sent) if name == "searchContacts"][1]
+    assert sent[-1] == "createContact"
+
+
 def test_a_minute_quota_of_googles_holds_the_account_and_loses_nothing(rigs):
     rig = rigs(quota={"critical_write": 13})
     operations = [rig.op(n, **person_fields(n)) for n in range(60)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from synccore.errors import AuthError
+from synccore.errors import AuthError, RateLimited
 from synccore.http import Budget, Client, Response
 from synccore.types import Allowance, Context
 
@@ -36,6 +36,8 @@ CRITICAL_READS, CRITICAL_WRITES, WRITES, GROUP_READS = 60, 30, 30, 90
 MINUTE = timedelta(seconds=62)
 #: A call waits this long for its turn; longer than that the lane waits instead.
 PATIENCE = timedelta(seconds=5)
+#: What may be read of a minute's reads before searches are left out, so that no write comes to wait for them.
+SEARCH_READS = CRITICAL_READS // 4
 
 
 class People:
@@ -52,6 +54,13 @@ class People:
         limits = {"critical_read": CRITICAL_READS, "critical_write": CRITICAL_WRITES, "write": WRITES,
                   "group_read": GROUP_READS}  # fmt: skip
         self._budgets = {name: Budget(context.clock, [(limit, MINUTE)], sliding=True) for name, limit in limits.items()}
+
+    # -- quota
+
+    def may_search(self, reads: int) -> bool:
+        """Whether so many reads leave enough for the writes that come."""
+        now = self._context.clock.now()
+        return self._budgets["critical_read"].free_at(now, CRITICAL_READS - SEARCH_READS + reads) <= now
 
     # -- reading
 
@@ -196,8 +205,7 @@ class People:
     ) -> dict[str, Any]:
         """Send one request, with a new token once where the old one is refused. `cost` is in quota units."""
         token = self._token(None)
-        for name, units in cost.items():
-            self._budgets[name].acquire(units, PATIENCE)
+        self._acquire(cost)
         answer = self._send(method, path, params, json, token)
         if answer.status == 401:
             fresh = self._token(token)
@@ -211,6 +219,15 @@ class People:
         if isinstance(data, dict):
             return data
         raise error_of(answer, self._context.clock.now(), creates=creates)
+
+    def _acquire(self, cost: Mapping[str, int]) -> None:
+        """All units or none: what one quota gave while another has none left would be lost for the minute."""
+        now = self._context.clock.now()
+        ready = max(self._budgets[name].free_at(now, units) for name, units in cost.items())
+        if ready - now > PATIENCE:
+            raise RateLimited("the quota is used up", retry_after=ready - now)
+        for name, units in cost.items():
+            self._budgets[name].acquire(units, PATIENCE)
 
     def _send(self, method: str, path: str, params: Any, json: Any, token: str) -> Response:
         headers = {"Authorization": f"Bearer {token}"}

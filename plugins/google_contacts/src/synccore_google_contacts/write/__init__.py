@@ -3,13 +3,14 @@
 `look` answers what would be written, `erase` forgets a person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from synccore.types import Operation, Outcome
 
 from .erase import erased, erasing, find_person
 from .look import lookup
-from .plan import plan, prepare
+from .plan import plan, prepare, search, sought, warm_up
 from .round import LANE, Round
 from .send import send
 
@@ -19,20 +20,43 @@ __all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
 def deliver(round_: Round) -> list[Outcome]:
     """Carry out the round's operations; one outcome for each, in their order."""
     prepare(round_)
-    pending = list(round_.operations)
+    late = sought(round_)
+    if not late:
+        _write(round_, round_.operations)
+        return round_.finish()
+    warm = warm_up(round_)
+    # Meanwhile: nobody else waits for a search.
+    _write(round_, [op for op in round_.operations if op not in late])
+    with _stopping(round_):
+        if round_.stopped is None:
+            search(round_, late, warm)
+    _write(round_, late)
+    return round_.finish()
+
+
+def _write(round_: Round, operations: Sequence[Operation]) -> None:
+    pending = list(operations)
     while pending and round_.stopped is None:
         pending = _wave(round_, pending)
-    return round_.finish()
+
+
+@contextmanager
+def _stopping(round_: Round) -> Iterator[None]:
+    """What concerns the account ends the round; what was written before keeps its outcomes."""
+    try:
+        yield
+    except LANE as error:
+        round_.stop(error)
 
 
 def _wave(round_: Round, pending: Sequence[Operation]) -> list[Operation]:
     """Plan and write as much as can go now; gives what is left."""
-    try:
+    deferred: list[Operation] = []
+    with _stopping(round_):
         works, deferred = plan(round_, pending)
         send(round_, works)
         round_.settle_doubts()
-    except LANE as error:
-        round_.stop(error)
+    if round_.stopped is not None:
         return []
     round_.pause()
     left, round_.again = [*round_.again, *deferred], []

@@ -6,7 +6,7 @@ from synccore.types import Ambiguous, Link, LookupResult, Operation, Retry
 
 from ..match import Match, find
 from ..schema import contact_source
-from .plan import prepare, waiting
+from .plan import prepare, search, sought, waiting, warm_up
 from .round import Round
 
 
@@ -17,6 +17,8 @@ def lookup(round_: Round, promised: dict[str, str]) -> list[LookupResult]:
         promised: contact -> the record (uid) it was promised to since the last delivery: nobody else gets it.
     """
     prepare(round_)
+    if looked_for := sought(round_):
+        search(round_, looked_for, warm_up(round_))
     for op in round_.operations:
         if (match := find(round_.index, op)).candidates and _choice(round_, op) == "skip":
             round_.doubt(op, match.candidates)

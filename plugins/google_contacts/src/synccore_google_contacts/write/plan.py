@@ -6,7 +6,7 @@ creates may be the same person.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, evolve, field
@@ -50,31 +50,40 @@ def prepare(round_: Round) -> None:
     creates = [op for op in round_.operations if op.link is None]
     unknown = [name for name in linked if name not in index]
     index.sync(now=bool(creates or unknown))
-    _search(round_)
     if still := [name for name in unknown if index.resolve(name) not in index]:
         # Not in the listing is not gone: a listing lags behind, a read by name does not.
         index.refresh(still)
 
 
-def _search(round_: Round) -> None:
-    """Look in Google's other index for what the listing may not show yet: contacts whose create was lost, and those
-    that are about to be made, which the owner may have typed in a moment ago.
+def sought(round_: Round) -> list[Operation]:
+    """The operations to look for in Google's other index, since the listing may not show it yet: contacts whose create
+    was lost, and those that are about to be made, which the owner may have typed in a moment ago.
 
-    It lags by itself and cannot be asked for a marker; what it finds is read by name. Many at once, and new contacts
-    of the past, are left to the listing.
+    Many at once, new contacts of the past, and those for which writes would have to wait are left to the listing.
     """
     index = round_.index
     unlinked = [op for op in round_.operations if op.op == "upsert" or op.link is None]
     lost = [op for op in unlinked if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
     new = [op for op in unlinked if op.op == "upsert" and not op.bulk and op not in lost and find(index, op) == Match()]
-    sought = [*lost, *new] if len(lost) + len(new) <= SEARCHES else lost
-    if not sought or len(sought) > SEARCHES:
-        return
-    people = round_.people
-    people.search("")  # fills Google's cache
-    round_.context.clock.sleep(WARM_UP)
-    found = {person["resourceName"] for op in sought for query in _queries(op) for person in people.search(query)}
-    index.learn(people.batch_get(sorted(found)).values())
+    both = [*lost, *new]
+    if len(both) <= SEARCHES and round_.people.may_search(2 + sum(len(_queries(op)) for op in both)):
+        return both
+    return lost if len(lost) <= SEARCHES else []
+
+
+def warm_up(round_: Round) -> datetime:
+    """Have Google fill the cache that its search answers from; gives when that is done."""
+    round_.people.search("")
+    return round_.context.clock.now() + WARM_UP
+
+
+def search(round_: Round, operations: Sequence[Operation], warm: datetime) -> None:
+    """Search lags by itself and cannot be asked for a marker; what it finds is read by name."""
+    people, clock = round_.people, round_.context.clock
+    if (left := warm - clock.now()) > timedelta(0):
+        clock.sleep(left)
+    found = {p["resourceName"] for op in operations for query in _queries(op) for p in people.search(query)}
+    round_.index.learn(people.batch_get(sorted(found)).values())
 
 
 def _queries(op: Operation) -> list[str]:
