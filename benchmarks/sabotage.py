@@ -196,8 +196,8 @@ SABOTAGES = (
     ),
     _core(
         "leave the guest's links behind",
-        "store/_ingest.py",
-        "        tx.execute(sql.MOVE_LINKS, where)\n",
+        "store/_takeover.py",
+        "    tx.execute(MOVE_LINKS, where)\n",
         "",
         STORE,
         INGEST,

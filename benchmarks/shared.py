@@ -35,7 +35,8 @@ from synccore.store import StoreError
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_postgres.engine import PostgresStore
 from synccore_postgres.testing import Server
-from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
+from synccore_woocommerce.testing.rest import FakeWooCommerce
+from synccore_woocommerce.testing.rest import settings as woocommerce_settings
 
 #: Seconds without any progress after which something is wrong.
 PATIENCE = 300.0
@@ -100,12 +101,10 @@ class Play:
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         config = {
             "synccore": {"database": url},
-            "sources": {"shop": {"type": "woocommerce", "url": self.shop.url, "consumer_key": KEY.key,
-                        "consumer_secret": KEY.secret, "webhook_secret": "s" * 16, "entities": ["customer"],
-                        "poll": "24h"}},
+            "sources": {"shop": woocommerce_settings(self.shop, "s" * 16, ["customer"], poll="24h")},
             "sinks": {"mail": {"type": "klaviyo", "api_key": self.target.key, "api_url": self.target.url}},
             "routes": {"people": {"source": "shop", "entity": "customer", "sink": "mail", "object": "profile"}},
-        }  # fmt: skip
+        }
         self.daemons = [Daemon(folder / name, config, key) for name in ("one", "two")]
 
     def close(self) -> None:

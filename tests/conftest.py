@@ -26,7 +26,8 @@ from synccore._cli import cli
 from synccore._cli._session import Session
 from synccore.testing import FakeClock
 from synccore_google_contacts.testing import AutoBrowser, FakePeople, approve, settings
-from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
+from synccore_woocommerce.testing.rest import FakeWooCommerce
+from synccore_woocommerce.testing.rest import settings as woocommerce_settings
 
 WEBHOOK_SECRET = "a webhook secret for tests"
 
@@ -147,16 +148,7 @@ class World:
         self.url = f"http://127.0.0.1:{self.port}"
         self.config: dict[str, Any] = {
             "server": {"listen": f"127.0.0.1:{self.port}"},
-            "sources": {
-                "shop": {
-                    "type": "woocommerce",
-                    "url": self.shop.url,
-                    "consumer_key": KEY.key,
-                    "consumer_secret": KEY.secret,
-                    "webhook_secret": WEBHOOK_SECRET,
-                    "entities": ["customer"],
-                }
-            },
+            "sources": {"shop": woocommerce_settings(self.shop, WEBHOOK_SECRET, ["customer"])},
             "sinks": {"contacts": settings(self.google)},
             "routes": {"people": {"source": "shop", "entity": "customer", "sink": "contacts", "object": "contact"}},
         }

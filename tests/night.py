@@ -30,7 +30,8 @@ from synccore._web import Metrics, WebServer, create_web
 from synccore.testing import AutoBrowser, FakeClock, LoopbackServer, Reply, Request
 from synccore.types import WebhookRequest
 from synccore_salesforce.testing import FakeSalesforce
-from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
+from synccore_woocommerce.testing.rest import FakeWooCommerce
+from synccore_woocommerce.testing.rest import settings as woocommerce_settings
 
 __all__ = ["Dashboard", "Night", "Pager", "Terminal"]
 
@@ -75,16 +76,7 @@ class Night:
         self.config: dict[str, Any] = {
             "server": {"listen": "127.0.0.1:0"},
             "alerts": {"night": {"type": "webhook", "url": f"{self.pager.url}/", "every": "1m"}},
-            "sources": {
-                "shop": {
-                    "type": "woocommerce",
-                    "url": self.shop.url,
-                    "consumer_key": KEY.key,
-                    "consumer_secret": KEY.secret,
-                    "webhook_secret": "a webhook secret for tests",
-                    "entities": ["customer"],
-                }
-            },
+            "sources": {"shop": woocommerce_settings(self.shop, "a webhook secret for tests", ["customer"])},
             "sinks": {
                 "crm": {
                     "type": "salesforce",

@@ -10,23 +10,15 @@ import tomlkit
 from synccore._app.app import App
 from synccore.testing import FakeClock, Fault
 from synccore_klaviyo.testing import FakeKlaviyo
-from synccore_woocommerce.testing.rest import KEY, FakeWooCommerce
+from synccore_woocommerce.testing.rest import FakeWooCommerce
+from synccore_woocommerce.testing.rest import settings as woocommerce_settings
 
 ENTITIES = ["customer", "order", "subscription", "payment"]
 
 
 def configure(folder, shop, klaviyo):
     document = {
-        "sources": {
-            "shop": {
-                "type": "woocommerce",
-                "url": shop.url,
-                "consumer_key": KEY.key,
-                "consumer_secret": KEY.secret,
-                "webhook_secret": "a webhook secret for tests",
-                "entities": ENTITIES,
-            }
-        },
+        "sources": {"shop": woocommerce_settings(shop, "a webhook secret for tests", ENTITIES)},
         "sinks": {"marketing": {"type": "klaviyo", "api_key": klaviyo.key, "api_url": klaviyo.url}},
         "routes": {
             "people": {"source": "shop", "entity": "customer", "sink": "marketing", "object": "profile"},

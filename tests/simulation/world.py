@@ -22,7 +22,8 @@ from synccore._verbs.restore import put_in_place, settle_in
 from synccore.errors import SynccoreError
 from synccore.testing import FakeClock
 from synccore.types import WebhookRequest
-from synccore_woocommerce.testing import KEY, FakeWooCommerce
+from synccore_woocommerce.testing import FakeWooCommerce
+from synccore_woocommerce.testing import settings as woocommerce_settings
 
 from .mortal import Died, MortalStore
 from .targets import TARGETS, Target
@@ -100,16 +101,7 @@ class World(Closing):
     # -- the process
 
     def _write_config(self) -> None:
-        shop = {
-            "type": "woocommerce",
-            "url": self.shop.url,
-            "consumer_key": KEY.key,
-            "consumer_secret": KEY.secret,
-            "webhook_secret": "signed",
-            "entities": list(ENTITIES),
-            "consent_keys": [CONSENT],
-            "poll": "5m",
-        }
+        shop = woocommerce_settings(self.shop, "signed", ENTITIES, consent_keys=[CONSENT], poll="5m")
         routes = {
             name: {"source": "shop", "sink": target.name, **table}
             for target in self.targets.values()

@@ -3,7 +3,6 @@
 import os
 import random as random_module
 import threading
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -44,6 +43,7 @@ from .context import InstanceContext
 from .discreet import Discreet
 from .logs import Logs
 from .made_by import NOTES, made_by
+from .peek import database_in, peek, table
 from .units import SinkUnit, SourceUnit, Unit
 
 #: How long a plugin may take to release what it holds, before it is left alone.
@@ -71,8 +71,8 @@ class App(Base):
     ) -> None:
         #: What the file said when it was read.
         self.text = text if text is not None else read_file(path)
-        file = _peek(self.text)
-        super().__init__(path, _database_in(file), plugins=plugins, clock=clock, store=store)
+        file = peek(self.text)
+        super().__init__(path, database_in(file), plugins=plugins, clock=clock, store=store)
         if self.database_file is None:
             # Secrets of instances may be asked for, and stand in the database, before all settings are read.
             with suppress(SettingsError):
@@ -87,7 +87,7 @@ class App(Base):
         #: Told about every `deliver`: sink, operations, duration.
         self.measure: Callable[[str, int, timedelta], None] = lambda *_: None
         self._preparers: dict[str, Preparer] = {}
-        self._public_url = _table(file, "server").get("public_url")
+        self._public_url = table(file, "server").get("public_url")
         self.settings: Settings = load_settings(
             path,
             plugins,
@@ -400,8 +400,8 @@ class App(Base):
         sink_of = {r.name: r.sink for r in self.routes.values()}
         for name, source in self.sources.items():
             if source.instance is not None and self.writes_back(name):
-                entities = {r.entity for r in self.routes.values() if r.source == name}
-                preparers = [WriteBackPreparer(name, e, self.store, sink_of) for e in sorted(entities)]
+                entities = sorted(set(self.write_back_routes(name).values()))
+                preparers = [WriteBackPreparer(name, entity, self.store, sink_of) for entity in entities]
                 engine.lanes[name] = self._lane(
                     engine,
                     name,
@@ -488,21 +488,3 @@ class App(Base):
         for unit in (*self.sources.values(), *self.sinks.values()):
             self._close(unit)
             unit.instance = None
-
-
-def _peek(text: str) -> Mapping[str, Any]:
-    """The file as it is; its mistakes are reported by the settings, not here."""
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _table(file: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = file.get(name)
-    return table if isinstance(table, dict) else {}
-
-
-def _database_in(file: Mapping[str, Any]) -> str:
-    value = _table(file, "synccore").get("database")
-    return os.path.expanduser(value) if isinstance(value, str) and value else "synccore.db"  # noqa: PTH111  also an URL

@@ -96,11 +96,7 @@ class Base(Closing):
         """The outbox, opened when first used."""
         if self._given_store is not None:
             return self._given_store
-        if "://" in self._database:
-            return open_address(self._database, self.plugins, self.clock, self._password)
-        from .._store.sqlite import open_sqlite
-
-        return open_sqlite(self.path.parent / self._database)
+        return open_outbox(self._database, self.plugins, self.clock, self._password, beside=self.path.parent)
 
     def store_trouble(self) -> str | None:
         """Why the outbox takes nothing more: a full disk, a file that was moved or replaced. None: it does.
@@ -163,16 +159,26 @@ class Base(Closing):
         return Running(self.store, self._vault(RUNNING))
 
 
-def open_address(url: str, plugins: Plugins, clock: Clock, password: Secret | None = None) -> Store:
-    """The outbox at an address, by the plugin that knows its scheme. Raises ConfigError."""
-    engine = plugins.store_for(url)
+def open_outbox(
+    place: str, plugins: Plugins, clock: Clock, password: Secret | None = None, *, beside: Path = Path()
+) -> Store:
+    """The outbox in a file (its path counts from `beside`), or at an address, by the plugin that knows its scheme.
+
+    Raises ConfigError.
+    """
+    scheme, separator, _ = place.partition("://")
+    if not separator:
+        from .._store.sqlite import open_sqlite
+
+        return open_sqlite(beside / place)
+    engine = plugins.store_for(place)
     if engine is None:
         raise ConfigError(
-            f"no installed plugin opens {url.partition('://')[0]}:// databases: pip install synccore-postgres",
+            f"no installed plugin opens {scheme}:// databases: pip install synccore-postgres",
             path="synccore.database",
         )
     known = {} if password is None else {"password": password}
-    opened: Store = engine.open(url, clock, **known)
+    opened: Store = engine.open(place, clock, **known)
     return opened
 
 

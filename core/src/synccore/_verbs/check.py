@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .._app.accounts import stranger
 from .._app.app import App
@@ -108,15 +108,16 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         return InstanceReport(state=state, detail=finding.message)
     findings += (_below(path, f) for f in found.findings)
     account = found.account.label if found.account else None
+    reached = InstanceReport(state="error", account=account, detail=found.detail, answered=True, found=found)
     if other := stranger(app.store, name, found.account, source=name in app.sources):
         findings.append(Finding(level="error", path=path, message=other))
-        return InstanceReport(state="error", account=account, detail=found.detail, answered=True, found=found)
+        return reached
     if any(f.level == "error" for f in found.findings):
-        return InstanceReport(state="error", account=account, detail=found.detail, answered=True, found=found)
+        return reached
     if held := _HELD.get(lane.state):
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
-        return InstanceReport(state=lane.state, account=account, detail=found.detail, answered=True, found=found)
-    return InstanceReport(state="ok", account=account, detail=found.detail, answered=True, found=found)
+        return evolve(reached, state=lane.state)
+    return evolve(reached, state="ok")
 
 
 def rivals(types: Mapping[str, str], instances: Mapping[str, InstanceReport]) -> Iterator[Finding]:

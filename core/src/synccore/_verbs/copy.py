@@ -6,12 +6,12 @@ from pathlib import Path
 
 from attrs import frozen
 
-from .._app.base import open_address
+from .._app.base import open_outbox
 from .._plugins import Plugins
 from ..errors import ConfigError
 from ..secrets import Secret
 from ..store import Store
-from ..store.copying import TABLES, UNDER_WAY
+from ..store.copying import COUNTED, TABLES, UNDER_WAY
 from ..types import Clock
 
 __all__ = ["Copied", "copy", "opened"]
@@ -29,14 +29,9 @@ class Copied:
 @contextmanager
 def opened(place: str, plugins: Plugins, clock: Clock, password: Secret | None, *, there: bool) -> Iterator[Store]:
     """The outbox in a file or at an address. `there`: one that has to be there already. Raises ConfigError."""
-    if "://" in place:
-        store = open_address(place, plugins, clock, password)
-    else:
-        from .._store.sqlite import open_sqlite
-
-        if there and not Path(place).is_file():
-            raise ConfigError(f"there is no database {place}")
-        store = open_sqlite(Path(place))
+    if there and "://" not in place and not Path(place).is_file():
+        raise ConfigError(f"there is no database {place}")
+    store = open_outbox(place, plugins, clock, password)
     try:
         yield store
     finally:
@@ -57,7 +52,7 @@ def copy(origin: Store, target: Store, name: str, watch: Watch = lambda *_: None
         _begin(target, name)
         for table, key in TABLES.items():
             done = 0
-            after = target.last_key(table) if table not in ("delivery_count", "snapshot_count") else None
+            after = None if table in COUNTED else target.last_key(table)
             while rows := origin.page(table, after):
                 target.put_page(table, rows)
                 after = tuple(rows[-1][column] for column in key)

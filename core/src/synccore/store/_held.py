@@ -25,13 +25,12 @@ def held(view: Transaction, email: str, digest: str) -> dict[str, list[dict[str,
     """
     address = normalize_email(email)
     refs = refs_of(view, address)
-    found = {table: [_shown(row) for ref in refs for row in _rows(view, table, ref)] for table in KEYED}
+    rows = {table: [row for ref in refs for row in _rows(view, table, ref)] for table in KEYED}
+    found = {table: [_shown(row) for row in theirs] for table, theirs in rows.items()}
     found["plugin_state"] = list(_remembered(view, _names(address, refs, found)))
     traces = Traces(address)
-    for source, entity, key in refs:
-        for table in ("snapshot", "event"):
-            for row in _rows(view, table, (source, entity, key)):
-                traces.add(row["data"])
+    for row in (*rows["snapshot"], *rows["event"]):
+        traces.add(row["data"])
     own = {(table, row["id"]) for table in ("history", "delivery") for row in found[table]}
     found["mentions"] = [
         {"table": table, "id": id_, "column": column, "text": text}

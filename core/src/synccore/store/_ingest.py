@@ -1,7 +1,7 @@
 """Taking changes in: what is new becomes snapshot and debt in one transaction, everything else leaves no trace."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from ..entities import Customer, Entity, guest_key
@@ -10,9 +10,10 @@ from . import codec, sql
 from ._convert import from_ms, history_values, to_ms
 from ._facts import Facts
 from ._hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
-from ._owing import Slot, end_event, owing, refresh, slot_of, tell
+from ._owing import owing
 from ._pen import Pen
 from ._people import key_digest
+from ._takeover import move
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
 
@@ -348,76 +349,10 @@ class _Intake:
                 continue
             known = self._snapshot(change.entity, old)
             if known is not None and not known["deleted"]:
-                self._move(known, change.key)
+                move(self._tx, known, change.key, now=self._now, known_at=self._known_at)
+                self._known.clear()
                 moved = True
         return moved
-
-    def _move(self, known: Row, key: str) -> None:
-        tx, source, entity, old = self._tx, self._unit.source, known["entity"], known["key"]
-        self._known.clear()
-        where = {"source": source, "entity": entity, "old": old, "new": key, "now": self._now}
-        # A key that has a link of its own on a route keeps it.
-        tx.execute(sql.MOVE_LINKS, where)
-        for table in ("snapshot", "event"):
-            tx.execute(
-                f"UPDATE {table} SET owner_key = :new "  # noqa: S608  constant text
-                "WHERE source = :source AND owner_entity = :entity AND owner_key = :old",
-                where,
-            )
-        self._move_owed(where, f"taken over by {entity} {key}")
-        tx.execute(
-            "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
-            where,
-        )
-        tx.execute(
-            sql.BURY_SNAPSHOT,
-            {
-                "id": known["id"],
-                "version": None,
-                "replaced_by": key,
-                "changed_at": self._now,
-                "known_at": self._known_at,
-                "now": self._now,
-            },
-        )
-        sinks = tx.execute(
-            "SELECT DISTINCT sink FROM delivery WHERE source = :source AND entity = :entity AND key = :new "
-            "AND settled_at IS NULL",
-            where,
-        ).fetchall()
-        slots = [Slot(row["sink"], source, entity, key) for row in sinks]
-        # The guest's events stand in one row with the account's now.
-        owned = tx.execute(sql.MOVE_OWNED_EVENTS, where).fetchall()
-        refresh(tx, slots + [slot_of(row) for row in owned])
-
-    def _move_owed(self, where: Mapping[str, Any], note: str) -> None:
-        """What is under way goes on under the new key, so that the account is not sent beside it; the rest ends."""
-        tx = self._tx
-        tx.execute(sql.MOVE_UNDER_WAY, where)
-        tx.execute(sql.MOVE_AWAITED, where)
-        tx.execute("DELETE FROM awaited WHERE source = :source AND entity = :entity AND key = :old", where)
-        open_rows = tx.execute(
-            "SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :old "
-            "AND settled_at IS NULL AND state IN ('ready', 'parked') AND event IS NULL",
-            where,
-        ).fetchall()
-        for row in open_rows:
-            self._drop(row, note)
-        tx.execute(
-            "UPDATE delivery SET wait_key = :new, due_at = min(due_at, :now) WHERE wait_route IS NOT NULL "
-            "AND source = :source AND wait_entity = :entity AND wait_key = :old",
-            where,
-        )
-
-    def _drop(self, row: Row, note: str) -> None:
-        """Owe this no longer, and say why."""
-        self._tx.execute(
-            "UPDATE delivery SET state = 'skipped', blocked = 0, settled_at = ?, wait_route = NULL, "
-            "wait_entity = NULL, wait_key = NULL, waiting_since = NULL WHERE id = ?",
-            (self._now, row["id"]),
-        )
-        end_event(self._tx, row, "skipped")
-        tell(self._tx, row, "skipped", self._now, note=note)
 
     # -- looking
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .engine import Engine, Transaction
 
-__all__ = ["TABLES", "Copying"]
+__all__ = ["COUNTED", "TABLES", "UNDER_WAY", "Copying"]
 
 #: Every table with its key, those that others refer to first.
 TABLES: dict[str, tuple[str, ...]] = {
@@ -17,7 +17,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "link": ("id",),
     "link_archive": ("account", "sink", "route", "source", "entity", "key"),
     "delivery": ("id",),
-    # Kept by triggers; routes without rows any more have a line here all the same.
+    # Routes without rows any more have a line here all the same.
     "delivery_count": ("sink", "route", "state"),
     "snapshot_count": ("source", "entity"),
     "history": ("id",),
@@ -34,6 +34,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "awaited": ("source", "entity", "key", "hint_entity", "hint_key"),
     "unreadable": ("source", "entity", "place"),
 }
+#: What triggers count; a copy writes it anew instead of going on behind it.
+COUNTED = ("delivery_count", "snapshot_count")
 #: Where a copy that is under way remembers its source; no part of what is copied.
 UNDER_WAY = "synccore:copy"
 _PAGE = 500
@@ -72,7 +74,7 @@ class Copying(Engine):
             f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{c}' for c in columns)}) "  # noqa: S608  own names
             "ON CONFLICT DO NOTHING"
         )
-        if table in ("delivery_count", "snapshot_count"):
+        if table in COUNTED:
             rows = [{**row, "rows": 0} for row in rows]  # the triggers have counted what there is
         with self.writing() as tx:
             tx.executemany(statement, rows)

@@ -235,33 +235,6 @@ UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL
 """
 RESTORED = "SELECT 1 FROM cursor WHERE source = :source AND name = 'restored'"
 
-#: A record takes another one's place: its links, unless it has one of its own on the route.
-MOVE_LINKS = """
-UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND NOT EXISTS (
-    SELECT 1 FROM link o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity AND o.key = :new)
-"""
-
-#: ... what is under way, unless something of the new key is.
-MOVE_UNDER_WAY = """
-UPDATE delivery SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND settled_at IS NULL
-    AND state IN ('running', 'submitted') AND NOT EXISTS (
-        SELECT 1 FROM delivery o WHERE o.source = :source AND o.entity = :entity AND o.key = :new
-            AND o.settled_at IS NULL AND o.sink = delivery.sink AND o.state IN ('running', 'submitted'))
-"""
-
-#: ... and what it waits for.
-MOVE_AWAITED = """
-INSERT INTO awaited (source, entity, key, hint_entity, hint_key)
-SELECT source, entity, :new, hint_entity, hint_key FROM awaited
-WHERE source = :source AND entity = :entity AND key = :old ON CONFLICT DO NOTHING
-"""
-
-#: The open events of an owner belong to another one now.
-MOVE_OWNED_EVENTS = """
-UPDATE delivery SET owner_key = :new WHERE source = :source AND owner_entity = :entity AND owner_key = :old
-    AND settled_at IS NULL RETURNING *
-"""
-
 #: What could not be read, once per place.
 PUT_UNREADABLE = """
 INSERT INTO unreadable (source, entity, place, key, reason, first_at, last_at)

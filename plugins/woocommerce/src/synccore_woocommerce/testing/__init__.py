@@ -12,6 +12,6 @@ https shop with a certificate of its own (`ca_file`), where Basic works.
 
 from .auth import Key
 from .faults import maintenance, php_fatal, php_notice
-from .rest import KEY, READ_KEY, FakeWooCommerce
+from .rest import KEY, READ_KEY, FakeWooCommerce, settings
 
-__all__ = ["KEY", "READ_KEY", "FakeWooCommerce", "Key", "maintenance", "php_fatal", "php_notice"]
+__all__ = ["KEY", "READ_KEY", "FakeWooCommerce", "Key", "maintenance", "php_fatal", "php_notice", "settings"]

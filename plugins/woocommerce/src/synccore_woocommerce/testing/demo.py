@@ -8,7 +8,7 @@ from typing import Any
 
 from synccore.hookspecs import DemoInstance, DemoVendor
 
-from .rest import KEY, FakeWooCommerce
+from .rest import FakeWooCommerce, settings
 
 __all__ = ["VENDOR", "DemoShop"]
 
@@ -31,14 +31,7 @@ class DemoShop:
         secret = secrets.token_hex(16)
         self.shop = FakeWooCommerce(name="Demo shop")
         self.routes: Mapping[str, Mapping[str, Any]] = {}
-        self.config: Mapping[str, Any] = {
-            "type": "woocommerce",
-            "url": self.shop.url,
-            "consumer_key": KEY.key,
-            "consumer_secret": KEY.secret,
-            "webhook_secret": secret,
-            "entities": ["customer", "order"],
-        }
+        self.config: Mapping[str, Any] = settings(self.shop, secret, ["customer", "order"])
         for topic in ("created", "updated", "deleted"):
             self.shop.webhook(f"customer.{topic}", hook_url, secret)
         for topic in ("created", "updated", "deleted", "restored"):

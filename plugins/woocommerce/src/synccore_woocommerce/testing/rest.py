@@ -1,7 +1,7 @@
 """The shop's REST API over HTTP."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -409,3 +409,16 @@ def _renewal(order: Record) -> Record:
     links = order.pop("_links")
     shown = {name: value for name, value in order.items() if name not in ("refunds", "currency_symbol")}
     return {**shown, "order_type": "renewal_order", "_links": links}
+
+
+def settings(shop: FakeWooCommerce, webhook_secret: str, entities: Iterable[str], **more: Any) -> dict[str, Any]:
+    """The `[sources.NAME]` table that reaches the stand-in; `more` of its settings."""
+    return {
+        "type": "woocommerce",
+        "url": shop.url,
+        "consumer_key": KEY.key,
+        "consumer_secret": KEY.secret,
+        "webhook_secret": webhook_secret,
+        "entities": list(entities),
+        **more,
+    }

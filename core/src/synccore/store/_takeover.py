@@ -1,0 +1,96 @@
+"""A record takes another one's place: an account that of the guest it was."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import sql
+from ._owing import Slot, end_event, refresh, slot_of, tell
+from .engine import Row, Transaction
+
+__all__ = ["MOVE_OWNED_EVENTS", "move"]
+
+#: Its links, unless the new one has one of its own on the route.
+MOVE_LINKS = """
+UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND NOT EXISTS (
+    SELECT 1 FROM link o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity AND o.key = :new)
+"""
+
+#: ... what is under way, unless something of the new key is.
+MOVE_UNDER_WAY = """
+UPDATE delivery SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND settled_at IS NULL
+    AND state IN ('running', 'submitted') AND NOT EXISTS (
+        SELECT 1 FROM delivery o WHERE o.source = :source AND o.entity = :entity AND o.key = :new
+            AND o.settled_at IS NULL AND o.sink = delivery.sink AND o.state IN ('running', 'submitted'))
+"""
+
+#: ... and what it waits for.
+MOVE_AWAITED = """
+INSERT INTO awaited (source, entity, key, hint_entity, hint_key)
+SELECT source, entity, :new, hint_entity, hint_key FROM awaited
+WHERE source = :source AND entity = :entity AND key = :old ON CONFLICT DO NOTHING
+"""
+
+#: The open events of an owner belong to another one now.
+MOVE_OWNED_EVENTS = """
+UPDATE delivery SET owner_key = :new WHERE source = :source AND owner_entity = :entity AND owner_key = :old
+    AND settled_at IS NULL RETURNING *
+"""
+
+_OWNED = "source = :source AND owner_entity = :entity AND owner_key = :old"
+_OLD = "source = :source AND entity = :entity AND key = :old"
+
+
+def move(tx: Transaction, known: Row, key: str, *, now: int, known_at: int) -> None:
+    """What belonged to the snapshot `known` is the record's with this key from now on."""
+    source, entity = known["source"], known["entity"]
+    where = {"source": source, "entity": entity, "old": known["key"], "new": key, "now": now}
+    # A key that has a link of its own on a route keeps it.
+    tx.execute(MOVE_LINKS, where)
+    for table in ("snapshot", "event"):
+        tx.execute(f"UPDATE {table} SET owner_key = :new WHERE {_OWNED}", where)  # noqa: S608  constant text
+    _move_owed(tx, where, f"taken over by {entity} {key}")
+    tx.execute(
+        "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
+        where,
+    )
+    gone = {"id": known["id"], "version": None, "replaced_by": key, "changed_at": now, "known_at": known_at, "now": now}
+    tx.execute(sql.BURY_SNAPSHOT, gone)
+    sinks = tx.execute(
+        "SELECT DISTINCT sink FROM delivery WHERE source = :source AND entity = :entity AND key = :new "
+        "AND settled_at IS NULL",
+        where,
+    ).fetchall()
+    slots = [Slot(row["sink"], source, entity, key) for row in sinks]
+    # The guest's events stand in one row with the account's now.
+    owned = tx.execute(MOVE_OWNED_EVENTS, where).fetchall()
+    refresh(tx, slots + [slot_of(row) for row in owned])
+
+
+def _move_owed(tx: Transaction, where: Mapping[str, Any], note: str) -> None:
+    """What is under way goes on under the new key, so that the account is not sent beside it; the rest ends."""
+    tx.execute(MOVE_UNDER_WAY, where)
+    tx.execute(MOVE_AWAITED, where)
+    tx.execute(f"DELETE FROM awaited WHERE {_OLD}", where)  # noqa: S608  constant text
+    open_rows = tx.execute(
+        f"SELECT * FROM delivery WHERE {_OLD} "  # noqa: S608  constant text
+        "AND settled_at IS NULL AND state IN ('ready', 'parked') AND event IS NULL",
+        where,
+    ).fetchall()
+    for row in open_rows:
+        _drop(tx, row, note, where["now"])
+    tx.execute(
+        "UPDATE delivery SET wait_key = :new, due_at = min(due_at, :now) WHERE wait_route IS NOT NULL "
+        "AND source = :source AND wait_entity = :entity AND wait_key = :old",
+        where,
+    )
+
+
+def _drop(tx: Transaction, row: Row, note: str, now: int) -> None:
+    """Owe this no longer, and say why."""
+    tx.execute(
+        "UPDATE delivery SET state = 'skipped', blocked = 0, settled_at = ?, wait_route = NULL, "
+        "wait_entity = NULL, wait_key = NULL, waiting_since = NULL WHERE id = ?",
+        (now, row["id"]),
+    )
+    end_event(tx, row, "skipped")
+    tell(tx, row, "skipped", now, note=note)
