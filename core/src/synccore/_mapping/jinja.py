@@ -5,8 +5,8 @@ other value is a constant.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -21,7 +21,7 @@ from .bounds import LONGEST_SOURCE
 from .environment import Environment, hopeless, make_environment
 from .names import find_unknown
 from .scope import absent, scope, visible
-from .together import evaluator, is_template, together
+from .together import Field, is_template, together
 from .values import ValueFault, plain
 
 Names = dict[str, Any]
@@ -34,23 +34,19 @@ class JinjaMapper:
     def __init__(self, route: RouteSpec, environment: Environment) -> None:
         self._route = route
         self._problems: list[Problem] = []
+        self._environment = environment
         self._globals = environment.globals
         self._meter = environment.meter
         names = visible(route)
-        self._absent = absent(route)
-        #: Fields whose failing is no failure: they are evaluated alone.
-        self._lenient: set[str] = set()
-        self._when = self._compile_when(environment, names)
+        self._when = self._read_when(names)
         self._fields = {
-            name: self._default(environment, names, name, value)
-            if name in route.defaulted
-            else self._compile(environment, names, f"fields.{name}", value)
+            name: self._read(f"fields.{name}", value, names, absent(route) if name in route.defaulted else {})
             for name, value in route.fields.items()
         }
-        if self._problems:
-            raise ConfigProblems(self._problems)
-        strict = (name for name, value in self._fields.items() if callable(value) and name not in self._lenient)
-        self._together = together(environment, {name: route.fields[name] for name in strict})
+        self._stop_at_problems()
+        strict = {n: f for n, f in self._fields.items() if isinstance(f, Field) and not f.lenient}
+        self._together = self._compile(strict)
+        self._stop_at_problems()
 
     def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
         """The fields' values, empty ones as None or "". Raises MappingError."""
@@ -59,108 +55,76 @@ class JinjaMapper:
             names = {**self._globals, **scope(snapshot, context)}
         except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
-        if self._when is not None and not self._run(_WHEN, str(self._route.when), self._when, names, truth=True):
+        if self._when is not None and not self._run(_WHEN, self._when, names, truth=True):
             return Skip(f"when: {self._route.when}")
         values = self._all(names)
         return {
             name: values[name]
             if name in values
-            else self._run(name, self._route.fields[name], value, names)
-            if callable(value)
-            else plain(value)
-            for name, value in self._fields.items()
+            else self._run(name, field, names)
+            if isinstance(field, Field)
+            else plain(field)
+            for name, field in self._fields.items()
         }
 
     # -- compiling
 
-    def _default(self, environment: Environment, names: Names, name: str, value: Any) -> Any:
-        """A field as the sink maps it: where it needs what the route does not include, it says nothing."""
-        compiled = self._compile(environment, {**self._absent, **names}, f"fields.{name}", value)
-        if not callable(compiled):
-            return compiled
-        tree = environment.parse(value if is_template(value) else "{{ " + value + " }}")
-        if not find_undeclared_variables(tree) & self._absent.keys():
-            return compiled
-        self._lenient.add(name)
-
-        def evaluate(visible_names: Names) -> Any:
-            try:
-                return plain(compiled(visible_names))
-            except Exception:  # noqa: BLE001  it was written for what is not included
-                return None
-
-        return evaluate
-
-    def _compile_when(self, environment: Environment, names: Names) -> Callable[[Names], Any] | None:
+    def _read_when(self, names: Names) -> Field | None:
         when = self._route.when
         if when is None:
             return None
         if is_template(when):
             self._problem(_WHEN, "is an expression: write it without {{ }}")
             return None
-        return self._expression(environment, names, _WHEN, when)
+        return self._read_text(_WHEN, when, names, {})
 
-    def _compile(self, environment: Environment, names: Names, path: str, value: Any) -> Any:
-        """A function of the visible names for strings; the constant itself for the rest."""
+    def _read(self, path: str, value: Any, names: Names, absent_names: Names) -> Any:
+        """What stands for a text; the constant itself for the rest."""
         if not isinstance(value, str):
             return value
-        if value == "":
-            return None
-        if is_template(value):
-            return self._template(environment, names, path, value)
-        return self._expression(environment, names, path, value)
+        return None if value == "" else self._read_text(path, value, names, absent_names)
 
-    def _expression(
-        self, environment: Environment, names: Names, path: str, source: str
-    ) -> Callable[[Names], Any] | None:
-        # The same text as a template has the same names, and gives them as a tree.
-        compiled = self._compiled(
-            environment, names, path, source, "{{ " + source + " }}", partial(_expression, environment)
-        )
-        if compiled is None:
-            return None
-        evaluate = evaluator(environment, compiled._template)  # noqa: SLF001  calling `compiled` copies all names
-        return lambda visible_names: evaluate(visible_names)["result"]
-
-    def _template(
-        self, environment: Environment, names: Names, path: str, source: str
-    ) -> Callable[[Names], Any] | None:
-        compiled = self._compiled(environment, names, path, source, source, environment.from_string)
-        if compiled is None:
-            return None
-        return lambda visible_names: environment.concat(
-            compiled.root_render_func(compiled.new_context(visible_names, shared=True))
-        )
-
-    def _compiled(
-        self,
-        environment: Environment,
-        names: Names,
-        path: str,
-        source: str,
-        template: str,
-        compile_: Callable[[str], Any],
-    ) -> Any:
-        """What Jinja makes of it; None where something is wrong with it, which is noted."""
+    def _read_text(self, path: str, source: str, names: Names, absent_names: Names) -> Field | None:
+        """What is wrong with it is noted. One that may name what is absent is lenient: it then says nothing."""
         if len(source) > LONGEST_SOURCE:
             self._problem(path, f"is longer than {LONGEST_SOURCE:,} characters")
             return None
+        field = Field(self._environment, source)
+        with self._noting(path, source):
+            tree = field.parse()
+            named = find_undeclared_variables(tree)
+            field.lenient = not absent_names.keys().isdisjoint(named)
+            for message in [*find_unknown(tree, named, {**absent_names, **names}), *hopeless(tree, self._environment)]:
+                self._problem(path, message)
+        return field
+
+    def _compile(self, fields: Mapping[str, Field]) -> Callable[[Names], dict[str, Any]]:
+        """All of them as one; where that fails, what is wrong with which is noted."""
+        if self._when is not None:
+            with self._noting(_WHEN, self._when.source):
+                self._when.compile()
         try:
-            compiled = compile_(source)
-            messages = [*find_unknown(environment.parse(template), names)]
-            messages += hopeless(environment.parse(template), environment)
+            return together(self._environment, fields)
+        except Exception:  # noqa: BLE001  whatever it is, each alone tells whose
+            for name, field in fields.items():
+                with self._noting(f"fields.{name}", field.source):
+                    field.compile()
+            return dict  # each works, but not all at once: they are evaluated one by one
+
+    @contextmanager
+    def _noting(self, path: str, source: str) -> Iterator[None]:
+        try:
+            yield
         except TemplateError as error:
             self._problem(path, _syntax(source, error))
-            return None
         except (RecursionError, MemoryError, SyntaxError):
             self._problem(path, "is nested too deeply")
-            return None
         except (ValueError, OverflowError):
             self._problem(path, "holds a number that is too large")
-            return None
-        for message in messages:
-            self._problem(path, message)
-        return compiled
+
+    def _stop_at_problems(self) -> None:
+        if self._problems:
+            raise ConfigProblems(self._problems)
 
     def _problem(self, path: str, message: str) -> None:
         self._problems.append(Problem(f"routes.{self._route.name}.{path}", message))
@@ -175,26 +139,22 @@ class JinjaMapper:
         except Exception:  # noqa: BLE001  it is raised again where it is known whose it is
             return {}
 
-    def _run(
-        self, field: str, expression: str, function: Callable[[Names], Any], names: Names, *, truth: bool = False
-    ) -> Any:
+    def _run(self, name: str, field: Field, names: Names, *, truth: bool = False) -> Any:
         self._meter.start()
         try:
-            value = function(names)
+            value = field.evaluate(names)
             return bool(value) if truth else plain(value)
         except Exception as error:  # noqa: BLE001  whatever the record's data set off, it is this field's
+            if field.lenient:
+                return None
             # Without the cause: it may hold the record's values.
-            raise self._error(field, expression, _reason(error, expression)) from None
+            raise self._error(name, field.source, _reason(error, field.source)) from None
 
     def _error(self, field: str, expression: str, reason: str) -> MappingError:
         where = ".".join(p for p in ("routes", self._route.name, "" if field == _WHEN else "fields", field) if p)
         return MappingError(
             f"{where}: {reason}, in: {expression}", route=self._route.name, field=field, expression=expression
         )
-
-
-def _expression(environment: Environment, source: str) -> Any:
-    return environment.compile_expression(source, undefined_to_none=False)
 
 
 def _syntax(source: str, error: TemplateError) -> str:

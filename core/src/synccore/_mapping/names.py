@@ -2,13 +2,12 @@
 
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from typing import Any
 
 import attrs
 from jinja2 import nodes
-from jinja2.meta import find_undeclared_variables
 
 from ..config import suggest
 from ..entities import PLURALS, Customer
@@ -32,10 +31,10 @@ _TAKES_ATTRIBUTE = {
 }
 
 
-def find_unknown(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the names in a template's tree; `names` as `scope.visible` gives them."""
+def find_unknown(tree: nodes.Template, named: Set[str], names: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with what a template's tree names (`named`); `names` as `scope.visible` gives them."""
     known = sorted(names)
-    for name in sorted(find_undeclared_variables(tree) - names.keys()):
+    for name in sorted(named - names.keys()):
         singular = next((entity for entity, plural in PLURALS.items() if plural == name), None)
         if singular:
             yield f'{name!r} is not visible here; write include = ["{singular}"] on the route'
