@@ -1,12 +1,20 @@
-"""One hypothesis profile for all tests of the repository, and a log that none leaves changed."""
+"""What holds for all tests of the repository: hypothesis profiles, quick processes, a log that none leaves changed."""
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # Every process that the tests start would compile all that it imports.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent / ".pytest_cache" / "bytecode")
 
 # A shared machine is slow now and then: no test may fail because of it. A contract runs in several classes.
 settings.register_profile(
@@ -17,6 +25,12 @@ settings.register_profile("ci", settings.get_profile("shared"), print_blob=True)
 # At night a hundred times as many, and new ones each night (HYPOTHESIS_PROFILE=nightly).
 settings.register_profile("nightly", settings.get_profile("ci"), max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "shared"))
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: nobody need look for garbage in it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -63,17 +63,6 @@ def test_an_installed_plugin_is_checked_hazard_by_hazard(env, tmp_path):
     write("checked", "source", tmp_path)
     run("uv", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", ".", cwd=tmp_path, **env)
 
-    def check(code):
-        command = (f"{env['VIRTUAL_ENV']}/bin/synccore", "plugins", "check", "checked", "--json")
-        done = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return {case["case"]: case for case in json.loads(done.stdout)}
-
-    cases = check(0)
-    assert {case["result"] for case in cases.values()} == {"proven"}
-    assert "addresses" not in cases["a_tampered_webhook_is_refused"]["reason"]
     # The plugin's author makes a mistake: a cursor of "later than the last".
     source = tmp_path / "src/synccore_checked/source.py"
     source.write_text(source.read_text().replace("while rows :=", "if rows :="))
@@ -82,13 +71,21 @@ def test_an_installed_plugin_is_checked_hazard_by_hazard(env, tmp_path):
     contract.write_text(
         text.replace("    many = ", '    exempt = {"closing_twice_is_fine": "it never is"}\n    many = ')
     )
-    cases = check(1)
+    command = (f"{env['VIRTUAL_ENV']}/bin/synccore", "plugins", "check", "checked", "--json")
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    cases = {case["case"]: case for case in json.loads(done.stdout)}
     assert cases["a_listing_gives_every_customer"]["result"] == "failed"
     assert (cases["closing_twice_is_fine"]["result"], cases["closing_twice_is_fine"]["reason"]) == (
         "exempt",
         "it never is",
     )
     assert cases["check_names_the_account"]["result"] == "proven"
+    tampered = cases["a_tampered_webhook_is_refused"]
+    assert tampered["result"] == "proven"
+    assert "addresses" not in tampered["reason"]
 
 
 def test_what_authors_write_is_typed(tmp_path):
