@@ -2,21 +2,22 @@
 
 import json as jsonlib
 import ssl
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .._closing import Closing
-from ..errors import ConfigError, RateLimited, Rejected, Transient, redact
+from ..errors import ConfigError, RateLimited, redact
 from ..types import Context
 from ..values import encodable
 from ._answer import Response
 from ._time import time_left, time_limit
-from ._transport import TooLarge, bound, no_cookies, read_body
+
+if TYPE_CHECKING:
+    from ._wire import Wire
 
 __all__ = ["LARGEST", "Client"]
 
@@ -24,12 +25,6 @@ DEFAULT_TIMEOUT = timedelta(seconds=30)
 #: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions; what is larger
 #: by nature (the results of a bulk job) is asked for with a `largest` of its own.
 LARGEST = 8_000_000
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The authorities that httpx trusts, read once: that takes longer than all else there is to opening a client."""
-    return httpx.create_ssl_context()
 
 
 class Client(Closing):
@@ -59,28 +54,17 @@ class Client(Closing):
         self._context = context
         self._timeout = timeout
         self._largest = largest
-        verify = _trusted()
-        if ca_file is not None:
-            try:
-                verify = ssl.create_default_context()
-                verify.load_verify_locations(ca_file)
-            except (OSError, ValueError, ssl.SSLError) as error:
-                raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
-        self._http = httpx.Client(
-            base_url=_base(base_url),
-            headers={
-                "User-Agent": "synccore/0.1",
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                **(headers or {}),
-            },
-            auth=auth,
-            cookies=no_cookies(),
-            verify=verify,
-            follow_redirects=False,
-            trust_env=True,
-        )
-        bound(self._http)
+        self._base_url = _base(base_url)
+        self._headers = {
+            "User-Agent": "synccore/0.1",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **(headers or {}),
+        }
+        self._auth = auth
+        self._verify = _trusting(ca_file) if ca_file else None
+        self._opening = threading.Lock()
+        self._opened: Wire | None = None
 
     def request(
         self,
@@ -118,55 +102,25 @@ class Client(Closing):
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"))
         seconds = (timeout or self._timeout).total_seconds()
         self._context.count_call()
-        try:
-            request = self._http.build_request(
+        with time_limit(timedelta(seconds=seconds)):
+            return self._wire().send(
                 method,
                 encodable(url),
                 params=_encodable_pairs(params),
                 headers=headers,
                 data=None if form is None else dict(_encodable_pairs(form) or ()),
                 content=encodable(content) if isinstance(content, str) else content,
-                timeout=seconds,
+                largest=largest or self._largest,
+                seconds=seconds,
             )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise self._unaddressed(url, error) from error
-        with time_limit(timedelta(seconds=seconds)):
-            return self._sent(request, largest or self._largest, seconds)
 
-    def _sent(self, request: httpx.Request, largest: int, seconds: float) -> Response:
-        host = request.url.host
-        try:
-            answer = self._http.send(request, stream=True)
-            try:
-                body = read_body(answer, largest)
-            finally:
-                answer.close()
-        except httpx.UnsupportedProtocol as error:
-            raise ConfigError(f"the address {redact(str(request.url))} cannot be used: {error}") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _unsent(error, host) from error
-        except httpx.LocalProtocolError as error:
-            raise Transient(f"the request to {host} could not be written: {redact(str(error))}") from error
-        except TooLarge:
-            text = f"the answer of {host} is larger than {largest // 1_000_000} MB"
-            raise Transient(text, maybe_applied=True) from None
-        except httpx.TimeoutException as error:
-            text = f"no whole answer from {host} within {seconds:g} s: {type(error).__name__}"
-            raise Transient(text, maybe_applied=True) from error
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            raise Transient(f"no answer from {host}: {type(error).__name__}", maybe_applied=True) from error
-        return Response(
-            status=answer.status_code,
-            headers={k.lower(): v for k, v in answer.headers.items()},
-            body=body,
-            url=str(answer.url),
-        )
+    def _wire(self) -> "Wire":
+        with self._opening:
+            if self._opened is None:
+                from ._wire import Wire
 
-    def _unaddressed(self, url: str, error: Exception) -> ConfigError | Rejected:
-        """An address from the configuration is its mistake, one made of a record's data the record's."""
-        if "://" in url[:20] or not self._http.base_url.host:
-            return ConfigError(f"the address {redact(url)} cannot be used: {redact(str(error))}")
-        return Rejected(f"no request can be made of the record's data: {redact(str(error))}")
+                self._opened = Wire(self._base_url, headers=self._headers, auth=self._auth, verify=self._verify)
+            return self._opened
 
     def get(self, url: str, **options: Any) -> Response:
         """`request("GET", ...)`."""
@@ -178,26 +132,28 @@ class Client(Closing):
 
     def close(self) -> None:
         """Close the pool."""
-        self._http.close()
+        if self._opened is not None:
+            self._opened.close()
 
 
-def _base(url: str) -> httpx.URL:
+def _base(url: str) -> str:
     """Raises ConfigError where no host can be asked under it."""
     try:
-        found = httpx.URL(url)
-        if url and not 0 < (found.port or 80) < 65536:
-            raise ValueError(f"there is no port {found.port}")
-    except (httpx.InvalidURL, ValueError) as error:
+        port = urlsplit(url).port
+        if port == 0:
+            raise ValueError("there is no port 0")
+    except ValueError as error:
         raise ConfigError(f"the address {redact(url, 100)} cannot be used: {error}") from error
-    return found
+    return url
 
 
-def _unsent(error: httpx.TransportError, host: str) -> Transient | ConfigError:
-    if isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLCertVerificationError) or (
-        "CERTIFICATE_VERIFY_FAILED" in str(error)
-    ):
-        return ConfigError(f"the certificate of {host} is not trusted: set ca_file to its authority's PEM file")
-    return Transient(f"cannot reach {host}: {type(error).__name__}", sent=False)
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context()
+        context.load_verify_locations(ca_file)
+    except (OSError, ValueError, ssl.SSLError) as error:
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {error}") from error
+    return context
 
 
 def _encodable_pairs(

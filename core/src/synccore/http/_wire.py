@@ -1,0 +1,99 @@
+"""The library below the client: it is imported with the first request, since most commands send none."""
+
+import ssl
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+
+from .._closing import Closing
+from ..errors import ConfigError, Rejected, Transient, redact
+from ._answer import Response
+from ._transport import TooLarge, bound, no_cookies, read_body
+
+__all__ = ["Wire"]
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that httpx trusts, read once: that takes longer than all else there is to opening a client."""
+    return httpx.create_ssl_context()
+
+
+class Wire(Closing):
+    """The connections of one client. Raises ConfigError where no host can be asked under its address."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        auth: tuple[str, str] | None,
+        verify: ssl.SSLContext | None,
+    ) -> None:
+        try:
+            self._http = httpx.Client(
+                base_url=base_url,
+                headers=dict(headers),
+                auth=auth,
+                cookies=no_cookies(),
+                verify=verify or _trusted(),
+                follow_redirects=False,
+                trust_env=True,
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ConfigError(f"the address {redact(base_url, 100)} cannot be used: {error}") from error
+        bound(self._http)
+
+    def send(self, method: str, url: str, *, largest: int, seconds: float, **parts: Any) -> Response:
+        """One request (`parts` as httpx names them) and its whole answer; raises what `Client.request` raises."""
+        try:
+            request = self._http.build_request(method, url, timeout=seconds, **parts)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise self._unaddressed(url, error) from error
+        host = request.url.host
+        try:
+            answer = self._http.send(request, stream=True)
+            try:
+                body = read_body(answer, largest)
+            finally:
+                answer.close()
+        except httpx.UnsupportedProtocol as error:
+            raise ConfigError(f"the address {redact(str(request.url))} cannot be used: {error}") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _unsent(error, host) from error
+        except httpx.LocalProtocolError as error:
+            raise Transient(f"the request to {host} could not be written: {redact(str(error))}") from error
+        except TooLarge:
+            text = f"the answer of {host} is larger than {largest // 1_000_000} MB"
+            raise Transient(text, maybe_applied=True) from None
+        except httpx.TimeoutException as error:
+            text = f"no whole answer from {host} within {seconds:g} s: {type(error).__name__}"
+            raise Transient(text, maybe_applied=True) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise Transient(f"no answer from {host}: {type(error).__name__}", maybe_applied=True) from error
+        return Response(
+            status=answer.status_code,
+            headers={k.lower(): v for k, v in answer.headers.items()},
+            body=body,
+            url=str(answer.url),
+        )
+
+    def _unaddressed(self, url: str, error: Exception) -> ConfigError | Rejected:
+        """An address from the configuration is its mistake, one made of a record's data the record's."""
+        if "://" in url[:20] or not self._http.base_url.host:
+            return ConfigError(f"the address {redact(url)} cannot be used: {redact(str(error))}")
+        return Rejected(f"no request can be made of the record's data: {redact(str(error))}")
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._http.close()
+
+
+def _unsent(error: httpx.TransportError, host: str) -> Transient | ConfigError:
+    if isinstance(error.__cause__ and error.__cause__.__cause__, ssl.SSLCertVerificationError) or (
+        "CERTIFICATE_VERIFY_FAILED" in str(error)
+    ):
+        return ConfigError(f"the certificate of {host} is not trusted: set ca_file to its authority's PEM file")
+    return Transient(f"cannot reach {host}: {type(error).__name__}", sent=False)
