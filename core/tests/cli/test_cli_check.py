@@ -63,7 +63,12 @@ def test_a_rate_limit_is_no_error(world):
 def test_offline_asks_nobody(world):
     world.crm.check_error = AssertionError("asked")
     world.source.check = None
-    assert world.json("check", "--offline")["ok"] is True
+    document = world.json("check", "--offline")
+    assert document["ok"] is True
+    assert document["instances"]["crm"]["state"] == "needs_auth", "well, and never reached"
+    text = world.run("check", "--offline").output
+    assert text.count("green") == 1
+    assert "nobody was asked" in text
 
 
 def mapped(world, **fields):

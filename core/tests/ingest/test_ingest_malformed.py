@@ -1,5 +1,7 @@
 """A record that a plugin made wrongly is told, and holds up neither the webhook nor the page it came in."""
 
+from functools import reduce
+
 import pytest
 
 from synccore.entities import Customer
@@ -16,8 +18,9 @@ PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}
         Change(entity="customer", key="2", op="upsert"),
         Change(entity="payment", key="2", op="event"),
         upsert(Customer(key="2", meta={"x": object()})),
+        upsert(Customer(key="2", raw={"x": reduce(lambda inner, _: [inner], range(5_000), 0)})),
     ],
-    ids=["a number for an address", "no data", "no event id", "an object"],
+    ids=["a number for an address", "no data", "no event id", "an object", "nested deeply"],
 )
 def test_the_others_are_taken_and_the_bad_one_is_named(tmp_path, bad):
     with Harness(tmp_path, PEOPLE) as app:

@@ -151,8 +151,13 @@ def tries_again_at_once(real, sink, operation):
         return real(sink, operation)
 
 
+def believes_whoever_answers(real, sink):
+    return Check(account=Account(id=sink._client.call("GET", "/account")["id"], label="Ours"))
+
+
 BUGS: dict[str, Bug] = {
     "checking_asks_the_target": ("check", lambda real, sink: Check(account=Account(id="a1", label="Ours"))),
+    "checking_says_in_words_what_it_cannot_read": ("check", believes_whoever_answers),
     "reading_asks_the_target": ("read", lambda real, sink, links: [dict(link.fields) for link in links]),
     "a_field_the_shop_emptied_is_empty_there": ("_write", drops_blanks),
     "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),

@@ -44,9 +44,10 @@ def _show(report: object) -> None:
     from ._output import level_text, plural, table
 
     assert isinstance(report, Report)  # noqa: S101  narrows the type; the import is late
-    lights = {True: click.style("green", fg="green"), False: click.style("red", fg="red")}
+    green, red = click.style("green", fg="green"), click.style("red", fg="red")
     rows = [
-        (lights[i.state == "ok"], name, i.state, i.account or "-", i.detail) for name, i in report.instances.items()
+        ((green if i.state == "ok" else red) if i.tried else "-", name, i.state, i.account or "-", i.detail)
+        for name, i in report.instances.items()
     ]
     table(("", "instance", "state", "account", "detail"), rows, empty="no sources and no sinks are configured")
     if report.findings:
@@ -57,6 +58,8 @@ def _show(report: object) -> None:
     warnings = sum(f.level == "warning" for f in report.findings)
     click.echo()
     if errors:
-        click.echo(f"{click.style('red', fg='red')}: {plural(errors, 'error')}, {plural(warnings, 'warning')}")
+        click.echo(f"{red}: {plural(errors, 'error')}, {plural(warnings, 'warning')}")
     else:
-        click.echo(f"{click.style('green', fg='green')}: nothing is wrong, {plural(warnings, 'warning')}")
+        asked = all(i.tried for i in report.instances.values())
+        far = "" if asked else " as far as the file tells, and nobody was asked"
+        click.echo(f"{green}: nothing is wrong{far}, {plural(warnings, 'warning')}")

@@ -83,7 +83,7 @@ class SourceWorker:
         """
         try:
             changes, unreadable = parted(self._unit.instance.receive(request))
-        except (SignatureError, StoreError, RecursionError):
+        except (SignatureError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001  the plugin's bug, at the outermost place that can bear it
             changes, unreadable = [], [_not_taken(error)]

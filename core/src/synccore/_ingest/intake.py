@@ -11,7 +11,7 @@ from ..types import Change, Clock, Unreadable
 from ..values import encodable
 
 #: What a value of the wrong kind ends in, wherever it is met first.
-_MALFORMED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+_MALFORMED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 _COUNTS = tuple(field.name for field in fields(Ingested) if field.name != "sinks")
 
 

@@ -70,7 +70,7 @@ class Database:
             self._writer = self._connect()
             self._file = _identity(path)
             # Kibibytes: a backfill of a million keys touches index pages all over the file.
-            self._writer.execute("PRAGMA cache_size = -16384")
+            self._writer.execute("PRAGMA cache_size = -8192")
         except sqlite3.Error as error:
             raise _unusable(error, path) from error
 

@@ -12,6 +12,7 @@ from .._app.units import Unit
 from ..errors import AnotherAccount, AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
 from .check_mapping import check_mapping, check_routes
+from .waits import lane_state
 
 __all__ = ["InstanceReport", "Report", "check", "problem_of"]
 
@@ -29,6 +30,8 @@ class InstanceReport:
     state: str
     account: str | None = None
     detail: str = ""
+    #: False where nobody was asked: then the state is what was last known.
+    tried: bool = True
     #: It was asked and answered, whatever it found: then its objects can be described too.
     answered: bool = False
     #: The account it reached and what it writes there for which sources (`Check.claims`).
@@ -97,9 +100,9 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         reason = str(unit.error or "it could not be opened")
         findings.append(Finding(level="error", path=path, message=reason))
         return InstanceReport(state="error", detail=reason)
-    lane = app.lane_of(name)
     if offline:
-        return InstanceReport(state=lane.state, detail=lane.reason or "not tried (offline)")
+        state, why = lane_state(app, name)
+        return InstanceReport(state=state, detail=why or "not tried (offline)", tried=False)
     try:
         found: Check = unit.instance.check()
     except Exception as error:  # noqa: BLE001  a plugin's bug is one instance's finding
@@ -114,6 +117,7 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         return reached
     if any(f.level == "error" for f in found.findings):
         return reached
+    lane = app.lane_of(name)
     if held := _HELD.get(lane.state):
         findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
         return evolve(reached, state=lane.state)

@@ -149,9 +149,6 @@ class Hooks:
         except SignatureError as error:
             metrics.refused(name, "signature")
             return _text(401, error.message)
-        except RecursionError:
-            metrics.refused(name, "too_deep")
-            return _text(400, "the body is nested too deeply")
         except StoreError as error:
             # Not the shop's fault, nor the webhook's: it should come again.
             metrics.refused(name, "not_ready")

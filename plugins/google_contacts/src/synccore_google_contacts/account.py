@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from synccore.errors import AnotherAccount, AuthError, ConfigError, SynccoreError, Transient
+from synccore.errors import AnotherAccount, AuthError, ConfigError, SynccoreError
 from synccore.http import Client
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
@@ -179,10 +179,7 @@ class Connection:
             )
         if not answer.ok:
             raise error_of(answer, self._context.clock.now())
-        data = answer.json()
-        if not isinstance(data, dict) or not data.get("id"):
-            raise Transient("Google did not say whose account it is")
-        return data
+        return answer.json_object("id")
 
     def scopes(self, token: str) -> frozenset[str] | None:
         """What the token may do, as Google sees it now; None where that cannot be told."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from attrs import asdict
 
-from synccore.errors import AnotherAccount, RateLimited
+from synccore.errors import AnotherAccount, RateLimited, Transient
 from synccore.types import Account, Context
 
 from .client import ACCOUNTS, Client
@@ -23,13 +23,17 @@ def account(client: Client) -> Account:
     except RateLimited:
         # One call a second for everybody: a second look waits until Klaviyo said it may.
         answer = client.call(ACCOUNTS)
-    found = answer["data"][0]
-    attributes = found["attributes"]
-    label = (attributes.get("contact_information") or {}).get("organization_name") or found["id"]
+    try:
+        number, attributes = answer["data"][0]["id"], answer["data"][0]["attributes"]
+        contact: dict[str, Any] = attributes.get("contact_information") or {}
+    except (TypeError, LookupError, AttributeError):
+        # Without the cause: what it says is foreign.
+        raise Transient("the answer names no account: see that api_url is the address of Klaviyo's API") from None
+    label = contact.get("organization_name") or number
     details = [str(attributes.get("timezone") or ""), str(attributes.get("preferred_currency") or "")]
     if attributes.get("test_account"):
         details.append("test account")
-    return Account(id=str(found["id"]), label=str(label), detail=", ".join(d for d in details if d))
+    return Account(id=str(number), label=str(label), detail=", ".join(d for d in details if d))
 
 
 def account_of_key(client: Client, config: KlaviyoConfig, context: Context) -> Account:

@@ -202,11 +202,11 @@ class Client:
     def versions(self) -> list[dict[str, Any]]:
         """What versions the instance serves: `[{"label", "url", "version"}]`."""
         found = self.call("GET", "/services/data/").json()
-        return found if isinstance(found, list) else []
+        return [version for version in found if isinstance(version, dict)] if isinstance(found, list) else []
 
     def limits(self) -> Mapping[str, Any]:
         """`{"DailyApiRequests": {"Max", "Remaining"}, ...}`; teaches the governor too."""
-        found: Mapping[str, Any] = self.call("GET", "limits").json()
+        found = self.call("GET", "limits").json_object()
         daily = found.get("DailyApiRequests") or {}
         if daily.get("Max"):
             used = int(daily["Max"]) - int(daily.get("Remaining", 0))
@@ -215,13 +215,11 @@ class Client:
 
     def userinfo(self) -> Mapping[str, Any]:
         """Who we are."""
-        found: Mapping[str, Any] = self.call("GET", "/services/oauth2/userinfo").json()
-        return found
+        return self.call("GET", "/services/oauth2/userinfo").json_object()
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """An object as the connected user may see it. Refused with 404 where there is none."""
-        found: Mapping[str, Any] = self.call("GET", f"sobjects/{quote(name, safe='')}/describe").json()
-        return found
+        return self.call("GET", f"sobjects/{quote(name, safe='')}/describe").json_object("name")
 
     # -- reading
 
@@ -231,8 +229,8 @@ class Client:
 
     def _listing(self, path: str) -> Iterator[dict[str, Any]]:
         while path:
-            page = self.call("GET", path).json()
-            yield from page.get("records") or ()
+            page = self.call("GET", path).json_object("records")
+            yield from page["records"] or ()
             # Holds the version already; pages may be short, only its absence ends the listing.
             path = page.get("nextRecordsUrl") or ""
 
@@ -281,8 +279,8 @@ class Client:
         for answer in answers:
             if not answer.ok:
                 raise self._failure("GET", "query", answer)
-            page = answer.json()
-            yield from page.get("records") or ()
+            page = answer.json_object("records")
+            yield from page["records"] or ()
             if more := page.get("nextRecordsUrl"):
                 yield from self._listing(more)
 
@@ -398,7 +396,7 @@ class Client:
         }
         if key is not None:
             spec["externalIdFieldName"] = key
-        return str(self.call("POST", "jobs/ingest", json=spec).json()["id"])
+        return str(self.call("POST", "jobs/ingest", json=spec).json_object("id")["id"])
 
     def job_upload(self, job: str, data: bytes) -> None:
         """Give an open job its rows. Once per job."""
@@ -414,8 +412,7 @@ class Client:
         """What a job is at; with `state`, move it there first (UploadComplete, Aborted)."""
         path = f"jobs/ingest/{job}"
         answer = self.call("PATCH", path, json={"state": state}) if state else self.call("GET", path)
-        found: Mapping[str, Any] = answer.json()
-        return found
+        return answer.json_object("state")
 
     def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
         """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""

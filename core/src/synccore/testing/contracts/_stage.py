@@ -1,7 +1,7 @@
 """The world of one case: an app, the sink inside it, the stand-in it talks to, and what a subclass gives for them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,15 +10,28 @@ import pytest
 from attrs import evolve, fields
 
 from ...entities import Address, Customer
+from ...errors import SynccoreError
 from ...hookspecs import SinkType
 from ...types import Link, Operation
 from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, LoopbackServer, Request
 
-__all__ = ["PowerCutError", "SinkStand", "Stage", "secrets_as_text"]
+__all__ = ["PowerCutError", "SinkStand", "Stage", "checked_among_strangers", "secrets_as_text"]
 
 _SECRETIVE = ("token", "secret", "password", "passphrase", "api_key", "private_key")
+#: What another service answers to a question it was never asked before.
+_ODD: tuple[Any, ...] = ({}, [], ["x"], 7, "null", "hello")
+STRANGERS = (Fault.status(404, {"error": "not found"}), *(Fault.status(200, body) for body in _ODD))
+
+
+def checked_among_strangers(stand_in: LoopbackServer, check: Callable[[], object]) -> None:
+    """Have `check` ask whoever else may stand at the vendor's address; anything but a SynccoreError is raised."""
+    for answer in STRANGERS:
+        stand_in.clear_faults()
+        stand_in.fail_always(answer)
+        with suppress(SynccoreError):
+            check()
 
 
 def secrets_as_text(config: Any) -> list[str]:

@@ -12,7 +12,7 @@ from ...errors import BatchRejected, Rejected, SynccoreError
 from ...types import Delivered, Failed, Identity, Operation, Unchanged
 from ..server import Fault
 from ._hard import HardSinkCases
-from ._stage import Stage
+from ._stage import Stage, checked_among_strangers
 
 __all__ = ["TruthSinkCases"]
 
@@ -35,6 +35,10 @@ class TruthSinkCases(HardSinkCases):
         except SynccoreError:
             return
         assert any(f.level == "error" for f in findings), "check() is well with credentials that the target refuses"
+
+    def test_checking_says_in_words_what_it_cannot_read(self, on: Stage) -> None:
+        """Behind a mistyped address answers somebody else; KeyError tells nobody what to mend."""
+        checked_among_strangers(on.stand_in, on.sink.check)
 
     def test_reading_asks_the_target(self, on: Stage) -> None:
         """`verify` proves nothing where `read` gives back what was remembered."""

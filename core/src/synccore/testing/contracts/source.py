@@ -27,7 +27,7 @@ from ...types import Change, Delivered, Unreadable, WriteBack
 from ..context import FakeContext
 from ..server import Fault
 from ._source_stage import SourceStage, SourceStand
-from ._stage import secrets_as_text
+from ._stage import checked_among_strangers, secrets_as_text
 
 __all__ = ["SourceContract", "SourceStage"]
 
@@ -80,6 +80,10 @@ class SourceContract(SourceStand):
         except SynccoreError:
             return
         assert any(f.level == "error" for f in findings), "check() is well with keys that the shop refuses"
+
+    def test_checking_says_in_words_what_it_cannot_read(self, on: SourceStage) -> None:
+        """Behind a mistyped address answers somebody else; KeyError tells nobody what to mend."""
+        checked_among_strangers(on.stand_in, on.source.check)
 
     def test_secrets_are_of_the_type_secret(self, on: SourceStage) -> None:
         """A text is shown by whatever shows the configuration."""
