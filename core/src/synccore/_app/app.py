@@ -311,7 +311,9 @@ class App(Base):
 
     def preparer_of(self, spec: RouteSpec) -> Preparer:
         """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
-        mapper = compile_mapper(spec, self.plugins, getattr(self.sinks[spec.sink].instance, "filters", {}))
+        own = getattr(self.sinks[spec.sink].instance, "filters", {})
+        as_read = self.routes.get(spec.name) is spec and not own
+        mapper = self.settings.mappers[spec.name] if as_read else compile_mapper(spec, self.plugins, own)
         zone = partial(self._zone, spec.source)
         return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=self._made_by(spec))
 

@@ -55,7 +55,7 @@ def _public(kind: type) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _code(source: str, filename: str) -> CodeType:
-    """A route is compiled when the configuration is read and when it begins to work, often to the same text."""
+    """A route of a sink with filters of its own is compiled twice, when the configuration is read and when it works."""
     return compile(source, filename, "exec")
 
 

@@ -96,7 +96,7 @@ def load_settings(
     for name in sinks.keys() & sources.keys():
         reader.problem(f"a source is called {name!r} too; commands need one name for one thing", "sinks", name)
     alerts = _alerts(reader, document, plugins)
-    routes = read_routes(reader, document.get("routes", {}), sources, sinks, plugins, objects_of)
+    routes, mappers = read_routes(reader, document.get("routes", {}), sources, sinks, plugins, objects_of)
     if reader.problems and not (looking and all(p.path.startswith(_PARTS_OF_ITS_OWN) for p in reader.problems)):
         raise SettingsError(_in_file_order(reader.problems, document))
     routes = _whole(routes)
@@ -109,6 +109,7 @@ def load_settings(
         sources={n: i for n, i in sources.items() if i is not None},
         sinks={n: i for n, i in sinks.items() if i is not None},
         routes=routes,
+        mappers=mappers,
         alerts=alerts,
         warnings=_in_file_order(reader.warnings, document),
         mistakes=_in_file_order(reader.problems, document),

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ..config import ConfigProblems, Problem, option, parse_duration
-from ..hookspecs import AlertType, SinkType, SourceType
+from ..hookspecs import AlertType, Mapper, SinkType, SourceType
 from ..secrets import Secret
 from ..types import RouteSpec
 from .conditions import DEFAULT as DEFAULT_WHEN
@@ -134,6 +134,7 @@ class Settings:
 
     Attributes:
         database: absolute path of the SQLite file, or the address of another engine; `password` is for that.
+        mappers: what maps for each route, with the filters of all plugins.
         warnings: what works and should still be changed.
         mistakes: what had to be left out; only ever something where whoever asked wanted to look and no more.
     """
@@ -145,6 +146,7 @@ class Settings:
     sources: Mapping[str, InstanceSettings]
     sinks: Mapping[str, InstanceSettings]
     routes: Mapping[str, RouteSpec]
+    mappers: Mapping[str, Mapper] = field(factory=dict, repr=False, eq=False)
     alerts: Mapping[str, AlertSettings] = field(factory=dict)
     password: Secret | None = None
     warnings: tuple[Problem, ...] = ()

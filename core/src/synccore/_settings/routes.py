@@ -11,7 +11,7 @@ from .._plugins import Plugins
 from ..config import ConfigProblems, suggest
 from ..entities import ENTITIES
 from ..errors import ConfigError
-from ..hookspecs import SinkType, SourceType
+from ..hookspecs import Mapper, SinkType, SourceType
 from ..types import Defaults, FieldOptions, ObjectType, RouteSpec
 from .fields import Field, default_fields, merge, read_field
 from .model import InstanceSettings, RouteTable
@@ -35,21 +35,22 @@ def read_routes(
     sinks: Instances,
     plugins: Plugins,
     objects_of: ObjectsOf | None,
-) -> dict[str, RouteSpec]:
-    """All routes; what is wrong is noted with the reader."""
+) -> tuple[dict[str, RouteSpec], dict[str, Mapper]]:
+    """All routes, and what maps for each; what is wrong is noted with the reader."""
     routes: dict[str, RouteSpec] = {}
+    mappers: dict[str, Mapper] = {}
     with reader.at("routes"):
         if not isinstance(tables, Mapping):
             reader.problem("is a table: write [routes.NAME]")
-            return routes
+            return routes, mappers
         objects = _Objects(objects_of)
         for name, table in tables.items():
             with reader.at(name):
-                if route := _Route(reader, name, sources, sinks, plugins, objects).read(table):
-                    routes[name] = route
+                if found := _Route(reader, name, sources, sinks, plugins, objects).read(table):
+                    routes[name], mappers[name] = found
         _check_after(reader, routes, tables)
         _check_formerly(reader, routes, tables)
-    return routes
+    return routes, mappers
 
 
 class _Objects:
@@ -84,8 +85,8 @@ class _Route:
         self._plugins = plugins
         self._objects = objects
 
-    def read(self, table: Any) -> RouteSpec | None:
-        """The route, or None with its problems noted."""
+    def read(self, table: Any) -> tuple[RouteSpec, Mapper] | None:
+        """The route and what maps for it, or None with its problems noted."""
         reader = self._reader
         before = len(reader.problems)
         if not isinstance(table, Mapping):
@@ -131,9 +132,8 @@ class _Route:
             defaulted=frozenset(n for n, f in fields.items() if n in by_default and f.value == by_default[n].value),
         )
         self._check_names(route, read, source, defaults, sink)
-        if len(reader.problems) == before:
-            self._compile(route)
-        return route if len(reader.problems) == before else None
+        mapper = self._compile(route) if len(reader.problems) == before else None
+        return (route, mapper) if mapper else None
 
     # -- references
 
@@ -257,11 +257,11 @@ class _Route:
                     f"{name} is not among the fields, so nothing can be found by it{suggest(name, fields)}", "match"
                 )
 
-    def _compile(self, route: RouteSpec) -> None:
+    def _compile(self, route: RouteSpec) -> Mapper | None:
         reader = self._reader
         here = f"{reader.path}."
         try:
-            compile_mapper(route, self._plugins)
+            return compile_mapper(route, self._plugins)
         except ConfigProblems as error:
             for problem in error.problems:
                 reader.problem(problem.message, *_below(problem.path, here))
@@ -269,6 +269,7 @@ class _Route:
             reader.problem(error.message, *_below(error.path or "", here))
         except Exception as error:  # noqa: BLE001  a mapper is a plugin's code
             reader.problem(f"mapper {route.mapper} failed: {type(error).__name__}")
+        return None
 
 
 def _may_be_option(key: str) -> bool:
