@@ -3,7 +3,8 @@
 import pytest
 
 from synccore._daemon.sources import SourceWorker
-from synccore._verbs.status import status
+from synccore._verbs.status import overview, status
+from synccore._web.needs import needs
 from synccore.store import StoreError
 from synccore.testing import Harness, customer
 
@@ -47,3 +48,17 @@ def test_deliveries_go_on_by_themselves_as_soon_as_the_store_works(tmp_path, mon
         harness.drain()
         assert len(harness.sink.records) == 1
         assert harness.app.store.counts_by_sink()["crm"].running == 0
+
+
+def test_status_and_dashboard_say_that_nothing_more_is_taken(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise StoreError("the disk is full")
+
+    with Harness(tmp_path, PEOPLE) as harness:
+        harness.emit(customer("1", email="anna@shop.test"))
+        harness.drain()
+        assert "taken in" not in str((overview(harness.app).notes, needs(harness.app)))
+        monkeypatch.setattr(type(harness.app.store.state("x")), "put", full)
+        assert overview(harness.app).notes[0] == "nothing more is taken in: the disk is full"
+        assert not overview(harness.app).well
+        assert needs(harness.app)[0].sentence == "Nothing more is taken in: the disk is full"

@@ -12,7 +12,7 @@ from synccore._ingest.intake import Intake
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
-from synccore.errors import Transient
+from synccore.errors import Rejected, Transient
 from synccore.store import Ingest, Ingested, StoreError
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits, Page
@@ -130,6 +130,27 @@ def test_a_record_that_a_listing_skipped_but_is_still_there_is_kept(app):
     reconcile(app)
     app.drain()
     assert len(app.sink.by_uid()) == 250
+
+
+def test_one_record_that_cannot_be_asked_for_holds_up_no_comparison(app):
+    backfill(app)
+    app.drain()
+    gone = {key: app.source.records.pop(("customer", key)) for key in ("0009", "0010")}
+
+    def fetch(entity, key):
+        if key == min(gone):
+            raise Rejected("no request can be made of its key")
+        return
+
+    app.source.fetch = fetch
+    reconcile(app)
+    app.drain()
+    assert "shop:customer:0009" in app.sink.by_uid(), "deleted without a word from the shop"
+    assert "shop:customer:0010" not in app.sink.by_uid()
+    assert [(r.place, r.reason) for r in app.app.store.unreadable("shop")] == [
+        ("customer 0009", "no request can be made of its key")
+    ]
+    assert status(app.app)["sources"]["shop"]["state"] == "ok"
 
 
 def test_a_listing_that_lost_more_than_a_tenth_deletes_nothing_until_confirmed(app):

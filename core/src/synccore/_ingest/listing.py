@@ -6,7 +6,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
 from ..store import Ingest, Rules, Store
 from ..types import Change, Clock, Page, Unreadable
@@ -195,7 +195,10 @@ class Lister:
 
     def _confirm(self, entity: str, key: str) -> Sequence[Change | Unreadable]:
         """A record that a listing skipped may still be there: ask for it by name before it is called deleted."""
-        found = self._source.fetch(entity, key)
+        try:
+            found = self._source.fetch(entity, key)
+        except Rejected as error:  # this record's fault: the others are compared all the same
+            return [Unreadable(where=f"{entity} {key}", reason=error.message, entity=entity)]
         if found is None:
             return [Change(entity=entity, key=key, op="delete")]
         return [found] if isinstance(found, Change) else found

@@ -30,7 +30,8 @@ class Overview:
         running: a daemon works on this database.
         work: listings that were asked for and are not done, a sentence each.
         causes: what is parked, by cause.
-        notes: what else a person has to know: another file than the daemon's, routes that changed.
+        notes: what else a person has to know: a full disk, another file than the daemon's, routes that changed.
+        writable: the outbox takes what comes.
     """
 
     document: Mapping[str, Any]
@@ -38,19 +39,22 @@ class Overview:
     work: tuple[str, ...]
     causes: tuple[ParkedCause, ...]
     notes: tuple[str, ...]
+    writable: bool
 
     @property
     def well(self) -> bool:
         """Whether nobody has to do anything."""
         instances = [*self.document["sources"].values(), *self.document["sinks"].values()]
         needing = any(i["state"] in ("needs_auth", "error") for i in instances)
-        return not needing and not any(s["parked"] for s in self.document["sinks"].values())
+        return self.writable and not needing and not any(s["parked"] for s in self.document["sinks"].values())
 
 
 def overview(app: App, causes: int = 5) -> Overview:
     """All of it, with at most so many causes. Asks nobody outside this machine."""
     behind, changed = app.running.behind(app.path), changed_routes(app)
+    trouble = app.store_trouble()
     notes = (
+        *([f"nothing more is taken in: {trouble}"] if trouble else ()),
         *([behind] if behind else ()),
         *(change.text for change in changed),
         *(text for _, text in lost_routes(app)),
@@ -68,6 +72,7 @@ def overview(app: App, causes: int = 5) -> Overview:
         work=tuple(_work(app, daemons)),
         causes=tuple(app.store.parked_causes(causes)),
         notes=notes,
+        writable=trouble is None,
     )
 
 

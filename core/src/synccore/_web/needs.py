@@ -34,8 +34,13 @@ class Need:
 
 def needs(app: App) -> list[Need]:
     """The gravest first."""
-    found = [*_troubles(app), *_strangers(app), *_routes(app), *_unreadable(app)]
+    found = [*_store(app), *_troubles(app), *_strangers(app), *_routes(app), *_unreadable(app)]
     return sorted(found, key=lambda need: need.colour != "red")
+
+
+def _store(app: App) -> Iterator[Need]:
+    if (trouble := app.store_trouble()) is not None:
+        yield Need(colour="red", sentence=f"Nothing more is taken in: {trouble}")
 
 
 def _troubles(app: App) -> Iterator[Need]:
