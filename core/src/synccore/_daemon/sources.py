@@ -10,7 +10,7 @@ from attrs import evolve
 from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
-from .._delivery.policy import PauseLane, Tried, decide, error_text
+from .._delivery.policy import PauseLane, Tried, decide, error_text, where
 from .._delivery.recognition import EVERY as RECOGNISE_EVERY
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
@@ -19,7 +19,6 @@ from .._ingest.rules import only, rules_of
 from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
-from .._web.hooks import where
 from ..config import Schedule, SourceSettings
 from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of

@@ -146,6 +146,14 @@ def describe_bug(error: BaseException) -> str:
     return redact(f"bug in the plugin: {type(error).__name__}: {error}; {path}", 900)
 
 
+def where(error: BaseException) -> str:
+    """File and line a bug was raised at, without any value."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+
+
 def error_kind(error: BaseException) -> str:
     """The word shown as error_kind."""
     return error.kind if isinstance(error, SynccoreError) else "bug"

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .hooks import where
+from .._delivery.policy import where
 from .visitor import forwarded
 
 __all__ = ["LOOPBACK_NAMES", "Guard", "host_name"]

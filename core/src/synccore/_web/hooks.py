@@ -11,12 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from .._app.app import App
+from .._delivery.policy import where
 from ..errors import SignatureError, SynccoreError
 from ..store import StoreError
 from ..types import WebhookRequest
 from .metrics import Metrics
 
-__all__ = ["BODY_LIMIT", "Door", "Hooks", "TooLarge", "read_body", "where"]
+__all__ = ["BODY_LIMIT", "Door", "Hooks", "TooLarge", "read_body"]
 
 #: Bytes. A vendor's largest known webhook (an order with a thousand lines) is well below.
 BODY_LIMIT = 5_000_000
@@ -179,14 +180,6 @@ def _plain(request: Request, body: bytes) -> WebhookRequest:
         body=body,
         query=dict(request.query_params),
     )
-
-
-def where(error: BaseException) -> str:
-    """File and line a bug was raised at, without any value."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
