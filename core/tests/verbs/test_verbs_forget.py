@@ -69,9 +69,10 @@ def test_a_sink_that_left_is_named_and_everything_is_kept(tmp_path):
         linked(app, "1", "old-1", route="older", sink="hub")
         result = forget(app.app, "a@shop.test")
         assert not result.complete
-        (error,) = [e.error for e in result.failed]
-        assert "[sinks.hub]" in error
-        assert "put it back" in error
+        (failed,) = result.failed
+        assert "[sinks.hub]" in failed.error
+        assert "put it back" in failed.error
+        assert failed.outcome is None, "nothing came of it"
         assert app.app.store.keys_by_email("a@shop.test")
 
 

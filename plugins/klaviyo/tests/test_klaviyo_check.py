@@ -82,6 +82,13 @@ def test_a_check_writes_nothing(open_sink, klaviyo):
     assert klaviyo.throttled == 0
 
 
+def test_sinks_of_one_account_take_turns_where_it_allows_one_call_a_second(open_sink, klaviyo):
+    for _ in range(3):
+        open_sink().check()
+    assert klaviyo.count("GET", "/api/accounts") == 3
+    assert klaviyo.throttled == 0
+
+
 def test_a_wrong_key_is_an_error(open_sink):
     with pytest.raises(AuthError, match="private key"):
         open_sink(key="pk_wrong").check()

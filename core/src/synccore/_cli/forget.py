@@ -65,5 +65,5 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
 def _came_of(erased: Erased) -> str:
     if erased.error:
         return f"no: {erased.error}"
-    said = {"deleted": "yes", "pending": "not yet"}.get(erased.outcome, erased.outcome)
+    said = {"deleted": "yes", "pending": "not yet"}.get(erased.outcome or "", erased.outcome or "")
     return f"{said}: {erased.note}" if erased.note else said

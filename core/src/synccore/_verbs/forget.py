@@ -26,7 +26,7 @@ __all__ = ["Erased", "Forgotten", "forget", "identity_of", "targets_of"]
 
 @frozen(kw_only=True)
 class Erased:
-    """What came of one record at one target: `outcome` and `note` in the sink's words, or the error.
+    """What came of one record at one target: `outcome` and `note` in the sink's words, or the error alone.
 
     Route, entity and key are empty for a record that only the sink knew.
     """
@@ -36,7 +36,7 @@ class Erased:
     entity: str
     key: str
     error: str | None = None
-    outcome: str = "deleted"
+    outcome: str | None = None
     note: str = ""
     #: Not proven, and what is known here is what proves it later.
     keep: bool = False

@@ -17,7 +17,7 @@ from attrs import frozen
 from synccore.errors import LONGEST_WAIT, AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
-from synccore.types import Allowance, Context
+from synccore.types import Allowance, Context, State
 
 from .config import KlaviyoConfig
 from .errors import ApiError, MissingScope, missing_scopes, problems_of
@@ -34,6 +34,8 @@ MAX_WAIT = timedelta(seconds=2)
 #: A wait that a process may take with it when it ends: the next one hardly begins before it is over.
 SHORT = timedelta(seconds=2)
 _WAIT = "wait:"
+#: When anybody asked last where one call a second is allowed, and for how long nobody else does.
+_ASKED, TURN = "asked:", timedelta(seconds=1.2)
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
 DEFAULT_RETRY = timedelta(seconds=10)
 
@@ -155,7 +157,11 @@ class Client:
             AuthError, ConfigError, RateLimited, Transient: as core handles them.
         """
         budget = self._budget(endpoint)
+        if endpoint.tier is XS:
+            self._queue(endpoint, budget)
         self._wait_for(endpoint, budget, max_wait)
+        if endpoint.tier is XS:
+            self._shared().put({_ASKED + endpoint.path: self._context.clock.now().isoformat()})
         answer = self._http.request(
             endpoint.method,
             endpoint.path.format(*ids),
@@ -210,6 +216,17 @@ class Client:
                     raise RateLimited(text, retry_after=wait, scope=endpoint.holds) from error
             self._context.clock.sleep(wait)
             waited += wait
+
+    def _shared(self) -> State:
+        """What all who use this key know."""
+        return self._context.state(self._config.key_digest)
+
+    def _queue(self, endpoint: Endpoint, budget: Budget) -> None:
+        """Where an account has one call a second, its other sinks and commands beside the daemon are waited for."""
+        if (asked := self._shared().get(_ASKED + endpoint.path)) is not None:
+            left = datetime.fromisoformat(asked) + TURN - self._context.clock.now()
+            if timedelta(0) < left <= TURN:
+                budget.block(left)
 
     def _budget(self, endpoint: Endpoint) -> Budget:
         # setdefault is atomic: two threads that race here end with the same budget.
