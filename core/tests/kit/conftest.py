@@ -49,4 +49,11 @@ def _contract(testing):
         def held(self, stand_in):
             return [person["email"] for person in stand_in.people.values()]
 
+        def theirs(self, stand_in, fields):
+            return stand_in.add(**fields)
+
+        def exchange_account(self, stand_in):
+            stand_in.account = "a2"
+            return True
+
     return Contract

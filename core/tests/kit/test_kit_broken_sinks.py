@@ -212,6 +212,10 @@ SPECIAL = {
     "what_is_not_ours_alone_is_not_erased",
     "a_person_is_found_by_who_they_are",
     "a_text_past_its_limit_is_not_cut_in_silence",
+    "who_was_there_before_us_is_said_to_be_adopted",
+    "a_twin_is_found_by_each_key_it_is_matched_by",
+    "one_way_of_looking_up_does_not_hide_another",
+    "what_is_let_go_of_keeps_none_of_our_values",
 }
 #: Cases whose bug sits in the client or the opener, staged below, or that core itself makes hard to fail.
 ELSEWHERE = {

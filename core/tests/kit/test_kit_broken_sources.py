@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from synccore.config import SourceSettings, option
 from synccore.errors import AuthError, ConfigError, MappingError, RateLimited, Transient
 from synccore.hookspecs import MapperType
-from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, MapperContract, SourceContract
 from synccore.testing.contracts import SourceStage
 from synccore.testing.contracts.source import SLOW_DOWN
@@ -22,52 +21,12 @@ from synccore.types import Account, Change, Check, Delivered, Page, RouteSpec, S
 @pytest.fixture(scope="module")
 def shop(generated):
     """Modules of a freshly generated source distribution `sample_shop`."""
-    with generated("sample_shop", "source", ("source", "testing", "config")) as modules:
+    with generated("sample_shop", "source", ("source", "testing", "config", "contract")) as modules:
         yield modules
 
 
 def contract_for(shop, source_type):
-    testing = shop["testing"]
-
-    class Contract(SourceContract):
-        many = 220
-
-        def start(self, clock):
-            return testing.FakeSampleShop()
-
-        def config(self, stand_in):
-            secrets = {"token": Secret(testing.TOKEN), "webhook_secret": Secret(testing.SECRET)}
-            return shop["config"].SampleShopConfig(**secrets, url=stand_in.url)
-
-        def put(self, stand_in, number):
-            stand_in.save(str(number), email=f"person{number}@shop.test")
-
-        def edit(self, stand_in, number):
-            stand_in.save(str(number), first_name="Married")
-
-        def remove(self, stand_in, number):
-            del stand_in.customers[str(number)]
-
-        def webhook(self, stand_in, number):
-            return stand_in.webhook(str(number))
-
-        def cap(self, stand_in, rows):
-            stand_in.cap = rows
-
-        def tie(self, stand_in, numbers):
-            stand_in.tie(map(str, numbers))
-
-        def bare(self, stand_in, number):
-            stand_in.save(str(number))
-
-        def only(self, stand_in, number):
-            return {"email": f"person{number}@shop.test"}
-
-        def signed(self, stand_in, body):
-            return stand_in.signed(body)
-
-    Contract.source_type = source_type
-    return Contract()
+    return type("Contract", (shop["contract"].TestSampleShop,), {"source_type": source_type})()
 
 
 def run(contract, case, **asked):
@@ -287,6 +246,14 @@ def asks_nobody(real, source):
     return Check(account=Account(id="s1", label="Test shop"))
 
 
+def one_id_for_all(real, source):
+    return Check(account=evolve(real(source).account, id="shop"))
+
+
+def hears_no_deletion(real, source, request):
+    return [c for c in real(source, request) if isinstance(c, Change) and c.op != "delete"]
+
+
 def believes_whoever_answers(real, source):
     return Check(account=Account(id=source._client.get("/shop")["id"], label="Test shop"))
 
@@ -312,6 +279,8 @@ def shop_change(row):
 
 
 BUGS = {
+    "another_shop_is_another_account": ("check", one_id_for_all),
+    "a_webhook_of_a_deletion_is_followed": ("receive", hears_no_deletion),
     "a_listing_comes_in_pages": ("poll", all_in_one_page),
     "pages_smaller_than_asked_lose_nobody": ("poll", believes_the_size_it_asked_for),
     "equal_times_across_a_page_lose_nobody": ("poll", later_than_the_last),

@@ -217,3 +217,91 @@ def test_erasing_what_is_not_ours(sample, sound, tmp_path):
         one = getattr(contract, f"test_{case}")
         setattr(contract, f"test_{case}", lambda on, one=one: one(on, {"adopted": True}))
         verdict(contract, case, tmp_path / kind.__name__)
+
+
+def test_who_was_there_before_us(sample, sound, tmp_path):
+    class Silent(sound):
+        """Writes over whoever has the address."""
+
+        def _write(self, operation):
+            there = self._client.call("GET", "/people", params={"email": operation.fields["email"]})
+            if not there or operation.link:
+                return super()._write(operation)
+            link = Link(object="person", remote_id=there[0]["id"])
+            return self.say(super()._write(evolve(operation, link=link)))
+
+        def say(self, outcome):
+            return outcome
+
+    class Says(Silent):
+        def say(self, outcome):
+            return evolve(outcome, adopted=True)
+
+    class Always(sound):
+        def _write(self, operation):
+            return evolve(super()._write(operation), adopted=True)
+
+    case = "who_was_there_before_us_is_said_to_be_adopted"
+    passes(contract_of(sample, Says), case, tmp_path / "says")
+    fails(contract_of(sample, Silent), case, tmp_path / "silent")
+    fails(contract_of(sample, Always), case, tmp_path / "always")
+
+
+def test_matching_and_its_ways(sample, sound, tmp_path):
+    class Matching(sound):
+        """By its own id, else by address, else by last name (which stands for a telephone number here)."""
+
+        keys = ("email", "last_name")
+
+        def _find(self, operation):
+            ours = super()._find(operation)
+            return (ours and evolve(ours, marked=True)) or self.by(operation)
+
+        def by(self, operation):
+            for name in self.keys:
+                if found := self._client.call("GET", "/people", params={name: operation.fields[name]}):
+                    return Link(object="person", remote_id=found[0]["id"])
+            return None
+
+    class Misses(Matching):
+        keys = ("email",)
+
+    class Mistakes(Matching):
+        keys = ("email", "last_name", "first_name")
+
+    class Claims(Matching):
+        def by(self, operation):
+            found = super().by(operation)
+            return found and evolve(found, marked=True)
+
+    class Hides(Matching):
+        """Reads the first page of the people with its ids; the others are found by their addresses."""
+
+        def _find(self, operation):
+            return super()._find(operation) if int(operation.key) % 9000000 < 20 else self.by(operation)
+
+    route = {"match": ["email", "last_name"]}
+    case = "a_twin_is_found_by_each_key_it_is_matched_by"
+    passes(contract_of(sample, Matching, route=route), case, tmp_path / "sound")
+    for kind in (Misses, Mistakes, Claims):
+        fails(contract_of(sample, kind, route=route), case, tmp_path / kind.__name__)
+    case = "one_way_of_looking_up_does_not_hide_another"
+    passes(contract_of(sample, Matching, route=route), case, tmp_path / "open")
+    fails(contract_of(sample, Hides, route=route), case, tmp_path / "hides")
+
+
+def test_letting_go_of_values(sample, sound, tmp_path):
+    class Emptying(sound):
+        leaves = ("keep", "clear")
+        emptied = ("first_name", "last_name")
+
+        def erase(self, link):
+            self._client.call("PATCH", f"/people/{link.remote_id}", json=dict.fromkeys(self.emptied))
+            return Erased("released")
+
+    class Leaving(Emptying):
+        emptied = ("first_name",)
+
+    case = "what_is_let_go_of_keeps_none_of_our_values"
+    passes(contract_of(sample, Emptying), case, tmp_path / "emptying")
+    fails(contract_of(sample, Leaving), case, tmp_path / "leaving")

@@ -34,6 +34,13 @@ class TestContacts(SinkContract):
         """Every address in the book."""
         return [entry["value"] for person in stand_in.contacts() for entry in person.get("emailAddresses", [])]
 
+    def theirs(self, stand_in: FakePeople, fields: Mapping[str, Any]) -> str:
+        """A contact that its owner typed in."""
+        names = {"givenName": fields.get("given_name"), "familyName": fields.get("family_name")}
+        book = {"names": [{name: value for name, value in names.items() if value}]}
+        lists = {"emailAddresses": "email", "phoneNumbers": "phone"}
+        return stand_in.add(**book, **{kind: [{"value": fields[n]}] for kind, n in lists.items() if fields.get(n)})
+
     def exchange_account(self, stand_in: FakePeople) -> bool:
         """The stored grant is another person's."""
         sign_in = stand_in.sign_in

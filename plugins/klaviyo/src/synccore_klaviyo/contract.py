@@ -40,6 +40,10 @@ class TestProfiles(SinkContract):
         person = stand_in.store.people[remote_id]
         return {**person.attributes, "properties": dict(person.properties), "location": dict(person.location) or None}
 
+    def theirs(self, stand_in: FakeKlaviyo, fields: Mapping[str, Any]) -> str:
+        """A profile that was imported by hand."""
+        return stand_in.add_person(**{name: value for name, value in fields.items() if "." not in name and value}).id
+
     def exchange_account(self, stand_in: FakeKlaviyo) -> bool:
         """The key of another account: it is empty."""
         stand_in.become("ZyX987", "Another shop")

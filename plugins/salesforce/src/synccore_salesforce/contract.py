@@ -51,6 +51,11 @@ class TestContact(SinkContract):
         """The row in the org."""
         return next(row for row in stand_in.records(self.object) if row["Id"] == remote_id)
 
+    def theirs(self, stand_in: FakeSalesforce, fields: Mapping[str, Any]) -> str:
+        """A contact that somebody typed in."""
+        names = ("FirstName", "LastName", "Email", "Phone")
+        return stand_in.org.insert(self.object, {name: fields[name] for name in names if fields.get(name)})
+
     def exchange_account(self, stand_in: FakeSalesforce) -> bool:
         """The login leads to another org; sessions of the one before have ended."""
         stand_in.sign_in.expire()

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, Fault, LoopbackServer, Reply, Request, SourceContract
@@ -32,6 +33,7 @@ class TestWooCommerce(SourceContract):
     def start(self, clock: FakeClock) -> FakeWooCommerce:
         """The stand-in, by the test's clock."""
         self.numbers: dict[int, int] = {}
+        self.deleted: dict[int, WebhookRequest] = {}
         return FakeWooCommerce(clock=clock)
 
     def config(self, stand_in: FakeWooCommerce) -> Config:
@@ -52,15 +54,28 @@ class TestWooCommerce(SourceContract):
         stand_in.edit_customer(self.numbers[number], first_name="Married")
 
     def remove(self, stand_in: FakeWooCommerce, number: int) -> None:
-        """Gone."""
-        stand_in.delete_customer(self.numbers[number])
+        """Gone, and the shop says so."""
+        delete = partial(stand_in.delete_customer, self.numbers[number])
+        self.deleted[number] = self._sent(stand_in, "customer.deleted", delete)
 
     def webhook(self, stand_in: FakeWooCommerce, number: int) -> WebhookRequest:
         """What the shop really sends after an edit."""
+        edit = partial(stand_in.edit_customer, self.numbers[number], first_name="Anna")
+        return self._sent(stand_in, "customer.updated", edit)
+
+    def deletion(self, stand_in: FakeWooCommerce, number: int) -> WebhookRequest:
+        """What the shop really sends; `remove` kept it."""
+        return self.deleted[number]
+
+    def exchange_account(self, stand_in: FakeWooCommerce) -> None:
+        """The domain was given to another shop, which calls itself by another address."""
+        stand_in.names_itself = "https://another.shop.test"
+
+    def _sent(self, stand_in: FakeWooCommerce, topic: str, act: Callable[[], object]) -> WebhookRequest:
         with Ears() as ears:
             stand_in.hooks.waiting.clear()
-            stand_in.webhook("customer.updated", f"{ears.url}/hooks/shop", SECRET)
-            stand_in.edit_customer(self.numbers[number], first_name="Anna")
+            stand_in.webhook(topic, f"{ears.url}/hooks/shop", SECRET)
+            act()
             stand_in.run_queue()
             (sent,) = ears.requests
         return WebhookRequest(method=sent.method, path=sent.path, headers=sent.headers, body=sent.body)

@@ -81,6 +81,14 @@ class SourceStand:
         """The request the vendor sends for that customer."""
         pytest.skip("webhook() is not written")
 
+    def deletion(self, stand_in: Any, number: int) -> WebhookRequest:
+        """The request the vendor sends once that customer, whom `remove` has deleted, is gone."""
+        pytest.skip("deletion() is not written")
+
+    def exchange_account(self, stand_in: Any) -> None:
+        """Let the same address and keys lead to another shop."""
+        pytest.skip("exchange_account() is not written")
+
     def cap(self, stand_in: Any, rows: int) -> None:
         """Let the stand-in give at most so many rows a page, whatever is asked for (hosts and caches do)."""
         pytest.skip("cap() is not written")

@@ -155,6 +155,13 @@ class SinkStand:
         """Let the same credentials lead to another account; False where the stand-in has one only."""
         return False
 
+    def theirs(self, stand_in: Any, fields: Mapping[str, Any]) -> str | None:
+        """Let the stand-in hold a record that its owner made, with these values under the names of the mapping.
+
+        Gives its remote id; it carries no marker of ours. None where the stand-in can hold no such record.
+        """
+        return None
+
     def unauthorised(self) -> Fault:
         """How the vendor answers to credentials it does not accept any more."""
         return Fault.status(401, {"error": "unauthorized"})

@@ -30,12 +30,12 @@ from ..harness import Harness, upsert
 from ..server import Fault, Request
 from ..strategies import HOSTILE_TEXTS
 from ._stage import PowerCutError, Stage
-from ._truth import TruthSinkCases
+from ._whose import WhoseSinkCases
 
 __all__ = ["SinkContract", "Stage"]
 
 
-class SinkContract(TruthSinkCases):
+class SinkContract(WhoseSinkCases):
     """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`; `SinkStand` says what else."""
 
     # -- cases: the contract's form

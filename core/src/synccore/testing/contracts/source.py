@@ -81,6 +81,19 @@ class SourceContract(SourceStand):
             return
         assert any(f.level == "error" for f in findings), "check() is well with keys that the shop refuses"
 
+    def test_another_shop_is_another_account(self, on: SourceStage) -> None:
+        """An id that never changes lets a moved address read somebody else's shop."""
+        before = on.source.check().account
+        on.contract.exchange_account(on.stand_in)
+        fresh = self.source_type.open(self.config(on.stand_in), on.context)
+        try:
+            after = fresh.check().account
+        finally:
+            fresh.close()
+        assert before is not None
+        assert after is not None
+        assert after.id != before.id, "two shops have one account id"
+
     def test_checking_says_in_words_what_it_cannot_read(self, on: SourceStage) -> None:
         """Behind a mistyped address answers somebody else; KeyError tells nobody what to mend."""
         checked_among_strangers(on.stand_in, on.source.check)
@@ -335,6 +348,17 @@ class SourceContract(SourceStand):
         listed = on.customers()
         assert [_print(c) for c in changes] == [_print(listed[c.key]) for c in changes]
         assert [c.version for c in changes] == [listed[c.key].version for c in changes]
+
+    def test_a_webhook_of_a_deletion_is_followed(self, on: SourceStage) -> None:
+        """Listings do not show who is gone: without the webhook they stay at every target until the next comparison."""
+        on.put(3)
+        before = set(on.customers())
+        on.contract.remove(on.stand_in, 1)
+        (gone,) = before - set(on.customers())
+        told = [c for c in on.source.receive(on.contract.deletion(on.stand_in, 1)) if isinstance(c, Change)]
+        people = [c for c in told if c.entity == "customer"]
+        assert {c.key for c in people} == {gone}, "the webhook of a deletion is lost, or tells of somebody else"
+        assert {c.op for c in people} <= {"delete", "touch"}, "the webhook of a deletion is taken for a change"
 
     def test_a_webhook_without_signature_is_refused(self, on: SourceStage) -> None:
         """Whoever finds the address can leave the header out."""

@@ -67,6 +67,8 @@ class FakeWooCommerce(LoopbackServer):
     ) -> None:
         self._clock = clock
         self._home_setting = home
+        #: What its index gives where another shop has taken over this one's address.
+        self.names_itself: str | None = None
         self._tls = tls
         #: Whether PHP knows that it is asked over https; False with `tls` is a proxy that does not tell.
         self.php_knows_https = tls
@@ -112,7 +114,7 @@ class FakeWooCommerce(LoopbackServer):
 
     def home(self) -> str:
         """The address the shop believes to have."""
-        return self._home_setting or self.url
+        return self.names_itself or self._home_setting or self.url
 
     def webhook(self, topic: str, delivery_url: str, secret: str) -> int:
         """A webhook that was made before; no ping."""

@@ -1,0 +1,106 @@
+"""Cases about whose a record is: who was there before us, who is found by which key, what stays after a release."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+
+from ...types import Link, Operation
+from ._stage import Stage
+from ._truth import TruthSinkCases
+
+__all__ = ["WhoseSinkCases"]
+
+#: Numbers of customers who are nobody else in a case.
+_FAR = 5000
+
+
+class WhoseSinkCases(TruthSinkCases):
+    """Part of `SinkContract`."""
+
+    def test_who_was_there_before_us_is_said_to_be_adopted(self, on: Stage) -> None:
+        """What is taken for made by us is deleted with the person; what is taken for found stays for ever."""
+        (operation,) = self._operations(on, 1)
+        there = self._theirs(on, self._another(operation, 0))
+        on.app.clock.advance(timedelta(days=1))  # it is no record of a moment ago, which we may have made ourselves
+        on.emit(1, first=_FAR)
+        on.deliver()
+        link = on.link(_FAR)
+        if link.remote_id == there:
+            assert link.adopted, "took over a record that it did not make, without Delivered(adopted=True)"
+        assert not on.link(0).adopted, "made a record and says that it was there before"
+
+    def test_a_twin_is_found_by_each_key_it_is_matched_by(self, on: Stage) -> None:
+        """A record with one of the route's `match` keys is the twin, without any of them it is a stranger."""
+        self._needs(on, "lookup")
+        (first,) = self._operations(on, 1)
+        keys = [n for n in first.match if first.fields.get(n) and first.uid not in str(first.fields[n])]
+        if not keys:
+            pytest.skip("the route matches by nothing but our own id")
+        asked = self._operations(on, 2 * len(keys) + 2)
+        others = iter(asked[len(keys) + 1 :])
+        for name, operation in zip(keys, asked, strict=False):
+            shared = {**dict.fromkeys(first.match), name: operation.fields[name]}
+            there = self._theirs(on, {**next(others).fields, **shared})
+            on.app.clock.advance(self.lag)
+            (found,) = on.sink.lookup([operation])
+            assert getattr(found, "remote_id", None) == there, f"lookup() does not find who shares {name}"
+            assert not (isinstance(found, Link) and found.marked), f"found by {name}: that is no marker of ours"
+        operation = asked[len(keys)]
+        self._theirs(on, {**operation.fields, **dict.fromkeys(first.match), keys[0]: next(others).fields[keys[0]]})
+        on.app.clock.advance(self.lag)
+        (found,) = on.sink.lookup([operation])
+        assert found is None, f"lookup() takes somebody for the twin who shares none of {', '.join(keys)}"
+
+    def test_one_way_of_looking_up_does_not_hide_another(self, on: Stage) -> None:
+        """A second question covers what the first one's unread page would have told, until it fails as well."""
+        self._needs(on, "lookup")
+        on.emit(self.many)
+        on.deliver()
+        on.app.clock.advance(self.lag)
+        asked = self._operations(on, self.many)
+        others = [attrs.evolve(o, fields=self._another(o, number)) for number, o in enumerate(asked)]
+        self._all_or_none(on, others, "by its own id alone")
+        self._all_or_none(on, [attrs.evolve(o, key=f"9{n:06}") for n, o in enumerate(asked)], "by its fields alone")
+
+    def _another(self, operation: Operation, number: int) -> Mapping[str, Any]:
+        """The mapped fields with none of the addresses and numbers that are at the target."""
+        ours, theirs = self.customer(number), self.customer(number + _FAR)
+        values = {ours.email: theirs.email, ours.phone: theirs.phone, ours.last_name: theirs.last_name}
+        return {
+            n: values.get(v, None if n in operation.match else v) if isinstance(v, str) else v
+            for n, v in operation.fields.items()
+        }
+
+    def _all_or_none(self, on: Stage, operations: list[Operation], how: str) -> None:
+        size = on.app.app.sinks["target"].limits.max_batch
+        found = [answer for at in range(0, self.many, size) for answer in on.sink.lookup(operations[at : at + size])]
+        missing = sum(1 for answer in found if answer is None)
+        assert missing in (0, self.many), f"{how} lookup() does not find {missing} of {self.many}"
+
+    def test_what_is_let_go_of_keeps_none_of_our_values(self, on: Stage) -> None:
+        """A record that others use stays; what we wrote of the person goes."""
+        self._needs(on, "read")
+        if not on.app.app.sinks["target"].spares:
+            pytest.skip("core never asks this sink to erase such a record (it has no leaves but keep)")
+        on.emit()
+        on.deliver()
+        link = attrs.evolve(on.link(0), adopted=True)
+        # Without these there would be no record, or nobody would know whose it is.
+        needed = {*on.app.app.routes["people"].match, *self._required(on)}
+        on.sink.erase(link)
+        (remote,) = on.sink.read([link])
+        ours = {n: v for n, v in link.fields.items() if v and v != self.customer(0).email and n not in needed}
+        left = [name for name, value in ours.items() if (remote or {}).get(name) == value]
+        assert not left, f"let go of, and still there: {', '.join(left)}"
+
+    def _required(self, on: Stage) -> set[str]:
+        return {f.name for o in on.sink.describe() if o.name == self.object for f in o.fields if f.required}
+
+    def _theirs(self, on: Stage, fields: Mapping[str, Any]) -> str:
+        there = self.theirs(on.stand_in, fields)
+        if there is None:
+            pytest.skip("the stand-in holds nobody but whom we made (else write theirs)")
+        return there
