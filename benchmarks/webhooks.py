@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from rig import Target, open_app, percentile, resident
 
 from synccore._daemon.run import Daemon
@@ -37,6 +38,7 @@ SLOW = timedelta(milliseconds=250)
 
 def serve(folder: Path, source: dict[str, Any]) -> None:
     """The daemon: prints its address, works until its standard input ends, then prints what it did."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     targets = {"quick": Target(), "slow": Target(SLOW)}
     server = {"listen": "127.0.0.1:0"}
     with open_app(folder, None, targets, limits=Limits(max_batch=100), source=source, server=server) as app:

@@ -108,7 +108,9 @@ def test_a_webhook_that_meets_a_bug_is_counted_named_and_swept_after(shop, worke
     assert (kept.entity, kept.times) == ("webhook", 3)
     assert error.__name__ in kept.reason
     assert "ada@" not in str(kept)
-    [note] = overview(shop.app).notes
+    found = overview(shop.app)
+    assert list(found.document["sources"]["shop"]["entities"]) == ["customer"], "a webhook is no entity"
+    [note] = found.notes
     assert "1 x webhook could not be read, for instance one at test_daemon_source_trouble.py" in note
     worker.poll_due()
     assert sweeps(shop) == 1

@@ -124,3 +124,12 @@ def test_what_a_lane_waited_for_is_not_shown_once_it_is_over(house):
     assert "its quota is spent, until" in status(house.app)["sinks"]["crm"]["reason"]
     house.clock.advance(DAY)
     assert status(house.app)["sinks"]["crm"]["reason"] is None
+
+
+def test_a_wait_that_is_over_says_so(house):
+    now = house.clock.now()
+    lane = evolve(house.app.store.lane("crm"), state="circuit_open", reason="HTTP 503", until=now + DAY, changed_at=now)
+    house.app.store.put_lane(lane)
+    assert "HTTP 503, until" in status(house.app)["sinks"]["crm"]["reason"]
+    house.clock.advance(2 * DAY)
+    assert status(house.app)["sinks"]["crm"]["reason"] == "HTTP 503; the wait is over, it is tried next"

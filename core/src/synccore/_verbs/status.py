@@ -8,6 +8,7 @@ from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
+from ..entities import ENTITIES
 from ..store import BackfillJob, ParkedCause, RouteCounts, UnreadableRecord
 from .changed import changed_routes
 from .check_mapping import lost_routes
@@ -111,7 +112,9 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
             "last_poll_at": cursors.get(f"polled:{entity}", (None, None))[0],
             "unreadable": unreadable.get(entity, 0),
         }
+        # A body that could not be read is of no entity: it is told among `unreadable` alone.
         for entity in {**dict.fromkeys(unit.settings.config.entities), **snapshots, **unreadable}
+        if entity in ENTITIES
     }
     return {
         "type": unit.settings.type,

@@ -50,11 +50,13 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
     record, now = app.lane_of(name), app.clock.now()
     if record.changed_at is None and not reached(app, name):
         return "needs_auth", f"never reached so far: run synccore connect {name}"
-    if record.state in _TIMED and record.until is not None and record.until > now:
+    if record.until is None or record.state not in _TIMED:
+        return record.state, record.reason
+    if record.until > now:
         return record.state, f"{record.reason or record.state}, {until_text(record.until, now)}"
-    if record.state == "ok" and record.until is not None:
+    if record.state == "ok":
         return "ok", None  # what it waited for is over
-    return record.state, record.reason
+    return record.state, f"{record.reason or record.state}; the wait is over, it is tried next"
 
 
 def waiting_sinks(app: Base, sinks: Iterable[str] | None = None) -> list[SinkWait]:
