@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -36,14 +36,26 @@ def take(store, *keys, rules=RULES):
     store.ingest([Ingest(source="shop", changes=changes, rules=rules)], NOW)
 
 
+@contextmanager
 def without_turns(store):
     """A transaction that waits for nobody's turn: what is left is what the database itself holds."""
-    return store._sessions._transaction(store._sessions._pool, "BEGIN; SET LOCAL lock_timeout = '30s'")
+    with store._sessions._on_loan(store._sessions._pool) as connection:
+        connection.execute("BEGIN; SET LOCAL lock_timeout = '30s'")
+        yield connection
+        connection.execute("COMMIT")
+
+
+@contextmanager
+def claiming(store):
+    """A claim that has its turn: a transaction begins with its first statement."""
+    with store.claiming("crm") as tx:
+        tx.execute("SELECT 1")
+        yield tx
 
 
 def looked_up(connection):
     at = {"sink": "crm", "route": "people", "bulk": 0, "now": MS, "size": 5}
-    return {row["key"] for row in _Work(connection).execute(sql.CLAIM_ROWS, at)}
+    return {row["key"] for row in _Work(connection, "").execute(sql.CLAIM_ROWS, at)}
 
 
 def waiting(server_url, pid):
@@ -102,7 +114,7 @@ def test_claims_of_one_sink_take_turns_and_those_of_others_do_not_wait(server, s
     """So the race above does not come up: the second claim looks when the first is done."""
     take(store, "1", rules=BOTH)
     with ThreadPoolExecutor(1) as pool:
-        with store.claiming("crm") as tx:
+        with claiming(store) as tx:
             late = pool.submit(store.claim, "crm", [LEADS], NOW, LEASE, "two")
             with store.claiming("mail"):
                 pass
@@ -119,7 +131,7 @@ def test_a_change_waits_for_the_claim_of_its_key_and_the_claim_for_the_change(st
     """Without the writers' turn the newer state would be owed as free while the older one is on its way."""
     take(store, "1")
     with ThreadPoolExecutor(1) as pool:
-        with store.claiming("crm") as tx:
+        with claiming(store) as tx:
             changed = pool.submit(change, store, "B")
             assert claim_in(tx) == ["1"]
             assert not changed.done()

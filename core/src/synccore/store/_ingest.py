@@ -360,7 +360,7 @@ class _Intake:
         """Read what is known of all records of the unit, and of their owners, at once."""
         wanted: dict[str, set[str]] = {}
         for change in self._unit.changes:
-            wanted.setdefault(change.entity, set()).add(change.key)
+            wanted.setdefault(change.entity, set()).update((change.key, *change.replaces))
             if change.owner is not None:
                 wanted.setdefault(change.owner.entity, set()).add(change.owner.key)
         for entity, keys in wanted.items():

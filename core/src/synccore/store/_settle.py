@@ -6,7 +6,7 @@ from typing import Any
 from ..types import Op
 from . import codec, sql
 from ._convert import history_values, to_ms
-from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
+from ._owing import fold_or_ready, owing, refresh, slot_of, tell
 from ._pen import Pen
 from .codec import dump_json
 from .engine import Row, Transaction
@@ -27,11 +27,12 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     held = [(row, s) for s in settlements if (row := rows.get(s.delivery_id)) is not None]
     ended = [(row, s) for row, s in held if s.to in _FINAL]
     _end(pen, ended, now)
+    others = [row for row, s in held if s.to not in _FINAL]
+    whole = {row["id"]: row for row in pen.execute(sql.WHOLE, {"ids": _ids(others)})} if others else {}
     linked: list[Row] = []
     for row, settlement in held:
         if settlement.to not in _FINAL:
-            whole = pen.execute("SELECT * FROM delivery WHERE id = ?", (row["id"],)).fetchone()
-            _move_on(pen, whole, settlement, now, positions)
+            _move_on(pen, whole[row["id"]], settlement, now, positions)
         if settlement.link is not None and _put_link(pen, row, settlement.link, now, settlement.made_from):
             linked.append(row)
         elif row["event"] is None and settlement.to in _JUDGED:
@@ -74,7 +75,8 @@ def _end(tx: Pen, ended: Sequence[tuple[Row, Settlement]], now: int) -> None:
         ids = {"ids": _ids(rows)}
         tx.execute(sql.END, ids | {"state": state, "now": now})
         for row in rows:
-            end_event(tx, row, state)
+            if row["event"] is not None:
+                tx.later(sql.END_EVENT, {"event": row["event"], "route": row["route"], "outcome": state})
         by_id = {row["id"]: row for row in rows}
         for superseding in tx.execute(sql.SUPERSEDING, ids).fetchall():
             _supersede_parked(tx, by_id[superseding["id"]], state, now)
@@ -97,7 +99,7 @@ def _move_on(tx: Pen, row: Row, settlement: Settlement, now: int, positions: dic
             "submitted_at": now,
             "sent": None if settlement.sent is None else codec.dump_fields(settlement.sent),
         }
-        tx.execute(sql.MOVE, {**dict(row), **values, "state": "submitted"})
+        tx.later(sql.MOVE, {**dict(row), **values, "state": "submitted"})
     else:
         tx.execute(sql.MOVE, {**dict(row), **values, "state": "parked"})
         tx.execute(sql.HAND_ON_BEFORE, dict(row))

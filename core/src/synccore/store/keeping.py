@@ -1,7 +1,7 @@
 """Small things that must survive: lanes, backfills, secrets, plugin state. Held by whoever needs one of them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -173,11 +173,18 @@ class _PluginState:
 
     def get(self, key: str) -> Any:
         """The value, or None."""
-        with self._engine.reading() as view:
-            row = view.execute(
-                "SELECT value FROM plugin_state WHERE namespace = ? AND key = ?", (self._namespace, key)
-            ).fetchone()
+        row = self._engine.one("SELECT value FROM plugin_state WHERE namespace = ? AND key = ?", (self._namespace, key))
         return None if row is None else json.loads(row["value"])
+
+    def get_all(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """The values of several keys; those that have none are left out."""
+        with self._engine.reading() as view:
+            rows = view.execute(
+                "SELECT s.key, s.value FROM json_each(:keys) j CROSS JOIN plugin_state s "
+                "ON s.namespace = :namespace AND s.key = j.value",
+                {"namespace": self._namespace, "keys": json.dumps(list(keys))},
+            )
+            return {row["key"]: json.loads(row["value"]) for row in rows}
 
     def put(self, items: Mapping[str, Any]) -> None:
         """Store all items in one transaction; None deletes."""

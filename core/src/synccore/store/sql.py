@@ -358,6 +358,9 @@ SELECT id, state, lease_token, job, event, route, sink, source, entity, key, op,
 FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('running', 'submitted')
 """
 
+#: All of these rows.
+WHOLE = "SELECT d.* FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value"
+
 #: These need no further try.
 END = """
 UPDATE delivery SET state = :state, maybe_applied = 0, lease_token = NULL, lease_until = NULL, job = NULL,

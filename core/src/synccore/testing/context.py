@@ -27,6 +27,10 @@ class MemoryState:
             text = self._items.get(key)
         return None if text is None else json.loads(text)
 
+    def get_all(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """The values of several keys; those without one are left out."""
+        return {key: value for key in keys if (value := self.get(key)) is not None}
+
     def put(self, items: Mapping[str, Any]) -> None:
         """Store all items; None deletes."""
         import json

@@ -28,6 +28,10 @@ class State(Protocol):
         """The value, or None."""
         ...
 
+    def get_all(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """The values of several keys, read at once; keys without one are left out."""
+        ...
+
     def put(self, items: Mapping[str, Any]) -> None:
         """Store all items in one transaction; a value of None deletes its key."""
         ...

@@ -1,14 +1,15 @@
 """The statements of `synccore.store` as PostgreSQL says them, and their parameters and rows."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from psycopg import Cursor
 from psycopg.abc import Params
 
-__all__ = ["Record", "bound", "records", "translated"]
+__all__ = ["Record", "bound", "prepared", "records", "translated"]
 
 #: What is said otherwise, word for word.
 _WORDS = (
@@ -24,6 +25,7 @@ _JOIN = re.compile(r"CROSS JOIN (\w+ \w+)(?=\s+ON\b)")
 _MEMBER = re.compile(r"json_extract\(([\w.]+), '\$\[(\d+)\]'\)")
 _SAME = re.compile(r"\bIS (?=[:?])")
 _VALUE = re.compile(r"(?<![:\w]):([a-z_]+)|\?")
+_TYPES = {int: "bigint", str: "text"}
 #: Functions of several values that are called otherwise, or not at all.
 _CALL = re.compile(r"\b(min|max|iif)\(")
 
@@ -31,13 +33,47 @@ _CALL = re.compile(r"\b(min|max|iif)\(")
 @lru_cache(maxsize=1000)
 def translated(statement: str) -> str:
     """The statement for psycopg: named parameters as %(name)s, others as %s."""
+    return _VALUE.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", _said(statement).replace("%", "%%"))
+
+
+@lru_cache(maxsize=1000)
+def _said(statement: str) -> str:
     for theirs, ours in _WORDS:
         statement = statement.replace(theirs, ours)
     statement = _JOIN.sub(r"JOIN \1", statement)
     statement = _MEMBER.sub(r"(\1::json ->> \2)", statement)
     statement = _SAME.sub("IS NOT DISTINCT FROM ", statement)
-    statement = _calls(statement).replace("%", "%%")
-    return _VALUE.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", statement)
+    return _calls(statement)
+
+
+def prepared(name: str, statement: str, rows: Sequence[Params], literal: Callable[[Any], str]) -> list[str] | None:
+    """What carries a statement out once for each of these rows, and is planned once; None where it cannot be told of
+    which type its values are. What is the same in all rows stands in it as it is."""
+    columns = {place: [row[place] for row in rows] for place in _places(rows[0])}
+    vary: dict[Any, str] = {}
+    for place, values in columns.items():
+        if any(value != values[0] for value in values):
+            kinds = {_TYPES.get(type(value)) for value in values if value is not None}
+            if len(kinds) > 1 or None in kinds:
+                return None
+            vary[place] = str(kinds.pop())
+    numbers = {place: f"${number}" for number, place in enumerate(vary, 1)}
+    counted = count()
+
+    def put(found: re.Match[str]) -> str:
+        place = found[1] or next(counted)
+        return numbers.get(place) or literal(columns[place][0])
+
+    text = _VALUE.sub(put, _said(statement))
+    if not vary:
+        return [text] * len(rows)
+    began = f"PREPARE {name} ({', '.join(vary.values())}) AS {text}"
+    each = (", ".join(literal(columns[place][at]) for place in vary) for at in range(len(rows)))
+    return [began, *(f"EXECUTE {name} ({values})" for values in each), f"DEALLOCATE {name}"]
+
+
+def _places(row: Params) -> Iterable[Any]:
+    return row if isinstance(row, Mapping) else range(len(row))
 
 
 def _calls(text: str) -> str:

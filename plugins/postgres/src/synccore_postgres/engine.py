@@ -1,15 +1,16 @@
 """The engine: one outbox for several daemons on several hosts."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from synccore.errors import ConfigError
 from synccore.secrets import Secret
-from synccore.store import RunningDaemon, Store, Transaction
+from synccore.store import Ingest, Ingested, RunningDaemon, Store, Transaction
 
 from .presence import PLACE, Presence, is_gone
 from .sessions import Sessions
@@ -18,7 +19,12 @@ from .wakeups import Wakeups
 __all__ = ["PostgresStore"]
 
 #: Applied in this order; one that was released is never edited.
-MIGRATIONS = (("p001_outbox", "schema.sql"), ("p002_seen", "seen.sql"), ("p003_wakeups", "wakeups.sql"))
+MIGRATIONS = (
+    ("p001_outbox", "schema.sql"),
+    ("p002_seen", "seen.sql"),
+    ("p003_wakeups", "wakeups.sql"),
+    ("p004_counts", "counts.sql"),
+)
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
 #: Tables whose rows tell of people.
@@ -28,6 +34,11 @@ PERSONAL = (
 )  # fmt: skip
 #: Tables whose rows have numbers.
 NUMBERED = ("snapshot", "event", "link", "delivery", "backfill", "history")
+#: Tables that grow with what comes in, and after how many records PostgreSQL is first told how they look.
+GROWING = ("snapshot", "delivery", "link")
+FEW = 200
+#: After so many more, autovacuum has long taken over.
+MANY = 100_000
 #: The oldest release that is tried.
 OLDEST = 140000
 
@@ -50,6 +61,7 @@ class PostgresStore(Store):
         self._wakeups = Wakeups(self._sessions)
         self.holder = f"{self._presence.name}@{PLACE}/"
         self._guard = threading.Lock()
+        self._news, self._known = 0, FEW
         self._named: dict[str, tuple[threading.RLock, list[None]]] = {}
         try:
             if self._sessions.version < OLDEST:
@@ -62,11 +74,31 @@ class PostgresStore(Store):
     def writing(self) -> AbstractContextManager[Transaction]:
         return self._sessions.write()
 
+    def ingest(self, batch: Sequence[Ingest], now: datetime) -> list[Ingested]:
+        done = super().ingest(batch, now)
+        self._grown(sum(one.accepted for one in done))
+        return done
+
+    def _grown(self, records: int) -> None:
+        """Autovacuum looks at a new table after a minute. Until then PostgreSQL takes it for one of a few rows, and
+        walks through all of them for each record of a batch."""
+        with self._guard:
+            self._news += records
+            if not self._known <= self._news < MANY:
+                return
+            self._known = 2 * self._news
+        with self._sessions.once() as connection:
+            connection.execute(f"ANALYZE {', '.join(GROWING)}")
+
     def claiming(self, sink: str) -> AbstractContextManager[Transaction]:
         return self._sessions.claim(sink)
 
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._sessions.read()
+
+    def one(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+        with self._sessions.once() as view:
+            return view.execute(statement, values).fetchone()
 
     def listening(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
         return self._wakeups.listening(heard)

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import re
+import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg import ClientCursor, Connection, conninfo, errors
+from psycopg.abc import Params
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from synccore.errors import ConfigError
 from synccore.secrets import Secret
 from synccore.store import Result, StoreError, Transaction
 
-from .dialect import Record, bound, records, translated
+from .dialect import Record, bound, prepared, records, translated
 
 __all__ = ["Sessions"]
 
@@ -24,10 +27,13 @@ __all__ = ["Sessions"]
 STALLED = 15
 #: Seconds that a writer waits for its turn.
 PATIENCE = 30
-#: Statements that are alike, sent in one message.
-TOGETHER = 100
+#: Statements that are alike, sent in one message; more than so few of them are planned once.
+TOGETHER = 200
+FEW = 3
 #: Seconds that a new connection may take.
 CONNECT = 10
+#: Seconds after which a connection is asked whether it is still there before it is used.
+IDLE = 1.0
 
 #: What VACUUM says of rows that were deleted and that it had to leave.
 _KEPT = re.compile(r"(?<!\d)(\d+) (?:dead row versions cannot be removed yet|are dead but not yet removable)")
@@ -42,27 +48,59 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-class _Work:
-    """A transaction that speaks the shared SQL."""
+class _Session(Connection[Any]):
+    """A connection that knows when it was last of use."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    used_at = float("-inf")
+
+
+class _Work:
+    """A transaction that speaks the shared SQL. It begins with its first statement: in one message with it."""
+
+    def __init__(self, connection: Connection[Any], begin: str) -> None:
         self._connection = connection
+        self._begin = begin
+
+    @property
+    def begun(self) -> bool:
+        return not self._begin
 
     def execute(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = (), /) -> Result:
-        return self._cursor().execute(translated(statement).encode(), bound(values))
+        cursor = self._cursor()
+        return self._say(cursor, cursor.mogrify(translated(statement).encode(), bound(values)))
 
     def executemany(self, statement: str, values: Iterable[Any], /) -> Result:
+        rows = [bound(one) for one in values]
+        return _Touched(
+            sum(self._together(statement, rows[start : start + TOGETHER]) for start in range(0, len(rows), TOGETHER))
+        )
+
+    def _together(self, statement: str, rows: Sequence[Params]) -> int:
+        """Carry it out for each in one message, which waits for the network once; how many rows were touched."""
         cursor = self._cursor()
-        text = translated(statement)
-        said = [cursor.mogrify(text.encode(), bound(one)) for one in values]
-        touched = 0
-        for start in range(0, len(said), TOGETHER):
-            # In one message: a statement of its own for each would wait for the network each time.
-            cursor.execute(";".join(said[start : start + TOGETHER]).encode())
-            touched += max(cursor.rowcount, 0)
-            while cursor.nextset():
-                touched += max(cursor.rowcount, 0)
-        return _Touched(touched)
+        # PostgreSQL keeps it beyond a transaction that fails, and PgBouncer gives the session to somebody else then.
+        name = "synccore_" + secrets.token_hex(8)
+        said = prepared(name, statement, rows, lambda value: cursor.mogrify("%s", [value])) if len(rows) > FEW else None
+        if said is None:
+            text = translated(statement).encode()
+            said = [cursor.mogrify(text, row) for row in rows]
+        cursor.execute(self._opened(";".join(said)))
+        counts = [cursor.rowcount]
+        while cursor.nextset():
+            counts.append(cursor.rowcount)
+        # What stands before them began the transaction.
+        return sum(max(count, 0) for count in counts[-len(said) :])
+
+    def _say(self, cursor: ClientCursor[Any], text: str) -> ClientCursor[Any]:
+        began = self.begun
+        cursor.execute(self._opened(text))
+        while not began and cursor.nextset():
+            pass
+        return cursor
+
+    def _opened(self, text: str) -> bytes:
+        begin, self._begin = self._begin, ""
+        return (f"{begin}; {text}" if begin else text).encode()
 
     def _cursor(self) -> ClientCursor[Any]:
         return ClientCursor(self._connection, row_factory=records)
@@ -111,14 +149,15 @@ class Sessions:
                 path="synccore.database",
             )
 
-    def _new_pool(self, most: int) -> ConnectionPool[Connection[Any]]:
+    def _new_pool(self, most: int) -> ConnectionPool[_Session]:
         return ConnectionPool(
             self._conninfo,
+            connection_class=_Session,
             min_size=0,
             max_size=most,
             open=False,
             timeout=CONNECT,
-            check=ConnectionPool.check_connection,
+            check=_still_there,
             reconnect_timeout=CONNECT,
             kwargs=self._words(),
         )
@@ -141,8 +180,8 @@ class Sessions:
         PostgreSQL ends it where its process stops in the middle, and the next one goes on.
         """
         begin = f"{self._turn}; SELECT pg_advisory_xact_lock({self.key('write')})"
-        with self._transaction(self._pool, begin) as connection:
-            yield _Work(connection)
+        with self._work(begin) as work:
+            yield work
 
     @contextmanager
     def claim(self, sink: str) -> Iterator[Transaction]:
@@ -151,21 +190,27 @@ class Sessions:
             f"{self._turn}; SELECT pg_advisory_xact_lock_shared({self.key('write')}), "
             f"pg_advisory_xact_lock({self.key('claim:' + sink)})"
         )
-        with self._transaction(self._pool, begin) as connection:
-            yield _Work(connection)
+        with self._work(begin) as work:
+            yield work
 
     @property
     def _turn(self) -> str:
         return (
-            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; "
+            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; SET LOCAL plan_cache_mode = force_generic_plan; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{STALLED}s'"
         )
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """One consistent view."""
-        with self._transaction(self._pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            yield _Work(connection)
+        with self._work("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as work:
+            yield work
+
+    @contextmanager
+    def once(self) -> Iterator[Transaction]:
+        """One statement that reads: nothing begins and ends around it."""
+        with self._work("") as work:
+            yield work
 
     @contextmanager
     def lock(self, name: str, seconds: int) -> Iterator[Connection[Any]]:
@@ -175,8 +220,10 @@ class Sessions:
             f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; "
             f"SELECT pg_advisory_xact_lock({self.key(name)})"
         )
-        with self._transaction(self._locks, begin) as connection:
+        with self._on_loan(self._locks) as connection:
+            connection.execute(begin)
             yield connection
+            connection.execute("COMMIT")
 
     def alone(self, name: str = "synccore") -> Connection[Any]:
         """A connection outside the pools, for who keeps it; `name` is how others see it."""
@@ -194,16 +241,24 @@ class Sessions:
                 )
 
     @contextmanager
-    def _transaction(self, pool: ConnectionPool[Connection[Any]], begin: str) -> Iterator[Connection[Any]]:
+    def _work(self, begin: str) -> Iterator[_Work]:
+        with self._on_loan(self._pool) as connection:
+            work = _Work(connection, begin)
+            yield work
+            if begin and work.begun:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def _on_loan(self, pool: ConnectionPool[_Session]) -> Iterator[_Session]:
+        """A connection; what it began and did not end is undone."""
         with self._saying(), pool.connection() as connection:
             try:
-                connection.execute(begin)
                 yield connection
-                connection.execute("COMMIT")
             except BaseException:
                 if not connection.closed:
                     connection.rollback()
                 raise
+            connection.used_at = time.monotonic()
 
     def close(self) -> None:
         """Close all connections; those on loan when they come back."""
@@ -229,6 +284,12 @@ class Sessions:
                 return f"{self.place} refuses this role: look at database_password (or PGPASSWORD) and pg_hba.conf"
         text = " ".join(str(error).split()) or type(error).__name__
         return f"{self.place} cannot be used: {text[:300]}"
+
+
+def _still_there(connection: _Session) -> None:
+    """Ask one that was not used for a while; of a busy one its next statement tells."""
+    if time.monotonic() - connection.used_at > IDLE:
+        ConnectionPool.check_connection(connection)
 
 
 def _vacuumed(connection: Connection[Any], table: str) -> bool:

@@ -6,6 +6,7 @@ cannot be read harms no other: it is named, and the rest goes on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from .client import Record
 from .config import Config
 from .dates import date_of, zone_name, zone_of
 from .erased import cleaned, is_erased, is_placeholder
+from .notes import Notes
 from .people import People, Person
 from .php import Broken, address_of, flag, key, mapped, text
 
@@ -49,25 +51,6 @@ class Asked(Protocol):
         ...
 
 
-class _Notes:
-    """State that is read through and written once: a page of orders is one write."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._new: dict[str, Any] = {}
-
-    def get(self, name: str) -> Any:
-        return self._new[name] if name in self._new else self._state.get(name)
-
-    def put(self, name: str, value: Any) -> None:
-        if self.get(name) != value:
-            self._new[name] = value
-
-    def flush(self) -> None:
-        if self._new:
-            self._state.put(self._new)
-
-
 class Translator:
     """Turns records into changes. Reads and writes the instance's state, never the network.
 
@@ -76,9 +59,9 @@ class Translator:
 
     def __init__(self, config: Config, state: State, clock: Clock) -> None:
         self._config = config
-        self._state = state
+        self._state = Notes(state)
         self._clock = clock
-        self.people = People(state)
+        self.people = People(self._state)
         self._url = config.url.rstrip("/")
         self.emits = frozenset(config.entities) | ({"payment"} if "subscription" in config.entities else set())
 
@@ -100,6 +83,18 @@ class Translator:
         name = zone_name(index)
         if self._state.get(ZONE) != name:
             self._state.put({ZONE: name})
+
+    def _page(self, records: Iterable[Any], account: str, *more: str) -> AbstractContextManager[None]:
+        """Read at once what is noted of these records: of the accounts they name, and `more` of the records."""
+        rows = [record for record in records if isinstance(record, dict)]
+        accounts = [number for row in rows if (number := key(row.get(account)))]
+        names = [f"{kind}/{number}" for number in accounts for kind in ("account", "other", "consent")]
+        names += [f"{kind}/{number}" for row in rows if (number := key(row.get("id"))) for kind in more]
+        return self._state.page([ZONE, *names])
+
+    def _note(self, name: str, value: Any) -> None:
+        if self._state.get(name) != value:
+            self._state.put({name: value})
 
     def _each(
         self, entity: str, records: Iterable[Any], read: Callable[[Record], list[Change]], odd: Odd | None
@@ -126,7 +121,9 @@ class Translator:
 
     def customers(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
         """Changes of the accounts whose role makes them customers; one without a role is taken as one."""
-        return self._each("customer", records, self._account, odd)
+        listed = list(records)
+        with self._page(listed, "id"):
+            return self._each("customer", listed, self._account, odd)
 
     def is_customer(self, record: Record) -> bool:
         """Whether an account's role makes it a customer. Shops older than the role in the API give none."""
@@ -174,19 +171,20 @@ class Translator:
 
         An unfinished checkout gives nothing, a trashed order is a deleted one.
         """
-        notes = _Notes(self._state)
-        changes = self._each("order", records, lambda record: self._order(record, notes, asked), odd)
-        notes.flush()
-        return changes
+        listed = list(records)
+        with self._page(listed, "customer_id", "guest_of", "renewal"):
+            return self._each("order", listed, lambda record: self._order(record, asked), odd)
 
     def strangers(self, records: Iterable[Record]) -> list[str]:
         """The buyers of these orders (or owners of these records) of whom nothing is known yet."""
         if "customer" not in self.emits:
             return []
-        owners = dict.fromkeys(k for r in records if (k := key(r.get("customer_id"))))
-        return [owner for owner in owners if self.people.is_customer(owner) is None]
+        listed = list(records)
+        owners = dict.fromkeys(k for r in listed if (k := key(r.get("customer_id"))))
+        with self._page(listed, "customer_id"):
+            return [owner for owner in owners if self.people.is_customer(owner) is None]
 
-    def _order(self, record: Record, notes: _Notes, asked: Asked | None) -> list[Change]:
+    def _order(self, record: Record, asked: Asked | None) -> list[Change]:
         status = str(record.get("status", ""))
         if status in DRAFTS:
             return []
@@ -195,19 +193,19 @@ class Translator:
         zone = self.zone()
         gone: list[Change] = []
         if is_erased(record):
-            gone, record = self._erased_guest(record, notes), cleaned(record)
-        owner, changes = self._buyer(record, notes)
-        self._remember_consent(record, notes)
+            gone, record = self._erased_guest(record), cleaned(record)
+        owner, changes = self._buyer(record)
+        self._remember_consent(record)
         if "order" in self.emits:
             data = mapping.order(
                 record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys, zone=zone
             )
             changes.append(self._state_of(record, data, owner=_customer_ref(owner)))
         if "payment" in self.emits and mapping.renewed(record):
-            changes += self._payments(record, owner, notes, asked)
+            changes += self._payments(record, owner, asked)
         return [*gone, *changes]
 
-    def _buyer(self, record: Record, notes: _Notes) -> tuple[str | None, list[Change]]:
+    def _buyer(self, record: Record) -> tuple[str | None, list[Change]]:
         """The key of an order's customer, and the guest's change where it is one."""
         owner = self._owner(record)
         email = address_of(mapped(record.get("billing")).get("email"))
@@ -225,7 +223,7 @@ class Translator:
         placed = date_of(record, "date_created", self.zone())
         if self.people.is_remnant(guest, placed):
             return None, []
-        notes.put(f"guest_of/{key(record['id'])}", guest)
+        self._note(f"guest_of/{key(record['id'])}", guest)
         change = Change(
             entity="customer",
             key=guest,
@@ -243,13 +241,13 @@ class Translator:
             return owner
         return None if self.people.is_customer(owner) is False else owner
 
-    def _erased_guest(self, record: Record, notes: _Notes) -> list[Change]:
+    def _erased_guest(self, record: Record) -> list[Change]:
         """The guest who was behind an order before it was erased: emptied at the targets, or forgotten there."""
         name = f"guest_of/{key(record['id'])}"
-        guest = notes.get(name)
+        guest = self._state.get(name)
         if guest is None or not self.guests:
             return []
-        notes.put(name, None)
+        self._note(name, None)
         if self._config.on_erased == "forget":
             return [Change(entity="customer", key=guest, op="forget")]
         modified = date_of(record, "date_modified", self.zone())
@@ -257,30 +255,28 @@ class Translator:
         blank = Customer(key=guest, guest=True)
         return [Change(entity="customer", key=guest, op="upsert", data=blank, version=version, at=modified)]
 
-    def _remember_consent(self, record: Record, notes: _Notes) -> None:
+    def _remember_consent(self, record: Record) -> None:
         """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record."""
         keys, customer = self._config.consent_keys, key(record.get("customer_id"))
         agreed = mapping.consent(record, keys) if keys and customer else None
         if agreed is None:
             return
         name, at = f"consent/{customer}", str(record.get("date_created_gmt") or "")
-        known = notes.get(name)
+        known = self._state.get(name)
         if known is None or (at, agreed) > (known["at"], known["value"]):
-            notes.put(name, {"value": agreed, "at": at})
+            self._note(name, {"value": agreed, "at": at})
 
     # -- payments
 
     def note(self, record: Record) -> None:
         """Remember what an order shows of its renewal just now; it may look different when it is read again."""
-        notes = _Notes(self._state)
         if is_renewal(record):
-            self._history(record, notes, None)
-            notes.flush()
+            self._history(record, None)
 
-    def _payments(self, record: Record, owner: str | None, notes: _Notes, asked: Asked | None) -> list[Change]:
+    def _payments(self, record: Record, owner: str | None, asked: Asked | None) -> list[Change]:
         """Every attempt to collect this renewal that is known of; what was told before is told with the same id."""
         subscription = asked.subscription(str(mapping.renewed(record))) if asked is not None else None
-        history = self._history(record, notes, asked, subscription)
+        history = self._history(record, asked, subscription)
         changes = [
             self._attempt(record, owner, f"failed:{failure.number}", history, failure, subscription)
             for failure in history.failures
@@ -291,18 +287,16 @@ class Translator:
             changes.append(self._attempt(record, owner, "paid", history, None, subscription))
         return changes
 
-    def _history(
-        self, record: Record, notes: _Notes, asked: Asked | None, subscription: Record | None = None
-    ) -> History:
+    def _history(self, record: Record, asked: Asked | None, subscription: Record | None = None) -> History:
         name = f"renewal/{key(record['id'])}"
-        history = History.from_json(notes.get(name))
+        history = History.from_json(self._state.get(name))
         sight = self._sight(record, subscription)
         if not sight.kind and not history.failures:
             return history
         history = history.seen(sight)
         if asked is not None and history.failures and history.failures[-1].reason is None:
             history = history.explained(asked.reason(record))
-        notes.put(name, history.to_json())
+        self._note(name, history.to_json())
         return history
 
     def _sight(self, record: Record, subscription: Record | None) -> Sight:
@@ -360,7 +354,9 @@ class Translator:
 
     def subscriptions(self, records: Iterable[Record], odd: Odd | None = None) -> list[Change]:
         """Subscriptions; a trashed one is a deleted one."""
-        return self._each("subscription", records, self._subscription, odd)
+        listed = list(records)
+        with self._page(listed, "customer_id"):
+            return self._each("subscription", listed, self._subscription, odd)
 
     def _subscription(self, record: Record) -> list[Change]:
         if "subscription" not in self.emits or record.get("status") in DRAFTS:

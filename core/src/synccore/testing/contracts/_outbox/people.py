@@ -259,6 +259,8 @@ class PeopleRules:
         assert [v for _, v in state.scan("a/")] == list(range(1201))
         assert state.get("b") == {"x": [1]}
         assert [k for k, _ in desk.store.state("other").scan()] == []
+        assert state.get_all(["a/0007", "b", "nobody's"]) == {"a/0007": 7, "b": {"x": [1]}}
+        assert state.get_all([]) == {}
         state.put({"b": None, "a/0000": "new"})
         assert (state.get("b"), state.get("a/0000")) == (None, "new")
         state.clear("a/1")
