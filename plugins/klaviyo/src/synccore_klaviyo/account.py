@@ -28,7 +28,7 @@ def account(client: Client) -> Account:
         contact: dict[str, Any] = attributes.get("contact_information") or {}
     except (TypeError, LookupError, AttributeError):
         # Without the cause: what it says is foreign.
-        raise Transient("the answer names no account: see that api_url is the address of Klaviyo's API") from None
+        raise Transient("what answers names no account: is api_url the address of Klaviyo's API?") from None
     label = contact.get("organization_name") or number
     details = [str(attributes.get("timezone") or ""), str(attributes.get("preferred_currency") or "")]
     if attributes.get("test_account"):
