@@ -125,10 +125,12 @@ def _step(shop: Shop, order: Order, position: Position) -> Part:
     while True:
         listing = shop.page(order.path, _params(order, position))
         rows, odd = _split(listing, order.path, position.offset)
-        if not position.shared or not position.offset or (rows and last is not None and order.mark(rows[0]) <= last):
+        if not position.offset or not _moved_up(order, position, listing, rows):
             break
-        # Rows before this page went away, and what moved up was not read yet: step back.
-        position = evolve(position, offset=max(0, position.offset - (position.size or PER_PAGE)))
+        # Rows before this page went away, and what moved up was not read yet: step back over rows that are known.
+        back = min(position.offset, position.size or PER_PAGE)
+        shared = position.shared + back
+        position = evolve(position, offset=position.offset - back, shared=shared, latest=listing.total)
     _believe(order, position, listing, rows)
     fresh = [row for row in rows if last is None or order.mark(row) > last]
     total = position.total if position.total is not None else listing.total
@@ -142,6 +144,13 @@ def _step(shop: Shop, order: Order, position: Position) -> Part:
         return Part(rows=fresh, odd=odd, ahead=None, total=total)
     here = evolve(position, total=total, latest=listing.total)
     return Part(rows=fresh, odd=odd, ahead=_ahead(order, here, rows, fresh, came), total=total)
+
+
+def _moved_up(order: Order, position: Position, listing: Listing, rows: Sequence[Record]) -> bool:
+    """Whether rows went away before this page: it begins behind what it shares, or, sharing nothing, fewer are left."""
+    if position.shared:
+        return not rows or position.last is None or order.mark(rows[0]) > position.last
+    return listing.total is not None and position.latest is not None and 0 < listing.total < position.latest
 
 
 def _params(order: Order, position: Position) -> dict[str, str]:
@@ -198,7 +207,8 @@ def _ahead(order: Order, position: Position, rows: Sequence[Record], fresh: Sequ
             # The page before it once more: `offset` is ignored, and pages by number may not be.
             return evolve(ahead, page=2, offset=0, shared=0, size=position.size or came)
         return evolve(ahead, offset=position.offset + came, shared=0)
-    shared = min(_SHARED, came - 1)
+    # A page of one row is asked for again: nothing else shows that it still stands where it stood.
+    shared = min(_SHARED, max(came - 1, 1))
     ahead = evolve(ahead, offset=position.offset + came - shared, shared=shared)
     if order.by_modified and newest is not None and newest[0]:
         floor = shift(newest[0], -timedelta(seconds=1))
