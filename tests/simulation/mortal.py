@@ -1,6 +1,6 @@
 """An outbox whose process dies at a given statement: before it, or right after the commit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ class MortalStore(SqliteStore):
     def __init__(self, path: Path) -> None:
         self.fuse: int | None = None
         self.dead = False
+        #: Called before each transaction, if anybody looks.
+        self.look: Callable[[], None] | None = None
         super().__init__(path)
 
     def burn(self) -> None:
@@ -30,8 +32,13 @@ class MortalStore(SqliteStore):
         if self.dead:
             raise Died
 
+    def _looked_at(self) -> None:
+        if self.look is not None:
+            self.look()
+
     @contextmanager
     def writing(self) -> Iterator[Any]:
+        self._looked_at()
         with super().writing() as tx:
             yield _Mortal(self, tx)
             self.burn()
@@ -39,6 +46,7 @@ class MortalStore(SqliteStore):
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
+        self._looked_at()
         with super().reading() as view:
             yield _Mortal(self, view)
 

@@ -77,6 +77,8 @@ class World(Closing):
         self._losing = 0.0
         self._late: list[WebhookRequest] = []
         self._known: list[WebhookRequest] = []
+        #: Where deliveries are put instead of being made.
+        self.withheld: list[WebhookRequest] | None = None
         self._people = 0
         self._backup: Path | None = None
         #: Whom a target held when the backup was made, and who came since and is unknown to what was restored: where
@@ -171,6 +173,9 @@ class World(Closing):
         request = WebhookRequest(
             method="POST", path=url.removeprefix(HOOK), headers={k.lower(): v for k, v in headers.items()}, body=body
         )
+        if self.withheld is not None:
+            self.withheld.append(request)
+            return 200
         fate = self._network.random()
         if fate < self._losing:
             return None
@@ -178,13 +183,14 @@ class World(Closing):
         if fate < self._losing * 1.5:
             self._late.append(request)
             return 200  # a proxy took it and hands it on later
-        answer = self._receive(request)
+        answer = self.receive(request)
         if fate > 1 - self._losing / 2:
-            self._receive(request)
+            self.receive(request)
             return None  # it came, and came again; the answer did not
         return answer
 
-    def _receive(self, request: WebhookRequest) -> int:
+    def receive(self, request: WebhookRequest) -> int:
+        """Let the process take a delivery; what it answers."""
         try:
             self.worker.receive(request)
         except Died:
@@ -209,7 +215,7 @@ class World(Closing):
         self.shop.clear_faults()
         late, self._late = self._late, []
         for request in late:
-            self._receive(request)
+            self.receive(request)
         self.shop.run_queue()
         self._settle(limit)
         self._compare()
@@ -217,7 +223,7 @@ class World(Closing):
         retry(self.app, [], None)
         self._settle(limit)
         for email in sorted(self.forgetting):
-            self._forget_everywhere(email)
+            self.forget_everywhere(email)
 
     def _compare(self) -> None:
         """As `reconcile --confirm`: half of a shop this small may well be gone."""
@@ -279,9 +285,10 @@ class World(Closing):
 
     def _leave(self, luck: Random) -> None:
         if (number := self.customer(luck)) is not None:
-            self._delete(number)
+            self.delete(number)
 
-    def _delete(self, number: int) -> None:
+    def delete(self, number: int) -> None:
+        """The shop deletes an account."""
         email = self.shop.customers[number]["email"]
         if any(email in target.mailed() for target in self.targets.values()):
             self.unheard.add(email)
@@ -336,7 +343,7 @@ class World(Closing):
         if (request := _one(luck, self._late or self._known)) is not None:
             if request in self._late:
                 self._late.remove(request)
-            self._receive(request)
+            self.receive(request)
 
     def _lose(self, luck: Random) -> None:
         self._losing = luck.choice((0.0, 0.2, 0.5))
@@ -388,10 +395,11 @@ class World(Closing):
         email = self.shop.customers[number]["email"]
         for order in [n for n, o in self.shop.orders.items() if o["billing"]["email"] == email]:
             self.shop.delete_order(order)
-        self._delete(number)
-        self.run(lambda: self._forget_everywhere(email))
+        self.delete(number)
+        self.run(lambda: self.forget_everywhere(email))
 
-    def _forget_everywhere(self, email: str) -> None:
+    def forget_everywhere(self, email: str) -> None:
+        """What the operator does, until it is complete."""
         self.forgetting.add(email)
         if forget(self.app, email).complete:
             self.forgetting.discard(email)

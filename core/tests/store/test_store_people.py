@@ -2,12 +2,13 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
 from synccore._store.sqlite import SqliteStore
 from synccore.entities import guest_key
-from synccore.store import StoreError, email_digest
+from synccore.store import StoreError, UnderWay, email_digest
 
 
 def test_forgetting_a_person_leaves_only_hashes(desk):
@@ -18,7 +19,9 @@ def test_forgetting_a_person_leaves_only_hashes(desk):
     desk.take(desk.customer("1", "Zebedee", email=mail, replaces=(guest,)), desk.payment("e1", owner="1"))
     desk.take(desk.order("o9", None, email=mail), desk.customer("2", email="b@shop.test"))
     running = desk.claim()[0]
-    links = desk.store.forget("Ada@Shop.test", email_digest(mail), desk.now)
+    with pytest.raises(UnderWay):
+        desk.store.forget(mail, email_digest(mail), desk.now)
+    links = desk.store.forget("Ada@Shop.test", email_digest(mail), desk.now + timedelta(hours=1))
     assert sorted((link.route, link.key) for link in links) == [("orders", "o0"), ("people", "1")]
     assert desk.store.snapshot("shop", "customer", "1") is None
     assert [s.key for s in desk.store.snapshots("shop", "customer")] == ["2"]

@@ -95,6 +95,26 @@ def test_who_is_in_a_job_is_not_called_forgotten(tmp_path):
         assert not app.sink.records
 
 
+def test_who_is_in_a_call_at_this_moment_is_not_called_forgotten(tmp_path):
+    """The call makes the record after everything was erased, and nobody would know of it."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.sink.find = None
+        deliver, results = app.sink.deliver, []
+
+        def meanwhile(operations):
+            results.append(forget(app.app, "a@shop.test"))
+            return deliver(operations)
+
+        app.sink.deliver = meanwhile
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        assert not results[0].complete
+        assert "crm" in results[0].failed[0].error
+        assert app.sink.records
+        assert forget(app.app, "a@shop.test").complete
+        assert not app.sink.records
+
+
 def test_what_is_in_an_account_that_was_left_is_named(tmp_path):
     with Harness(tmp_path, PEOPLE) as app:
         app.emit(customer("1", email="a@shop.test"))

@@ -16,7 +16,7 @@ from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
-from ..store import StoreError, email_digest
+from ..store import StoreError, UnderWay, email_digest
 from ..types import Erased as Outcome
 from ..types import Identity, Link
 from ..values import phone
@@ -120,7 +120,12 @@ def forget(app: App, email: str) -> Forgotten:
         return result
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
-        for link in app.store.forget(email, email_digest(email), app.clock.now()):
+        try:
+            links = app.store.forget(email, email_digest(email), app.clock.now())
+        except UnderWay as error:
+            result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
+            return result
+        for link in links:
             fresh = (_sink_of(app, link), link.remote_id) not in done
             if fresh and link.route != write_back_route(link.source, link.entity):
                 result.erased.append(_erase(app, link, targets))
@@ -185,7 +190,7 @@ def _erase_found(
         find = getattr(unit.instance, "find", None)
         if find is None:
             continue
-        report = Erased(sink=name, route="", entity="", key="")
+        report = _nameless(name)
         try:
             targets.hold(unit)
             found = [link for link in find(identity) if (name, link.remote_id) not in done]
@@ -234,6 +239,10 @@ def _own_made(app: App, sink: str, link: Link) -> Link:
 
 def _words(error: Exception) -> str:
     return error.message if isinstance(error, SynccoreError) else redact(f"{type(error).__name__}: {error}")
+
+
+def _nameless(sink: str) -> Erased:
+    return Erased(sink=sink, route="", entity="", key="")
 
 
 def _with_error(report: Erased, error: str) -> Erased:

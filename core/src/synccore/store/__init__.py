@@ -30,7 +30,7 @@ from datetime import datetime
 from . import looks
 from ._convert import to_ms
 from .copying import Copying
-from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction
+from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction, UnderWay
 from .keeping import Keeping
 from .moving import Moving
 from .owing import Owing
@@ -100,6 +100,7 @@ __all__ = [
     "Taking",
     "Trail",
     "Transaction",
+    "UnderWay",
     "UnreadableRecord",
     "Work",
     "email_digest",

@@ -11,7 +11,7 @@ from ._convert import to_link
 from ._hints import drop_hints
 from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
 from ._traces import Traces
-from .engine import Row, Transaction
+from .engine import Row, Transaction, UnderWay
 
 __all__ = ["KEYED", "Ref", "dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "refs_of", "retry"]
 
@@ -110,13 +110,16 @@ def refs_of(view: Transaction, address: str) -> list[Ref]:
     return list(refs)
 
 
-def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
+def forget(tx: Transaction, email: str, digest: str, now: int, lease_clock: int) -> list[Link]:
     """Erase a person and leave hashes; their links."""
     address = normalize_email(email)
     people = keys_by_email(tx, address)
     links: list[Link] = []
     traces = Traces(address)
-    for source, entity, key in refs_of(tx, address):
+    refs = refs_of(tx, address)
+    if sinks := _sent_to_now(tx, refs, lease_clock):
+        raise UnderWay(sinks)
+    for source, entity, key in refs:
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
         for table in ("snapshot", "event"):
@@ -135,3 +138,16 @@ def forget(tx: Transaction, email: str, digest: str, now: int) -> list[Link]:
     stones = [digest, *(key_digest(source, Customer.entity, key) for source, key in people)]
     tx.executemany("INSERT INTO tombstone VALUES (?, ?) ON CONFLICT DO NOTHING", [(stone, now) for stone in stones])
     return links
+
+
+def _sent_to_now(tx: Transaction, refs: Sequence[Ref], now: int) -> list[str]:
+    """Sinks that may be in a call for one of these records: the lease of a dead process ends by itself."""
+    sinks: dict[str, None] = {}
+    for ref in refs:
+        running = tx.execute(
+            "SELECT sink FROM delivery WHERE source = ? AND entity = ? AND key = ? AND state = 'running' "
+            "AND lease_until > ?",
+            (*ref, now),
+        )
+        sinks.update((row["sink"], None) for row in running)
+    return list(sinks)

@@ -30,7 +30,7 @@ from attrs import frozen
 
 from ..errors import SynccoreError
 
-__all__ = ["Engine", "Result", "Row", "RunningDaemon", "StoreError", "Transaction"]
+__all__ = ["Engine", "Result", "Row", "RunningDaemon", "StoreError", "Transaction", "UnderWay"]
 
 
 class StoreError(SynccoreError):
@@ -40,6 +40,14 @@ class StoreError(SynccoreError):
     """
 
     kind = "store"
+
+
+class UnderWay(StoreError):
+    """A person cannot be forgotten while calls may be under way that make them anew; `sinks`: where to."""
+
+    def __init__(self, sinks: Sequence[str]) -> None:
+        self.sinks = tuple(sinks)
+        super().__init__(f"being sent to {', '.join(sinks)} at this moment: run forget again in some minutes")
 
 
 class Row(Protocol):

@@ -40,6 +40,8 @@ class People(Engine):
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
         given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one.
 
+        Raises UnderWay while one of their deliveries runs: whoever carries it out would make them anew.
+
         What was said of others keeps its place without the person's values. `scrub` afterwards."""
         with self.writing() as tx:
-            return _people.forget(tx, email, digest, to_ms(now))
+            return _people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)))

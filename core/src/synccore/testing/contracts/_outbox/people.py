@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, email_digest
+from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, UnderWay, email_digest
 from ._desk import Desk
 
 
@@ -217,6 +217,16 @@ class PeopleRules:
         assert (done.forgotten, done.accepted) == (3, 1)
         assert desk.rows() == ["people 2 upsert ready"]
         assert desk.take(desk.customer("1", email="new@shop.test")).accepted == 1
+
+    def test_nobody_is_forgotten_while_a_call_may_make_them_anew(self, desk: Desk) -> None:
+        mail = "ada@shop.test"
+        desk.take(desk.customer("1", email=mail), desk.order("o1", "1", email=mail))
+        desk.claim(minutes=2)
+        with pytest.raises(UnderWay, match="crm"):
+            desk.store.forget(mail, email_digest(mail), desk.now)
+        assert desk.store.keys_by_email(mail), "half of it was done"
+        desk.store.forget(mail, email_digest(mail), desk.now + timedelta(minutes=3))
+        assert not desk.store.keys_by_email(mail), "the lease of who died ends by itself"
 
     def test_a_lane_keeps_its_state(self, desk: Desk) -> None:
         assert desk.store.lane("crm") == LaneRecord(sink="crm")

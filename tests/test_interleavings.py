@@ -1,0 +1,127 @@
+"""Two things at once: in both orders, and each in the middle of the other, at its transactions one after the other.
+
+What is refreshed while it is connected is tried in `core/tests/oauth/test_oauth_interleaving.py`.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from random import Random
+
+import pytest
+from simulation.meeting import Meeting
+from simulation.targets import Klaviyo, Salesforce
+from simulation.truth import faults
+from simulation.world import World
+
+from synccore._plugins import load_plugins
+from synccore._verbs.deliveries import retry
+from synccore.testing import Fault
+from synccore.types import WebhookRequest
+
+#: Every so many moments; every one at night.
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 20
+
+#: How Salesforce refuses one record.
+REFUSAL = [{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "no"}]
+#: More than Klaviyo's `bulk_threshold` of these lives.
+MANY = 25
+
+Pair = tuple[Callable[[], object], Callable[[], object]]
+
+
+def renamed(world: World, name: str) -> None:
+    """The newest account of all."""
+    world.clock.advance(timedelta(seconds=1))
+    world.shop.edit_customer(max(world.shop.customers), first_name=name)
+
+
+def listed(world: World) -> None:
+    world.worker.queue_reconcile(world.clock.now())
+    while world.worker.work_job():
+        pass
+
+
+def sweep_and_webhook(world: World) -> Pair:
+    def webhook() -> None:
+        renamed(world, "Fay" if world.clock.now().minute % 2 else "Ben")
+        world.shop.run_queue()
+
+    return lambda: listed(world), webhook
+
+
+def two_webhooks(world: World) -> Pair:
+    world.withheld = held = []
+    for name in ("Ben", "Ada"):
+        renamed(world, name)
+        world.shop.run_queue()
+    world.withheld = None
+
+    def follow(request: WebhookRequest) -> Callable[[], object]:
+        return lambda: (world.receive(request), world.turn())
+
+    return follow(held[0]), follow(held[-1])
+
+
+def retry_and_settle(world: World) -> Pair:
+    """One state of a record is parked while the next is delivered."""
+    for name in ("Ben", "Ada"):
+        renamed(world, name)
+        world.shop.run_queue()
+        world.worker.follow_hints()
+        if name == "Ben":
+            world.targets["crm"].server.fail_next(Fault.status(400, REFUSAL))
+            world.app.engine.drain()
+            assert world.store.counts_by_sink()["crm"].parked == 1
+    return world.app.engine.drain, lambda: retry(world.app, [], None)
+
+
+def forget_and_job(world: World) -> Pair:
+    while len(world.shop.customers) < MANY:
+        world.register(Random(2))
+    for number in world.shop.customers:
+        world.shop.edit_customer(number, first_name=f"Ada {world.clock.now():%H%M%S}")
+    gone = max(world.shop.customers)
+    email = world.shop.customers[gone]["email"]
+    listed(world)
+
+    def job() -> None:
+        for _ in range(3):
+            world.app.engine.drain()
+            world.clock.advance(timedelta(hours=1))
+
+    def forgotten() -> None:
+        world.delete(gone)
+        world.forget_everywhere(email)
+
+    return job, forgotten
+
+
+PAIRS = (
+    (sweep_and_webhook, Salesforce),
+    (two_webhooks, Salesforce),
+    (retry_and_settle, Salesforce),
+    (forget_and_job, Klaviyo),
+)
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    return load_plugins(environ={})
+
+
+@pytest.mark.parametrize("outer", [0, 1], ids=["the second within the first", "the first within the second"])
+@pytest.mark.parametrize(("pair", "target"), PAIRS, ids=lambda value: value.__name__)
+def test_whoever_comes_in_between_each_target_ends_as_the_shop_is(plugins, tmp_path, pair, target, outer):
+    """The last moment is the one after all others: one after the other. The first is before any: the other order."""
+    with World(tmp_path, 1, plugins, targets=[target]) as world:
+        for moment in count(0, STEP):
+            acts = pair(world)
+            meeting = Meeting(world.store, acts[outer], acts[1 - outer])
+            met = meeting.at(moment)
+            world.rest()
+            assert faults(world) == [], f"they met at moment {moment}"
+            if not met:
+                break
+        assert moment, "nothing was enumerated"
