@@ -8,7 +8,7 @@ from synccore._verbs.log import Wanted, follow
 from synccore.errors import AuthError, Rejected
 from synccore.store import Ingest
 from synccore.testing import customer
-from synccore.types import Change, Page, Unreadable
+from synccore.types import Change, Delivered, Page, Unreadable
 
 from .test_cli_connect import world_app
 
@@ -100,10 +100,20 @@ def test_log_json_has_the_pinned_shape_and_no_values(world):
     lines = world.json("log", "--key", "2")
     line = next(line for line in lines if line["outcome"] == "delivered")
     assert set(line) == {
-        *("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms")
+        *("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms"),
+        "note",
     }
     assert (line["key"], line["fields"]) == ("2", ["email"])
     assert "shop.test" not in json.dumps(lines)
+
+
+def test_log_says_what_was_sent_and_what_was_left_out_in_both_forms(world):
+    world.crm.always(lambda o: Delivered(fields=o.fields, left_out={"phone": "not a valid number"}))
+    people(world, 1)
+    world.deliver()
+    (line,) = [line for line in world.json("log", "--key", "1") if line["outcome"] == "delivered"]
+    assert (line["fields"], line["note"]) == (["email"], "phone left out: not a valid number")
+    assert "email; phone left out: not a valid number" in world.run("log", "--key", "1").output
 
 
 def test_log_is_filtered_by_person_sink_and_time(world):

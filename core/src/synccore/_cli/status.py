@@ -157,6 +157,8 @@ _OUTCOMES = {"delivered": "green", "parked": "red", "failed": "red", "retry": "y
 
 
 def _cells(line: HistoryEntry) -> tuple[str, ...]:
+    from .._verbs.log import told
+
     return (
         line.at.strftime("%Y-%m-%d %H:%M:%S"),
         line.route,
@@ -166,7 +168,7 @@ def _cells(line: HistoryEntry) -> tuple[str, ...]:
         line.remote_id or "-",
         "-" if line.delivery_id is None else str(line.delivery_id),
         "-" if line.duration_ms is None else f"{line.duration_ms} ms",
-        line.error or line.note or ", ".join(line.fields),
+        told(line),
     )
 
 

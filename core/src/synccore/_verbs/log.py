@@ -9,11 +9,14 @@ from attrs import frozen
 from .._app.base import Base
 from ..store import HistoryEntry
 
-__all__ = ["Wanted", "document", "follow", "trail"]
+__all__ = ["Wanted", "document", "follow", "told", "trail"]
 
 POLL = timedelta(seconds=1)
 #: What the JSON of a line holds.
-_SHOWN = ("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms")
+_SHOWN = (
+    *("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms"),
+    "note",
+)
 
 
 @frozen(kw_only=True)
@@ -54,3 +57,8 @@ def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryE
 def document(line: HistoryEntry) -> dict[str, Any]:
     """A line in the JSON of `log --json`: names of fields, never their values."""
     return {name: getattr(line, name) for name in _SHOWN} | {"fields": list(line.fields)}
+
+
+def told(line: HistoryEntry) -> str:
+    """What a line says to people: the error; else the names of the fields, and what is to be said of them."""
+    return line.error or "; ".join(filter(None, (", ".join(line.fields), line.note)))

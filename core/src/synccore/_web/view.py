@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from .._verbs.log import told
+
 if TYPE_CHECKING:
     from ..store import HistoryEntry
 
@@ -234,7 +236,7 @@ def lines(history: Sequence["HistoryEntry"], now: datetime) -> tuple[Line, ...]:
             sink=entry.sink,
             what=f"{entry.entity} {entry.key if len(entry.key) <= 20 else entry.key[:19] + '…'}",
             outcome=entry.outcome,
-            note=entry.error or entry.note or (", ".join(entry.fields) if entry.fields else ""),
+            note=told(entry),
             href=record_path(entry.source, entry.entity, entry.key),
         )
         for entry in history
