@@ -211,6 +211,7 @@ class SinkContract(WhoseSinkCases):
             # What stands in between speaks JSON too, and slows down whom the vendor would not.
             pytest.param(Fault.status(429, {"error": "too many"}, {"Retry-After": "60"}), id="429"),
             pytest.param(Fault.status(421, {"message": "misdirected"}), id="421"),
+            pytest.param(Fault.status(200, {"status": "ok"}), id="json-200"),
         ],
     )
     def test_an_outage_parks_nothing_and_uses_no_attempt(self, on: Stage, fault: Fault) -> None:
