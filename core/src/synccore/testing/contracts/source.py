@@ -243,6 +243,7 @@ class SourceContract(SourceStand):
             pytest.param(Fault.html(502), id="html-502"),
             pytest.param(Fault.html(404), id="html-404"),
             pytest.param(Fault.html(200), id="html-200"),
+            pytest.param(Fault.status(200, {"status": "ok"}), id="json-200"),
             pytest.param(Fault.reset(), id="reset"),
             pytest.param(Fault.truncated(), id="truncated"),
         ],
@@ -318,6 +319,7 @@ class SourceContract(SourceStand):
         [
             pytest.param(Fault.status(503), id="503"),
             pytest.param(Fault.html(404), id="html-404"),
+            pytest.param(Fault.status(200, {"status": "ok"}), id="json-200"),
             pytest.param(SLOW_DOWN, id="429"),
         ],
     )
