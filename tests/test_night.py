@@ -183,6 +183,7 @@ def test_eight_causes_in_one_night(night, hand):
     night.hours(1)
     assert "owed" in (said := hand.looked(email))
     assert "crm is circuit open" in said
+    assert "at once: synccore lanes resume crm" in said
     assert not night.arrived(eva)
     assert told(night) == (1, 0)
     org.clear_faults()

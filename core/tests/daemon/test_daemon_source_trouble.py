@@ -6,6 +6,7 @@ import pytest
 
 from synccore._daemon.sources import HEAL_EVERY, SourceWorker
 from synccore._verbs.status import overview, status
+from synccore._verbs.troubles import troubles
 from synccore.errors import ConfigError, Transient
 from synccore.testing import Harness, customer
 from synccore.types import Account, WebhookRequest
@@ -55,6 +56,9 @@ def test_trouble_is_named_as_long_as_it_lasts_and_swept_after_once(shop, worker,
     look_again(shop, worker)
     assert reason(shop) == "no word for an hour"
     assert sweeps(shop) == 0
+    [silent] = [t for t in troubles(shop.app) if t.kind == "silent" and t.cause]
+    assert (silent.name, silent.sentence) == ("shop", "shop: no word for an hour")
+    assert silent.measure == HEAL_EVERY.total_seconds()
     told[:] = ["a webhook was missing"]
     look_again(shop, worker)
     assert sweeps(shop) == 1
@@ -62,6 +66,7 @@ def test_trouble_is_named_as_long_as_it_lasts_and_swept_after_once(shop, worker,
     look_again(shop, worker)
     assert reason(shop) is None
     assert sweeps(shop) == 0
+    assert not [t for t in troubles(shop.app) if t.kind == "silent" and t.cause]
 
 
 def test_a_filter_that_nobody_knows_does_not_stop_the_polls(shop, worker, monkeypatch):

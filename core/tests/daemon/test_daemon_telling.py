@@ -10,7 +10,8 @@ from synccore._daemon.telling import FORGET, Teller
 from synccore._verbs.troubles import FAILED, troubles
 from synccore.errors import AuthError, Rejected, Transient
 from synccore.store import LaneRecord
-from synccore.testing import Harness, customer
+from synccore.testing import START, Harness, customer
+from synccore.types import Settled
 
 ROUTES = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -69,6 +70,22 @@ def test_every_change_of_a_lane_is_a_line_and_no_other(harness, teller):
         teller.look()
     told = [(x["before"], x["state"], x["reason"]) for x in logs if x["event"] == "lane changed"]
     assert told == [("ok", "needs_auth", "the grant was revoked"), ("needs_auth", "paused", "an audit")]
+
+
+def test_a_state_that_goes_on_tells_each_of_its_reasons_once(harness, teller):
+    with capture_logs() as logs:
+        for reason in ("all calls are used", "come back later") * 3:
+            teller.settled(
+                Settled(at=START, sink="crm", outcome="lane", lane_state="rate_limited", reason=reason),
+            )
+        for reason in ("a webhook was missing", None):
+            teller.settled(Settled(at=START, sink="crm", outcome="lane", lane_state="ok", reason=reason))
+    told = [(x["state"], x["reason"]) for x in logs if x["event"] == "lane changed"]
+    assert told == [
+        ("rate_limited", "all calls are used"),
+        ("rate_limited", "come back later"),
+        ("ok", "a webhook was missing"),
+    ]
 
 
 def test_a_shop_that_fails_is_told_once_and_its_listing_is_counted(harness, teller):

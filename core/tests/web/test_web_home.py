@@ -48,6 +48,10 @@ def test_each_state_has_its_button(site, words, state, sentence, button):
 def test_what_ends_by_itself_is_told_when_it_lasts(site, words):
     site.house.lane("circuit_open", "away")
     assert needed(site, words) == ""
+    assert "Try again now" in words(site.visitor().get("/")), "on its card meanwhile"
+    assert "crm goes on" in words(site.visitor().act("/lanes/resume", name="crm", to="home"))
+    assert "Try again now" not in words(site.visitor().get("/"))
+    site.house.lane("circuit_open", "away")
     site.house.clock.advance(timedelta(minutes=20))
     assert "crm: circuit open: away Try again now" in needed(site, words)
     site.house.owe(1)

@@ -29,8 +29,8 @@ class Teller:
         self._lock = threading.Lock()
         self._counts: dict[str, Counter[str]] = {}
         self._causes: dict[tuple[str, str, str], datetime] = {}
-        #: Instance -> state and reason as they were told last.
-        self._told = {name: ((lane := app.lane_of(name)).state, lane.reason) for name in self._names()}
+        #: Instance -> state as it was told last.
+        self._told = {name: app.lane_of(name).state for name in self._names()}
         self._since = app.clock.now()
 
     def _names(self) -> Iterator[str]:
@@ -43,7 +43,8 @@ class Teller:
             return
         with self._lock:
             self._counts.setdefault(event.sink, Counter())[event.outcome] += 1
-        if event.error_kind is not None and self._is_new(event):
+        cause = (event.route or "", event.error_kind or "", event.reason or "")
+        if event.error_kind is not None and self._is_new(cause, event.at):
             self._app.log.warning(
                 "new cause",
                 sink=event.sink,
@@ -53,21 +54,22 @@ class Teller:
                 reason=event.reason,
             )
 
-    def _is_new(self, event: Settled) -> bool:
-        cause = (event.route or "", event.error_kind or "", event.reason or "")
+    def _is_new(self, cause: tuple[str, str, str], at: datetime) -> bool:
         with self._lock:
             last = self._causes.pop(cause, None)
-            self._causes[cause] = event.at
+            self._causes[cause] = at
             while len(self._causes) > _MOST:
                 del self._causes[next(iter(self._causes))]
-        return last is None or event.at - last > FORGET
+        return last is None or at - last > FORGET
 
     def _lane(self, name: str, state: str, reason: str | None) -> None:
+        """A state that goes on for another reason is a line where that reason is a new cause."""
+        new = self._is_new((name, state, reason or ""), self._app.clock.now())
         with self._lock:
-            before, why = self._told.get(name, ("ok", None))
-            if (before, why) == (state, reason):
-                return
-            self._told[name] = (state, reason)
+            before = self._told.get(name, "ok")
+            self._told[name] = state
+        if before == state and (state in _QUIET or not new):
+            return
         tell = self._app.log.info if state in _QUIET else self._app.log.warning
         tell("lane changed", instance=name, before=before, state=state, reason=reason)
 
@@ -75,7 +77,7 @@ class Teller:
         """Lanes whose state is another one than was told last."""
         for name in self._names():
             lane = self._app.lane_of(name)
-            if lane.state != self._told.get(name, ("ok", None))[0]:
+            if lane.state != self._told.get(name, "ok"):
                 self._lane(name, lane.state, lane.reason)
 
     def count(self) -> None:

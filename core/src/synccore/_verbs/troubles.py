@@ -120,8 +120,19 @@ def _stale(app: App, now: datetime) -> Iterator[Trouble]:
 
 
 def _silences(app: App, now: datetime, running_since: datetime) -> Iterator[Trouble]:
-    """A source whose polls do not succeed; its webhooks, where it sends any, are looked after by itself."""
+    """A source whose polls do not succeed, or that changes records and sends no webhooks although it should."""
     for name, unit in app.sources.items():
+        lane = app.store.lane(lane_name(name))
+        if lane.state == "ok" and lane.reason and lane.changed_at:  # what it said when its webhooks were looked after
+            yield Trouble(
+                kind="silent",
+                name=name,
+                cause="webhooks",
+                measure=(now - lane.changed_at).total_seconds(),
+                sentence=f"{name}: {lane.reason}",
+                next="synccore check",
+                since=lane.changed_at,
+            )
         if unit.settings.config.poll is None:
             continue
         polls = [at for mark, (_, at) in app.store.cursors(name).items() if mark.startswith("polled:")]

@@ -155,7 +155,8 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     now = app.clock.now()
     state, reason = lane_state(app, route.sink)
     if state != "ok":
-        return "ready", f"owed; {_standing_still(route.sink, state, reason)}", _remedy(route.sink, state)
+        again = f"; at once: synccore lanes resume {route.sink}" if state in ("circuit_open", "rate_limited") else ""
+        return "ready", f"owed; {_standing_still(route.sink, state, reason)}{again}", _remedy(route.sink, state)
     if row.due_at > now:
         why = f" ({row.error})" if row.error else ""
         return "ready", f"owed; waits {until_text(row.due_at, now)}{why}", None
