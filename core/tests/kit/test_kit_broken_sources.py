@@ -495,3 +495,19 @@ def test_a_broken_mapper_is_found(kind, case):
 
     with pytest.raises((Exception, BaseExceptionGroup)):
         attempt()
+
+
+def test_the_generated_source_goes_on_past_rows_that_it_cannot_read(shop):
+    contract = contract_for(shop, shop["source"].SOURCE)
+    with contract.start(FakeClock()) as stand_in:
+        for number in range(5):
+            contract.put(stand_in, number)
+        stand_in.customers["1"] |= {"changed": "2026-01-01T00:00:00 or so"}
+        stand_in.customers["4"] |= {"changed": "soon"}
+        stand_in.cap = 2
+        source = contract.source_type.open(contract.config(stand_in), FakeContext("shop", "sample_shop"))
+        pages = list(source.poll("customer", None, {}))
+        source.close()
+    assert {c.key for p in pages for c in p.changes} == {"0", "2", "3"}
+    assert sum(len(p.unreadable) for p in pages) >= 2
+    assert pages[-1].cursor == stand_in.customers["3"]["changed"]
