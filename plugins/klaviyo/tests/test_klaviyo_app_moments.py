@@ -9,6 +9,7 @@ from synccore._daemon.sources import SourceWorker
 from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore.testing import Fault
+from synccore.types import Change
 from synccore_klaviyo.testing import FakeKlaviyo
 
 HOUR = timedelta(hours=1)
@@ -414,3 +415,54 @@ def test_the_no_of_before_the_first_start_is_told_once(adopted, shop, klaviyo):
     app.emit(shop.customer(accepts_marketing=False, first_name="Ann"))
     app.settle_down()
     assert klaviyo.count("POST", "/api/profile-subscription-bulk-delete-jobs") == 1
+
+
+# -- a create whose answer was lost
+
+
+def is_write(request):
+    return request.path == "/api/profile-import"
+
+
+def lose_the_answer(start, shop, klaviyo, fault):
+    app = start("profiles", profiles={"on_delete": "erase"})
+    klaviyo.fail_next(fault)
+    app.emit(shop.customer())
+    app.drain()
+    assert app.states() == {"ready": 1}
+    return app
+
+
+def test_who_is_deleted_before_the_answer_was_known_is_erased(start, shop, klaviyo):
+    app = lose_the_answer(start, shop, klaviyo, Fault.commit_then_drop(when=is_write))
+    app.emit(Change(entity="customer", key="12", op="delete", version=99))
+    app.settle_down()
+    assert klaviyo.person(EMAIL) is None
+
+
+def test_who_is_deleted_after_a_second_try_is_erased(start, shop, klaviyo):
+    app = lose_the_answer(start, shop, klaviyo, Fault.commit_then_drop(when=is_write))
+    app.settle_down()
+    app.emit(Change(entity="customer", key="12", op="delete", version=99))
+    app.settle_down()
+    assert klaviyo.person(EMAIL) is None
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_who_was_there_before_is_not_erased(start, shop, klaviyo, clock, tries):
+    klaviyo.add_person(email=EMAIL, first_name="Hand")
+    clock.advance(HOUR)
+    app = lose_the_answer(start, shop, klaviyo, Fault.commit_then_drop(when=is_write))
+    if tries > 1:
+        app.settle_down()
+    app.emit(Change(entity="customer", key="12", op="delete", version=99))
+    app.settle_down()
+    assert klaviyo.person(EMAIL) is not None
+
+
+def test_who_came_by_themselves_meanwhile_is_not_erased(start, shop, klaviyo):
+    app = lose_the_answer(start, shop, klaviyo, Fault.reset(when=is_write))
+    klaviyo.add_person(email=EMAIL, first_name="Hand")
+    app.emit(Change(entity="customer", key="12", op="delete", version=99))
+    app.settle_down()
+    assert klaviyo.person(EMAIL) is not None

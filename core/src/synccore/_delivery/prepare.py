@@ -249,6 +249,7 @@ class Preparer:
             idempotency_key=self._idempotency_key(work, fields, op),
             event_id=delivery.event_id,
             at=self._happened_at(work),
+            since=delivery.first_change_at,
             bulk=delivery.bulk,
             maybe_applied=delivery.maybe_applied,
             settings=self.route.settings,

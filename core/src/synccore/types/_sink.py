@@ -107,6 +107,9 @@ class Operation:
     event_id: str | None = None
     #: When the change happened.
     at: datetime
+    #: When the first of the changes it brings was taken in, by our clock: what is older at the target no earlier try of
+    #: it has made.
+    since: datetime | None = None
     #: True for backfills and reconciles: the past, not news. A sink fires no automation for it.
     bulk: bool = False
     #: True where an earlier try may have been carried out (lost answer, crash).

@@ -16,7 +16,7 @@ from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, 
 
 from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client, dumps
 from .errors import ApiError
-from .match import find
+from .match import SKEW, find
 from .profile import Profile, build
 from .read import kept
 
@@ -27,8 +27,6 @@ PROFILES_LIMIT = 10_000
 JOB_LIMIT = 4_990_000
 #: Klaviyo keeps jobs for about a week; so do we keep what was in them.
 REMEMBERED = timedelta(days=7)
-#: Clocks differ: a job may seem to have been made a little before we asked for it.
-SKEW = timedelta(minutes=5)
 ERRORS_PAGE = 100
 #: States of a job that is not through.
 RUNNING = ("queued", "processing")

@@ -1,19 +1,22 @@
 """Finding profiles: a hundred per call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Link, LookupResult, Operation
 
 from .client import PROFILES, Client
-from .profile import check_email
+from .profile import build, check_email
 
 __all__ = ["find", "find_by_email", "lookup"]
 
 #: Values of one `any(...)` filter: the API's page holds 100, and an address line must not grow without bound.
 VALUES_LIMIT = 100
 CHARACTERS_LIMIT = 5000
+#: Clocks differ: what we asked for may seem to have been made a little before.
+SKEW = timedelta(minutes=5)
 IDENTIFIERS = ("email", "external_id", "phone_number", "id")
 
 
@@ -46,7 +49,8 @@ def find_by_email(client: Client, email: str | None) -> str | None:
 def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult]:
     """The twins of operations by their match fields, e-mail by default; the first identifier that finds one wins.
 
-    Two identifiers that name different profiles are ambiguous.
+    Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
+    since and holds a property of ours as we would send it counts as made by us.
     """
     wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}
     found: dict[str, dict[str, Mapping[str, Any]]] = {
@@ -55,12 +59,24 @@ def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult
     }
     results: list[LookupResult] = []
     for op in operations:
-        ids = list(dict.fromkeys(str(found[n][v]["id"]) for n, v in wanted[op.id] if v in found[n]))
-        if len(ids) > 1:
-            results.append(Ambiguous(tuple(ids)))
+        twins = {str(twin["id"]): twin for n, v in wanted[op.id] if (twin := found[n].get(v))}
+        if len(twins) > 1:
+            results.append(Ambiguous(tuple(twins)))
         else:
-            results.append(Link(object=op.object, remote_id=ids[0]) if ids else None)
+            made = [Link(object=op.object, remote_id=i, marked=_is_ours(op, twin)) for i, twin in twins.items()]
+            results.append(made[0] if made else None)
     return results
+
+
+def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
+    created = profile["attributes"].get("created")
+    if not operation.maybe_applied or operation.since is None or not created:
+        return False
+    if datetime.fromisoformat(created) < operation.since - SKEW:
+        return False
+    held = profile["attributes"].get("properties") or {}
+    sent = build(operation).attributes.get("properties") or {}
+    return any(held.get(name) == value for name, value in sent.items() if value is not None)
 
 
 def _identifiers(operation: Operation) -> list[tuple[str, str]]:
