@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.entities import guest_key
-from synccore.errors import SignatureError
+from synccore.errors import SignatureError, Transient
+from synccore.testing import Fault
 from synccore.types import Unreadable, WebhookRequest
 
 SECRET = "synccore-test-secret"
@@ -167,7 +168,8 @@ def test_updated_before_created_is_all_the_same(listening, ears):
     assert orders[0].data == orders[1].data
 
 
-def test_versions_let_core_drop_what_is_older(listening, ears, clock):
+def test_versions_let_core_drop_what_is_older(listening, client, ears, clock):
+    client.source.check()  # so that the shop's time zone is known
     ada = listening.add_customer("ada@shop.test")
     listening.run_queue()
     clock.advance(timedelta(seconds=1))
@@ -311,6 +313,7 @@ def test_signed_nonsense_is_taken_and_named(client, body):
 
 
 def test_a_record_that_cannot_be_read_is_named_by_its_number(client):
+    client.source.check()
     body = {"id": 4, "role": "customer", "email": 12, "date_modified_gmt": "2026-11-21T19:07:44"}
     (odd,) = client.source.receive(delivery("customer.updated", body))
     assert (odd.entity, odd.key, odd.reason) == ("customer", "4", "its e-mail address is a number")
@@ -327,6 +330,25 @@ def test_other_topics_say_nothing(client, topic):
 def test_an_id_alone_is_no_record_and_is_read(client, topic):
     (hint,) = client.source.receive(delivery(topic, {"id": 7}))
     assert (hint.op, hint.key, hint.data) == ("touch", "7", None)
+
+
+@pytest.mark.parametrize("topic", ["customer.updated", "order.updated"])
+def test_nothing_is_told_in_another_zones_days(shop, client, topic):
+    """A shop that was never listed nor checked: its first webhook is read again, once its time zone is known."""
+    entity = topic.partition(".")[0]
+    number = shop.add_customer("ada@shop.test")
+    order = shop.place_order(customer_id=0, billing={"email": "gus@shop.test"})
+    number, kept = (number, shop.shop.customers) if entity == "customer" else (order, shop.shop.orders)
+    request = delivery(topic, kept[number])
+    (hint,) = client.source.receive(request)
+    assert (hint.entity, hint.key, hint.op) == (entity, str(number), "touch")
+    shop.fail_always(Fault.status(503, when=lambda r: r.path.rstrip("/") == "/wp-json"))
+    with pytest.raises(Transient):
+        client.source.fetch(entity, str(number))
+    shop.clear_faults()
+    assert client.source.fetch(entity, str(number)) is not None
+    assert client.source.time_zone() == "America/New_York"
+    assert {c.op for c in client.source.receive(request)} == {"upsert"}
 
 
 def test_receiving_asks_nobody(listening, ears, client):

@@ -113,10 +113,10 @@ def test_killed_at_any_page_nothing_is_lost_and_nothing_doubled(make, kill_after
 
 
 def test_memory_of_a_big_sweep_is_one_page(shop, client):
-    crowd(shop, 1200)
+    crowd(shop, 450)
     sizes = [len(page.changes) for page in client.source.poll("customer", None, {})]
     assert max(sizes) <= 100
-    assert sum(sizes) == 1200
+    assert sum(sizes) == 450
 
 
 def test_a_stopping_process_ends_a_sweep_at_the_page(shop, client):

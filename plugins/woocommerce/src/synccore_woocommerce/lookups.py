@@ -3,12 +3,11 @@
 Each is asked for a page of records at a time, and what was learnt is remembered.
 """
 
-import contextlib
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from synccore.errors import Rejected, SynccoreError
+from synccore.errors import RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Change
 
 from . import mapping
@@ -85,9 +84,15 @@ class Lookups:
             self._translate.products(found)
 
     def zone(self) -> None:
-        """Learn the shop's time zone; a shop that hides its index keeps the one that was known."""
-        with contextlib.suppress(SynccoreError):
+        """Learn the shop's time zone; a shop that hides its index keeps the one that was known.
+
+        Raises Transient and RateLimited while none is known: what is told by another's days stays told so.
+        """
+        try:
             self._translate.learn(self._shop.index())
+        except SynccoreError as error:
+            if self._translate.zone() is None and isinstance(error, Transient | RateLimited):
+                raise
 
     def _product(self, number: str) -> Record | None:
         try:

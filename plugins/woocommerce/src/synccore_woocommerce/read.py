@@ -105,7 +105,9 @@ class Fetcher:
         return Transient(f"the shop knows no {entity} at the moment: {error.message}", outage=False)
 
     def _prepare(self, entity: str, records: Sequence[Record]) -> list[Change]:
-        """Learn what the records name and do not say."""
+        """Learn what the records name and do not say, and whose days they tell."""
+        if self._translate.zone() is None:
+            self._lookups.zone()
         if entity == "membership":
             self._lookups.names(records)
         return [] if entity == "customer" else self._lookups.buyers(records)
@@ -144,7 +146,7 @@ class Fetcher:
             record = self._shop.get(f"wc/v3/orders/{order}", {"_fields": FIELDS["order"]})
         except Gone:
             return None
-        self._lookups.buyers([record])
+        self._prepare("order", [record])
         return next((c for c in self._translate.orders([record]) if c.entity == "customer" and c.key == number), None)
 
     def _walk(self) -> dict[str, int]:

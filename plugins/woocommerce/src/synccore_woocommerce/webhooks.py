@@ -128,16 +128,18 @@ class Receiver:
 
         A member, and a user whom WooCommerce never saved, have no date: of two webhooks that overtake each other the
         body does not say which is newer; nor does that of a subscription whose next payment was moved. A renewal does
-        not say why it failed, an order not whether its buyer is a customer.
+        not say why it failed, an order not whether its buyer is a customer. And nothing is told in another's days
+        before the shop's time zone is known.
         """
+        zone = self._translate.zone()
         if len(body) == 1 or entity in ("membership", "subscription"):
             return True
         if entity == "customer":
-            return mapping.version(body, self._translate.zone()) is None and self._translate.is_customer(body)
+            return (zone is None or mapping.version(body, zone) is None) and self._translate.is_customer(body)
         if body.get("status") in (*DRAFTS, TRASH):
             return False
         renewal = "payment" in self._translate.emits and is_renewal(body)
-        return renewal or bool(self._translate.strangers([body]))
+        return zone is None or renewal or bool(self._translate.strangers([body]))
 
     def _note_life(self) -> None:
         now = self._context.clock.now()
