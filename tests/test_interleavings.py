@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 from simulation.meeting import Meeting
@@ -64,6 +65,10 @@ def two_webhooks(world: World) -> Pair:
     return follow(held[0]), follow(held[-1])
 
 
+def writes(request: Any) -> bool:
+    return request.method == "PATCH"
+
+
 def retry_and_settle(world: World) -> Pair:
     """One state of a record is parked while the next is delivered."""
     for name in ("Ben", "Ada"):
@@ -71,7 +76,7 @@ def retry_and_settle(world: World) -> Pair:
         world.shop.run_queue()
         world.worker.follow_hints()
         if name == "Ben":
-            world.targets["crm"].server.fail_next(Fault.status(400, REFUSAL))
+            world.targets["crm"].server.fail_next(Fault.status(400, REFUSAL, when=writes))
             world.app.engine.drain()
             assert world.store.counts_by_sink()["crm"].parked == 1
     return world.app.engine.drain, lambda: retry(world.app, [], None)
