@@ -154,6 +154,8 @@ class _Sample:
         self._path = f"routes.{route.name}"
         #: Key -> what the target really holds.
         self._repairs: dict[str, LinkUpdate] = {}
+        #: Records that took a linked one's place: linked with the next delivery.
+        self._successors: set[str] = set()
 
     def take(self, count: int, *, repair: bool) -> None:
         app, route, proof = self._app, self._route, self._proof
@@ -190,6 +192,7 @@ class _Sample:
         ours = {name: value for name, value in link.fields.items() if name not in link.left_out}
         names = differing(ours, remote)
         if isinstance(remote, Successor):
+            self._successors.add(remote.remote_id)
             self._succeeded(link, [n for n in names if n in remote and remote[n] in (None, "")], remote)
         elif names:
             self._proof.drift[link.key] = names
@@ -255,7 +258,8 @@ class _Sample:
             self._proof.unproven.append("that each is there once: the target did not say who has the same address")
             self._warn("info", f"whether another record has one's address could not be asked: {error.message}")
             return
-        nobodys = [r for r in sorted(found) if not any(x.sink == self._route.sink for x in self._links_to(r))]
+        unknown = sorted(set(found) - self._successors)
+        nobodys = [r for r in unknown if not any(x.sink == self._route.sink for x in self._links_to(r))]
         if nobodys:
             named = ", ".join(f"{r} beside {found[r]}" if found[r] else r for r in nobodys[:5])
             self._proof.namesakes = nobodys

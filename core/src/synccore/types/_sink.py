@@ -69,8 +69,13 @@ class Link:
 class Successor(dict[str, Any]):
     """What `read` gives where another record took the linked one's place (merged, converted): that record's values.
 
-    What it holds is its owners'; only where it holds nothing is something of ours missing.
+    What it holds is its owners'; only where it holds nothing is something of ours missing. `remote_id` is the
+    id of that record: it is the person's own, not somebody else's with the same address.
     """
+
+    def __init__(self, values: Mapping[str, Any], *, remote_id: str) -> None:
+        super().__init__(values)
+        self.remote_id = remote_id
 
 
 @frozen(kw_only=True)

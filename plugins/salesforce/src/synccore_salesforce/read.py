@@ -45,7 +45,7 @@ class Reader:
             found |= self._records(lost, names)
         if ITEMS in names:
             self._items(found, ids)
-        return [_answer(found.get(k), moved=k in moved) for k in (link.remote_id[:15] for link in links)]
+        return [_answer(found.get(k), moved.get(k)) for k in (link.remote_id[:15] for link in links)]
 
     def _records(self, ids: Mapping[str, str], names: set[str]) -> dict[str, dict[str, Any]]:
         """Old id -> values of the record that is now to be read for it."""
@@ -93,8 +93,8 @@ class Reader:
             record[ITEMS] = canonical_items(items[ids[key][:15]])
 
 
-def _answer(record: Mapping[str, Any] | None, *, moved: bool) -> Mapping[str, Any] | None:
-    return Successor(record) if moved and record is not None else record
+def _answer(record: Mapping[str, Any] | None, moved_to: str | None) -> Mapping[str, Any] | None:
+    return Successor(record, remote_id=moved_to) if moved_to and record is not None else record
 
 
 def _path(schema: Schema, name: str) -> str | None:
