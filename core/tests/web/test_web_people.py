@@ -68,6 +68,7 @@ def test_odd_questions_find_nobody_and_break_nothing(site, words):
 
 
 def test_the_page_shows_what_was_sent_beside_what_is_mapped(site, words):
+    assert "If it were sent now: nothing, unchanged" in words(page(site))
     site.house.emit(customer("1", email="ada@shop.test", first_name="Augusta", last_name="King"))
     text = words(page(site))
     assert "name Augusta King Ada Lovelace changed" in text
@@ -119,7 +120,7 @@ def test_reading_from_the_shop_takes_in_what_a_lost_webhook_would_have_brought(s
     assert "Nobody here has heard of them" in text
     assert "Compare everything with shop" in text
     said = words(visitor.act("/people/read", source="shop", entity="customer", key="9"))
-    assert "read from shop; 1 deliveries are owed because of it" in said
+    assert "read from shop; 1 delivery is owed because of it" in said
     assert "Lost" in said
     assert site.house.app.store.snapshot("shop", "customer", "9") is not None
     assert "shop has no customer with the key 404" in words(

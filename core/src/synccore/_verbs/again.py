@@ -50,7 +50,11 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)
     if not taken.accepted:
         return Asked(text=f"{source} says what was known already", done=False)
-    return Asked(text=f"read from {source}; {taken.dirtied:,} deliveries are owed because of it")
+    return Asked(text=f"read from {source}; {_owed(taken.dirtied)} because of it")
+
+
+def _owed(count: int) -> str:
+    return "1 delivery is owed" if count == 1 else f"{count:,} deliveries are owed"
 
 
 def search_now(app: App, source: str, email: str) -> Asked:
@@ -72,7 +76,7 @@ def search_now(app: App, source: str, email: str) -> Asked:
     )
     if taken.forgotten:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)
-    return Asked(text=f"found at {source} and taken in; {taken.dirtied:,} deliveries are owed because of it")
+    return Asked(text=f"found at {source} and taken in; {_owed(taken.dirtied)} because of it")
 
 
 def send_again(app: App, route_name: str, key: str) -> Asked:

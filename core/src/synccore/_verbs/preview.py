@@ -82,7 +82,9 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
     if change is None or change.data is None:
         said = why_left_out(app, route.source, work.delivery.key) if route.entity == "customer" else None
         raise SynccoreError(
-            said or f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}"
+            said
+            or f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}: "
+            "synccore why says where an address was lost"
         )
     snapshot = Snapshot(
         source=route.source,
