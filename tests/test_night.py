@@ -2,16 +2,19 @@
 
 Eight causes in one night, each found and mended with one hand alone: first the terminal, then the dashboard without
 JavaScript. Each ends with the contact in the org's own books. What an alert can know of is told once, and its recovery
-once, over restarts of the daemon; of the two that nothing failed at (a filter, a webhook nobody sent) nobody is paged.
+once, over restarts of the daemon; of the two that nothing failed at (a filter, one webhook that was lost) nobody is
+paged, only of a shop that changes records and sends none for an hour.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Protocol
 
 import pytest
 from night import Dashboard, Night, Terminal
 
-from synccore.testing import Fault
+from synccore._verbs.connect import connect
+from synccore.testing import AutoBrowser, Fault
 
 
 class Hand(Protocol):
@@ -231,3 +234,35 @@ def test_eight_causes_in_one_night(night, hand):
     assert night.arrived(ida)
     assert told(night) == (0, 1)
     assert len(org.records("Contact")) == 8
+
+
+def test_a_shop_whose_webhooks_stay_away_is_told_once_and_is_well_when_one_comes(night):
+    night.config["sources"]["shop"]["entities"] = ["customer", "order"]
+    night.config["server"]["public_url"] = night.web.url
+    night.write()
+    night.restart()
+    connect(night.app, "shop", AutoBrowser(night.org.approve))
+    ada, _ = night.buy("ada")
+    night.work()
+
+    def lost(minutes):
+        for _ in range(minutes // 10):
+            night.clock.advance(timedelta(minutes=10))
+            night.shop.hooks.waiting.clear()
+            night.worker.poll_due()
+            night.work()
+
+    order = night.shop.place_order(customer_id=ada)
+    lost(40)
+    assert night.pager.take() == (0, 0)
+    lost(80)
+    night.restart()
+    lost(20)
+    assert "no webhook since" in night.pager.told[0]
+    assert night.pager.take() == (1, 0)
+    night.shop.edit_order(order, status="completed")
+    night.work()
+    night.clock.advance(timedelta(minutes=10))
+    night.worker.poll_due()
+    night.work()
+    assert night.pager.take() == (0, 1)
