@@ -85,6 +85,10 @@ class TestWooCommerce(SourceContract):
         stand_in.quirks.cap = rows
         stand_in.quirks.no_total = True
 
+    def repeat(self, stand_in: FakeWooCommerce) -> None:
+        """A cache that knows neither `offset` nor `page`."""
+        stand_in.quirks.ignore = frozenset({"offset", "page"})
+
     def tie(self, stand_in: FakeWooCommerce, numbers: Sequence[int]) -> None:
         """An import: one time for all."""
         first, *others = (stand_in.shop.customers[self.numbers[number]] for number in numbers)

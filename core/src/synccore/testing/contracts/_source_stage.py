@@ -93,6 +93,10 @@ class SourceStand:
         """Let the stand-in give at most so many rows a page, whatever is asked for (hosts and caches do)."""
         pytest.skip("cap() is not written")
 
+    def repeat(self, stand_in: Any) -> None:
+        """Let the stand-in ignore where a page begins: it gives the first one whatever is asked for."""
+        pytest.skip("repeat() is not written")
+
     def tie(self, stand_in: Any, numbers: Sequence[int]) -> None:
         """Give these customers the first one's time of change, as an import does."""
         pytest.skip("tie() is not written")

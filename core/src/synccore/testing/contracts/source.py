@@ -133,6 +133,16 @@ class SourceContract(SourceStand):
         on.contract.cap(on.stand_in, 7)
         assert len(on.customers()) == 20
 
+    def test_a_page_that_comes_again_and_again_is_no_listing(self, on: SourceStage) -> None:
+        """Caches drop where a page begins: who stops there believes all others gone, who goes on never ends."""
+        on.put(self.many)
+        on.contract.repeat(on.stand_in)
+        seen: set[str] = set()
+        with suppress(Transient):
+            for _, page in zip(range(4 * self.many), on.source.poll("customer", None, {}), strict=False):
+                seen |= {c.key for c in page.changes if c.entity == "customer"}
+            assert len(seen) == self.many, f"{len(seen)} of {self.many} are taken for all, or asked for without end"
+
     def test_equal_times_across_a_page_lose_nobody(self, on: SourceStage) -> None:
         """An import gives thousands of records one time; a cursor of "later than the last" skips the rest of them."""
         on.put(self.many)
@@ -361,6 +371,18 @@ class SourceContract(SourceStand):
         people = [c for c in told if c.entity == "customer"]
         assert {c.key for c in people} == {gone}, "the webhook of a deletion is lost, or tells of somebody else"
         assert {c.op for c in people} <= {"delete", "touch"}, "the webhook of a deletion is taken for a change"
+
+    def test_an_older_webhook_says_that_it_is_older(self, on: SourceStage) -> None:
+        """Webhooks overtake each other and are sent again: core drops the older state, if it can tell."""
+        on.put(2)
+        on.customers()
+        request = on.contract.webhook(on.stand_in, 1)
+        on.context.clock.sleep(timedelta(minutes=1))
+        on.contract.edit(on.stand_in, 1)
+        newest = {c.key: c.version for c in on.customers().values()}
+        told = [c for c in on.source.receive(request) if isinstance(c, Change) and c.op != "touch"]
+        older = [c.version is not None and c.version < (newest[c.key] or 0) for c in told if c.entity == "customer"]
+        assert all(older), "an older webhook, sent again, takes back what is newer: give it its version, or hint"
 
     def test_a_webhook_without_signature_is_refused(self, on: SourceStage) -> None:
         """Whoever finds the address can leave the header out."""
