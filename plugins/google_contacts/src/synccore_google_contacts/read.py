@@ -63,5 +63,5 @@ def _plain_value(spec: Entries, entry: Mapping[str, Any]) -> Any:
         return plain(entry)
     if "date" in entry:
         day = entry["date"]
-        return f"{day.get('year') or 0:04d}-{day.get('month') or 0:02d}-{day.get('day') or 0:02d}"
+        return "-".join(str(day.get(part) or 0).zfill(width) for part, width in (("year", 4), ("month", 2), ("day", 2)))
     return entry.get("value")

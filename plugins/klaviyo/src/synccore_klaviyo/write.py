@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError
+from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome, each
 
 from .client import MAX_BATCH, PROFILE_IMPORT, PROFILE_MERGE, SUPPRESS, Client
@@ -190,7 +190,9 @@ class Profiles:
 
     def _import(self, operation: Operation, profile: Profile, remote_id: str | None, note: str = "") -> Delivered:
         answer = self._client.send(PROFILE_IMPORT, body={"data": profile.resource(remote_id)})
-        data = answer.body["data"]
+        data = answer.body.get("data")
+        if not isinstance(data, dict) or not data.get("id"):
+            raise Transient("the answer to a profile that was sent names no profile", maybe_applied=True)
         return Delivered(
             remote_id=str(data["id"]),
             fields=profile.held,
