@@ -252,6 +252,7 @@ def test_a_shop_whose_webhooks_stay_away_is_told_once_and_is_well_when_one_comes
             night.worker.poll_due()
             night.work()
 
+    lost(20)
     order = night.shop.place_order(customer_id=ada)
     lost(40)
     assert night.pager.take() == (0, 0)
