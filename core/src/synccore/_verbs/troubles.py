@@ -10,14 +10,18 @@ from .._app.units import Unit, lane_name
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
-from .waits import moment
+from .waits import lane_state, moment
 
-__all__ = ["FAILED", "troubles"]
+__all__ = ["FAILED", "pressing", "strangers", "troubles"]
 
 #: How many causes of parked deliveries are told apart; the rest is counted with the last.
 CAUSES = 50
 #: Prefix of a source's marks that say how often, and why, the listing of an entity failed.
 FAILED = "failed:"
+#: From which measure on a trouble that may end by itself is worth a person's time: seconds, or failed listings.
+_FROM = {"circuit_open": 900, "rate_limited": 3600, "backlog": 3600, "silent": 3600, "listing": 2}
+#: Free bytes below which the disk is.
+_DISK = 10**9
 _REMEDIES = {
     "needs_auth": "synccore connect {name}",
     "paused": "synccore lanes resume {name}",
@@ -41,6 +45,20 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
         *_stale(app, now),
         *_disk(app, now),
     )
+
+
+def pressing(app: App) -> Iterator[Trouble]:
+    """Those of the troubles that are worth a person's time now."""
+    for trouble in troubles(app):
+        if trouble.measure < _DISK if trouble.kind == "disk" else trouble.measure >= _FROM.get(trouble.kind, 0):
+            yield trouble
+
+
+def strangers(app: App) -> Iterator[str]:
+    """Instances that nobody ever reached: no trouble yet that an alert would tell, and nothing goes on without it."""
+    for name, unit in {**app.sources, **app.sinks}.items():
+        if unit.error is None and app.lane_of(name).state == "ok" and lane_state(app, name)[0] == "needs_auth":
+            yield name
 
 
 def _instances(app: App, now: datetime) -> Iterator[Trouble]:

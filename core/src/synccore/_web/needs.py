@@ -9,15 +9,10 @@ from attrs import evolve, field, frozen
 from .._app.app import App
 from .._verbs.changed import changed_routes
 from .._verbs.check_mapping import lost_routes
-from .._verbs.troubles import troubles
-from .._verbs.waits import lane_state
+from .._verbs.troubles import pressing, strangers
 from ..types import Trouble
 
 __all__ = ["Need", "needs"]
-
-#: From which measure on a trouble that may end by itself is worth a person's time: seconds, or bytes below.
-_FROM = {"circuit_open": 900, "rate_limited": 3600, "backlog": 3600, "silent": 3600, "listing": 2}
-_DISK = 10**9
 
 
 @frozen(kw_only=True)
@@ -34,7 +29,7 @@ class Need:
 
 def needs(app: App) -> list[Need]:
     """The gravest first."""
-    found = [*_store(app), *_troubles(app), *_strangers(app), *_routes(app), *_unreadable(app)]
+    found = [*_store(app), *map(_need, pressing(app)), *_strangers(app), *_routes(app), *_unreadable(app)]
     return sorted(found, key=lambda need: need.colour != "red")
 
 
@@ -43,22 +38,10 @@ def _store(app: App) -> Iterator[Need]:
         yield Need(colour="red", sentence=f"Nothing more is taken in: {trouble}")
 
 
-def _troubles(app: App) -> Iterator[Need]:
-    for trouble in troubles(app):
-        if trouble.kind == "disk":
-            if trouble.measure < _DISK:
-                yield Need(colour="red", sentence=f"Only {trouble.sentence}: make room before it is full")
-        elif trouble.measure >= _FROM.get(trouble.kind, 0):
-            yield _need(trouble)
-
-
 def _strangers(app: App) -> Iterator[Need]:
-    """Instances that nobody ever reached: no trouble yet that an alert would tell, and nothing goes on without it."""
-    for name, unit in {**app.sources, **app.sinks}.items():
-        never = unit.error is None and app.lane_of(name).state == "ok" and lane_state(app, name)[0] == "needs_auth"
-        if never:
-            sentence, path = f"{name}: never reached so far", f"connect/{quote(name)}"
-            yield Need(colour="red", sentence=sentence, label=f"Connect {name}", path=path, post=True)
+    for name in strangers(app):
+        sentence, path = f"{name}: never reached so far", f"connect/{quote(name)}"
+        yield Need(colour="red", sentence=sentence, label=f"Connect {name}", path=path, post=True)
 
 
 def _need(trouble: Trouble) -> Need:
@@ -81,6 +64,8 @@ def _need(trouble: Trouble) -> Need:
         case "parked":
             path = "parked/cause?" + urlencode({"route": name, "cause": trouble.cause})
             return Need(colour="red", sentence=sentence, label="Look at them", path=path)
+        case "disk":
+            return Need(colour="red", sentence=f"Only {sentence}: make room before it is full")
         case "stale":
             return Need(colour="amber", sentence=sentence, label="Reload", path="reload", post=True)
         case "backlog":

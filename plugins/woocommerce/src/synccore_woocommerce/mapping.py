@@ -282,21 +282,9 @@ def order(
         billing=billing,
         shipping=_address(mapped(record.get("shipping"))),
         lines=lines,
-        refunds=tuple(
-            Refund(key=key(row.get("id")) or "", amount=abs(amount), reason=text(row.get("reason")))
-            for row in rows(record.get("refunds"))
-            if (amount := _money(row.get("total"))) is not None
-        ),
-        fees=tuple(
-            Fee(key=key(row.get("id")) or "", name=text(row.get("name")) or "", total=amount)
-            for row in rows(record.get("fee_lines"))
-            if (amount := _money(row.get("total"))) is not None
-        ),
-        coupons=tuple(
-            Coupon(code=code, discount=_money(row.get("discount")))
-            for row in rows(record.get("coupon_lines"))
-            if (code := text(row.get("code")))
-        ),
+        refunds=_refunds(record),
+        fees=_fees(record),
+        coupons=_coupons(record),
         payment_method=text(record.get("payment_method")),
         payment_title=text(record.get("payment_method_title")),
         transaction_id=text(record.get("transaction_id")),
@@ -307,6 +295,30 @@ def order(
         admin_url=f"{shop_url}/wp-admin/post.php?post={_id(record)}&action=edit",
         meta=_meta(record, ("_", META_PREFIX)),
         raw=_raw(record),
+    )
+
+
+def _refunds(record: Record) -> tuple[Refund, ...]:
+    return tuple(
+        Refund(key=key(row.get("id")) or "", amount=abs(amount), reason=text(row.get("reason")))
+        for row in rows(record.get("refunds"))
+        if (amount := _money(row.get("total"))) is not None
+    )
+
+
+def _fees(record: Record) -> tuple[Fee, ...]:
+    return tuple(
+        Fee(key=key(row.get("id")) or "", name=text(row.get("name")) or "", total=amount)
+        for row in rows(record.get("fee_lines"))
+        if (amount := _money(row.get("total"))) is not None
+    )
+
+
+def _coupons(record: Record) -> tuple[Coupon, ...]:
+    return tuple(
+        Coupon(code=code, discount=_money(row.get("discount")))
+        for row in rows(record.get("coupon_lines"))
+        if (code := text(row.get("code")))
     )
 
 
