@@ -2,6 +2,8 @@
 
 import pytest
 from simulation.lives import draw, live
+from simulation.truth import faults
+from simulation.world import World
 
 from synccore._plugins import load_plugins
 
@@ -14,6 +16,20 @@ def plugins():
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_each_target_ends_as_the_shop_is(plugins, seed):
     assert live(seed, draw(seed), plugins) == []
+
+
+def test_a_guest_whose_address_changes_is_one_person_at_each_target(plugins, tmp_path):
+    with World(tmp_path, 1, plugins) as world:
+        billing = {"first_name": "Gus", "last_name": "Gast"}
+        order = world.shop.place_order(customer_id=0, status="processing", billing={**billing, "email": "g@shop.test"})
+        world.rest()
+        world.shop.edit_order(order, billing={**billing, "email": "moved@shop.test"})
+        world.rest()
+        for target in world.targets.values():
+            emails = {person.email for person in target.people()}
+            assert "moved@shop.test" in emails, target.name
+            assert "g@shop.test" not in emails, target.name
+        assert faults(world) == []
 
 
 def test_a_life_is_the_same_each_time():

@@ -100,6 +100,10 @@ class TestWooCommerce(SourceContract):
         """An account without an address."""
         self.numbers[number] = stand_in.add_customer("")
 
+    def spoil(self, stand_in: FakeWooCommerce) -> None:
+        """What a plugin made of a row."""
+        stand_in.quirks.odd_rows["customers"] = [None]
+
     def only(self, stand_in: FakeWooCommerce, number: int) -> Mapping[str, str]:
         """By address, as the shop's own list can."""
         return {"email": f"person{number}@shop.test"}

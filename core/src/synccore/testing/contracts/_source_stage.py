@@ -105,6 +105,10 @@ class SourceStand:
         """Make a customer of which the vendor holds nothing but the key."""
         pytest.skip("bare() is not written")
 
+    def spoil(self, stand_in: Any) -> None:
+        """Let the listing of customers hold one more row, of a kind that is no customer."""
+        pytest.skip("spoil() is not written")
+
     def only(self, stand_in: Any, number: int) -> Mapping[str, str]:
         """The filters of a `backfill --filter` that wants this customer and nobody else."""
         pytest.skip("only() is not written")

@@ -197,6 +197,17 @@ class SourceContract(SourceStand):
         (key,) = set(listed) - before
         assert _print(_own(on.source.fetch("customer", key), key)) == _print(listed[key])
 
+    def test_a_row_that_cannot_be_read_is_named_and_loses_nobody(self, on: SourceStage) -> None:
+        """It never stops the listing, and is no secret: people look for who is missing."""
+        on.put(3)
+        on.contract.spoil(on.stand_in)
+        pages = on.pages()
+        told = {c.key for p in pages for c in p.changes if c.entity == "customer" and c.op == "upsert"}
+        odd = [u for p in pages for u in p.unreadable]
+        assert len(told) == 3, "a row that cannot be read loses others, or is taken for somebody"
+        assert odd, "a row that cannot be read is left out without a word"
+        assert all(u.where and u.reason and u.entity == "customer" for u in odd), "nobody can tell which row that was"
+
     def test_a_bare_record_is_told_by_webhook(self, on: SourceStage) -> None:
         """What the listing can read, the webhook can."""
         on.put(2)
