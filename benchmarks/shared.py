@@ -2,16 +2,17 @@
 
     uv run python benchmarks/shared.py [--customers 50000] [--kills 10]
 
-Two `synccore run` of their own processes, each with a folder of its own, as on two hosts. One is killed (SIGKILL) and
-started again so many times, the server is restarted once, and all its connections are cut once. At the end the target's
-own records are compared with the shop's, and `synccore verify` reads back a sample. Needs synccore-postgres,
-synccore-woocommerce and synccore-klaviyo: the stand-ins are theirs.
+Two `synccore run` of their own processes, each with a folder of its own, as on two hosts. So many times one that holds
+claimed rows is killed (SIGKILL) and started again; the server is restarted once, and all its connections are cut once.
+At the end the target's own records are compared with the shop's, and `synccore verify` reads back a sample. Needs
+synccore-postgres, synccore-woocommerce and synccore-klaviyo: the stand-ins are theirs.
 """
 
 import argparse
 import base64
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -133,7 +134,7 @@ class Play:
             if (now := self.progress()) > best:
                 best, last = now, time.monotonic()
             assert time.monotonic() - last < PATIENCE, f"stuck at {best}: {what}"
-            time.sleep(0.2)
+            time.sleep(0.1)
 
     def _over(self) -> bool:
         """Whether all is taken in, and nothing is owed."""
@@ -150,6 +151,19 @@ class Play:
         except StoreError:
             return set()
 
+    def held_by(self, daemon: Daemon) -> int:
+        """How many rows its process has claimed and not settled."""
+        try:
+            held = self._store.running_by()
+        except StoreError:
+            return 0
+        pid = "" if daemon.process is None else str(daemon.process.pid)
+        return sum(sum(rows.values()) for name, rows in held.items() if name.rpartition(":")[2] == pid)
+
+    def victim(self) -> Daemon | None:
+        """The first daemon that holds rows."""
+        return next((daemon for daemon in self.daemons if self.held_by(daemon)), None)
+
     # -- the play
 
     def run(self, kills: int) -> dict[str, Any]:
@@ -159,23 +173,30 @@ class Play:
         one.start()
         two.start()
         self.wait(lambda: len(self.names()) == 2, "two daemons")
-        taken_over = 0
+        taken_over, held = 0, []
+        chance = random.Random(19)
         for turn in range(1, kills + 1):
-            goal = 2 * self._customers * turn // (kills + 1)
-            self.wait(lambda goal=goal: self.progress() >= goal, f"turn {turn}")
-            leads = self._leader() == one.process.pid
-            one.kill()
+            # Not all of them at the beginning; and each in the middle of a delivery, however far that is by then.
+            goal = self._customers * turn // (kills + 1)
+            self.wait(lambda goal=goal: self.progress() >= goal and self.victim() is not None, f"turn {turn}")
+            time.sleep(chance.uniform(0, 0.5))
+            victim = self.victim() or one
+            other = two if victim is one else one
+            leads = self._leader() == victim.process.pid
+            held.append(self.held_by(victim))
+            victim.kill()
             if leads:
-                self.wait(lambda: self._leader() == two.process.pid, "the other one leads")
+                self.wait(lambda other=other: self._leader() == other.process.pid, "the other one leads")
                 taken_over += 1
             if turn == (kills + 1) // 2:
-                self._restart_the_server()
+                self._restart_the_server(other)
             if turn == (kills + 3) // 2:
                 self._server.cut()
-            one.start()
+            victim.start()
         self.wait(self._over, "the end")
         self.wait(lambda: len(self.names()) == 2, "two daemons at the end")
-        return {**self._compared(), "taken over": taken_over, "seconds": round(time.monotonic() - began)}
+        figures = {"held when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
+        return {**self._compared(), **figures}
 
     def _leader(self) -> int | None:
         try:
@@ -184,12 +205,12 @@ class Play:
             return None
         return int(names[0].rpartition(":")[2]) if names else None
 
-    def _restart_the_server(self) -> None:
+    def _restart_the_server(self, daemon: Daemon) -> None:
         """A webhook in that moment is refused, so that the shop sends it again."""
         self._server.stop()
         answers: list[int] = []
         body = b"webhook_id=1"
-        asked = threading.Thread(target=lambda: answers.append(self._hook(self.daemons[1])))
+        asked = threading.Thread(target=lambda: answers.append(self._hook(daemon)))
         asked.start()
         asked.join(120)
         self._server.start()
