@@ -132,11 +132,13 @@ class Sessions:
         self._pool = self._new_pool(12)
         self._locks = self._new_pool(24)
         try:
-            self._pool.open()
-            self._locks.open()
-            with self._saying(), self._pool.connection(CONNECT) as connection:
+            # Not from the pool, which tries again and keeps to itself why it cannot connect.
+            connection = self.alone()
+            with self._saying(), contextlib.closing(connection):
                 found = connection.execute("SELECT current_schema(), current_setting('server_version_num')::int")
                 row = found.fetchone() or (None, 0)
+            self._pool.open()
+            self._locks.open()
             self.schema: str | None = row[0]
             self.version: int = row[1]
         except StoreError as error:
