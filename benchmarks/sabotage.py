@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 CORE = "core/src/synccore"
 STORE, DELIVERY, INGEST = "core/tests/store", "core/tests/delivery", "core/tests/ingest"
 VERBS, CLI, DAEMON = "core/tests/verbs", "core/tests/cli", "core/tests/daemon"
+LIVES = ("tests/test_simulation.py", "tests/test_crash_points.py", "tests/test_interleavings.py", "tests/test_fuzz.py")
 #: What of the tree a copy needs.
 PARTS = ("core", "plugins", "tests", "benchmarks", "docs", "conftest.py", "pyproject.toml", "README.md")
 
@@ -276,6 +277,42 @@ SABOTAGES = (
         '"sent": None,',
         STORE,
         DELIVERY,
+    ),
+    # Mends of single faults taken back: the lives, meetings and crash points have to see them, not their own tests.
+    _core(
+        "forget somebody whom a call makes anew at this moment",
+        "store/_people.py",
+        "    if sinks := _sent_to_now(tx, refs, lease_clock):\n        raise UnderWay(sinks)\n",
+        "",
+        "tests/test_interleavings.py",
+    ),
+    _core(
+        "forget the lookup after a lost answer, seen by whole lives",
+        "_delivery/doubtful.py",
+        "sure = [item for item in items if not _is_doubtful(item.operation)]",
+        "sure = list(items)",
+        *LIVES,
+    ),
+    _core(
+        "lose maybe_applied on a failure, seen by whole lives",
+        "_delivery/lane.py",
+        "maybe_applied=unsure or maybe_applied or delivery.maybe_applied,",
+        "maybe_applied=False,",
+        *LIVES,
+    ),
+    _core(
+        "restore without doubt, seen by whole lives",
+        "_verbs/restore.py",
+        "app.store.doubt(tuple(app.sources), now)",
+        "0",
+        *LIVES,
+    ),
+    _core(
+        "drop REFRESH_BLOCKED, seen by whole lives",
+        "store/_owing.py",
+        "tx.executemany(sql.REFRESH_BLOCKED, distinct)",
+        "pass",
+        *LIVES,
     ),
 )
 

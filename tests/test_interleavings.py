@@ -22,7 +22,7 @@ from synccore.testing import Fault
 from synccore.types import WebhookRequest
 
 #: Every so many moments; every one at night.
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 20
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 9
 
 #: How Salesforce refuses one record.
 REFUSAL = [{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "no"}]
