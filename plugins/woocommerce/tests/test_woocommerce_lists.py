@@ -174,6 +174,7 @@ def test_plans_and_webhooks_with_a_parameter_ignored_are_whole_or_said_to_be_non
 @pytest.mark.parametrize("no_total", HIDDEN)
 def test_plans_and_webhooks_are_read_whole_too(shop, make, no_total):
     client = make(shop, public_url="https://sync.shop.test")
+    shop.hooks.post = lambda *_: 200  # its pings would look for hosts that there are not
     members = {}
     person = shop.add_customer("ada@shop.test")
     for i in range(11):
