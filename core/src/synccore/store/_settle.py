@@ -46,7 +46,9 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
             _owe_sharers(pen, row, settlement.link, now)
     # Of what has ended nothing waits any more but what stands behind it; the others may be folded away by now.
     pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row, _ in ended)})
-    refresh(pen, (slot_of(row) for row, s in held if s.to not in _FINAL or row["owner_key"] is not None))
+    # What is handed to a job holds up what it held up while it ran.
+    moved = [(row, s) for row, s in held if s.to != "submitted"]
+    refresh(pen, (slot_of(row) for row, s in moved if s.to not in _FINAL or row["owner_key"] is not None))
     pen.flush()
     return frozenset(s.delivery_id for s in settlements if s.delivery_id not in rows)
 
