@@ -6,9 +6,9 @@ from typing import Any
 from attrs import frozen
 
 from synccore.config import option
-from synccore.errors import AuthError, BatchRejected, Rejected, SynccoreError
+from synccore.errors import AuthError, BatchRejected, Rejected, SynccoreError, Transient
 from synccore.hookspecs import SinkType
-from synccore.http import Client, target_fault
+from synccore.http import Client, Response, target_fault
 from synccore.secrets import Secret
 from synccore.types import (
     Account,
@@ -45,7 +45,7 @@ class Mailroom:
         self._config, self._context = config, context
         self._http = Client(context, config.api_url)
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def _call(self, method: str, path: str, **options: Any) -> Response:
         answer = self._http.request(method, path, headers={"X-Token": self._config.token.reveal()}, **options)
         if answer.status == 401:
             raise AuthError(f"the token is not accepted: run synccore connect {self._context.name}")
@@ -54,10 +54,17 @@ class Mailroom:
         if answer.status >= 400:
             # Of the call as a whole: it names no row, and its words may name anybody.
             raise BatchRejected(f"HTTP {answer.status}: {answer.structure()}")
-        return answer.json() if answer.body else None
+        return answer
+
+    def _rows(self, method: str, path: str, **options: Any) -> Mapping[str, Mapping[str, Any]]:
+        answer = self._call(method, path, **options)
+        rows = answer.json_or_none()
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
+            raise Transient(f"another answer than a list of recipients: {answer.structure()}", maybe_applied=True)
+        return {row["id"]: row for row in rows}
 
     def check(self) -> Check:
-        account = self._call("GET", "/me")
+        account = self._call("GET", "/me").json_object("id", "name")
         return Check(account=Account(id=account["id"], label=account["name"]))
 
     def describe(self) -> Sequence[ObjectInfo]:
@@ -67,7 +74,7 @@ class Mailroom:
         if not operations:
             return []
         rows = [{"id": o.uid, "delete": o.op == "delete", **o.fields} for o in operations]
-        answers = {row["id"]: row for row in self._call("PUT", "/recipients", json=rows)}
+        answers = self._rows("PUT", "/recipients", json=rows)
         return [self._outcome(o, answers.get(o.uid, {})) for o in operations]
 
     def _outcome(self, operation: Operation, row: Mapping[str, Any]) -> Outcome:
@@ -75,11 +82,11 @@ class Mailroom:
         return Failed(error) if error else Delivered(remote_id=operation.uid)
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
-        held = {row["id"] for row in self._call("POST", "/find", json=[o.uid for o in operations])}
+        held = self._rows("POST", "/find", json=[o.uid for o in operations])
         return [Link(object="recipient", remote_id=o.uid) if o.uid in held else None for o in operations]
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
-        held = {row["id"]: row for row in self._call("POST", "/find", json=[link.remote_id for link in links])}
+        held = self._rows("POST", "/find", json=[link.remote_id for link in links])
         return [held.get(link.remote_id) for link in links]
 
     def erase(self, link: Link) -> None:
