@@ -11,6 +11,7 @@ from synccore._mapping.jinja import JinjaMapper
 from synccore._mapping.scope import scope
 from synccore._mapping.values import plain
 from synccore._plugins import load_plugins
+from synccore.config import ConfigProblems
 from synccore.entities import Address, Customer
 from synccore.errors import MappingError
 from synccore.testing.strategies import customers
@@ -111,6 +112,14 @@ def test_what_is_not_included_is_no_failure_of_the_others():
     defaulted = frozenset({"Count", "Last"})
 
     assert mapped(fields, Customer(key="1"), defaulted=defaulted) == {"Own": "1", "Count": 1, "Last": None}
+
+
+def test_what_can_never_be_compiled_is_a_mistake_also_where_it_would_say_nothing():
+    fields = {"Count": "{% for o in orders %}" * 30 + "{% endfor %}" * 30, "Own": "customer.key"}
+
+    with pytest.raises(ConfigProblems) as caught:
+        mapped(fields, Customer(key="1"), defaulted=frozenset({"Count"}))
+    assert [p.path for p in caught.value.problems] == ["routes.r.fields.Count"]
 
 
 def test_a_template_that_sets_a_name_leaves_it_to_the_others():

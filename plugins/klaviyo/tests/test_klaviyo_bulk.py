@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from attrs import evolve
@@ -222,9 +223,14 @@ def test_killed_after_the_answer_the_stored_job_is_taken_up(sink, klaviyo, opera
     assert posts(klaviyo) == 1
 
 
-def test_killed_before_the_answer_the_job_is_found(sink, klaviyo, operation, restarted, clock):
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.commit_then_drop, partial(Fault.commit_then_status, 200, {"status": "ok"})],
+    ids=["drop", "json-200"],
+)
+def test_killed_before_the_answer_the_job_is_found(sink, klaviyo, operation, restarted, clock, fault):
     ops = members(operation, 60)
-    klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path == JOBS))
+    klaviyo.fail_next(fault(when=lambda r: r.path == JOBS))
     first = sink.deliver(ops)
     assert all(o.error.maybe_applied for o in first)
     second = restarted().deliver(again(ops))

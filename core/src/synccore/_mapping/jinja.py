@@ -44,8 +44,7 @@ class JinjaMapper:
             for name, value in route.fields.items()
         }
         self._stop_at_problems()
-        strict = {n: f for n, f in self._fields.items() if isinstance(f, Field) and not f.lenient}
-        self._together = self._compile(strict)
+        self._together = self._compile()
         self._stop_at_problems()
 
     def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
@@ -98,18 +97,23 @@ class JinjaMapper:
                 self._problem(path, message)
         return field
 
-    def _compile(self, fields: Mapping[str, Field]) -> Callable[[Names], dict[str, Any]]:
-        """All of them as one; where that fails, what is wrong with which is noted."""
+    def _compile(self) -> Callable[[Names], dict[str, Any]]:
+        """All fields as one but for the lenient ones; what is wrong with which is noted."""
+        fields = {name: field for name, field in self._fields.items() if isinstance(field, Field)}
+        strict = {name: field for name, field in fields.items() if not field.lenient}
+        alone = {f"fields.{name}": field for name, field in fields.items() if field.lenient}
         if self._when is not None:
-            with self._noting(_WHEN, self._when.source):
-                self._when.compile()
+            alone[_WHEN] = self._when
+        evaluate: Callable[[Names], dict[str, Any]]
         try:
-            return together(self._environment, fields)
+            evaluate = together(self._environment, strict)
         except Exception:  # noqa: BLE001  whatever it is, each alone tells whose
-            for name, field in fields.items():
-                with self._noting(f"fields.{name}", field.source):
-                    field.compile()
-            return dict  # each works, but not all at once: they are evaluated one by one
+            alone |= {f"fields.{name}": field for name, field in strict.items()}
+            evaluate = dict  # each may work, and not all at once: they are evaluated one by one
+        for path, field in alone.items():
+            with self._noting(path, field.source):
+                field.compile()
+        return evaluate
 
     @contextmanager
     def _noting(self, path: str, source: str) -> Iterator[None]:

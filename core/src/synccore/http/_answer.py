@@ -67,15 +67,17 @@ class Response:
             # Without the cause: a parser's error holds the whole body.
             raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.structure()}") from None
 
-    def json_object(self, *names: str) -> dict[str, Any]:
+    def json_object(self, *names: str, wrote: bool = False) -> dict[str, Any]:
         """The JSON object of the body. Raises Transient where it is anything else, or lacks one of `names`.
 
-        Behind a mistyped address, or in a vendor's bad hour, an answer of 200 may be any JSON at all.
+        Behind a mistyped address, or in a vendor's bad hour, an answer of 200 may be any JSON at all. `wrote`: the
+        request was to change something, so it may have been carried out.
         """
         found = self.json()
         if isinstance(found, dict) and all(name in found for name in names):
             return found
-        raise Transient(f"HTTP {self.status} with another answer than asked for: {self.structure()}")
+        text = f"HTTP {self.status} with another answer than asked for: {self.structure()}"
+        raise Transient(text, maybe_applied=wrote)
 
     def json_or_none(self) -> Any:
         """The body as JSON, or None where it is not JSON."""

@@ -172,7 +172,8 @@ class Client:
         self._observe(budget, answer)
         if not answer.ok:
             raise self._error(endpoint, budget, answer)
-        return Answer(answer.status, answer.json_object("data") if answer.body else None)
+        wrote = endpoint.method != "GET"
+        return Answer(answer.status, answer.json_object("data", wrote=wrote) if answer.body else None)
 
     def pages(self, endpoint: Endpoint, *ids: str, params: Mapping[str, Any]) -> Iterator[Sequence[Mapping[str, Any]]]:
         """The `data` of each page, following `links.next`."""

@@ -190,7 +190,7 @@ class Profiles:
 
     def _import(self, operation: Operation, profile: Profile, remote_id: str | None, note: str = "") -> Delivered:
         answer = self._client.send(PROFILE_IMPORT, body={"data": profile.resource(remote_id)})
-        data = answer.body.get("data")
+        data = answer.body and answer.body["data"]
         if not isinstance(data, dict) or not data.get("id"):
             raise Transient("the answer to a profile that was sent names no profile", maybe_applied=True)
         return Delivered(

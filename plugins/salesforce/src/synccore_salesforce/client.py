@@ -396,7 +396,7 @@ class Client:
         }
         if key is not None:
             spec["externalIdFieldName"] = key
-        return str(self.call("POST", "jobs/ingest", json=spec).json_object("id")["id"])
+        return str(self.call("POST", "jobs/ingest", json=spec).json_object("id", wrote=True)["id"])
 
     def job_upload(self, job: str, data: bytes) -> None:
         """Give an open job its rows. Once per job."""
@@ -412,7 +412,7 @@ class Client:
         """What a job is at; with `state`, move it there first (UploadComplete, Aborted)."""
         path = f"jobs/ingest/{job}"
         answer = self.call("PATCH", path, json={"state": state}) if state else self.call("GET", path)
-        return answer.json_object("state")
+        return answer.json_object("state", wrote=state is not None)
 
     def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
         """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""
