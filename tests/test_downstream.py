@@ -42,7 +42,12 @@ def env(tmp_path_factory):
     with ThreadPoolExecutor() as threads:
         list(threads.map(build, (ROOT / "core", ROOT / "plugins/woocommerce", SAMPLE)))
     run("uv", "venv", "--quiet", "--python", sys.executable, folder, cwd=wheels)
-    inside = {"VIRTUAL_ENV": str(folder), "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    # Its bytecode is its own, and goes with it.
+    inside = {
+        "VIRTUAL_ENV": str(folder),
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPYCACHEPREFIX": "",
+    }
     core, *others = (
         next(wheels.glob(f"{name}-*.whl")) for name in ("synccore", "synccore_woocommerce", "synccore_mailroom")
     )

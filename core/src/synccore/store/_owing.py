@@ -1,6 +1,6 @@
 """Rows of the outbox as they come to be, go back and fold: used by ingest, settle and the people's verbs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -99,10 +99,10 @@ def refresh_record(tx: Transaction, source: str, entity: str, key: str) -> set[s
     return sinks
 
 
-def end_event(tx: Transaction, row: Row, outcome: str | None) -> None:
-    """Remember what became of an event on its route, beyond the life of its row."""
+def end_event(write: Callable[[str, Mapping[str, Any]], object], row: Row, outcome: str | None) -> None:
+    """Remember what became of an event on its route, beyond the life of its row; `write` carries a statement out."""
     if row["event"] is not None:
-        tx.execute(sql.END_EVENT, {"event": row["event"], "route": row["route"], "outcome": outcome})
+        write(sql.END_EVENT, {"event": row["event"], "route": row["route"], "outcome": outcome})
 
 
 def fold_or_ready(tx: Transaction, row: Row, **values: Any) -> None:

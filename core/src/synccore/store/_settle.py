@@ -6,7 +6,7 @@ from typing import Any
 from ..types import Op
 from . import codec, sql
 from ._convert import history_values, to_ms
-from ._owing import fold_or_ready, owing, refresh, slot_of, tell
+from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
 from ._pen import Pen
 from .codec import dump_json
 from .engine import Row, Transaction
@@ -77,8 +77,7 @@ def _end(tx: Pen, ended: Sequence[tuple[Row, Settlement]], now: int) -> None:
         ids = {"ids": _ids(rows)}
         tx.execute(sql.END, ids | {"state": state, "now": now})
         for row in rows:
-            if row["event"] is not None:
-                tx.later(sql.END_EVENT, {"event": row["event"], "route": row["route"], "outcome": state})
+            end_event(tx.later, row, state)
         by_id = {row["id"]: row for row in rows}
         for superseding in tx.execute(sql.SUPERSEDING, ids).fetchall():
             _supersede_parked(tx, by_id[superseding["id"]], state, now)

@@ -92,5 +92,5 @@ def _drop(tx: Transaction, row: Row, note: str, now: int) -> None:
         "wait_entity = NULL, wait_key = NULL, waiting_since = NULL WHERE id = ?",
         (now, row["id"]),
     )
-    end_event(tx, row, "skipped")
+    end_event(tx.execute, row, "skipped")
     tell(tx, row, "skipped", now, note=note)

@@ -16,7 +16,7 @@ from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, 
 
 from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client, dumps
 from .errors import ApiError
-from .match import SKEW, find
+from .match import SKEW, find, is_older
 from .profile import Profile, build
 from .read import kept
 
@@ -268,8 +268,7 @@ def _delivered(
     remote_id, adopted = operation.link.remote_id if operation.link else "", None
     if twin is not None:
         remote_id = str(twin["id"])
-        created = twin["attributes"].get("created")
-        adopted = datetime.fromisoformat(created) < submitted_at - SKEW if created else None
+        adopted = is_older(twin, submitted_at)
     return Delivered(remote_id=remote_id, fields=profile.held, left_out=profile.left_out, adopted=adopted)
 
 

@@ -10,7 +10,7 @@ from synccore.types import Ambiguous, Link, LookupResult, Operation
 from .client import PROFILES, Client
 from .profile import build, check_email
 
-__all__ = ["find", "find_by_email", "lookup"]
+__all__ = ["SKEW", "find", "find_by_email", "is_older", "lookup"]
 
 #: Values of one `any(...)` filter: the API's page holds 100, and an address line must not grow without bound.
 VALUES_LIMIT = 100
@@ -68,11 +68,14 @@ def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult
     return results
 
 
-def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
+def is_older(profile: Mapping[str, Any], moment: datetime) -> bool | None:
+    """Whether a profile was there before a moment of our clock; None where Klaviyo does not say since when it is."""
     created = profile["attributes"].get("created")
-    if not operation.maybe_applied or operation.since is None or not created:
-        return False
-    if datetime.fromisoformat(created) < operation.since - SKEW:
+    return datetime.fromisoformat(created) < moment - SKEW if created else None
+
+
+def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
+    if not operation.maybe_applied or operation.since is None or is_older(profile, operation.since) is not False:
         return False
     held = profile["attributes"].get("properties") or {}
     sent = build(operation).attributes.get("properties") or {}

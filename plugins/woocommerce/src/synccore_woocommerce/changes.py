@@ -81,8 +81,7 @@ class Translator:
     def learn(self, index: Record) -> None:
         """Take from the shop's index what records do not say: its time zone."""
         name = zone_name(index)
-        if self._state.get(ZONE) != name:
-            self._state.put({ZONE: name})
+        self._note(ZONE, name)
 
     def _page(self, records: Iterable[Any], account: str, *more: str) -> AbstractContextManager[None]:
         """Read at once what is noted of these records: of the accounts they name, and `more` of the records."""

@@ -1,6 +1,6 @@
 """Cases about what a sink says: that it asks the target, and that what it claims is what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from ..._app.accounts import known_account, remember_account
 from ...errors import BatchRejected, Rejected, SynccoreError
-from ...types import Delivered, Failed, Identity, Operation, Unchanged
+from ...types import Delivered, Failed, Identity, LookupResult, Operation, Unchanged
 from ..server import Fault
 from ._hard import HardSinkCases
 from ._stage import Stage, checked_among_strangers
@@ -149,6 +149,11 @@ class TruthSinkCases(HardSinkCases):
         failed = [o.error for o in outcomes if isinstance(o, Failed)]
         assert not failed, f"{len(failed)} of a whole batch of {count} fail: {failed[0]!r}"
 
+    def _looked_up(self, on: Stage, operations: Sequence[Operation]) -> list[LookupResult | Failed]:
+        """What `lookup` gives for them, asked in whole batches as core asks."""
+        size = on.app.app.sinks["target"].limits.max_batch
+        return [one for at in range(0, len(operations), size) for one in on.sink.lookup(operations[at : at + size])]
+
     def test_looking_up_finds_everybody(self, on: Stage) -> None:
         """Also beyond the first page of what the vendor answers (set `many` to more than a page)."""
         self._needs(on, "lookup")
@@ -156,8 +161,7 @@ class TruthSinkCases(HardSinkCases):
         on.deliver()
         on.app.clock.advance(self.lag)
         operations = self._operations(on, self.many)
-        size = on.app.app.sinks["target"].limits.max_batch
-        found = [answer for at in range(0, self.many, size) for answer in on.sink.lookup(operations[at : at + size])]
+        found = self._looked_up(on, operations)
         missing = [o.key for o, answer in zip(operations, found, strict=True) if answer is None]
         assert not missing, f"lookup() does not find {len(missing)} of {self.many}"
 

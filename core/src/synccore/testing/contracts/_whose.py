@@ -75,9 +75,7 @@ class WhoseSinkCases(TruthSinkCases):
         }
 
     def _all_or_none(self, on: Stage, operations: list[Operation], how: str) -> None:
-        size = on.app.app.sinks["target"].limits.max_batch
-        found = [answer for at in range(0, self.many, size) for answer in on.sink.lookup(operations[at : at + size])]
-        missing = sum(1 for answer in found if answer is None)
+        missing = self._looked_up(on, operations).count(None)
         assert missing in (0, self.many), f"{how} lookup() does not find {missing} of {self.many}"
 
     def test_what_is_let_go_of_keeps_none_of_our_values(self, on: Stage) -> None:
