@@ -182,3 +182,13 @@ TestStateful = Machine.TestCase
 TestStateful.settings = settings(
     max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up_for_good(tmp_path):
+    with Harness(tmp_path, ROUTES) as app:
+        # The second one has to be asked for before anything of them is delivered: they have one address.
+        app.emit(upsert(Customer(key="1", email="a@shop.test"), version=1))
+        app.emit(upsert(Customer(key="3", email="a@shop.test"), version=1))
+        app.clock.advance(timedelta(seconds=-72))
+        app.settle_down()
+        assert app.states() == {"done": 4}

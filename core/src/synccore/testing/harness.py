@@ -9,7 +9,7 @@ def test_a_customer_arrives(tmp_path):
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -163,14 +163,21 @@ class Harness(Closing):
         return self.drain()
 
     def settle_down(self, limit: timedelta = timedelta(days=2)) -> None:
-        """Move the clock from due time to due time until nothing is owed or `limit` has passed; first ask for what
-        the source only named."""
+        """Move the clock from due time to due time until nothing is owed or `limit` has passed, and ask for what the
+        source only named when that is due."""
         end = self.clock.now() + limit
         self.follow()
         self.drain()
-        while (upcoming := self.app.engine.next_try()) is not None and upcoming < end:
+        while (upcoming := self._upcoming(end)) is not None and upcoming < end:
             self.clock.advance(max(upcoming - self.clock.now(), timedelta(milliseconds=1)))
+            self.follow()
             self.drain()
+
+    def _upcoming(self, end: datetime) -> datetime | None:
+        """When something is to be done next. What the source named is due later where the clock was set back."""
+        now = self.clock.now()
+        named = [hint.due_at for hint in self.app.store.hints("shop", end, 100) if hint.due_at > now]
+        return min(filter(None, (self.app.engine.next_try(), *named)), default=None)
 
     def crash(self) -> None:
         """Die at once and start again: nothing is closed, what ran is rescued."""
