@@ -43,6 +43,24 @@ def tab(chromium):
     context.close()
 
 
+@pytest.fixture
+def enter(tab):
+    """Types into the field that has the focus by itself, and sends it.
+
+    A page has loaded some frames before its `autofocus` is obeyed: what is typed earlier is lost.
+    """
+
+    def type_and_send(label, text):
+        sync_api = pytest.importorskip("playwright.sync_api")
+        field = tab.get_by_label(label)
+        sync_api.expect(field).to_be_focused(timeout=30_000)
+        tab.keyboard.type(text)
+        sync_api.expect(field).to_have_value(text, timeout=30_000)
+        tab.keyboard.press("Enter")
+
+    return type_and_send
+
+
 class _Forward(BaseHTTPRequestHandler):
     """A reverse proxy as plain as they come: Host is the upstream's."""
 

@@ -109,12 +109,11 @@ def test_the_axe_check_sees_what_is_wrong(logged_in):
     assert {"label", "color-contrast"} <= {v["id"] for v in result["violations"]}
 
 
-def test_from_a_question_to_a_repair_by_keyboard(logged_in):
+def test_from_a_question_to_a_repair_by_keyboard(logged_in, enter):
     """Customer 2 is not at the target: found, the reason read, the cause mended, sent, there."""
     tab, house = logged_in.tab, logged_in.site.house
     tab.goto(logged_in.at + "/people")
-    tab.keyboard.type("b@shop.test")  # the field has the focus
-    tab.keyboard.press("Enter")
+    enter("E-mail, name, key", "b@shop.test")
     tab.get_by_role("heading", level=1, name="<img").wait_for()
     assert "refused" in tab.locator("article").inner_text()
     assert tab.locator("main img, main script").count() == 0
