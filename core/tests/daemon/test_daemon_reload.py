@@ -21,6 +21,7 @@ from synccore._verbs.changed import changed_routes
 from synccore._verbs.deliveries import retry
 from synccore._verbs.reload import reload
 from synccore._verbs.status import overview
+from synccore.store import StoreError
 from synccore.testing import FakeClock, Harness, customer
 
 ROUTE = {"entity": "customer", "fields": {"email": "customer.email"}}
@@ -240,3 +241,30 @@ def test_it_is_not_ready_while_the_disk_is_full_and_again_by_itself(house, daemo
         writer.execute("PRAGMA max_page_count = 1000000")
     assert hook(daemon, house, customer("1", email="a@shop.test", meta=meta)) == 200
     assert ask(daemon, "GET", "/readyz") == (200, "ready")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_store_that_is_busy_holds_up_a_beginning_and_does_not_end_it(house, monkeypatch, again):
+    """Another daemon's large settle may hold the writers' turn for longer than one waits; also at a reload."""
+    daemon, real, refused = Daemon(house.app), type(house.app.store).rescue, []
+
+    def busy(store, *args, **options):
+        if len(refused) < 2:
+            refused.append(args)
+            raise StoreError("no turn to write")
+        return real(store, *args, **options)
+
+    with house.app.store.daemon_lock():
+        try:
+            if again:
+                daemon.start()
+            monkeypatch.setattr(type(house.app.store), "rescue", busy)
+            if again:
+                assert daemon.reload().problems == ()
+            else:
+                daemon.start()
+            assert len(refused) == 2
+            assert hook(daemon, house, customer("1", email="a@shop.test")) == 200
+            eventually(lambda: {"email": "a@shop.test"} in house.sink.records.values())
+        finally:
+            daemon.stop()

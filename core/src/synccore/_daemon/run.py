@@ -30,6 +30,8 @@ from .telling import Teller
 PATIENCE = timedelta(seconds=20)
 #: Seconds between two looks for a wish to read the configuration again.
 WISHES_EVERY = 1.0
+#: Between two tries to begin where the store is busy or away.
+TROUBLE_WAIT = timedelta(seconds=5)
 #: For how long a webhook that the store refused keeps the daemon from being ready.
 REFUSAL_COUNTS = timedelta(minutes=1)
 #: How often final rows past their retention are deleted.
@@ -52,8 +54,12 @@ class Works:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Deliver and poll. From now on this is the configuration that the daemon works with."""
+        """Deliver and poll. From now on this is the configuration that the daemon works with.
+
+        Raises StoreError where the store cannot be used just now: nothing has begun then, and it can be tried again.
+        """
         app = self.app
+        app.rename_routes()
         note_routes(app)
         app.running.began(app.path, app.text, app.clock.now())
         # Before the lanes begin: what a first listing holds back must not slip through.
@@ -146,9 +152,19 @@ class Daemon:
 
     def start(self) -> None:
         """Deliver, listen and poll."""
-        self._works.start()
+        self._begin(self._works)
         self.web.start()
         self._state = None
+
+    def _begin(self, works: Works) -> None:
+        """Start it as soon as the store works: one that is busy, full or away holds it up, and does not end it."""
+        while not self.ending.is_set():
+            try:
+                works.start()
+                return
+            except StoreError as error:
+                works.app.log.warning("waits for the store to begin", reason=error.message)
+                works.app.clock.sleep(TROUBLE_WAIT)
 
     def stop(self) -> None:
         """Take nothing more in, let running calls finish, give back the rest."""
@@ -186,9 +202,7 @@ class Daemon:
         works = Works(fresh, self.metrics)
         old.stop()
         self._works = works
-        if not self.ending.is_set():  # asked to stop meanwhile: nothing new begins
-            fresh.rename_routes()
-            works.start()
+        self._begin(works)  # asked to stop meanwhile: nothing new begins
         old.app.release()
         fresh.log.info("configuration read again", file=str(fresh.path))
         return Reloaded(wish=wish, notes=_needs_restart(self._first, fresh))
