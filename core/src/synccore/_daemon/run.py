@@ -158,10 +158,11 @@ class Daemon:
 
     def _begin(self, works: Works) -> None:
         """Start it as soon as the store works: one that is busy, full or away holds it up, and does not end it."""
-        while not self.ending.is_set():
+        begun = False
+        while not begun and not self.ending.is_set():
             try:
                 works.start()
-                return
+                begun = True
             except StoreError as error:
                 works.app.log.warning("waits for the store to begin", reason=error.message)
                 works.app.clock.sleep(TROUBLE_WAIT)
