@@ -1,5 +1,6 @@
 """Cases that take two things at once: a lost answer and a change, a restart during a job, a missing parent."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -88,7 +89,21 @@ class HardSinkCases(SinkStand):
         assert on.app.states() == {"done": self.jobs_from}, on.errors()
         assert on.held() == on.expected(self.jobs_from)
         assert self._writes(on) == writes, "submitted again after the restart"
-        assert all(on.link(n).remote_id for n in range(self.jobs_from))
+        self._all_are_their_own(on, range(self.jobs_from))
+
+    def _all_are_their_own(self, on: Stage, numbers: Sequence[int]) -> None:
+        """Each link leads to its own record, by the stand-in's word where it gives one, else by the sink's."""
+        links = [on.link(number) for number in numbers]
+        assert all(link.remote_id for link in links), "a record of a job has no remote id"
+        assert len({link.remote_id for link in links}) == len(links), "two records of a job share one"
+        for number, link in zip(numbers, links, strict=True):
+            there = self.record(on.stand_in, link.remote_id)
+            if there is None and hasattr(on.sink, "read"):
+                (there,) = on.sink.read([link])
+            email = self.customer(number).email
+            named = [name for name, value in link.mapped.items() if value == email]
+            if there is not None:
+                assert all(there.get(name, email) == email for name in named), f"{number} is linked to somebody else"
 
     # -- cases: more than people
 

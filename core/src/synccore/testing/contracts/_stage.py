@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import pytest
 from attrs import evolve, fields
@@ -12,6 +12,7 @@ from attrs import evolve, fields
 from ...entities import Address, Customer
 from ...errors import SynccoreError
 from ...hookspecs import SinkType
+from ...secrets import Secret
 from ...types import Link, Operation
 from ..clock import FakeClock
 from ..harness import Harness, upsert
@@ -35,10 +36,16 @@ def checked_among_strangers(stand_in: LoopbackServer, check: Callable[[], object
 
 
 def secrets_as_text(config: Any) -> list[str]:
-    """The settings that are secrets by their name and str by their type."""
-    names = [a.name for a in fields(type(config)) if not a.name.endswith("_url")]
-    secretive = [name for name in names if any(word in name for word in _SECRETIVE)]
-    return [name for name in secretive if isinstance(getattr(config, name), str)]
+    """The settings that are secrets by their name and text by their type, whatever this value of them is."""
+    types = get_type_hints(type(config))
+    options = {a.name: types.get(a.name, a.type) for a in fields(type(config)) if not a.name.endswith("_url")}
+    secretive = [name for name in options if any(word in name for word in _SECRETIVE)]
+    return [name for name in secretive if _is_text(options[name]) or isinstance(getattr(config, name), str)]
+
+
+def _is_text(annotation: Any) -> bool:
+    kinds = get_args(annotation) or (annotation,)
+    return str in kinds and Secret not in kinds
 
 
 class PowerCutError(BaseException):

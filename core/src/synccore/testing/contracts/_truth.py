@@ -214,11 +214,21 @@ class TruthSinkCases(HardSinkCases):
 
     def test_a_person_is_found_by_who_they_are(self, on: Stage) -> None:
         """`forget` asks for records that no link leads to, and must not be given anybody else's."""
+        self._found_by(on, Identity(emails=(self.customer(0).email or "",), uids=("shop:customer:0",)))
+
+    def test_a_person_is_found_by_an_address_alone(self, on: Stage) -> None:
+        """Their account is gone, or another one had made the record: the address is all that is left."""
+        self._found_by(on, Identity(emails=(self.customer(0).email or "",)))
+
+    def test_a_person_is_found_by_our_own_id_alone(self, on: Stage) -> None:
+        """They moved since: at the target stands an address that the shop knows no more."""
+        self._found_by(on, Identity(uids=("shop:customer:0",)))
+
+    def _found_by(self, on: Stage, identity: Identity) -> None:
         self._needs(on, "find")
         on.emit(2)
         on.deliver()
         on.app.clock.advance(self.lag)
-        identity = Identity(emails=(self.customer(0).email or "",), uids=("shop:customer:0",))
         found = {link.remote_id for link in on.sink.find(identity)}
         assert on.link(0).remote_id in found, "find() does not find the person"
         assert on.link(1).remote_id not in found, "find() gives somebody else's record"

@@ -86,13 +86,18 @@ class WhoseSinkCases(TruthSinkCases):
         on.emit()
         on.deliver()
         link = attrs.evolve(on.link(0), adopted=True)
-        # Without these there would be no record, or nobody would know whose it is.
-        needed = {*on.app.app.routes["people"].match, *self._required(on)}
         on.sink.erase(link)
         (remote,) = on.sink.read([link])
-        ours = {n: v for n, v in link.fields.items() if v and v != self.customer(0).email and n not in needed}
-        left = [name for name, value in ours.items() if (remote or {}).get(name) == value]
+        left = self._ours_in(on, link, remote)
         assert not left, f"let go of, and still there: {', '.join(left)}"
+
+    def _ours_in(self, on: Stage, link: Link, remote: Mapping[str, Any] | None) -> list[str]:
+        """The fields that still hold what we wrote, but for those without which there would be no record."""
+        needed = {*on.app.app.routes["people"].match, *self._required(on)}
+        ours = {
+            n: v for n, v in link.fields.items() if v and v != self.customer(int(link.key)).email and n not in needed
+        }
+        return [name for name, value in ours.items() if (remote or {}).get(name) == value]
 
     def _required(self, on: Stage) -> set[str]:
         return {f.name for o in on.sink.describe() if o.name == self.object for f in o.fields if f.required}

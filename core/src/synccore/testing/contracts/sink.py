@@ -29,13 +29,13 @@ from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, Request
 from ..strategies import HOSTILE_TEXTS
+from ._endings import EndingSinkCases
 from ._stage import PowerCutError, Stage
-from ._whose import WhoseSinkCases
 
 __all__ = ["SinkContract", "Stage"]
 
 
-class SinkContract(WhoseSinkCases):
+class SinkContract(EndingSinkCases):
     """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`; `SinkStand` says what else."""
 
     # -- cases: the contract's form

@@ -1,0 +1,89 @@
+"""Cases about endings: what a route lets go of, whom a lost answer made, whom a job refuses."""
+
+import attrs
+import pytest
+
+from ...types import Change, Delivered, Link, Operation
+from ..harness import upsert
+from ..server import Fault
+from ._stage import Stage
+from ._whose import WhoseSinkCases
+
+__all__ = ["EndingSinkCases"]
+
+
+class EndingSinkCases(WhoseSinkCases):
+    """Part of `SinkContract`."""
+
+    # -- cases: let go of
+
+    @pytest.mark.parametrize("way", ["unlabel", "clear", "delete"])
+    def test_what_a_route_lets_go_of_is_let_go_of(self, on: Stage, way: str) -> None:
+        """What the object says of `leaves` really happens at the target, and to nobody else."""
+        self._needs(on, "read")
+        unit = on.app.app.sinks["target"]
+        if way not in {*unit.leaves, *(w for o in unit.objects if o.name == self.object for w in o.leaves)}:
+            pytest.skip(f"no route to {self.object} says on_leave = {way!r}")
+        on.emit(2)
+        on.deliver()
+        operation, link, other = self._operations(on, 1)[0], on.link(0), on.link(1)
+        (before,) = on.sink.read([link])
+        writes = self._writes(on)
+        self._leave(on, operation, link, way)
+        assert self._writes(on) > writes, f"{way}: settled, and nothing was sent"
+        gone, mate = on.sink.read([link, other])
+        self._compare(on, other, mate)
+        if way == "delete":
+            assert gone is None, "delete: settled, and still there"
+            return
+        assert gone is not None, f"{way}: the record is gone"
+        if way == "clear":
+            left = self._ours_in(on, link, gone)
+            assert not left, f"clear: settled, and still there: {', '.join(left)}"
+        else:
+            assert gone == before, "unlabel: values of the record are not as they were"
+
+    def _leave(self, on: Stage, operation: Operation, link: Link, way: str) -> None:
+        asked = attrs.evolve(operation, op="leave", fields={}, changed=frozenset(), link=link, on_leave=way)
+        (outcome,) = on.sink.deliver([asked])
+        assert isinstance(outcome, Delivered), f"{way}: answered {type(outcome).__name__}"
+
+    # -- cases: whom a lost answer made
+
+    @pytest.mark.parametrize("retried", [pytest.param(False, id="before"), pytest.param(True, id="after")])
+    def test_whom_a_lost_answer_made_is_deleted_like_all_others(self, on: Stage, retried: bool) -> None:
+        """Deleted in the shop before the retry, or after it: our own record is not taken for somebody else's."""
+        self._needs(on, "lookup")
+        on.emit(1)
+        on.deliver()
+        self._deleted(on, 0)
+        usual = len(on.held())
+        on.emit(1, first=1)
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.drain()
+        if retried:
+            on.deliver()
+            assert not on.link(1).adopted, "made it, and after a lost answer says that it was there before"
+        self._deleted(on, 1)
+        assert len(on.held()) == 2 * usual, "made by us, its answer lost, deleted in the shop, and not as others are"
+
+    def _deleted(self, on: Stage, number: int) -> None:
+        on.app.source.records.pop(("customer", str(number)), None)
+        on.app.emit(Change(entity="customer", key=str(number), op="delete"))
+        on.deliver()
+
+    # -- cases: jobs
+
+    def test_a_job_parks_whom_it_refuses_and_delivers_the_others(self, on: Stage) -> None:
+        """One row of a job is refused: it is parked with the vendor's words, and its mates are linked."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        refused = self.customer(1).email or ""
+        if not self.refuse(on.stand_in, refused):
+            pytest.skip("this target refuses no single record")
+        on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
+        on.deliver()
+        assert on.held() == [e for e in on.expected(self.jobs_from) if e != refused], on.errors()
+        (parked,) = on.app.deliveries(state="parked")
+        assert (parked.key, parked.error_kind) == ("1", "rejected"), on.errors()
+        self._all_are_their_own(on, [n for n in range(self.jobs_from) if n != 1])
