@@ -136,6 +136,12 @@ def looks_at_the_first_page(real, sink, operation):
     return real(sink, operation) if int(operation.key) < 20 else None
 
 
+def takes_its_own_for_found(real, sink, operation):
+    """Finds by its own id, and does not say so."""
+    link = real(sink, operation)
+    return link and evolve(link, marked=False)
+
+
 def takes_a_telephone_for_a_person(real, sink, operation):
     known, phone = sink.__dict__.setdefault("known", {}), operation.fields.get("phone")
     if operation.link is None and phone in known:
@@ -163,6 +169,7 @@ BUGS: dict[str, Bug] = {
     "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),
     "a_whole_batch_is_one_that_the_target_takes": ("deliver", takes_ten_at_most),
     "looking_up_finds_everybody": ("_find", looks_at_the_first_page),
+    "whom_a_lost_answer_made_is_deleted_like_all_others": ("_find", takes_its_own_for_found),
     "a_rate_limit_that_lasts_is_not_asked_again_within_the_call": ("_write", tries_again_at_once),
     "check_names_the_account": ("check", lambda real, sink: Check()),
     "describe_lists_the_object": ("describe", lambda real, sink: []),
@@ -211,6 +218,10 @@ SPECIAL = {
     "another_account_is_written_nothing",
     "what_is_not_ours_alone_is_not_erased",
     "a_person_is_found_by_who_they_are",
+    "a_person_is_found_by_an_address_alone",
+    "a_person_is_found_by_our_own_id_alone",
+    "a_job_parks_whom_it_refuses_and_delivers_the_others",
+    "what_a_route_lets_go_of_is_let_go_of",
     "a_text_past_its_limit_is_not_cut_in_silence",
     "who_was_there_before_us_is_said_to_be_adopted",
     "a_twin_is_found_by_each_key_it_is_matched_by",

@@ -3,8 +3,8 @@
 import pytest
 from attrs import evolve
 
-from synccore.errors import Transient
-from synccore.types import Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Submitted
+from synccore.errors import Rejected, Transient
+from synccore.types import Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Submitted, Unchanged
 
 
 def contract_of(sample, kind, **attributes):
@@ -27,15 +27,15 @@ def contract_of(sample, kind, **attributes):
     return Contract()
 
 
-def passes(contract, case, folder):
+def passes(contract, case, folder, **values):
     folder.mkdir()
     with contract.stage(folder) as on:
-        getattr(contract, f"test_{case}")(on)
+        getattr(contract, f"test_{case}")(on, **values)
 
 
-def fails(contract, case, folder):
+def fails(contract, case, folder, **values):
     with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
-        passes(contract, case, folder)
+        passes(contract, case, folder, **values)
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def sound(sample):
     return sample["sink"].SampleCrmSink
 
 
-def test_jobs(sample, sound, tmp_path):
+@pytest.fixture
+def jobs(sound):
     class Jobs(sound):
         """Outcomes wait where a restart finds them."""
 
@@ -63,18 +64,55 @@ def test_jobs(sample, sound, tmp_path):
             self.kept.put({job: ids})
 
         def collect(self, job):
-            return [Delivered(remote_id=i) for i in self.kept.get(job.id)]
+            return [Delivered(remote_id=i) if i else self.refused() for i in self.kept.get(job.id)]
 
-    class Forgetful(Jobs):
+        def refused(self):
+            return Failed(Rejected("email is not valid"))
+
+    return Jobs
+
+
+def test_jobs(sample, sound, jobs, tmp_path):
+    class Forgetful(jobs):
         """The ids of a job are in memory."""
 
         def keep(self, job, ids):
             self.kept = {**(self.kept if isinstance(self.kept, dict) else {}), job: ids}
 
+    class Mixed(jobs):
+        """Takes the vendor's order of rows for its own."""
+
+        def collect(self, job):
+            return super().collect(job)[::-1]
+
     case = "a_job_outlives_a_restart"
-    passes(contract_of(sample, Jobs, jobs_from=5), case, tmp_path / "sound")
+    passes(contract_of(sample, jobs, jobs_from=5), case, tmp_path / "sound")
     fails(contract_of(sample, Forgetful, jobs_from=5), case, tmp_path / "forgetful")
+    fails(contract_of(sample, Mixed, jobs_from=5), case, tmp_path / "mixed")
     fails(contract_of(sample, sound, jobs_from=5), case, tmp_path / "without")
+
+
+def test_rows_that_a_job_refuses(sample, jobs, tmp_path):
+    class Silent(jobs):
+        """What is in no list of successes was equal already."""
+
+        def refused(self):
+            return Unchanged()
+
+    class Shifted(jobs):
+        """Leaves the refused row out, so that those behind it move up."""
+
+        def keep(self, job, ids):
+            super().keep(job, [*filter(None, ids), *(i for i in ids if i is None)])
+
+    def refuse(contract, stand_in, email):
+        stand_in.refused.add(email)
+        return True
+
+    case = "a_job_parks_whom_it_refuses_and_delivers_the_others"
+    passes(contract_of(sample, jobs, jobs_from=5, refuse=refuse), case, tmp_path / "sound")
+    fails(contract_of(sample, Silent, jobs_from=5, refuse=refuse), case, tmp_path / "silent")
+    fails(contract_of(sample, Shifted, jobs_from=5, refuse=refuse), case, tmp_path / "shifted")
 
 
 def test_children(sample, sound, tmp_path):
@@ -186,19 +224,31 @@ def test_reading_what_was_remembered_of_what_is_there(sample, sound, tmp_path):
 def test_finding_a_person(sample, sound, tmp_path):
     class Finding(sound):
         def find(self, identity):
-            people = [p for uid in identity.uids for p in self.ask(uid)]
-            return [Link(object="person", remote_id=str(p["id"])) for p in people]
+            known = [*self.by("external_id", identity.uids), *self.by("email", identity.emails)]
+            return [Link(object="person", remote_id=str(p["id"])) for p in known]
 
-        def ask(self, uid):
-            return self._client.call("GET", "/people", params={"external_id": uid}) or []
+        def by(self, name, values):
+            return [p for value in values for p in self._client.call("GET", "/people", params={name: value})]
 
     class Greedy(Finding):
-        def ask(self, uid):
-            return [*super().ask(uid), *super().ask(uid.replace("0", "1"))]
+        def by(self, name, values):
+            return super().by(name, [*values, *(value.replace("0", "1") for value in values)])
 
-    case = "a_person_is_found_by_who_they_are"
-    passes(contract_of(sample, Finding), case, tmp_path / "finding")
-    fails(contract_of(sample, Greedy), case, tmp_path / "greedy")
+    class KnowsIdsAlone(Finding):
+        def by(self, name, values):
+            return super().by(name, values) if name == "external_id" else []
+
+    class KnowsAddressesAlone(Finding):
+        def by(self, name, values):
+            return super().by(name, values) if name == "email" else []
+
+    for case, broken in (
+        ("a_person_is_found_by_who_they_are", Greedy),
+        ("a_person_is_found_by_an_address_alone", KnowsIdsAlone),
+        ("a_person_is_found_by_our_own_id_alone", KnowsAddressesAlone),
+    ):
+        passes(contract_of(sample, Finding), case, tmp_path / f"{case}-sound")
+        fails(contract_of(sample, broken), case, tmp_path / case)
 
 
 def test_erasing_what_is_not_ours(sample, sound, tmp_path):
@@ -288,6 +338,43 @@ def test_matching_and_its_ways(sample, sound, tmp_path):
     case = "one_way_of_looking_up_does_not_hide_another"
     passes(contract_of(sample, Matching, route=route), case, tmp_path / "open")
     fails(contract_of(sample, Hides, route=route), case, tmp_path / "hides")
+
+
+def test_letting_go_of_a_record(sample, sound, tmp_path):
+    class Leaving(sound):
+        leaves = ("keep", "unlabel", "clear", "delete")
+
+        def _write(self, operation):
+            if operation.op != "leave":
+                return super()._write(operation)
+            path = f"/people/{operation.link.remote_id}"
+            self.leave(path, operation.on_leave)
+            return Delivered(remote_id=operation.link.remote_id)
+
+        def leave(self, path, way):
+            method, body = {
+                "unlabel": ("PATCH", {"label": None}),
+                "clear": ("PATCH", {"first_name": None, "last_name": None}),
+                "delete": ("DELETE", None),
+            }[way]
+            self._client.call(method, path, json=body)
+
+    class Ignoring(Leaving):
+        def leave(self, path, way):
+            pass
+
+    class Pretending(Leaving):
+        """Sends something else than it was asked for."""
+
+        other = {"unlabel": "clear", "clear": "unlabel", "delete": "clear"}
+
+        def leave(self, path, way):
+            super().leave(path, self.other[way])
+
+    case = "what_a_route_lets_go_of_is_let_go_of"
+    for way in ("unlabel", "clear", "delete"):
+        for kind, verdict in ((Leaving, passes), (Ignoring, fails), (Pretending, fails)):
+            verdict(contract_of(sample, kind), case, tmp_path / f"{way}-{kind.__name__}", way=way)
 
 
 def test_letting_go_of_values(sample, sound, tmp_path):
