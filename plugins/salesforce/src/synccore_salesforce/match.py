@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import RateLimited, Rejected, SynccoreError
@@ -15,6 +15,9 @@ from .mapping.values import same
 from .schema import PERSON_ACCOUNT, Field
 
 __all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
+
+#: Clocks differ: what we asked for may seem to have been made a little before.
+SKEW = timedelta(minutes=5)
 
 
 class SeveralFound(Rejected):
@@ -84,7 +87,8 @@ class Finder:
             columns |= {row.key[0]} if row.key else set()
             columns |= row.keep | row.soft
             columns |= {self._column(row, n) for n in row.fields}
-            columns |= {f.name for f in (schema.get(KEY_FIELD),) if f is not None}
+            origin = ("CreatedDate", "CreatedById") if row.op.maybe_applied and not row.key else ()
+            columns |= {f.name for f in map(schema.get, (KEY_FIELD, *origin)) if f is not None}
         return sorted(columns)
 
     @staticmethod
@@ -102,11 +106,21 @@ class Finder:
         found = {fold(r[column]): r for r in self._client.select(columns, rows[0].object, column, values)}
         for row in rows:
             if record := found.get(fold(value(row))):
-                self._take(row, record, own=column != "Id" or self._carries_key(row, record))
+                self._take(row, record, own=column != "Id" or self._is_own(row, record))
 
-    @staticmethod
-    def _carries_key(row: Row, record: Mapping[str, Any]) -> bool:
-        return row.key is not None and fold(record.get(row.key[0])) == fold(row.key[1])
+    def _is_own(self, row: Row, record: Mapping[str, Any]) -> bool:
+        """Whether the record carries the row's key; without keys, whether a try whose answer was lost made it."""
+        if row.key is not None:
+            return fold(record.get(row.key[0])) == fold(row.key[1])
+        if row.company or row.op.since is None or not row.op.maybe_applied:
+            return False
+        made, maker, user = record.get("CreatedDate"), record.get("CreatedById"), self._client.user
+        if not (made and maker and user) or maker[:15] != user[:15]:
+            return False
+        written = [(f, v) for n, v in row.fields.items() if n not in row.soft and (f := row.schema.get(n))]
+        return datetime.fromisoformat(made) >= row.op.since - SKEW and all(
+            same(target, value, record.get(target.name)) for target, value in written
+        )
 
     def _search(self, rows: Sequence[Row], target: Field, failures: dict[int, SynccoreError]) -> None:
         wanted: dict[str, list[Row]] = defaultdict(list)
@@ -137,11 +151,11 @@ class Finder:
     ) -> None:
         """What becomes of rows with one value, by what was found for it.
 
-        A record with the row's own key is the one. Else a record without key, if there is just one; a record that
-        carries another shop record's key is shared, and keeps its key.
+        Its own record is the one. Else a record without key, if there is just one; a record that carries another
+        shop record's key is shared, and keeps its key.
         """
         for row in rows:
-            own = [c for c in candidates if self._carries_key(row, c)]
+            own = [c for c in candidates if self._is_own(row, c)]
             free = [c for c in candidates if row.key and not c.get(row.key[0])]
             pool = own or free or candidates
             if len(pool) > 1:

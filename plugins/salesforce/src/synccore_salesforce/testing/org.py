@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from .model import TEXT_TYPES, FieldDef, ObjectDef, RowRefused, full_id
@@ -23,8 +23,15 @@ class Org:
     """Objects, records and rules. Not thread-safe: the server serves one request at a time."""
 
     def __init__(
-        self, *, person_accounts: bool = False, picklists: bool = False, orders: bool = True, sandbox: bool = False
+        self,
+        *,
+        person_accounts: bool = False,
+        picklists: bool = False,
+        orders: bool = True,
+        sandbox: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._now = now
         self.objects = {
             name: ObjectDef(name=name, prefix=prefix, fields={f["name"]: FieldDef(**f) for f in fields})
             for name, (prefix, fields) in standard_objects(person_accounts, picklists, orders).items()
@@ -168,8 +175,8 @@ class Org:
             if self.storage_full:
                 raise RowRefused("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded")
             new_id = self._new_id(kind.name)
-            record = {"IsDeleted": False, **self._created(kind, clean), "CreatedById": self.user, "Id": new_id}
-            kind.records[new_id] = record
+            made = {"CreatedById": self.user, "CreatedDate": f"{self._now():%Y-%m-%dT%H:%M:%S}.000+0000"}
+            kind.records[new_id] = {"IsDeleted": False, **self._created(kind, clean), **made, "Id": new_id}
             return {"id": new_id, "created": True}
         old.update(clean)
         self.touch(kind.name, old["Id"])

@@ -1,5 +1,7 @@
 """What a test may set on a make-believe org, beside its data."""
 
+from typing import Any
+
 from .org import Org
 
 __all__ = ["Switches"]
@@ -17,7 +19,7 @@ class Switches:
     #: Address of the loopback server.
     url: str
 
-    def __init__(self, **org: bool) -> None:
+    def __init__(self, **org: Any) -> None:
         self.org = Org(**org)
         self.client_id = "3MVG9.shop.test"
         self.client_secret = "stand-in-secret"
