@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from synccore.store import _takeover, sql
+from synccore.store import _returning, _takeover, sql
 
 
 def test_an_idle_claim_takes_no_write_lock(desk):
@@ -21,7 +21,7 @@ def test_an_idle_claim_takes_no_write_lock(desk):
 HOT = (
     *("CLAIM_HEAD", "CLAIM_NTH", "CLAIM_ROWS", "LEASE", "BLOCK_OTHERS", "DUE", "NEXT_DUE", "HELD", "READY", "OWE"),
     *("OLDER_PARKED", "LEASED", "OVERDUE", "WAKE", "REFRESH_BLOCKED", "REFRESH_OWNER", "OWE_EVENT", "OWE_ANYWAY"),
-    *("HINTS", "SINKS_OF", "END_AWAIT", "MOVE_OWNED_EVENTS", "HAND_ON_BEFORE"),
+    *("HINTS", "SINKS_OF", "END_AWAIT", "MOVE_OWNED_EVENTS", "HAND_ON_BEFORE", "BEHIND_NEWER", "GIVE_BACK"),
     *("CLAIMED", "BEFORES", "END", "SUPERSEDING", "REFRESH_BEHIND", "WAITED_FOR", "SNAPSHOTS"),
 )
 
@@ -31,7 +31,7 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     """Every step looks rows up by an index; nothing scans or sorts what grows with the number of open rows."""
     values = {"nth": 4, "size": 10, "limit": 5, "now": 0, "bulk": 0, "ids": "[1]", "id": 1, "until": 1, "event": 1}
     texts = ("sink", "route", "source", "entity", "key", "token")
-    statement = getattr(sql, name, None) or getattr(_takeover, name)
+    statement = next(getattr(part, name) for part in (sql, _takeover, _returning) if hasattr(part, name))
     db = sqlite3.connect(desk.path)
     try:
         named = dict.fromkeys(re.findall(r":(\w+)", statement), "x") | values | dict.fromkeys(texts, "x")

@@ -78,6 +78,9 @@ def test_a_hundred_records_take_no_more_round_trips_than_a_few(store, monkeypatc
         claimed, took = trips.of(lambda: store.claim("crm", [CLAIM], NOW, timedelta(minutes=2), "t"))
         assert len(claimed) == count
         assert took <= 12
+        _, took = trips.of(lambda: store.release("t", NOW, sent=True))
+        assert took <= 6
+        claimed = store.claim("crm", [CLAIM], NOW, timedelta(minutes=2), "t")
         _, took = trips.of(lambda claimed=claimed: store.load(claimed))
         assert took <= 5
         late, took = trips.of(lambda claimed=claimed: store.settle([settled(d, to) for d in claimed], NOW))

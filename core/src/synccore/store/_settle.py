@@ -12,7 +12,7 @@ from .codec import dump_json
 from .engine import Row, Transaction
 from .rows import DirtyRule, LinkUpdate, Settlement
 
-__all__ = ["give_back", "put_link", "settle"]
+__all__ = ["put_link", "settle"]
 
 _FINAL = ("done", "skipped")
 #: After these it is known whether the newest state is at the target.
@@ -246,13 +246,3 @@ def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:
         if row["route"] in waited:
             place = {name: row[name] for name in ("route", "source", "entity", "key")}
             tx.later(sql.WAKE, place | {"now": now})
-
-
-def give_back(tx: Transaction, rows: Iterable[Row], *, maybe_applied: bool) -> int:
-    """Running rows to ready, no attempt used."""
-    slots = []
-    for row in sorted(rows, key=lambda row: int(row["id"])):
-        fold_or_ready(tx, row, maybe_applied=bool(maybe_applied or row["maybe_applied"]))
-        slots.append(slot_of(row))
-    refresh(tx, slots)
-    return len(slots)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from . import _settle, sql
+from . import _returning, _settle, sql
 from ._convert import to_ms
 from .engine import Engine
 from .rows import Settlement
@@ -29,7 +29,7 @@ class Settling(Engine):
         """Give all running deliveries of a lease back unharmed (shutdown). `sent`: they may have been carried out."""
         with self.writing() as tx:
             rows = tx.execute(sql.LEASED, {"token": token}).fetchall()
-            return _settle.give_back(tx, rows, maybe_applied=sent)
+            return _returning.give_back(tx, rows, maybe_applied=sent)
 
     def rescue(self, now: datetime, *, all_running: bool = False, keep: Collection[str] = ()) -> int:
         """Give back deliveries whose lease is over (all of them at the start of the only daemon), maybe_applied set.
@@ -42,4 +42,4 @@ class Settling(Engine):
                 return 0
         with self.writing() as tx:
             rows = [row for row in tx.execute(sql.OVERDUE, overdue).fetchall() if row["lease_token"] not in keep]
-            return _settle.give_back(tx, rows, maybe_applied=True)
+            return _returning.give_back(tx, rows, maybe_applied=True)

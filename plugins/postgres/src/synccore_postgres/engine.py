@@ -24,6 +24,7 @@ MIGRATIONS = (
     ("p002_seen", "seen.sql"),
     ("p003_wakeups", "wakeups.sql"),
     ("p004_counts", "counts.sql"),
+    ("p005_moves", "moves.sql"),
 )
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
