@@ -220,6 +220,7 @@ SPECIAL = {
     "a_person_is_found_by_who_they_are",
     "a_person_is_found_by_an_address_alone",
     "a_person_is_found_by_our_own_id_alone",
+    "a_whole_job_is_one_that_the_target_takes",
     "a_job_parks_whom_it_refuses_and_delivers_the_others",
     "what_a_route_lets_go_of_is_let_go_of",
     "a_text_past_its_limit_is_not_cut_in_silence",

@@ -3,11 +3,11 @@
 import pytest
 from attrs import evolve
 
-from synccore.errors import Rejected, Transient
-from synccore.types import Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Submitted, Unchanged
+from synccore.errors import BatchRejected, Rejected, Transient
+from synccore.types import Delivered, Erased, Failed, FieldInfo, Limits, Link, ObjectInfo, Submitted, Unchanged
 
 
-def contract_of(sample, kind, **attributes):
+def contract_of(sample, kind, limits=None, **attributes):
     class Contract(sample["contract"]):
         def held(self, stand_in):
             return [p["email"] for p in stand_in.people.values() if "kind" not in p]
@@ -23,7 +23,8 @@ def contract_of(sample, kind, **attributes):
 
     for name, value in attributes.items():
         setattr(Contract, name, value)
-    Contract.sink_type = evolve(sample["sink"].SINK, open=kind)
+    sound = sample["sink"].SINK
+    Contract.sink_type = evolve(sound, open=kind, limits=limits or sound.limits)
     return Contract()
 
 
@@ -113,6 +114,47 @@ def test_rows_that_a_job_refuses(sample, jobs, tmp_path):
     passes(contract_of(sample, jobs, jobs_from=5, refuse=refuse), case, tmp_path / "sound")
     fails(contract_of(sample, Silent, jobs_from=5, refuse=refuse), case, tmp_path / "silent")
     fails(contract_of(sample, Shifted, jobs_from=5, refuse=refuse), case, tmp_path / "shifted")
+
+
+def test_the_size_of_a_job(sample, sound, tmp_path):
+    class Large(sound):
+        """Hands over as many rows as `bulk_batch` says; the target takes 500."""
+
+        def deliver(self, operations):
+            if len(operations) > 500:
+                raise BatchRejected("at most 500 rows")
+            return [Submitted("job")] * len(operations)
+
+    case = "a_whole_job_is_one_that_the_target_takes"
+    for size, verdict in ((500, passes), (501, fails)):
+        limits = Limits(max_batch=20, bulk_batch=size, bulk_threshold=5)
+        verdict(contract_of(sample, Large, limits=limits, jobs_from=5), case, tmp_path / str(size))
+
+
+def test_what_is_made_again(sample, sound, tmp_path):
+    class Sparing(sound):
+        """Sends what changed alone, also where all of it has to be made again."""
+
+        def _write(self, operation):
+            sent = {n: v for n, v in operation.fields.items() if n in operation.changed or n == "email"}
+            return evolve(super()._write(evolve(operation, fields=sent)), fields=operation.fields)
+
+    case = "a_record_deleted_at_the_target_is_made_again_or_refused"
+    fails(contract_of(sample, Sparing), case, tmp_path / "sparing")
+
+
+def test_who_has_a_name_in_common(sample, sound, tmp_path):
+    class Guessing(sound):
+        """Takes whoever has the name for the person."""
+
+        def _write(self, operation):
+            names = {n: operation.fields[n] for n in ("first_name", "last_name")}
+            there = None if operation.link else self._client.call("GET", "/people", params=names)
+            link = Link(object="person", remote_id=there[0]["id"]) if there else operation.link
+            return super()._write(evolve(operation, link=link))
+
+    case = "two_who_share_a_telephone_stay_two"
+    fails(contract_of(sample, Guessing), case, tmp_path / "guessing")
 
 
 def test_children(sample, sound, tmp_path):

@@ -3,13 +3,17 @@
 import attrs
 import pytest
 
-from ...types import Change, Delivered, Link, Operation
+from ...errors import RateLimited
+from ...types import Change, Delivered, Failed, Link, Operation
 from ..harness import upsert
 from ..server import Fault
 from ._stage import Stage
 from ._whose import WhoseSinkCases
 
 __all__ = ["EndingSinkCases"]
+
+#: Rows of the largest job that is tried: more would slow every run.
+_WHOLE = 1000
 
 
 class EndingSinkCases(WhoseSinkCases):
@@ -73,6 +77,26 @@ class EndingSinkCases(WhoseSinkCases):
 
     # -- cases: jobs
 
+    def test_a_whole_job_is_one_that_the_target_takes(self, on: Stage) -> None:
+        """`bulk_batch` larger than the API takes: refused on the day that so many are owed."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        (one,) = self._operations(on, 1)
+        count = min(on.app.app.sinks["target"].limits.bulk_batch or 0, _WHOLE)
+        outcomes = on.sink.deliver([self._alike(one, number) for number in range(max(count, self.jobs_from))])
+        refused = [o.error for o in outcomes if isinstance(o, Failed) and not isinstance(o.error, RateLimited)]
+        assert not refused, f"{len(refused)} of a whole job of {len(outcomes)} fail: {refused[0]!r}"
+
+    def _alike(self, operation: Operation, number: int) -> Operation:
+        """The operation of customer 0 as it would be of another: no thousand customers need to be taken in for it."""
+        ours, theirs = self.customer(0), self.customer(number)
+        asked = attrs.evolve(operation, id=number + 1, key=str(number), bulk=True)
+        values = {operation.uid: asked.uid, ours.email: theirs.email, ours.last_name: theirs.last_name}
+        for short in (False, True):  # a mapping may write numbers in one piece
+            values |= {_number(ours.phone, short): _number(theirs.phone, short)}
+        fields = {n: values.get(v, v) if isinstance(v, str) else v for n, v in operation.fields.items()}
+        return attrs.evolve(asked, fields=fields)
+
     def test_a_job_parks_whom_it_refuses_and_delivers_the_others(self, on: Stage) -> None:
         """One row of a job is refused: it is parked with the vendor's words, and its mates are linked."""
         if not self.jobs_from:
@@ -86,3 +110,7 @@ class EndingSinkCases(WhoseSinkCases):
         (parked,) = on.app.deliveries(state="parked")
         assert (parked.key, parked.error_kind) == ("1", "rejected"), on.errors()
         self._all_are_their_own(on, [n for n in range(self.jobs_from) if n != 1])
+
+
+def _number(phone: str | None, short: bool) -> str:
+    return "".join((phone or "").split()) if short else phone or ""

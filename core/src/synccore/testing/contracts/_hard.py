@@ -44,6 +44,12 @@ class HardSinkCases(SinkStand):
         newest = max((d for d in on.app.deliveries() if d.key == "0"), key=lambda d: d.id)
         assert newest.state == "done" or newest.error_kind == "rejected", on.errors()
         assert on.held() == on.expected(2) or newest.state == "parked", "delivered, and not there"
+        if newest.state == "done" and hasattr(on.sink, "read"):
+            link = on.link(0)
+            (there,) = on.sink.read([link])
+            held = [name for name, value in link.fields.items() if value and name not in link.left_out]
+            missing = [name for name in held if not (there or {}).get(name)]
+            assert not missing, f"made again without {', '.join(missing)}, which had not changed"
 
     def test_a_customer_who_returns_is_one_record(self, on: Stage) -> None:
         """Deleted at the source and restored."""

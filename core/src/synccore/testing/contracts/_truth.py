@@ -120,9 +120,9 @@ class TruthSinkCases(HardSinkCases):
         assert there == claimed, f"{name}: {len(text)} characters were sent, and not all of what was claimed is there"
 
     def test_two_who_share_a_telephone_stay_two(self, on: Stage) -> None:
-        """A family has one number: who is found by it may be somebody else."""
+        """A family has one number and one name: who is found by them may be somebody else."""
         for number in range(2):  # one after the other: the second finds the first one's number there
-            on.emit(1, first=number, phone="+4915123456789")
+            on.emit(1, first=number, phone="+4915123456789", last_name="Person")
             on.deliver()
             on.app.clock.advance(self.lag)
         on.emit(1, phone="+4915123456789", last_name="Married")
