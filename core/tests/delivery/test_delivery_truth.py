@@ -379,6 +379,40 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == "elsewhere"
 
 
+def test_a_child_waits_for_a_new_owner_who_is_not_there_yet(tmp_path):
+    """A guest's order is given to an account that was made a moment ago: the order's turn may come first."""
+    routes = PEOPLE | {
+        "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
+    }
+    order = Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9))
+    with Harness(tmp_path, routes) as app:
+        app.emit(anna(), upsert(order, owner="1"))
+        app.settle_down()
+        app.emit(upsert(order, owner="2"))
+        app.drain()
+        assert app.states() == {"done": 2, "ready": 1}
+        app.emit(customer("2", email="ben@shop.test"))
+        app.settle_down()
+        wanted = app.app.store.link("people", "shop", "customer", "2").remote_id
+        assert app.app.store.link("orders", "shop", "order", "9").parent_id == wanted
+        assert app.states() == {"done": 4}, [d.error for d in app.deliveries()]
+
+
+def test_a_child_of_somebody_who_is_gone_waits_for_nobody(tmp_path):
+    routes = PEOPLE | {
+        "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
+    }
+    order = Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9))
+    with Harness(tmp_path, routes) as app:
+        app.emit(anna(), upsert(order, owner="1"))
+        app.settle_down()
+        app.emit(Change(entity="customer", key="1", op="delete"))
+        app.settle_down()
+        app.emit(upsert(evolve(order, meta={"seen": "yes"}), owner="1"))
+        app.settle_down()
+        assert app.states().keys() == {"done", "skipped"}
+
+
 def test_a_mended_record_is_not_parked_for_what_it_was(tmp_path):
     """The state that could not be mapped is also the one before the first delivery: it says nothing then."""
     routes = {"people": {"entity": "customer", "fields": {"years": "100 // (customer.meta.born | int)"}}}

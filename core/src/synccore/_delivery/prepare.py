@@ -178,8 +178,15 @@ class Preparer:
         now = work.parent.remote_id if work.parent else None
         return bool(known and now) and known != now
 
+    @staticmethod
+    def _to_move(work: Work, link: Link) -> bool:
+        """Whether it hangs under a parent at the target while its new owner is not there yet: nothing asks again."""
+        new_owner = work.parent_ref is not None and work.parent_ref.key != work.delivery.key
+        comes = work.owner is None or not work.owner.deleted
+        return link.parent_id is not None and work.parent is None and new_owner and comes
+
     def _unchanged(self, work: Work, fields: Mapping[str, Any], changed: frozenset[str]) -> bool:
-        if work.link is None or work.delivery.maybe_applied or self.moved(work):
+        if work.link is None or work.delivery.maybe_applied or self.moved(work) or self._to_move(work, work.link):
             return False
         if not work.link.mapped:
             return False  # found at the target and never written by us, or let go of
