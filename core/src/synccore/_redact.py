@@ -14,7 +14,8 @@ from urllib.parse import quote, quote_plus
 
 __all__ = ["conceal", "redact"]
 
-_EMAIL = re.compile(r"(?<![\w.+'%-])[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
+#: A quotation mark before it is the sentence's own.
+_EMAIL = re.compile(r"(?<![\w.+'%-])('?+)[\w.+'%-]++@[\w-]++(?:\.[\w-]++)++")
 _BEARER = re.compile(r"(?i)(?<!\w)((?:authorization\W{1,6}+)?)(bearer|basic|klaviyo-api-key)\s++([\w.~+/=-]{6,}+)")
 #: "Basic authentication", "bearer token-based": words, where no header stands before them. Keys are no words.
 _WORDS = re.compile(r"[A-Za-z]?[a-z]{1,15}(?:[-/._][A-Za-z]?[a-z]{1,15}){0,3}[.]?")
@@ -87,7 +88,7 @@ def redact(
         text = _without(text, value, f"[{label}]", words=len(value) < _SURE, name=value != value.lower() in _NAMES_TOO)
     if limit is None:
         return text
-    text = _EMAIL.sub("[email]", text)
+    text = _EMAIL.sub(r"\1[email]", text)
     text = _BEARER.sub(_credential, text)
     text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)
     text = _RUN.sub(_phone, text)

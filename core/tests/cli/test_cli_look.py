@@ -101,9 +101,10 @@ def test_log_json_has_the_pinned_shape_and_no_values(world):
     line = next(line for line in lines if line["outcome"] == "delivered")
     assert set(line) == {
         *("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms"),
-        "note",
+        *("note", "delivery"),
     }
     assert (line["key"], line["fields"]) == ("2", ["email"])
+    assert world.json("deliveries", "show", str(line["delivery"]))["key"] == "2"
     assert "shop.test" not in json.dumps(lines)
 
 

@@ -203,6 +203,10 @@ def test_routes_and_instances_complete(world):
     assert completed("preview", "") == ["people"]
     assert completed("connect", "c") == ["crm"]
     assert completed("lanes", "resume", "") == ["crm", "shop"]
+    for words in (["log", "--sink"], ["deliveries", "list", "--sink"], ["deliveries", "retry", "--sink"]):
+        assert completed(*words, "") == ["crm"]
+    assert completed("backfill", "shop", "--route", "") == ["people"]
+    assert completed("plugins", "show", "") == ["shop", "crm"]
     assert "why" in completed("w")
     world.path.write_text("this is [not toml")
     assert completed("preview", "") == []

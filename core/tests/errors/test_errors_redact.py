@@ -25,6 +25,7 @@ FIELDS = {
     ("said", "shown"),
     [
         ("no account for anna.k+x@sub.example.co.uk!", "no account for [email]!"),
+        ("nobody is found by 'o'hara@shop.test'", "nobody is found by '[email]'"),
         ("call +49 (0)30 1234567 now", "call [phone] now"),
         ("call 030 12345678.", "call [phone]."),
         ("call (030) 1234 5678, or wait", "call [phone], or wait"),

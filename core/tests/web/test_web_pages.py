@@ -166,6 +166,7 @@ def connectable(site):
 
 
 def through_vendor(browser):
+    browser.say("An administrator has to install the app first.")
     redirect, params = browser.authorize(lambda uri: f"https://vendor.test/auth?redirect_uri={uri}&state=s3cret")
     if params.get("error"):
         raise AuthError("the consent screen answered access_denied")
@@ -184,6 +185,8 @@ def test_connecting_goes_to_the_vendor_and_comes_back(connectable, words):
     answer = stranger.get("/oauth/callback?state=s3cret&code=abc")
     assert answer.status == 200
     assert f"crm is connected to Ada. Came back to {callback}." in words(answer)
+    assert "An administrator has to" not in words(answer), "that was for the vendor's screen"
+    assert f"Whoever signs in from here comes back to {callback} :" in words(visitor.get("/plugins/crm"))
     assert visitor.get("/oauth/callback?state=s3cret&code=abc").status == 400, "an answer counts once"
 
 

@@ -117,6 +117,10 @@ def test_the_trail_is_exported_without_values(site):
     site.house.deliver(1)
     lines = json.loads(site.visitor().get("/activity/trail.json").text)
     assert {line["outcome"] for line in lines} == {"received", "parked"}
+    [parked] = [line for line in lines if line["outcome"] == "parked"]
+    assert parked["at"].endswith("Z"), "as the terminal writes it"
+    assert [d.id for d in site.house.app.store.deliveries(state="parked")] == [parked["delivery"]]
+    assert site.visitor().get("/activity/trail.csv?outcome=overtook").text.startswith("at,route,sink")
     table = site.visitor().get("/activity/trail.csv?outcome=parked")
     assert table.text.splitlines()[0].startswith("at,route,sink,entity,key,op,outcome")
     assert ",'=cmd()," in table.text
@@ -172,3 +176,15 @@ def test_a_pace_is_what_was_seen_lately():
 ])  # fmt: skip
 def test_rates_in_words(rate, rest, shown):
     assert (pace_text(rate), left_text(rest, rate)) == shown
+
+
+def test_what_stands_still_has_no_time_that_is_left(site, words):
+    house, visitor = site.house, site.visitor()
+    house.owe(3)
+    visitor.get("/work")
+    house.clock.advance(timedelta(seconds=10))
+    house.drain()
+    house.owe(2)
+    assert "crm : 2 owed · 18/min · about 7 s left" in words(visitor.get("/work"))
+    visitor.act("/lanes/pause", name="crm", reason="stocktaking")
+    assert "crm : 2 owed · waits for a person (stocktaking)" in words(visitor.get("/work"))

@@ -1,14 +1,14 @@
 """How results reach people and programs: JSON documents, tables, states, times, progress."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import click
+
+from .._verbs.documents import json_text, timestamp
 
 __all__ = [
     "Shown",
@@ -31,32 +31,9 @@ _LEVEL_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 # -- programs
 
 
-def timestamp(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC, as every JSON document has it."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return timestamp(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value)
-
-
 def print_json(document: Any, *, line: bool = False) -> None:
     """The one JSON document of a verb on stdout; `line` for a stream of documents, one a line."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=None if line else 2, default=_plain))
+    click.echo(json_text(document, line=line))
 
 
 # -- people

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @click.option(
     "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only some, as the source understands it."
 )
-@click.option("--route", help="Only for this route; the others owe what really changed.")
+@click.option(
+    "--route",
+    help="Only for this route; the others owe what really changed.",
+    shell_complete=names_in("routes"),
+)
 @click.option("--enqueue-only", is_flag=True, help="Hand it over and return; the daemon does it.")
 @json_option
 def backfill(

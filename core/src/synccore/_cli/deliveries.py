@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
+from ._options import names_in
 from ._session import Group, config_option, current, file_notes, json_option, named_sink
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismis
 _SHOWN = 100
 
 _state = click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
-_sink = click.option("--sink", help="Only those to this sink.")
+_sink = click.option("--sink", help="Only those to this sink.", shell_complete=names_in("sinks"))
 
 
 @click.group("deliveries", cls=Group)

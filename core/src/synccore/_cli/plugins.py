@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
+from ._options import names_in
 from ._session import Group, config_option, current, json_option, with_example
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def check(name: str, as_json: bool) -> int:
 
 
 @plugins.verb("show")
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("sources", "sinks"))
 @click.option("--object", "object_name", help="List the fields of this object as the target describes them now.")
 @json_option
 def show(name: str, object_name: str | None, as_json: bool) -> int:

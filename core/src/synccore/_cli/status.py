@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._failure import DONE, FINDINGS
-from ._options import DURATION
+from ._options import DURATION, names_in
 from ._session import current, json_option, named_sink, stopping, verb
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _counts(counts: Mapping[str, int]) -> tuple[str, ...]:
 @verb("log")
 @click.option("--key", help="Only this record's key.")
 @click.option("--email", help="Only this person, and what belongs to them.")
-@click.option("--sink", help="Only this sink.")
+@click.option("--sink", help="Only this sink.", shell_complete=names_in("sinks"))
 @click.option("--since", type=DURATION, help="Only the last while, for instance 2h.")
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="At most so many lines."

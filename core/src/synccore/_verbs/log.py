@@ -8,14 +8,15 @@ from attrs import frozen
 
 from .._app.base import Base
 from ..store import HistoryEntry
+from .documents import timestamp
 
-__all__ = ["Wanted", "document", "follow", "told", "trail"]
+__all__ = ["COLUMNS", "Wanted", "document", "follow", "told", "trail"]
 
 POLL = timedelta(seconds=1)
 #: What the JSON of a line holds.
-_SHOWN = (
+COLUMNS = (
     *("at", "route", "sink", "entity", "key", "op", "outcome", "remote_id", "fields", "error", "duration_ms"),
-    "note",
+    *("note", "delivery"),
 )
 
 
@@ -56,7 +57,8 @@ def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryE
 
 def document(line: HistoryEntry) -> dict[str, Any]:
     """A line in the JSON of `log --json`: names of fields, never their values."""
-    return {name: getattr(line, name) for name in _SHOWN} | {"fields": list(line.fields)}
+    own = {"at": timestamp(line.at), "fields": list(line.fields), "delivery": line.delivery_id}
+    return {name: own[name] if name in own else getattr(line, name) for name in COLUMNS}
 
 
 def told(line: HistoryEntry) -> str:

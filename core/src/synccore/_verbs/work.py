@@ -53,23 +53,22 @@ class Work:
 def work(app: App, pace: Pace) -> Work:
     """What is under way; `pace` keeps what was seen of it before."""
     now, running = app.clock.now(), app.store.daemon_running()
-    listings = [
-        Listing(
-            job=job,
-            name=named_listing(job),
-            rate=pace.note(f"listing {job.id}", job.seen, now),
-            waits=listing_waits(app, app.sources[job.source], running=running),
-        )
-        for job in app.store.backfills()
-        if job.source in app.sources
-    ]
+    listings = []
+    for job in app.store.backfills():
+        rate = pace.note(f"listing {job.id}", job.seen, now)
+        if job.source in app.sources:
+            held = listing_waits(app, app.sources[job.source], running=running)
+            # What stands still has no pace, and no time that is left.
+            rate = None if held and running else rate
+            listings.append(Listing(job=job, name=named_listing(job), rate=rate, waits=held))
     waits = {wait.sink: wait.text for wait in waiting_sinks(app)}
     owing = []
     for name, counts in app.store.counts_by_sink().items():
         owed = counts.owed
         rate = pace.note(f"sink {name}", settled := _settled(counts), now)
         if owed and name in app.sinks:
-            owing.append(Owing(sink=name, owed=owed, settled=settled, rate=rate, waits=waits.get(name, "")))
+            held = waits.get(name, "")
+            owing.append(Owing(sink=name, owed=owed, settled=settled, rate=None if held else rate, waits=held))
     return Work(
         listings=tuple(listings),
         owing=tuple(owing),

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +12,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from .._verbs.activity import Day, last_day
-from .._verbs.log import document
+from .._verbs.documents import json_text
+from .._verbs.log import COLUMNS, document
 from ..store import HistoryEntry
 from . import view
 from .chart import chart
-from .site import Site
+from .site import Site, attachment
 
 __all__ = ["Activity"]
 
@@ -90,21 +90,16 @@ class Activity:
 
     def _json(self, request: Request) -> Response:
         lines = [document(line) for line in self._lines(_asked(request.query_params), limit=MOST)]
-        return _file(json.dumps(lines, default=str, ensure_ascii=False), "application/json", "trail.json")
+        return attachment(json_text(lines), "application/json", "trail.json")
 
     def _csv(self, request: Request) -> Response:
         out = io.StringIO()
-        writer = csv.writer(out)
-        for number, line in enumerate(self._lines(_asked(request.query_params), limit=MOST)):
-            told = document(line) | {"fields": " ".join(line.fields), "at": line.at.isoformat()}
-            if number == 0:
-                writer.writerow(told)
-            writer.writerow(view.harmless(cell) for cell in told.values())
-        return _file(out.getvalue(), "text/csv; charset=utf-8", "trail.csv")
-
-
-def _file(body: str, kind: str, name: str) -> Response:
-    return Response(body, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+        writer = csv.DictWriter(out, COLUMNS)
+        writer.writeheader()
+        for line in self._lines(_asked(request.query_params), limit=MOST):
+            told = document(line) | {"fields": " ".join(line.fields)}
+            writer.writerow({name: view.harmless(cell) for name, cell in told.items()})
+        return attachment(out.getvalue(), "text/csv; charset=utf-8", "trail.csv")
 
 
 def _asked(values: Any) -> dict[str, str]:

@@ -73,6 +73,7 @@ class _WebBrowser:
             params = None
         if params is None:
             raise AuthError("nobody came back from the consent screen in time: connect again")
+        self.said.clear()  # what was to be known at the vendor's screen
         return self.redirect_uri, params
 
     def say(self, text: str) -> None:
@@ -115,7 +116,7 @@ class Connects:
     def _run(self, name: str, browser: _WebBrowser, switch_account: bool) -> None:
         try:
             reached = self._connect(name, browser, switch_account)
-            notes = [f"{note}." for note in reached.notes] if switch_account else []
+            notes = [f"{note.rstrip('.')}." for note in reached.notes] if switch_account else []
             words = [f"{name} is connected to {reached.label}.", *browser.said, *notes]
             done = Done(True, " ".join(words))
         except SynccoreError as error:

@@ -81,6 +81,7 @@ class Instances:
             summary=unit.settings.descriptor.summary,
             error=unit.error,
             connectable=unit.instance is not None,
+            callback=self._back_from_vendor(request) if callable(getattr(unit.instance, "connect", None)) else None,
             wrong=view.lines(about.wrong, now),
             routes=[r for r in app.routes.values() if name in (r.source, r.sink)],
             settings=settings_of(unit.settings.config),
@@ -129,13 +130,16 @@ class Instances:
         settings = self._site.app.settings
         if name not in settings.sources and name not in settings.sinks:
             return self._site.missing(request, f"Nothing is called {name}.")
-        base = settings.server.public_url or str(request.base_url)
         switch = form.get("switch") == "yes"
-        step = await run_in_threadpool(self.connects.start, name, base.rstrip("/") + "/oauth/callback", switch)
+        step = await run_in_threadpool(self.connects.start, name, self._back_from_vendor(request), switch)
         if isinstance(step, Done):
             return self._ended(request, step)
         # Not a redirect: browsers apply form-action to those as well, and it allows this site only.
         return self._site.page(request, "go.html", url=step.url, host=urlsplit(step.url).hostname, name=name)
+
+    def _back_from_vendor(self, request: Request) -> str:
+        base = self._site.app.settings.server.public_url or str(request.base_url)
+        return base.rstrip("/") + "/oauth/callback"
 
     async def _callback(self, request: Request) -> Response:
         # No session is asked for: coming from the vendor's site the browser holds a SameSite=Strict cookie back. The

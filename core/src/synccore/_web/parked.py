@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from .._verbs.changed import file_notes
 from .._verbs.deliveries import Acted, dismiss, retry
 from .._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
-from .site import Form, Site
+from .site import Form, Site, attachment
 from .view import harmless, length, record_path
 
 __all__ = ["Parked", "as_csv"]
@@ -81,8 +81,7 @@ class Parked:
         wanted = _filter(asked)
         found = [one] if one else causes(app, sink=wanted["sink"] or None, route=wanted["route"] or None)
         body = as_csv((cause, record) for cause in found for record in records(app, cause, limit=100_000))
-        headers = {"Content-Disposition": 'attachment; filename="parked.csv"'}
-        return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+        return attachment(body, "text/csv; charset=utf-8", "parked.csv")
 
     # -- doing
 

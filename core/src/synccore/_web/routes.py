@@ -1,6 +1,6 @@
 """The ways from a shop's records to a target's: filter, mapping, counts, and an expression tried out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from .._verbs.changed import changed_routes
 from .._verbs.check import check
 from .._verbs.parked import causes
 from .._verbs.trial import WHEN, Trial, trial
+from ..errors import SynccoreError
 from ..store import RouteCounts
 from ..types import FieldOptions, Finding, RouteSpec
 from . import view
@@ -24,6 +25,8 @@ __all__ = ["Routes"]
 
 #: Over which the reasons of skips are counted.
 LATELY = timedelta(days=7)
+#: What a trial is asked with.
+_ASKED: Mapping[str, str] = {"who": "", "field": "", "expression": ""}
 
 
 @frozen(kw_only=True)
@@ -60,11 +63,22 @@ class Routes:
         return self._page(request, None, checked="check" in request.query_params)
 
     def _try(self, request: Request, form: Form) -> Response:
-        name, field = request.path_params["name"], form.get("field", "")
-        who, expression = form.get("who", ""), form.get("expression", "").strip()
-        return self._page(request, trial(self._site.app, name, who, field, expression), who=who)
+        asked = {name: form.get(name, "").strip() for name in _ASKED}
+        try:
+            tried, lost = trial(self._site.app, request.path_params["name"], **asked), ""
+        except SynccoreError as error:
+            tried, lost = None, error.message
+        return self._page(request, tried, asked=asked, lost=lost)
 
-    def _page(self, request: Request, tried: Trial | None, *, who: str = "", checked: bool = False) -> Response:
+    def _page(
+        self,
+        request: Request,
+        tried: Trial | None,
+        *,
+        asked: Mapping[str, str] = _ASKED,
+        lost: str = "",
+        checked: bool = False,
+    ) -> Response:
         app, name = self._site.app, request.path_params["name"]
         if name not in app.routes:
             return self._site.missing(request, f"No route is called {name}.")
@@ -83,7 +97,8 @@ class Routes:
             findings=_findings(app, name) if checked else None,
             lines=view.lines(app.store.history(route=name, limit=15)[::-1], now),
             tried=tried,
-            who=who,
+            asked=asked,
+            lost=lost,
             when=WHEN,
         )
 

@@ -18,7 +18,7 @@ from .hooks import Door, TooLarge, read_body
 from .sessions import COOKIE, LIFETIME, Sessions
 from .visitor import Origins, Proxies
 
-__all__ = ["VIDEO_HOST", "Endpoint", "Form", "Site"]
+__all__ = ["VIDEO_HOST", "Endpoint", "Form", "Site", "attachment"]
 
 #: The one place videos come from; nothing else may be framed.
 VIDEO_HOST = "https://drive.google.com"
@@ -186,6 +186,11 @@ class Site:
             secure=urlsplit(self.app.settings.server.public_url or "").scheme == "https",
             path="/",
         )
+
+
+def attachment(body: str, kind: str, name: str) -> Response:
+    """A file to keep."""
+    return Response(body, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _root(request: Request) -> str:
