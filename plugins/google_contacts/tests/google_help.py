@@ -198,3 +198,8 @@ def values(person: Mapping[str, Any], field: str, key: str = "value") -> list[An
 def by_email(people: Iterable[Mapping[str, Any]], email: str) -> list[Mapping[str, Any]]:
     """The contacts that have an address."""
     return [p for p in people if email in values(p, "emailAddresses")]
+
+
+def marks_on(person: Mapping[str, Any]) -> list[str]:
+    """The markers on a contact, by Google's own record."""
+    return [d["value"] for d in person.get("clientData", ()) if d["key"] == "synccore.source"]

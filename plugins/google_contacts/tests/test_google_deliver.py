@@ -1,6 +1,6 @@
 """Creating and updating contacts."""
 
-from google_help import person_fields, values
+from google_help import marks_on, person_fields, values
 
 from synccore.types import Delivered, Unchanged
 
@@ -11,7 +11,7 @@ def test_a_new_customer_becomes_one_contact_with_label_and_marker(rig):
     person = rig.google.contact(outcome.remote_id)
     assert person["names"][0]["displayName"] == "Ann1 Test"
     assert values(person, "emailAddresses") == ["ann1@shop.test"]
-    assert {(d["key"], d["value"]) for d in person["clientData"]} == {("synccore.source", "shop:customer:1")}
+    assert marks_on(person) == ["shop:customer:1"]
     assert {(d["type"], d["value"]) for d in person["externalIds"]} == {("customer", "shop:customer:1")}
     assert rig.google.members("Customers") == {outcome.remote_id}
     assert rig.google.members("myContacts") == {outcome.remote_id}
@@ -36,5 +36,5 @@ def test_one_change_is_one_update_of_that_contact_alone(rig):
     assert rig.calls() - before == 1
     request = rig.google.requests[-1]
     assert request.path.endswith(":updateContact")
-    assert request.param("updatePersonFields") == "phoneNumbers"
+    assert request.param("updatePersonFields") == "clientData,phoneNumbers"
     assert values(rig.google.contact(outcome.remote_id), "phoneNumbers") == ["+14155559999"]

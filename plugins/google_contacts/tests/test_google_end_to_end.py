@@ -47,7 +47,7 @@ def test_a_backfill_takes_a_batch_per_two_hundred_and_a_second_one_nothing(stage
     app.settle_down()
     (update,) = mutations(google)[3:]
     assert update.path.endswith(":updateContact")
-    assert update.param("updatePersonFields") == "phoneNumbers"
+    assert update.param("updatePersonFields") == "clientData,phoneNumbers"
 
 
 def test_a_lost_answer_and_a_crash_after_it_make_none_twice(stage):

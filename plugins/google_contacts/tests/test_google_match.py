@@ -1,7 +1,7 @@
 """Which contact is the customer, and what is kept of it."""
 
 import pytest
-from google_help import person_fields, values
+from google_help import marks_on, person_fields, values
 
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Delivered, Failed, FieldOptions, Link, Unchanged
@@ -144,7 +144,7 @@ def test_a_guest_who_registers_stays_one_contact(rig):
     guest = rig.put("guest:abc", **person_fields(1))
     account = rig.put(7, **person_fields(1, company="Acme"))
     assert account.remote_id == guest.remote_id
-    marks = values(rig.google.contact(account.remote_id), "clientData")
+    marks = marks_on(rig.google.contact(account.remote_id))
     assert marks == ["shop:customer:7"]
 
 
@@ -152,7 +152,7 @@ def test_two_shops_share_the_contact_of_one_person(rig):
     first = rig.put(1, **person_fields(1))
     (second,) = rig.deliver(rig.op(9, source="outlet", **person_fields(1)))
     assert second.remote_id == first.remote_id
-    marks = set(values(rig.google.contact(first.remote_id), "clientData"))
+    marks = set(marks_on(rig.google.contact(first.remote_id)))
     assert marks == {"shop:customer:1", "outlet:customer:9"}
 
 

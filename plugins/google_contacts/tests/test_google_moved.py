@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from attrs import evolve
-from google_help import near, person_fields, settle, values
+from google_help import marks_on, near, person_fields, settle, values
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ ANNIE = [{"givenName": "Annie", "familyName": "Owner"}]
 
 def marks(rig):
     """How many contacts carry each marker, by Google's own record."""
-    return Counter(d["value"] for p in rig.google.contacts() for d in p.get("clientData", ()))
+    return Counter(mark for p in rig.google.contacts() for mark in marks_on(p))
 
 
 def change(rig, key=1, **fields):
@@ -110,7 +110,7 @@ def test_a_contact_typed_in_a_moment_before_is_found_by_the_search_where_the_lis
     rig.put(1, **person_fields(1, family_name="Test"))
     assert rig.links["shop:1"].remote_id == name
     assert len(rig.google.contacts()) == 2
-    assert values(rig.google.contact(name), "clientData") == ["shop:customer:1"]
+    assert marks_on(rig.google.contact(name)) == ["shop:customer:1"]
 
 
 def test_many_at_once_and_the_past_are_left_to_the_listing(rig):

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from google_help import values
+from google_help import marks_on, values
 
 from synccore._verbs.adopt import adopt
 from synccore._verbs.connect import connect
@@ -192,7 +192,7 @@ def test_after_a_switch_under_refresh_nothing_reaches_the_old_account(open_stage
     app.settle_down()
     assert {user for user, _ in google.written} == {"2002"}
     assert len(google.book("1001").contacts()) == 3
-    marks = [d["value"] for p in google.book("2002").contacts() for d in p["clientData"]]
+    marks = [mark for p in google.book("2002").contacts() for mark in marks_on(p)]
     assert sorted(marks) == [f"shop:customer:{n}" for n in range(5)]
 
 
@@ -268,7 +268,7 @@ def test_who_registers_again_before_the_deletion_was_followed_has_one_contact(op
     app.drain()  # the shop is slow to answer
     app.settle_down()
     (person,) = [p for p in google.contacts() if values(p, "emailAddresses") == ["ann1@shop.test"]]
-    assert values(person, "clientData") == ["shop:customer:7"]
+    assert marks_on(person) == ["shop:customer:7"]
     assert person["resourceName"] in google.members("Customers")
     assert len(google.contacts()) == 2
     assert verify(app.app, ROUTE).proved

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from google_help import person_fields, settle, values
+from google_help import marks_on, person_fields, settle, values
 
 from synccore.errors import AuthError, ConfigError, Transient
 from synccore.testing import FakeContext, Fault
@@ -156,7 +156,7 @@ def test_erase_of_one_of_two_customers_takes_off_that_ones_alone(rig):
     (person,) = rig.google.contacts()
     assert values(person, "emailAddresses") == ["ann1@shop.test"]
     assert values(person, "phoneNumbers") == ["+14155550001"]
-    assert values(person, "clientData") == ["shop:customer:1"]
+    assert marks_on(person) == ["shop:customer:1"]
     assert rig.google.members("Customers") == {person["resourceName"]}
 
 

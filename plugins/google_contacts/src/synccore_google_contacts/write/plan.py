@@ -20,6 +20,7 @@ from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match import Match, find
 from ..merge import Merge, is_guest, mark, markers, surviving, unmark
+from ..prints import recalled, tell
 from ..schema import WRITABLE, Person, contact_source
 from .round import Round, Work
 
@@ -202,6 +203,7 @@ class _Planner:
         merge = Merge(person={}, own={})
         merge.apply(op.fields, op.fields.keys(), {})
         mark(merge, op.uid)
+        tell(merge)
         label = self._label(op)
         groups = [MY_CONTACTS, *([label] if label else [])]
         body = {name: entries for name, entries in merge.fields.items() if entries}
@@ -213,7 +215,7 @@ class _Planner:
         name = match.name or ""
         person = self.index.person(name)
         before = self._own(op, name, person)
-        own, link = _with_arrived(op, before, person), op.link
+        own, link = self._recalled(op, before, person), op.link
         # On a contact that is another one than was written last, nothing is known to be there.
         known = link is not None and bool(link.fields) and link.remote_id == name
         ours = own.made and any(m.startswith(f"{op.source}:{op.entity}:") for m in markers(person))
@@ -231,7 +233,7 @@ class _Planner:
         add = label if (label != own.label or back) and not labelled else None
         record = Own(merge.own, made=own.made, label=label if labelled else own.label)
         kept = self._kept(op, changed, merge.kept)
-        fields = merge.fields
+        fields = _told(merge)
         if not fields and add is None:
             if record != before:
                 self.index.store((), {name: record})
@@ -266,6 +268,11 @@ class _Planner:
             return Own(made=made)
         return Own(surviving(_built(op.link.fields), person), made)
 
+    @staticmethod
+    def _recalled(op: Operation, own: Own, person: Mapping[str, Any]) -> Own:
+        mapped = op.link.mapped if op.link is not None else {}
+        return evolve(own, fields=recalled(own.fields, person, dict.fromkeys((*FLAT, *op.fields, *mapped))))
+
     # -- letting go
 
     def end(self, op: Operation) -> Work | None:
@@ -291,6 +298,7 @@ class _Planner:
     def _let_go(self, op: Operation, link: Link, name: str, policy: str) -> Work | None:
         """Take off or delete what is this record's alone."""
         person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
+        own = self._recalled(op, own, person)
         shared = link.shared > 1 or self._others(op, name)
         erasing = op.settings.get(ERASE, False)
         if shared and not erasing:
@@ -307,7 +315,7 @@ class _Planner:
         label = None if shared else own.label or self._label(op)
         remove = label if label is not None and _has_label(person, label) else None
         note = _released(policy, shared=shared, ours=own.made and not link.adopted, label=remove is not None)
-        fields = merge.fields
+        fields = _told(merge)
         if not fields and remove is None:
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
@@ -358,12 +366,11 @@ class _Claims:
             self.phones[phone] = self.phones.get(phone, False) or not emails
 
 
-def _with_arrived(op: Operation, own: Own, person: Mapping[str, Any]) -> Own:
-    """After a lost answer what is wanted and there is ours: the call was carried out."""
-    if not op.maybe_applied:
-        return own
-    arrived = surviving(_built({name: op.fields.get(name) for name in op.changed}), person)
-    return evolve(own, fields={**own.fields, **arrived})
+def _told(merge: Merge) -> dict[str, list[dict[str, Any]]]:
+    """What is to be written; where that is anything, with what is ours from then on."""
+    if merge.fields:
+        tell(merge)
+    return merge.fields
 
 
 def _built(fields: Mapping[str, Any]) -> dict[str, Any]:

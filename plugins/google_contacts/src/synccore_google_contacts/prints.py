@@ -1,0 +1,51 @@
+"""What synccore wrote, told on the contact itself by fingerprints.
+
+The index remembers the values. Where it is older than the contact (a restored backup, a lost answer) these say which
+of the values that stand there are ours, and so give way to newer ones; all others are the owner's.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
+from .merge import Merge
+
+#: `clientData` key of the fingerprints, separated by blanks.
+WROTE = "synccore.wrote"
+
+
+def tell(merge: Merge) -> None:
+    """Put the fingerprints of what is ours on the contact, in place of those that stand there."""
+    entries = merge.entries("clientData")
+    entries[:] = [e for e in entries if e.get("key") != WROTE]
+    if prints := sorted(_all(merge.own)):
+        entries.append({"key": WROTE, "value": " ".join(prints)[:MAX_LENGTH]})
+
+
+def recalled(own: Mapping[str, Any], person: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What is ours on the contact: what the index knows, and what stands there of these fields as it was written."""
+    told = {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
+    found, missing = dict(own), told - _all(own)
+    for name in names if missing else ():
+        spec = field_named(name)
+        entries = person.get(spec.person_field, ()) if spec is not None else ()
+        if isinstance(spec, Part):
+            ours = [e[spec.key] for e in entries if e.get(spec.key) and _print(name, e[spec.key]) in missing]
+            found |= {name: ours[0]} if ours else {}
+        elif spec is not None:
+            ours = [plain(e) for e in entries if spec.owns(e) and _print(name, spec.identity(e)) in missing]
+            found |= {name: [*found.get(name, ()), *ours]} if ours else {}
+    return found
+
+
+def _all(own: Mapping[str, Any]) -> set[str]:
+    found: set[str] = set()
+    for name, value in own.items():
+        spec = field_named(name)
+        found |= {_print(name, spec.identity(e)) for e in value} if isinstance(spec, Entries) else {_print(name, value)}
+    return found
+
+
+def _print(name: str, what: object) -> str:
+    return sha256(f"{name} {what!r}".encode()).hexdigest()[:6]

@@ -1,0 +1,78 @@
+"""A backup was put back: what was written since stands at Google, and nothing here knows of it."""
+
+from copy import copy
+
+import pytest
+from google_help import marks_on, person_fields, values
+
+from synccore.types import Identity
+
+
+class Backup:
+    """What the database held of this sink."""
+
+    def __init__(self, rig):
+        self._items = dict(rig.sink._index.state.scan()) if rig.sink._index is not None else {}
+        self._links = copy(rig.links)
+
+    def put_back(self, rig):
+        state = rig.sink._index.state
+        state.clear()
+        state.put(self._items)
+        rig.links = self._links
+        rig.sink = rig.open()
+
+
+def test_a_name_written_since_the_backup_follows_the_shop(rig):
+    rig.put("old", **person_fields(99))
+    backup = Backup(rig)
+    made = rig.put(1, **person_fields(1)).remote_id
+    backup.put_back(rig)
+    rig.put(1, **person_fields(1, given_name="Zoe"))
+    assert rig.links["shop:1"].remote_id == made
+    assert rig.google.contact(made)["names"][0]["givenName"] == "Zoe"
+    assert not rig.links["shop:1"].left_out
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_an_address_written_since_the_backup_gives_way_and_the_owners_own_stays(rig, linked):
+    rig.put(1 if linked else "old", **person_fields(1 if linked else 99))
+    backup = Backup(rig)
+    made = rig.put(1, **person_fields(1, email="second@shop.test", phone="+14155550222")).remote_id
+    rig.google.edit(made, phoneNumbers=[{"value": "+14155550222", "type": "mobile"}, {"value": "+14155550333"}])
+    backup.put_back(rig)
+    rig.put(1, **person_fields(1, email="third@shop.test", phone="+14155550444"))
+    (person,) = [p for p in rig.google.contacts() if marks_on(p) == ["shop:customer:1"]]
+    assert values(person, "emailAddresses") == ["third@shop.test"]
+    assert values(person, "phoneNumbers") == ["+14155550444", "+14155550333"]
+    # The next ones get their own contact: the address is nobody's any more.
+    rig.put(2, given_name="New", email="second@shop.test")
+    assert rig.links["shop:2"].remote_id != person["resourceName"]
+
+
+def test_what_the_owner_typed_on_a_contact_adopted_since_the_backup_stays(rig):
+    rig.put("old", **person_fields(99))
+    backup = Backup(rig)
+    name = rig.google.add(names=[{"givenName": "Annie"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.put(1, **person_fields(1, company="Acme"))
+    backup.put_back(rig)
+    rig.put(1, **person_fields(1, given_name="Zoe", company="Better", phone="+14155550444"))
+    person = rig.google.contact(name)
+    assert person["names"][0]["givenName"] == "Annie"
+    assert values(person, "organizations", "name") == ["Better"]
+    assert values(person, "phoneNumbers") == ["+14155550444"]
+
+
+def test_who_is_forgotten_leaves_nothing_that_was_written_since_the_backup(rig):
+    rig.put("old", **person_fields(99))
+    backup = Backup(rig)
+    name = rig.google.add(names=[{"givenName": "Annie"}], emailAddresses=[{"value": "ann1@shop.test"}])
+    before = rig.google.contact(name)
+    rig.put(1, **person_fields(1, company="Acme"))
+    backup.put_back(rig)
+    (link,) = rig.sink.find(Identity(emails=("ann1@shop.test",), uids=("shop:customer:1",)))
+    assert rig.sink.erase(link).outcome == "released"
+    after = rig.google.contact(name)
+    assert {k: v for k, v in after.items() if k not in ("etag", "metadata")} == {
+        k: v for k, v in before.items() if k not in ("etag", "metadata")
+    }
