@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from synccore._cli._session import Session
 from synccore.entities import Order
 from synccore.errors import AuthError, Rejected, Transient
 from synccore.testing import customer, upsert
@@ -98,8 +99,9 @@ def test_a_filter_is_the_reason(world):
     ada(world)
     world.deliver()
     one = standing(world)
-    assert one["state"] == "skipped"
-    assert "when" in one["sentence"] or "filter" in one["sentence"]
+    assert (one["state"], one["next"]) == ("skipped", None), "nothing has to be done"
+    assert "when: customer.company (routes.people.when;" in one["sentence"]
+    assert "synccore backfill shop customer --route people" in one["sentence"]
     assert world.crm.by_uid() == {}
 
 
@@ -147,6 +149,29 @@ def test_somebody_who_never_arrived(world):
     assert "next: synccore reconcile shop" in text
 
 
+def test_who_was_forgotten_is_said_to_be(world):
+    """Neither a comparison nor another look at the shop brings them back: the old advice led nowhere."""
+    ada(world)
+    world.deliver()
+    world.run("forget", "ada@shop.test", "--yes")
+    for who in ("Ada@Shop.Test", "7"):
+        answer = world.json("why", who, code=1)
+        [sentence] = answer["unknown"]
+        assert sentence.startswith("they were forgotten at ")
+        assert (answer["known"], answer["next"]) == (False, [])
+
+
+def test_who_is_in_an_account_that_was_left_is_not_said_to_be_delivered(world):
+    ada(world)
+    world.deliver()
+    session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
+    with session.open() as app:
+        app.store.archive_links("crm", "old", ["people"])
+    one = standing(world, code=1)
+    assert (one["state"], one["next"]) == ("never", "synccore backfill shop customer --route people")
+    assert "an account of crm that was left" in one["sentence"]
+
+
 def test_the_words_for_people(world):
     ada(world)
     world.deliver()
@@ -192,7 +217,6 @@ def test_routes_and_instances_complete(world):
     from click.shell_completion import ShellComplete
 
     from synccore._cli import cli
-    from synccore._cli._session import Session
 
     session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
     shell = ShellComplete(cli, {"obj": session}, "synccore", "_SYNCCORE_COMPLETE")

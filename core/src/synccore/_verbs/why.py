@@ -8,7 +8,7 @@ from attrs import asdict, field, frozen
 
 from .._app.app import App
 from ..entities import ENTITIES
-from ..store import Delivery, HistoryEntry
+from ..store import Delivery, HistoryEntry, email_digest, key_digest
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .find import find
 from .waits import lane_state, moment, until_text
@@ -191,16 +191,22 @@ def _linked(link: Link, snapshot: Snapshot) -> _Said:
 
 def _never(app: App, route: RouteSpec, snapshot: Snapshot, rows: Sequence[Delivery]) -> _Said:
     last = _last_line(app, route, snapshot)
+    again = f"synccore backfill {route.source} {route.entity} --route {route.name}"
     if last is not None and last.outcome in ("skipped", "dismissed"):
-        return last.outcome, f"{last.outcome}: {last.note or last.error or 'no reason was given'}", None
+        reason = last.note or last.error or "no reason was given"
+        # Nothing has to be done; who wants it otherwise is told where.
+        filtered = f" (routes.{route.name}.when; another one: edit it, synccore reload, {again})"
+        return last.outcome, f"{last.outcome}: {reason}{filtered if reason.startswith('when: ') else ''}", None
+    left = app.store.archived_links(snapshot.source, snapshot.entity, snapshot.key)
+    if any(sink == route.sink for sink, _, _ in left):
+        return "never", f"delivered to an account of {route.sink} that was left, and not to the one it has now", again
     if last is not None and last.outcome == "delivered":
         return "delivered", f"delivered at {moment(last.at)}", None
     if rows:
         return rows[0].state, f"{rows[0].state} at {moment(rows[0].settled_at or rows[0].last_change_at)}", None
     if snapshot.deleted:
         return "never", "deleted in the shop before it was ever sent", None
-    step = f"synccore backfill {route.source} {route.entity} --route {route.name}"
-    return "never", "known here, and never owed on this route (it is newer than the record)", step
+    return "never", "known here, and never owed on this route (it is newer than the record)", again
 
 
 def _last_line(app: App, route: RouteSpec, snapshot: Snapshot) -> HistoryEntry | None:
@@ -220,6 +226,9 @@ def why_left_out(app: App, source: str, asked: str) -> str | None:
 
 
 def _unknown(app: App, asked: str) -> Why:
+    keys = (key_digest(source, "customer", asked) for source in app.sources)
+    if at := app.store.forgotten_at(email_digest(asked), *keys):
+        return Why(known=False, unknown=(f"they were forgotten at {moment(at)}, and are not taken in again",))
     reasons: list[str] = []
     steps: dict[str, None] = {}
     for name, unit in app.sources.items():

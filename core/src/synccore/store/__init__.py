@@ -29,6 +29,7 @@ from datetime import datetime
 
 from . import looks
 from ._convert import to_ms
+from ._people import key_digest
 from .copying import Copying
 from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction, UnderWay
 from .keeping import Keeping
@@ -105,6 +106,7 @@ __all__ = [
     "Work",
     "email_digest",
     "email_of",
+    "key_digest",
     "made_from",
 ]
 

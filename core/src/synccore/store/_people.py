@@ -3,17 +3,29 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from ..entities import Customer, normalize_email
 from ..types import Link
 from . import sql
-from ._convert import to_link
+from ._convert import from_ms, to_link
 from ._hints import drop_hints
 from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
 from ._traces import Traces
 from .engine import Row, Transaction, UnderWay
 
-__all__ = ["KEYED", "Ref", "dismiss", "forget", "key_digest", "keys_by_email", "owned_refs", "refs_of", "retry"]
+__all__ = [
+    "KEYED",
+    "Ref",
+    "dismiss",
+    "forget",
+    "forgotten_at",
+    "key_digest",
+    "keys_by_email",
+    "owned_refs",
+    "refs_of",
+    "retry",
+]
 
 #: (source, entity, key)
 Ref = tuple[str, str, str]
@@ -74,6 +86,13 @@ def _parked(tx: Transaction, ids: Sequence[int]) -> list[Row]:
 
 def _has_ready(tx: Transaction, row: Row) -> bool:
     return tx.execute(sql.READY, dict(row)).fetchone() is not None
+
+
+def forgotten_at(view: Transaction, digests: Sequence[str]) -> datetime | None:
+    """When somebody with one of these digests was forgotten, the last time."""
+    marks = ", ".join("?" * len(digests))
+    row = view.execute(f"SELECT max(at) AS at FROM tombstone WHERE digest IN ({marks})", digests).fetchone()  # noqa: S608
+    return None if row["at"] is None else from_ms(row["at"])
 
 
 def keys_by_email(view: Transaction, email: str) -> list[tuple[str, str]]:

@@ -31,6 +31,11 @@ class People(Engine):
         with self.reading() as view:
             return _people.keys_by_email(view, email)
 
+    def forgotten_at(self, *digests: str) -> datetime | None:
+        """When somebody with one of these digests (`email_digest`, `key_digest`) was forgotten; None: nobody was."""
+        with self.reading() as view:
+            return _people.forgotten_at(view, digests)
+
     def held(self, email: str, digest: str) -> Mapping[str, list[dict[str, Any]]]:
         """All that is held of a person: table -> rows, times as times and JSON as what it says."""
         with self.reading() as view:

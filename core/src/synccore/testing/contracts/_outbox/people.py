@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, UnderWay, email_digest
+from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, UnderWay, email_digest, key_digest
 from ._desk import Desk
 
 
@@ -206,7 +206,10 @@ class PeopleRules:
     def test_changes_of_the_forgotten_are_dropped(self, desk: Desk) -> None:
         mail = "ada@shop.test"
         desk.take(desk.customer("1", email=mail))
+        assert desk.store.forgotten_at(email_digest(mail)) is None
         desk.store.forget(mail, email_digest(mail), desk.now)
+        assert desk.store.forgotten_at("nobody's", email_digest(mail)) == desk.now
+        assert desk.store.forgotten_at(key_digest("shop", "customer", "1")) == desk.now
         done = desk.take(
             desk.customer("1", email="ADA@shop.test"),
             desk.order("o1", "1", email=mail),
