@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ._session import Group, config_option, current, json_option, with_example
 if TYPE_CHECKING:
     from .._app.app import App
     from .._plugins import Plugins
+    from .._verbs.contract import Case
     from ..types import FieldInfo, ObjectInfo
 
 
@@ -107,8 +109,11 @@ def check(name: str, as_json: bool) -> int:
         print_json([{**asdict(case), "rule": rule_of(case.case)} for case in cases])
     else:
         colours = {"proven": "green", "failed": "red", "exempt": "yellow"}
-        rows = [(click.style(c.result, fg=colours.get(c.result)), c.case, c.reason or c.hazard) for c in cases]
-        table(("", "case", "hazard, or why not"), rows, empty="no cases")
+        contracts = list(dict.fromkeys(case.contract for case in cases))
+        for contract in contracts:
+            if len(contracts) > 1:
+                click.echo(f"{contract}:")
+            _show_cases([case for case in cases if case.contract == contract], colours)
         counts = Counter(case.result for case in cases)
         click.echo(", ".join(f"{count} {result}" for result, count in counts.items()))
         click.echo("\nOn the quality scale (docs/authors/quality.md), as far as cases tell:")
@@ -121,6 +126,18 @@ def check(name: str, as_json: bool) -> int:
             empty="no rules",
         )
     return FINDINGS if any(case.result == "failed" for case in cases) else DONE
+
+
+def _show_cases(cases: Iterable[Case], colours: Mapping[str, str]) -> None:
+    """On a terminal the reason stands below the case, whose name would not leave it room enough to be read."""
+    from ._output import table
+
+    told = [(click.style(c.result, fg=colours.get(c.result)), c.case, c.reason or c.hazard) for c in cases]
+    if sys.stdout.isatty():
+        rows = [(result, f"{name}\n{click.style(why, dim=True)}") for result, name, why in told]
+        table(("", "case, and its hazard or why not"), rows, empty="no cases")
+    else:
+        table(("", "case", "hazard, or why not"), told, empty="no cases")
 
 
 # -- show

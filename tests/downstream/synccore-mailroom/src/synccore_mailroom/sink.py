@@ -83,7 +83,7 @@ class Mailroom:
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         held = self._rows("POST", "/find", json=[o.uid for o in operations])
-        return [Link(object="recipient", remote_id=o.uid) if o.uid in held else None for o in operations]
+        return [Link(object="recipient", remote_id=o.uid, marked=True) if o.uid in held else None for o in operations]
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         held = self._rows("POST", "/find", json=[link.remote_id for link in links])
