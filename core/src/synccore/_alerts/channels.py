@@ -2,14 +2,12 @@
 
 import json
 import os
-import smtplib
 import socket
-import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.message import EmailMessage
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -19,6 +17,9 @@ from ..errors import ConfigError, Rejected, Transient, redact
 from ..hookspecs import AlertType
 from ..secrets import Secret
 from ..types import Context, Notice
+
+if TYPE_CHECKING:
+    import smtplib
 
 __all__ = ["CHANNELS", "document"]
 
@@ -74,6 +75,8 @@ class EmailChannel:
 
     def send(self, notice: Notice) -> None:
         """Raises Transient where the server cannot be reached, Rejected where it refuses."""
+        import smtplib  # with all of TLS, and channels are named whenever a configuration is read
+
         url = urlsplit(self._config.smtp)
         try:
             with self._connect(url.scheme, url.hostname or "", url.port) as server:
@@ -87,7 +90,10 @@ class EmailChannel:
         except (OSError, smtplib.SMTPException) as error:
             raise Transient(f"{url.hostname} took no message: {redact(str(error)) or type(error).__name__}") from error
 
-    def _connect(self, scheme: str, host: str, port: int | None) -> smtplib.SMTP:
+    def _connect(self, scheme: str, host: str, port: int | None) -> "smtplib.SMTP":
+        import smtplib
+        import ssl
+
         timeout = DEADLINE.total_seconds()
         if scheme == "smtps":
             return smtplib.SMTP_SSL(host, port or 465, timeout=timeout, context=ssl.create_default_context())

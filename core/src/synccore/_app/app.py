@@ -1,5 +1,7 @@
 """The composition root: settings, plugins, store and instances, opened once and handed around."""
 
+from __future__ import annotations
+
 import os
 import random as random_module
 import threading
@@ -8,12 +10,9 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from .._delivery.engine import Engine
-from .._delivery.lane import Lane
 from .._delivery.policy import describe_bug
-from .._delivery.prepare import Preparer
 from .._delivery.writeback import LIMITS as WRITE_BACK_LIMITS
 from .._delivery.writeback import WriteBackPreparer, WriteBackSink, rule
 from .._delivery.writeback import route_name as write_back_name
@@ -45,6 +44,11 @@ from .logs import Logs
 from .made_by import NOTES, made_by
 from .peek import database_in, peek, table
 from .units import SinkUnit, SourceUnit, Unit
+
+if TYPE_CHECKING:
+    from .._delivery.engine import Engine
+    from .._delivery.lane import Lane
+    from .._delivery.prepare import Preparer
 
 #: How long a plugin may take to release what it holds, before it is left alone.
 CLOSE_WITHIN = timedelta(seconds=5)
@@ -311,6 +315,8 @@ class App(Base):
 
     def preparer_of(self, spec: RouteSpec) -> Preparer:
         """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
+        from .._delivery.prepare import Preparer
+
         own = getattr(self.sinks[spec.sink].instance, "filters", {})
         as_read = self.routes.get(spec.name) is spec and not own
         mapper = self.settings.mappers[spec.name] if as_read else compile_mapper(spec, self.plugins, own)
@@ -394,7 +400,9 @@ class App(Base):
 
     @cached_property
     def engine(self) -> Engine:
-        """The lanes of every sink that opened, and of every source that is written back to."""
+        """The lanes of every sink that opened, and of every source that is written back to: for who delivers."""
+        from .._delivery.engine import Engine
+
         engine = Engine(self.store, self.clock, self.log)
         for name, unit in self.sinks.items():
             if unit.instance is not None:
@@ -414,6 +422,8 @@ class App(Base):
         return engine
 
     def _lane(self, engine: Engine, name: str, sink: Any, limits: Limits, preparers: Mapping[str, Preparer]) -> Lane:
+        from .._delivery.lane import Lane
+
         return Lane(
             name,
             sink,

@@ -50,10 +50,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
 
     Cells are text (with click styles) or None. `empty` is said, on stderr, where there are no rows.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not rows:
         note(empty)
@@ -61,6 +57,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
     if not sys.stdout.isatty():
         _plain_table(columns, rows, numbers)
         return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
         widest = max(len(click.unstyle(row[number])) for row in rows)

@@ -9,10 +9,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import EntryPoint
-from importlib.metadata import entry_points as installed_entry_points
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 from attrs import evolve, frozen
@@ -23,6 +21,9 @@ from ..errors import ConfigError, redact
 from ..hookspecs import AlertType, DemoVendor, MapperType, SinkType, SourceType, StoreType
 from ..types import Settled
 from .checks import PluginFault, check_api, check_filters, check_types
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["PluginStatus", "Plugins", "load_plugins"]
 
@@ -198,15 +199,19 @@ class Plugins:
 
 
 def load_plugins(
-    *, environ: Mapping[str, str] = os.environ, entry_points: Iterable[EntryPoint] | None = None
+    *, environ: Mapping[str, str] = os.environ, entry_points: "Iterable[EntryPoint] | None" = None
 ) -> Plugins:
     """Core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises."""
     return Plugins(lambda: _load_all(environ, entry_points))
 
 
 def _load_all(
-    environ: Mapping[str, str], entry_points: Iterable[EntryPoint] | None
+    environ: Mapping[str, str], entry_points: "Iterable[EntryPoint] | None"
 ) -> tuple[list[_Loaded], list[PluginStatus]]:
+    # Takes longer to import than all there is to loading a plugin, and most looks into the outbox need none.
+    from importlib.metadata import EntryPoint
+    from importlib.metadata import entry_points as installed_entry_points
+
     trace = environ.get(TRACE_VARIABLE, "") not in ("", "0")
     found = installed_entry_points(group=GROUP) if entry_points is None else entry_points
     points = sorted({(_distribution(p), p.name, p.value): p for p in found}.items())
@@ -216,10 +221,7 @@ def _load_all(
     loaded: list[_Loaded] = []
     statuses: list[PluginStatus] = []
     taken: dict[str, PluginStatus] = {}
-    for point in [core, *(p for _, p in points)]:
-        name, version = _distribution(point)
-        if point is core:
-            name, version = "synccore", __version__
+    for (name, version), point in [(("synccore", __version__), core), *((key[0], p) for key, p in points)]:
         status = PluginStatus(point.name, name, version, "loaded")
         matched = {_normal(name), _normal(point.name)}
         if wanted is not None and point is not core and not matched & set(wanted):
@@ -245,7 +247,7 @@ def _load_all(
     return loaded, statuses
 
 
-def _load(point: EntryPoint, status: PluginStatus, taken: Mapping[str, PluginStatus], *, trace: bool) -> _Loaded:
+def _load(point: "EntryPoint", status: PluginStatus, taken: Mapping[str, PluginStatus], *, trace: bool) -> _Loaded:
     """Import one plugin and ask its hooks. Raises PluginFault."""
     if other := taken.get(f"plugin {point.name}"):
         raise PluginFault("duplicate", f"plugin name {point.name!r} is brought by both {other} and {status}")
@@ -275,7 +277,7 @@ def _load(point: EntryPoint, status: PluginStatus, taken: Mapping[str, PluginSta
     return _Loaded(evolve(status, provides=tuple(provides)), manager, descriptors, filters)
 
 
-def _register(manager: pluggy.PluginManager, module: Any, point: EntryPoint) -> None:
+def _register(manager: pluggy.PluginManager, module: Any, point: "EntryPoint") -> None:
     try:
         manager.register(module, name=point.name)
     except Exception as error:
@@ -308,7 +310,7 @@ def _normal(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(".", "-")
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
+def _distribution(point: "EntryPoint") -> tuple[str, str]:
     return (point.dist.name, point.dist.version) if point.dist else ("", "")
 
 
