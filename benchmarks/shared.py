@@ -56,6 +56,8 @@ class Daemon:
         self._folder = folder
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("SYNCCORE_")} | {"SYNCCORE_KEY": key}
         self.process: subprocess.Popen[bytes] | None = None
+        #: How often it ended by itself.
+        self.ended = 0
 
     def start(self) -> None:
         """Begin; it is ready a moment later."""
@@ -70,6 +72,13 @@ class Daemon:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()
+            self.process = None
+
+    def supervise(self) -> None:
+        """As systemd does: start it again where it ended by itself (it began while the server was away)."""
+        if self.process is not None and self.process.poll() is not None:
+            self.ended += 1
+            self.start()
 
     def say(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command beside it."""
@@ -131,6 +140,8 @@ class Play:
         """Ask until it is so, as long as anything goes on."""
         best, last = -1, time.monotonic()
         while not until():
+            for daemon in self.daemons:
+                daemon.supervise()
             if (now := self.progress()) > best:
                 best, last = now, time.monotonic()
             assert time.monotonic() - last < PATIENCE, f"stuck at {best}: {what}"
@@ -182,11 +193,11 @@ class Play:
             time.sleep(chance.uniform(0, 0.5))
             victim = self.victim() or one
             other = two if victim is one else one
-            leads = self._leader() == victim.process.pid
+            leads = self._leads(victim)
             held.append(self.held_by(victim))
             victim.kill()
             if leads:
-                self.wait(lambda other=other: self._leader() == other.process.pid, "the other one leads")
+                self.wait(lambda other=other: self._leads(other), "the other one leads")
                 taken_over += 1
             if turn == (kills + 1) // 2:
                 self._restart_the_server(other)
@@ -198,15 +209,16 @@ class Play:
         figures = {"held when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
         return {**self._compared(), **figures}
 
-    def _leader(self) -> int | None:
+    def _leads(self, daemon: Daemon) -> bool:
         try:
             names = [d.name for d in self._store.daemons() if d.leads]
         except StoreError:
-            return None
-        return int(names[0].rpartition(":")[2]) if names else None
+            return False
+        return daemon.process is not None and [name.rpartition(":")[2] for name in names] == [str(daemon.process.pid)]
 
     def _restart_the_server(self, daemon: Daemon) -> None:
         """A webhook in that moment is refused, so that the shop sends it again."""
+        self.wait(lambda: daemon.answers("/readyz") == 200, "the other one works")
         self._server.stop()
         answers: list[int] = []
         body = b"webhook_id=1"
@@ -238,6 +250,7 @@ class Play:
             "owed": self._store.counts_by_sink()["mail"].owed,
             "parked": status["sinks"]["mail"]["parked"],
             "daemons": status.get("daemons", []),
+            "ended by themselves": [daemon.ended for daemon in self.daemons],
         }
 
 

@@ -7,6 +7,7 @@ from synccore._verbs.status import overview, status
 from synccore._web.needs import needs
 from synccore.store import StoreError
 from synccore.testing import Harness, customer
+from synccore.types import Failed
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -62,3 +63,28 @@ def test_status_and_dashboard_say_that_nothing_more_is_taken(tmp_path, monkeypat
         assert overview(harness.app).notes[0] == "nothing more is taken in: the disk is full"
         assert not overview(harness.app).well
         assert needs(harness.app)[0].sentence == "Nothing more is taken in: the disk is full"
+
+
+@pytest.mark.parametrize("told", ["raised", "as an outcome"])
+def test_a_store_that_fails_within_a_plugins_call_is_no_records_fault(tmp_path, monkeypatch, told):
+    """The target has it already; what the plugin wanted to note was not stored. Five of these parked a record."""
+    with Harness(tmp_path, PEOPLE) as harness:
+        harness.emit(*(customer(str(n), email=f"{n}@shop.test") for n in range(3)))
+        lane, real = harness.app.engine.lanes["crm"], harness.sink.deliver
+
+        def deliver(operations):
+            outcomes = real(operations)
+            if told == "raised":
+                raise StoreError("no turn to write")
+            return [*outcomes[:-1], Failed(StoreError("no turn to write"))]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(harness.sink, "deliver", deliver)
+            for _ in range(6):
+                with pytest.raises(StoreError):
+                    lane.step()
+        rows = harness.app.store.deliveries()
+        assert {(d.state, d.attempts, d.maybe_applied) for d in rows} == {("ready", 0, True)}
+        assert harness.app.store.lane("crm").state == "ok"
+        harness.drain()
+        assert sorted(r["email"] for r in harness.sink.records.values()) == [f"{n}@shop.test" for n in range(3)]

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from ..store import StoreError
 from ..types import (
     Ambiguous,
     Delivered,
@@ -23,7 +24,11 @@ _OUTCOMES = (Delivered, Unchanged, Submitted, Failed)
 
 
 class Caller:
-    """One sink behind checks."""
+    """One sink behind checks.
+
+    Where the plugin meets a store that is busy, full or away (its state, its locks, its vault), a call raises
+    StoreError, also where it told that of single records: it is no record's fault, and nobody knows how far it got.
+    """
 
     def __init__(self, name: str, sink: Any) -> None:
         self._name = name
@@ -53,6 +58,8 @@ class Caller:
         try:
             answers = self._sink.overtake(operations)
             return self._checked("overtake", answers, len(operations), (Delivered, Failed, type(None)))
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001  it is tried again
             return [Failed(error)] * len(operations)
 
@@ -70,4 +77,6 @@ class Caller:
         for answer in given:
             if not isinstance(answer, types):
                 raise TypeError(f"{self._name}.{method} answered {type(answer).__name__}")
+            if isinstance(answer, Failed) and isinstance(answer.error, StoreError):
+                raise answer.error
         return given

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from ..entities import Customer, guest_key
 from ..errors import MappingError, Rejected
-from ..store import Settlement, Store, Work
+from ..store import Settlement, Store, StoreError, Work
 from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Retry, Skip
 from .calls import Caller
 from .halving import twin
@@ -55,6 +55,8 @@ class Doubtful:
             return sure + [i for i in unsure if not _is_delete(i)]
         try:
             found = self._lookup(route, unsure) if unsure else []
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001  the policy decides
             settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
             return sure

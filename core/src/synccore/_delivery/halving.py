@@ -6,6 +6,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..errors import AuthError, BatchRejected, ConfigError, RateLimited, Rejected, SynccoreError, Transient
+from ..store import StoreError
 from ..types import Ambiguous, Failed, Link, Operation, Outcome, Retry
 from .policy import error_text
 
@@ -60,6 +61,8 @@ class _Halving:
             return [Answer(Failed(self._refusal), sent=False)] * len(operations)
         try:
             outcomes: Sequence[Outcome] = self._call.deliver(operations)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001  whatever a plugin raises, the policy decides
             if _is_the_targets(error) or (len(operations) > 1 and not self._may_repeat(operations, error)):
                 return [Answer(Failed(error))] * len(operations)
@@ -89,6 +92,8 @@ class _Halving:
         unsure = [o for o in operations if _creates(o)]
         try:
             found = dict(zip((o.id for o in unsure), self._call.lookup(unsure), strict=True)) if unsure else {}
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001  the policy decides
             return [Answer(Failed(error))] * len(operations)
         settled: dict[int, Answer] = {}

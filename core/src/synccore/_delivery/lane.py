@@ -27,6 +27,8 @@ from .settle import Settler
 from .steps import Closing, Item, Step
 from .unlisted import Unlisted
 
+#: Where the calls of every sink are counted, by all daemons.
+CALLS = "synccore:calls"
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
 
@@ -85,7 +87,8 @@ class Lane:
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
         self._namesakes = Namesakes(store, self._settler)
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
-        self._budget = Budget(clock, [(limits.calls, limits.per)] if limits.calls else [])
+        windows = [(limits.calls, limits.per)] if limits.calls else []
+        self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
         self._last_batch: tuple[datetime, bool] | None = None
@@ -268,7 +271,10 @@ class Lane:
         """Call the sink and turn outcomes into settlements; gives the pause the lane has to make, if any."""
         if not items:
             return None
-        self._budget.take(self._clock.now())
+        now = self._clock.now()
+        if (free := self._budget.take(now)) > now:
+            settlements.extend(self._settler.snoozed(i.work, free, "another call took what was left") for i in items)
+            return None
         answers = deliver_halving(self._call, [i.operation for i in items])
         again = [
             (i, evolve(i.operation, link=evolve(i.operation.link, etag=None) if i.operation.link else None))

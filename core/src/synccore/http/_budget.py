@@ -1,20 +1,25 @@
-"""A vendor's quota that several threads share."""
+"""A vendor's quota, shared by whoever uses it up: threads, processes, hosts."""
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..errors import LONGEST_WAIT, RateLimited
-from ..types import Allowance, Clock
+from ..types import Allowance, Clock, State
 from ._time import time_left
 
 __all__ = ["Budget", "Window"]
 
+T = TypeVar("T")
+
 #: Timers end a little early or late; more than this is on purpose.
 _EARLY = timedelta(milliseconds=100)
+#: Vendors tell the end of a window in whole seconds.
+_WHOLE = timedelta(seconds=1)
 
 
 @define
@@ -45,6 +50,14 @@ class Window:
     def clear(self) -> None:
         """Nothing was used."""
         self.used, self.resets_at = 0, None
+
+    def told(self) -> Sequence[Any]:
+        """What was used, as JSON."""
+        return [self.used, _text(self.resets_at)]
+
+    def recall(self, told: Sequence[Any]) -> None:
+        """Know what `told` said."""
+        self.used, self.resets_at = int(told[0]), _time(told[1])
 
 
 @define
@@ -77,6 +90,22 @@ class SlidingWindow(Window):
         """Nothing was used."""
         self._taken.clear()
 
+    def told(self) -> Sequence[Any]:
+        """What was used, as JSON."""
+        return [[_text(at), units] for at, units in self._taken]
+
+    def recall(self, told: Sequence[Any]) -> None:
+        """Know what `told` said."""
+        self._taken = deque((datetime.fromisoformat(at), int(units)) for at, units in told)
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
 
 def _length(per: timedelta) -> str:
     words = {timedelta(seconds=1): "a second", timedelta(minutes=1): "a minute", timedelta(days=1): "a day"}
@@ -84,21 +113,35 @@ def _length(per: timedelta) -> str:
 
 
 class Budget:
-    """A vendor's quota that several threads share: fixed windows, corrected by the vendor's headers.
+    """A vendor's quota: fixed windows, corrected by the vendor's headers. Threads share it.
 
     `headroom` is the share of each window left to other users of the same account; 0.1 keeps a tenth free.
     `sliding`: nobody says when a window begins (no headers), so the limit is kept within any stretch of that length.
+    `state`, `name`: where it is counted, as in `context.state(account)`: then all processes and hosts on one database
+    share it, each call costs a small transaction, and StoreError is raised where the database cannot be used. Without
+    a state each process counts for itself.
     """
 
     def __init__(
-        self, clock: Clock, windows: Iterable[tuple[int, timedelta]], headroom: float = 0.0, *, sliding: bool = False
+        self,
+        clock: Clock,
+        windows: Iterable[tuple[int, timedelta]],
+        headroom: float = 0.0,
+        *,
+        sliding: bool = False,
+        state: State | None = None,
+        name: str = "budget",
     ) -> None:
         self._clock = clock
         self._headroom = headroom
+        self._state = state
+        self._name = name
         self._lock = threading.Lock()
         kind = SlidingWindow if sliding else Window
         self._windows = [kind(self._share(limit), per) for limit, per in windows]
         self._blocked_until: datetime | None = None
+        #: How far the state's clock, which all hosts go by, is ahead of this one's.
+        self._ahead = timedelta(0)
 
     def _share(self, limit: int) -> int:
         return max(1, int(limit * (1 - self._headroom)))
@@ -111,75 +154,121 @@ class Budget:
         """
         if (left := time_left()) is not None:
             max_wait = min(max_wait, left)
-        while True:
-            with self._lock:
-                now = self._clock.now()
-                ready = max((w.free_at(cost, now) for w in self._windows), default=now)
-                if self._blocked_until is not None:
-                    ready = max(ready, self._blocked_until)
-                if ready <= now:
-                    for window in self._windows:
-                        window.take(cost, now)
-                    return
-            if ready - now > max_wait:
-                raise RateLimited("the quota is used up", retry_after=ready - now)
-            self._clock.sleep(ready - now)
+        while wait := self._take(cost):
+            if wait > max_wait:
+                raise RateLimited("the quota is used up", retry_after=wait)
+            ready = self._clock.now() + wait
+            self._clock.sleep(wait)
             if self._clock.now() + _EARLY < ready:
                 # A clock that wakes early says that the process is stopping.
-                raise RateLimited("stopped while waiting for the quota", retry_after=ready - now)
+                raise RateLimited("stopped while waiting for the quota", retry_after=wait)
 
     def free_at(self, now: datetime, cost: int = 1) -> datetime:
         """When `cost` units will be free; `now` where they are. Takes nothing."""
         with self._lock:
-            ready = max((w.free_at(cost, now) for w in self._windows), default=now)
-            return max(ready, self._blocked_until) if self._blocked_until is not None else ready
+            self._look()
+            return now + self._wait(cost, now + self._ahead)
 
-    def take(self, now: datetime, cost: int = 1) -> None:
-        """Take `cost` units without waiting."""
-        with self._lock:
-            for window in self._windows:
-                window.take(cost, now)
+    def take(self, now: datetime, cost: int = 1) -> datetime:
+        """Take `cost` units and give `now`; where they are not free take nothing, and give the time they will be."""
+        return now + self._take(cost)
+
+    def _take(self, cost: int) -> timedelta:
+        """How long until so many are free; nothing: they were, and are taken."""
+
+        def taking(now: datetime) -> timedelta:
+            if not (wait := self._wait(cost, now)):
+                for window in self._windows:
+                    window.take(cost, now)
+            return wait
+
+        return self._alone(taking)
+
+    def _wait(self, cost: int, now: datetime) -> timedelta:
+        ready = max((w.free_at(cost, now) for w in self._windows), default=now)
+        return max(ready, self._blocked_until or now) - now
 
     def observe(self, *, limit: int | None, remaining: int | None, reset: timedelta | None) -> None:
         """Correct the widest window by what the vendor said in an answer's headers."""
         if not self._windows:
             return
-        with self._lock:
-            now = self._clock.now()
-            window = max(self._windows, key=lambda w: w.per)
-            if limit is not None and limit > 0:
-                window.limit = self._share(limit)
-            if remaining is not None and limit is not None:
-                spent = max(0, limit - remaining)
-                if reset is not None:
-                    window.resets_at = now + min(reset, LONGEST_WAIT)
-                    window.used = max(spent, 0) if window.used < spent else window.used
-                else:
-                    window.used = max(window.used, spent)
+        window = max(self._windows, key=lambda w: w.per)
+        if limit is not None and limit > 0:
+            window.limit = self._share(limit)
+        if remaining is None or limit is None:
+            return
+        spent = max(0, limit - remaining)
+
+        def corrected(now: datetime) -> bool:
+            ends = None if reset is None else now + min(reset, LONGEST_WAIT)
+            known = window.resets_at is not None and (ends is None or abs(window.resets_at - ends) <= _WHOLE)
+            if window.used < spent or not known:
+                window.used = max(window.used, spent)
+                window.resets_at = window.resets_at if ends is None else ends
+            return known
+
+        self._alone(corrected)
 
     def allowances(self, label: str) -> list[Allowance]:
         """What of each window is used, for people: `Sink.budgets`. Limits are without the headroom."""
         with self._lock:
-            now = self._clock.now()
+            self._look()
+            now = self._clock.now() + self._ahead
             return [
                 Allowance(
                     label=f"{label}, {_length(window.per)}",
                     used=window.used_by(now),
                     limit=window.limit,
-                    resets_at=window.resets_at if window.resets_at is not None and window.resets_at > now else None,
+                    resets_at=window.resets_at - self._ahead
+                    if window.resets_at is not None and window.resets_at > now
+                    else None,
                 )
                 for window in self._windows
             ]
 
     def clear(self) -> None:
         """Begin anew: a person said that what was counted is void. The vendor's next answer corrects it again."""
-        with self._lock:
-            self._blocked_until = None
-            for window in self._windows:
-                window.clear()
+        self._alone(lambda _: self._know(None))
 
     def block(self, duration: timedelta) -> None:
         """Let nobody through for this long (a 429 with Retry-After), at most a day."""
+
+        def blocking(now: datetime) -> None:
+            until = now + min(duration, LONGEST_WAIT)
+            self._blocked_until = max(until, self._blocked_until or until)
+
+        self._alone(blocking)
+
+    # -- where it is counted
+
+    def _alone(self, work: Callable[[datetime], T]) -> T:
+        """What `work` makes of what all together used, while nobody else uses anything."""
         with self._lock:
-            until = self._clock.now() + min(duration, LONGEST_WAIT)
-            self._blocked_until = max(until, self._blocked_until) if self._blocked_until else until
+            own = self._clock.now()
+            if self._state is None:
+                return work(own)
+            done: list[T] = []
+
+            def change(told: Any, now: datetime) -> Mapping[str, Any]:
+                self._know(told)
+                self._ahead = now - own
+                done.append(work(now))
+                windows = [window.told() for window in self._windows]
+                return {"blocked": _text(self._blocked_until), "windows": windows}
+
+            self._state.change(self._name, own, change)
+            return done[0]
+
+    def _look(self) -> None:
+        if self._state is not None:
+            self._know(self._state.get(self._name))
+
+    def _know(self, told: Mapping[str, Any] | None) -> None:
+        """Know what somebody told; of windows that were others then, and of nothing: that nothing was used."""
+        self._blocked_until = _time(told["blocked"]) if told else None
+        before = told["windows"] if told and len(told["windows"]) == len(self._windows) else None
+        for number, window in enumerate(self._windows):
+            if before is None:
+                window.clear()
+            else:
+                window.recall(before[number])

@@ -131,6 +131,11 @@ class Engine(ABC):
         """As `writing`, for claims of one sink: an engine may let those of several sinks go side by side."""
         return self.writing()
 
+    def noting(self, name: str) -> AbstractContextManager[Transaction]:
+        """As `writing`, for one value of the plugins' state: an engine may let it go beside everything else but those
+        of the same name."""
+        return self.writing()
+
     @abstractmethod
     def reading(self) -> AbstractContextManager[Transaction]:
         """One consistent view that waits for no writer and holds up none."""

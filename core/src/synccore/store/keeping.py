@@ -1,7 +1,7 @@
 """Small things that must survive: lanes, backfills, secrets, plugin state. Held by whoever needs one of them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,10 @@ from .rows import BackfillJob, Hold, LaneRecord
 __all__ = ["Keeping"]
 
 _PAGE = 500
+_PUT = """
+INSERT INTO plugin_state (namespace, key, value) VALUES (:namespace, :key, :value)
+ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value
+"""
 
 
 class Keeping(Engine):
@@ -194,11 +198,23 @@ class _PluginState:
                 "DELETE FROM plugin_state WHERE namespace = ? AND key = ?",
                 [(self._namespace, key) for key, text in texts if text is None],
             )
-            tx.executemany(
-                "INSERT INTO plugin_state VALUES (?, ?, ?) "
-                "ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value",
-                [(self._namespace, key, text) for key, text in texts if text is not None],
-            )
+            kept = [
+                {"namespace": self._namespace, "key": key, "value": text} for key, text in texts if text is not None
+            ]
+            tx.executemany(_PUT, kept)
+
+    def change(self, key: str, now: datetime, make: Callable[[Any, datetime], Any]) -> Any:
+        """Replace a value by what `make` gives for it, while nobody else changes it."""
+        place = {"namespace": self._namespace, "key": key}
+        with self._engine.noting(f"{self._namespace}/{key}") as tx:
+            at = self._engine.lease_clock(tx, to_ms(now))
+            statement = "SELECT value FROM plugin_state WHERE namespace = :namespace AND key = :key"
+            row = tx.execute(statement, place).fetchone()
+            before = None if row is None else json.loads(row["value"])
+            after = make(before, from_ms(at))
+            if after != before:
+                tx.execute(_PUT, place | {"value": json.dumps(after)})
+        return after
 
     def scan(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """All items below `prefix`, by key; read page by page."""

@@ -2,8 +2,9 @@
 
 import random
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from ..types import Clock, RouteSpec
@@ -41,6 +42,15 @@ class MemoryState:
                     self._items.pop(key, None)
                 else:
                     self._items[key] = json.dumps(value)
+
+    def change(self, key: str, now: datetime, make: Callable[[Any, datetime], Any]) -> Any:
+        """Replace a value by what `make` gives for it."""
+        import json
+
+        with self._lock:
+            text = self._items.get(key)
+            self._items[key] = json.dumps(make(None if text is None else json.loads(text), now))
+            return json.loads(self._items[key])
 
     def scan(self, prefix: str = "") -> Iterable[tuple[str, Any]]:
         """All items below `prefix`, by key."""

@@ -36,6 +36,14 @@ class State(Protocol):
         """Store all items in one transaction; a value of None deletes its key."""
         ...
 
+    def change(self, key: str, now: datetime, make: Callable[[Any, datetime], Any]) -> Any:
+        """Replace a value by what `make` gives for it (None where there is none), and give that.
+
+        Alone among all threads, processes and hosts: nobody changes the key between reading and writing. `make` gets
+        `now`, or the database's own time where hosts share one, and must use no state itself.
+        """
+        ...
+
     def scan(self, prefix: str = "") -> Iterable[tuple[str, Any]]:
         """All items whose key begins with `prefix`, by key; flat memory."""
         ...

@@ -145,6 +145,11 @@ class Connection:
         record = self._record()
         return _account(record) if record is not None else None
 
+    def known_id(self) -> str:
+        """The connected account's id; "" where nobody connected. Asks nobody."""
+        record = self._record()
+        return str(record["id"]) if record is not None else ""
+
     def ends_at(self) -> datetime | None:
         """When Google ends the grant by itself (app in testing); None: it does not."""
         record = self._record()

@@ -32,6 +32,7 @@ GROUP_FIELDS = "clientData,groupType,memberCount,metadata,name"
 
 #: Per minute and user; Google shows the real figures in the console only.
 CRITICAL_READS, CRITICAL_WRITES, WRITES, GROUP_READS = 60, 30, 30, 90
+QUOTA = {"critical_read": CRITICAL_READS, "critical_write": CRITICAL_WRITES, "write": WRITES, "group_read": GROUP_READS}
 #: Google does not say when its minutes begin, and a call arrives a while after it was counted here.
 MINUTE = timedelta(seconds=62)
 #: A call waits this long for its turn; longer than that the lane waits instead.
@@ -45,22 +46,28 @@ class People:
 
     Args:
         token: gives an access token; called again with the one Google refused.
+        account: gives the account's id, "" where nobody connected: Google's quota is the account's, whoever calls.
     """
 
-    def __init__(self, context: Context, api_url: str, token: Callable[[str | None], str]) -> None:
+    def __init__(
+        self, context: Context, api_url: str, token: Callable[[str | None], str], account: Callable[[], str]
+    ) -> None:
         self._context = context
         self._http = Client(context, api_url, timeout=TIMEOUT)
         self._token = token
-        limits = {"critical_read": CRITICAL_READS, "critical_write": CRITICAL_WRITES, "write": WRITES,
-                  "group_read": GROUP_READS}  # fmt: skip
-        self._budgets = {name: Budget(context.clock, [(limit, MINUTE)], sliding=True) for name, limit in limits.items()}
+        self._account = account
 
     # -- quota
+
+    def _budget(self, name: str) -> Budget:
+        """What all processes and instances together may use of the account's units."""
+        state = self._context.state(self._account())
+        return Budget(self._context.clock, [(QUOTA[name], MINUTE)], sliding=True, state=state, name=f"quota:{name}")
 
     def may_search(self, reads: int) -> bool:
         """Whether so many reads leave enough for the writes that come."""
         now = self._context.clock.now()
-        return self._budgets["critical_read"].free_at(now, CRITICAL_READS - SEARCH_READS + reads) <= now
+        return self._budget("critical_read").free_at(now, CRITICAL_READS - SEARCH_READS + reads) <= now
 
     # -- reading
 
@@ -223,11 +230,12 @@ class People:
     def _acquire(self, cost: Mapping[str, int]) -> None:
         """All units or none: what one quota gave while another has none left would be lost for the minute."""
         now = self._context.clock.now()
-        ready = max(self._budgets[name].free_at(now, units) for name, units in cost.items())
+        budgets = {name: self._budget(name) for name in cost}
+        ready = max(budgets[name].free_at(now, units) for name, units in cost.items())
         if ready - now > PATIENCE:
             raise RateLimited("the quota is used up", retry_after=ready - now)
         for name, units in cost.items():
-            self._budgets[name].acquire(units, PATIENCE)
+            budgets[name].acquire(units, PATIENCE)
 
     def _send(self, method: str, path: str, params: Any, json: Any, token: str) -> Response:
         headers = {"Authorization": f"Bearer {token}"}
@@ -235,12 +243,12 @@ class People:
 
     def resume(self) -> None:
         """What was counted of Google's quotas is void."""
-        for budget in self._budgets.values():
-            budget.clear()
+        for name in QUOTA:
+            self._budget(name).clear()
 
     def budgets(self) -> list[Allowance]:
         """What is used of Google's quotas a minute."""
-        return [one for name, b in self._budgets.items() for one in b.allowances(name.replace("_", " ") + " units")]
+        return [one for name in QUOTA for one in self._budget(name).allowances(name.replace("_", " ") + " units")]
 
     def close(self) -> None:
         """Close the connection pool."""

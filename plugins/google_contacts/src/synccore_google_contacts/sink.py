@@ -57,7 +57,7 @@ class GoogleContacts:
         self._config = config
         self._context = context
         self._connection = Connection(config, context)
-        self._people = People(context, config.api_url, self._connection.token)
+        self._people = People(context, config.api_url, self._connection.token, self._connection.known_id)
         self._index: Index | None = None
         self._promised: dict[str, str] = {}
         #: For the dashboard and `plugins show`.

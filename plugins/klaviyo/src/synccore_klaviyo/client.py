@@ -7,17 +7,17 @@ for page in client.pages(PROFILES, {"filter": ...}): ...
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
-from synccore.errors import LONGEST_WAIT, AuthError, ConfigError, RateLimited, SynccoreError, Transient
+from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
-from synccore.types import Allowance, Context, State
+from synccore.types import Allowance, Context
 
 from .config import KlaviyoConfig
 from .errors import ApiError, MissingScope, missing_scopes, problems_of
@@ -31,11 +31,8 @@ MAX_BATCH = 50
 #: Longest wait inside one call for a quota; longer waits go back to core. Short: whatever else waits for a thread of
 #: this sink, an opt-out above all, waits as long.
 MAX_WAIT = timedelta(seconds=2)
-#: A wait that a process may take with it when it ends: the next one hardly begins before it is over.
-SHORT = timedelta(seconds=2)
-_WAIT = "wait:"
-#: When anybody asked last where one call a second is allowed, and for how long nobody else does.
-_ASKED, TURN = "asked:", timedelta(seconds=1.2)
+#: Where it is counted what of an endpoint's quota is used.
+_QUOTA = "quota:"
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
 DEFAULT_RETRY = timedelta(seconds=10)
 
@@ -129,7 +126,7 @@ class Client:
             headers={"revision": config.revision, "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
         )
         self._budgets: dict[Endpoint, Budget] = {}
-        self._state = context.state()
+        self._state = context.state(config.key_digest)
 
     def call(
         self,
@@ -157,11 +154,7 @@ class Client:
             AuthError, ConfigError, RateLimited, Transient: as core handles them.
         """
         budget = self._budget(endpoint)
-        if endpoint.tier is XS:
-            self._queue(endpoint, budget)
         self._wait_for(endpoint, budget, max_wait)
-        if endpoint.tier is XS:
-            self._shared().put({_ASKED + endpoint.path: self._context.clock.now().isoformat()})
         answer = self._http.request(
             endpoint.method,
             endpoint.path.format(*ids),
@@ -190,10 +183,7 @@ class Client:
 
     def resume(self) -> None:
         """A person resumed the lane: what was counted of Klaviyo's windows, and its Retry-After, are void."""
-        for budget in list(self._budgets.values()):
-            budget.clear()
-        if waits := [name for name, _ in self._state.scan(_WAIT)]:
-            self._state.put(dict.fromkeys(waits))
+        self._state.clear(_QUOTA)
 
     def budgets(self) -> list[Allowance]:
         """What is used of the quotas of every endpoint called so far."""
@@ -218,37 +208,19 @@ class Client:
             self._context.clock.sleep(wait)
             waited += wait
 
-    def _shared(self) -> State:
-        """What all who use this key know."""
-        return self._context.state(self._config.key_digest)
-
-    def _queue(self, endpoint: Endpoint, budget: Budget) -> None:
-        """Where an account has one call a second, its other sinks and commands beside the daemon are waited for."""
-        if (asked := self._shared().get(_ASKED + endpoint.path)) is not None:
-            left = datetime.fromisoformat(asked) + TURN - self._context.clock.now()
-            if timedelta(0) < left <= TURN:
-                budget.block(left)
-
     def _budget(self, endpoint: Endpoint) -> Budget:
+        """What all who use this key may ask of the endpoint together; a Retry-After outlives the process."""
         # setdefault is atomic: two threads that race here end with the same budget.
-        return self._budgets.get(endpoint) or self._budgets.setdefault(endpoint, self._new_budget(endpoint))
-
-    def _new_budget(self, endpoint: Endpoint) -> Budget:
-        """With what an earlier process was told to wait for: whoever asks too early is told off, and learns nothing."""
-        clock = self._context.clock
-        budget = Budget(clock, endpoint.tier.windows(), self._config.headroom)
-        told = self._state.get(_wait(endpoint))
-        if told is not None and told["key"] == self._config.key_digest:
-            left = datetime.fromisoformat(told["until"]) - clock.now()
-            if left > timedelta(0):
-                budget.block(left)
-        return budget
-
-    def _block(self, endpoint: Endpoint, budget: Budget, wait: timedelta) -> None:
-        budget.block(wait)
-        if wait > SHORT:
-            until = self._context.clock.now() + min(wait, LONGEST_WAIT)
-            self._state.put({_wait(endpoint): {"key": self._config.key_digest, "until": until.isoformat()}})
+        return self._budgets.get(endpoint) or self._budgets.setdefault(
+            endpoint,
+            Budget(
+                self._context.clock,
+                endpoint.tier.windows(),
+                self._config.headroom,
+                state=self._state,
+                name=f"{_QUOTA}{endpoint.method} {endpoint.path}",
+            ),
+        )
 
     def _observe(self, budget: Budget, answer: Response) -> None:
         limit, remaining, reset = (
@@ -267,7 +239,7 @@ class Client:
             wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now()) or DEFAULT_RETRY
             # Asking before the time is over gives another 429, so the jitter only ever adds.
             wait += timedelta(seconds=self._context.random.uniform(0.1, 1.0))
-            self._block(endpoint, budget, wait)
+            budget.block(wait)
             return RateLimited(said, retry_after=wait, scope=endpoint.holds)
         if status == 401:
             return AuthError(f"Klaviyo does not accept the private key ({said})")
@@ -286,10 +258,6 @@ class Client:
             return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
         # 503 is refused before any work; behind other 5xx the request may have been carried out.
         return Transient(said, maybe_applied=endpoint.method != "GET" and status != 503)
-
-
-def _wait(endpoint: Endpoint) -> str:
-    return f"{_WAIT}{endpoint.method} {endpoint.path}"
 
 
 def _whole(text: str | None) -> int | None:

@@ -94,6 +94,9 @@ class PostgresStore(Store):
     def claiming(self, sink: str) -> AbstractContextManager[Transaction]:
         return self._sessions.claim(sink)
 
+    def noting(self, name: str) -> AbstractContextManager[Transaction]:
+        return self._sessions.note(name)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._sessions.read()
 

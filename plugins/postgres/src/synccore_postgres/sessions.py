@@ -195,6 +195,12 @@ class Sessions:
         with self._work(begin) as work:
             yield work
 
+    @contextmanager
+    def note(self, name: str) -> Iterator[Transaction]:
+        """As `write`, beside all that write something else: only those of the same name take turns."""
+        with self._work(f"{self._turn}; SELECT pg_advisory_xact_lock({self.key('note:' + name)})") as work:
+            yield work
+
     @property
     def _turn(self) -> str:
         return (

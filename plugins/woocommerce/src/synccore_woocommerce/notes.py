@@ -1,8 +1,9 @@
 """The instance's state as a page of records needs it: read at once, written at once."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from synccore.types import State
@@ -61,6 +62,10 @@ class Notes:
             return
         self._page.known.update(items)
         self._page.new.update(items)
+
+    def change(self, key: str, now: datetime, make: Callable[[Any, datetime], Any]) -> Any:
+        """Replace a value by what `make` gives for it. Not within a page."""
+        return self._state.change(key, now, make)
 
     def scan(self, prefix: str = "") -> Iterable[tuple[str, Any]]:
         """All items below `prefix` as they were when the page began, by key."""
