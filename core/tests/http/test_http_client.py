@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synccore.errors import ConfigError, RateLimited, Transient
 from synccore.http import Budget, Client, parse_retry_after
-from synccore.testing import START, FakeClock, FakeContext, Fault, LoopbackServer, Reply
+from synccore.testing import START, FakeClock, FakeContext, Fault, LoopbackServer, MemoryState, Reply
 
 
 class Echo(LoopbackServer):
@@ -145,6 +145,54 @@ def test_a_sliding_budget_keeps_the_limit_in_every_minute_and_waits_no_longer_th
         just_before = clock.now() - timedelta(milliseconds=1)
         assert clock.now() == asked or sum(c for at, c in taken if at + minute > just_before) + cost > limit
         taken.append((clock.now(), cost))
+
+
+@given(
+    takes=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 9)), max_size=40),
+    sliding=st.booleans(),
+    blocked=st.booleans(),
+)
+def test_one_quota_is_kept_by_all_who_share_it(takes, sliding, blocked):
+    """Three processes over one state: together they use no more than the limit in any minute that is counted."""
+    clock, minute, state = FakeClock(), timedelta(minutes=1), MemoryState()
+    budgets = [Budget(clock, [(12, minute)], sliding=sliding, state=state, name="calls") for _ in range(3)]
+    taken = []
+    for who, cost, pause in takes:
+        clock.sleep(timedelta(seconds=pause))
+        budgets[who].acquire(cost, max_wait=timedelta(hours=1))
+        taken.append((clock.now(), cost))
+    if sliding:
+        for at, _ in taken:
+            assert sum(cost for other, cost in taken if at <= other < at + minute) <= 12
+    windows, began = [], None
+    for at, cost in taken:
+        if began is None or at >= began + minute:
+            began, windows = at, [*windows, 0]
+        windows[-1] += cost
+    assert max(windows, default=0) <= 12
+    used = [budget.allowances("calls")[0].used for budget in budgets]
+    assert len(set(used)) == 1
+    if blocked:
+        budgets[0].block(timedelta(minutes=5))
+        assert budgets[1].free_at(clock.now()) == clock.now() + timedelta(minutes=5)
+        assert budgets[1].take(clock.now()) > clock.now()
+        budgets[2].clear()
+        assert budgets[1].take(clock.now()) == clock.now()
+
+
+def test_a_shared_quota_goes_by_the_clock_of_what_it_is_counted_in():
+    """A host whose clock is minutes ahead would begin the next minute before it comes."""
+    state = MemoryState()
+    right, ahead = FakeClock(), FakeClock(START + timedelta(minutes=3))
+    change = state.change
+    state.change = lambda key, now, make: change(key, right.now(), make)
+    one, two = (Budget(clock, [(1, timedelta(minutes=1))], state=state) for clock in (right, ahead))
+    one.acquire()
+    with pytest.raises(RateLimited) as refused:
+        two.acquire(max_wait=timedelta(0))
+    assert refused.value.retry_after == timedelta(minutes=1)
+    assert two.free_at(ahead.now()) == ahead.now() + timedelta(minutes=1)
+    assert two.allowances("calls")[0].resets_at == ahead.now() + timedelta(minutes=1)
 
 
 def test_a_wait_that_is_too_long_is_cores_to_make():

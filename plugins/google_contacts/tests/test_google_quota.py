@@ -64,6 +64,19 @@ def test_the_minute_is_respected_without_meeting_googles_refusal(rigs):
     assert rig.clock.now() - started < timedelta(minutes=2)
 
 
+def test_two_processes_use_one_minute_of_the_account_together(rigs):
+    """Each counted for itself: what both used up met Google's refusal."""
+    rig = rigs(quota=LIMITS)
+    sinks = [rig.sink, rig.open()]
+    for n in range(50):
+        operation = rig.op(n, **person_fields(n))
+        while wait := waits([outcome := sinks[n % 2].deliver([operation])[0]]):
+            rig.clock.advance(max(wait))
+        assert isinstance(outcome, Delivered), outcome
+    assert rig.google.quota.refused == 0
+    assert len(rig.google.contacts()) == 50
+
+
 def test_the_next_minute_does_not_begin_before_googles(rigs):
     rig = rigs(quota=LIMITS)
     for batch in range(10):

@@ -63,6 +63,16 @@ def test_the_share_of_others_stays_free(open_sink, klaviyo, operation, clock):
     assert isinstance(outcomes[-1].error, RateLimited)
 
 
+def test_two_processes_use_one_quota_together(open_sink, klaviyo, operation, clock):
+    sinks = [open_sink(), open_sink()]
+    for n in range(200):
+        while not isinstance(
+            outcome := sinks[n % 2].deliver([operation(key=str(n), fields={"email": f"a{n}@shop.test"})])[0], Delivered
+        ):
+            clock.advance(outcome.error.retry_after)
+    assert klaviyo.throttled == 0
+
+
 def test_what_others_use_counts_too(open_sink, klaviyo, operation, clock):
     sink = open_sink()
     sink.deliver([operation(fields={"email": "a@shop.test"})])

@@ -177,6 +177,17 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
             assert desk.store.restore_links("crm", "account") == 1
         assert desk.store.linked_to("crm", "r-1") == [("shop", "customer", "1")]
 
+    def test_a_value_is_changed_by_one_at_a_time_whoever_does_it(self, desk: Desk, opener: Callable[[], Store]) -> None:
+        """What two read and write at the same moment counts twice: a vendor's quota is kept so."""
+
+        def count(store: Store) -> None:
+            for _ in range(10):
+                store.state("klaviyo@a").change("used", desk.now, lambda used, _: (used or 0) + 1)
+
+        with closing(opener()) as other, ThreadPoolExecutor(4) as pool:
+            list(pool.map(count, [desk.store, other, desk.store, other]))
+        assert desk.store.state("klaviyo@a").get("used") == 40
+
     # -- locks
 
     def test_a_named_lock_is_one_for_all_who_opened_the_outbox(self, desk: Desk, opener: Callable[[], Store]) -> None:

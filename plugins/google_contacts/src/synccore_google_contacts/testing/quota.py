@@ -26,6 +26,7 @@ class Quota:
     Attributes:
         hidden: the hidden write quota of the account is exhausted: every write is refused.
         used: all units ever spent, by name.
+        refused: how many requests met a window that was full.
     """
 
     def __init__(self, now: Callable[[], datetime], limits: Mapping[str, int]) -> None:
@@ -33,6 +34,7 @@ class Quota:
         self.limits = {**DEFAULTS, **limits}
         self.hidden = False
         self.used = dict.fromkeys(DEFAULTS, 0)
+        self.refused = 0
         self._spent: dict[str, list[tuple[datetime, int]]] = {}
 
     def spend(self, **units: int) -> None:
@@ -48,6 +50,7 @@ class Quota:
             length = timedelta(days=1) if name == "daily" else timedelta(minutes=1)
             recent = self._spent[name] = [(at, n) for at, n in self._spent.get(name, ()) if now - at < length]
             if sum(n for _, n in recent) + count > self.limits[name]:
+                self.refused += 1
                 raise self._exhausted(name)
         for name, count in units.items():
             self._spent[name].append((now, count))
