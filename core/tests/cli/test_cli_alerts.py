@@ -10,8 +10,9 @@ import pytest
 
 from synccore._app.app import App
 from synccore._daemon.alerts import AlertWatch
+from synccore._daemon.sources import SourceWorker
 from synccore._settings.conditions import KINDS, parse_condition
-from synccore.errors import AuthError, ConfigError, Rejected
+from synccore.errors import AuthError, ConfigError, Rejected, Transient
 from synccore.testing import customer
 from synccore.testing.server import LoopbackServer, Reply
 from synccore.types import Trouble
@@ -148,6 +149,27 @@ def test_the_backlog_of_a_target_that_stands_still_is_no_second_message(world, p
         assert subjects_after(minutes=6)[1:] == ["synccore: crm is well again"]
         assert len(subjects_after(minutes=50)) == 2
         assert subjects_after(minutes=20)[2:] == ["synccore: crm: backlog"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"), [(Transient("the shop is away"), "listing"), (AuthError("the key is revoked"), "needs auth")]
+)
+def test_a_shop_in_trouble_for_hours_is_one_message(world, pager, trouble, kind):
+    """That nothing is listed, nothing is heard, and nobody gets through is one cause; so it is after a restart."""
+    world.source.put(customer("7", email="ada@shop.test"))
+    world.run("run", "--once")
+    for away in (True, True, False):
+        world.source.fail_polls.clear()
+        world.source.fail_polls.extend([trouble] * 20 * away)
+        app, watch = watched(world, type="command", command=[pager.command])
+        with app:
+            worker = SourceWorker(app, app.sources["shop"])
+            for wait in (1, 6, 10, 30, 90):
+                worker.poll_all()
+                watch.look()
+                world.clock.advance(timedelta(minutes=wait))
+        subjects = [page["subject"] for page in pager()]
+        assert subjects == [f"synccore: shop: {kind}", *["synccore: shop is well again"] * (not away)]
 
 
 def test_what_comes_within_the_same_minutes_is_grouped(world, pager):

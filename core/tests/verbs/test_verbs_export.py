@@ -1,6 +1,5 @@
 """`export` against the raw database: every row that names the person is in it, and nobody else's."""
 
-import json
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -8,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from synccore._cli._output import _plain
+from synccore._verbs.documents import json_text
 from synccore._verbs.export import export
 from synccore._verbs.forget import forget
 from synccore.entities import Order, Payment
@@ -102,7 +101,7 @@ def test_every_row_of_the_person_is_there_and_no_other(app, tmp_path):
         assert keys_of(document[section]) == keys_of(theirs), table
         assert theirs or table == "link_archive", f"the test says nothing of {table}"
     assert document["records"][0]["data"]["phone"] == "+4930555018"
-    text = json.dumps(document, default=_plain)
+    text = json_text(document)
     assert "bob@shop.test" not in text
     assert "Robert" not in text
 

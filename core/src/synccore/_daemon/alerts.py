@@ -24,9 +24,18 @@ EVERY = timedelta(seconds=15)
 AGAIN = timedelta(minutes=1)
 #: Longer lists end with how many more there are.
 MOST = 20
-#: A target that stands still for one of these reasons owes more and more: that is no second cause, nor is what it
-#: works through for a while afterwards.
+#: Whatever stands still for one of these reasons brings others with it.
 STANDS_STILL = frozenset({"needs_auth", "error", "circuit_open", "rate_limited", "paused"})
+#: Kind -> the kinds of the same instance that explain it: a target that stands still owes more and more, a shop that
+#: does is not listed and not heard of. That is no second cause.
+BROUGHT: Mapping[str, Set[str]] = {
+    "circuit_open": {"listing"},
+    "listing": STANDS_STILL,
+    "silent": STANDS_STILL | {"listing"},
+    "backlog": STANDS_STILL,
+}
+#: Nor is what goes on for a while afterwards.
+LINGERS = frozenset({"backlog", "listing", "silent"})
 CATCHES_UP = timedelta(hours=1)
 
 
@@ -66,9 +75,12 @@ class AlertWatch:
         told = {key.removeprefix(TOLD): value for key, value in state.scan(TOLD)}
         there = {t.id: t for t in meant}
         gone = {id_: value for id_, value in told.items() if id_ not in there}
-        still = {t.name for t in meant if t.kind in STANDS_STILL}
-        still |= {value["name"] for value in gone.values() if value["kind"] in STANDS_STILL}
-        new = [t for t in meant if t.id not in told and not self._explained(t, still, state.get(WELL + t.name))]
+        known = {(value["name"], value["kind"]) for value in told.values()}
+        new: list[Trouble] = []
+        for trouble in sorted(meant, key=lambda t: t.kind in BROUGHT):
+            if trouble.id not in told and not self._explained(trouble, known, state.get(WELL + trouble.name)):
+                new.append(trouble)
+                known.add((trouble.name, trouble.kind))
         if not new and not gone:
             return
         last = state.get(LAST)
@@ -89,13 +101,15 @@ class AlertWatch:
         changes |= {WELL + v["name"]: now.isoformat() for v in gone.values() if v["kind"] in STANDS_STILL}
         state.put({**changes, LAST: now.isoformat()})
 
-    def _explained(self, trouble: Trouble, still: Set[str], well_since: str | None) -> bool:
-        """Whether it is what another trouble of the same target brings with it; `still`: those that stand still."""
-        if trouble.kind != "backlog":
-            return False
-        if trouble.name in still:
+    def _explained(self, trouble: Trouble, known: Set[tuple[str, str]], well_since: str | None) -> bool:
+        """Whether it is what another trouble of the same instance brings with it; `known`: name and kind of those."""
+        if trouble.kind not in BROUGHT or (trouble.kind == "silent" and trouble.cause):
+            return False  # webhooks that do not come are a cause of their own
+        if any((trouble.name, kind) in known for kind in BROUGHT[trouble.kind]):
             return True
-        return well_since is not None and self._app.clock.now() - datetime.fromisoformat(well_since) < CATCHES_UP
+        if trouble.kind not in LINGERS or well_since is None:
+            return False
+        return self._app.clock.now() - datetime.fromisoformat(well_since) < CATCHES_UP
 
     def _channel(self, name: str, alert: AlertSettings) -> AlertChannel:
         if name not in self._channels:

@@ -20,7 +20,7 @@ from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
-from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError, Transient
+from ..errors import AnotherAccount, ConfigError, RateLimited, SignatureError, SynccoreError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import Settled, Unreadable, WebhookRequest
 from .beginning import Beginning
@@ -338,11 +338,14 @@ class SourceWorker:
         # A shop in maintenance says ten minutes and means ten seconds; one that asks us to slow down means it.
         longest = LOOK if isinstance(error, Transient) else RECHECK
         self._retry_at = min(until, now + longest)
-        state = decision.state if isinstance(decision, PauseLane) and decision.state != "ok" else "error"
+        state = decision.state if isinstance(decision, PauseLane) else "ok"
         if isinstance(error, AnotherAccount):
             state = "error"  # its credentials are fine
-        text = error_text(error)
-        self._put_state(state, text, self._retry_at)
+        elif state == "ok":
+            # A target's first failures hold up nothing else of it; nothing of a shop is asked until it answers again.
+            away = "rate_limited" if isinstance(error, RateLimited) else "circuit_open"
+            state = away if isinstance(error, (RateLimited, Transient)) else "error"
+        self._put_state(state, error_text(error), self._retry_at)
 
     def _succeeded(self) -> None:
         self._retry_at, self._failures = None, 0
@@ -356,7 +359,8 @@ class SourceWorker:
         before = self._store.lane(name)
         if before.state == "paused":
             return
-        self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=now))
+        since = (before.changed_at if state == before.state != "ok" else None) or now
+        self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=since))
         if (before.state, before.reason) != (state, reason):
             told = Settled(at=now, sink=self._unit.name, outcome="lane", lane_state=state, reason=reason)
             self._app.observe(told)
