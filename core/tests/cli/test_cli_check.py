@@ -31,6 +31,7 @@ def test_a_sound_configuration_is_green(world):
         (AuthError("the key was refused"), "needs_auth", "run synccore connect crm"),
         (Transient("cannot reach crm.test"), "error", "cannot reach crm.test"),
         (ConfigError("the region is wrong", path="sinks.crm.region"), "error", "the region is wrong"),
+        (ConfigError("the region is wrong", path="region"), "error", "the region is wrong"),
         (KeyError("anna@shop.test"), "error", "a bug in the plugin: KeyError"),
     ],
 )
@@ -39,6 +40,7 @@ def test_a_failing_connection_is_a_finding_with_a_way_out(world, error, state, w
     document = world.json("check", code=1)
     assert document["instances"]["crm"]["state"] == state
     assert any(words in m for m in messages(document, "error").values())
+    assert all(path.startswith("sinks.crm") for path in messages(document, "error"))
     assert "anna@shop.test" not in str(document)
     assert "red" in world.run("check", code=1).stdout
 

@@ -82,11 +82,26 @@ def test_a_redirect_names_the_right_address(shop, client, status):
         client.source.check()
 
 
+@pytest.mark.parametrize("to", ["/wp-login.php?redirect_to=x", "/wp-json/", "/coming-soon/"])
+def test_a_shop_that_sends_its_own_api_away_is_not_at_another_address(shop, client, to):
+    shop.fail_next(Fault.status(302, "", {"Location": to if to.startswith("/w") else shop.url + to}))
+    with pytest.raises(ConfigError, match=r"redirects /wp-json/ to /.*leave out /wp-json/") as caught:
+        client.source.check()
+    assert "set url" not in str(caught.value)
+
+
+def test_refused_keys_have_a_way_out(shop, make):
+    with pytest.raises(AuthError, match=r"REST API, set it as consumer_key and.*run synccore connect shop"):
+        make(shop, key=Key(key="ck_unknown", secret="cs_x")).source.check()
+
+
 def test_a_security_plugin_is_told_from_the_shop(shop, client):
     client.source.check()
     page = "<html><title>Access denied</title>blocked</html>"
     shop.fail_next(*[Fault.status(403, page, when=lambda r: "customers" in r.path)] * 3)
-    with pytest.raises(Transient, match=r"firewall or a security plugin: text/html, 48 bytes, begins with <html>"):
+    with pytest.raises(
+        Transient, match=r"security plugin \(text/html, 48 bytes, begins with <html>\): let it leave out /wp-json/"
+    ):
         client.source.check()
 
 

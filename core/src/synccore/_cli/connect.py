@@ -20,6 +20,7 @@ def connect(name: str, no_browser: bool, switch_account: bool, as_json: bool) ->
     NAME is a [sources.NAME] or [sinks.NAME] of the configuration. A source's webhooks are registered where
     [server] public_url is set. A running daemon goes on by itself.
     """
+    from .._verbs.check import naming
     from .._verbs.connect import connect as run_connect
     from ._browser import LoopbackBrowser, PasteBrowser
     from ._output import level_text, print_json
@@ -27,7 +28,8 @@ def connect(name: str, no_browser: bool, switch_account: bool, as_json: bool) ->
     with current().open() as app:
         named_unit(app, name)
         browser = PasteBrowser(quiet=as_json) if no_browser else LoopbackBrowser()
-        reached = run_connect(app, name, browser, switch_account=switch_account)
+        with naming(app.path_of(name)):
+            reached = run_connect(app, name, browser, switch_account=switch_account)
     code = FINDINGS if any(f.level == "error" for f in reached.findings) else DONE
     if as_json:
         print_json(reached.document())

@@ -1,6 +1,7 @@
 """`synccore check`: the configuration against the world, as findings with what to do next."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -14,7 +15,7 @@ from ..types import Check, Finding, ObjectInfo
 from .check_mapping import check_mapping, check_routes
 from .waits import lane_state
 
-__all__ = ["InstanceReport", "Report", "check", "problem_of"]
+__all__ = ["InstanceReport", "Report", "check", "naming", "problem_of"]
 
 #: The states of a lane that a passed check does not heal by itself, and what does.
 _HELD = {
@@ -149,6 +150,16 @@ def _below(path: str, finding: Finding) -> Finding:
     )
 
 
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """A plugin names its own setting in a ConfigError; this says whose it is."""
+    try:
+        yield
+    except ConfigError as error:
+        error.path = _below(path, Finding(level="error", path=error.path or "", message=error.message)).path
+        raise
+
+
 def problem_of(error: Exception, name: str, path: str) -> tuple[Finding, str]:
     """An instance's failure as a finding with what to run next, and the state it means."""
     if isinstance(error, AnotherAccount):
@@ -163,7 +174,7 @@ def problem_of(error: Exception, name: str, path: str) -> tuple[Finding, str]:
             level="warning", path=path, message=f"{error.message}: nothing is wrong, run check again later"
         ), "rate_limited"
     if isinstance(error, ConfigError):
-        return Finding(level="error", path=error.path or path, message=error.message), "error"
+        return _below(path, Finding(level="error", path=error.path or "", message=error.message)), "error"
     if isinstance(error, Transient):
         return Finding(
             level="error", path=path, message=f"{error.message}: see that it is up and its address right"

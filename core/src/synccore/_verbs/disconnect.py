@@ -48,7 +48,7 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
         failed.append(f"the vendor was not asked to end the grant: {unit.error}")
     else:
         if name in app.sources:
-            attempt("the webhooks could not be removed", instance.unsubscribe)
+            attempt("the webhooks could not be removed (delete them there by hand)", instance.unsubscribe)
         ending = getattr(instance, "disconnect", None)
         if callable(ending):
             attempt("the grant could not be ended", lambda: str(ending(keep_grant=keep_grant) or ""))

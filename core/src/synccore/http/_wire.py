@@ -96,4 +96,5 @@ def _unsent(error: httpx.TransportError, host: str) -> Transient | ConfigError:
         "CERTIFICATE_VERIFY_FAILED" in str(error)
     ):
         return ConfigError(f"the certificate of {host} is not trusted: set ca_file to its authority's PEM file")
-    return Transient(f"cannot reach {host}: {type(error).__name__}", sent=False)
+    why = redact(str(error)) or type(error).__name__
+    return Transient(f"cannot reach {host}: {why}", sent=False)

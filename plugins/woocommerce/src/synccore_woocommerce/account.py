@@ -49,6 +49,16 @@ class Keys:
             return True
         return all(self._context.vault.get(name) for name in _NAMES)
 
+    def way_out(self) -> str:
+        """What to do about keys that the shop does not take."""
+        name = self._context.name
+        if self._config.consumer_key is None:
+            return f"run synccore disconnect {name}, then synccore connect {name}"
+        return (
+            "make a key in WooCommerce > Settings > Advanced > REST API, set it as consumer_key and consumer_secret, "
+            f"and run synccore connect {name}"
+        )
+
     def forget(self) -> None:
         """Delete what `approve` stored."""
         for name in (*_NAMES, _APPROVAL):

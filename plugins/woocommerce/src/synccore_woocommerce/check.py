@@ -15,7 +15,7 @@ from .account import Keys, account_of
 from .changes import Translator
 from .client import OLDEST, Shop
 from .config import Config
-from .errors import Forbidden, NoApi
+from .errors import Forbidden, KeysRefused, NoApi
 from .php import listed
 from .registry import Registry
 
@@ -88,7 +88,8 @@ class Checker:
             raise
         if "wc/v3" not in (listed(index.get("namespaces")) or ()):
             raise ConfigError(
-                f"{self._shop.url} is a WordPress without WooCommerce's REST API: is it active?", path="url"
+                f"{self._shop.url} is a WordPress without WooCommerce's REST API: switch WooCommerce on there",
+                path="url",
             )
         self._translate.learn(index)
         return index
@@ -120,6 +121,8 @@ class Checker:
                 f"the key's user may not read customers: make the key for an administrator or a shop manager "
                 f"({error.message})"
             ) from error
+        except KeysRefused as error:
+            raise AuthError(f"{error.message.rstrip('.')}; {self._keys.way_out()}") from error
 
     def _entities(self) -> list[Finding]:
         plugins = {"subscription": "WooCommerce Subscriptions", "membership": "WooCommerce Memberships"}

@@ -4,16 +4,20 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.http import Response, parse_retry_after
 
-__all__ = ["Forbidden", "Gone", "NoApi", "NoRoute", "failure", "not_json", "not_seen", "printed_before"]
+__all__ = ["Forbidden", "Gone", "KeysRefused", "NoApi", "NoRoute", "failure", "not_json", "not_seen", "printed_before"]
 
 
 class Forbidden(AuthError):
     """The key's user lacks a right."""
+
+
+class KeysRefused(AuthError):
+    """The shop does not take the keys themselves."""
 
 
 class Gone(Rejected):
@@ -25,8 +29,8 @@ class NoApi(ConfigError):
 
     def __init__(self, url: str, what: str) -> None:
         super().__init__(
-            f"{url} answers, but not with WordPress's REST API ({what}): is it the shop's address, and are permalinks "
-            "on?",
+            f"{url} answers, but not with WordPress's REST API ({what}): set url to the shop's front page, with its "
+            "folder where it has one; where it is that, switch permalinks on and let nothing else answer for /wp-json/",
             path="url",
         )
 
@@ -46,7 +50,7 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
         return ConfigError(_redirected(answer), path="url")
     wait = parse_retry_after(answer.headers.get("retry-after"), now)
     if status == 503 and (wait is not None or (isinstance(body, dict) and body.get("code") == "wp_die")):
-        said = f"the shop is in maintenance mode (HTTP {status}); it is asked again every 30 seconds"
+        said = f"the shop is in maintenance mode (HTTP {status}), which mostly ends within a minute"
         return RateLimited(said, retry_after=min(wait or _MAINTENANCE, _MAINTENANCE))
     if status == 429:
         return RateLimited(f"the shop asks to wait (HTTP {status})", retry_after=wait)
@@ -54,15 +58,16 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
         if status == 404 and isinstance(body, dict):
             return NoApi(url, answer.structure())
         return Transient(
-            f"HTTP {status} with a page of something in front of the shop, a firewall or a security plugin: "
-            f"{answer.structure()}"
+            f"HTTP {status} with a page of something in front of the shop, a firewall or a security plugin "
+            f"({answer.structure()}): let it leave out /wp-json/ for this machine's address"
             if status < 500
             else f"HTTP {status} from the web server"
         )
     code = str(body["code"])
     if status >= 500 and code != "woocommerce_rest_trash_not_supported":
         # A PHP error's message holds paths and data of the shop: the code is all that may be shown.
-        return Transient(f"HTTP {status} {code}")
+        where = ": PHP failed in the shop, and WooCommerce > Status > Logs says at what"
+        return Transient(f"HTTP {status} {code}{where if code == 'internal_server_error' else ''}")
     if status in _IN_BETWEEN and code != "woocommerce_rest_request_entity_too_large":
         # A proxy or a firewall that answers in JSON: no record is to blame.
         return Transient(f"HTTP {status} {code}", outage=status != 413)
@@ -70,7 +75,7 @@ def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> Syncc
     if status in (401, 403) and _is_foreign(code):
         return AuthError(_claimed(answer, code, words))
     if status == 401:
-        return AuthError(_unauthorized(code, words, signed=signed))
+        return _unauthorized(code, words, signed=signed)
     if status == 403:
         return Forbidden(f"the key's user may not do this: {words} ({code})")
     if status == 404:
@@ -129,22 +134,26 @@ def _claimed(answer: Response, code: str, words: str) -> str:
     )
 
 
-def _unauthorized(code: str, words: str, *, signed: bool) -> str:
+def _unauthorized(code: str, words: str, *, signed: bool) -> AuthError:
     if code == "woocommerce_rest_authentication_error":
         if "timestamp" in words.lower():
-            return f"the shop refuses the signature's time: set this machine's clock ({words})"
-        return f"the shop refuses the keys: {words}"
+            return AuthError(f"the shop refuses the signature's time: set this machine's clock ({words})")
+        return KeysRefused(f"the shop refuses the keys: {words}")
     how = "signed requests" if signed else "https with Basic authentication and signed requests"
-    return (
+    return KeysRefused(
         f"the shop does not accept the keys: {words} ({code}). The consumer key is unknown to it, or something in "
         f"front of it takes the keys out of the request. Tried {how}."
     )
 
 
 def _redirected(answer: Response) -> str:
-    target = urlsplit(answer.headers.get("location", ""))
-    path = target.path.split("/wp-json", 1)[0]
-    where = f"{target.scheme}://{target.netloc}{path}" if target.netloc else "another address"
+    asked = urlsplit(answer.url)
+    target = urlsplit(urljoin(answer.url, answer.headers.get("location", "")))
+    front, api, _ = target.path.partition("/wp-json")
+    if target[:2] == asked[:2] and (not api or asked.path.startswith(f"{front}{api}")):
+        said = f"the shop redirects {asked.path} to {target.path}"
+        return f"{said}: let its redirects, and plugins that close it to visitors, leave out /wp-json/"
+    where = f"{target.scheme}://{target.netloc}{front}"
     return f"the shop redirects to {where}: set url to the address that does not redirect"
 
 
