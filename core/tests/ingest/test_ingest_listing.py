@@ -4,11 +4,13 @@ import threading
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from synccore._app.units import lane_name
 from synccore._daemon.backfill import backfill as run_backfill
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.intake import Intake
+from synccore._verbs.again import read_now
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
@@ -119,6 +121,17 @@ def test_a_comparison_finds_what_webhooks_missed_and_what_is_gone(app):
     assert held["shop:customer:0003"]["email"] == "moved@shop.test"
     assert "shop:customer:0009" not in held
     assert len(held) == 249
+
+
+def test_versions_that_do_not_grow_are_named(app):
+    app.source.put(customer("0003", email="p3@shop.test", version=9))
+    backfill(app)
+    app.source.put(customer("0003", email="moved@shop.test", version=8))
+    with capture_logs() as logs:
+        reconcile(app)
+    (told,) = [line for line in logs if line["event"] == "older than what is known"]
+    assert (told["source"], told["entity"], told["records"]) == ("shop", "customer", 1)
+    assert "an older version than the one known" in read_now(app.app, "shop", "customer", "0003").text
 
 
 def test_a_record_that_a_listing_skipped_but_is_still_there_is_kept(app):

@@ -34,6 +34,8 @@ class Listed:
     seen: int = 0
     total: int | None = None
     accepted: int = 0
+    #: Older than what is known, and so left.
+    stale: int = 0
     dirtied: int = 0
     deleted: int = 0
 
@@ -137,6 +139,7 @@ class Lister:
                     seen=listed.seen + _rows(page, entity),
                     total=page.total if page.total is not None else listed.total,
                     accepted=listed.accepted + taken.accepted,
+                    stale=listed.stale + taken.stale,
                     dirtied=listed.dirtied + taken.dirtied,
                 )
                 report(listed)

@@ -48,6 +48,12 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
         return Asked(text=f"{source} does not have it any more: the targets are told")
     if taken.forgotten:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)
+    if taken.stale:
+        return Asked(
+            text=f"{source} gives an older version than the one known, so it was left: either the shop was put back to a"
+            " backup, or its plugin gives versions that do not grow with each change (a fault for its author)",
+            done=False,
+        )
     if not taken.accepted:
         return Asked(text=f"{source} says what was known already", done=False)
     return Asked(text=f"read from {source}; {_owed(taken.dirtied)} because of it")
