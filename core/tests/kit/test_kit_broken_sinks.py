@@ -136,6 +136,13 @@ def looks_at_the_first_page(real, sink, operation):
     return real(sink, operation) if int(operation.key) < 20 else None
 
 
+def takes_a_page_for_gone(real, sink, *args):
+    try:
+        return real(sink, *args)
+    except Transient:
+        return None
+
+
 def takes_its_own_for_found(real, sink, operation):
     """Finds by its own id, and does not say so."""
     link = real(sink, operation)
@@ -169,6 +176,7 @@ BUGS: dict[str, Bug] = {
     "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),
     "a_whole_batch_is_one_that_the_target_takes": ("deliver", takes_ten_at_most),
     "looking_up_finds_everybody": ("_find", looks_at_the_first_page),
+    "a_page_in_between_makes_nobody_gone": ("erase", takes_a_page_for_gone),
     "whom_a_lost_answer_made_is_deleted_like_all_others": ("_find", takes_its_own_for_found),
     "a_rate_limit_that_lasts_is_not_asked_again_within_the_call": ("_write", tries_again_at_once),
     "check_names_the_account": ("check", lambda real, sink: Check()),

@@ -50,8 +50,8 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)
     if taken.stale:
         return Asked(
-            text=f"{source} gives an older version than the one known, so it was left: either the shop was put back to a"
-            " backup, or its plugin gives versions that do not grow with each change (a fault for its author)",
+            text=f"{source} gives an older version than the one known, so it was left: either the shop was put back to"
+            " a backup, or its plugin gives versions that do not grow with each change (a fault for its author)",
             done=False,
         )
     if not taken.accepted:

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from ...errors import RateLimited
+from ...errors import RateLimited, SynccoreError
 from ...types import Change, Delivered, Failed, Link, Operation
 from ..harness import upsert
 from ..server import Fault
@@ -50,6 +50,23 @@ class EndingSinkCases(WhoseSinkCases):
         asked = attrs.evolve(operation, op="leave", fields={}, changed=frozenset(), link=link, on_leave=way)
         (outcome,) = on.sink.deliver([asked])
         assert isinstance(outcome, Delivered), f"{way}: answered {type(outcome).__name__}"
+
+    def test_a_page_in_between_makes_nobody_gone(self, on: Stage) -> None:
+        """A proxy's 404 is no word of the target: nobody is read, looked up or erased by it."""
+        on.emit(2)
+        on.deliver()
+        (operation,), link = self._operations(on, 1), on.link(0)
+        on.stand_in.fail_always(Fault.html(404))
+        for ability, asked in (("read", [link]), ("lookup", [operation]), ("erase", link)):
+            if callable(method := getattr(on.sink, ability, None)):
+                try:
+                    answer = method(asked)
+                except SynccoreError:
+                    continue
+                gone = answer == [None] if ability != "erase" else getattr(answer, "outcome", None) != "pending"
+                assert not gone, f"{ability}() takes a page for the target's word that the record is gone"
+        on.stand_in.clear_faults()
+        assert on.held() == on.expected(2)
 
     # -- cases: whom a lost answer made
 
