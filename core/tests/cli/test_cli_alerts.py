@@ -13,6 +13,7 @@ from synccore._daemon.alerts import AlertWatch
 from synccore._daemon.sources import SourceWorker
 from synccore._settings.conditions import KINDS, parse_condition
 from synccore.errors import AuthError, ConfigError, Rejected, Transient
+from synccore.store import Hold
 from synccore.testing import customer
 from synccore.testing.server import LoopbackServer, Reply
 from synccore.types import Trouble
@@ -149,6 +150,35 @@ def test_the_backlog_of_a_target_that_stands_still_is_no_second_message(world, p
         assert subjects_after(minutes=6)[1:] == ["synccore: crm is well again"]
         assert len(subjects_after(minutes=50)) == 2
         assert subjects_after(minutes=20)[2:] == ["synccore: crm: backlog"]
+
+
+def test_a_route_that_is_held_for_what_was_parked_is_the_same_cause(world, pager):
+    """Its parked records wait behind it then: nothing of that is well again. Another refusal is another cause."""
+    refused(world)
+    when = ["error", "parked > 0", "backlog > 1h"]
+    app, watch = watched(world, type="command", command=[pager.command], when=when)
+
+    def subjects_after(minutes):
+        world.clock.advance(timedelta(minutes=minutes))
+        watch.look()
+        return [page["subject"] for page in pager()]
+
+    def held_for(reason):
+        now = world.clock.now()
+        values = {"route": "people", "sink": "crm", "kind": "refused", "until": now, "since": now, "failures": 1}
+        app.store.put_hold(Hold(reason=f"the target refuses record after record: {reason}", **values))
+
+    with app:
+        assert subjects_after(1) == ["synccore: people: parked"]
+        [parked] = app.store.deliveries(state="parked")
+        app.store.retry([parked.id], world.clock.now())
+        held_for(parked.error)
+        assert subjects_after(6) == ["synccore: people: parked"]
+        assert subjects_after(120) == ["synccore: people: parked"], "nor is what it owes meanwhile"
+        held_for("no room is left")
+        assert subjects_after(6)[1:] == ["synccore: crm: error"]
+        app.store.drop_hold("people")
+        assert subjects_after(6)[2:] == ["synccore: crm is well again"]
 
 
 @pytest.mark.parametrize(

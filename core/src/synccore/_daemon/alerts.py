@@ -74,13 +74,16 @@ class AlertWatch:
         state = self._app.store.state(namespace(name))
         told = {key.removeprefix(TOLD): value for key, value in state.scan(TOLD)}
         there = {t.id: t for t in meant}
-        gone = {id_: value for id_, value in told.items() if id_ not in there}
+        # What was parked waits behind a route that is held for the same refusal: the same cause, and not over.
+        held = {id_: t for id_, value in told.items() for t in meant if _holds_back(t, value)}
+        gone = {id_: value for id_, value in told.items() if id_ not in there and id_ not in held}
         known = {(value["name"], value["kind"]) for value in told.values()}
         new: list[Trouble] = []
         for trouble in sorted(meant, key=lambda t: t.kind in BROUGHT):
-            if trouble.id not in told and not self._explained(trouble, known, state.get(WELL + trouble.name)):
+            explained = trouble in held.values() or self._explained(trouble, known, state.get(WELL + trouble.name))
+            known.add((trouble.name, trouble.kind))
+            if trouble.id not in told and not explained:
                 new.append(trouble)
-                known.add((trouble.name, trouble.kind))
         if not new and not gone:
             return
         last = state.get(LAST)
@@ -120,6 +123,12 @@ class AlertWatch:
         """Close the channels."""
         for channel in self._channels.values():
             close_channel(channel)
+
+
+def _holds_back(trouble: Trouble, told: Mapping[str, str]) -> bool:
+    """Whether a route is held for what was told of its parked deliveries."""
+    parked = told["kind"] == "parked" and trouble.kind == "error" and trouble.cause == told["name"]
+    return parked and trouble.sentence.endswith(told["sentence"].partition(" parked: ")[2])
 
 
 def _remembered(trouble: Trouble) -> dict[str, str]:
