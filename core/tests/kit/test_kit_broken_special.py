@@ -303,8 +303,14 @@ def test_erasing_what_is_not_ours(sample, sound, tmp_path):
     class Deleting(sound):
         leaves = ("keep", "delete")
 
+    class Leaving(Sparing):
+        """Does what `on_leave` says, whoever made the record."""
+
+        def _write(self, operation):
+            return super()._write(evolve(operation, op="delete") if operation.op == "leave" else operation)
+
     case = "what_is_not_ours_alone_is_not_erased"
-    for kind, verdict in ((Sparing, passes), (Deleting, fails)):
+    for kind, verdict in ((Sparing, passes), (Deleting, fails), (Leaving, fails)):
         contract = contract_of(sample, kind)
         one = getattr(contract, f"test_{case}")
         setattr(contract, f"test_{case}", lambda on, one=one: one(on, {"adopted": True}))

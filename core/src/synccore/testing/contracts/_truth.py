@@ -211,6 +211,12 @@ class TruthSinkCases(HardSinkCases):
         link = attrs.evolve(on.link(0), **whose)
         on.sink.erase(link)
         assert on.sink.read([link]) != [None], "a record that is not ours alone is gone"
+        if "delete" in self._ways_to_leave(on):
+            operation = attrs.evolve(self._operations(on, 1)[0], op="leave", fields={}, changed=frozenset(), link=link)
+            on.sink.deliver([attrs.evolve(operation, on_leave="delete")])
+            assert on.sink.read([link]) != [None], (
+                "a record that is not ours alone is deleted when a route lets go of it"
+            )
 
     def test_a_person_is_found_by_who_they_are(self, on: Stage) -> None:
         """`forget` asks for records that no link leads to, and must not be given anybody else's."""
@@ -234,6 +240,10 @@ class TruthSinkCases(HardSinkCases):
         assert on.link(1).remote_id not in found, "find() gives somebody else's record"
 
     # -- inside
+
+    def _ways_to_leave(self, on: Stage) -> set[str]:
+        unit = on.app.app.sinks["target"]
+        return {*unit.leaves, *(way for o in unit.objects if o.name == self.object for way in o.leaves)}
 
     def _needs(self, on: Stage, ability: str) -> None:
         if not callable(getattr(on.sink, ability, None)):
