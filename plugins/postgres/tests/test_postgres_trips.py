@@ -67,7 +67,7 @@ def settled(delivery, to):
     )
 
 
-@pytest.mark.parametrize("to", ["done", "submitted"])
+@pytest.mark.parametrize("to", ["done", "submitted", "ready"])
 def test_a_hundred_records_take_no_more_round_trips_than_a_few(store, monkeypatch, to):
     trips = Trips(monkeypatch)
     store.ingest(page(0, 10), NOW)

@@ -1,6 +1,6 @@
 """How deliveries leave `running` and `submitted`: fenced by the token they were claimed with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..types import Op
@@ -8,6 +8,7 @@ from . import codec, sql
 from ._convert import history_values, to_ms
 from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
 from ._pen import Pen
+from ._returning import BEHIND_NEWER
 from .codec import dump_json
 from .engine import Row, Transaction
 from .rows import DirtyRule, LinkUpdate, Settlement
@@ -29,10 +30,12 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     _end(pen, ended, now)
     others = [row for row, s in held if s.to not in _FINAL]
     whole = {row["id"]: row for row in pen.execute(sql.WHOLE, {"ids": _ids(others)})} if others else {}
+    back = {"ids": _ids(row for row, s in held if s.to == "ready")}
+    behind = {row["id"] for row in pen.execute(BEHIND_NEWER, back)} if others else set()
     linked: list[Row] = []
     for row, settlement in held:
         if settlement.to not in _FINAL:
-            _move_on(pen, whole[row["id"]], settlement, now, positions)
+            _move_on(pen, whole[row["id"]], settlement, now, positions, behind)
         if settlement.link is not None and _put_link(pen, row, settlement.link, now, settlement.made_from):
             linked.append(row)
         elif row["event"] is None and settlement.to in _JUDGED:
@@ -44,11 +47,10 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     for row, settlement in held:
         if settlement.link is not None and settlement.link.emptied:
             _owe_sharers(pen, row, settlement.link, now)
-    # Of what has ended nothing waits any more but what stands behind it; the others may be folded away by now.
-    pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row, _ in ended)})
-    # What is handed to a job holds up what it held up while it ran.
-    moved = [(row, s) for row, s in held if s.to != "submitted"]
-    refresh(pen, (slot_of(row) for row, s in moved if s.to not in _FINAL or row["owner_key"] is not None))
+    # What is handed to a job holds up what it held up while it ran; what was folded away is no row any more.
+    moved = [row for row, s in held if s.to != "submitted"]
+    pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row in moved if row["id"] not in behind)})
+    refresh(pen, (slot_of(row) for row in moved if row["id"] in behind or row["owner_key"] is not None))
     pen.flush()
     return frozenset(s.delivery_id for s in settlements if s.delivery_id not in rows)
 
@@ -83,14 +85,24 @@ def _end(tx: Pen, ended: Sequence[tuple[Row, Settlement]], now: int) -> None:
             _supersede_parked(tx, by_id[superseding["id"]], state, now)
 
 
-def _move_on(tx: Pen, row: Row, settlement: Settlement, now: int, positions: dict[tuple[str, str], int]) -> None:
-    """What is owed still, handed to a job, or needs a person."""
+def _move_on(
+    tx: Pen,
+    row: Row,
+    settlement: Settlement,
+    now: int,
+    positions: dict[tuple[str, str], int],
+    behind: Collection[int],
+) -> None:
+    """What is owed still (`behind`: in a newer row, into which it is folded), handed to a job, or needs a person."""
     values = _moved(row, settlement, now)
     if settlement.to == "ready":
         if settlement.wait is not None and _is_linked(tx, settlement.wait, row["source"]):
             # The parent was delivered while this one was being mapped: nothing would wake it any more.
             values |= {"due_at": now, "wait_route": None, "wait_entity": None, "wait_key": None}
-        fold_or_ready(tx, row, **values)
+        if row["id"] in behind:
+            fold_or_ready(tx, row, **values)
+        else:
+            tx.later(sql.MOVE, {**dict(row), **values, "state": "ready"})
     elif settlement.to == "submitted":
         if settlement.job is None:
             raise ValueError("a submitted delivery needs its job")
