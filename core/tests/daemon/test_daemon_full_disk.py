@@ -2,7 +2,9 @@
 
 import pytest
 
+from synccore._daemon.run import Daemon
 from synccore._daemon.sources import SourceWorker
+from synccore._delivery.engine import FAILURE_COUNTS
 from synccore._verbs.status import overview, status
 from synccore._web.needs import needs
 from synccore.store import StoreError
@@ -88,3 +90,30 @@ def test_a_store_that_fails_within_a_plugins_call_is_no_records_fault(tmp_path, 
         assert harness.app.store.lane("crm").state == "ok"
         harness.drain()
         assert sorted(r["email"] for r in harness.sink.records.values()) == [f"{n}@shop.test" for n in range(3)]
+
+
+def test_a_lane_that_cannot_write_is_told_by_readyz_and_by_every_process_while_small_writes_fit(tmp_path):
+    with Harness(tmp_path, PEOPLE, server={"listen": "127.0.0.1:0"}) as harness:
+        daemon, engine = Daemon(harness.app), harness.app.engine
+        daemon._state = None
+        assert daemon.not_well() is None
+        engine._failing("crm", StoreError("the disk is full"))
+        assert daemon.not_well() == "the disk is full"
+        with harness.app.store.daemon_lock():
+            del harness.app.__dict__["engine"]  # another process has none
+            told = status(harness.app)["sinks"]["crm"]
+            assert (told["state"], told["reason"]) == ("error", "the disk is full")
+            assert not overview(harness.app).well
+            engine._working("crm")
+            assert status(harness.app)["sinks"]["crm"]["reason"] != "the disk is full"
+        assert daemon.not_well() is None
+        daemon.web.stop()
+
+
+def test_what_a_lane_said_is_forgotten_when_nothing_fails_any_more(tmp_path):
+    with Harness(tmp_path, PEOPLE) as harness:
+        engine = harness.app.engine
+        engine._failing("crm", StoreError("the disk is full"))
+        harness.clock.advance(FAILURE_COUNTS)
+        assert engine.refusal() is None
+        assert engine.troubles() == {}

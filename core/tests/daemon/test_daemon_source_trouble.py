@@ -101,7 +101,7 @@ def fails(request):
     raise KeyError("ada@shop.test")
 
 
-@pytest.mark.parametrize("error", [KeyError, RecursionError])
+@pytest.mark.parametrize("error", [KeyError, RecursionError, SystemExit])
 def test_a_webhook_that_meets_a_bug_is_counted_named_and_swept_after(shop, worker, monkeypatch, error):
     def fails(request):
         raise error("ada@shop.test")

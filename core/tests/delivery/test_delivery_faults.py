@@ -1,14 +1,16 @@
 """Whose fault it is: one record's, the target's, or a plugin's. What arrived is asked of the target."""
 
+from asyncio import CancelledError
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from synccore._verbs.status import status
 from synccore.errors import RateLimited, Rejected, Transient
+from synccore.hookspecs import MapperType
 from synccore.http import Response, target_fault
 from synccore.testing import Harness, customer
-from synccore.types import Limits
+from synccore.types import Limits, Retry
 
 FIELDS = {"email": "customer.email"}
 TWO = {
@@ -42,7 +44,21 @@ def poisoned(app, error, key="42", *, writes_before=0):
     app.sink.deliver = deliver
 
 
-@pytest.mark.parametrize("error", [UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates"), Rejected("no"), KeyError("x")])
+class OtherTimeout(BaseException):
+    """As libraries have it that cancel by raising."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates"),
+        Rejected("no"),
+        KeyError("x"),
+        SystemExit(3),
+        CancelledError(),
+        OtherTimeout("5 s"),
+    ],
+)
 def test_one_poison_record_among_200_leaves_its_mates_alone(people, error):
     poisoned(people, error)
     emit(people, 200)
@@ -185,3 +201,75 @@ def test_the_one_record_that_is_too_large_while_others_get_through_is_a_persons_
     (parked,) = people.deliveries(state="parked")
     assert parked.key == "2"
     assert "413" in parked.error
+
+
+def written_then(people, error):
+    """A sink that carries everything out and stumbles over the answer."""
+    for_real = people.sink.deliver
+
+    def deliver(operations):
+        for operation in operations:
+            people.sink._apply(operation)
+        raise error
+
+    people.sink.deliver = deliver
+    return for_real
+
+
+def made(people):
+    return sorted(record["email"] for record in people.sink.records.values())
+
+
+def test_a_bug_behind_every_write_doubles_nobody(people):
+    """All are refused alike, the route is held, one record at a time probes: each is asked for before it is made."""
+    for_real = written_then(people, KeyError("id"))
+    emit(people, 10)
+    people.settle_down(timedelta(hours=1))
+    people.sink.deliver = for_real
+    people.settle_down(timedelta(days=1))
+    assert made(people) == sorted(f"p{n}@shop.test" for n in range(10))
+    assert people.states() == {"done": 10}
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        Transient("away"),
+        RateLimited("slow down", retry_after=timedelta(minutes=1)),
+        Retry(after=timedelta(minutes=1), reason="not listed yet"),
+    ],
+)
+def test_what_may_be_there_stays_in_doubt_while_it_cannot_be_looked_up(people, away):
+    for_real, look = written_then(people, KeyError("id")), people.sink.lookup
+
+    def lookup(operations):
+        if isinstance(away, Retry):
+            return [away] * len(operations)
+        raise away
+
+    people.sink.lookup = lookup
+    emit(people, 10)
+    people.drain()
+    assert len(people.sink.records) == 10
+    people.sink.deliver, people.sink.lookup = for_real, look
+    people.settle_down(timedelta(hours=1))
+    assert made(people) == sorted(f"p{n}@shop.test" for n in range(10))
+    assert people.states() == {"done": 10}
+
+
+def test_a_mapper_that_wants_to_end_the_process_parks_its_record_and_no_other(tmp_path):
+    class Mapper:
+        def map(self, snapshot, context):
+            if snapshot.key == "1":
+                raise SystemExit(2)
+            return {"email": snapshot.data.email}
+
+    kind = MapperType(name="exits", summary="", open=lambda spec, filters: Mapper())
+    routes = {"people": {"entity": "customer", "mapper": "exits", "fields": FIELDS}}
+    with Harness(tmp_path, routes, mappers=[kind]) as app:
+        emit(app, 3)
+        app.settle_down()
+        assert made(app) == ["p0@shop.test", "p2@shop.test"]
+        (parked,) = app.deliveries(state="parked")
+        assert (parked.key, parked.attempts) == ("1", 3)
+        assert "SystemExit: 2" in parked.error

@@ -1,9 +1,15 @@
 """What a step that fails in the middle leaves behind comes back by itself, and soon."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 
+from synccore._delivery.lane import LEASE_MARGIN
+from synccore._delivery.watch import MOST_LOST
+from synccore._verbs.status import status
+from synccore._verbs.troubles import troubles
+from synccore.http import time_limit
 from synccore.store import StoreError
 from synccore.testing import Harness, customer
 
@@ -73,7 +79,6 @@ def test_a_stuck_call_keeps_its_own_rows_and_no_others(app):
     app.emit(customer("9", email="p9@shop.test"))
     (dead,) = store.claim(lane(app).name, [lane(app)._rule("people")], clock.now(), timedelta(minutes=1), "gone")
     clock.advance(timedelta(hours=1))
-    assert lane(app).stuck_for
     assert store.rescue(clock.now(), keep={token}) == 1
     assert {d.key for d in store.deliveries(state="running")} == {d.key for d in stuck}
     assert [d.key for d in store.deliveries(state="ready")] == [dead.key]
@@ -89,3 +94,132 @@ def test_the_engine_spares_the_calls_it_runs(app, monkeypatch):
     engine._rescue()
     assert told == [{"keep": {token}}]
     assert deliveries
+
+
+# -- calls that do not come back
+
+
+class Stuck:
+    """A sink whose call for one record waits until it is let go; the thread is the test's own."""
+
+    def __init__(self, app, key="1"):
+        self.app, self.key, self.free, self.arrived = app, key, threading.Event(), threading.Event()
+        self.threads, self._deliver = [], app.sink.deliver
+        app.sink.deliver = self.deliver
+
+    def deliver(self, operations):
+        if not self.free.is_set() and any(o.key == self.key for o in operations):
+            self.arrived.set()
+            assert self.free.wait(30)
+        return self._deliver(operations)
+
+    def begin(self):
+        """Step in a thread of its own, until it is inside the call."""
+        self.arrived.clear()
+        thread = threading.Thread(target=self._step)
+        self.threads.append(thread)
+        thread.start()
+        assert self.arrived.wait(30)
+
+    def _step(self):
+        here = lane(self.app)
+        while not (self.arrived.is_set() or here.given_up):
+            if here.step().idle_until is not None:
+                self.app.clock.advance(timedelta(seconds=1))
+        self.replaced = here.given_up
+
+    def end(self):
+        self.free.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
+@pytest.fixture
+def stuck(app):
+    stuck = Stuck(app)
+    yield stuck
+    stuck.end()
+
+
+def past_its_lease(app):
+    app.clock.advance(lane(app).limits.deadline + LEASE_MARGIN + timedelta(seconds=1))
+
+
+def test_a_late_call_is_said_and_alerted_by_every_process(app, stuck):
+    stuck.begin()
+    engine = app.app.engine
+    assert engine.troubles() == {}
+    app.clock.advance(lane(app).limits.deadline + timedelta(seconds=1))
+    engine._tell_troubles()
+    with app.app.store.daemon_lock():
+        del app.app.__dict__["engine"]  # another process has none
+        told = status(app.app)["sinks"]["crm"]
+        assert told["state"] == "error"
+        assert "had to come back by" in told["reason"]
+        assert not [t for t in troubles(app.app) if t.kind == "error"], "a moment late is nothing to wake people for"
+        app.clock.advance(timedelta(minutes=1))
+        (trouble,) = [t for t in troubles(app.app) if t.kind == "error"]
+        assert (trouble.name, trouble.cause) == ("crm", "held up")
+        stuck.end()
+        engine._tell_troubles()
+        assert status(app.app)["sinks"]["crm"]["state"] == "ok"
+    assert app.app.running.troubles() == {}, "nobody runs"
+
+
+def test_its_mates_go_on_without_it_each_alone_and_what_comes_back_late_settles_nothing(app, stuck):
+    stuck.begin()
+    assert lane(app).give_up() == 0
+    past_its_lease(app)
+    assert lane(app).give_up() == 1
+    assert lane(app).give_up() == 0
+    (late, *mates) = sorted(app.deliveries(), key=lambda d: d.key != "1")
+    assert {(d.state, d.attempts, d.maybe_applied) for d in (late, *mates)} == {("ready", 1, True)}
+    stuck.key = None
+    calls = len(app.sink.calls)
+    app.settle_down()
+    assert [len(c) for c in app.sink.calls[calls:]] == [1, 1, 1]
+    assert app.states() == {"done": 3}
+    app.emit(*(customer(str(n), email=f"q{n}@shop.test") for n in range(3)))
+    app.settle_down()
+    assert len(app.sink.calls[-1]) == 3, "all together again"
+    stuck.end()
+    assert stuck.replaced
+    assert app.states() == {"done": 6}
+
+
+def test_the_record_that_holds_calls_up_is_parked_after_three_and_its_mates_are_there(app, stuck):
+    for _ in range(3):
+        stuck.begin()
+        past_its_lease(app)
+        assert lane(app).give_up() == 1
+    (parked,) = app.deliveries(state="parked")
+    assert (parked.key, parked.attempts) == ("1", 3)
+    assert "did not come back" in parked.error
+    app.settle_down()
+    assert {r["email"] for r in app.sink.records.values()} == {"p0@shop.test", "p2@shop.test"}
+
+
+def test_another_thread_takes_the_place_of_the_lost_one(app, stuck, monkeypatch):
+    stuck.begin()
+    past_its_lease(app)
+    spawned = []
+    monkeypatch.setattr(app.app.engine, "_spawn", lambda name, *_: spawned.append(name))
+    app.app.engine._replace_lost()
+    assert spawned == ["lane-crm-again"]
+
+
+def test_threads_that_are_lost_are_bounded(app, stuck):
+    for number in range(MOST_LOST + 1):
+        app.emit(customer("1", email=f"r{number}@shop.test"))
+        app.clock.advance(timedelta(minutes=20))
+        stuck.begin()
+        past_its_lease(app)
+        assert lane(app).give_up() == (number < MOST_LOST)
+    assert app.app.engine.troubles(), "then a person has to look"
+
+
+def test_no_call_begins_after_the_time_of_its_work(app):
+    app.sink.deliver = lambda operations: pytest.fail("called")
+    with time_limit(timedelta(0)):
+        lane(app).step()
+    assert {(d.state, d.attempts) for d in app.deliveries()} == {("ready", 0)}

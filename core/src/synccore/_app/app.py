@@ -12,10 +12,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from .._contained import contained
+from .._delivery import writeback
 from .._delivery.policy import describe_bug
-from .._delivery.writeback import LIMITS as WRITE_BACK_LIMITS
-from .._delivery.writeback import WriteBackPreparer, WriteBackSink, rule
-from .._delivery.writeback import route_name as write_back_name
 from .._ingest.intake import Intake
 from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
@@ -249,7 +248,8 @@ class App(Base):
     def _open(self, unit: Unit) -> None:
         unit.instance, unit.error, unit.unasked = None, None, False
         try:
-            opened = unit.settings.descriptor.open(unit.settings.config, unit.context)
+            with contained():
+                opened = unit.settings.descriptor.open(unit.settings.config, unit.context)
             kinds = getattr(opened, "objects", None) or getattr(unit.settings.descriptor, "objects", None) or ()
             unit.instance = Discreet(opened, unit.secrets, {o.name: o.sayable for o in kinds if o.sayable})
         except SecretMissing as error:
@@ -352,7 +352,7 @@ class App(Base):
 
     def lost_routes(self) -> Mapping[str, int]:
         """Routes that are not configured any more and whose records are still linked, and how many are."""
-        own = {write_back_name(source, entity) for source in self.sources for entity in ENTITIES}
+        own = {writeback.route_name(source, entity) for source in self.sources for entity in ENTITIES}
         return self.store.linked_routes(known={*self.routes, *own}) if self.exists else {}
 
     def after_entity(self, route: str) -> str | None:
@@ -379,7 +379,7 @@ class App(Base):
     def write_back_rules(self) -> Mapping[str, tuple[DirtyRule, ...]]:
         """Route -> write-back owed once a record of it is linked."""
         return {
-            route.name: (rule(route.source, route.entity),)
+            route.name: (writeback.rule(route.source, route.entity),)
             for route in self.routes.values()
             if self.writes_back(route.source)
         }
@@ -388,7 +388,7 @@ class App(Base):
         """The names under which remote ids are owed to a source that is written back to, each with its entity."""
         if not self.writes_back(source):
             return {}
-        return {write_back_name(source, r.entity): r.entity for r in self.routes.values() if r.source == source}
+        return {writeback.route_name(source, r.entity): r.entity for r in self.routes.values() if r.source == source}
 
     def observe(self, event: Settled) -> None:
         """Tell all observers."""
@@ -403,7 +403,7 @@ class App(Base):
         """The lanes of every sink that opened, and of every source that is written back to: for who delivers."""
         from .._delivery.engine import Engine
 
-        engine = Engine(self.store, self.clock, self.log)
+        engine = Engine(self.store, self.clock, self.log, tell=self.running.troubled)
         for name, unit in self.sinks.items():
             if unit.instance is not None:
                 engine.lanes[name] = self._lane(engine, name, unit.instance, unit.limits, self._preparers_of(name))
@@ -411,14 +411,9 @@ class App(Base):
         for name, source in self.sources.items():
             if source.instance is not None and self.writes_back(name):
                 entities = sorted(set(self.write_back_routes(name).values()))
-                preparers = [WriteBackPreparer(name, entity, self.store, sink_of) for entity in entities]
-                engine.lanes[name] = self._lane(
-                    engine,
-                    name,
-                    WriteBackSink(source.instance),
-                    WRITE_BACK_LIMITS,
-                    {p.route.name: p for p in preparers},
-                )
+                preparers = [writeback.WriteBackPreparer(name, entity, self.store, sink_of) for entity in entities]
+                sink, owed = writeback.WriteBackSink(source.instance), {p.route.name: p for p in preparers}
+                engine.lanes[name] = self._lane(engine, name, sink, writeback.LIMITS, owed)
         return engine
 
     def _lane(self, engine: Engine, name: str, sink: Any, limits: Limits, preparers: Mapping[str, Preparer]) -> Lane:

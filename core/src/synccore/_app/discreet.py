@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
+from .._contained import contained
 from .._redact import conceal, redact
 from ..errors import AnotherAccount
 from ..types import Check, Delivered, Erased, Failed, Identity, Job, Link, Operation, Page, Unchanged, Unreadable
@@ -57,7 +58,8 @@ class Discreet:
         @wraps(method)
         def call(*args: Any, **named: Any) -> Any:
             try:
-                answer = method(*args, **named)
+                with contained():
+                    answer = method(*args, **named)
             except AnotherAccount:
                 raise  # names two accounts to whoever has to choose, and holds nothing else
             except Exception as error:
@@ -82,7 +84,8 @@ class Discreet:
     def _pages(self, pages: Iterator[Any]) -> Iterator[Any]:
         while True:
             try:
-                page = next(pages, None)
+                with contained():
+                    page = next(pages, None)
             except Exception as error:
                 conceal(error, {}, self._secrets())
                 raise

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
+from .._delivery.steps import LaneTrouble
 from .._settings import SettingsError, read_file
 from ..store import Store
 from ..types import Vault
@@ -27,6 +28,14 @@ def digest_of(text: str) -> str:
     except (ValueError, RecursionError):
         meant = text
     return hashlib.sha256(meant.encode()).hexdigest()
+
+
+#: Prefix of the key under which each process says what keeps its lanes from working.
+_TROUBLES = "troubles:"
+
+
+def _process(key: str) -> str:
+    return key.removeprefix(_TROUBLES).partition("@")[0]
 
 
 @frozen(kw_only=True)
@@ -52,7 +61,15 @@ class Running:
     def began(self, path: Path, text: str, now: datetime) -> None:
         """A daemon works with this configuration from now on."""
         self._vault.put("text", text)
-        self._state.put({"digest": digest_of(text), "path": str(path), "since": now.isoformat()})
+        alive = self._alive()
+        gone = {key: None for key, _ in self._state.scan(_TROUBLES) if _process(key) not in alive}
+        own = {_TROUBLES + self._store.holder: None}
+        self._state.put({**gone, **own, "digest": digest_of(text), "path": str(path), "since": now.isoformat()})
+
+    def troubled(self, troubles: Mapping[str, LaneTrouble]) -> None:
+        """Say what keeps lanes of this process from working; nothing, where all work."""
+        told = {name: {"since": one.since.isoformat(), "text": one.text} for name, one in troubles.items()}
+        self._state.put({_TROUBLES + self._store.holder: told or None})
 
     def answered(self, reloaded: Reloaded) -> None:
         """Tell whoever wished for it."""
@@ -61,6 +78,22 @@ class Running:
         )
 
     # -- the commands' side
+
+    def troubles(self) -> dict[str, LaneTrouble]:
+        """Lane -> what keeps it from working in a daemon that runs."""
+        if not self._store.daemon_running():
+            return {}
+        alive = self._alive()
+        return {
+            name: LaneTrouble(since=datetime.fromisoformat(one["since"]), text=one["text"])
+            for key, told in self._state.scan(_TROUBLES)
+            if _process(key) in alive
+            for name, one in told.items()
+        }
+
+    def _alive(self) -> Set[str]:
+        """Names of the daemons that run; of an engine that knows one at most, the only name is empty."""
+        return {"", *(daemon.name for daemon in self._store.daemons())}
 
     @property
     def text(self) -> str | None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._app.app import App
+from .._contained import contained
 from .._delivery.policy import describe_bug
 from .._settings import AlertSettings
 from .._verbs.alerts import LAST, TOLD, WELL, close_channel, namespace, open_channel
@@ -92,7 +93,8 @@ class AlertWatch:
         if now < self._not_before.get(name, now):
             return
         try:
-            self._channel(name, alert).send(_notice(now, new, list(_recovered(gone))))
+            with contained():
+                self._channel(name, alert).send(_notice(now, new, list(_recovered(gone))))
         except Exception as error:  # noqa: BLE001  a channel's failure is told in the log, and tried again
             self._not_before[name] = now + AGAIN
             reason = error.message if isinstance(error, SynccoreError) else describe_bug(error)

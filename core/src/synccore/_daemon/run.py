@@ -132,7 +132,7 @@ class Daemon:
         refused = self._refused
         if refused is not None and self.app.clock.now() - refused[0] < REFUSAL_COUNTS:
             return refused[1]
-        return self.app.store_trouble()
+        return self.app.engine.refusal() or self.app.store_trouble()
 
     def receive(self, source: str, request: WebhookRequest) -> None:
         """Take a webhook; committed when this returns. Raises as `SourceWorker.receive`."""

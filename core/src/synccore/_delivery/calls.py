@@ -19,6 +19,7 @@ from ..types import (
     Submitted,
     Unchanged,
 )
+from .watch import Watch
 
 _OUTCOMES = (Delivered, Unchanged, Submitted, Failed)
 
@@ -30,9 +31,10 @@ class Caller:
     StoreError, also where it told that of single records: it is no record's fault, and nobody knows how far it got.
     """
 
-    def __init__(self, name: str, sink: Any) -> None:
+    def __init__(self, name: str, sink: Any, watch: Watch) -> None:
         self._name = name
         self._sink = sink
+        self._watch = watch
 
     def can(self, method: str) -> bool:
         """Whether the sink has this optional method."""
@@ -46,18 +48,21 @@ class Caller:
 
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """`deliver`, checked."""
-        return self._checked("deliver", self._sink.deliver(operations), len(operations), _OUTCOMES)
+        with self._watch.call():
+            return self._checked("deliver", self._sink.deliver(operations), len(operations), _OUTCOMES)
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """`lookup`, checked."""
-        found = self._sink.lookup(operations)
-        return self._checked("lookup", found, len(operations), (Link, Ambiguous, Retry, Failed, type(None)))
+        with self._watch.call():
+            found = self._sink.lookup(operations)
+            return self._checked("lookup", found, len(operations), (Link, Ambiguous, Retry, Failed, type(None)))
 
     def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
         """`overtake`, checked; whatever it raises is the outcome of all."""
         try:
-            answers = self._sink.overtake(operations)
-            return self._checked("overtake", answers, len(operations), (Delivered, Failed, type(None)))
+            with self._watch.call():
+                answers = self._sink.overtake(operations)
+                return self._checked("overtake", answers, len(operations), (Delivered, Failed, type(None)))
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  it is tried again
@@ -65,10 +70,11 @@ class Caller:
 
     def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Sequence[Outcome] | None:
         """`collect`, checked."""
-        outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
-        if outcomes is None:
-            return None
-        return self._checked("collect", outcomes, len(operations), (Delivered, Unchanged, Failed))
+        with self._watch.call():
+            outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
+            if outcomes is None:
+                return None
+            return self._checked("collect", outcomes, len(operations), (Delivered, Unchanged, Failed))
 
     def _checked(self, method: str, answers: Any, count: int, types: tuple[type, ...]) -> list[Any]:
         given: list[Any] = list(answers) if answers is not None else []

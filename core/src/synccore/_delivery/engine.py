@@ -3,14 +3,18 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from ..store import Store
+from attrs import frozen
+
+from ..errors import SynccoreError, redact
+from ..store import Store, StoreError
 from ..types import Clock, Log
 from .lane import Lane
+from .steps import LaneTrouble
 
 #: How often expired leases are looked for.
 RESCUE_EVERY = timedelta(seconds=30)
@@ -20,12 +24,28 @@ NEVER = 2**31
 MORE = timedelta(milliseconds=200)
 #: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
+#: For how long a step that failed counts, where no other of that lane gets anything done.
+FAILURE_COUNTS = timedelta(minutes=1)
+
+
+@frozen(kw_only=True)
+class _Failed:
+    told: LaneTrouble
+    last: datetime
+    #: The store refused what had to be written.
+    store: bool
 
 
 class Engine:
-    """The lanes of one process."""
+    """The lanes of one process.
 
-    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+    Args:
+        tell: told about the lanes' troubles whenever they change, so that other processes can say them.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, log: Log, tell: Callable[[Mapping[str, LaneTrouble]], None] = lambda _: None
+    ) -> None:
         self.lanes: dict[str, Lane] = {}
         self._store = store
         self._clock = clock
@@ -36,8 +56,10 @@ class Engine:
         self._filled: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
         self._held_since: dict[str, datetime] = {}
-        #: Lane -> the last thing that kept its thread from stepping.
-        self.troubles: dict[str, str] = {}
+        #: Lane -> what kept one of its threads from stepping.
+        self._failed: dict[str, _Failed] = {}
+        self._tell = tell
+        self._told: Mapping[str, LaneTrouble] = {}
 
     @contextmanager
     def holding(self, routes: Collection[str]) -> Iterator[None]:
@@ -101,12 +123,15 @@ class Engine:
             lane.wake.clear()
             try:
                 step = lane.step()
-                self.troubles.pop(lane.name, None)
             except Exception as error:  # noqa: BLE001  a lane must not die while the process lives
-                self.troubles[lane.name] = f"{type(error).__name__}: {error}"
+                self._failing(lane.name, error)
                 self._log.warning("lane trouble", lane=lane.name, error=type(error).__name__, detail=str(error))
                 self._stopping.wait(TROUBLE_WAIT.total_seconds())
                 continue
+            if lane.given_up:
+                return
+            if step.settled:
+                self._working(lane.name)
             if step.idle_until is not None:
                 wait = min(step.idle_until - self._clock.now(), self._store.look_every)
                 lane.wake.wait(max(wait.total_seconds(), 0))
@@ -116,9 +141,19 @@ class Engine:
             # A call past its deadline still holds its rows: giving them back now would send them twice.
             running = {token for lane in self.lanes.values() for token in list(lane.in_flight)}
             try:
+                self._replace_lost()
                 self._store.rescue(self._clock.now(), keep=running)
             except Exception as error:  # noqa: BLE001  the next round tries again
                 self._log.warning("rescue failed", error=type(error).__name__)
+            self._tell_troubles()
+
+    def _replace_lost(self) -> None:
+        """Threads in the place of those whose call does not come back."""
+        for lane in self.lanes.values():
+            for _ in range(lost := lane.give_up()):
+                self._spawn(f"lane-{lane.name}-again", self._repeat, lane)
+            if lost:
+                self._log.warning("calls did not come back and are waited for no longer", lane=lane.name, calls=lost)
 
     def wake(self, sinks: Iterable[str]) -> None:
         """There is work for these."""
@@ -144,14 +179,44 @@ class Engine:
                 self._store.release(token, self._clock.now(), sent=True)
         self._threads.clear()
 
-    def trouble(self, name: str) -> str | None:
-        """What keeps a lane from working, beyond its gate: a full disk, a call past its deadline."""
-        if name in self.troubles:
-            return self.troubles[name]
-        lane = self.lanes.get(name)
-        if lane is not None and (over := lane.stuck_for):
-            return f"a call to this target is {round(over.total_seconds())} s past its deadline"
-        return None
+    # -- what keeps lanes from working, beyond their gates
+
+    def troubles(self) -> dict[str, LaneTrouble]:
+        """Lane -> a full disk, a call past its deadline."""
+        now = self._clock.now()
+        found = {name: one.told for name, one in list(self._failed.items()) if now - one.last < FAILURE_COUNTS}
+        for name, lane in self.lanes.items():
+            if (since := lane.stuck_since) is not None:
+                text = f"a call to this target had to come back by {since:%H:%M:%S} UTC and has not"
+                found.setdefault(name, LaneTrouble(since=since, text=text))
+        return found
+
+    def refusal(self) -> str | None:
+        """Why the store refused a lane lately what it had to write; None where it did not."""
+        now = self._clock.now()
+        refused = [one for one in list(self._failed.values()) if one.store and now - one.last < FAILURE_COUNTS]
+        return refused[0].told.text if refused else None
+
+    def _failing(self, name: str, error: Exception) -> None:
+        now, known = self._clock.now(), self._failed.get(name)
+        text = error.message if isinstance(error, SynccoreError) else f"{type(error).__name__}: {redact(str(error))}"
+        told = LaneTrouble(since=known.told.since if known else now, text=text)
+        self._failed[name] = _Failed(told=told, last=now, store=isinstance(error, StoreError))
+        self._tell_troubles()
+
+    def _working(self, name: str) -> None:
+        if self._failed.pop(name, None) is not None:
+            self._tell_troubles()
+
+    def _tell_troubles(self) -> None:
+        found = self.troubles()
+        if found == self._told:
+            return
+        try:
+            self._tell(found)
+        except StoreError:  # then the store's own trouble is what everybody sees
+            return
+        self._told = found
 
     # -- without a daemon
 

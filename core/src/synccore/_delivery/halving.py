@@ -10,7 +10,7 @@ from ..store import StoreError
 from ..types import Ambiguous, Failed, Link, Operation, Outcome, Retry
 from .policy import error_text
 
-__all__ = ["MANY", "Answer", "cause_of", "deliver_halving", "twin"]
+__all__ = ["MANY", "Answer", "cause_of", "deliver_halving", "in_doubt", "twin"]
 
 #: More equal refusals than this in a row, without one success, are the target's fault and no record's.
 MANY = 5
@@ -18,10 +18,15 @@ MANY = 5
 
 @frozen
 class Answer:
-    """What came of one operation; `sent` is False where it was not tried, since its mates failed as it would."""
+    """What came of one operation.
+
+    `sent` is False where it was not tried, since its mates failed as it would; `unsure`: it may have been carried out
+    before, and could not be looked up.
+    """
 
     outcome: Outcome
     sent: bool = True
+    unsure: bool = False
 
 
 def cause_of(outcome: Outcome) -> str | None:
@@ -78,13 +83,13 @@ class _Halving:
 
     def _may_repeat(self, operations: Sequence[Operation], error: Exception) -> bool:
         """Nobody knows how far a bug, or a call whose answer was lost, got: only what can be looked up is repeated."""
-        return not _in_doubt(error) or not any(map(_creates, operations)) or bool(self._call.can("lookup"))
+        return not in_doubt(error) or not any(map(_creates, operations)) or bool(self._call.can("lookup"))
 
     def _halved(self, operations: list[Operation], error: Exception) -> list[Answer]:
         middle = len(operations) // 2
         answers: list[Answer] = []
         for half in (operations[:middle], operations[middle:]):
-            answers += self._asked(half) if _in_doubt(error) else self.deliver(half)
+            answers += self._asked(half) if in_doubt(error) else self.deliver(half)
         return answers
 
     def _asked(self, operations: list[Operation]) -> list[Answer]:
@@ -95,7 +100,7 @@ class _Halving:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  the policy decides
-            return [Answer(Failed(error))] * len(operations)
+            return [Answer(Failed(error), unsure=True)] * len(operations)
         settled: dict[int, Answer] = {}
         going: list[Operation] = []
         for operation in operations:
@@ -106,11 +111,10 @@ class _Halving:
                     text = f"{len(several.candidates)} records at the target could be this one"
                     settled[operation.id] = Answer(Failed(Rejected(text)))
                 case Retry() as later:
-                    settled[operation.id] = Answer(
-                        Failed(RateLimited(later.reason, retry_after=later.after, scope="operation"))
-                    )
+                    wait = RateLimited(later.reason, retry_after=later.after, scope="operation")
+                    settled[operation.id] = Answer(Failed(wait), unsure=True)
                 case Failed() as failed:
-                    settled[operation.id] = Answer(failed)
+                    settled[operation.id] = Answer(failed, unsure=True)
                 case _:
                     going.append(evolve(operation, maybe_applied=True))
         settled |= zip((o.id for o in going), self.deliver(going), strict=True)
@@ -121,7 +125,8 @@ def _creates(operation: Operation) -> bool:
     return operation.op == "upsert" and operation.link is None
 
 
-def _in_doubt(error: Exception) -> bool:
+def in_doubt(error: BaseException) -> bool:
+    """Whether nobody knows how far the plugin got."""
     return not isinstance(error, SynccoreError) or (isinstance(error, Transient) and error.maybe_applied)
 
 

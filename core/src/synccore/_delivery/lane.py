@@ -9,14 +9,14 @@ from typing import Any
 
 from attrs import evolve
 
-from ..errors import Conflict, RateLimited, SynccoreError, Transient, WaitFor
+from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, StoreError, Work
-from ..types import Clock, Delivered, Failed, Limits, Outcome, Settled, Submitted, Unchanged
+from ..types import Clock, Delivered, Failed, Limits, Settled, Submitted, Unchanged
 from .calls import Caller
 from .doubtful import Doubtful
 from .gate import Gate
-from .halving import Answer, cause_of, deliver_halving
+from .halving import Answer, cause_of, deliver_halving, in_doubt
 from .holds import Holds
 from .namesakes import Namesakes
 from .overtaking import Overtaking
@@ -26,6 +26,7 @@ from .recognition import Recognition
 from .settle import Settler
 from .steps import Closing, Item, Step
 from .unlisted import Unlisted
+from .watch import Flight, Watch
 
 #: Where the calls of every sink are counted, by all daemons.
 CALLS = "synccore:calls"
@@ -68,8 +69,8 @@ class Lane:
         self.limits = limits
         self.gate = Gate(store, name)
         self.wake = threading.Event()
-        #: Tokens of calls now under way in this process, with the time they began.
-        self.in_flight: dict[str, datetime] = {}
+        #: Token -> the lease that runs in this process.
+        self.in_flight: dict[str, Flight] = {}
         #: Tokens of steps that failed and whose rows could not be given back yet.
         self._unreleased: set[str] = set()
         self._preparers = preparers
@@ -80,8 +81,9 @@ class Lane:
         self._observe = observe
         self._measure = measure
         self._full = full
-        self._recognition = Recognition(another_account, limits.look_within, random_)
-        self._call = Caller(name, sink)
+        self._watch = Watch(clock)
+        self._recognition = Recognition(self._watch.watched(another_account), limits.look_within, random_)
+        self._call = Caller(name, sink, self._watch)
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
@@ -93,9 +95,11 @@ class Lane:
         self._failed_since: dict[int, datetime] = {}
         self._last_batch: tuple[datetime, bool] | None = None
         self._poll_jobs_at: dict[str, datetime] = {}
-        self._job_lock = threading.Lock()
+        self._recognising, self._collecting = self._watch.turn(), self._watch.turn()
         self._gathering = threading.Lock()
-        self._overtaking = Overtaking(name, limits, preparers, self._call, store, self._settler, held_since)
+        self._overtaking = Overtaking(
+            name, limits, preparers, self._call, store, self._settler, held_since, self._watch.turn()
+        )
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -139,8 +143,15 @@ class Lane:
         counts = self._store.counts_by_sink().get(self.name)
         if counts is None or not (counts.ready or counts.submitted):
             return True  # nothing to do yet: asked when there is
-        if (closing := self._recognition.ask(now, self.gate.record.failures)) is not None:
+        with self._recognising.taken() as mine:
+            if not mine:
+                return False  # one thread asks for all
+            if self._recognition.fresh(now):
+                return True
+            closing = self._recognition.ask(now, self.gate.record.failures)
+        if closing is not None:
             self._close(closing)
+        self.wake.set()
         return closing is None
 
     def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
@@ -153,7 +164,7 @@ class Lane:
     def _claimed(self, now: datetime) -> tuple[list[Delivery], str]:
         token = self._store.holder + secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
-        self.in_flight[token] = now
+        self.in_flight[token] = Flight(threading.current_thread())
         found: list[Delivery] = []
         try:
             found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
@@ -162,7 +173,9 @@ class Lane:
             self._unreleased.add(token)
             raise
         finally:
-            if not found:
+            if found:
+                self.in_flight[token] = Flight(threading.current_thread(), tuple(found))
+            else:
                 self.in_flight.pop(token, None)
         return found, token
 
@@ -182,16 +195,13 @@ class Lane:
 
     def _rule(self, route: str) -> ClaimRule:
         limits = self.limits
-        bulk_batch = max(limits.bulk_batch or 0, limits.max_batch)
-        if self.gate.probing or self._holds.probing(route):
-            return ClaimRule(
-                route=route, max_batch=1, bulk_batch=1, bulk_threshold=1, bulk_at_least=self._full(route, 1)
-            )
+        alone = self.gate.probing or self._holds.probing(route) or self._watch.suspicious
+        bulk_batch = 1 if alone else max(limits.bulk_batch or 0, limits.max_batch)
         return ClaimRule(
             route=route,
-            max_batch=limits.max_batch,
+            max_batch=1 if alone else limits.max_batch,
             bulk_batch=bulk_batch,
-            bulk_threshold=limits.bulk_threshold,
+            bulk_threshold=1 if alone else limits.bulk_threshold,
             bulk_at_least=self._full(route, bulk_batch),
         )
 
@@ -213,14 +223,8 @@ class Lane:
         route = deliveries[0].route
         started = self._clock.now()
         try:
-            work = self._store.load(
-                deliveries,
-                include=self._preparers[route].route.include,
-                after=self._preparers[route].route.after,
-                after_entity=self._after_entity.get(route),
-            )
             settlements: list[Settlement] = []
-            items = self._prepare(route, work, settlements)
+            items = self._prepare(route, self._load(deliveries), settlements)
             # All calls of a step together: the lease that covers them begins once.
             with time_limit(self.limits.deadline):
                 items = self._unlisted.part(route, items, settlements, self._clock.now())
@@ -237,9 +241,15 @@ class Lane:
             raise
         finally:
             self.in_flight.pop(token, None)
+        self._watch.cleared(delivery.id for delivery in deliveries)
         ended = self._clock.now()
         self._last_batch = (ended, len(deliveries) >= self.limits.max_batch)
         return settled
+
+    def _load(self, deliveries: Sequence[Delivery]) -> list[Work]:
+        route = self._preparers[deliveries[0].route].route
+        after_entity = self._after_entity.get(route.name)
+        return self._store.load(deliveries, include=route.include, after=route.after, after_entity=after_entity)
 
     # -- before the call
 
@@ -307,9 +317,11 @@ class Lane:
             if hold is not None and isinstance(outcome, Failed) and cause_of(outcome) == cause:
                 # Refused ones come after those that were not tried: the next probe is another record.
                 later = hold.until + timedelta(seconds=1) if answer.sent else now
-                settlements.append(self._settler.failed(item.work, outcome.error, Snooze(later), elapsed))
+                unsure = _unsure(item.work, outcome.error, answer)
+                held = self._settler.failed(item.work, outcome.error, Snooze(later), elapsed, maybe_applied=unsure)
+                settlements.append(held)
                 continue
-            settlement, closing = self._outcome(item, outcome, elapsed, others=others)
+            settlement, closing = self._outcome(item, answer, elapsed, others=others)
             settlements.append(settlement)
             if settlement.to == "parked":
                 self._holds.parked(route, settlement.delivery_id, cause_of(outcome))
@@ -317,10 +329,8 @@ class Lane:
                 closings.append(closing)
         return settlements, max(closings, key=lambda c: c.severity, default=None)
 
-    def _outcome(
-        self, item: Item, outcome: Outcome, elapsed: int, *, others: bool
-    ) -> tuple[Settlement, Closing | None]:
-        operation = item.operation
+    def _outcome(self, item: Item, answer: Answer, elapsed: int, *, others: bool) -> tuple[Settlement, Closing | None]:
+        operation, outcome = item.operation, answer.outcome
         if not isinstance(outcome, Failed):
             self._failed_since.pop(item.work.delivery.id, None)
         match outcome:
@@ -331,7 +341,8 @@ class Lane:
             case Submitted():
                 return self._settler.submitted(item.work, operation, outcome, elapsed), None
             case Failed():
-                return self._failure(item.work, outcome.error, elapsed, others=others)
+                unsure = _unsure(item.work, outcome.error, answer)
+                return self._failure(item.work, outcome.error, elapsed, others=others, maybe_applied=unsure)
 
     def _failed(self, work: Work, error: BaseException, *, maybe_applied: bool = False) -> Settlement:
         settlement, closing = self._failure(work, error, None, others=False, maybe_applied=maybe_applied)
@@ -340,13 +351,7 @@ class Lane:
         return settlement
 
     def _failure(
-        self,
-        work: Work,
-        error: BaseException,
-        elapsed: int | None,
-        *,
-        others: bool,
-        maybe_applied: bool = False,
+        self, work: Work, error: BaseException, elapsed: int | None, *, others: bool, maybe_applied: bool = False
     ) -> tuple[Settlement, Closing | None]:
         """`others`: other records got through in the same call."""
         delivery = work.delivery
@@ -364,8 +369,6 @@ class Lane:
             outage=not others,
         )
         decision = decide(error, tried, now, self._random)
-        # After a bug nobody knows how far the plugin got.
-        unsure = not isinstance(error, SynccoreError) or (isinstance(error, Transient) and error.maybe_applied)
         if isinstance(error, RateLimited) and error.scope == "route" and isinstance(decision, Snooze):
             self._holds.rest(delivery.route, decision.until, error.message, now)
         settlement = self._settler.failed(
@@ -373,7 +376,7 @@ class Lane:
             error,
             decision,
             elapsed,
-            maybe_applied=unsure or maybe_applied or delivery.maybe_applied,
+            maybe_applied=maybe_applied or _unsure(work, error),
             wait=self._parent_of(work, error),
         )
         if isinstance(decision, PauseLane):
@@ -392,16 +395,14 @@ class Lane:
 
     def _collect(self, now: datetime) -> int:
         """Ask for the outcomes of submitted bulk jobs, each with growing patience."""
-        if not self._call.can("collect") or not self._job_lock.acquire(blocking=False):
+        if not self._call.can("collect"):
             return 0
-        try:
-            settled = 0
+        settled = 0
+        with self._collecting.taken() as mine:
             waiting = [job for job, at in self._poll_jobs_at.items() if at > now]
-            for job in self._store.jobs(self.name, skip=waiting):
+            for job in self._store.jobs(self.name, skip=waiting) if mine else ():
                 settled += self._collect_one(job, now)
-            return settled
-        finally:
-            self._job_lock.release()
+        return settled
 
     def _collect_one(self, job: JobWork, now: datetime) -> int:
         age = now - job.submitted_at
@@ -461,11 +462,36 @@ class Lane:
         if self.gate.close(pause, now, outage=closing.outage):
             self._observe(Settled(at=now, sink=self.name, outcome="lane", lane_state=pause.state, reason=pause.reason))
 
+    # -- calls that do not come back
+
     @property
-    def stuck_for(self) -> timedelta | None:
-        """How far a call is past its deadline; None where all is well."""
-        began = min(self.in_flight.values(), default=None)
-        if began is None:
-            return None
-        over = self._clock.now() - began - self.limits.deadline
-        return over if over > timedelta(0) else None
+    def stuck_since(self) -> datetime | None:
+        """When a call should have come back at the latest; None where all is well."""
+        over = self._watch.began() + self.limits.deadline
+        return over if over < self._clock.now() else None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the calling thread was given up: another one is in its place."""
+        return self._watch.is_lost()
+
+    def give_up(self) -> int:
+        """Wait no longer for calls whose lease is over; gives how many threads they keep, to be replaced.
+
+        Nobody knows what came of them: their records are tried again, each alone, asked for before they are made.
+        """
+        late = self._watch.later_than(self.limits.deadline + LEASE_MARGIN)
+        for thread in late:
+            flights = {token: f for token, f in self.in_flight.items() if f.thread is thread and f.deliveries}
+            error = TimeoutError("the call did not come back, long past its deadline")
+            settlements = [self._failed(w, error) for f in flights.values() for w in self._load(f.deliveries)]
+            self._settler.settle(settlements, self._clock.now())
+            self._watch.lose(thread, (s.delivery_id for s in settlements if s.to != "parked"))
+            for token in flights:
+                self.in_flight.pop(token, None)
+        return len(late)
+
+
+def _unsure(work: Work, error: BaseException, answer: Answer | None = None) -> bool:
+    """Whether it may have been carried out: the target is asked before it is made again."""
+    return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure)

@@ -1,6 +1,5 @@
 """What must not wait for a vendor's job, or for a first listing to end: handed to the sink at once."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from ..types import Delivered, Failed, Limits, Operation
 from .calls import Caller
 from .prepare import Preparer
 from .settle import Settler
+from .watch import Turn
 
 __all__ = ["Overtaking"]
 
@@ -34,7 +34,8 @@ class Overtaking:
         call: Caller,
         store: Store,
         settler: Settler,
-        held_since: Callable[[str], datetime | None] = lambda _: None,
+        held_since: Callable[[str], datetime | None],
+        turn: Turn,
     ) -> None:
         self._name = name
         self._limits = limits
@@ -43,7 +44,7 @@ class Overtaking:
         self._store = store
         self._settler = settler
         self._held_since = held_since
-        self._lock = threading.Lock()
+        self._turn = turn
         self._again_at: datetime | None = None
 
     def step(self, now: datetime) -> None:
@@ -51,9 +52,9 @@ class Overtaking:
         each once: some of it must not wait."""
         if not self._call.can("overtake") or (self._again_at is not None and now < self._again_at):
             return
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
+        with self._turn.taken() as mine:
+            if not mine:
+                return
             waiting = [
                 w for w in self._store.behind_jobs(self._name, self._limits.max_batch) if w[0].route in self._preparers
             ]
@@ -61,8 +62,6 @@ class Overtaking:
                 self._behind_jobs(route, [w for w in waiting if w[0].route == route], now)
             for route in filter(self._held_since, self._preparers):
                 self._behind_listing(route, now)
-        finally:
-            self._lock.release()
 
     def _behind_jobs(self, route: str, waiting: Sequence[tuple[Delivery, Mapping[str, Any]]], now: datetime) -> None:
         held = {d.id: in_job for d, in_job in waiting}

@@ -143,7 +143,7 @@ def describe_bug(error: BaseException) -> str:
     """A plugin's bug for a person: type, place and calls, personal values taken out of the text."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     path = " > ".join(f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})" for frame in frames)
-    return redact(f"bug in the plugin: {type(error).__name__}: {error}; {path}", 900)
+    return redact(f"bug in the plugin: {type(error).__name__}: {error}" + (f"; {path}" if path else ""), 900)
 
 
 def where(error: BaseException) -> str:

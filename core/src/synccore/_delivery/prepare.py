@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from .._contained import contained
 from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
 from ..entities import Customer, Order
@@ -149,7 +150,8 @@ class Preparer:
             previous=work.link.mapped if work.link else {},
             zone=self._known_zone(),
         )
-        mapped = self._mapper.map(self._with_totals(work.snapshot, work) or work.snapshot, context)
+        with contained():
+            mapped = self._mapper.map(self._with_totals(work.snapshot, work) or work.snapshot, context)
         if isinstance(mapped, Skip):
             return mapped
         fields = shape(mapped, self.route.options, work.link)

@@ -1,7 +1,6 @@
 """Whether a lane's target is still the account its links belong to."""
 
 import random
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -30,7 +29,6 @@ class Recognition:
         self._look_within = look_within
         self._random = random_
         self._seen: datetime | None = None
-        self._lock = threading.Lock()
 
     def forget(self) -> None:
         """It may be another one by now."""
@@ -41,14 +39,7 @@ class Recognition:
         return self._seen is not None and now - self._seen < EVERY
 
     def ask(self, now: datetime, failures: int) -> Closing | None:
-        """Ask; the pause the lane has to make, if any. Nothing is written before it is known to whom.
-
-        One thread asks for all: the others wait for its answer.
-        """
-        with self._lock:
-            return None if self.fresh(now) else self._ask(now, failures)
-
-    def _ask(self, now: datetime, failures: int) -> Closing | None:
+        """Ask; the pause the lane has to make, if any. Nothing is written before it is known to whom."""
         try:
             another = self._another_account()
         except Exception as error:  # noqa: BLE001  the policy decides

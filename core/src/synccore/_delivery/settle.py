@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from .._mapping.shape import changed_fields
-from ..errors import redact
+from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
@@ -211,7 +211,7 @@ class Settler:
             work,
             to=to,
             due_at=due_at,
-            counted=isinstance(decision, Retry),
+            counted=isinstance(decision, Retry) or (isinstance(decision, Park) and _was_tried(error, elapsed)),
             maybe_applied=maybe_applied,
             error_kind=kind,
             error=text,
@@ -260,6 +260,11 @@ class Settler:
                     )
                 )
         return sum(s.to in _FINAL and s.delivery_id not in lost for s in settlements)
+
+
+def _was_tried(error: BaseException, elapsed: int | None) -> bool:
+    """Whether it was sent, or a plugin's bug kept it: what was only looked at (no expression fits) used no attempt."""
+    return elapsed is not None or not isinstance(error, SynccoreError)
 
 
 def _held(operation: Operation, outcome: Delivered | Unchanged) -> Mapping[str, Any]:

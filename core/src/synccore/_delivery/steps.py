@@ -8,7 +8,7 @@ from ..store import Work
 from ..types import Operation
 from .policy import PauseLane
 
-__all__ = ["Closing", "Item", "Step"]
+__all__ = ["Closing", "Item", "LaneTrouble", "Step"]
 
 
 @frozen(kw_only=True)
@@ -18,6 +18,14 @@ class Step:
     settled: int = 0
     #: None: at once. Otherwise not before then, unless something wakes the lane.
     idle_until: datetime | None = None
+
+
+@frozen(kw_only=True)
+class LaneTrouble:
+    """What keeps a lane from working, in words, and since when."""
+
+    since: datetime
+    text: str
 
 
 @frozen

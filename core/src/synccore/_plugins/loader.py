@@ -16,6 +16,7 @@ import pluggy
 from attrs import evolve, frozen
 
 from .. import __version__, hookspecs
+from .._contained import contained
 from ..config import suggest
 from ..errors import ConfigError, redact
 from ..hookspecs import AlertType, DemoVendor, MapperType, SinkType, SourceType, StoreType
@@ -138,7 +139,8 @@ class Plugins:
         found: list[DemoVendor] = []
         for plugin in self._having("synccore_demo"):
             try:
-                found += check_types(plugin.manager.hook.synccore_demo(), DemoVendor, "synccore_demo")
+                with contained():
+                    found += check_types(plugin.manager.hook.synccore_demo(), DemoVendor, "synccore_demo")
             except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
                 _log.warning("plugin %s brings no stand-in: %s", plugin.status, _describe(error))
         return tuple(found)
@@ -155,7 +157,8 @@ class Plugins:
         """
         for plugin in self._having("synccore_secret"):
             try:
-                text = plugin.manager.hook.synccore_secret(reference=dict(reference))
+                with contained():
+                    text = plugin.manager.hook.synccore_secret(reference=dict(reference))
             except Exception as error:
                 scheme = ", ".join(reference)
                 raise ConfigError(
@@ -171,7 +174,8 @@ class Plugins:
         """Tell every observer. One that fails is named once in the log and harms nobody."""
         for plugin in self._observers:
             try:
-                plugin.manager.hook.synccore_settled(event=event)
+                with contained():
+                    plugin.manager.hook.synccore_settled(event=event)
             except Exception as error:  # noqa: BLE001  a failing observer harms nobody
                 if plugin.status.name not in self._blamed:
                     self._blamed.add(plugin.status.name)
@@ -181,7 +185,8 @@ class Plugins:
         """Let every plugin add its commands to the click group."""
         for plugin in self._having("synccore_commands"):
             try:
-                plugin.manager.hook.synccore_commands(group=group)
+                with contained():
+                    plugin.manager.hook.synccore_commands(group=group)
             except Exception as error:  # noqa: BLE001  one broken plugin never stops the command line
                 _log.warning("plugin %s adds no commands: %s", plugin.status, _describe(error))
 
@@ -252,8 +257,9 @@ def _load(point: "EntryPoint", status: PluginStatus, taken: Mapping[str, PluginS
     if other := taken.get(f"plugin {point.name}"):
         raise PluginFault("duplicate", f"plugin name {point.name!r} is brought by both {other} and {status}")
     try:
-        module = point.load()
-    except (Exception, SystemExit) as error:
+        with contained():
+            module = point.load()
+    except Exception as error:
         raise PluginFault("failed", f"import failed: {_describe(error)}") from error
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -279,7 +285,8 @@ def _load(point: "EntryPoint", status: PluginStatus, taken: Mapping[str, PluginS
 
 def _register(manager: pluggy.PluginManager, module: Any, point: "EntryPoint") -> None:
     try:
-        manager.register(module, name=point.name)
+        with contained():
+            manager.register(module, name=point.name)
     except Exception as error:
         raise PluginFault("incompatible", f"its hooks do not fit: {_describe(error)}") from error
     callers = manager.get_hookcallers(module) or []
@@ -294,8 +301,9 @@ def _register(manager: pluggy.PluginManager, module: Any, point: "EntryPoint") -
 
 def _ask(manager: pluggy.PluginManager, hook: str) -> list[Any]:
     try:
-        return list(getattr(manager.hook, hook)())
-    except (Exception, SystemExit) as error:
+        with contained():
+            return list(getattr(manager.hook, hook)())
+    except Exception as error:
         raise PluginFault("failed", f"{hook} failed: {_describe(error)}") from error
 
 

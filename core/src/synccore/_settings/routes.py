@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
+from .._contained import contained
 from .._mapping import compile_mapper
 from .._plugins import Plugins
 from ..config import ConfigProblems, suggest
@@ -261,7 +262,8 @@ class _Route:
         reader = self._reader
         here = f"{reader.path}."
         try:
-            return compile_mapper(route, self._plugins)
+            with contained():
+                return compile_mapper(route, self._plugins)
         except ConfigProblems as error:
             for problem in error.problems:
                 reader.problem(problem.message, *_below(problem.path, here))

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import attrs
 import cattrs
 
+from .._contained import contained
 from ..config import Problem, Schedule, parse_duration, suggest
 from ..errors import ConfigError
 from ..secrets import Secret
@@ -99,11 +100,12 @@ class Structurer:
     def _build(self, cls: type[T], fields: Mapping[str, Any], values: dict[str, Any]) -> T:
         """An instance; what validators say is noted at the field they belong to."""
         try:
-            return cls(**values)
+            with contained():
+                return cls(**values)
         except Exception as error:  # noqa: BLE001  validators are plugins' code
             failure = error
         try:
-            with attrs.validators.disabled():
+            with attrs.validators.disabled(), contained():
                 instance = cls(**values)
         except Exception as error:  # noqa: BLE001  __attrs_post_init__ speaks about the table as a whole
             return typing.cast("T", self._refused(error))
@@ -112,7 +114,8 @@ class Structurer:
             if field.validator is None:
                 continue
             try:
-                field.validator(instance, field, getattr(instance, field.name))
+                with contained():
+                    field.validator(instance, field, getattr(instance, field.name))
             except Exception as error:  # noqa: BLE001  as above
                 with self.at(key):
                     self._refused(error)

@@ -8,10 +8,12 @@ from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
+from .._delivery.steps import LaneTrouble
 from ..entities import ENTITIES
 from ..store import BackfillJob, ParkedCause, RouteCounts, UnreadableRecord
 from .changed import changed_routes
 from .check_mapping import lost_routes
+from .troubles import stuck
 from .waits import lane_state, until_text, waiting_sinks
 
 __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
@@ -86,9 +88,13 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     now = app.clock.now()
     sinks = app.store.counts_by_sink()
     routes = app.store.counts_by_route()
+    held_up = stuck(app)
     document: dict[str, Any] = {
         "sources": {name: _source(app, unit) for name, unit in app.sources.items()},
-        "sinks": {name: _sink(app, unit, sinks.get(name, RouteCounts()), now) for name, unit in app.sinks.items()},
+        "sinks": {
+            name: _sink(app, unit, sinks.get(name, RouteCounts()), held_up.get(name), now)
+            for name, unit in app.sinks.items()
+        },
         "routes": {name: _counts(routes.get(name, RouteCounts())) for name in app.routes},
     }
     if submitted:
@@ -139,10 +145,10 @@ def _odd(record: UnreadableRecord) -> Mapping[str, Any]:
     }
 
 
-def _sink(app: App, unit: SinkUnit, counts: RouteCounts, now: datetime) -> dict[str, Any]:
+def _sink(app: App, unit: SinkUnit, counts: RouteCounts, trouble: LaneTrouble | None, now: datetime) -> dict[str, Any]:
     state, reason = _state(app, unit)
-    if "engine" in app.__dict__ and (trouble := app.engine.trouble(unit.name)):
-        state, reason = "error", trouble
+    if trouble is not None:
+        state, reason = "error", trouble.text
     if state == "ok" and (held := app.store.holds(unit.name)):
         # One route alone waits: the others go on, and somebody has to know.
         worst = min(held, key=lambda hold: hold.kind != "refused")

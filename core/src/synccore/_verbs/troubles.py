@@ -1,18 +1,19 @@
 """What needs a person, or soon will: the one list behind alerts and the dashboard's first screen."""
 
 import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .._app.app import App
 from .._app.units import Unit, lane_name
+from .._delivery.steps import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
 from .waits import lane_state, moment
 
-__all__ = ["FAILED", "pressing", "strangers", "troubles"]
+__all__ = ["FAILED", "pressing", "strangers", "stuck", "troubles"]
 
 #: How many causes of parked deliveries are told apart; the rest is counted with the last.
 CAUSES = 50
@@ -20,6 +21,8 @@ CAUSES = 50
 FAILED = "failed:"
 #: From which measure on a trouble that may end by itself is worth a person's time: seconds, or failed listings.
 _FROM = {"circuit_open": 900, "rate_limited": 3600, "backlog": 3600, "silent": 3600, "listing": 2}
+#: For less long, what holds a lane up is nothing to tell anybody.
+_HELD_UP = timedelta(minutes=1)
 #: Free bytes below which the disk is.
 _DISK = 10**9
 _REMEDIES = {
@@ -37,6 +40,7 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
     now = app.clock.now()
     return (
         *_instances(app, now),
+        *_held_up(app, now),
         *_holds(app),
         *_listings(app),
         *_silences(app, now, running_since or now),
@@ -83,6 +87,25 @@ def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterato
         next=_REMEDIES[state].format(name=name) if state in _REMEDIES else None,
         since=since,
     )
+
+
+def stuck(app: App) -> Mapping[str, LaneTrouble]:
+    """Lane -> what keeps it from working beyond its state: a full disk, a call past its deadline. The daemon knows."""
+    return {**app.running.troubles(), **(app.engine.troubles() if "engine" in app.__dict__ else {})}
+
+
+def _held_up(app: App, now: datetime) -> Iterator[Trouble]:
+    for name, trouble in stuck(app).items():
+        if now - trouble.since >= _HELD_UP:
+            yield Trouble(
+                kind="error",
+                name=name,
+                cause="held up",
+                measure=(now - trouble.since).total_seconds(),
+                sentence=f"{name}: {trouble.text}",
+                next="synccore status",
+                since=trouble.since,
+            )
 
 
 def _holds(app: App) -> Iterator[Trouble]:

@@ -100,7 +100,7 @@ class Client(Closing):
         if json is not None:
             headers = {"Content-Type": "application/json", **(headers or {})}
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"))
-        seconds = (timeout or self._timeout).total_seconds()
+        seconds = min(timeout or self._timeout, left or timedelta.max).total_seconds()
         self._context.count_call()
         with time_limit(timedelta(seconds=seconds)):
             return self._wire().send(

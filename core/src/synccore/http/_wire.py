@@ -69,7 +69,7 @@ class Wire(Closing):
             text = f"the answer of {host} is larger than {largest // 1_000_000} MB"
             raise Transient(text, maybe_applied=True) from None
         except httpx.TimeoutException as error:
-            text = f"no whole answer from {host} within {seconds:g} s: {type(error).__name__}"
+            text = f"no whole answer from {host} within {seconds:.3g} s: {type(error).__name__}"
             raise Transient(text, maybe_applied=True) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise Transient(f"no answer from {host}: {type(error).__name__}", maybe_applied=True) from error
