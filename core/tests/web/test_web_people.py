@@ -1,5 +1,6 @@
 """The pages of a person: found by whatever is known of them, looked at, read again, sent again, forgotten."""
 
+import json
 from decimal import Decimal
 from urllib.parse import urlencode
 
@@ -151,6 +152,17 @@ def test_a_comparison_is_asked_for(site, words):
     visitor = site.visitor()
     visitor.act("/people/compare", source="shop")
     assert [job.kind for job in site.house.app.store.backfills()] == ["reconcile", "reconcile"]
+
+
+def test_all_that_is_held_is_exported_as_the_terminal_does(site):
+    visitor = site.visitor()
+    answer = visitor.get("/people/export?source=shop&entity=customer&key=1")
+    assert answer.headers["content-disposition"] == 'attachment; filename="person.json"'
+    document = json.loads(answer.text)
+    assert [(r["entity"], r["key"]) for r in document["records"]] == [("customer", "1"), ("order", "7")]
+    assert "juergen" not in answer.text
+    assert visitor.get("/people/export?source=shop&entity=customer&key=99").status == 404
+    assert 'people/export?source=shop&amp;entity=customer&amp;key=1"' in page(site).text
 
 
 def test_forgetting_asks_for_the_address_and_erases_everywhere(site, words):

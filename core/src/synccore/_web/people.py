@@ -9,13 +9,15 @@ from starlette.routing import BaseRoute, Route
 
 from .._verbs.again import read_now, search_now, send_again
 from .._verbs.backfill import ask_reconcile
+from .._verbs.documents import json_text
+from .._verbs.export import export
 from .._verbs.find import AMONG, find, older_than_searched
 from .._verbs.forget import forget
 from .._verbs.person import person
 from .._verbs.why import why
 from ..entities import ENTITIES, normalize_email
 from . import record_view, view
-from .site import Form, Site
+from .site import Form, Site, attachment
 from .view import record_path
 
 __all__ = ["People"]
@@ -35,6 +37,7 @@ class People:
             # An address asked for stands in no log of a proxy: it is in the form's body.
             Route("/people", done(self._find), methods=["POST"]),
             Route("/people/record", seen(self._record), methods=["GET"]),
+            Route("/people/export", seen(self._export), methods=["GET"]),
             Route("/people/read", done(self._read), methods=["POST"]),
             Route("/people/compare", done(self._compare), methods=["POST"]),
             Route("/people/send", done(self._send), methods=["POST"]),
@@ -81,6 +84,16 @@ class People:
             path=record_path,
         )
 
+    def _export(self, request: Request) -> Response:
+        email = self._address(request.query_params)
+        if not email:
+            return self._site.missing(request, "No such person is known here.")
+        return attachment(json_text(export(self._site.app, email)), "application/json", "person.json")
+
+    def _address(self, values: Form | Any) -> str | None:
+        known = self._site.app.store.snapshot(*_named(values))
+        return getattr(known.data, "email", None) if known else None
+
     # -- doing
 
     def _read(self, request: Request, form: Form) -> Response:
@@ -109,8 +122,7 @@ class People:
 
     def _forget(self, request: Request, form: Form) -> Response:
         app, (source, entity, key) = self._site.app, _named(form)
-        known = app.store.snapshot(source, entity, key)
-        email = getattr(known.data, "email", None) if known else None
+        email = self._address(form)
         if not email:
             return self._site.missing(request, "No such person is known here.")
         if normalize_email(form.get("email", "")) != normalize_email(email):
