@@ -4,6 +4,7 @@ import pytest
 from attrs import evolve
 
 from synccore.errors import BatchRejected, Rejected, Transient
+from synccore.testing.strategies import HOSTILE_TEXTS
 from synccore.types import Delivered, Erased, Failed, FieldInfo, Limits, Link, ObjectInfo, Submitted, Unchanged
 
 
@@ -249,6 +250,17 @@ def test_texts_past_their_limit(sample, sound, tmp_path):
     fails(contract_of(sample, Short), case, tmp_path / "short")
     passes(contract_of(sample, Honest), case, tmp_path / "honest")
     fails(contract_of(sample, Cutting), case, tmp_path / "cutting")
+
+
+def test_texts_that_are_cut_where_no_length_is_described(sample, sound, tmp_path):
+    class Cutting(sound):
+        def _write(self, operation):
+            cut = {name: value[:250] for name, value in operation.fields.items()}
+            return evolve(super()._write(evolve(operation, fields=cut)), fields=operation.fields)
+
+    case, long = "hostile_text_is_delivered_or_refused", HOSTILE_TEXTS["long"]
+    passes(contract_of(sample, sound), case, tmp_path / "sound", text=long)
+    fails(contract_of(sample, Cutting), case, tmp_path / "cutting", text=long)
 
 
 def test_reading_what_was_remembered_of_what_is_there(sample, sound, tmp_path):

@@ -294,6 +294,8 @@ class SinkContract(EndingSinkCases):
         kinds = {d.key: (d.state, d.error_kind) for d in on.app.deliveries()}
         assert kinds["1"] == ("done", None), on.errors()
         assert kinds["0"][0] == "done" or kinds["0"] == ("parked", "rejected"), on.errors()
+        if kinds["0"][0] == "done" and hasattr(on.sink, "read"):
+            self._read_back(on, [on.link(0)])
 
     def test_a_bare_record_is_delivered_or_refused(self, on: Stage) -> None:
         """Nothing but an address."""
