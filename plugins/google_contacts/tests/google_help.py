@@ -70,16 +70,18 @@ class Rig:
         on_leave: str = "keep",
         gone: bool = False,
         bulk: bool = False,
+        age: timedelta = timedelta(hours=1),
         **fields: Any,
     ) -> Operation:
-        """An operation as core would make it from the mapped fields and the stored link."""
+        """An operation as core would make it from the mapped fields and the stored link, owed for `age`."""
         link = link or self._link(f"{source}:{key}")
         before = link.mapped if link else {}
         changed = {n for n in {*fields, *before} if fields.get(n, ...) != before.get(n, ...)}
         return Operation(
             id=next(_ids), route="contacts_customers", object="contact", op=op, source=source, entity="customer",
             key=str(key), fields=fields, changed=frozenset(changed), options=options or {}, match=("email", "phone"),
-            link=link, idempotency_key=f"{key}", at=self.clock.now(), maybe_applied=maybe, settings=settings or {},
+            link=link, idempotency_key=f"{key}", at=self.clock.now(), since=self.clock.now() - age, maybe_applied=maybe,
+            settings=settings or {},
             on_leave=on_leave, gone=gone, bulk=bulk,
         )  # fmt: skip
 

@@ -121,7 +121,7 @@ def test_what_was_not_sent_after_a_failure_is_not_in_doubt(rig):
     rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(100, 110)])
     rig.google.fail_next(Fault.commit_then_drop(when=creates))
     outcomes = rig.deliver(
-        *[rig.op(n, **person_fields(n)) for n in range(3)], rig.op(100, **person_fields(100, company="Acme"))
+        *[rig.op(n, bulk=True, **person_fields(n)) for n in range(3)], rig.op(100, **person_fields(100, company="Acme"))
     )
     doubts = [o.error.maybe_applied for o in outcomes]
     assert doubts == [True, False, False, False]

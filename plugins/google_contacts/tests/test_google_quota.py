@@ -3,8 +3,9 @@
 import threading
 from datetime import timedelta
 
+import httpx
 import pytest
-from google_help import Rig, person_fields
+from google_help import Rig, near, person_fields
 
 from synccore.errors import RateLimited
 from synccore.testing import FakeContext
@@ -69,10 +70,8 @@ def test_two_processes_use_one_minute_of_the_account_together(rigs):
     rig = rigs(quota=LIMITS)
     sinks = [rig.sink, rig.open()]
     for n in range(50):
-        operation = rig.op(n, **person_fields(n))
-        while wait := waits([outcome := sinks[n % 2].deliver([operation])[0]]):
-            rig.clock.advance(max(wait))
-        assert isinstance(outcome, Delivered), outcome
+        rig.sink = sinks[n % 2]
+        lived(rig, [(timedelta(0), n, person_fields(n))])
     assert rig.google.quota.refused == 0
     assert len(rig.google.contacts()) == 50
 
@@ -89,46 +88,110 @@ def test_the_next_minute_does_not_begin_before_googles(rigs):
     assert len(rig.google.contacts()) == 70
 
 
-@pytest.mark.parametrize(("new", "known", "longest"), [(10, 2, 4), (30, 12, 35)])
-def test_searching_for_new_customers_takes_no_quota_from_what_is_to_be_written(rigs, new, known, longest):
-    """Customers come one after another; whoever is refused goes with the next call, as a lane does it."""
-    rig = rigs(quota=LIMITS)
-    for start in range(1000, 1000 + known, 60):
-        rig.deliver(*[rig.op(n, bulk=True, **person_fields(n)) for n in range(start, min(start + 60, 1000 + known))])
+MINUTE, AT_ONCE = timedelta(minutes=1), timedelta(0)
+
+
+def lived(rig, coming):
+    """Records come (when, key, fields) and are delivered as a lane does it: who has to wait alone is due again then, a
+    refusal of the account holds everybody. Gives how long each waited."""
+    began, waited = rig.clock.now(), {}
+    due = [(began + at, began + at, key, fields) for at, key, fields in coming]
+    while due:
+        rig.clock.advance(max(min(due)[0] - rig.clock.now(), timedelta(0)))
+        now = rig.clock.now()
+        batch = sorted((one for one in due if one[0] <= now), key=lambda one: one[1])[:200]
+        due = [one for one in due if one not in batch]
+        try:
+            outcomes = rig.deliver(*[rig.op(key, age=now - at, **fields) for _, at, key, fields in batch])
+        except RateLimited as error:
+            outcomes = [Failed(error)] * len(batch)
+        for (_, at, key, fields), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Delivered):
+                waited[key] = rig.clock.now() - at
+            else:
+                due.append((now + outcome.error.retry_after, at, key, fields))
+        if held := [o.error.retry_after for o in outcomes if isinstance(o, Failed) and o.error.scope == "lane"]:
+            rig.clock.advance(max(held))
+    return waited
+
+
+def spread(count, over, first=0, **more):
+    return [(over / count * n, first + n, person_fields(first + n, **more)) for n in range(count)]
+
+
+@pytest.fixture
+def close_by(rigs, monkeypatch):
+    """Rigs whose calls reach the stand-in without a socket."""
+
+    def make(**options):
+        rig = rigs(**options)
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: near(rig.google, request))
+        return rig
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("new", "over", "known", "at_once", "longest"),
+    [
+        (10, MINUTE, 2, 6, MINUTE),
+        (10, AT_ONCE, 0, 6, MINUTE),
+        (30, MINUTE, 12, 4, 4 * MINUTE),
+        (100, MINUTE, 12, 3, 11 * MINUTE),
+    ],
+)
+def test_about_ten_new_customers_a_minute_are_looked_for_and_no_change_waits_for_them(
+    close_by, new, over, known, at_once, longest
+):
+    rig = close_by(quota=LIMITS)
+    rig.deliver(*[rig.op(n, bulk=True, **person_fields(n)) for n in range(1000, 1000 + known)])
     rig.clock.advance(timedelta(minutes=2))
-    began = rig.clock.now()
-    coming = [(began + timedelta(seconds=60) / new * n, n, person_fields(n)) for n in range(new)]
-    coming += [
-        (began + timedelta(seconds=60) / known * n, 1000 + n, person_fields(n, company="Acme")) for n in range(known)
-    ]
-    coming.sort(key=lambda one: one[0])
-    waited, owed = [], []
-    while coming or owed:
-        owed += [one for one in coming if one[0] <= rig.clock.now()]
-        coming = coming[len([one for one in coming if one[0] <= rig.clock.now()]) :]
-        if not owed:
-            rig.clock.advance(coming[0][0] - rig.clock.now())
-            continue
-        outcomes = rig.deliver(*[rig.op(n, **fields) for _, n, fields in owed])
-        if wait := waits(outcomes):
-            rig.clock.advance(max(wait))
-        waited += [rig.clock.now() - at for (at, *_), o in zip(owed, outcomes, strict=True) if isinstance(o, Delivered)]
-        owed = [one for one, o in zip(owed, outcomes, strict=True) if not isinstance(o, Delivered)]
+    waited = lived(rig, sorted([*spread(new, over), *spread(known, MINUTE, 1000, company="Acme")], key=str))
     assert len(rig.google.contacts()) == new + known
-    assert max(waited) < timedelta(seconds=longest)
+    quick = [w for key, w in waited.items() if key < 1000 and w <= timedelta(seconds=5)]
+    assert len(quick) >= at_once
+    assert max(waited.values()) <= longest
+    assert max((w for key, w in waited.items() if key >= 1000), default=AT_ONCE) <= timedelta(seconds=5)
 
 
-def test_a_new_customer_in_a_quiet_shop_costs_five_reads_and_the_next_ones_of_a_busy_minute_two(rigs):
+@pytest.mark.parametrize("count", [12, 40])
+def test_many_who_were_typed_in_a_minute_before_are_found_whatever_the_listing_hides(close_by, count):
+    rig = close_by(quota=LIMITS, lag=timedelta(minutes=9))
+    rig.google.book().search_lag = timedelta(0)
+    rig.deliver(rig.op(1000, bulk=True, **person_fields(1000)))
+    typed = {n: rig.google.add(emailAddresses=[{"value": f"ann{n}@shop.test"}]) for n in range(count)}
+    rig.clock.advance(MINUTE)
+    lived(rig, spread(count, AT_ONCE))
+    assert {n: rig.links[f"shop:{n}"].remote_id for n in range(count)} == typed
+    assert len(rig.google.contacts()) == count + 1
+
+
+def test_who_has_to_wait_is_told_until_when_and_asks_nothing_of_google(rigs):
     rig = rigs(quota=LIMITS)
-    reads = []
-    for n in range(6):
-        before = rig.google.quota.used["critical_read"]
-        rig.put(n, **person_fields(n))
-        reads.append(rig.google.quota.used["critical_read"] - before)
-    assert (reads[1], reads[-1]) == (5, 2)
-    rig.clock.advance(timedelta(minutes=2))
+    first = rig.deliver(*[rig.op(n, age=AT_ONCE, **person_fields(n)) for n in range(20)])
+    assert [isinstance(o, Delivered) for o in first] == [True] * 6 + [False] * 14
+    until = f"until {rig.clock.now() + timedelta(minutes=11):%H:%M} UTC at the latest"  # full minutes
+    assert {o.error.scope for o in first[6:]} == {"operation"}
+    assert all(until in o.error.message and o.error.retry_after <= 2 * MINUTE for o in first[6:])
+    rig.deliver(*[rig.op(n, age=AT_ONCE, **person_fields(n)) for n in range(6, 20)])
+    calls, made = rig.calls(), len(rig.google.contacts())
+    assert 6 < made < 20  # a few more: then half of the minute is read
+    rig.deliver(*[rig.op(n, age=AT_ONCE, **person_fields(n)) for n in range(made, 20)])
+    assert rig.calls() == calls
+
+
+def test_those_owed_for_longer_than_the_listing_lags_go_in_one_batch(rigs):
+    rig = rigs(quota=LIMITS)
+    outcomes = rig.deliver(*[rig.op(n, age=timedelta(minutes=10), **person_fields(n)) for n in range(60)])
+    assert all(isinstance(o, Delivered) for o in outcomes)
+    assert rig.writes() == 1
+
+
+def test_a_new_customer_costs_five_reads(rigs):
+    rig = rigs(quota=LIMITS)
+    rig.put(1, **person_fields(1))
     before = rig.google.quota.used["critical_read"]
-    rig.put(7, **person_fields(7))
+    rig.put(2, **person_fields(2))
     assert rig.google.quota.used["critical_read"] - before == 5
 
 
@@ -220,7 +283,7 @@ def test_writers_of_one_account_take_turns(rig):
 
     def work(sink, first):
         for n in range(first, first + 12):
-            (outcome,) = sink.deliver([rig.op(n, **person_fields(n))])
+            (outcome,) = sink.deliver([rig.op(n, bulk=True, **person_fields(n))])
             assert isinstance(outcome, Delivered)
 
     threads = [threading.Thread(target=work, args=(s, f)) for s, f in ((rig.sink, 0), (other, 100))]

@@ -5,7 +5,7 @@ critical write, a batch of up to 200 takes six and six; a delete one write, a ba
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import AuthError, RateLimited
@@ -38,7 +38,7 @@ MINUTE = timedelta(seconds=62)
 #: A call waits this long for its turn; longer than that the lane waits instead.
 PATIENCE = timedelta(seconds=5)
 #: What may be read of a minute's reads before searches are left out, so that no write comes to wait for them.
-SEARCH_READS = CRITICAL_READS // 4
+SEARCH_READS = CRITICAL_READS // 2
 
 
 class People:
@@ -66,8 +66,12 @@ class People:
 
     def may_search(self, reads: int) -> bool:
         """Whether so many reads leave enough for the writes that come."""
-        now = self._context.clock.now()
-        return self._budget("critical_read").free_at(now, CRITICAL_READS - SEARCH_READS + reads) <= now
+        return self.search_after(reads) <= self._context.clock.now()
+
+    def search_after(self, reads: int) -> datetime:
+        """When so many reads leave enough for the writes that come."""
+        kept = CRITICAL_READS - SEARCH_READS
+        return self._budget("critical_read").free_at(self._context.clock.now(), kept + reads)
 
     # -- reading
 

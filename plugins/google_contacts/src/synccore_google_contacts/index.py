@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import define, field
+from attrs import asdict, define, field
 
 from synccore.entities import normalize_email
 from synccore.types import Context
@@ -86,9 +86,7 @@ class Index:
     def own(self, name: str) -> Own | None:
         """What we did to it; None where we never wrote on it, or forgot."""
         data = self.state.get(f"own:{name}")
-        if data is None:
-            return None
-        return Own(fields=data.get("fields", {}), made=data.get("made", False), label=data.get("label"))
+        return None if data is None else Own(**data)
 
     def made(self, name: str) -> bool:
         """Whether we made it: as noted, or by a create whose answer was lost, for only that put the marker there."""
@@ -180,7 +178,7 @@ class Index:
             self._learn(person["resourceName"], person)
             last = person
         for name, record in (own or {}).items():
-            items[f"own:{name}"] = _stored(record)
+            items[f"own:{name}"] = asdict(record)
         for uid in done:
             items[f"intent:{uid}"] = None
         if last is not None:
@@ -264,7 +262,7 @@ class Index:
         items = self._renamed(person, formers)
         own = self.own(name)
         if own is not None and f"own:{name}" not in items and looks_merged(self.person(name) or person, person):
-            items[f"own:{name}"] = _stored(Own(surviving(own.fields, person), False, own.label))
+            items[f"own:{name}"] = asdict(Own(surviving(own.fields, person), False, own.label))
         items[f"person:{name}"] = person
         self._learn(name, person)
         return items
@@ -303,7 +301,7 @@ class Index:
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
             made = len(owns) == len(before) and all(own.made for own in owns)
-            items[f"own:{name}"] = _stored(Own(surviving(fields, person), made, label))
+            items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label))
         return items
 
     # -- contacts that Google no longer knows
@@ -384,18 +382,19 @@ class Index:
 
     # -- following the account
 
-    def sync(self, *, now: bool = False) -> None:
+    def sync(self, *, now: bool = False) -> bool:
         """Bring the picture up to date: changes since the sync token, or everything where there is none.
 
-        Args:
-            now: even though the last time was a moment ago.
+        Gives whether Google was asked. `now`: even though the last time was a moment ago.
         """
         record = self.state.get("sync") or {}
         moment = self._clock.now()
         params = _fingerprint(self._people.listing())
         if record.get("params") != params or moment - _time(record, "full_at") >= FULL_EVERY:
             self._full(params)
-        elif now or moment - _time(record, "synced_at") > SYNC_EVERY:
+        elif not now and moment - _time(record, "synced_at") <= SYNC_EVERY:
+            return False
+        else:
             try:
                 token = self._follow(record["token"])
             except SyncTokenExpired:
@@ -403,6 +402,7 @@ class Index:
                 self._full(params)
             else:
                 self.state.put({"sync": {**record, "token": token, "synced_at": moment.isoformat()}})
+        return True
 
     def _full(self, params: str) -> None:
         started = self._clock.now()
@@ -467,10 +467,6 @@ class Index:
             items |= self._seen(person)
         self._put(items)
         return ended
-
-
-def _stored(own: Own) -> dict[str, Any]:
-    return {"fields": own.fields, "made": own.made, "label": own.label}
 
 
 def _update_time(person: Mapping[str, Any]) -> datetime:

@@ -143,10 +143,11 @@ class TruthSinkCases(HardSinkCases):
     # -- cases: sizes and waits
 
     def test_a_whole_batch_is_one_that_the_target_takes(self, on: Stage) -> None:
-        """`max_batch` larger than the API takes: core halves it every time, and nobody sees why it is slow."""
+        """`max_batch` larger than the API takes: core halves it every time, and nobody sees why it is slow. A record
+        that has to wait by itself was not refused."""
         count = min(on.app.app.sinks["target"].limits.max_batch, 300)
         outcomes = on.sink.deliver(self._operations(on, count))
-        failed = [o.error for o in outcomes if isinstance(o, Failed)]
+        failed = [o.error for o in outcomes if isinstance(o, Failed) and getattr(o.error, "scope", "") != "operation"]
         assert not failed, f"{len(failed)} of a whole batch of {count} fail: {failed[0]!r}"
 
     def _looked_up(self, on: Stage, operations: Sequence[Operation]) -> list[LookupResult | Failed]:

@@ -10,8 +10,9 @@ from synccore.types import Operation, Outcome
 
 from .erase import erased, erasing, find_person
 from .look import lookup
-from .plan import plan, prepare, search, sought, warm_up
+from .plan import plan, prepare
 from .round import LANE, Round
+from .search import hold_back, search, sought, still, warm_up
 from .send import send
 
 __all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
@@ -19,14 +20,16 @@ __all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
 
 def deliver(round_: Round) -> list[Outcome]:
     """Carry out the round's operations; one outcome for each, in their order."""
+    late, left = sought(round_)
+    hold_back(round_, left)
     prepare(round_)
-    late = sought(round_)
+    late = still(round_.index, late)
     if not late:
-        _write(round_, round_.operations)
+        _write(round_, round_.pending())
         return round_.finish()
     warm = warm_up(round_)
     # Meanwhile: nobody else waits for a search.
-    _write(round_, [op for op in round_.operations if op not in late])
+    _write(round_, [op for op in round_.pending() if op not in late])
     with _stopping(round_):
         if round_.stopped is None:
             search(round_, late, warm)

@@ -6,8 +6,9 @@ from synccore.types import Ambiguous, Link, LookupResult, Operation, Retry
 
 from ..match import Match, find
 from ..schema import contact_source
-from .plan import prepare, search, sought, waiting, warm_up
+from .plan import prepare, waiting
 from .round import Round
+from .search import search, sought, still, warm_up
 
 
 def lookup(round_: Round, promised: dict[str, str]) -> list[LookupResult]:
@@ -16,9 +17,11 @@ def lookup(round_: Round, promised: dict[str, str]) -> list[LookupResult]:
     Args:
         promised: contact -> the record (uid) it was promised to since the last delivery: nobody else gets it.
     """
+    looked_for, left = sought(round_)
     prepare(round_)
-    if looked_for := sought(round_):
-        search(round_, looked_for, warm_up(round_))
+    # Of many at once nobody is searched for: that would take the quota from what is delivered.
+    if not left and (unknown := still(round_.index, looked_for)):
+        search(round_, unknown, warm_up(round_))
     for op in round_.operations:
         if (match := find(round_.index, op)).candidates and _choice(round_, op) == "skip":
             round_.doubt(op, match.candidates)

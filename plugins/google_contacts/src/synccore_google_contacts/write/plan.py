@@ -6,7 +6,7 @@ creates may be the same person.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from attrs import define, evolve, field
@@ -32,11 +32,6 @@ GONE = "the contact is gone already"
 ERASE = "erase"
 #: Google's limit per contact (help page on contact limits).
 MAX_BYTES = 128 * 1024
-#: New contacts that are also looked for by search (two reads each); more at once are left to the listing.
-SEARCHES = 6
-#: Google's search answers from a cache that an empty search fills, "wait several seconds" after it
-#: (guide "Read and manage contacts").
-WARM_UP = timedelta(seconds=3)
 
 
 def prepare(round_: Round) -> None:
@@ -46,53 +41,16 @@ def prepare(round_: Round) -> None:
     the contact in, renamed or merged it a minute ago.
     """
     index = round_.index
-    linked = {index.resolve(op.link.remote_id) for op in round_.operations if op.link is not None}
+    operations = round_.pending()
+    linked = {index.resolve(op.link.remote_id) for op in operations if op.link is not None}
     # A deletion without a link is of a record whose create may have been carried out.
-    creates = [op for op in round_.operations if op.link is None]
+    creates = [op for op in operations if op.link is None]
     unknown = [name for name in linked if name not in index]
-    index.sync(now=bool(creates or unknown))
+    if not round_.listed:
+        index.sync(now=bool(creates or unknown))
     if still := [name for name in unknown if index.resolve(name) not in index]:
         # Not in the listing is not gone: a listing lags behind, a read by name does not.
         index.refresh(still)
-
-
-def sought(round_: Round) -> list[Operation]:
-    """The operations to look for in Google's other index, since the listing may not show it yet: contacts whose create
-    was lost, and those that are about to be made, which the owner may have typed in a moment ago.
-
-    Many at once, new contacts of the past, and those for which writes would have to wait are left to the listing.
-    """
-    index = round_.index
-    unlinked = [op for op in round_.operations if op.op == "upsert" or op.link is None]
-    lost = [op for op in unlinked if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
-    new = [op for op in unlinked if op.op == "upsert" and not op.bulk and op not in lost and find(index, op) == Match()]
-    both = [*lost, *new]
-    if len(both) <= SEARCHES and round_.people.may_search(2 + sum(len(_queries(op)) for op in both)):
-        return both
-    return lost if len(lost) <= SEARCHES else []
-
-
-def warm_up(round_: Round) -> datetime:
-    """Have Google fill the cache that its search answers from; gives when that is done."""
-    round_.people.search("")
-    return round_.context.clock.now() + WARM_UP
-
-
-def search(round_: Round, operations: Sequence[Operation], warm: datetime) -> None:
-    """Search lags by itself and cannot be asked for a marker; what it finds is read by name."""
-    people, clock = round_.people, round_.context.clock
-    if (left := warm - clock.now()) > timedelta(0):
-        clock.sleep(left)
-    found = {p["resourceName"] for op in operations for query in _queries(op) for p in people.search(query)}
-    round_.index.learn(people.batch_get(sorted(found)).values())
-
-
-def _queries(op: Operation) -> list[str]:
-    """What to search a contact by: its address, and its name where it may be known by its number alone. How the
-    owner typed a number nobody knows."""
-    emails = wanted_emails(op.fields)[:1]
-    name = " ".join(str(op.fields[n]) for n in ("given_name", "family_name") if op.fields.get(n))
-    return [*emails, *([name] if name and wanted_phones(op.fields) else [])]
 
 
 def waiting(round_: Round, op: Operation) -> tuple[timedelta, str] | None:

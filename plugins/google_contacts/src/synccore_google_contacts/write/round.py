@@ -54,6 +54,7 @@ class Round:
         again: operations whose contact was read anew and that are to be planned again.
         stopped: what keeps everything else from being sent now.
         full: Google refused a new contact in this round because the account is full.
+        listed: the listing was read in this round.
     """
 
     context: Context
@@ -66,6 +67,7 @@ class Round:
     again: list[Operation] = field(factory=list)
     stopped: SynccoreError | None = None
     full: bool = False
+    listed: bool = False
     #: Contacts between which nothing decides, to be read by name before that is the last word.
     doubtful: set[str] = field(factory=set)
     _doubted: set[int] = field(factory=set)
@@ -138,11 +140,14 @@ class Round:
             seconds = PAUSES[min(worst, len(PAUSES) - 1)] + self.context.random.random()
             self.context.clock.sleep(timedelta(seconds=seconds))
 
+    def pending(self) -> list[Operation]:
+        """The operations that have no outcome yet."""
+        return [op for op in self.operations if op.id not in self.outcomes]
+
     def finish(self) -> list[Outcome]:
         """One outcome per operation, in order; what was not sent carries the error that stopped the round."""
-        for op in self.operations:
-            if op.id not in self.outcomes:
-                self.fail(op, _unsent(self.stopped))
+        for op in self.pending():
+            self.fail(op, _unsent(self.stopped))
         return [self.outcomes[op.id] for op in self.operations]
 
     def label_name(self, op: Operation) -> str:
