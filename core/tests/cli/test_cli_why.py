@@ -9,6 +9,7 @@ import pytest
 from synccore._cli._session import Session
 from synccore.entities import Order
 from synccore.errors import AuthError, Rejected, Transient
+from synccore.store import Hold
 from synccore.testing import customer, upsert
 
 
@@ -147,6 +148,24 @@ def test_somebody_who_never_arrived(world):
     assert answer["next"] == ["synccore reconcile shop"]
     text = world.run("why", "nobody@shop.test", code=1).stdout
     assert "next: synccore reconcile shop" in text
+
+
+def test_a_route_that_is_held_is_the_reason_and_not_whose_turn_is_next(world):
+    ada(world)
+    world.run("run", "--once")
+    world.source.put(customer("8", email="bea@shop.test"))
+    words = "the target refuses record after record: no room is left"
+    session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
+    with session.open() as app:
+        until = world.clock.now() + timedelta(minutes=4)
+        values = {"route": "people", "sink": "crm", "kind": "refused", "since": world.clock.now()}
+        app.store.put_hold(Hold(reason=words, until=until, **values))
+    world.run("run", "--once")
+    one = standing(world, "bea@shop.test", code=1)
+    assert one["state"] == "ready"
+    assert one["sentence"].startswith("owed; people is held until ")
+    assert one["sentence"].endswith(words)
+    assert one["next"] == "synccore check; when it is mended: synccore lanes resume crm"
 
 
 def test_who_was_forgotten_is_said_to_be(world):

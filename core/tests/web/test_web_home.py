@@ -81,7 +81,7 @@ def test_holds_failed_listings_and_unreadable_records_are_told(site, words):
     bad = Unreadable(where="row 1", reason="no id", entity="customer")
     house.app.intake.submit(Ingest(source="shop", changes=[], rules={}, unreadable=[bad]))
     text = needed(site, words)
-    assert "crm: people is held, record after record is refused: no Look at crm" in text
+    assert "crm: people is held, record after record is refused: no Try again now" in text
     assert "shop: 1 record could not be read See which" in text
     assert "listing order failed" not in text, "once is nothing"
     house.app.store.put_cursor("shop", FAILED + "order", "2 the shop is away", now)

@@ -118,7 +118,7 @@ def _holds(app: App) -> Iterator[Trouble]:
                 cause=hold.route,
                 measure=(app.clock.now() - hold.since).total_seconds(),
                 sentence=f"{hold.sink}: {hold.route} is held, record after record is refused: {hold.reason}",
-                next="synccore check",
+                next=f"synccore check; when it is mended: synccore lanes resume {hold.sink}",
                 since=hold.since,
             )
 

@@ -157,6 +157,10 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     if state != "ok":
         again = f"; at once: synccore lanes resume {route.sink}" if state in ("circuit_open", "rate_limited") else ""
         return "ready", f"owed; {_standing_still(route.sink, state, reason)}{again}", _remedy(route.sink, state)
+    hold = next((h for h in app.store.holds(route.sink) if h.route == route.name), None)
+    if hold is not None and hold.kind == "refused":
+        held = f"{route.name} is held {until_text(hold.until, now)}: {hold.reason}"
+        return "ready", f"owed; {held}", f"synccore check; when it is mended: synccore lanes resume {route.sink}"
     if row.due_at > now:
         why = f" ({row.error})" if row.error else ""
         return "ready", f"owed; waits {until_text(row.due_at, now)}{why}", None

@@ -53,6 +53,9 @@ def _need(trouble: Trouble) -> Need:
             return Need(
                 colour="red", sentence=sentence, label=f"Connect {name}", path=f"connect/{quote(name)}", post=True
             )
+        case "error" if trouble.cause:  # a route that is held
+            label = "Try again now"
+            return Need(colour="red", sentence=sentence, label=label, path="lanes/resume", post=True, values=home)
         case "error":
             return Need(colour="red", sentence=sentence, label=f"Look at {name}", path=page)
         case "paused":
