@@ -52,6 +52,10 @@ def _contract(testing):
         def theirs(self, stand_in, fields):
             return stand_in.add(**fields)
 
+        def rewrite(self, stand_in, remote_id, fields):
+            stand_in.people[remote_id].update(fields)
+            return True
+
         def exchange_account(self, stand_in):
             stand_in.account = "a2"
             return True

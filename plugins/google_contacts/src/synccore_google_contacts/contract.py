@@ -41,6 +41,12 @@ class TestContacts(SinkContract):
         lists = {"emailAddresses": "email", "phoneNumbers": "phone"}
         return stand_in.add(**book, **{kind: [{"value": fields[n]}] for kind, n in lists.items() if fields.get(n)})
 
+    def rewrite(self, stand_in: FakePeople, remote_id: str, fields: Mapping[str, Any]) -> bool:
+        """The owner renames a contact."""
+        (name,) = stand_in.contact(remote_id)["names"]
+        stand_in.edit(remote_id, names=[{**name, "familyName": fields["family_name"]}])
+        return True
+
     def exchange_account(self, stand_in: FakePeople) -> bool:
         """The stored grant is another person's."""
         sign_in = stand_in.sign_in

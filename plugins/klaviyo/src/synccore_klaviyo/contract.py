@@ -45,6 +45,11 @@ class TestProfiles(SinkContract):
         """A profile that was imported by hand."""
         return stand_in.add_person(**{name: value for name, value in fields.items() if "." not in name and value}).id
 
+    def rewrite(self, stand_in: FakeKlaviyo, remote_id: str, fields: Mapping[str, Any]) -> bool:
+        """Somebody types over a profile."""
+        stand_in.store.people[remote_id].attributes.update(fields)
+        return True
+
     def exchange_account(self, stand_in: FakeKlaviyo) -> bool:
         """The key of another account: it is empty."""
         stand_in.become("ZyX987", "Another shop")

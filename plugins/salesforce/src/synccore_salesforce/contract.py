@@ -56,6 +56,11 @@ class TestContact(SinkContract):
         names = ("FirstName", "LastName", "Email", "Phone")
         return stand_in.org.insert(self.object, {name: fields[name] for name in names if fields.get(name)})
 
+    def rewrite(self, stand_in: FakeSalesforce, remote_id: str, fields: Mapping[str, Any]) -> bool:
+        """Somebody types over a contact."""
+        stand_in.org.save(self.object, fields, record_id=remote_id)
+        return True
+
     def exchange_account(self, stand_in: FakeSalesforce) -> bool:
         """The login leads to another org; sessions of the one before have ended."""
         stand_in.sign_in.expire()

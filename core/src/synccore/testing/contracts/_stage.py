@@ -169,6 +169,10 @@ class SinkStand:
         """
         return None
 
+    def rewrite(self, stand_in: Any, remote_id: str, fields: Mapping[str, Any]) -> bool:
+        """Let the owner of a record write these values over ours, under the names of the mapping; True once it did."""
+        return False
+
     def unauthorised(self) -> Fault:
         """How the vendor answers to credentials it does not accept any more."""
         return Fault.status(401, {"error": "unauthorized"})

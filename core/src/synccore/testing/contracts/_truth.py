@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from ..._app.accounts import known_account, remember_account
+from ...entities import Address
 from ...errors import BatchRejected, Rejected, SynccoreError
 from ...types import Delivered, Failed, Identity, LookupResult, Operation, Unchanged
 from ..server import Fault
@@ -60,6 +61,18 @@ class TruthSinkCases(HardSinkCases):
             return
         raise AssertionError("read() gives records while the target is down: whose are they?")
 
+    def test_reading_sees_what_others_wrote(self, on: Stage) -> None:
+        """A memory of its own tells a sink nothing of what the record's owner did there."""
+        self._needs(on, "read")
+        on.emit()
+        on.deliver()
+        link = on.link(0)
+        name = next((n for n, value in link.fields.items() if value == self.customer(0).last_name), None)
+        if name is None or not self.rewrite(on.stand_in, link.remote_id, {name: "Rewritten"}):
+            pytest.skip("nobody else writes there (else write rewrite, and map the last name)")
+        (remote,) = on.sink.read([link])
+        assert (remote or {}).get(name) == "Rewritten", f"read() gives {name} as it was remembered"
+
     def _compare(self, on: Stage, link: Any, remote: Mapping[str, Any] | None) -> None:
         assert remote is not None, f"read() does not find {link.key}"
         there = self.record(on.stand_in, link.remote_id) or {}
@@ -76,7 +89,7 @@ class TruthSinkCases(HardSinkCases):
         on.emit()
         on.deliver()
         before = on.link(0).fields
-        on.emit(1, phone=None, company=None, first_name=None)
+        on.emit(1, phone=None, company=None, first_name=None, billing=Address())
         on.deliver()
         link = on.link(0)
         emptied = [n for n, v in link.mapped.items() if v is None and before.get(n) and n not in link.left_out]
