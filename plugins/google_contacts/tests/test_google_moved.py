@@ -72,6 +72,27 @@ def test_a_contact_renamed_shortly_before_a_change_stays_one(rigs, count, told, 
     assert {p["names"][0]["givenName"] for p in rig.google.contacts()} == {"Zoe"}
 
 
+@pytest.mark.parametrize("how", ["rename", "merge", "merge under a new name"])
+def test_an_end_that_the_listing_shows_before_what_became_of_it_makes_no_second_contact(rigs, how):
+    """Nobody says that Google's listing does so: what became of it is searched for, and nobody waits without need."""
+    rig = rigs(lag=timedelta(seconds=90))
+    book = rig.google.book()
+    book.told = book.forwards = False
+    book.ends_early, book.search_lag = timedelta(seconds=60), timedelta(0)
+    ours = rig.put(1, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(hours=1))
+    if how == "rename":
+        name = rig.google.rename(ours)
+    else:
+        mine = rig.google.add(names=ANNIE, emailAddresses=[{"value": "annie@home.test"}])
+        name = rig.google.merge(mine, ours, under="kept" if how == "merge" else "new")
+    rig.clock.advance(timedelta(seconds=45))
+    rig.put(1, **person_fields(1, company="Acme"))
+    assert [p["resourceName"] for p in rig.google.contacts()] == [name]
+    assert values(rig.google.contact(name), "organizations", "name") == ["Acme"]
+    assert marks(rig) == {"shop:customer:1": 1}
+
+
 def test_a_contact_deleted_shortly_before_a_change_comes_back_once_the_listing_tells(rigs):
     rig = rigs(lag=timedelta(seconds=90))
     made = rig.put(1, **person_fields(1))

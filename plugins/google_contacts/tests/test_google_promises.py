@@ -134,15 +134,59 @@ def test_a_retry_looks_at_a_throttle_and_a_full_account_afresh(open_stage):
     assert (app.clock.now() - start).total_seconds() < 5
 
 
-def test_plan_adopt_and_delivery_say_the_same_of_a_shared_contact(open_stage):
-    app, google = open_stage()
-    google.add(names=[{"givenName": "Family"}], phoneNumbers=[{"value": "+14155550100"}])
-    app.emit(*[shopper(n, email=None, phone="415 555 0100") for n in (1, 2)], bulk=True)
-    planned = plan(app.app, ROUTE)
-    tried = adopt(app.app, ROUTE, dry_run=True)
+def a_book_of_every_kind(app, google):
+    """Which of the customers 1 to 9 has a contact already, by what the owner and earlier shops left there."""
+    app.emit(shopper(70, email="ann6@shop.test", phone=""))
     app.settle_down()
-    assert (planned.counts["create"], tried.sure, tried.none, tried.ambiguous) == (1, 1, 1, 0)
-    assert len(google.contacts()) == 2
+    app.emit(Change(entity="customer", key="70", op="delete"))
+    app.settle_down()
+    (dead,) = google.contacts()
+
+    def typed(marker=None, **fields):
+        data = {"clientData": [{"key": "synccore.source", "value": marker}]} if marker else {}
+        return google.add(names=[{"givenName": "Mine"}], **fields, **data)
+
+    def mail(n):
+        return {"emailAddresses": [{"value": f"ann{n}@shop.test"}]}
+
+    typed("shop:customer:99", **mail(7))  # another customer's, who is still there
+    return {
+        "1": typed(**mail(1)),
+        "2": typed(phoneNumbers=[{"value": "+14155550002"}]),
+        "3": (typed(**mail(3)), typed(**mail(3))),  # two that fit
+        "4": None,
+        "5": typed("elsewhere:customer:12", **mail(5)),
+        "6": dead["resourceName"],  # of a customer whose end was delivered
+        "7": None,
+        "8": typed(phoneNumbers=[{"value": "+14155550100"}]),  # of both with this number the first has it
+        "9": None,
+    }
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_plan_adopt_and_delivery_say_the_same_of_every_kind_of_contact(open_stage, adopted):
+    app, google = open_stage()
+    there = a_book_of_every_kind(app, google)
+    app.emit(*[shopper(n) for n in range(1, 8)], bulk=True)
+    app.emit(*[shopper(n, email=None, phone="415 555 0100") for n in (8, 9)], bulk=True)
+    found = {key for key, name in there.items() if isinstance(name, str)}
+    new = {key for key, name in there.items() if name is None}
+    planned = plan(app.app, ROUTE)
+    assert {key for kind in ("update", "unchanged") for key in planned.examples[kind]} == found
+    assert (set(planned.examples["create"]), set(planned.examples["refused"])) == (new, {"3"})
+    tried = adopt(app.app, ROUTE, dry_run=not adopted)
+    assert (tried.sure, tried.none, tried.ambiguous) == (len(found), len(new), 1)
+    links = {link.key: link.remote_id for link in app.app.store.links(ROUTE)}
+    assert links == ({key: there[key] for key in found} if adopted else {})
+    before = {p["resourceName"] for p in google.contacts()}
+    app.settle_down()
+    marked = {m: p["resourceName"] for p in google.contacts() for m in marks_on(p)}
+    assert {key: marked[f"shop:customer:{key}"] for key in found} == {key: there[key] for key in found}
+    assert {marked[f"shop:customer:{key}"] for key in new} == {p["resourceName"] for p in google.contacts()} - before
+    assert "shop:customer:3" not in marked
+    assert [d.key for d in app.deliveries(state="parked")] == ["3"]
+    assert marked["elsewhere:customer:12"] == there["5"]
+    assert marked["shop:customer:99"] not in {marked[f"shop:customer:{key}"] for key in (*found, *new)}
 
 
 def test_forget_deletes_what_we_made_and_takes_ours_off_what_the_owner_had(open_stage):

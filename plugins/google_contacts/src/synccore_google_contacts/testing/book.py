@@ -52,6 +52,7 @@ class Book:
     Attributes:
         forwards: whether a read by the former name of a contact finds it. Writes never do.
         told: whether a contact that was renamed or merged says under which names it was known before.
+        ends_early: how long before the new name the listing shows the end of the old one, where it is not told.
     """
 
     def __init__(self, user: str, now: Callable[[], datetime], quota: Quota, lag: timedelta) -> None:
@@ -64,6 +65,7 @@ class Book:
         self.groups: dict[str, Group] = {n: Group(t, "SYSTEM_CONTACT_GROUP") for n, t in SYSTEM_GROUPS.items()}
         self.forwards = True
         self.told = True
+        self.ends_early = timedelta(0)
         self._rows: dict[str, Row] = {}
         self._trash: list[datetime] = []
         #: How long a write stays invisible to searches; None: as long as to listings.
@@ -174,7 +176,8 @@ class Book:
             row.previous += names
             return
         for name in names:
-            self.feed.add(name, {"resourceName": name, "metadata": {"deleted": True, "sources": [row.source()]}})
+            ended = {"resourceName": name, "metadata": {"deleted": True, "sources": [row.source()]}}
+            self.feed.add(name, ended, self.ends_early)
 
     def set_photo(self, name: str, url: str) -> None:
         """The owner chooses a picture."""

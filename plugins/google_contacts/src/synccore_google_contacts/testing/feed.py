@@ -1,6 +1,7 @@
 """What the stand-in's listing shows: a log of changes that becomes visible late, read by tokens that expire."""
 
 import hashlib
+from bisect import insort
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,9 +68,9 @@ class Feed:
         self._pages: dict[str, tuple[list[dict[str, Any]], str | None, str]] = {}
         self._count = 0
 
-    def add(self, name: str, person: dict[str, Any]) -> None:
-        """A contact is now like this."""
-        self._log.append((self._now(), name, person))
+    def add(self, name: str, person: dict[str, Any], early: timedelta = timedelta(0)) -> None:
+        """A contact is now like this; `early` (less than the lag): seen so long before its time."""
+        insort(self._log, (self._now() - early, name, person), key=lambda entry: entry[0])
 
     def last(self, name: str) -> dict[str, Any]:
         """The last state of a contact, visible or not; empty where there never was one."""
