@@ -276,10 +276,19 @@ class NewsSink(Sink, Protocol):
 
 
 class JobSink(Sink, Protocol):
-    """A sink that answers `Submitted`."""
+    """A sink that answers `Submitted`.
 
-    def collect(self, job: Job) -> Sequence[Outcome] | None:
-        """One outcome per operation of the job, in order, or None for "not yet"."""
+    An operation belongs to its job until `collect` was asked for its outcome. Where `deliver` meets it again before (a
+    kill came before core had written down that it was submitted), the answer is `Submitted` with that job.
+    """
+
+    def collect(self, job: Job) -> Iterable[Outcome] | None:
+        """One outcome per operation of the job, in order, or None for "not yet".
+
+        They may come one by one (a generator): core settles them in parts as they come. So after an error in between, a
+        kill, or a submission that was written down in part, `job` holds some of the operations, and what was answered
+        before is asked for no more, or once more where core could not write it down.
+        """
         ...
 
 

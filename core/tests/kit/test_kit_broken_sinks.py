@@ -225,6 +225,7 @@ BUGS: dict[str, Bug] = {
 #: Of targets that do more than the generated one: test_kit_broken_special.py.
 SPECIAL = {
     "a_job_outlives_a_restart",
+    "a_job_that_is_known_in_part_is_submitted_once",
     "a_child_waits_for_its_parent_and_hangs_on_it",
     "a_child_that_changes_hands_hangs_on_its_new_owner",
     "an_event_is_told_once",

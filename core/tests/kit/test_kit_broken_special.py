@@ -1,5 +1,7 @@
 """Cases for what not every target has (jobs, children, events, automations): a sound sink and a broken one."""
 
+from itertools import zip_longest
+
 import pytest
 from attrs import evolve
 
@@ -55,18 +57,31 @@ def jobs(sound):
             self.kept = context.state()
 
         def deliver(self, operations):
+            known = {o.id: job for o in operations if (job := self.kept.get(f"in:{o.idempotency_key}"))}
+            if known:
+                return [Submitted(known[o.id]) for o in operations]
             outcomes = super().deliver(operations)
             if len(operations) < 5:
                 return outcomes
             job = f"job-{operations[0].key}"
-            self.keep(job, [None if isinstance(o, Failed) else o.remote_id for o in outcomes])
+            ids = {
+                o.idempotency_key: None if isinstance(r, Failed) else r.remote_id
+                for o, r in zip(operations, outcomes, strict=True)
+            }
+            self.keep(job, ids)
             return [Submitted(job)] * len(operations)
 
         def keep(self, job, ids):
-            self.kept.put({job: ids})
+            self.kept.put({job: ids} | {f"in:{key}": job for key in ids})
 
         def collect(self, job):
-            return [Delivered(remote_id=i) if i else self.refused() for i in self.kept.get(job.id)]
+            ids = self.kept.get(job.id)
+            self.told([o.idempotency_key for o in job.operations], ids)
+            found = [ids[o.idempotency_key] for o in job.operations]
+            return [Delivered(remote_id=i) if i else self.refused() for i in found]
+
+        def told(self, keys, ids):
+            self.kept.put({f"in:{key}": None for key in keys})
 
         def refused(self):
             return Failed(Rejected("email is not valid"))
@@ -93,6 +108,16 @@ def test_jobs(sample, sound, jobs, tmp_path):
     fails(contract_of(sample, Mixed, jobs_from=5), case, tmp_path / "mixed")
     fails(contract_of(sample, sound, jobs_from=5), case, tmp_path / "without")
 
+    class Hasty(jobs):
+        """A job that was asked for once is over as a whole."""
+
+        def told(self, keys, ids):
+            super().told(list(ids), ids)
+
+    case = "a_job_that_is_known_in_part_is_submitted_once"
+    passes(contract_of(sample, jobs, jobs_from=5), case, tmp_path / "known")
+    fails(contract_of(sample, Hasty, jobs_from=5), case, tmp_path / "hasty")
+
 
 def test_rows_that_a_job_refuses(sample, jobs, tmp_path):
     class Silent(jobs):
@@ -105,7 +130,8 @@ def test_rows_that_a_job_refuses(sample, jobs, tmp_path):
         """Leaves the refused row out, so that those behind it move up."""
 
         def keep(self, job, ids):
-            super().keep(job, [*filter(None, ids), *(i for i in ids if i is None)])
+            there = [i for i in ids.values() if i]
+            super().keep(job, dict(zip_longest(ids, there)))
 
     def refuse(contract, stand_in, email):
         stand_in.refused.add(email)

@@ -6,6 +6,7 @@ quote whatever it was sent.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from itertools import islice, repeat
 from typing import Any
 
 from attrs import evolve
@@ -70,28 +71,32 @@ class Discreet:
         return call
 
     def _looked_at(self, answer: Any, args: Sequence[Any]) -> Any:
+        job = args[0] if args and isinstance(args[0], Job) else None
+        first: Any = job.operations if job else args[0] if args else None
         match answer:
             case list() | tuple():
                 # Each answer beside its own record: all beside all would take hours for a job of thousands.
-                first = args[0].operations if args and isinstance(args[0], Job) else args[0] if args else None
-                asked = first if isinstance(first, list | tuple) and len(first) == len(answer) else None
-                abouts = [[one] for one in asked] if asked is not None else [args] * len(answer)
+                beside = isinstance(first, Sequence) and len(first) == len(answer)
+                abouts = ([one] for one in first) if beside else repeat(args, len(answer))
                 return [self._word(one, about) for one, about in zip(answer, abouts, strict=True)]
             case Iterator():
-                return self._pages(answer)
+                return self._one_by_one(answer, job.operations if job else ())
         return self._word(answer, args)
 
-    def _pages(self, pages: Iterator[Any]) -> Iterator[Any]:
+    def _one_by_one(self, answers: Iterator[Any], asked: Sequence[Operation]) -> Iterator[Any]:
+        """Pages of a listing, or the outcomes of a job's operations as they come."""
+        abouts = iter(asked)
         while True:
+            about = list(islice(abouts, 1))
             try:
                 with contained():
-                    page = next(pages, None)
+                    answer = next(answers, None)
             except Exception as error:
-                conceal(error, {}, self._secrets())
+                conceal(error, self._known([asked]), self._secrets())
                 raise
-            if page is None:
+            if answer is None:
                 return
-            yield self._word(page, ())
+            yield self._word(answer, about)
 
     def _word(self, answer: Any, about: Sequence[Any]) -> Any:
         """An answer without what it must not say; most say nothing at all and are given back as they are."""
@@ -135,7 +140,7 @@ def _fields(args: Iterable[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Object and fields of everything a call is about."""
     for one in args:
         match one:
-            case list() | tuple():
+            case [*_]:
                 yield from _fields(one)
             case Operation():
                 yield one.object, one.fields

@@ -1,6 +1,6 @@
 """Calls into a sink, guarded: what comes back is checked here, and the plugin is named where it is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -68,13 +68,28 @@ class Caller:
         except Exception as error:  # noqa: BLE001  it is tried again
             return [Failed(error)] * len(operations)
 
-    def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Sequence[Outcome] | None:
-        """`collect`, checked."""
+    def collect(self, job: str, operations: Sequence[Operation], submitted_at: datetime) -> Iterator[Outcome] | None:
+        """`collect`, checked as its answers come."""
+        types = (Delivered, Unchanged, Failed)
         with self._watch.call():
-            outcomes = self._sink.collect(Job(id=job, operations=tuple(operations), submitted_at=submitted_at))
+            outcomes = self._sink.collect(Job(id=job, operations=operations, submitted_at=submitted_at))
             if outcomes is None:
                 return None
-            return self._checked("collect", outcomes, len(operations), (Delivered, Unchanged, Failed))
+            if isinstance(outcomes, Sequence):
+                return iter(self._checked("collect", outcomes, len(operations), types))
+        return self._told("collect", iter(outcomes), len(operations), types)
+
+    def _told(self, method: str, answers: Iterator[Any], count: int, types: tuple[type, ...]) -> Iterator[Any]:
+        given, end = 0, object()
+        while True:
+            with self._watch.call():
+                answer = next(answers, end)
+            if answer is end:
+                break
+            given += 1
+            yield from self._checked(method, [answer], 1, types)
+        if given != count:
+            raise TypeError(f"{self._name}.{method} gave {given} answers to {count} questions")
 
     def _checked(self, method: str, answers: Any, count: int, types: tuple[type, ...]) -> list[Any]:
         given: list[Any] = list(answers) if answers is not None else []

@@ -49,7 +49,7 @@ def deliver_halving(call: Any, operations: Sequence[Operation]) -> list[Answer]:
 
     What is the target's own fault (credentials, limits, configuration, an outage) is nobody's and is not halved.
     """
-    return _Halving(call).deliver(list(operations))
+    return _Halving(call).deliver(operations)
 
 
 class _Halving:
@@ -59,7 +59,7 @@ class _Halving:
         self._alike = 0
         self._through = False
 
-    def deliver(self, operations: list[Operation]) -> list[Answer]:
+    def deliver(self, operations: Sequence[Operation]) -> list[Answer]:
         if not operations:
             return []
         if self._refusal is not None and self._alike > MANY and not self._through:
@@ -85,14 +85,14 @@ class _Halving:
         """Nobody knows how far a bug, or a call whose answer was lost, got: only what can be looked up is repeated."""
         return not in_doubt(error) or not any(map(_creates, operations)) or bool(self._call.can("lookup"))
 
-    def _halved(self, operations: list[Operation], error: Exception) -> list[Answer]:
+    def _halved(self, operations: Sequence[Operation], error: Exception) -> list[Answer]:
         middle = len(operations) // 2
         answers: list[Answer] = []
         for half in (operations[:middle], operations[middle:]):
             answers += self._asked(half) if in_doubt(error) else self.deliver(half)
         return answers
 
-    def _asked(self, operations: list[Operation]) -> list[Answer]:
+    def _asked(self, operations: Sequence[Operation]) -> list[Answer]:
         """Deliver what is sure; of creates the target is asked first whether they were carried out."""
         unsure = [o for o in operations if _creates(o)]
         try:

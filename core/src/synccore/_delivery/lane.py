@@ -1,9 +1,10 @@
 """One lane: claim, prepare, deliver, settle. `step` does it once; threads only repeat it."""
 
+import contextlib
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,20 +12,22 @@ from attrs import evolve
 
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
-from ..store import ClaimRule, Delivery, DirtyRule, JobWork, Settlement, Store, StoreError, Work
-from ..types import Clock, Delivered, Failed, Limits, Settled, Submitted, Unchanged
+from ..store import ClaimRule, Delivery, DirtyRule, Settlement, Store, StoreError, Work
+from ..types import Clock, Delivered, Failed, Limits, Operation, Settled, Submitted, Unchanged
 from .calls import Caller
 from .doubtful import Doubtful
 from .gate import Gate
 from .halving import Answer, cause_of, deliver_halving, in_doubt
 from .holds import Holds
+from .jobs import Jobs
 from .namesakes import Namesakes
 from .overtaking import Overtaking
+from .packed import PART, Packed, in_parts
 from .policy import PauseLane, Snooze, Tried, decide
 from .prepare import Preparer
 from .recognition import Recognition
-from .settle import Settler
-from .steps import Closing, Item, Step
+from .settle import Book, Settler
+from .steps import Closing, Item, Operations, Step
 from .unlisted import Unlisted
 from .watch import Flight, Watch
 
@@ -94,8 +97,19 @@ class Lane:
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
         self._last_batch: tuple[datetime, bool] | None = None
-        self._poll_jobs_at: dict[str, datetime] = {}
-        self._recognising, self._collecting = self._watch.turn(), self._watch.turn()
+        self._jobs = Jobs(
+            sink=name,
+            limits=limits,
+            preparers=preparers,
+            call=self._call,
+            store=store,
+            settler=self._settler,
+            turn=self._watch.turn(),
+            judge=self._job_told,
+            failed=self._job_failed,
+            ask_at={},
+        )
+        self._recognising = self._watch.turn()
         self._gathering = threading.Lock()
         self._overtaking = Overtaking(
             name, limits, preparers, self._call, store, self._settler, held_since, self._watch.turn()
@@ -122,7 +136,7 @@ class Lane:
         if not self._recognise(now):
             return Step(idle_until=now + self._store.look_every)
         self._overtaking.step(now)
-        collected = self._collect(now)
+        collected = self._jobs.collect(now)
         if (free := self._budget.free_at(now)) > now:
             return Step(settled=collected, idle_until=free)
         deliveries, token = self._claim(now)
@@ -216,22 +230,26 @@ class Lane:
             self._clock.sleep(self.limits.linger)
 
     def _next_due(self, now: datetime) -> datetime:
-        moments = [m for m in (self.next_due(now), *self._poll_jobs_at.values()) if m is not None and m > now]
+        moments = [m for m in (self.next_due(now), *self._jobs.ask_at.values()) if m is not None and m > now]
         return min([*moments, now + self._store.look_every])
 
     def _run(self, deliveries: Sequence[Delivery], token: str) -> int:
         route = deliveries[0].route
         started = self._clock.now()
+        book = self._settler.book()
+        items: Packed[Item] = Packed()
         try:
-            settlements: list[Settlement] = []
-            items = self._prepare(route, self._load(deliveries), settlements)
-            # All calls of a step together: the lease that covers them begins once.
-            with time_limit(self.limits.deadline):
-                items = self._unlisted.part(route, items, settlements, self._clock.now())
-                items = self._namesakes.part(route, items, settlements, self._clock.now())
-                items = self._doubtful.settle(route, items, settlements)
-                closing = self._deliver(items, settlements, started)
-            settled = self._settler.settle(settlements, self._clock.now())
+            with contextlib.ExitStack() as calls:
+                for number, part in enumerate(in_parts(deliveries)):
+                    settlements: list[Settlement] = []
+                    mapped = self._mapped(route, part, number * PART, settlements)
+                    if not number:
+                        # All calls of a step together: the lease that covers them begins once.
+                        calls.enter_context(time_limit(self.limits.deadline))
+                    items.extend(self._going(route, mapped, settlements))
+                    book.add(settlements)
+                closing = self._deliver(items, book, started)
+            book.close()
             if closing is not None:
                 self._close(closing)
         except BaseException:
@@ -244,7 +262,7 @@ class Lane:
         self._watch.cleared(delivery.id for delivery in deliveries)
         ended = self._clock.now()
         self._last_batch = (ended, len(deliveries) >= self.limits.max_batch)
-        return settled
+        return book.settled
 
     def _load(self, deliveries: Sequence[Delivery]) -> list[Work]:
         route = self._preparers[deliveries[0].route].route
@@ -253,10 +271,19 @@ class Lane:
 
     # -- before the call
 
-    def _prepare(self, route: str, work: Sequence[Work], settlements: list[Settlement]) -> list[Item]:
+    def _going(self, route: str, items: list[Item], settlements: list[Settlement]) -> Iterator[Item]:
+        """Those that are to be sent now; what becomes of the others is added to `settlements`."""
+        items = self._unlisted.part(route, items, settlements, self._clock.now())
+        items = self._namesakes.part(route, items, settlements, self._clock.now())
+        items = self._doubtful.settle(route, items, settlements)
+        return (item.going() for item in items)
+
+    def _mapped(
+        self, route: str, deliveries: Sequence[Delivery], first: int, settlements: list[Settlement]
+    ) -> list[Item]:
         preparer = self._preparers[route]
         items = []
-        for number, one in enumerate(work):
+        for number, one in enumerate(self._load(deliveries), first):
             try:
                 prepared = preparer.prepare(one, number, self._clock.now())
             except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
@@ -277,39 +304,37 @@ class Lane:
 
     # -- the call
 
-    def _deliver(self, items: list[Item], settlements: list[Settlement], started: datetime) -> Closing | None:
-        """Call the sink and turn outcomes into settlements; gives the pause the lane has to make, if any."""
+    def _deliver(self, items: Sequence[Item], book: Book, started: datetime) -> Closing | None:
+        """Call the sink and write down what came of it; gives the pause the lane has to make, if any."""
         if not items:
             return None
         now = self._clock.now()
         if (free := self._budget.take(now)) > now:
-            settlements.extend(self._settler.snoozed(i.work, free, "another call took what was left") for i in items)
+            book.add(self._settler.snoozed(i.work, free, "another call took what was left") for i in items)
             return None
-        answers = deliver_halving(self._call, [i.operation for i in items])
+        operations = Operations(items)
+        answers = deliver_halving(self._call, operations)
         again = [
-            (i, evolve(i.operation, link=evolve(i.operation.link, etag=None) if i.operation.link else None))
-            for i, answer in zip(items, answers, strict=True)
-            if isinstance(answer.outcome, Failed) and isinstance(answer.outcome.error, Conflict)
+            at
+            for at, a in enumerate(answers)
+            if isinstance(a.outcome, Failed) and isinstance(a.outcome.error, Conflict)
         ]
         if again:
-            second = deliver_halving(self._call, [operation for _, operation in again])
-            replaced = {id(i): answer for (i, _), answer in zip(again, second, strict=True)}
-            answers = [replaced.get(id(i), a) for i, a in zip(items, answers, strict=True)]
+            second = deliver_halving(self._call, [_without_etag(operations[at]) for at in again])
+            for at, answer in zip(again, second, strict=True):
+                answers[at] = answer
         took = self._clock.now() - started
         self._measure(self.name, len(items), took)
         succeeded = any(not isinstance(a.outcome, Failed) for a in answers)
         if succeeded:
             self._got_through()
-        elapsed = round(took / timedelta(milliseconds=1))
-        found, closing = self._judged(items, answers, elapsed, others=succeeded)
-        settlements.extend(found)
-        return closing
+        return self._judged(items, answers, book, round(took / timedelta(milliseconds=1)), others=succeeded)
 
     def _judged(
-        self, items: Sequence[Item], answers: Sequence[Answer], elapsed: int, *, others: bool
-    ) -> tuple[list[Settlement], Closing | None]:
-        """Answers to settlements: of single records, or, where all are refused alike, of a route that is held."""
-        settlements, closings = [], []
+        self, items: Sequence[Item], answers: Sequence[Answer], book: Book, elapsed: int, *, others: bool
+    ) -> Closing | None:
+        """What came of single records, or, where all are refused alike, of a route that is held."""
+        gravest: Closing | None = None
         now, route = self._clock.now(), items[0].work.delivery.route
         hold, cause = self._holds.judge(route, answers, now)
         for item, answer in zip(items, answers, strict=True):
@@ -319,15 +344,15 @@ class Lane:
                 later = hold.until + timedelta(seconds=1) if answer.sent else now
                 unsure = _unsure(item.work, outcome.error, answer)
                 held = self._settler.failed(item.work, outcome.error, Snooze(later), elapsed, maybe_applied=unsure)
-                settlements.append(held)
+                book.add([held])
                 continue
             settlement, closing = self._outcome(item, answer, elapsed, others=others)
-            settlements.append(settlement)
+            book.add([settlement])
             if settlement.to == "parked":
                 self._holds.parked(route, settlement.delivery_id, cause_of(outcome))
-            if closing is not None:
-                closings.append(closing)
-        return settlements, max(closings, key=lambda c: c.severity, default=None)
+            if closing is not None and (gravest is None or closing.severity > gravest.severity):
+                gravest = closing
+        return gravest
 
     def _outcome(self, item: Item, answer: Answer, elapsed: int, *, others: bool) -> tuple[Settlement, Closing | None]:
         operation, outcome = item.operation, answer.outcome
@@ -393,59 +418,24 @@ class Lane:
 
     # -- jobs
 
-    def _collect(self, now: datetime) -> int:
-        """Ask for the outcomes of submitted bulk jobs, each with growing patience."""
-        if not self._call.can("collect"):
-            return 0
-        settled = 0
-        with self._collecting.taken() as mine:
-            waiting = [job for job, at in self._poll_jobs_at.items() if at > now]
-            for job in self._store.jobs(self.name, skip=waiting) if mine else ():
-                settled += self._collect_one(job, now)
-        return settled
-
-    def _collect_one(self, job: JobWork, now: datetime) -> int:
-        age = now - job.submitted_at
-        self._poll_jobs_at[job.job] = now + max(timedelta(seconds=1), min(age / 4, timedelta(minutes=2)))
-        items = [
-            Item(work=w, operation=self._settler.restored(w, self._preparers.get(w.delivery.route), n))
-            for n, w in enumerate(job.work)
-        ]
-        try:
-            with time_limit(self.limits.deadline):
-                outcomes = self._call.collect(job.job, [i.operation for i in items], job.submitted_at)
-        except Exception as error:  # noqa: BLE001  the policy decides; the job stays submitted
-            decision = decide(
-                error,
-                Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within),
-                now,
-                self._random,
-            )
-            if isinstance(decision, PauseLane):
-                self._close(Closing(decision, isinstance(error, Transient)))
-            return 0
-        if outcomes is None:
-            return 0
-        self._poll_jobs_at.pop(job.job, None)
+    def _job_told(self, items: Sequence[Item], answers: Sequence[Answer], book: Book) -> None:
         self._got_through()
-        found: list[Settlement] = []
-        closing: Closing | None = None
-        for route in dict.fromkeys(i.work.delivery.route for i in items):
-            part = [(i, Answer(o)) for i, o in zip(items, outcomes, strict=True) if i.work.delivery.route == route]
-            some, paused = self._judged([i for i, _ in part], [a for _, a in part], 0, others=True)
-            found, closing = found + some, closing or paused
-        settlements = [evolve(settlement, token=job.job) for settlement in found]
-        settled = self._settler.settle(settlements, self._clock.now())
+        closing = self._judged(items, answers, book, 0, others=True)
         if closing is not None:
             self._close(closing)
-        return settled
+
+    def _job_failed(self, error: Exception) -> None:
+        tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
+        decision = decide(error, tried, self._clock.now(), self._random)
+        if isinstance(decision, PauseLane):
+            self._close(Closing(decision, isinstance(error, Transient)))
 
     # -- state
 
     def _resumed(self) -> None:
         """A person let it go on: what this process counted before is void, and so is what the sink itself waits for."""
         self._budget.clear()
-        self._poll_jobs_at.clear()
+        self._jobs.ask_at.clear()
         self._holds.clear()
         self._recognition.forget()
         self._call.resume()
@@ -495,3 +485,7 @@ class Lane:
 def _unsure(work: Work, error: BaseException, answer: Answer | None = None) -> bool:
     """Whether it may have been carried out: the target is asked before it is made again."""
     return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure)
+
+
+def _without_etag(operation: Operation) -> Operation:
+    return evolve(operation, link=evolve(operation.link, etag=None) if operation.link else None)

@@ -1,6 +1,6 @@
 """From an outcome to a settlement: what is written to the outbox, the link and the audit trail."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from .._mapping.shape import changed_fields
 from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
+from .packed import PART
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer, settles_at
 
@@ -30,7 +31,7 @@ class Settler:
     ) -> None:
         self._sink = sink
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._owes = owes
         self._observe = observe
 
@@ -103,7 +104,7 @@ class Settler:
         if not operation.later:
             return ()
         delays = [operation.options[n].delay for n in operation.later]
-        wait = max(settles_at(work, delay) for delay in delays) - self._clock.now()
+        wait = max(settles_at(work, delay) for delay in delays) - self.clock.now()
         route, entity = work.delivery.route, work.delivery.entity
         return (DirtyRule(route=route, sink=self._sink, entity=entity, delay=max(wait, timedelta(0))),)
 
@@ -197,7 +198,7 @@ class Settler:
     ) -> Settlement:
         """As the policy decided."""
         kind, text = error_kind(error), error_text(error)
-        now = self._clock.now()
+        now = self.clock.now()
         match decision:
             case Park(reason):
                 to, due_at, word, text = "parked", None, "parked", reason
@@ -225,7 +226,7 @@ class Settler:
     def _entry(self, work: Work, outcome: str, **values: Any) -> HistoryEntry:
         delivery = work.delivery
         return HistoryEntry(
-            at=self._clock.now(),
+            at=self.clock.now(),
             route=delivery.route,
             sink=self._sink,
             source=delivery.source,
@@ -238,6 +239,10 @@ class Settler:
         )
 
     # -- writing them
+
+    def book(self, token: str | None = None) -> "Book":
+        """For what becomes of a step's rows; `token`: the job they are in, where they run no more."""
+        return Book(self, token)
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
         """Write all in one transaction; how many are final now. What lost its lease is left to whoever holds it."""
@@ -265,6 +270,33 @@ class Settler:
 def _was_tried(error: BaseException, elapsed: int | None) -> bool:
     """Whether it was sent, or a plugin's bug kept it: what was only looked at (no expression fits) used no attempt."""
     return elapsed is not None or not isinstance(error, SynccoreError)
+
+
+class Book:
+    """Settles a part at a time: a large step keeps no other writer waiting, and what is written is done.
+
+    Whatever ends it in between, a row that is not written is still running or in its job: it is delivered again (a job
+    that holds it knows it), or its outcome is asked for again.
+    """
+
+    def __init__(self, settler: Settler, token: str | None) -> None:
+        self._settler = settler
+        self._token = token
+        self._waiting: list[Settlement] = []
+        #: How many are final now.
+        self.settled = 0
+
+    def add(self, settlements: Iterable[Settlement]) -> None:
+        """Write these, once there are enough for a transaction."""
+        for settlement in settlements:
+            self._waiting.append(evolve(settlement, token=self._token) if self._token else settlement)
+            if len(self._waiting) == PART:
+                self.close()
+
+    def close(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        self.settled += self._settler.settle(waiting, self._settler.clock.now())
 
 
 def _held(operation: Operation, outcome: Delivered | Unchanged) -> Mapping[str, Any]:

@@ -1,14 +1,16 @@
 """What one step of a lane works on and comes to."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import overload
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..store import Work
 from ..types import Operation
 from .policy import PauseLane
 
-__all__ = ["Closing", "Item", "LaneTrouble", "Step"]
+__all__ = ["Closing", "Item", "LaneTrouble", "Operations", "Step"]
 
 
 @frozen(kw_only=True)
@@ -53,3 +55,31 @@ class Item:
     why: str | None = None
     #: What its fields were made from (`Settlement.made_from`).
     made_from: str | None = None
+
+    def going(self) -> "Item":
+        """Without what only the mapping needed."""
+        return evolve(self, work=evolve(self.work, owner=None, included={}, before=None, sent=None))
+
+
+class Operations(Sequence[Operation]):
+    """What a sink is given of a step's items."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return (item.operation for item in self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> Operation: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Operation]: ...
+
+    def __getitem__(self, at: int | slice) -> Operation | list[Operation]:
+        if isinstance(at, slice):
+            return [item.operation for item in self._items[at]]
+        return self._items[at].operation

@@ -68,7 +68,12 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
     "bulk": (
         "gold",
         frozenset(
-            {"a_whole_batch_is_one_that_the_target_takes", "a_job_outlives_a_restart", "the_past_fires_no_automation"}
+            {
+                "a_whole_batch_is_one_that_the_target_takes",
+                "a_job_outlives_a_restart",
+                "a_job_that_is_known_in_part_is_submitted_once",
+                "the_past_fires_no_automation",
+            }
         ),
     ),
     "adoption": (

@@ -1,6 +1,5 @@
 """Claiming due deliveries, and gathering what delivering them needs."""
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from ._convert import from_ms, to_delivery, to_link, to_snapshot
 from .engine import Row, Transaction
 from .rows import ClaimRule, Delivery, JobWork, Work
 
-__all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "made_up", "next_due", "routes_of"]
+__all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "load_job", "made_up", "next_due", "routes_of"]
 
 #: Source, entity, key.
 _Place = tuple[str, str, str]
@@ -261,26 +260,32 @@ def made_up(view: Transaction, route: str, source: str, entity: str, key: str) -
 
 
 def jobs(view: Transaction, sink: str, skip: Collection[str] = ()) -> list[JobWork]:
-    """Submitted jobs with their rows as they were sent."""
+    """Submitted jobs with the ids of their rows."""
+    grouped: dict[str, list[tuple[int, int]]] = {}
     rows = view.execute(
-        "SELECT * FROM outbox WHERE state = 'submitted' AND sink = ? "
-        "AND job NOT IN (SELECT value FROM json_each(?)) ORDER BY job, job_position",
-        (sink, json.dumps(list(skip))),
+        "SELECT id, job, submitted_at FROM delivery WHERE state = 'submitted' AND sink = :sink "
+        "AND job NOT IN (SELECT value FROM json_each(:skip)) ORDER BY job, job_position",
+        {"sink": sink, "skip": codec.dump_json(list(skip))},
     )
-    grouped: dict[str, list[Row]] = {}
     for row in rows:
-        grouped.setdefault(row["job"], []).append(row)
-    gatherer = Gatherer(view, (), None, None)
+        grouped.setdefault(row["job"], []).append((row["id"], row["submitted_at"]))
     found = [
-        JobWork(
-            sink=sink,
-            job=job,
-            submitted_at=from_ms(min(row["submitted_at"] for row in members)),
-            work=tuple(
-                evolve(work, sent=row["sent"] and codec.load_fields(row["sent"]))
-                for row, work in zip(members, gatherer.gather_all([to_delivery(row) for row in members]), strict=True)
-            ),
-        )
-        for job, members in grouped.items()
+        JobWork(sink=sink, job=job, submitted_at=from_ms(min(at for _, at in held)), ids=tuple(id_ for id_, _ in held))
+        for job, held in grouped.items()
     ]
     return sorted(found, key=lambda job: (job.submitted_at, job.job))
+
+
+def load_job(view: Transaction, job: JobWork, ids: Sequence[int]) -> list[Work]:
+    """Some rows of a job as they were sent; without those that are in it no more."""
+    values = {"sink": job.sink, "job": job.job, "ids": codec.dump_json(list(ids))}
+    rows = view.execute(
+        "SELECT o.* FROM json_each(:ids) j CROSS JOIN outbox o ON o.id = j.value "
+        "WHERE o.state = 'submitted' AND o.sink = :sink AND o.job = :job ORDER BY o.job_position",
+        values,
+    ).fetchall()
+    gathered = Gatherer(view, (), None, None).gather_all([to_delivery(row) for row in rows])
+    return [
+        evolve(work, sent=row["sent"] and codec.load_fields(row["sent"]))
+        for row, work in zip(rows, gathered, strict=True)
+    ]

@@ -116,6 +116,11 @@ class Owing(Engine):
             return _claim.Gatherer(view, include, after, after_entity).gather_all(made_up)
 
     def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
-        """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs whose rows are not wanted now."""
+        """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs that are not wanted now."""
         with self.reading() as view:
             return _claim.jobs(view, sink, skip)
+
+    def load_job(self, job: JobWork, ids: Sequence[int]) -> list[Work]:
+        """Some of a job's rows, as they were sent and in their order; without those that left it meanwhile."""
+        with self.reading() as view:
+            return _claim.load_job(view, job, ids)

@@ -279,12 +279,12 @@ class Settlement:
 
 @frozen(kw_only=True)
 class JobWork:
-    """A submitted job and its rows, in the order they were submitted."""
+    """A submitted job and the ids of its rows, in the order they were submitted."""
 
     sink: str
     job: str
     submitted_at: datetime
-    work: tuple[Work, ...]
+    ids: tuple[int, ...]
 
 
 @frozen(kw_only=True)

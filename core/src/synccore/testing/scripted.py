@@ -64,7 +64,9 @@ class ScriptedSink:
         self.uids: dict[str, str] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.calls: list[tuple[Operation, ...]] = []
-        self.jobs: dict[str, list[Outcome]] = {}
+        #: Job -> idempotency key -> outcome, and what of it was never asked for.
+        self.jobs: dict[str, dict[str, Outcome]] = {}
+        self._untold: dict[str, str] = {}
         self.finished_jobs: set[str] = set()
         self.jobs_submitted = 0
         self.erased: list[Link] = []
@@ -124,7 +126,8 @@ class ScriptedSink:
                     self._apply(operation)
             if isinstance(script, Exception):
                 raise script
-            if self.job_from is not None and len(operations) >= self.job_from and script is None:
+            in_job = any(o.idempotency_key in self._untold for o in operations)
+            if self.job_from is not None and (len(operations) >= self.job_from or in_job) and script is None:
                 return self._submit(operations)
             return [self._one(operation, script) for operation in operations]
 
@@ -135,10 +138,14 @@ class ScriptedSink:
         return answer if answer is not None else self._apply(operation)
 
     def _submit(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        self.jobs_submitted += 1
-        job = f"job-{self.jobs_submitted}"
-        self.jobs[job] = [self._apply(operation) for operation in operations]
-        return [Submitted(job)] * len(operations)
+        """What a job holds already stays in that one."""
+        fresh = [o for o in operations if o.idempotency_key not in self._untold]
+        if fresh:
+            self.jobs_submitted += 1
+            job = f"job-{self.jobs_submitted}"
+            self.jobs[job] = {o.idempotency_key: self._apply(o) for o in fresh}
+            self._untold |= dict.fromkeys(self.jobs[job], job)
+        return [Submitted(self._untold[o.idempotency_key]) for o in operations]
 
     def _apply(self, operation: Operation) -> Outcome:
         if operation.op == "event":
@@ -205,10 +212,14 @@ class ScriptedSink:
                 if fields.get("email") in identity.emails or (r in uids and uids[r][2] in identity.uids)
             ]
 
-    def collect(self, job: Job) -> Sequence[Outcome] | None:
+    def collect(self, job: Job) -> Iterator[Outcome] | None:
         """The outcomes once the test let the job end."""
         with self._lock:
-            return self.jobs[job.id] if job.id in self.finished_jobs else None
+            if job.id not in self.finished_jobs:
+                return None
+            for operation in job.operations:
+                self._untold.pop(operation.idempotency_key, None)
+        return (self.jobs[job.id][operation.idempotency_key] for operation in job.operations)
 
     def erase(self, link: Link) -> Erased | None:
         """Forget the record; what is not ours keeps whatever we did not write."""

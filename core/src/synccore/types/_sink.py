@@ -197,10 +197,11 @@ Outcome = Delivered | Unchanged | Submitted | Failed
 
 @frozen(kw_only=True)
 class Job:
-    """A submitted bulk job and its operations in the order they were submitted (as sent, also after a restart)."""
+    """A submitted bulk job and those of its operations whose outcomes are not told yet, as sent and in the order they
+    were submitted (also after a restart)."""
 
     id: str
-    operations: tuple[Operation, ...]
+    operations: Sequence[Operation]
     submitted_at: datetime
 
 

@@ -92,7 +92,7 @@ class Jobs:
             "marks": [_mark(i.operation) for i in items],
             "at": self._context.clock.now().isoformat(),
             "job": None,
-            "done": False,
+            "told": [],
         }
         name = _INTENT + hashlib.sha256("".join(intent["marks"]).encode()).hexdigest()[:32]  # type: ignore[arg-type]
         self._state.put({name: intent})
@@ -137,11 +137,12 @@ class Jobs:
             if datetime.fromisoformat(intent["at"]) < oldest:
                 self._state.put({name: None})
                 continue
-            theirs = {_record(m) for m in intent["marks"]}
-            if intent["done"] or not records & theirs:
+            untold = _untold(intent)
+            theirs = {_record(m) for m in untold}
+            if not records & theirs:
                 continue
             if job := intent["job"] or self._found(name, intent):
-                held |= self._holds(job, set(intent["marks"]), {n: m for n, m in marks.items() if _record(m) in theirs})
+                held |= self._holds(job, untold, {n: m for n, m in marks.items() if _record(m) in theirs})
         return held
 
     def _holds(self, job: str, states: Collection[str], marks: Mapping[int, str]) -> dict[int, Outcome]:
@@ -151,7 +152,8 @@ class Jobs:
             wait = RateLimited("an import job still holds an older state of it", retry_after=POLL, scope="operation")
             held |= {n: Failed(wait) for n in older}
         elif not held:
-            self._forget(job)
+            newer = {_record(m) for m in marks.values()}
+            self._forget(job, {m for m in states if _record(m) in newer})
         return held
 
     def _found(self, name: str, intent: Mapping[str, Any]) -> str | None:
@@ -180,12 +182,13 @@ class Jobs:
         status, failed = self._status(job.id)
         if status in RUNNING:
             return None
+        marks = {_mark(op) for op in job.operations}
         if status != "complete":
-            self._forget(job.id)
+            self._forget(job.id, marks)
             return [Failed(Transient(f"the import job is {status}", outage=False))] * len(job.operations)
         errors = self._errors(job) if failed else {}
         outcomes = self._outcomes(job, errors)
-        self._forget(job.id)
+        self._forget(job.id, marks)
         return outcomes
 
     def runs(self, job_id: str) -> bool:
@@ -195,9 +198,7 @@ class Jobs:
     def holding(self, routes: Collection[str], uids: Collection[str]) -> Holding | None:
         """The newest job that may still write one of these records."""
         records = {_record_of(route, uid) for route in routes for uid in uids}
-        intents = [
-            i for _, i in self._state.scan(_INTENT) if not i["done"] and records & {_record(m) for m in i["marks"]}
-        ]
+        intents = [i for _, i in self._state.scan(_INTENT) if records & {_record(m) for m in _untold(i)}]
         found = [
             Holding(intent["job"], datetime.fromisoformat(intent["at"]))
             for intent in intents
@@ -251,11 +252,17 @@ class Jobs:
                     found[op.id] = _error(attributes)
         return found
 
-    def _forget(self, job_id: str) -> None:
-        """The job's records may be submitted again from here on; where they stood in it stays known."""
+    def _forget(self, job_id: str, marks: Collection[str]) -> None:
+        """These states may be submitted again from here on; where they stood in the job stays known."""
         for name, intent in self._state.scan(_INTENT):
-            if intent["job"] == job_id and not intent["done"]:
-                self._state.put({name: {**intent, "done": True}})
+            if intent["job"] == job_id and _untold(intent):
+                told = {*intent.get("told", ()), *marks}
+                self._state.put({name: {**intent, "told": [m for m in intent["marks"] if m in told]}})
+
+
+def _untold(intent: Mapping[str, Any]) -> set[str]:
+    """What is in a job and was not asked for yet."""
+    return set() if intent.get("done") else {*intent["marks"]} - {*intent.get("told", ())}
 
 
 def _linked(operation: Operation) -> bool:

@@ -38,20 +38,39 @@ _TERMINAL = ("JobComplete", "Failed", "Aborted")
 _BAD_FILE = ("InvalidBatch", "InvalidJob", "ClientInputError")
 
 
+@frozen
+class _Rows:
+    """Which row of a job is whose: idempotency digest -> value of the column that tells rows apart."""
+
+    column: str
+    values: Mapping[str, str]
+    #: Digest -> what was noted of a row when it was submitted (`_facts`).
+    facts: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
 @frozen(kw_only=True)
 class Ended:
-    """What came of a job: outcomes by operation id, rows that were written (with the record's id), and rows that
-    Salesforce refused, with its reason. `facts` is what was noted of rows when they were submitted (`facts_of`)."""
+    """What came of the rows of a job, by the value that tells a row from the others."""
 
-    outcomes: Mapping[int, Outcome]
-    done: Mapping[int, str]
-    refused: Mapping[int, Problem]
-    facts: Mapping[str, Mapping[str, Any]]
+    rows: _Rows
+    #: Value -> the record's id, of rows that were written.
+    done: Mapping[str, str]
+    #: Value -> Salesforce's reason, of rows that it refused.
+    refused: Mapping[str, str]
+    #: What it means for the others.
+    untried: SynccoreError
 
-    def settle(self, row: Row) -> None:
+    def of(self, op: Operation) -> str | Problem | SynccoreError:
+        """The id of the operation's record, why Salesforce refused it, or why nothing came of it."""
+        value = fold(self.rows.values.get(_digest(op), ""))
+        if value in self.done:
+            return self.done[value]
+        return _problem(self.refused[value]) if value in self.refused else self.untried
+
+    def settle(self, row: Row, record_id: str) -> None:
         """Tell a row, shaped anew from its operation, what it was when it was submitted."""
-        row.id = self.done.get(row.op.id, row.id)
-        for name, value in self.facts.get(_digest(row.op), {}).items():
+        row.id = record_id
+        for name, value in self.rows.facts.get(_digest(row.op), {}).items():
             if name == "adopted":
                 row.adopted = value
             else:
@@ -72,12 +91,12 @@ class Bulk:
         found: dict[int, Outcome] = {}
         state = self._context.state()
         for name, intent in list(state.scan(_INTENT)):
-            mine = [op for op in operations if _digest(op) in intent["rows"]]
+            mine = [op.id for op in operations if _digest(op) in intent["rows"]]
             if not mine:
                 continue
             job = name.removeprefix(_INTENT)
             if self._began(job):
-                found.update({op.id: Submitted(job) for op in mine})
+                found.update(dict.fromkeys(mine, Submitted(job)))
             else:
                 state.put({name: None})
         return found
@@ -154,7 +173,7 @@ class Bulk:
     # -- collecting
 
     def collect(self, job: Job) -> Ended | None:
-        """What came of the job's operations, or None while it runs."""
+        """What came of the job's rows, or None while it runs."""
         try:
             info = self._client.job_state(job.id)
         except Refused as error:
@@ -163,66 +182,54 @@ class Bulk:
             return self._vanished(job)
         if info.get("state") not in _TERMINAL:
             return None
-        values = self._values(job, str(info.get("externalIdFieldName") or "Id"))
-        wanted = {fold(v) for v in values.rows.values()}
-        lists = ("successfulResults/", "failedResults/")
-        done, failed = (
+        rows = self._rows(job, str(info.get("externalIdFieldName") or "Id"))
+        done, refused = (
             {
-                value: r.get("sf__Error") or r["sf__Id"]
-                for r in self._client.job_rows(job.id, which)
-                if (value := fold(_cell(r, values.column))) in wanted
+                fold(_cell(r, rows.column)): r.get("sf__Error") or r["sf__Id"]
+                for r in self._client.job_rows(job.id, name)
             }
-            for which in lists
+            for name in ("successfulResults/", "failedResults/")
         )
-        outcomes: dict[int, Outcome] = {}
-        refused: dict[int, Problem] = {}
-        ids: dict[int, str] = {}
-        for op in job.operations:
-            value = fold(values.rows.get(_digest(op), ""))
-            if value in done:
-                ids[op.id] = done[value]
-            elif value in failed:
-                refused[op.id] = _problem(failed[value])
-            else:
-                outcomes[op.id] = Failed(_untried(info))
-        self._settled(job.id)
-        return Ended(outcomes=outcomes, done=ids, refused=refused, facts=values.facts)
+        self._told(job)
+        return Ended(rows=rows, done=done, refused=refused, untried=_untried(info))
 
     def _vanished(self, job: Job) -> Ended:
         error = Transient("Salesforce no longer knows this job", maybe_applied=True, outage=False)
-        self._settled(job.id)
-        return Ended(outcomes={op.id: Failed(error) for op in job.operations}, done={}, refused={}, facts={})
+        self._told(job)
+        return Ended(rows=_Rows("Id", {}), done={}, refused={}, untried=error)
 
-    def _values(self, job: Job, column: str) -> "_Rows":
+    def _rows(self, job: Job, column: str) -> _Rows:
         state = self._context.state()
-        intent = state.get(_INTENT + job.id) or state.get(_ENDED + job.id)
-        if intent is not None:
-            return _Rows(column=intent["column"], rows=intent["rows"], facts=intent.get("facts", {}))
+        kept = state.get(_ENDED + job.id) or state.get(_INTENT + job.id)
+        if kept is not None:
+            return _Rows(kept["column"], kept["rows"], kept.get("facts", {}))
         # State was lost: what can be told from the operations themselves.
-        rows = {
+        values = {
             _digest(op): (op.link.remote_id if op.link else "")
             if column == "Id"
             else str(op.fields.get(column) or op.uid)
             for op in job.operations
         }
-        return _Rows(column=column, rows=rows)
+        return _Rows(column, values)
 
-    def _settled(self, job: str) -> None:
-        """From now on these operations may be submitted again; the rows are kept in case the outcomes are not."""
+    def _told(self, job: Job) -> None:
+        """From now on these operations may be submitted again; all rows are kept in case the outcomes are not.
+
+        The job's other operations are still in it: core was ended before it had written down that they are.
+        """
         state = self._context.state()
         now = self._context.clock.now()
-        if intent := state.get(_INTENT + job):
-            state.put({_INTENT + job: None, _ENDED + job: {**intent, "at": now.isoformat()}})
-        for name, old in list(state.scan(_ENDED)):
+        if intent := state.get(_INTENT + job.id):
+            told = {_digest(op) for op in job.operations}
+            left = {digest: value for digest, value in intent["rows"].items() if digest not in told}
+            whole = state.get(_ENDED + job.id) or intent
+            state.put({
+                _INTENT + job.id: {**intent, "rows": left} if left else None,
+                _ENDED + job.id: {**whole, "at": now.isoformat()},
+            })  # fmt: skip
+        for name, old in [*state.scan(_ENDED), *state.scan(_INTENT)]:
             if now - datetime.fromisoformat(old["at"]) > _KEPT:
                 state.put({name: None})
-
-
-@frozen
-class _Rows:
-    column: str
-    rows: Mapping[str, str]
-    facts: Mapping[str, Mapping[str, Any]] = field(factory=dict)
 
 
 def _facts(row: Row) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The Salesforce sink: translates between synccore's operations and the org's records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from .client import COLLECTION, Client, chunked
 from .config import Config
 from .errors import ADVICE, GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
 from .find import find
-from .jobs import Bulk
+from .jobs import Bulk, Ended
 from .limits import Governor
 from .mapping.defaults import OBJECTS
 from .mapping.row import Row
@@ -207,28 +207,24 @@ class SalesforceSink:
                 else:
                     outcomes[row.op.id] = unchanged(row)
 
-    def collect(self, job: Job) -> Sequence[Outcome] | None:
+    def collect(self, job: Job) -> Iterable[Outcome] | None:
         """What came of a bulk job, or None while it runs. Rows that may pass on their own are written on their own."""
         ended = self._bulk.collect(job)
-        if ended is None:
-            return None
-        outcomes = dict(ended.outcomes)
-        again = []
-        route = self._route(job.operations[0].route, job.operations[0]) if ended.done else None
-        for op in job.operations:
-            if route is not None and op.id in ended.done:
+        return None if ended is None else self._told(job.operations, ended)
+
+    def _told(self, operations: Sequence[Operation], ended: Ended) -> Iterator[Outcome]:
+        route = self._route(operations[0].route, operations[0]) if ended.done else None
+        again = self._in_collections([op for op in operations if _worth_a_try(ended.of(op))])
+        for op in operations:
+            found = ended.of(op)
+            if isinstance(found, str) and route is not None:
                 row = route.shaper.row(op)
-                ended.settle(row)
-                outcomes[op.id] = delivered(row)
-            problem = ended.refused.get(op.id)
-            if problem is None:
-                continue
-            if problem.is_lock or problem.code in _WORTH_A_TRY:
-                again.append(op)
-            else:
-                outcomes[op.id] = Failed(self._verdict(op, problem))
-        outcomes.update(self._in_collections(again))
-        return [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in job.operations]
+                ended.settle(row, found)
+                yield delivered(row)
+            elif isinstance(found, Problem):
+                yield again.get(op.id) or Failed(self._verdict(op, found))
+            elif isinstance(found, SynccoreError):
+                yield Failed(found)
 
     def _verdict(self, op: Operation, problem: Problem) -> SynccoreError:
         route = self._route(op.route, op)
@@ -306,6 +302,10 @@ class SalesforceSink:
 def _leader(outcome: Outcome) -> int | None:
     error = outcome.error if isinstance(outcome, Failed) else None
     return error.leader if isinstance(error, AfterAnother) else None
+
+
+def _worth_a_try(found: str | Problem | SynccoreError) -> bool:
+    return isinstance(found, Problem) and (found.is_lock or found.code in _WORTH_A_TRY)
 
 
 def _open(config: Any, context: Context) -> Sink:

@@ -12,6 +12,7 @@ from ..._verbs.verify import verify
 from ...entities import Order, Payment
 from ...errors import BatchRejected, Rejected
 from ...secrets import Secret
+from ...store import Settlement
 from ...types import Change, Failed, FieldOptions
 from ..harness import upsert
 from ..server import Fault
@@ -110,6 +111,28 @@ class HardSinkCases(SinkStand):
             named = [name for name, value in link.mapped.items() if value == email]
             if there is not None:
                 assert all(there.get(name, email) == email for name in named), f"{number} is linked to somebody else"
+
+    def test_a_job_that_is_known_in_part_is_submitted_once(self, on: Stage) -> None:
+        """Killed while core wrote down what is in the job: part of it is asked for, the rest is delivered once more."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
+        on.app.app.engine.lanes["target"].step()
+        writes = self._writes(on)
+        store = on.app.app.store
+        # They are due again only once the job has ended and was asked for the others.
+        later = on.app.clock.now() + timedelta(minutes=10)
+        for job in store.jobs("target"):
+            unknown = [
+                Settlement(delivery_id=i, token=job.job, to="ready", due_at=later, maybe_applied=True)
+                for i in job.ids[::2]
+            ]
+            store.settle(unknown, on.app.clock.now())
+        on.app.crash()
+        on.app.settle_down(timedelta(minutes=30))
+        assert on.app.states() == {"done": self.jobs_from}, on.errors()
+        assert on.held() == on.expected(self.jobs_from)
+        assert self._writes(on) == writes, "what the job holds was sent once more"
 
     # -- cases: more than people
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from ....entities import Customer, Order, Payment
-from ....store import ClaimRule, Delivery, DirtyRule, Ingest, Ingested, LinkUpdate, Settlement, Store
+from ....store import ClaimRule, Delivery, DirtyRule, Ingest, Ingested, LinkUpdate, Settlement, Store, Work
 from ....types import Change, EntityRef
 
 #: Opens a new, empty outbox.
@@ -86,6 +86,12 @@ class Desk:
         token = values.pop("token", delivery.lease_token or delivery.job or "")
         settlement = Settlement(delivery_id=delivery.id, token=token, to=to, **values)
         return not self.store.settle([settlement], self.now)
+
+    def in_job(self) -> list[Work]:
+        """The rows of the oldest job."""
+        store: Store = self.store
+        job = store.jobs("crm")[0]
+        return store.load_job(job, job.ids)
 
     def link(self, remote_id: str, **fields: Any) -> LinkUpdate:
         return LinkUpdate(object="thing", remote_id=remote_id, fields=fields)

@@ -75,7 +75,7 @@ class GuestsRules:
         desk.settle(desk.claim()[0], "submitted", job="J", sent={})
         desk.take(account(desk))
         assert desk.claim() == []
-        desk.settle(desk.store.jobs("crm")[0].work[0].delivery, token="J", link=desk.link("R"))
+        desk.settle(desk.in_job()[0].delivery, token="J", link=desk.link("R"))
         assert desk.store.load(desk.claim())[0].link.remote_id == "R"
 
     def test_what_waits_for_the_guest_waits_for_the_account(self, desk: Desk) -> None:

@@ -436,9 +436,10 @@ class OutboxMachine(RuleBasedStateMachine):
             self.answer(chosen)
         self.store.rescue(self.now, all_running=True)
         for job in self.store.jobs("crm"):
-            done = [Settlement(delivery_id=w.delivery.id, token=job.job, to="ready", due_at=self.now) for w in job.work]
+            held = self.store.load_job(job, job.ids)
+            done = [Settlement(delivery_id=w.delivery.id, token=job.job, to="ready", due_at=self.now) for w in held]
             assert self.store.settle(done, self.now) == frozenset()
-            assert all(w.sent == {"fields": {"n": Decimal(1)}} for w in job.work)
+            assert all(w.sent == {"fields": {"n": Decimal(1)}} for w in held)
         self.held.clear()
         self.store.retry([d.id for d in self.store.deliveries(state="parked", limit=None)], self.now)
         while True:
