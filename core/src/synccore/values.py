@@ -190,6 +190,12 @@ _ALIASES = {
     "Dominikana": "DO",
     "Irã": "IR",
     "Tchéquia": "CZ",
+    "United States (US) Minor Outlying Islands": "UM",
+    "United States (US) Virgin Islands": "VI",
+    "Saint Martin (Dutch part)": "SX",
+    "Palestinian Territory": "PS",
+    "South Georgia/Sandwich Islands": "GS",
+    "Bonaire, Saint Eustatius and Saba": "BQ",
 }
 #: English names people use where ISO's is another.
 _ENGLISH = {
@@ -236,7 +242,9 @@ def _country_by_name(typed: str) -> str | None:
             found = names().get(_plain(trial), frozenset())
             if len(found) == 1:
                 return next(iter(found))
-    return None
+    outer, _, inner = typed.removesuffix(")").partition("(")
+    # "United Kingdom (UK)": twice the same.
+    return code if inner and (code := country(outer)) == country(inner) else None
 
 
 def country_name(code: Any, language: str = "en") -> str | None:

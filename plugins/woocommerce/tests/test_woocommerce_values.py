@@ -104,6 +104,9 @@ def test_a_whole_page_may_be_an_object(shop, client):
         ("Caf&eacute; &#38; Cr&#xe8;me", "Café & Crème"),
         ("AT&amp;amp;T", "AT&amp;T"),
         ("a < b & c", "a < b & c"),
+        ("M&section", "M&section"),
+        ("Rock&copy &copy;", "Rock&copy ©"),
+        ("A&#38;lt;B", "A&lt;B"),
         ("  Ada  ", "Ada"),
         ("Ada \ud83d", "Ada \ufffd"),
     ],
@@ -142,6 +145,7 @@ def test_no_customer_is_no_owner(nobody):
 
 def test_ids_may_be_text():
     assert purchase(customer_id="11")[-1].owner.key == "11"
+    assert purchase(customer_id=11.0)[-1].owner.key == "11"
     assert customer(id="11").key == "11"
 
 

@@ -3,7 +3,6 @@
 Each is asked for a page of records at a time, and what was learnt is remembered.
 """
 
-import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +14,7 @@ from .changes import Translator
 from .client import BATCH, Record, Shop
 from .errors import Forbidden, NoRoute
 from .mapping import FIELDS
-from .php import key, rows, text
+from .php import decoded, key, rows, text
 
 __all__ = ["Lookups", "Renewals"]
 
@@ -139,7 +138,7 @@ class Renewals:
         except Rejected:
             return ""
         said = [text(note.get("note")) or "" for note in rows(notes)]
-        words = [" ".join(html.unescape(re.sub(r"<[^<>]*+>", " ", note)).split()) for note in said]
+        words = [" ".join(decoded(re.sub(r"<[^<>]*+>", " ", note)).split()) for note in said]
         failed = [note for note in words if any(word in note.lower() for word in _FAILURE_WORDS)]
         # What the gateway said tells more than that the order's status was changed.
         telling = [note for note in failed if not any(word in note.lower() for word in _STATUS_WORDS)]

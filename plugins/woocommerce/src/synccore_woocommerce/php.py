@@ -5,17 +5,20 @@ and truth values arrive as text; text that went through WordPress's forms holds 
 """
 
 import html
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from synccore.values import encodable
 
-__all__ = ["Broken", "address_of", "flag", "key", "listed", "mapped", "rows", "text", "whole"]
+__all__ = ["Broken", "address_of", "decoded", "flag", "key", "listed", "mapped", "rows", "text", "whole"]
 
 #: What WordPress's typography puts in the place of plain signs; no e-mail address has them on purpose.
 _PLAIN = str.maketrans(
     {"×": "x", "‘": "'", "’": "'", "′": "'", "“": '"', "”": '"', "–": "--", "—": "---", "…": "..."}  # noqa: RUF001
 )
+#: WordPress writes entities with their semicolon; "M&section" was typed so.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[0-9A-Za-z]{1,31});")
 _NO = ("", "0", "false", "no", "off", "n", "null", "none")
 
 
@@ -42,11 +45,16 @@ def mapped(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def decoded(value: str) -> str:
+    """With its HTML entities decoded, once."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), value)
+
+
 def text(value: Any) -> str | None:
     """Text as a person reads it: entities decoded once, trimmed; None where it is unset or no text."""
     if value is None or isinstance(value, bool | dict | list):
         return None
-    return encodable(html.unescape(str(value))).strip() or None
+    return encodable(decoded(str(value))).strip() or None
 
 
 def address_of(value: Any) -> str | None:
@@ -62,6 +70,8 @@ def address_of(value: Any) -> str | None:
 
 def key(value: Any) -> str | None:
     """An id as a key; 0, "0", null and "" mean that there is none, and so does what is no whole number."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     word = str(value).strip()
