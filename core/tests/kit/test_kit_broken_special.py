@@ -206,14 +206,14 @@ def test_children(sample, sound, tmp_path):
 
 
 def test_events(sample, sound, tmp_path):
-    def telling(is_new):
+    def telling(is_new, fact=lambda operation: operation.idempotency_key):
         class Events(sound):
             def _write(self, operation):
                 if operation.op != "event":
                     return super()._write(operation)
-                known = self._client.call("GET", "/people", params={"external_id": operation.uid})
+                known = self._client.call("GET", "/people", params={"fact": fact(operation)})
                 if is_new(known):
-                    fields = {**operation.fields, "kind": "event", "fact": operation.event_id}
+                    fields = {**operation.fields, "kind": "event", "fact": fact(operation)}
                     super()._write(evolve(operation, op="upsert", fields=fields))
                 return Delivered()
 
@@ -229,6 +229,7 @@ def test_events(sample, sound, tmp_path):
     case = "an_event_is_told_once"
     passes(telling(lambda known: not known), case, tmp_path / "sound")
     fails(telling(lambda known: True), case, tmp_path / "repeats")
+    fails(telling(lambda known: not known, lambda operation: operation.key), case, tmp_path / "by-key")
     careless = telling(lambda known: not known)
     real = careless.sink_type.open._write
     careless.sink_type.open._write = lambda sink, operation: swallowing(sink, operation, real)
