@@ -73,6 +73,35 @@ def test_a_stopped_listing_ends_at_its_next_page(site):
     assert not worker.work_job(), "nothing begins it again"
 
 
+@pytest.mark.parametrize("work", ["a backfill", "the first listing"])
+def test_a_paused_listing_asks_for_no_further_page_and_goes_on_from_there(site, work):
+    from synccore._daemon.sources import SourceWorker
+
+    house, visitor = site.house, site.visitor()
+    house.shop._page = type(house.shop._page)(page_size=2)
+    house.shop.put(*(customer(f"{n:03}", email=f"{n}@shop.test") for n in range(20)))
+    worker = SourceWorker(house.app, house.app.sources["shop"])
+    go_on = worker.work_job if work == "a backfill" else worker.poll_due
+    if work == "a backfill":
+        visitor.act("/work/begin", what="route people")
+    original, seen = house.shop.poll, []
+
+    def poll(entity, *args):
+        for page in original(entity, *args):
+            seen.extend(change.key for change in page.changes)
+            if len(seen) == 6:
+                visitor.act("/lanes/pause", name="shop")
+            yield page
+
+    house.shop.poll = poll
+    for _ in range(3):
+        go_on()
+    assert len(seen) == 6
+    visitor.act("/lanes/resume", name="shop")
+    go_on()
+    assert seen == [f"{n:03}" for n in range(20)]
+
+
 def test_what_is_owed_says_what_it_waits_for(site, words):
     site.house.lane("paused", "an audit")
     site.house.owe(3)

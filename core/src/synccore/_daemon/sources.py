@@ -10,7 +10,7 @@ from attrs import evolve
 from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
-from .._delivery.policy import PauseLane, Tried, decide, error_text, where
+from .._delivery.policy import PauseLane, Tried, decide, error_text, source_state, where
 from .._delivery.recognition import EVERY as RECOGNISE_EVERY
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
@@ -20,7 +20,7 @@ from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
-from ..errors import AnotherAccount, ConfigError, RateLimited, SignatureError, SynccoreError, Transient
+from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
 from ..types import Settled, Unreadable, WebhookRequest
 from .beginning import Beginning
@@ -233,7 +233,7 @@ class SourceWorker:
     def _poll(self, entity: str) -> bool:
         try:
             self._recognise()
-            self._lister.poll(entity)
+            self._lister.poll(entity, self._unless_paused)
         except Stopped:
             return False
         except StoreError:
@@ -329,6 +329,11 @@ class SourceWorker:
             self._retry_at = None
         return lane.state != "paused" and (self._retry_at is None or now >= self._retry_at)
 
+    def _unless_paused(self, _: Listed) -> None:
+        """Between two pages: the listing of a source that a person paused goes on from its cursor later."""
+        if self._store.lane(lane_name(self._unit.name)).state == "paused":
+            raise Stopped
+
     def _failed(self, error: Exception) -> None:
         self._recognised_at = None
         now = self._clock.now()
@@ -338,14 +343,7 @@ class SourceWorker:
         # A shop in maintenance says ten minutes and means ten seconds; one that asks us to slow down means it.
         longest = LOOK if isinstance(error, Transient) else RECHECK
         self._retry_at = min(until, now + longest)
-        state = decision.state if isinstance(decision, PauseLane) else "ok"
-        if isinstance(error, AnotherAccount):
-            state = "error"  # its credentials are fine
-        elif state == "ok":
-            # A target's first failures hold up nothing else of it; nothing of a shop is asked until it answers again.
-            away = "rate_limited" if isinstance(error, RateLimited) else "circuit_open"
-            state = away if isinstance(error, (RateLimited, Transient)) else "error"
-        self._put_state(state, error_text(error), self._retry_at)
+        self._put_state(source_state(error, decision), error_text(error), self._retry_at)
 
     def _succeeded(self) -> None:
         self._retry_at, self._failures = None, 0
@@ -373,7 +371,7 @@ class SourceWorker:
         if job is None or not self._may_ask(self._clock.now()):
             return False
         try:
-            self.run_job(job)
+            self.run_job(job, watch=self._unless_paused)
         except Stopped:
             return False
         except MassDeletionError:

@@ -133,6 +133,17 @@ def decide(error: BaseException, tried: Tried, now: datetime, random_: random.Ra
             return Retry(now + backoff(tried.attempts, random_))
 
 
+def source_state(error: BaseException, decision: Decision) -> str:
+    """The state of a source after `error`: unlike a target's, its first failure holds up all of it."""
+    if isinstance(error, AnotherAccount):
+        return "error"  # its credentials are fine
+    if isinstance(decision, PauseLane) and decision.state != "ok":
+        return decision.state
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    return "circuit_open" if isinstance(error, Transient) else "error"
+
+
 def _retry(message: str, tried: Tried, now: datetime, random_: random.Random, *, park: bool) -> Decision:
     if park and tried.first_failed_at is not None and now - tried.first_failed_at >= PATIENCE:
         return Park(f"{message} (tried {tried.attempts + 1} times in {(now - tried.first_failed_at).days} days)")

@@ -14,10 +14,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from ..types import Settled
 
-__all__ = ["CONTENT_TYPE", "LANE_STATES", "Metrics"]
+__all__ = ["CONTENT_TYPE", "LANE_STATES", "REFUSALS", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LANE_STATES = ("ok", "paused", "rate_limited", "needs_auth", "circuit_open", "error")
+REFUSALS = ("signature", "too_large", "incomplete", "not_ready", "error")
 _OWED = ("ready", "running", "submitted", "parked")
 
 
@@ -60,11 +61,16 @@ class Metrics:
         self._received.labels(source).inc()
 
     def refused(self, source: str, reason: str) -> None:
-        """Count a webhook that was not taken. `reason`: signature, too_large, unknown_source, error, stopping."""
+        """Count a webhook that was not taken. `reason`: one of REFUSALS, or unknown_source."""
         self._refused.labels(source, reason).inc()
 
     def page(self, status: Mapping[str, Any], calls: Callable[[str], int]) -> bytes:
         """The page in Prometheus' text format; `status` is the document of `synccore status --json`."""
+        for name in status["sources"]:
+            # What is there from the first look on can be seen to grow.
+            self._received.labels(name)
+            for reason in REFUSALS:
+                self._refused.labels(name, reason)
         now = CollectorRegistry(auto_describe=False)
         now.register(_Present(status, calls))
         return generate_latest(self.registry) + generate_latest(now)
