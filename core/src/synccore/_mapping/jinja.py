@@ -57,6 +57,8 @@ class JinjaMapper:
         if self._when is not None and not self._run(_WHEN, self._when, names, truth=True):
             return Skip(f"when: {self._route.when}")
         values = self._all(names)
+        if len(values) == len(self._fields):
+            return values
         return {
             name: values[name]
             if name in values

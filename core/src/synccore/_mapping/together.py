@@ -120,6 +120,9 @@ def together(environment: Environment, fields: Mapping[str, Field]) -> Callable[
 
     def values(names: Names) -> dict[str, Any]:
         found = evaluate(names)
-        return {name: plain(found[variable]) for variable, name in variables.items()}
+        return {
+            name: value if type(value := found[variable]) is str else plain(value)
+            for variable, name in variables.items()
+        }
 
     return values

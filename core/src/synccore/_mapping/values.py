@@ -68,22 +68,22 @@ def _key(key: Any) -> str:
 
 def canonical(fields: Mapping[str, Any]) -> str:
     """One text for equal fields: whatever their order, and whether a number is 1, 1.0 or Decimal("1.00")."""
-    return _canonical(fields)
+    return _canonical(fields).decode()
 
 
 def digest(fields: Mapping[str, Any]) -> str:
     """A hash of fields that is equal where they are."""
-    return hashlib.sha256(canonical(fields).encode()).hexdigest()
+    return hashlib.sha256(_canonical(fields)).hexdigest()
 
 
 # Made once: `json.dumps` with options makes an encoder for each call.
 _text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: Any) -> bytes:
     tagged = _tagged(value)
     text = stable_json(tagged)
-    return _text(tagged) if text is None else text.decode()
+    return _text(tagged).encode() if text is None else text
 
 
 def _tagged(value: Any) -> Any:
@@ -98,7 +98,7 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, date):
         return {"date": value.isoformat()}
     if isinstance(value, Mapping):
-        return {"map": {str(k): v if type(v) is str else _tagged(v) for k, v in value.items()}}
+        return {"map": {k if type(k) is str else str(k): v if type(v) is str else _tagged(v) for k, v in value.items()}}
     if isinstance(value, set | frozenset):
         return {"list": sorted((_tagged(v) for v in value), key=json.dumps)}
     if isinstance(value, Iterable):

@@ -53,7 +53,7 @@ def claim(tx: Transaction, sink: str, rules: Sequence[ClaimRule], now: int, unti
     ids = {"ids": codec.dump_json(order)}
     tx.execute(sql.LEASE, ids | {"token": token, "until": until})
     tx.execute(sql.BLOCK_OTHERS, ids)
-    claimed = {row["id"]: to_delivery(row) for row in tx.execute(sql.CLAIMED, ids | {"token": token})}
+    claimed = {d.id: d for d in to_delivery.all(tx.execute(sql.CLAIMED, ids | {"token": token}))}
     return [claimed[id_] for id_ in order if id_ in claimed]
 
 
@@ -169,7 +169,7 @@ class Gatherer:
                 "SELECT * FROM event WHERE source = ? AND entity = ? AND event_id = ?",
                 (delivery.source, delivery.entity, delivery.event_id),
             ).fetchone()
-            return None if row is None else to_snapshot(row)
+            return None if row is None else to_snapshot(row, event=True)
         return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
 
     def _before(self, delivery: Delivery, snapshot: Snapshot | None) -> Snapshot | None:
@@ -214,7 +214,7 @@ class Gatherer:
                 (snapshot.data.created_at or snapshot.changed_at or _EPOCH, kind, row["id"], snapshot)
                 for kind, statement in enumerate((sql.OWNED, sql.OWNED_EVENTS))
                 for row in self._view.execute(statement, values)
-                for snapshot in (to_snapshot(row),)
+                for snapshot in (to_snapshot(row, event=statement is sql.OWNED_EVENTS),)
             ]
         return self._owned[place]
 
@@ -284,7 +284,7 @@ def load_job(view: Transaction, job: JobWork, ids: Sequence[int]) -> list[Work]:
         "WHERE o.state = 'submitted' AND o.sink = :sink AND o.job = :job ORDER BY o.job_position",
         values,
     ).fetchall()
-    gathered = Gatherer(view, (), None, None).gather_all([to_delivery(row) for row in rows])
+    gathered = Gatherer(view, (), None, None).gather_all(to_delivery.all(rows))
     return [
         evolve(work, sent=row["sent"] and codec.load_fields(row["sent"]))
         for row, work in zip(rows, gathered, strict=True)

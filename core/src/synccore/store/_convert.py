@@ -1,10 +1,10 @@
 """Database rows to the rows the contract speaks in, and times to milliseconds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, TypeVar
+from operator import attrgetter, itemgetter
+from typing import Any, Generic, TypeVar
 
 from attrs import AttrsInstance, fields
 
@@ -40,6 +40,7 @@ def to_ms(at: datetime) -> int:
     return (at - _EPOCH) // _MS
 
 
+@lru_cache(maxsize=1024)  # the rows of a page were made, and are due, at the same time
 def from_ms(ms: int) -> datetime:
     """The time, aware UTC."""
     return _EPOCH + ms * _MS
@@ -55,55 +56,65 @@ def maybe_from_ms(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def _reader(kind: type[_Kind], **columns: str) -> Callable[[Row], _Kind]:
+class _Reader(Generic[_Kind]):
     """How a row becomes a `kind`: its columns bear the names of the attributes, or those of `columns`."""
-    names = [a.name for a in fields(kind)]
-    turns = [(a.name, _TURNS[a.type]) for a in fields(kind) if a.type in _TURNS]
 
-    @lru_cache(maxsize=16)
-    def picker(keys: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-        """Where the columns stand in a statement's answers: to find each by its name in each row takes long."""
-        return itemgetter(*(keys.index(columns.get(name, name)) for name in names))
+    def __init__(self, kind: type[_Kind], **columns: str) -> None:
+        self._kind = kind
+        self._names = [a.name for a in fields(kind)]
+        self._columns = [columns.get(name, name) for name in self._names]
+        self._turns = [(a.name, _TURNS[a.type]) for a in fields(kind) if a.type in _TURNS]
 
-    def read(row: Row) -> _Kind:
-        values = dict(zip(names, picker(tuple(row.keys()))(tuple(row)), strict=True))
-        for name, turn in turns:
-            values[name] = turn(values[name])
-        return kind(**values)
+    def __call__(self, row: Row) -> _Kind:
+        return self.all([row])[0]
 
-    return read
+    def all(self, answer: Iterable[Row]) -> list[_Kind]:
+        """The rows of one statement's answer: where the columns stand in it is found once."""
+        rows = list(answer)
+        if not rows:
+            return []
+        keys = list(rows[0].keys())
+        pick = itemgetter(*map(keys.index, self._columns))
+        found = []
+        for row in rows:
+            values = dict(zip(self._names, pick(tuple(row)), strict=True))
+            for name, turn in self._turns:
+                if (value := values[name]) is not None:
+                    values[name] = turn(value)
+            found.append(self._kind(**values))
+        return found
 
 
-#: How a column's value is turned, by the type of its attribute; others are as they stand.
+#: How a column's value is turned, by the type of its attribute; others, and what is not there, are as they stand.
 _TURNS: Mapping[Any, Callable[[Any], Any]] = {
     datetime: from_ms,
-    datetime | None: maybe_from_ms,
+    datetime | None: from_ms,
     bool: bool,
     Mapping[str, str]: codec.load_json,
     tuple[str, ...]: lambda text: tuple(codec.load_json(text)),
 }
 
 #: Each reads a row of the table or view of that name.
-to_delivery = _reader(Delivery)
-to_lane = _reader(LaneRecord)
-to_hold = _reader(Hold)
-to_backfill = _reader(BackfillJob)
-to_hint = _reader(Hint)
-to_unreadable = _reader(UnreadableRecord)
-to_history = _reader(HistoryEntry, delivery_id="delivery")
+to_delivery = _Reader(Delivery)
+to_lane = _Reader(LaneRecord)
+to_hold = _Reader(Hold)
+to_backfill = _Reader(BackfillJob)
+to_hint = _Reader(Hint)
+to_unreadable = _Reader(UnreadableRecord)
+to_history = _Reader(HistoryEntry, delivery_id="delivery")
 
 
 #: Columns of `history` that hold what the attribute of that name says.
 _HISTORY = [a.name for a in fields(HistoryEntry) if a.name not in ("at", "fields", "delivery_id", "id")]
+_of_history = attrgetter(*_HISTORY)
 
 
 def _owner(row: Row) -> EntityRef | None:
     return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
 
 
-def to_snapshot(row: Row) -> Snapshot:
+def to_snapshot(row: Row, *, event: bool = False) -> Snapshot:
     """A row of `snapshot`, or of `event` as a snapshot of its own data."""
-    event = "event_id" in row.keys()  # noqa: SIM118  `in` on a Row looks at its values
     return Snapshot(
         source=row["source"],
         entity=row["entity"],
@@ -142,7 +153,7 @@ def to_link(row: Row) -> Link:
 def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[str, Any]:
     """The parameters of `sql.ADD_HISTORY`."""
     return {
-        **{name: getattr(entry, name) for name in _HISTORY},
+        **dict(zip(_HISTORY, _of_history(entry), strict=True)),
         "at": to_ms(entry.at),
         "fields": codec.dump_json(entry.fields) if entry.fields else "[]",
         "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,

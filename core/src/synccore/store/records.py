@@ -132,7 +132,7 @@ class Records(Engine):
         )
         with self.reading() as view:
             rows = view.execute(statement, {"source": source, "entity": entity, "key": key})
-            return [to_snapshot(row) for row in rows]
+            return [to_snapshot(row, event=True) for row in rows]
 
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""
