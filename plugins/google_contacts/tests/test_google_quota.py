@@ -134,7 +134,9 @@ def close_by(rigs, monkeypatch):
 @pytest.mark.parametrize(
     ("new", "over", "known", "at_once", "longest"),
     [
-        (10, MINUTE, 2, 6, MINUTE),
+        (4, MINUTE, 12, 4, timedelta(seconds=5)),
+        (6, MINUTE, 0, 6, timedelta(seconds=5)),
+        (10, MINUTE, 2, 6, timedelta(seconds=45)),
         (10, AT_ONCE, 0, 6, MINUTE),
         (30, MINUTE, 12, 4, 4 * MINUTE),
         (100, MINUTE, 12, 3, 11 * MINUTE),

@@ -1,8 +1,11 @@
 """Deleting, reading back, erasing, checking, describing."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from attrs import fields
 from google_help import marks_on, person_fields, settle, values
 
 from synccore.errors import AuthError, ConfigError, Transient
@@ -387,6 +390,16 @@ def video(rigs, **file):
     if file:
         rig.google.sign_in.files[FILE] = {"name": "a.mp4", "mimeType": "video/mp4", **file}
     return rig
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.partition("## Settings")[2].partition("## Videos")[0].splitlines()]
+    told = {name: row[2].strip(" `") for row in rows if len(row) > 3 for name in re.findall(r"`(\w+)`", row[1])}
+    settings = {a.name: a.default for a in fields(Config)}
+    assert told.keys() == settings.keys()
+    for name in ("label", "ambiguous", "on_delete"):
+        assert told[name] == settings[name]
 
 
 def test_videos_are_listed_with_player_and_page(rigs):
