@@ -7,7 +7,7 @@ value stays empty instead of becoming the word "None", lists are lists, and noth
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from functools import wraps
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -264,14 +264,8 @@ def datetime(context: Context, value: Any, format: str | None = None, tz: str | 
 
 
 def number(value: Any) -> Decimal | None:
-    """The value as an exact number; None for what is none."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        exact = value if isinstance(value, Decimal) else Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return exact if exact.is_finite() else None
+    """The value as an exact number; None for what is none, or may be two ("1,234")."""
+    return values.amount(value)
 
 
 def money(value: Any, currency: str | None = None, places: int | None = None) -> str | None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from ..values import amount
 
 __all__ = ["differing", "same"]
 
@@ -40,10 +42,8 @@ def _numbers(mine: Any, theirs: Any) -> bool:
     """Only where one side is a number: two texts of digits may be a postcode and keep their zeros."""
     if not any(isinstance(v, (int, float, Decimal)) for v in (mine, theirs)):
         return False
-    try:
-        return Decimal(str(mine)) == Decimal(str(theirs))
-    except InvalidOperation:
-        return False
+    number = amount(mine)
+    return number is not None and number == amount(theirs)
 
 
 def _times(mine: Any, theirs: Any) -> bool:

@@ -1,12 +1,13 @@
 """Reading profiles back, a hundred per call, in the shape they were sent in."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
 
 from synccore.types import Link, Operation
+from synccore.values import amount
 
 from .client import Client
 from .match import find, lookup
@@ -67,8 +68,6 @@ def _like(remote: Any, sent: Any) -> Any:
     if isinstance(remote, Mapping) and isinstance(sent, Mapping):
         return {k: _like(v, sent.get(k)) for k, v in remote.items()}
     if isinstance(remote, int | float) and not isinstance(remote, bool) and isinstance(sent, Decimal | str):
-        try:
-            return sent if Decimal(str(remote)) == Decimal(sent) else remote
-        except InvalidOperation:
-            return remote
+        exact = amount(remote)
+        return sent if exact is not None and exact == amount(sent) else remote
     return sent if plain(sent) == remote else remote

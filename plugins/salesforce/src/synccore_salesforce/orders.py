@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 
 from synccore.errors import Rejected, SynccoreError, Transient
 from synccore.types import Failed, Outcome, Unchanged
+from synccore.values import amount
 
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, Refused, classify, problems_of
@@ -234,7 +235,7 @@ def _compare(
             creates.append((plan, {"attributes": {"type": "OrderItem"}, **record}))
             continue
         item = same.pop(0)
-        if any(Decimal(str(item.get(n) or 0)) != Decimal(str(v)) for n, v in values.items()):
+        if any((amount(item.get(n)) or 0) != amount(v) for n, v in values.items()):
             updates.append((plan, {"attributes": {"type": "OrderItem"}, "id": item["Id"], **values}))
     deletes += [(plan, str(item["Id"])) for items in left.values() for item in items]
 

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from attrs import frozen
 
 from synccore.errors import Rejected, Transient
 from synccore.types import Operation
+from synccore.values import amount
 
 from .client import COLLECTION, Client, chunked, literal
 from .errors import Problem, classify, problems_of
@@ -37,11 +38,18 @@ class Line:
             return cls(
                 code=str(item.get("sku") or "").strip(),
                 name=str(item.get("name") or item.get("sku") or "").strip(),
-                quantity=Decimal(str(item.get("quantity", 1))),
-                price=Decimal(str(item.get("price") or 0)),
+                quantity=_exact(item.get("quantity", 1)),
+                price=_exact(item.get("price") or 0),
             )
-        except (InvalidOperation, AttributeError) as error:
+        except (ValueError, AttributeError) as error:
             raise Rejected('items are a list of {"sku", "name", "quantity", "price"}', fields=[ITEMS]) from error
+
+
+def _exact(value: Any) -> Decimal:
+    exact = amount(value)
+    if exact is None:
+        raise ValueError(value)
+    return exact
 
 
 class Products:

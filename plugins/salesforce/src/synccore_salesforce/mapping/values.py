@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.values import encodable
+from synccore.values import amount, encodable
 
 from ..schema import Field
 
@@ -26,8 +25,8 @@ def convert(target: Field, value: Any) -> Any:
         if target.type == "boolean":
             return _boolean(value)
         if target.type in _NUMBERS:
-            number = Decimal(str(value).strip())
-            if not number.is_finite():
+            number = amount(value)
+            if number is None:
                 raise ValueError(value)
             return int(number) if number == number.to_integral_value() else float(number)
         if target.type == "date":
@@ -37,7 +36,7 @@ def convert(target: Field, value: Any) -> Any:
         if target.type == "multipicklist":
             return ";".join(str(v) for v in value) if isinstance(value, list | tuple | set) else str(value)
         return encodable(_text(value))
-    except (ValueError, InvalidOperation) as error:
+    except ValueError as error:
         raise Rejected(f"the value for {target.name} is no {target.type}", fields=[target.name]) from error
 
 
@@ -134,7 +133,7 @@ def canonical_items(items: Any) -> list[dict[str, str]]:
     found = []
     for item in items or ():
         named = str(item.get("sku") or item.get("name") or "").strip().casefold()
-        numbers = {n: f"{Decimal(str(item.get(n) or 0)):.2f}" for n in ("quantity", "price")}
+        numbers = {n: f"{amount(item.get(n)) or 0:.2f}" for n in ("quantity", "price")}
         found.append({"item": named, **numbers})
     return sorted(found, key=lambda i: tuple(i.values()))
 
