@@ -114,14 +114,14 @@ def _key_of(place: str) -> str:
 @json_option
 def prune(as_json: bool) -> int:
     """Delete final deliveries and history older than the retention. Parked ones always stay."""
+    from .._verbs.upkeep import prune as prune_all
     from ..config import format_duration
 
     with current().open_store() as app:
-        retention = app.retention
-        gone = app.store.prune(app.clock.now() - retention)
-    lines = [f"{name}: {count:,} deleted" for name, count in gone.items()]
-    lines.append(f"kept: everything of the last {format_duration(retention)}, and everything parked")
-    _tell({"deleted": dict(gone), "kept": format_duration(retention)}, lines, as_json=as_json)
+        gone = prune_all(app)
+    lines = [f"{name}: {count:,} deleted" for name, count in gone.deleted.items()]
+    lines.append(f"kept: everything of the last {format_duration(gone.kept)}, and everything parked")
+    _tell(gone.document(), lines, as_json=as_json)
     return DONE
 
 

@@ -74,26 +74,15 @@ def resume(name: str, as_json: bool) -> int:
     """Go on now, whatever held it. Says what still waits, and until when."""
     from .._verbs.lanes import resume as resume_lane
     from .._verbs.waits import until_text
-    from ._output import plural, print_json, timestamp
+    from ._output import plural, print_json
 
     with current().open_store() as app:
-        found = resume_lane(app, named_lane(app, name))
-        now, running = app.clock.now(), app.store.daemon_running()
+        found, now = resume_lane(app, named_lane(app, name)), app.clock.now()
     if as_json:
-        print_json(
-            {
-                "lane": name,
-                "was": found.was,
-                "state": "ok",
-                "ready": found.ready,
-                "later": found.later,
-                "until": timestamp(found.until),
-                "daemon": running,
-            }
-        )
+        print_json(found.document())
         return DONE
     owed = f" with {plural(found.ready, 'delivery', 'deliveries')} owed" if found.ready else ""
-    click.echo(f"{name} goes on{owed}" + ("" if running else " once a daemon runs: synccore run"))
+    click.echo(f"{name} goes on{owed}" + ("" if found.daemon else " once a daemon runs: synccore run"))
     if found.until is not None:
         click.echo(f"{found.later:,} of them wait for their route's delay, the first {until_text(found.until, now)}")
     return DONE

@@ -71,14 +71,15 @@ def _leave() -> None:
 
 
 def _summary(app: App, *, as_json: bool) -> None:
-    counts = list(app.store.counts_by_sink().values())
-    owed = sum(c.owed for c in counts)
-    parked = sum(c.parked for c in counts)
+    from .._verbs.upkeep import left
+
+    found = left(app)
     if as_json:
         from ._output import print_json
 
-        print_json({"owed": owed, "parked": parked})
+        print_json(found.document())
         return
-    if parked:
-        click.echo(f"{parked:,} parked: synccore deliveries list --state parked", err=True)
-    click.echo(f"{owed:,} still owed: synccore status says why" if owed else "nothing is owed", err=True)
+    if found.parked:
+        click.echo(f"{found.parked:,} parked: synccore deliveries list --state parked", err=True)
+    owed = f"{found.owed:,} still owed: synccore status says why" if found.owed else "nothing is owed"
+    click.echo(owed, err=True)

@@ -7,9 +7,6 @@ import click
 from ._failure import DONE, FINDINGS
 from ._session import Group, config_option, current, json_option
 
-#: Under which prefix the store keeps secrets named by the user, beside those of the instances.
-PREFIX = "@"
-
 
 @click.group("secret", cls=Group)
 @config_option
@@ -32,8 +29,10 @@ def set_(name: str, as_json: bool) -> int:
         value = sys.stdin.read().rstrip("\r\n")
     if not value:
         raise click.UsageError("the value is empty: pipe it in, for instance with printf %s")
+    from .._verbs.secrets import keep
+
     with current().open_store() as app:
-        app.secrets.put(name, value)
+        keep(app, name, value)
     if as_json:
         from ._output import print_json
 
@@ -47,15 +46,16 @@ def set_(name: str, as_json: bool) -> int:
 @json_option
 def list_(as_json: bool) -> int:
     """List the names of the stored secrets, never their values."""
-    from ._output import ago, print_json, table, timestamp
+    from .._verbs.secrets import stored
+    from ._output import ago, print_json, table
 
     with current().open_store() as app:
-        names = [(name.removeprefix(PREFIX), at) for name, at in app.store.secret_names(PREFIX)]
-        now = app.clock.now()
+        found, now = stored(app), app.clock.now()
     if as_json:
-        print_json([{"name": name, "stored_at": timestamp(at)} for name, at in names])
+        print_json([one.document() for one in found])
     else:
-        table(("name", "stored"), [(name, ago(at, now)) for name, at in names], empty="no secrets are stored")
+        rows = [(one.name, ago(one.stored_at, now)) for one in found]
+        table(("name", "stored"), rows, empty="no secrets are stored")
     return DONE
 
 
@@ -64,9 +64,10 @@ def list_(as_json: bool) -> int:
 @json_option
 def delete(name: str, as_json: bool) -> int:
     """Forget a secret."""
+    from .._verbs.secrets import forget
+
     with current().open_store() as app:
-        there = app.store.delete_secret(PREFIX + name)
-        app.store.scrub()
+        there = forget(app, name)
     if as_json:
         from ._output import print_json
 

@@ -1,6 +1,6 @@
 """One record again: read from the shop now, or sent to a target again."""
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .._app.app import App
 from .._app.records import ability, cannot_read, read_back, readable
@@ -11,18 +11,32 @@ from ..store import DirtyRule, Ingest, LinkUpdate
 from ..types import Change, Link, RouteSpec
 from .compare import differing
 from .deliveries import retry
+from .find import Hit, find
 from .preview import preview
 from .why import why_left_out
 
-__all__ = ["Asked", "read_now", "search_now", "send_again"]
+__all__ = ["Asked", "fetch", "read_now", "search_now", "send_again"]
 
 
 @frozen(kw_only=True)
 class Asked:
-    """What came of it, in a sentence. `done` False: nothing had to be done, or could be."""
+    """What came of it, in a sentence. `done` False: nothing had to be done, or could be. `found`: what is known now."""
 
     text: str
     done: bool = True
+    found: Hit | None = None
+
+
+def fetch(app: App, source: str, entity: str, asked: str) -> Asked:
+    """Ask a source for a record by its key, or for a person by an address. Raises as `read_now` and `search_now`."""
+    if "@" in asked:
+        said, hits = search_now(app, source, asked), find(app, asked)
+        there = hits[0] if hits else None
+    else:
+        said = read_now(app, source, entity, asked)
+        known = app.store.snapshot(source, entity, asked) is not None
+        there = Hit(source=source, entity=entity, key=asked) if known else None
+    return evolve(said, found=there)
 
 
 def read_now(app: App, source: str, entity: str, key: str) -> Asked:

@@ -15,7 +15,7 @@ from ..types import Check, Finding, ObjectInfo
 from .check_mapping import check_mapping, check_routes
 from .waits import lane_state
 
-__all__ = ["InstanceReport", "Report", "check", "naming", "problem_of"]
+__all__ = ["InstanceReport", "Report", "check", "findings_of", "naming", "problem_of"]
 
 #: The states of a lane that a passed check does not heal by itself, and what does.
 _HELD = {
@@ -78,6 +78,12 @@ def check(app: App, *, offline: bool = False) -> Report:
             findings += (f for f in _mappings(app, name, sink) if f.path not in told)
     findings += rivals({name: unit.settings.type for name, unit in app.sinks.items()}, instances)
     return Report(findings=tuple(dict.fromkeys(findings)), instances=instances)
+
+
+def findings_of(app: App, route: str) -> list[Finding]:
+    """What `check` says of one route. Asks everybody, its target among them."""
+    place = f"routes.{route}"
+    return [f for f in check(app).findings if f.path == place or f.path.startswith(f"{place}.")]
 
 
 def _plugins(app: App) -> Iterator[Finding]:

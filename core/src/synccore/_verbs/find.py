@@ -9,7 +9,7 @@ from .._app.app import App
 from ..entities import ENTITIES, Customer, Order
 from ..types import EntityRef, Snapshot
 
-__all__ = ["AMONG", "Hit", "find", "name_of", "older_than_searched"]
+__all__ = ["AMONG", "Hit", "Sources", "find", "name_of", "older_than_searched", "sources_to_ask"]
 
 #: Hits shown, and records whose stored text fits that are looked at more closely.
 MOST, LOOKED_AT = 20, 500
@@ -29,6 +29,26 @@ class Hit:
     name: str | None = None
     email: str | None = None
     found_by: str = ""
+
+
+@frozen(kw_only=True)
+class Sources:
+    """Where somebody can be asked for who is not known: `searchable` by the text itself, all by entity and key."""
+
+    sources: tuple[str, ...]
+    searchable: tuple[str, ...]
+    entities: tuple[str, ...]
+
+
+def sources_to_ask(app: App, text: str) -> Sources:
+    """The sources that are open. An address is looked for where a source can search by one."""
+    there = {name: unit.instance for name, unit in app.sources.items() if unit.instance is not None}
+    return Sources(
+        sources=tuple(there),
+        searchable=tuple(n for n, one in there.items() if "@" in text and callable(getattr(one, "search", None))),
+        # A payment is a fact of its order: nobody asks for one.
+        entities=tuple(e for e in ENTITIES if e != "payment"),
+    )
 
 
 def find(app: App, text: str, among: int | None = AMONG) -> list[Hit]:

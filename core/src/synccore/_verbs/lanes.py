@@ -8,6 +8,7 @@ from attrs import asdict, evolve, frozen
 from .._app.base import Base
 from .._delivery.gate import RESUMED
 from ..store import LaneRecord, RouteCounts
+from .documents import timestamp
 from .waits import lane_state, reached
 
 __all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]
@@ -32,13 +33,22 @@ class LaneLine:
 
 @frozen(kw_only=True)
 class Resumed:
-    """What goes on, and what of it still waits: `later` deliveries, the first of them until `until`."""
+    """What goes on, and what of it still waits: `later` deliveries, the first of them until `until`.
+
+    `daemon`: one runs, and goes on with it at once.
+    """
 
     name: str
     was: str
     ready: int
     later: int
     until: datetime | None
+    daemon: bool
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `lanes resume --json`."""
+        told = {n: v for n, v in asdict(self).items() if n not in ("name", "until")}
+        return {"lane": self.name, "state": "ok", "until": timestamp(self.until), **told}
 
 
 def lanes(app: Base) -> list[LaneLine]:
@@ -75,8 +85,9 @@ def resume(app: Base, name: str) -> Resumed:
     app.store.hurry(name, now)
     lane = LaneRecord(sink=app.lane_of(name).sink, changed_at=now if reached(app, name) else None)
     app.store.put_lane(lane)
-    if name in app.sinks and not app.store.daemon_running():
+    running = app.store.daemon_running()
+    if name in app.sinks and not running:
         app.store.state(RESUMED).put({name: now.isoformat()})
     later, until = app.store.later(name, now)
     ready = app.store.counts_by_sink().get(name, RouteCounts()).ready
-    return Resumed(name=name, was=was, ready=ready, later=later, until=until)
+    return Resumed(name=name, was=was, ready=ready, later=later, until=until, daemon=running)

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.again import read_now, search_now, send_again
+from .._verbs.again import fetch, send_again
 from .._verbs.backfill import ask_reconcile
 from .._verbs.documents import json_text
 from .._verbs.export import export
-from .._verbs.find import AMONG, find, older_than_searched
+from .._verbs.find import AMONG, find, older_than_searched, sources_to_ask
 from .._verbs.forget import forget
 from .._verbs.person import person
 from .._verbs.why import why
-from ..entities import ENTITIES, normalize_email
+from ..entities import normalize_email
 from . import record_view, view
 from .site import Form, Site, attachment
 from .view import record_path
@@ -45,7 +45,9 @@ class People:
         ]
 
     def _ask(self, request: Request) -> Response:
-        return self._site.page(request, "people.html", asked="", hits=(), lost=None, older=0, **self._sources(""))
+        return self._site.page(
+            request, "people.html", asked="", hits=(), lost=None, older=0, ask=sources_to_ask(self._site.app, "")
+        )
 
     def _find(self, request: Request, form: Form) -> Response:
         asked = form.get("q", "").strip()[:200]
@@ -58,13 +60,7 @@ class People:
         lost = None if hits else why(self._site.app, asked)
         older = 0 if everything or hits else older_than_searched(self._site.app, asked)
         values: dict[str, Any] = {"asked": asked, "hits": hits, "lost": lost, "older": older}
-        return self._site.page(request, "people.html", **values, **self._sources(asked))
-
-    def _sources(self, asked: str) -> dict[str, Any]:
-        """What can be asked for somebody who is not known."""
-        sources = {name: unit for name, unit in self._site.app.sources.items() if unit.instance is not None}
-        can_search = [n for n, u in sources.items() if "@" in asked and callable(getattr(u.instance, "search", None))]
-        return {"sources": list(sources), "searchable": can_search, "entities": [e for e in ENTITIES if e != "payment"]}
+        return self._site.page(request, "people.html", **values, ask=sources_to_ask(self._site.app, asked))
 
     def _record(self, request: Request) -> Response:
         source, entity, key = _named(request.query_params)
@@ -97,17 +93,10 @@ class People:
     # -- doing
 
     def _read(self, request: Request, form: Form) -> Response:
-        app, (source, entity, key) = self._site.app, _named(form)
-        if "@" in key:
-            said = search_now(app, source, key)
-            hits = find(app, key)
-            place = (hits[0].source, hits[0].entity, hits[0].key) if hits else None
-        else:
-            said = read_now(app, source, entity, key)
-            known = app.store.snapshot(source, entity, key)
-            place = (source, entity, key) if known is not None else None
+        said = fetch(self._site.app, *_named(form))
         self._site.say(request, said.text, well=said.done)
-        return self._site.to(request, record_path(*place) if place else "people")
+        there = said.found
+        return self._site.to(request, record_path(there.source, there.entity, there.key) if there else "people")
 
     def _compare(self, request: Request, form: Form) -> Response:
         asked = ask_reconcile(self._site.app, form.get("source", ""))

@@ -9,14 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._app.app import App
 from .._verbs.changed import changed_routes
-from .._verbs.check import check
+from .._verbs.check import findings_of
 from .._verbs.parked import causes
 from .._verbs.trial import WHEN, Trial, trial
 from ..errors import SynccoreError
 from ..store import RouteCounts
-from ..types import FieldOptions, Finding, RouteSpec
+from ..types import FieldOptions, RouteSpec
 from . import view
 from .described import as_written
 from .site import Form, Site
@@ -94,7 +93,7 @@ class Routes:
             skips=app.store.skips(name, now - LATELY),
             causes=causes(app, route=name),
             changed=[c.text for c in changed_routes(app) if c.route == name],
-            findings=_findings(app, name) if checked else None,
+            findings=findings_of(app, name) if checked else None,
             lines=view.lines(app.store.history(route=name, limit=15)[::-1], now),
             tried=tried,
             asked=asked,
@@ -139,8 +138,3 @@ def _facts(route: RouteSpec) -> list[tuple[str, str]]:
         **dict(route.settings),
     }
     return [(name, as_written(value)) for name, value in given.items() if value or value is False]
-
-
-def _findings(app: App, name: str) -> list[Finding]:
-    """What `check` says of the route. Asks its target."""
-    return [f for f in check(app).findings if f.path == f"routes.{name}" or f.path.startswith(f"routes.{name}.")]

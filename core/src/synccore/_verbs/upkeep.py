@@ -1,0 +1,47 @@
+"""`synccore db prune`, and what a run leaves: the outbox as a whole."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from attrs import asdict, frozen
+
+from .._app.base import Base
+from ..config import format_duration
+
+__all__ = ["Left", "Pruned", "left", "prune"]
+
+
+@frozen(kw_only=True)
+class Pruned:
+    """How many rows of what were deleted, and how far back everything stays."""
+
+    deleted: Mapping[str, int]
+    kept: timedelta
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `db prune --json`."""
+        return {"deleted": dict(self.deleted), "kept": format_duration(self.kept)}
+
+
+@frozen(kw_only=True)
+class Left:
+    """What is not at its target: owed still, or parked for a person."""
+
+    owed: int
+    parked: int
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `run --once --json`."""
+        return asdict(self)
+
+
+def prune(app: Base) -> Pruned:
+    """Delete final deliveries and history older than the retention. Parked ones always stay."""
+    return Pruned(deleted=app.store.prune(app.clock.now() - app.retention), kept=app.retention)
+
+
+def left(app: Base) -> Left:
+    """All sinks together."""
+    counts = app.store.counts_by_sink().values()
+    return Left(owed=sum(c.owed for c in counts), parked=sum(c.parked for c in counts))
