@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from attrs import evolve
 
 from synccore.errors import AuthError, BatchRejected, RateLimited, Rejected, Transient
@@ -136,6 +137,11 @@ def looks_at_the_first_page(real, sink, operation):
     return real(sink, operation) if int(operation.key) < 20 else None
 
 
+def logs_whom_it_writes(real, sink, operation):
+    structlog.get_logger().info("saved", **operation.fields)
+    return real(sink, operation)
+
+
 def remembers_what_it_wrote(real, sink, operation):
     sink.read = lambda links: [operation.fields for _ in links]
     return real(sink, operation)
@@ -177,6 +183,7 @@ BUGS: dict[str, Bug] = {
     "checking_asks_the_target": ("check", lambda real, sink: Check(account=Account(id="a1", label="Ours"))),
     "checking_says_in_words_what_it_cannot_read": ("check", believes_whoever_answers),
     "reading_asks_the_target": ("read", lambda real, sink, links: [dict(link.fields) for link in links]),
+    "logs_hold_no_personal_data": ("_write", logs_whom_it_writes),
     "reading_sees_what_others_wrote": ("_write", remembers_what_it_wrote),
     "a_field_the_shop_emptied_is_empty_there": ("_write", drops_blanks),
     "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ...entities import Customer
 from ...types import Change
@@ -314,6 +315,17 @@ class SinkContract(EndingSinkCases):
         assert "person0@" not in on.errors()
         assert "555 1000" not in on.errors()
         assert "Person 0" not in on.errors()
+
+    def test_logs_hold_no_personal_data(self, on: Stage) -> None:
+        """Core takes addresses out of log lines; a name it cannot tell from other words."""
+        with capture_logs() as lines:
+            on.emit(2)
+            on.deliver()
+            on.emit(1, last_name="Person 0 again")
+            on.deliver()
+            on.sink.erase(on.link(0))
+        told = [name for name in ("Person 0", "555 1000", "1 Main St") if name in str(lines)]
+        assert not told, f"logged: {', '.join(told)}"
 
     # -- cases: endings
 
