@@ -125,7 +125,8 @@ def _step(shop: Shop, order: Order, position: Position) -> Part:
     while True:
         listing = shop.page(order.path, _params(order, position))
         rows, odd = _split(listing, order.path, position.offset)
-        if not position.offset or not _moved_up(order, position, listing, rows):
+        moved = _moved_up(order, position, listing, rows) or _moved_behind(shop, order, position, listing)
+        if not position.offset or not moved:
             break
         # Rows before this page went away, and what moved up was not read yet: step back over rows that are known.
         back = min(position.offset, position.size or PER_PAGE)
@@ -151,6 +152,15 @@ def _moved_up(order: Order, position: Position, listing: Listing, rows: Sequence
     if position.shared:
         return not rows or position.last is None or order.mark(rows[0]) > position.last
     return listing.total is not None and position.latest is not None and 0 < listing.total < position.latest
+
+
+def _moved_behind(shop: Shop, order: Order, position: Position, listing: Listing) -> bool:
+    """Pages of one row share nothing: the row before it, looked at afterwards, says whether it still stood there."""
+    if not position.offset or position.size != 1 or position.shared or len(listing.rows) > 1:
+        return False
+    before = shop.page(order.path, _params(order, evolve(position, offset=position.offset - 1)))
+    rows, odd = _split(before, order.path, position.offset - 1)
+    return not odd and (not rows or position.last is None or order.mark(rows[0]) > position.last)
 
 
 def _params(order: Order, position: Position) -> dict[str, str]:
@@ -207,8 +217,7 @@ def _ahead(order: Order, position: Position, rows: Sequence[Record], fresh: Sequ
             # The page before it once more: `offset` is ignored, and pages by number may not be.
             return evolve(ahead, page=2, offset=0, shared=0, size=position.size or came)
         return evolve(ahead, offset=position.offset + came, shared=0)
-    # A page of one row is asked for again: nothing else shows that it still stands where it stood.
-    shared = min(_SHARED, max(came - 1, 1))
+    shared = min(_SHARED, came - 1)
     ahead = evolve(ahead, offset=position.offset + came - shared, shared=shared)
     if order.by_modified and newest is not None and newest[0]:
         floor = shift(newest[0], -timedelta(seconds=1))
