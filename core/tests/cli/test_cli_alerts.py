@@ -105,6 +105,21 @@ def test_one_message_per_cause_and_one_when_it_is_well_again(world, pager):
         assert [r["kind"] for r in well["recovered"]] == ["parked"]
 
 
+def test_from_cron_it_is_logged_and_told_too(world, pager):
+    """Each run ends before the daemon would look: without this, nobody ever heard of what it met."""
+    world.write(alerts={"night": {"type": "command", "command": [pager.command]}})
+    world.source.put(customer("7", email="ada@shop.test"))
+    world.crm.then(Rejected("field CustomerTier is required for ada@shop.test"))
+    log = world.run("run", "--once", "--wait", "--log", "json", code=1).stderr
+    [cause] = [line for line in map(json.loads, log.splitlines()) if line["event"] == "new cause"]
+    assert "field CustomerTier" in cause["reason"]
+    world.run("deliveries", "retry", "--all")
+    for _ in range(2):
+        world.clock.advance(timedelta(minutes=10))
+        world.run("run", "--once", "--wait")
+    assert [page["subject"] for page in pager()] == ["synccore: people: parked", "synccore: people is well again"]
+
+
 def test_a_new_cause_is_a_new_message_and_more_of_the_same_is_none(world, pager):
     refused(world)
     app, watch = watched(world, type="command", command=[pager.command])

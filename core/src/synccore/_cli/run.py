@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def run(once: bool, wait: bool, timeout: timedelta | None, log_form: str | None,
     with session.open() as app:
         code = run_daemon(app, once=once, wait=wait, timeout=timeout, on_ready=ready, on_stop=leave_in_time)
         if once or as_json:
-            _summary(app, as_json=as_json)
+            _summary(app, as_json=as_json, environ=session.environ)
         return code
 
 
@@ -70,8 +71,9 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _summary(app: App, *, as_json: bool) -> None:
+def _summary(app: App, *, as_json: bool, environ: Mapping[str, str]) -> None:
     from .._verbs.upkeep import left
+    from ._logging import say
 
     found = left(app)
     if as_json:
@@ -80,6 +82,6 @@ def _summary(app: App, *, as_json: bool) -> None:
         print_json(found.document())
         return
     if found.parked:
-        click.echo(f"{found.parked:,} parked: synccore deliveries list --state parked", err=True)
+        say(environ, f"{found.parked:,} parked: synccore deliveries list --state parked", logging.INFO)
     owed = f"{found.owed:,} still owed: synccore status says why" if found.owed else "nothing is owed"
-    click.echo(owed, err=True)
+    say(environ, owed, logging.INFO)

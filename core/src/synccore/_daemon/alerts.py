@@ -53,14 +53,18 @@ class AlertWatch:
     def run(self) -> None:
         """Look until the process is asked to stop."""
         while not self._app.stopping.is_set():
-            try:
-                if self._app.store.leads():
-                    self.look()
-            except SynccoreError as error:
-                self._app.log.warning("alerts failed", reason=error.message)
-            except Exception as error:  # noqa: BLE001  whatever goes wrong here, deliveries go on
-                self._app.log.warning("alerts failed", reason=describe_bug(error))
+            self.attend()
             self._app.clock.sleep(EVERY)
+
+    def attend(self) -> None:
+        """Look, where this is the daemon that tells; whatever goes wrong with it, deliveries go on."""
+        try:
+            if self._app.store.leads():
+                self.look()
+        except SynccoreError as error:
+            self._app.log.warning("alerts failed", reason=error.message)
+        except Exception as error:  # noqa: BLE001  a channel's bug
+            self._app.log.warning("alerts failed", reason=describe_bug(error))
 
     def look(self) -> None:
         """Compare what is with what was told, and tell the difference."""

@@ -275,6 +275,18 @@ def _attend(daemon: Daemon, timeout: timedelta | None) -> None:
 
 
 def _once(app: App, *, wait: bool, timeout: timedelta | None) -> int:
+    """A round of the daemon's work; logged as such, and told to whom it concerns at its end."""
+    teller, alerts = Teller(app), AlertWatch(app)
+    app.observers.append(teller.settled)
+    try:
+        return _round(app, wait=wait, timeout=timeout)
+    finally:
+        teller.count()
+        alerts.attend()
+        alerts.close()
+
+
+def _round(app: App, *, wait: bool, timeout: timedelta | None) -> int:
     note_routes(app)
     app.engine.recover()
     well = not any(unit.error for unit in (*app.sources.values(), *app.sinks.values()))
