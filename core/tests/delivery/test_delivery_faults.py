@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from synccore._verbs.status import status
-from synccore.errors import RateLimited, Rejected, Transient
+from synccore.errors import Conflict, RateLimited, Rejected, Transient
 from synccore.hookspecs import MapperType
 from synccore.http import Response, target_fault
 from synccore.testing import Harness, customer
@@ -255,6 +255,31 @@ def test_what_may_be_there_stays_in_doubt_while_it_cannot_be_looked_up(people, a
     people.settle_down(timedelta(hours=1))
     assert made(people) == sorted(f"p{n}@shop.test" for n in range(10))
     assert people.states() == {"done": 10}
+
+
+@pytest.mark.parametrize(
+    "then",
+    [RateLimited("slow", retry_after=timedelta(minutes=1)), Rejected("no"), Conflict("changed"), Transient("away")],
+)
+def test_what_was_found_and_could_not_be_finished_stays_in_doubt(people, then):
+    """Its link was found for this call only: the next one has to look it up again."""
+    for_real = people.sink.deliver
+
+    def deliver(operations):
+        if any(o.link is not None for o in operations):
+            raise then
+        for operation in operations:
+            people.sink._apply(operation)
+        raise KeyError("id")
+
+    people.sink.deliver = deliver
+    emit(people, 4)
+    people.drain()
+    people.sink.deliver = for_real
+    people.app.store.retry([d.id for d in people.deliveries(state="parked")], people.clock.now())
+    people.settle_down(timedelta(hours=1))
+    assert made(people) == sorted(f"p{n}@shop.test" for n in range(4))
+    assert people.states() == {"done": 4}
 
 
 def test_a_mapper_that_wants_to_end_the_process_parks_its_record_and_no_other(tmp_path):

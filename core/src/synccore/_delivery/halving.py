@@ -21,7 +21,7 @@ class Answer:
     """What came of one operation.
 
     `sent` is False where it was not tried, since its mates failed as it would; `unsure`: it may have been carried out
-    before, and could not be looked up.
+    before, so where it failed it is looked up before it is tried again.
     """
 
     outcome: Outcome
@@ -112,13 +112,14 @@ class _Halving:
                     settled[operation.id] = Answer(Failed(Rejected(text)))
                 case Retry() as later:
                     wait = RateLimited(later.reason, retry_after=later.after, scope="operation")
-                    settled[operation.id] = Answer(Failed(wait), unsure=True)
+                    settled[operation.id] = Answer(Failed(wait))
                 case Failed() as failed:
-                    settled[operation.id] = Answer(failed, unsure=True)
+                    settled[operation.id] = Answer(failed)
                 case _:
                     going.append(evolve(operation, maybe_applied=True))
         settled |= zip((o.id for o in going), self.deliver(going), strict=True)
-        return [settled[o.id] for o in operations]
+        # What was found is known to this call alone: a later one has to look it up again.
+        return [evolve(settled[o.id], unsure=o.id in found) for o in operations]
 
 
 def _creates(operation: Operation) -> bool:

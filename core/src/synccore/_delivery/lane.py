@@ -317,7 +317,7 @@ class Lane:
         again = [
             at
             for at, a in enumerate(answers)
-            if isinstance(a.outcome, Failed) and isinstance(a.outcome.error, Conflict)
+            if isinstance(a.outcome, Failed) and isinstance(a.outcome.error, Conflict) and not a.unsure
         ]
         if again:
             second = deliver_halving(self._call, [_without_etag(operations[at]) for at in again])
