@@ -1,5 +1,6 @@
 """Loggers that cost nothing while nothing is said."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +15,18 @@ class Logs:
 
     def __init__(self, set_up: Callable[[], None] | None = None) -> None:
         self._set_up = set_up
+        self._beginning = threading.Lock()
 
     def of(self, name: str, **bound: Any) -> Log:
         """The logger of that name, with values that each of its lines has."""
         return _Late(self, name, bound)
 
     def begin(self) -> None:
-        """Set up, if that was not done."""
-        set_up, self._set_up = self._set_up, None
-        if set_up is not None:
-            set_up()
+        """Set up, if that was not done; a second thread waits until it is."""
+        with self._beginning:
+            set_up, self._set_up = self._set_up, None
+            if set_up is not None:
+                set_up()
 
 
 class _Late:

@@ -89,7 +89,7 @@ class Session:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._app.app import App
 
-        app = self._started(partial(App.open, logs=self._logs(at_once=True)))
+        app = self._started(partial(App.open, logs=self._logs()))
         if self._alone:
             # What is loaded by now stays, and records come and go by the hundred: Python's collector, made for small
             # programs, would look through all of it hundreds of times a second.
@@ -110,13 +110,13 @@ class Session:
         self._logs()
         return self._started(Base.open_store)
 
-    def _logs(self, *, at_once: bool = False) -> Logs:
-        """The log of this call, set up now or with the first line; of who writes a document a line, now."""
+    def _logs(self) -> Logs:
+        """The log of this call, set up with the first line; of who writes a document a line, now."""
         from .._app.logs import Logs
         from ._logging import as_json, configure_logging, first_foreign_line
 
         logs = Logs(lambda: configure_logging(self.environ, level=self.log_level))
-        if at_once or as_json(self.environ):
+        if as_json(self.environ):
             logs.begin()
         else:
             first_foreign_line(logs.begin)

@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import ssl
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -117,6 +118,8 @@ class Client(Closing):
     def _wire(self) -> "Wire":
         with self._opening:
             if self._opened is None:
+                # httpx brings a command line where rich is installed: 5 MB and a third of its import, left out here.
+                sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
                 from ._wire import Wire
 
                 self._opened = Wire(self._base_url, headers=self._headers, auth=self._auth, verify=self._verify)
