@@ -1,10 +1,13 @@
 """PostgreSQL is held to the rules of the outbox, as SQLite is."""
 
-from typing import ClassVar
+import random
+from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
 
+from synccore._store.sqlite import open_sqlite
 from synccore.testing.contracts import OutboxMachine, StoreContract
 from synccore_postgres.engine import PostgresStore
 
@@ -23,19 +26,33 @@ class TestPostgres(StoreContract):
         return _place(self.server)
 
 
-class PostgresMachine(OutboxMachine):
-    server: ClassVar = None
-
-    def place(self):
-        return _place(self.server)
-
-
-@pytest.fixture(autouse=True)
-def _machine(server):
-    PostgresMachine.server = server
-
-
-TestPostgresMachine = PostgresMachine.TestCase
-TestPostgresMachine.settings = settings(
-    max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+LIVES = settings(
+    max_examples=8, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def lived(place, number):
+    """What each life that this seed gives left in the outbox."""
+    left = []
+
+    class Machine(OutboxMachine):
+        def place(self):
+            return place()
+
+        def quiet(self):
+            super().quiet()
+            rows = self.store.deliveries(limit=None)
+            left.append(sorted((d.route, d.key, d.op, d.state, d.event_id or "", d.attempts) for d in rows))
+
+    run_state_machine_as_test(seed(number)(Machine), settings=LIVES)
+    return left
+
+
+def test_the_same_lives_end_alike_on_both_engines(server, tmp_path_factory):
+    """Each is held to the model, and to the other one."""
+    number = random.getrandbits(32)
+    here = lived(lambda: _place(server), number)
+    there = lived(lambda: partial(open_sqlite, tmp_path_factory.mktemp("life") / "outbox.db"), number)
+    assert len(here) >= 8
+    assert any(here)
+    assert here == there, f"seed {number}"
