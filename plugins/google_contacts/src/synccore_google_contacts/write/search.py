@@ -36,6 +36,8 @@ def sought(round_: Round) -> tuple[list[Operation], list[Operation]]:
     new = [op for op in unlinked if op.op == "upsert" and not op.bulk and op not in lost and find(index, op) == Match()]
     hidden = [op for op in new if _hidden_until(round_, op) is not None]
     shown = [op for op in new if op not in hidden]
+    if not (lost or new):
+        return [], []
     group = lost if len(lost) <= SEARCHES else []
     for op in hidden:
         if not _fit(round_, [*group, op]):
