@@ -25,6 +25,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "secrets_are_masked",
                 "secrets_are_of_the_type_secret",
                 "errors_hold_no_personal_data",
+                "logs_hold_no_personal_data",
                 "keys_and_cursors_hold_no_personal_data",
             }
         ),
@@ -50,6 +51,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "a_crash_after_the_call_makes_no_second_record",
                 "a_restored_backup_makes_no_second_record",
                 "a_new_address_after_a_lost_answer_makes_no_second_record",
+                "whom_a_lost_answer_made_is_deleted_like_all_others",
                 "writing_back_the_same_ids_twice_writes_once",
             }
         ),
@@ -61,7 +63,16 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
     "erasure": (
         "silver",
         frozenset(
-            {"erasing_twice_is_fine", "what_is_not_ours_alone_is_not_erased", "a_person_is_found_by_who_they_are"}
+            {
+                "erasing_twice_is_fine",
+                "what_is_not_ours_alone_is_not_erased",
+                "a_person_is_found_by_who_they_are",
+                "a_person_is_found_by_an_address_alone",
+                "a_person_is_found_by_our_own_id_alone",
+                "what_is_let_go_of_keeps_none_of_our_values",
+                "what_a_route_lets_go_of_is_let_go_of",
+                "a_page_in_between_makes_nobody_gone",
+            }
         ),
     ),
     "unique_account": ("silver", frozenset({"another_account_is_written_nothing"})),
@@ -71,6 +82,8 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
             {
                 "a_whole_batch_is_one_that_the_target_takes",
                 "a_job_outlives_a_restart",
+                "a_whole_job_is_one_that_the_target_takes",
+                "a_job_parks_whom_it_refuses_and_delivers_the_others",
                 "a_job_that_is_known_in_part_is_submitted_once",
                 "the_past_fires_no_automation",
             }
@@ -78,13 +91,21 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
     ),
     "adoption": (
         "gold",
-        frozenset({"looking_up_finds_what_was_delivered_and_writes_nothing", "looking_up_finds_everybody"}),
+        frozenset(
+            {
+                "looking_up_finds_what_was_delivered_and_writes_nothing",
+                "looking_up_finds_everybody",
+                "who_was_there_before_us_is_said_to_be_adopted",
+                "a_twin_is_found_by_each_key_it_is_matched_by",
+            }
+        ),
     ),
     "verify": (
         "gold",
         frozenset(
             {
                 "reading_asks_the_target",
+                "reading_sees_what_others_wrote",
                 "a_field_the_shop_emptied_is_empty_there",
                 "a_text_past_its_limit_is_not_cut_in_silence",
             }
