@@ -15,7 +15,7 @@ from pathlib import Path
 
 from synccore._store.sqlite import SqliteStore, open_sqlite
 from synccore.entities import Customer
-from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
+from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement, Store
 from synccore.types import Change
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def unit(numbers: range, *, bulk: bool = False) -> Ingest:
     return Ingest(source="shop", changes=[change(n) for n in numbers], rules=RULES, bulk=bulk)
 
 
-def listing(store: SqliteStore, rows: int) -> float:
+def listing(store: Store, rows: int) -> float:
     """Changes per second of a first listing in pages of 500."""
     began = time.perf_counter()
     for first in range(0, rows, 500):
