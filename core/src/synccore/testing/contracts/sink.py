@@ -25,7 +25,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ...entities import Customer
-from ...types import Change
+from ...types import Change, Link
 from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, Request
@@ -199,6 +199,16 @@ class SinkContract(EndingSinkCases):
         assert on.held() == on.expected(4)
         assert {d.state for d in on.app.deliveries()} <= {"done", "skipped"}, on.errors()
         assert len({on.link(n).remote_id for n in range(4)}) == 4, "two keys share a record"
+        self._follows_since(on, 4)
+
+    def _follows_since(self, on: Stage, count: int) -> None:
+        """What carries our mark, and was written between the backup and its restore, is as the shop is now."""
+        operations = self._operations(on, count)
+        answers = on.sink.lookup(operations) if callable(getattr(on.sink, "lookup", None)) else ()
+        for link in [on.link(n) for n, a in enumerate(answers) if isinstance(a, Link) and a.marked]:
+            there = self.record(on.stand_in, link.remote_id) or {}
+            old = [name for name, value in link.mapped.items() if there.get(name, value) != value]
+            assert not old, f"what was written between the backup and its restore stays in {', '.join(old)}"
 
     @pytest.mark.parametrize(
         "fault",
