@@ -71,8 +71,15 @@ def deliver(url: str, name: str) -> None:
             done.result()
 
 
-def together(server: Server, records: int, daemons: int) -> float:
-    """Records a second."""
+#: What an outbox takes on disk, indexes included.
+SIZE = """
+SELECT sum(pg_total_relation_size(oid))::bigint AS bytes FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+"""
+
+
+def together(server: Server, records: int, daemons: int) -> tuple[float, float]:
+    """Records a second, and the bytes that each took on disk: record, link, delivery, a line of history, indexes."""
     url = server.url()
     with closing(PostgresStore(url)) as store:
         listing(store, records)
@@ -89,7 +96,7 @@ def together(server: Server, records: int, daemons: int) -> float:
             process.communicate("\n")
         took = time.perf_counter() - began
         assert store.counts_by_sink()["crm"].done == records
-        return records / took
+        return records / took, store.one(SIZE)["bytes"] / records
 
 
 # -- the outbox
@@ -159,11 +166,12 @@ def beside(server: Server, known: int) -> None:
 def spread(server: Server, records: int, daemons: Sequence[int]) -> None:
     """Several daemons against a slow target."""
     print(f"{'daemons':>8}{'records/s':>12}{'to one':>8}")
-    first = 0.0
+    first = size = 0.0
     for number in daemons:
-        rate = together(server, records, number)
+        rate, size = together(server, records, number)
         first = first or rate
         print(f"{number:>8}{rate:>12,.0f}{rate / first:>8.2f}", flush=True)
+    print(f"a customer of one target takes {size:,.0f} bytes on disk")
 
 
 def grown(server: Server, sizes: Sequence[int]) -> None:
