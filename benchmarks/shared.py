@@ -177,8 +177,8 @@ class Play:
 
     # -- the play
 
-    def run(self, kills: int) -> dict[str, Any]:
-        """All of it; the figures."""
+    def run(self, kills: int, *, restart: bool = True) -> dict[str, Any]:
+        """All of it (`restart`: the server too); the figures."""
         one, two = self.daemons
         began = time.monotonic()
         one.start()
@@ -199,7 +199,7 @@ class Play:
             if leads:
                 self.wait(lambda other=other: self._leads(other), "the other one leads")
                 taken_over += 1
-            if turn == (kills + 1) // 2:
+            if restart and turn == (kills + 1) // 2:
                 self._restart_the_server(other)
             if turn == (kills + 3) // 2:
                 self._server.cut()
