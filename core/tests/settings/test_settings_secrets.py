@@ -25,6 +25,15 @@ def test_a_secret_comes_from_a_file_beside_the_configuration(files):
     assert found.origin.startswith("file ")
 
 
+def test_a_secret_comes_from_where_systemd_keeps_those_of_this_unit(files):
+    (files.folder / "unit").mkdir()
+    (files.folder / "unit" / "crm").write_text("handed over")
+    written = '{ file = "$CREDENTIALS_DIRECTORY/crm" }'
+    assert "CREDENTIALS_DIRECTORY is not set" in files.problems(CRM + written)[0]
+    files.environ["CREDENTIALS_DIRECTORY"] = str(files.folder / "unit")
+    assert token(files, written).reveal() == "handed over"
+
+
 def test_a_stored_secret_is_looked_up_when_it_is_needed(files):
     found = token(files, '{ secret = "crm" }')
     with pytest.raises(ConfigError, match="run synccore secret set crm") as caught:

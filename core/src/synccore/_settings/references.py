@@ -64,7 +64,7 @@ class SecretResolver:
         if scheme == "env":
             return self._from_environment(name)
         if scheme == "file":
-            return _from_file(base / Path(name).expanduser())
+            return _from_file(base / self._expanded(name))
         if scheme == "secret":
             return Secret(lambda: self._from_store(name, path), origin=f"secret {name}")
         if not self._plugins.has_secret_schemes:
@@ -72,6 +72,13 @@ class SecretResolver:
                 f"nothing resolves {{ {scheme} = ... }}{suggest(scheme, _SCHEMES)} (known: {', '.join(_SCHEMES)})"
             )
         return self._from_plugin({scheme: name}, scheme, name, path)
+
+    def _expanded(self, name: str) -> Path:
+        """Where a file is: systemd tells each unit in a variable where its credentials are."""
+        variable, _, rest = name.partition("/")
+        if variable.startswith("$") and rest:
+            return Path(self._from_environment(variable.removeprefix("$")).reveal(), rest)
+        return Path(name).expanduser()
 
     def _from_environment(self, name: str) -> Secret:
         value = self._environ.get(name)
