@@ -119,6 +119,7 @@ def test_whom_it_is_connected_to_is_named(site, words):
     visitor.act("/connect/crm")
     answer = visitor.get("/plugins/crm")
     assert "connected to Ada <x> sandbox" in words(answer)
+    assert "last connected to Ada <x>" in words(visitor.act("/disconnect", name="crm"))
     assert "<x>" not in answer.text
 
 
