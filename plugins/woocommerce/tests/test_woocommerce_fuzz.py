@@ -130,4 +130,4 @@ def test_a_signed_webhook_with_anything_in_it_is_taken_or_named(delivery, zone_k
     for one in [*told, *odd]:
         if isinstance(one, Change) and one.data is not None:
             assert load_entity(one.entity, dump_entity(one.data)).key == one.key
-    assert {type(one) for one in [*told, *odd]} <= {Change, Unreadable}
+        assert isinstance(one, Change) or "Error" not in one.reason, "named, but by no rule of ours"
