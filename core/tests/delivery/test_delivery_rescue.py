@@ -100,18 +100,24 @@ def test_the_engine_spares_the_calls_it_runs(app, monkeypatch):
 
 
 class Stuck:
-    """A sink whose call for one record waits until it is let go; the thread is the test's own."""
+    """A call that waits, for one record, until it is let go; the thread is the test's own."""
 
-    def __init__(self, app, key="1"):
+    def __init__(self, app, key="1", *, whose=None, method="deliver"):
         self.app, self.key, self.free, self.arrived = app, key, threading.Event(), threading.Event()
-        self.threads, self._deliver = [], app.sink.deliver
-        app.sink.deliver = self.deliver
+        self.threads, self._whose, self._method = [], whose or app.sink, method
+        self._call = getattr(self._whose, method)
+        setattr(self._whose, method, self.call)
 
-    def deliver(self, operations):
-        if not self.free.is_set() and any(o.key == self.key for o in operations):
+    def call(self, about, *others):
+        keys = (
+            [o.key for o in getattr(about, "operations", about)]
+            if self._whose is self.app.sink
+            else [about.delivery.key]
+        )
+        if not self.free.is_set() and self.key in keys:
             self.arrived.set()
             assert self.free.wait(30)
-        return self._deliver(operations)
+        return self._call(about, *others)
 
     def begin(self):
         """Step in a thread of its own, until it is inside the call."""
@@ -197,6 +203,34 @@ def test_the_record_that_holds_calls_up_is_parked_after_three_and_its_mates_are_
     assert "did not come back" in parked.error
     app.settle_down()
     assert {r["email"] for r in app.sink.records.values()} == {"p0@shop.test", "p2@shop.test"}
+
+
+def test_a_job_whose_outcomes_do_not_come_back_holds_up_one_row(app):
+    app.sink.job_from = 1
+    app.drain()
+    app.sink.finish_jobs()
+    stuck = Stuck(app, method="collect")
+    for _ in range(4):  # all of the job, and the one row with its three tries
+        stuck.begin()
+        past_its_lease(app)
+        assert lane(app).give_up() == 1
+    assert app.states() == {"done": 2, "parked": 1}
+    stuck.end()
+    assert app.states() == {"done": 2, "parked": 1}
+
+
+def test_a_mapping_that_does_not_come_back_is_a_call_as_others(app):
+    stuck = Stuck(app, whose=lane(app)._preparers["people"], method="prepare")
+    for _ in range(3):
+        stuck.begin()
+        past_its_lease(app)
+        assert app.app.engine.troubles()
+        assert lane(app).give_up() == 1
+    app.settle_down()
+    assert app.states() == {"done": 2, "parked": 1}
+    calls = len(app.sink.calls)
+    stuck.end()
+    assert len(app.sink.calls) == calls, "a thread that was replaced sends nothing"
 
 
 def test_another_thread_takes_the_place_of_the_lost_one(app, stuck, monkeypatch):

@@ -4,7 +4,7 @@ import contextlib
 import random
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..types import Clock, Delivered, Failed, Limits, Operation, Settled, Submit
 from .calls import Caller
 from .doubtful import Doubtful
 from .gate import Gate
-from .halving import Answer, cause_of, deliver_halving, in_doubt
+from .halving import MANY, Answer, cause_of, deliver_halving, in_doubt
 from .holds import Holds
 from .jobs import Jobs
 from .namesakes import Namesakes
@@ -35,6 +35,7 @@ from .watch import Flight, Watch
 CALLS = "synccore:calls"
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
+NOT_BACK = TimeoutError("the call did not come back, long past its deadline")
 
 
 class Lane:
@@ -107,7 +108,7 @@ class Lane:
             turn=self._watch.turn(),
             judge=self._job_told,
             failed=self._job_failed,
-            ask_at={},
+            lost=lambda work: self._failed(work, NOT_BACK, maybe_applied=True),
         )
         self._recognising = self._watch.turn()
         self._gathering = threading.Lock()
@@ -242,7 +243,8 @@ class Lane:
             with contextlib.ExitStack() as calls:
                 for number, part in enumerate(in_parts(deliveries)):
                     settlements: list[Settlement] = []
-                    mapped = self._mapped(route, part, number * PART, settlements)
+                    with self._watch.waited_for():
+                        mapped = self._mapped(route, part, number * PART, settlements)
                     if not number:
                         # All calls of a step together: the lease that covers them begins once.
                         calls.enter_context(time_limit(self.limits.deadline))
@@ -424,11 +426,14 @@ class Lane:
         if closing is not None:
             self._close(closing)
 
-    def _job_failed(self, error: Exception) -> None:
+    def _job_failed(self, error: Exception, routes: Iterable[str]) -> None:
+        now = self._clock.now()
         tried = Tried(lane_failures=self.gate.record.failures, look_within=self.limits.look_within)
-        decision = decide(error, tried, self._clock.now(), self._random)
+        decision = decide(error, tried, now, self._random)
         if isinstance(decision, PauseLane):
             self._close(Closing(decision, isinstance(error, Transient)))
+        for route in routes:  # what meets record after record holds the route, and is said
+            self._holds.judge(route, [Answer(Failed(error))] * (MANY + 1), now)
 
     # -- state
 
@@ -473,9 +478,9 @@ class Lane:
         late = self._watch.later_than(self.limits.deadline + LEASE_MARGIN)
         for thread in late:
             flights = {token: f for token, f in self.in_flight.items() if f.thread is thread and f.deliveries}
-            error = TimeoutError("the call did not come back, long past its deadline")
-            settlements = [self._failed(w, error) for f in flights.values() for w in self._load(f.deliveries)]
+            settlements = [self._failed(w, NOT_BACK) for f in flights.values() for w in self._load(f.deliveries)]
             self._settler.settle(settlements, self._clock.now())
+            self._jobs.give_up(thread)
             self._watch.lose(thread, (s.delivery_id for s in settlements if s.to != "parked"))
             for token in flights:
                 self.in_flight.pop(token, None)

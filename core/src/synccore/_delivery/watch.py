@@ -73,17 +73,24 @@ class Watch:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """One call into the plugin. None begins after the end of the work it belongs to (`time_limit`).
+        """One call into the plugin. None begins after the end of the work it belongs to (`time_limit`), or in a
+        thread that was given up.
 
         Raises RateLimited then: nothing was sent, and the records wait unharmed.
         """
         left = time_left()
-        if left is not None and not left:
+        if self.is_lost() or (left is not None and not left):
             raise RateLimited(
                 "the time for one delivery was over before this was sent: it goes with the next",
                 retry_after=timedelta(seconds=1),
                 scope="operation",
             )
+        with self.waited_for():
+            yield
+
+    @contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """What may not come back, and sends nothing."""
         me = threading.current_thread()
         self._since[me] = self._clock.now()
         try:
