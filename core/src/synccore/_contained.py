@@ -4,11 +4,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["ForeignExit", "contained"]
+__all__ = ["ForeignExit", "contained", "tellable"]
 
 
 class ForeignExit(RuntimeError):
-    """A plugin wanted to end the process, or raised what is no `Exception`: a bug as any other."""
+    """A plugin wanted to end the process, or raised what is no `Exception` or says nothing: a bug as any other."""
 
 
 @contextmanager
@@ -19,11 +19,28 @@ def contained() -> Iterator[None]:
     """
     try:
         yield
-    except Exception:
-        raise
+    except Exception as error:
+        if (told := tellable(error)) is error:
+            raise
+        raise told from None
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
-        # Under its own name: that is what people are shown of a bug.
-        named = type(type(error).__name__, (ForeignExit,), {})
-        raise named(*error.args).with_traceback(error.__traceback__) from None
+        raise _named(error) from None
+
+
+def tellable(error: Exception) -> Exception:
+    """The error itself, or, where not even its own words can be had of it, one of its name without any."""
+    try:
+        str(error)
+    except BaseException:  # noqa: BLE001  whatever its __str__ raises
+        return _named(error)
+    return error
+
+
+def _named(error: BaseException) -> ForeignExit:
+    # Under its own name: that is what people are shown of a bug. The first place is ours.
+    trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    words = [a for a in error.args if isinstance(a, str | int)]
+    named: ForeignExit = type(type(error).__name__, (ForeignExit,), {})(*words)
+    return named.with_traceback(trace)

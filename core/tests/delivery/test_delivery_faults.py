@@ -48,6 +48,13 @@ class OtherTimeout(BaseException):
     """As libraries have it that cancel by raising."""
 
 
+class Speechless(Exception):
+    """As of a library whose `__str__` needs what is not there."""
+
+    def __str__(self):
+        return self.response.text
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -57,6 +64,7 @@ class OtherTimeout(BaseException):
         SystemExit(3),
         CancelledError(),
         OtherTimeout("5 s"),
+        Speechless("x"),
     ],
 )
 def test_one_poison_record_among_200_leaves_its_mates_alone(people, error):

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .._contained import contained
+from .._contained import contained, tellable
 from .._redact import conceal, redact
 from ..errors import AnotherAccount
 from ..types import Check, Delivered, Erased, Failed, Identity, Job, Link, Operation, Page, Unchanged, Unreadable
@@ -102,7 +102,8 @@ class Discreet:
         """An answer without what it must not say; most say nothing at all and are given back as they are."""
         match answer:
             case Failed(error=error):
-                conceal(error, self._known(about), self._secrets())
+                conceal(told := tellable(error), self._known(about), self._secrets())
+                return Failed(told)
             case Delivered() | Unchanged() if answer.note or answer.left_out:
                 left_out = {name: self._clean(reason, about) for name, reason in answer.left_out.items()}
                 return evolve(answer, note=answer.note and self._clean(answer.note, about), left_out=left_out)
