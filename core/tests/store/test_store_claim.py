@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from synccore.store import Settlement, _returning, _takeover, settling, sql
+from synccore.store import _returning, _takeover, sql
 
 
 def test_an_idle_claim_takes_no_write_lock(desk):
@@ -52,20 +52,3 @@ def test_whose_place_a_record_took_is_not_looked_for_among_all(desk):
     finally:
         db.close()
     assert all("snapshot_replaced" in step for step in plan), plan
-
-
-def test_others_get_their_turn_to_write_within_a_large_settle(desk, monkeypatch):
-    """Ten thousand rows of a bulk job in one transaction held up every other writer for minutes on a slow server."""
-    monkeypatch.setattr(settling, "_AT_ONCE", 2)
-    desk.take(*(desk.customer(str(n)) for n in range(5)))
-    rows = desk.claim()
-    turns, writing = [], desk.store.writing
-
-    def counted():
-        turns.append(len(desk.store.deliveries(state="done")))
-        return writing()
-
-    monkeypatch.setattr(desk.store, "writing", counted)
-    settled = [Settlement(delivery_id=d.id, token=str(d.lease_token), to="done") for d in rows]
-    assert desk.store.settle([*settled, settled[0]], desk.now) == {rows[0].id}
-    assert turns == [0, 2, 4], "what is settled is seen before the rest is"

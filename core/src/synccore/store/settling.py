@@ -12,24 +12,18 @@ __all__ = ["Settling"]
 
 #: Later than any lease.
 _EVER = 1 << 62
-#: So many are settled before others get their turn to write.
-_AT_ONCE = 1000
 
 
 class Settling(Engine):
     """A settle needs the lease token (or the job) its row was claimed with; whoever comes late writes nothing."""
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> frozenset[int]:
-        """Settle, a thousand in one transaction; gives the ids whose lease was lost (nothing is written for those).
+        """Settle in one transaction; gives the ids whose lease was lost (nothing is written for those).
 
         A row that goes back to ready while a newer ready row of the same route and key exists is folded into it.
-        Raises StoreError: what was settled before stays, the rest still has its lease.
         """
-        lost: frozenset[int] = frozenset()
-        for start in range(0, len(settlements), _AT_ONCE):
-            with self.writing() as tx:
-                lost |= _settle.settle(tx, settlements[start : start + _AT_ONCE], to_ms(now))
-        return lost
+        with self.writing() as tx:
+            return _settle.settle(tx, settlements, to_ms(now))
 
     def release(self, token: str, now: datetime, *, sent: bool) -> int:
         """Give all running deliveries of a lease back unharmed (shutdown). `sent`: they may have been carried out."""
