@@ -144,6 +144,9 @@ def test_log_says_why_a_source_reports_nothing_of_somebody(world, monkeypatch):
     assert said in world.run("log", "--email", "boss@shop.test").stderr
     assert said not in world.run("log", "--email", "ada@shop.test").stderr
     assert world.json("log", "--email", "boss@shop.test") == []
+    world.source.put(customer("guest:1", email="boss@shop.test"))  # who buys is taken in as a guest all the same
+    world.deliver()
+    assert said in world.run("log", "--email", "boss@shop.test").stderr
 
 
 def test_log_follows_until_it_is_stopped(world):

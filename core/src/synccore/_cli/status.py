@@ -137,13 +137,13 @@ def log(
         print_json([document(line) for line in lines])
     else:
         history_table(lines)
-    if email is not None and not lines:
+    if email is not None:
         _say_left_out(email)
     return DONE
 
 
 def _say_left_out(email: str) -> None:
-    """Why a source reports nothing of somebody, where it says so."""
+    """Why a source leaves an account out, where it says so; its buyer may be known as a guest."""
     from .._verbs.why import why_left_out
     from ._output import note
 
