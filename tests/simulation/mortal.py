@@ -10,8 +10,9 @@ from synccore._store.sqlite import SqliteStore
 __all__ = ["Died", "MortalStore"]
 
 
-class Died(BaseException):
-    """The process is gone. No `except Exception` sees it, as none would see a kill -9."""
+class Died(KeyboardInterrupt):
+    """The process is gone. Nothing catches it, as nothing would a kill -9: core makes a bug of whatever else is no
+    `Exception` and comes out of a plugin's code, where a process may die too."""
 
 
 class MortalStore(SqliteStore):
