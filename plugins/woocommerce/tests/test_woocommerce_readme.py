@@ -66,6 +66,7 @@ def test_the_expressions_for_checkout_fields_give_what_they_say():
         "phone": "",
     }
     names = ("billing_second_phone", "billing_custom", "billing_wooccm11", "loyalty_number", "vat_number")
+    names += ("billing_vat_id",)
     meta = [{"key": name, "value": "11 91234-5678"} for name in names]
     meta += [{"key": "billing_yomigana_last_name", "value": "ヤマダ"}]
     meta += [{"key": "billing_yomigana_first_name", "value": "タロウ"}]
