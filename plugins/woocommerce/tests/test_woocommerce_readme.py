@@ -65,8 +65,8 @@ def test_the_expressions_for_checkout_fields_give_what_they_say():
         "country": "BR",
         "phone": "",
     }
-    names = ("billing_second_phone", "billing_custom", "billing_wooccm11", "loyalty_number", "vat_number")
-    names += ("billing_vat_id",)
+    names = ("billing_second_phone", "billing_custom", "billing_wooccm11", "loyalty_number")
+    names += ("vat_number", "billing_vat_id")
     meta = [{"key": name, "value": "11 91234-5678"} for name in names]
     meta += [{"key": "billing_yomigana_last_name", "value": "ヤマダ"}]
     meta += [{"key": "billing_yomigana_first_name", "value": "タロウ"}]
@@ -79,7 +79,7 @@ def test_the_expressions_for_checkout_fields_give_what_they_say():
     assert values["mobile phone"] == "+5511912345678"
     assert values["name in kana"] == "ヤマダ タロウ"
     assert values["house number of its own"] == "Rua das Flores 7 a"
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(found.values())
 
 
