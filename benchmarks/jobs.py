@@ -67,7 +67,8 @@ def watched(command: list[str], folder: Path, environ: Mapping[str, str], org: F
                 calls = org.requests
                 if len(calls) > seen or peak >= most + 10:
                     seen, most = len(calls), max(peak, most)
-                    last = f"{calls[-1].method} {calls[-1].path}" if calls else "nothing asked yet"
+                    said = (folder / "out").read_text(errors="replace").split("\n")[-2:]
+                    last = f"{calls[-1].method} {calls[-1].path}" if calls else f"listing {' '.join(said).strip()}"
                     steps.append(f"  {peak} MB  {last}")
 
         watching = threading.Thread(target=look)

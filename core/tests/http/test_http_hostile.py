@@ -1,6 +1,7 @@
 """What the other side sends is bounded in time and size, and what it says of itself is not laid to a record."""
 
 import gzip
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -244,3 +245,26 @@ def test_a_body_that_is_compressed_without_saying_so_is_unpacked_within_bounds()
     bomb = Response(status=200, headers={}, body=gzip.compress(b"0" * 100_000_000))
     assert bomb.json_or_none() is None
     assert Response(status=200, headers={}, body=b"\x1f\x8b\x08broken").json_or_none() is None
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("identity", bytes)])
+def test_what_is_too_large_for_memory_goes_into_a_file(client, vendor, coding, pack):
+    body = b"a row of a result\n" * 50_000
+    vendor.reply = Reply(200, pack(body), {"Content-Encoding": coding})
+    with tempfile.TemporaryFile() as file:
+        file.write(b"of an earlier try" * 100_000)
+        assert client.get("/x", into=file).body == b""
+        assert file.read() == body
+        vendor.fail_next(Fault.endless())
+        with pytest.raises(Transient, match="larger than 1 MB"):
+            client.get("/x", into=file, timeout=timedelta(seconds=30))
+        vendor.reply = Reply(503, b"why it failed")
+        assert client.get("/x", into=file).body == b"why it failed"
+
+
+def test_a_file_is_sent_from_its_beginning_each_time(client, vendor):
+    with tempfile.TemporaryFile() as file:
+        file.write(b"row\n" * 100_000)
+        for _ in range(2):
+            assert client.post("/x", content=file).ok
+    assert [r.body == b"row\n" * 100_000 for r in vendor.requests] == [True, True]

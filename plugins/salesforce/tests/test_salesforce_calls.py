@@ -129,7 +129,7 @@ def test_a_job_is_written_through_a_file_and_not_held_in_memory(bench, person, m
     client, sizes = crm.sink._client, []
     monkeypatch.setattr(client, "job_create", lambda *_: "750")
     monkeypatch.setattr(client, "job_state", lambda *_: {"state": "UploadComplete"})
-    monkeypatch.setattr(client, "job_upload", lambda _, data: sizes.append(len(data)))
+    monkeypatch.setattr(client, "job_upload", lambda _, file: sizes.append(file.tell()))
     tracemalloc.start()
     crm.sink.deliver(operations)
     peak = tracemalloc.get_traced_memory()[1]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .._closing import Closing
@@ -76,14 +76,18 @@ class Client(Closing):
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
-        content: bytes | str | None = None,
+        content: bytes | str | IO[bytes] | None = None,
         timeout: timedelta | None = None,
         largest: int | None = None,
+        into: IO[bytes] | None = None,
     ) -> Response:
         """Send one request and read the whole answer, whatever its status.
 
         The whole call ends within `timeout`, and within what `time_limit` leaves around it. Texts that cannot be
         encoded (half an emoji) are mended before they are sent.
+
+        What is too large for memory goes from a file (`content`, sent from its beginning) or into one (`into`: the body
+        of a success, from its beginning, in place of `Response.body`).
 
         Raises:
             Transient: nothing was sent, or (maybe_applied=True) the answer was lost, late or too large.
@@ -101,6 +105,9 @@ class Client(Closing):
         if json is not None:
             headers = {"Content-Type": "application/json", **(headers or {})}
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"))
+        if content is not None and not isinstance(content, bytes | str):
+            content.flush()
+            content.seek(0)
         seconds = min(timeout or self._timeout, left or timedelta.max).total_seconds()
         self._context.count_call()
         with time_limit(timedelta(seconds=seconds)):
@@ -112,6 +119,7 @@ class Client(Closing):
                 data=None if form is None else dict(_encodable_pairs(form) or ()),
                 content=encodable(content) if isinstance(content, str) else content,
                 largest=largest or self._largest,
+                into=into,
                 seconds=seconds,
             )
 

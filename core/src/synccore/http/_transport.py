@@ -6,7 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import httpcore
 import httpx
@@ -127,21 +127,39 @@ class _Backend(httpcore.NetworkBackend):
 # -- bodies ------------------------------------------------------------------------------------------------------------
 
 
-def read_body(answer: httpx.Response, most: int) -> bytes:
-    """An answer's body, unpacked. Raises TooLarge once it is known, without reading or unpacking the rest."""
+def read_body(answer: httpx.Response, most: int, into: IO[bytes] | None = None) -> bytes:
+    """An answer's body, unpacked; empty where it was written `into` a file.
+
+    Raises TooLarge once it is known, without reading or unpacking the rest.
+    """
     announced = answer.headers.get("content-length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > most:
         raise TooLarge
     coding = answer.headers.get("content-encoding", "identity").strip().lower()
     pieces = answer.iter_raw(_PIECE)
+    if coding not in ("", "identity"):
+        pieces = _unpacked(pieces, coding, most)
+    if into is not None:
+        _write(pieces, most, into)
+        return b""
     body = bytearray()
     with ROOM.seat() as grow:
-        for piece in pieces if coding in ("", "identity") else _unpacked(pieces, coding, most):
+        for piece in pieces:
             if len(body) + len(piece) > most:
                 raise TooLarge
             grow(len(body) + len(piece))
             body += piece
         return bytes(body)
+
+
+def _write(pieces: Iterable[bytes], most: int, into: IO[bytes]) -> None:
+    into.seek(0)
+    into.truncate()
+    for piece in pieces:
+        if into.tell() + len(piece) > most:
+            raise TooLarge
+        into.write(piece)
+    into.seek(0)
 
 
 def _unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -46,7 +46,9 @@ class Wire(Closing):
             raise ConfigError(f"the address {redact(base_url, 100)} cannot be used: {error}") from error
         bound(self._http)
 
-    def send(self, method: str, url: str, *, largest: int, seconds: float, **parts: Any) -> Response:
+    def send(
+        self, method: str, url: str, *, largest: int, seconds: float, into: IO[bytes] | None, **parts: Any
+    ) -> Response:
         """One request (`parts` as httpx names them) and its whole answer; raises what `Client.request` raises."""
         try:
             request = self._http.build_request(method, url, timeout=seconds, **parts)
@@ -56,7 +58,7 @@ class Wire(Closing):
         try:
             answer = self._http.send(request, stream=True)
             try:
-                body = read_body(answer, largest)
+                body = read_body(answer, largest, into if answer.is_success else None)
             finally:
                 answer.close()
         except httpx.UnsupportedProtocol as error:

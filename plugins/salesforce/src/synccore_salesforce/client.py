@@ -7,9 +7,10 @@ headers and body; a second 401 is an AuthError.
 import csv
 import io
 import json as jsonlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -41,7 +42,7 @@ _PARTS = 5
 _BARE = "'(),@:*=!"
 _JOB_TIMEOUT = timedelta(seconds=300)
 #: Bytes: the results of a job hold every cell that was sent.
-_JOB_LARGEST = 32_000_000
+_JOB_LARGEST = 200_000_000
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"'}
 
 
@@ -398,12 +399,12 @@ class Client:
             spec["externalIdFieldName"] = key
         return str(self.call("POST", "jobs/ingest", json=spec).json_object("id", wrote=True)["id"])
 
-    def job_upload(self, job: str, data: bytes) -> None:
+    def job_upload(self, job: str, file: IO[bytes]) -> None:
         """Give an open job its rows. Once per job."""
         self.call(
             "PUT",
             f"jobs/ingest/{job}/batches",
-            content=data,
+            content=file,
             headers={"Content-Type": "text/csv"},
             timeout=_JOB_TIMEOUT,
         )
@@ -415,13 +416,21 @@ class Client:
         return answer.json_object("state", wrote=state is not None)
 
     def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
-        """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order."""
-        csv_only = {"Accept": "text/csv"}
-        answer = self.call(
-            "GET", f"jobs/ingest/{job}/{which}", headers=csv_only, timeout=_JOB_TIMEOUT, largest=_JOB_LARGEST
-        )
+        """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order.
+
+        They hold all columns of the upload, so they are read from a file, a row at a time.
+        """
         # newline="" leaves line breaks inside quoted cells alone.
-        yield from csv.DictReader(io.TextIOWrapper(io.BytesIO(answer.body), encoding="utf-8", newline=""))
+        with io.TextIOWrapper(tempfile.TemporaryFile(), encoding="utf-8", newline="") as text:
+            self.call(
+                "GET",
+                f"jobs/ingest/{job}/{which}",
+                headers={"Accept": "text/csv"},
+                timeout=_JOB_TIMEOUT,
+                largest=_JOB_LARGEST,
+                into=text.buffer,
+            )
+            yield from csv.DictReader(text)
 
 
 def _parts(texts: Sequence[str], room: int, encoded: Callable[[str], str] = str) -> Iterator[list[str]]:

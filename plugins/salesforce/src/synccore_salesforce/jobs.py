@@ -7,7 +7,6 @@ the same operations arrive again: a job that began is then taken up where it is,
 import json
 import re
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -133,13 +132,14 @@ class Bulk:
 
     def _submitted(self, name: str, operation: str, column: str, part: "_Part") -> dict[int, Outcome]:
         try:
-            job = self._submit(name, operation, column, part)
+            with part.file:
+                job = self._submit(name, operation, column, part)
         except Refused as error:
             self._context.log.warning("bulk job refused, using collections", code=error.problem.code)
             return {}
         except SynccoreError as error:
-            return {i: Failed(error) for i in part.operations}
-        return {i: Submitted(job) for i in part.operations}
+            return dict.fromkeys(part.operations, Failed(error))
+        return dict.fromkeys(part.operations, Submitted(job))
 
     def _submit(self, name: str, operation: str, column: str, part: "_Part") -> str:
         job = self._client.job_create(name, operation, column if operation == "upsert" else None)
@@ -152,7 +152,7 @@ class Bulk:
         state = self._context.state()
         state.put({_INTENT + job: intent})
         try:
-            self._client.job_upload(job, part.data)
+            self._client.job_upload(job, part.file)
             self._begin(job)
         except SynccoreError:
             if not self._began(job):
@@ -269,7 +269,7 @@ def _untried(info: Mapping[str, Any]) -> SynccoreError:
 class _Part:
     """One file of a job, and whose rows it holds."""
 
-    data: bytes = field(repr=False)
+    file: IO[bytes]
     operations: tuple[int, ...]
     values: Mapping[str, str] = field(repr=False)
     facts: Mapping[str, Mapping[str, Any]] = field(repr=False)
@@ -282,12 +282,12 @@ class _File:
         self._column = column
         self._names: dict[str, None] = {}
         self._disk = disk
-        #: Of each record's latest row: parent, where its cells are, operations, what is noted of it.
+        #: Of each record's latest row: parent, and where its cells are.
         self._rows: dict[str, tuple[str, int, int]] = {}
-        self._mates: dict[str, list[int]] = defaultdict(list)
+        #: Record -> its operations and their digests.
+        self._mates: dict[str, tuple[tuple[int, str], ...]] = {}
         self._values: dict[str, str] = {}
         self._noted: dict[str, dict[str, Any]] = {}
-        self._digests: dict[str, list[str]] = defaultdict(list)
 
     def add(self, row: Row) -> None:
         """Take one row. Of two rows for one record the later wins."""
@@ -295,39 +295,46 @@ class _File:
         self._names.update(dict.fromkeys(cells))
         data = json.dumps(cells).encode()
         value, digest = _value(row), _digest(row.op)
-        self._rows[fold(value)] = (row.parent, self._disk.tell(), len(data))
+        record = fold(value)
+        self._rows[record] = (row.parent, self._disk.tell(), len(data))
         self._disk.write(data)
-        self._mates[fold(value)].append(row.op.id)
-        self._digests[fold(value)].append(digest)
+        self._mates[record] = (*self._mates.get(record, ()), (row.op.id, digest))
         self._values[digest] = value
         if noted := _facts(row):
             self._noted[digest] = noted
 
     def parts(self) -> Iterator[_Part]:
-        """The files; rows of one parent stand together."""
+        """The files; rows of one parent stand together. Each is closed by whoever sends it."""
         names = sorted(self._names)
         header = _line([self._column, *names]).encode()
-        data, part = bytearray(header), list[str]()
-        for value, (_, start, length) in sorted(self._rows.items(), key=lambda item: item[1][0]):
+        file, part = _begun(header), list[str]()
+        for record, (_, start, length) in sorted(self._rows.items(), key=lambda item: item[1][0]):
             self._disk.seek(start)
             cells = json.loads(self._disk.read(length))
-            line = _line([self._values[self._digests[value][-1]], *(cells.get(n, "") for n in names)]).encode()
-            if part and len(data) + len(line) > _FILE_BYTES:
-                yield self._part(data, part)
-                data, part = bytearray(header), []
-            data += line
-            part.append(value)
+            own = self._values[self._mates[record][-1][1]]
+            line = _line([own, *(cells.get(n, "") for n in names)]).encode()
+            if part and file.tell() + len(line) > _FILE_BYTES:
+                yield self._part(file, part)
+                file, part = _begun(header), []
+            file.write(line)
+            part.append(record)
         if part:
-            yield self._part(data, part)
+            yield self._part(file, part)
 
-    def _part(self, data: bytearray, records: Sequence[str]) -> _Part:
-        digests = [d for r in records for d in self._digests[r]]
+    def _part(self, file: IO[bytes], records: Sequence[str]) -> _Part:
+        mates = [mate for record in records for mate in self._mates[record]]
         return _Part(
-            data=bytes(data),
-            operations=tuple(i for r in records for i in self._mates[r]),
-            values={d: self._values[d] for d in digests},
-            facts={d: self._noted[d] for d in digests if d in self._noted},
+            file=file,
+            operations=tuple(i for i, _ in mates),
+            values={d: self._values[d] for _, d in mates},
+            facts={d: self._noted[d] for _, d in mates if d in self._noted},
         )
+
+
+def _begun(header: bytes) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed once it is sent
+    file.write(header)
+    return file
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Everything one route needs of the org: write, find, read back, take away."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from synccore.errors import Rejected
@@ -77,11 +77,13 @@ class Route:
             outcomes[op_id] = Failed(reason)
         return [r for r in rows if r.op.id not in outcomes]
 
-    def twins(self, operations: Sequence[Operation]) -> set[int]:
+    def twins(self, operations: Iterable[Operation]) -> set[int]:
         """Operations that share a value searched for with others: one makes the record, the others find it."""
+        if not self.searches:
+            return set()
         by_value: dict[str, list[int]] = defaultdict(list)
-        for target in self.shaper.matching.search:
-            for op in operations:
+        for op in operations:
+            for target in self.shaper.matching.search:
                 value = next((v for n, v in op.fields.items() if n.lower() == target.name.lower()), None)
                 if value not in (None, "") and not op.previous:
                     by_value[f"{target.name}:{fold(value)}"].append(op.id)

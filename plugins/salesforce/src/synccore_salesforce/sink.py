@@ -46,7 +46,7 @@ __all__ = ["SINK", "SalesforceSink"]
 #: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
 _BULK_ROWS = 10_000
 _REMOVALS = ("delete", "leave")
-#: Operations shaped at once for a job: what is in memory beside the operations themselves.
+#: Operations looked up at once for a job: five queries of 200 in one request.
 _SLICE = 1000
 #: Refusals of a bulk row that the same row may survive when it is written on its own.
 _WORTH_A_TRY = (
@@ -125,10 +125,10 @@ class SalesforceSink:
             return []
         self._admit(operations)
         outcomes: dict[int, Outcome] = self._bulk.resume(operations)
-        rest = [op for op in operations if op.id not in outcomes]
-        if len(rest) > COLLECTION:
+        if len(operations) - len(outcomes) > COLLECTION:
+            rest = [op for op in operations if op.id not in outcomes] if outcomes else operations
             outcomes.update(self._in_bulk(rest))
-        outcomes.update(self._in_collections([op for op in rest if op.id not in outcomes]))
+        outcomes.update(self._in_collections([op for op in operations if op.id not in outcomes]))
         return self._answer(operations, outcomes)
 
     def _in_collections(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
@@ -148,7 +148,8 @@ class SalesforceSink:
         governor.admit(bulk=operations[0].bulk, full=len(operations) >= COLLECTION)
 
     def _answer(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> list[Outcome]:
-        found = [outcomes.get(op.id) or Failed(Transient("nothing came of it", outage=False)) for op in operations]
+        nothing = Failed(Transient("nothing came of it", outage=False))
+        found = [outcomes.get(op.id) or nothing for op in operations]
         if error := failed_alike(found):
             raise error
         return found
@@ -198,9 +199,8 @@ class SalesforceSink:
 
     def _bulk_rows(self, route: Route, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> Iterator[Row]:
         """The rows of a job, a slice at a time. Those that others with the same value wait for are left out."""
-        wanted = [op for op in operations if op.op not in _REMOVALS]
-        twins = route.twins(wanted)
-        for part in chunked([op for op in wanted if op.id not in twins], _SLICE):
+        twins = route.twins(op for op in operations if op.op not in _REMOVALS)
+        for part in chunked((op for op in operations if op.op not in _REMOVALS and op.id not in twins), _SLICE):
             for row in route.rows(part, outcomes):
                 if writable(row):
                     yield row
