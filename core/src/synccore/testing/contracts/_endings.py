@@ -1,5 +1,7 @@
 """Cases about endings: what a route lets go of, whom a lost answer made, whom a job refuses."""
 
+from datetime import timedelta
+
 import attrs
 import pytest
 
@@ -121,7 +123,7 @@ class EndingSinkCases(WhoseSinkCases):
         if not self.refuse(on.stand_in, refused):
             pytest.skip("this target refuses no single record")
         on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
-        on.deliver()
+        on.app.settle_down(timedelta(minutes=30))  # a job that never ends is asked for every few seconds
         assert on.held() == [e for e in on.expected(self.jobs_from) if e != refused], on.errors()
         (parked,) = on.app.deliveries(state="parked")
         assert (parked.key, parked.error_kind) == ("1", "rejected"), on.errors()
