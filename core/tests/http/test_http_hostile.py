@@ -39,6 +39,7 @@ def vendor():
 def client(vendor):
     with Client(FakeContext(), vendor.url, timeout=PATIENT, largest=1_000_000) as opened:
         warm(opened)
+        vendor.requests.clear()
         yield opened
 
 
