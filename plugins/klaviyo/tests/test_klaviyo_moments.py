@@ -268,6 +268,25 @@ def test_forgotten_while_in_a_job_that_is_never_collected(sink, klaviyo, operati
     assert an_hour_later(sink, klaviyo, clock) is None
 
 
+def test_forgotten_while_the_job_ends(sink, klaviyo, operation, clock, monkeypatch):
+    """Nobody is there when the profiles are read, and no job runs when it is asked for: then nobody was looked for."""
+    in_a_job(sink, operation)
+    answer = klaviyo.handle
+
+    def ends_after(request):
+        reply = answer(request)
+        if request.path == "/api/profiles":
+            clock.advance(HOUR)
+            klaviyo.finish_jobs()
+        return reply
+
+    monkeypatch.setattr(klaviyo, "handle", ends_after)
+    assert forget(sink) == ["pending"]
+    monkeypatch.undo()
+    sink.deliver([operation(key="99", fields={"email": "z@shop.test"})])
+    assert an_hour_later(sink, klaviyo, clock) is None
+
+
 def test_asked_again_a_running_job_is_still_the_reason(sink, klaviyo, operation):
     _, job = in_a_job(sink, operation)
     anna = klaviyo.add_person(email=ANNA)

@@ -108,7 +108,7 @@ def _collect(links: dict[tuple[str, str, str], Link], more: Iterable[Link]) -> N
 
 def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
-    people = len(app.store.keys_by_email(email))
+    people, known = len(app.store.keys_by_email(email)), app.store.sent_of(email)
     result = Forgotten(people=people, erased=[*_in_jobs(app, email), *_elsewhere(app, email)])
     identity, targets = identity_of(app, email), _Targets(app)
     done: set[tuple[str, str]] = set()
@@ -121,7 +121,7 @@ def forget(app: App, email: str) -> Forgotten:
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
         try:
-            links = app.store.forget(email, email_digest(email), app.clock.now())
+            links = app.store.forget(email, email_digest(email), app.clock.now(), known=known)
         except UnderWay as error:
             result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
             return result

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from ..entities import Customer, normalize_email
@@ -129,14 +129,32 @@ def refs_of(view: Transaction, address: str) -> list[Ref]:
     return list(refs)
 
 
-def forget(tx: Transaction, email: str, digest: str, now: int, lease_clock: int) -> list[Link]:
+def sent(view: Transaction, email: str) -> dict[str, str]:
+    """What was sent of a person's records, each delivery in a state that ends a call or begins a job -> its sink."""
+    found: dict[str, str] = {}
+    for ref in refs_of(view, normalize_email(email)):
+        rows = view.execute(
+            "SELECT id, state, job, sink FROM delivery "
+            "WHERE source = ? AND entity = ? AND key = ? AND state IN ('submitted', 'done')",
+            ref,
+        )
+        found.update((f"{row['id']} {row['state']} {row['job']}", row["sink"]) for row in rows)
+    return found
+
+
+def forget(
+    tx: Transaction, email: str, digest: str, now: int, lease_clock: int, known: Collection[str] | None
+) -> list[Link]:
     """Erase a person and leave hashes; their links."""
     address = normalize_email(email)
     people = keys_by_email(tx, address)
     links: list[Link] = []
     traces = Traces(address)
     refs = refs_of(tx, address)
-    if sinks := _sent_to_now(tx, refs, lease_clock):
+    sinks = _sent_to_now(tx, refs, lease_clock)
+    if known is not None:
+        sinks += [sink for mark, sink in sent(tx, email).items() if mark not in known and sink not in sinks]
+    if sinks:
         raise UnderWay(sinks)
     for source, entity, key in refs:
         place = (source, entity, key)

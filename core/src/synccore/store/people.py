@@ -1,6 +1,6 @@
 """What a person does to the outbox: try again, let go, forget. Held by the verbs of that name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,12 +41,19 @@ class People(Engine):
         with self.reading() as view:
             return held(view, email, digest)
 
-    def forget(self, email: str, digest: str, now: datetime) -> list[Link]:
+    def sent_of(self, email: str) -> frozenset[str]:
+        """Marks of what was sent of a person so far, for `forget`."""
+        with self.reading() as view:
+            return frozenset(_people.sent(view, email))
+
+    def forget(self, email: str, digest: str, now: datetime, *, known: Collection[str] | None = None) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
         given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one.
 
-        Raises UnderWay while one of their deliveries runs: whoever carries it out would make them anew.
+        Raises UnderWay while one of their deliveries runs: whoever carries it out would make them anew. `known`: what
+        had been sent (`sent_of`) before the targets were asked who is there; where more was sent since, they have to be
+        asked again, and it is raised as well.
 
         What was said of others keeps its place without the person's values. `scrub` afterwards."""
         with self.writing() as tx:
-            return _people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)))
+            return _people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)), known)

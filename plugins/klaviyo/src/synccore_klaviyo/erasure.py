@@ -6,6 +6,7 @@ the address waits encrypted until the job has ended and the profile is deleted o
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,6 +53,8 @@ class Erasure:
     def find(self, identity: Identity) -> list[Link]:
         """The person's profiles, linked or not, and (with a remote id `job:...`) a job that may still make one."""
         emails = sorted({e for text in identity.emails if (e := _email(text))})
+        # Before the profiles: a job that ends in between has made what is then found.
+        in_jobs = list(self._in_jobs(identity, emails))
         people = list(find(self._client, "email", emails).values())
         for name, values in (("external_id", identity.uids), ("phone_number", filter(valid_phone, identity.phones))):
             for profile in find(self._client, name, values).values():
@@ -59,7 +62,10 @@ class Erasure:
                 theirs = profile["attributes"].get("email")
                 if not theirs or theirs.lower() in emails:
                     people.append(profile)
-        links = {p["id"]: _link(p["id"], p["attributes"].get("email")) for p in people}
+        return [*{p["id"]: _link(p["id"], p["attributes"].get("email")) for p in people}.values(), *in_jobs]
+
+    def _in_jobs(self, identity: Identity, emails: Iterable[str]) -> Iterator[Link]:
+        """Jobs that may still make the person."""
         routes = [r.name for r in self._context.routes if r.object == "profile"]
         holding = self._jobs.holding(routes, identity.uids)
         for email in emails:
@@ -67,9 +73,7 @@ class Erasure:
             job = (holding.job or "") if holding else (owed or {}).get("job")
             if job is not None and (holding or self._runs(job)):
                 since = holding.since.isoformat() if holding else owed["since"]
-                fields = {"email": email}
-                links[job] = Link(object="profile", remote_id=_IN_JOB + job, fields=fields, made={"since": since})
-        return list(links.values())
+                yield Link(object="profile", remote_id=_IN_JOB + job, fields={"email": email}, made={"since": since})
 
     # -- erasing
 

@@ -231,6 +231,19 @@ class PeopleRules:
         desk.store.forget(mail, email_digest(mail), desk.now + timedelta(minutes=3))
         assert not desk.store.keys_by_email(mail), "the lease of who died ends by itself"
 
+    @pytest.mark.parametrize("to", ["submitted", "done"])
+    def test_nobody_is_forgotten_who_was_sent_after_the_targets_were_asked(self, desk: Desk, to: str) -> None:
+        mail = "ada@shop.test"
+        desk.take(desk.customer("1", email=mail))
+        [row] = desk.claim()
+        known = desk.store.sent_of(mail)
+        desk.settle(row, to, **({"job": "J", "sent": {}} if to == "submitted" else {}))
+        with pytest.raises(UnderWay, match="crm"):
+            desk.store.forget(mail, email_digest(mail), desk.now, known=known)
+        assert desk.store.keys_by_email(mail), "half of it was done"
+        desk.store.forget(mail, email_digest(mail), desk.now, known=desk.store.sent_of(mail))
+        assert not desk.store.keys_by_email(mail)
+
     def test_a_lane_keeps_its_state(self, desk: Desk) -> None:
         assert desk.store.lane("crm") == LaneRecord(sink="crm")
         paused = LaneRecord(
