@@ -7,6 +7,7 @@ from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
 from .._delivery.gate import RESUMED
+from ..errors import redact
 from ..store import LaneRecord, RouteCounts
 from .documents import timestamp
 from .waits import lane_state, reached
@@ -71,6 +72,7 @@ def lanes(app: Base) -> list[LaneLine]:
 
 def pause(app: Base, name: str, reason: str) -> None:
     """Deliver nothing to a sink, or ask a source nothing, until it is resumed. Webhooks are taken in all the same."""
+    reason = redact(reason, 200)  # it is shown to everybody, and people write about people
     lane = evolve(app.lane_of(name), state="paused", reason=reason, until=None, changed_at=app.clock.now(), failures=0)
     app.store.put_lane(lane)
 

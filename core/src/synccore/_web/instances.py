@@ -13,7 +13,6 @@ from .._verbs.disconnect import disconnect
 from .._verbs.instance import instance
 from .._verbs.lanes import pause, resume
 from .._verbs.status import status
-from ..errors import redact
 from . import view
 from .connecting import Connects, Done
 from .described import settings_of, videos_of
@@ -94,7 +93,7 @@ class Instances:
     def _pause(self, request: Request, form: Form) -> Response:
         app, name = self._site.app, form.get("name", "")
         app.unit(name)
-        pause(app, name, redact(form.get("reason", "").strip(), 200) or "paused in the dashboard")
+        pause(app, name, form.get("reason", "").strip() or "paused in the dashboard")
         self._site.say(request, f"{name} is paused: nothing is lost while it waits")
         return self._back(request, form)
 
