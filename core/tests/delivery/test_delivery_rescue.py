@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._delivery import engine as engine_module
 from synccore._delivery.lane import LEASE_MARGIN
 from synccore._delivery.watch import MOST_LOST
 from synccore._verbs.status import status
@@ -231,6 +232,27 @@ def test_a_mapping_that_does_not_come_back_is_a_call_as_others(app):
     calls = len(app.sink.calls)
     stuck.end()
     assert len(app.sink.calls) == calls, "a thread that was replaced sends nothing"
+
+
+def test_a_lost_thread_takes_nothing_more_however_its_step_ends(app, stuck, monkeypatch):
+    engine, store = app.app.engine, app.app.store
+    thread = threading.Thread(target=engine._repeat, args=(lane(app),))
+    stuck.threads.append(thread)
+    thread.start()
+    assert stuck.arrived.wait(30)
+    past_its_lease(app)
+    assert lane(app).give_up() == 1
+
+    def full(*_, **__):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(engine_module, "TROUBLE_WAIT", timedelta(0))
+    monkeypatch.setattr(store, "settle", full)
+    taken = []
+    monkeypatch.setattr(lane(app), "_claim", lambda _: taken.append(1) or engine.halt() or ([], ""))
+    stuck.end()
+    assert not thread.is_alive()
+    assert taken == []
 
 
 def test_another_thread_takes_the_place_of_the_lost_one(app, stuck, monkeypatch):

@@ -119,7 +119,8 @@ class Engine:
         thread.start()
 
     def _repeat(self, lane: Lane) -> None:
-        while not self._stopping.is_set():
+        # A thread that was given up has been replaced, and takes nothing more.
+        while not (self._stopping.is_set() or lane.given_up):
             lane.wake.clear()
             try:
                 step = lane.step()
@@ -128,8 +129,6 @@ class Engine:
                 self._log.warning("lane trouble", lane=lane.name, error=type(error).__name__, detail=str(error))
                 self._stopping.wait(TROUBLE_WAIT.total_seconds())
                 continue
-            if lane.given_up:
-                return
             if step.settled:
                 self._working(lane.name)
             if step.idle_until is not None:

@@ -50,9 +50,10 @@ class Turn:
         try:
             yield mine
         finally:
-            self.relieve(me if mine else None)
+            if mine:
+                self.relieve(me)
 
-    def relieve(self, thread: threading.Thread | None) -> None:
+    def relieve(self, thread: threading.Thread) -> None:
         """Let others go on where this thread was at it."""
         with self._lock:
             if self._owner is thread:
