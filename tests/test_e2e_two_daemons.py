@@ -4,27 +4,20 @@ Takes seconds: five processes of synccore and a server of its own.
 """
 
 import importlib.util
-import os
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from synccore.testing import Fault
-from synccore_postgres.testing import NoServerError, Server
+from synccore_postgres.testing import one_server
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "shared.py"
 
 
 @pytest.fixture
 def server():
-    try:
-        found = Server()
-    except NoServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
-    with closing(found):
+    with one_server() as found:
         yield found
 
 

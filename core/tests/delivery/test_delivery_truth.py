@@ -354,13 +354,16 @@ def test_a_twin_found_after_a_lost_answer_is_ours_if_it_carries_our_marker(peopl
 # -- parents
 
 
+WITH_ORDERS = PEOPLE | {
+    "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
+}
+ORDER = Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9))
+
+
 def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
-    routes = PEOPLE | {
-        "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
-    }
-    with Harness(tmp_path, routes) as app:
+    with Harness(tmp_path, WITH_ORDERS) as app:
         app.emit(anna())
-        app.emit(upsert(Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9)), owner="1"))
+        app.emit(upsert(ORDER, owner="1"))
         app.settle_down()
         first = app.sink.calls[-1][0]
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == first.parent.remote_id
@@ -369,9 +372,7 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
 
         moved = LinkUpdate(object="thing", remote_id="elsewhere")
         app.app.store.put_link("people", "shop", "customer", "1", moved, app.clock.now())
-        app.emit(
-            upsert(Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9)), owner="1"), bulk=True
-        )
+        app.emit(upsert(ORDER, owner="1"), bulk=True)
         app.settle_down()
         (operation,) = app.sink.calls[-1]
         assert (operation.parent.remote_id, operation.changed) == ("elsewhere", {"number"})
@@ -381,14 +382,10 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
 
 def test_a_child_waits_for_a_new_owner_who_is_not_there_yet(tmp_path):
     """A guest's order is given to an account that was made a moment ago: the order's turn may come first."""
-    routes = PEOPLE | {
-        "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
-    }
-    order = Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9))
-    with Harness(tmp_path, routes) as app:
-        app.emit(anna(), upsert(order, owner="1"))
+    with Harness(tmp_path, WITH_ORDERS) as app:
+        app.emit(anna(), upsert(ORDER, owner="1"))
         app.settle_down()
-        app.emit(upsert(order, owner="2"))
+        app.emit(upsert(ORDER, owner="2"))
         app.drain()
         assert app.states() == {"done": 2, "ready": 1}
         app.emit(customer("2", email="ben@shop.test"))
@@ -399,16 +396,12 @@ def test_a_child_waits_for_a_new_owner_who_is_not_there_yet(tmp_path):
 
 
 def test_a_child_of_somebody_who_is_gone_waits_for_nobody(tmp_path):
-    routes = PEOPLE | {
-        "orders": {"entity": "order", "object": "deal", "after": "people", "fields": {"number": "order.number"}}
-    }
-    order = Order(key="9", number="9", status="done", currency="EUR", total=Decimal(9))
-    with Harness(tmp_path, routes) as app:
-        app.emit(anna(), upsert(order, owner="1"))
+    with Harness(tmp_path, WITH_ORDERS) as app:
+        app.emit(anna(), upsert(ORDER, owner="1"))
         app.settle_down()
         app.emit(Change(entity="customer", key="1", op="delete"))
         app.settle_down()
-        app.emit(upsert(evolve(order, meta={"seen": "yes"}), owner="1"))
+        app.emit(upsert(evolve(ORDER, meta={"seen": "yes"}), owner="1"))
         app.settle_down()
         assert app.states().keys() == {"done", "skipped"}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .._contained import contained
 from .._delivery import writeback
 from .._delivery.policy import describe_bug
+from .._delivery.prepare import Preparer
 from .._ingest.intake import Intake
 from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
@@ -47,7 +48,6 @@ from .units import SinkUnit, SourceUnit, Unit
 if TYPE_CHECKING:
     from .._delivery.engine import Engine
     from .._delivery.lane import Lane
-    from .._delivery.prepare import Preparer
 
 #: How long a plugin may take to release what it holds, before it is left alone.
 CLOSE_WITHIN = timedelta(seconds=5)
@@ -315,8 +315,6 @@ class App(Base):
 
     def preparer_of(self, spec: RouteSpec) -> Preparer:
         """What would map and compare for a route as it might be. Raises ConfigError for an expression that is none."""
-        from .._delivery.prepare import Preparer
-
         own = getattr(self.sinks[spec.sink].instance, "filters", {})
         as_read = self.routes.get(spec.name) is spec and not own
         mapper = self.settings.mappers[spec.name] if as_read else compile_mapper(spec, self.plugins, own)

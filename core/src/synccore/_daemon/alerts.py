@@ -9,11 +9,10 @@ from typing import Any
 
 from .._app.app import App
 from .._contained import contained
-from .._delivery.policy import describe_bug
+from .._delivery.policy import error_text
 from .._settings import AlertSettings
 from .._verbs.alerts import LAST, TOLD, WELL, close_channel, namespace, open_channel
 from .._verbs.troubles import troubles
-from ..errors import SynccoreError
 from ..hookspecs import AlertChannel
 from ..types import Notice, Trouble
 
@@ -61,10 +60,8 @@ class AlertWatch:
         try:
             if self._app.store.leads():
                 self.look()
-        except SynccoreError as error:
-            self._app.log.warning("alerts failed", reason=error.message)
         except Exception as error:  # noqa: BLE001  a channel's bug
-            self._app.log.warning("alerts failed", reason=describe_bug(error))
+            self._app.log.warning("alerts failed", reason=error_text(error))
 
     def look(self) -> None:
         """Compare what is with what was told, and tell the difference."""
@@ -101,8 +98,7 @@ class AlertWatch:
                 self._channel(name, alert).send(_notice(now, new, list(_recovered(gone))))
         except Exception as error:  # noqa: BLE001  a channel's failure is told in the log, and tried again
             self._not_before[name] = now + AGAIN
-            reason = error.message if isinstance(error, SynccoreError) else describe_bug(error)
-            self._app.log.warning("alert not sent", alert=name, reason=reason)
+            self._app.log.warning("alert not sent", alert=name, reason=error_text(error))
             return
         self._app.log.info("alert sent", alert=name, troubles=len(new), recovered=len(gone))
         changes: dict[str, Any] = {TOLD + t.id: _remembered(t) for t in new}

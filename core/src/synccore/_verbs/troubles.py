@@ -11,7 +11,7 @@ from .._delivery.steps import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
-from .waits import lane_state, moment
+from .waits import held_remedy, lane_state, moment
 
 __all__ = ["FAILED", "pressing", "strangers", "stuck", "troubles"]
 
@@ -118,7 +118,7 @@ def _holds(app: App) -> Iterator[Trouble]:
                 cause=hold.route,
                 measure=(app.clock.now() - hold.since).total_seconds(),
                 sentence=f"{hold.sink}: {hold.route} is held, record after record is refused: {hold.reason}",
-                next=f"synccore check; when it is mended: synccore lanes resume {hold.sink}",
+                next=held_remedy(hold.sink),
                 since=hold.since,
             )
 

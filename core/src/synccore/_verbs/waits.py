@@ -9,7 +9,7 @@ from .._app.accounts import known_account
 from .._app.base import Base
 from ..store import LaneRecord, RouteCounts
 
-__all__ = ["SinkWait", "lane_state", "moment", "reached", "until_text", "waiting_sinks"]
+__all__ = ["SinkWait", "held_remedy", "lane_state", "moment", "reached", "until_text", "waiting_sinks"]
 
 #: States that end by themselves: what shows them says when.
 _TIMED = ("ok", "rate_limited", "circuit_open", "error")
@@ -57,6 +57,11 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
     if record.state == "ok":
         return "ok", None  # what it waited for is over
     return record.state, f"{record.reason or record.state}; the wait is over, it is tried next"
+
+
+def held_remedy(sink: str) -> str:
+    """What helps a route whose target refuses record after record."""
+    return f"synccore check; when it is mended: synccore lanes resume {sink}"
 
 
 def waiting_sinks(app: Base, sinks: Iterable[str] | None = None) -> list[SinkWait]:

@@ -11,7 +11,7 @@ from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry, email_digest, key_digest
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .find import find
-from .waits import lane_state, moment, until_text
+from .waits import held_remedy, lane_state, moment, until_text
 
 __all__ = ["Standing", "Why", "record_for", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
 
@@ -160,7 +160,7 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     hold = next((h for h in app.store.holds(route.sink) if h.route == route.name), None)
     if hold is not None and hold.kind == "refused":
         held = f"{route.name} is held {until_text(hold.until, now)}: {hold.reason}"
-        return "ready", f"owed; {held}", f"synccore check; when it is mended: synccore lanes resume {route.sink}"
+        return "ready", f"owed; {held}", held_remedy(route.sink)
     if row.due_at > now:
         why = f" ({row.error})" if row.error else ""
         return "ready", f"owed; waits {until_text(row.due_at, now)}{why}", None

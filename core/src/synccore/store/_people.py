@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from ..entities import Customer, normalize_email
@@ -129,10 +129,10 @@ def refs_of(view: Transaction, address: str) -> list[Ref]:
     return list(refs)
 
 
-def sent(view: Transaction, email: str) -> dict[str, str]:
-    """What was sent of a person's records, each delivery in a state that ends a call or begins a job -> its sink."""
+def sent(view: Transaction, refs: Iterable[Ref]) -> dict[str, str]:
+    """What was sent of these records, each delivery in a state that ends a call or begins a job -> its sink."""
     found: dict[str, str] = {}
-    for ref in refs_of(view, normalize_email(email)):
+    for ref in refs:
         rows = view.execute(
             "SELECT id, state, job, sink FROM delivery "
             "WHERE source = ? AND entity = ? AND key = ? AND state IN ('submitted', 'done')",
@@ -153,7 +153,7 @@ def forget(
     refs = refs_of(tx, address)
     sinks = _sent_to_now(tx, refs, lease_clock)
     if known is not None:
-        sinks += [sink for mark, sink in sent(tx, email).items() if mark not in known and sink not in sinks]
+        sinks += [sink for mark, sink in sent(tx, refs).items() if mark not in known and sink not in sinks]
     if sinks:
         raise UnderWay(sinks)
     for source, entity, key in refs:

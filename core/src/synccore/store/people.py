@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..entities import normalize_email
 from ..types import Link
 from . import _people
 from ._convert import to_ms
@@ -44,7 +45,7 @@ class People(Engine):
     def sent_of(self, email: str) -> frozenset[str]:
         """Marks of what was sent of a person so far, for `forget`."""
         with self.reading() as view:
-            return frozenset(_people.sent(view, email))
+            return frozenset(_people.sent(view, _people.refs_of(view, normalize_email(email))))
 
     def forget(self, email: str, digest: str, now: datetime, *, known: Collection[str] | None = None) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are

@@ -7,13 +7,15 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-__all__ = ["NoServerError", "Server"]
+__all__ = ["NoServerError", "Server", "one_server"]
 
 
 class NoServerError(Exception):
@@ -130,3 +132,18 @@ class Server:
         if (self._data / "postmaster.pid").exists():
             self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "240", "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def one_server() -> Iterator[Server]:
+    """A server for a fixture. Where none can be started the test is skipped with the reason, and fails in CI."""
+    import pytest
+
+    try:
+        found = Server()
+    except NoServerError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    with closing(found):
+        yield found
