@@ -109,13 +109,16 @@ def _collect(links: dict[tuple[str, str, str], Link], more: Iterable[Link]) -> N
 def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
     people, known = len(app.store.keys_by_email(email)), app.store.sent_of(email)
-    result = Forgotten(people=people, erased=[*_in_jobs(app, email), *_elsewhere(app, email)])
+    in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
     identity, targets = identity_of(app, email), _Targets(app)
     done: set[tuple[str, str]] = set()
     for link in targets_of(app, email):
         result.erased.append(_erase(app, link, targets))
         done.add((_sink_of(app, link), link.remote_id))
     _erase_found(app, identity, result, done, targets)
+    # A sink that follows its jobs up has said so; at others what is known here has to find the person afterwards.
+    followed = {e.sink for e in result.pending}
+    result.erased += [e for e in in_jobs if e.sink not in followed]
     if result.failed:
         return result
     if people or result.erased:
@@ -146,11 +149,10 @@ def _records(app: App, email: str) -> Iterable[tuple[str, str, str]]:
 
 
 def _in_jobs(app: App, email: str) -> Iterable[Erased]:
-    """What a vendor's job may still make of the person, at sinks that cannot look for them afterwards."""
+    """What a vendor's job may still make of the person."""
     for source, entity, key in _records(app, email):
         for row in app.store.deliveries(state="submitted", key=key):
-            unit = app.sinks.get(row.sink)
-            if (row.source, row.entity) == (source, entity) and getattr(unit and unit.instance, "find", None) is None:
+            if (row.source, row.entity) == (source, entity):
                 note = f"in import job {row.job}: run forget again once synccore status shows nothing running there"
                 yield Erased(
                     sink=row.sink, route=row.route, entity=entity, key=key, outcome="pending", note=note, keep=True
