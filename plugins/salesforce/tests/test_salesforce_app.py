@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
+from synccore._verbs.forget import forget
 from synccore.entities import Address, Order, OrderLine
 from synccore.testing import AutoBrowser, Fault, Harness, customer, upsert
 from synccore_salesforce.sink import SINK
@@ -187,6 +188,21 @@ def test_backlog_goes_through_one_job_and_survives_a_crash(shop, org):
     app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
     app.settle_down()
     assert org.calls_used == before, "equal state costs no call"
+
+
+def test_who_is_forgotten_while_a_job_runs_is_gone_when_it_has_ended(shop, org):
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
+    app.app.engine.lanes["sales"].step()
+    assert {d.state for d in app.deliveries()} == {"submitted"}
+    (job,) = org.jobs.jobs.values()
+    there = {r["Email"] for r in org.records("Contact")}
+    first = forget(app.app, "ann7@shop.test")
+    assert not first.complete, (job["state"], len(there))
+    app.settle_down()
+    assert forget(app.app, "ann7@shop.test").complete
+    app.settle_down()
+    assert {r["Email"] for r in org.records("Contact")} == {f"ann{n}@shop.test" for n in range(300) if n != 7}
 
 
 def test_kill_between_submitting_and_remembering(shop, org):
