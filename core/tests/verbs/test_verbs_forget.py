@@ -101,6 +101,20 @@ def test_who_is_in_a_job_is_not_called_forgotten(tmp_path, finds):
         assert not app.sink.records
 
 
+def test_who_moved_while_in_a_job_is_looked_for_under_the_address_that_the_job_carries(tmp_path):
+    """Under no other: whose address stands in another field is somebody else."""
+    fields = {"email": "customer.email", "friend": "customer.meta.friend"}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
+        asked = []
+        app.sink.find = lambda identity: asked.append(identity.emails) or []
+        app.sink.job_from = 1
+        app.emit(customer("1", email="a@shop.test", meta={"friend": "f@shop.test"}), bulk=True)
+        app.app.engine.lanes["crm"].step()
+        app.emit(customer("1", email="new@shop.test", meta={"friend": "f@shop.test"}))
+        assert not forget(app.app, "new@shop.test").complete
+        assert asked == [("new@shop.test", "a@shop.test")]
+
+
 def test_who_is_in_a_call_at_this_moment_is_not_called_forgotten(tmp_path):
     """The call makes the record after everything was erased, and nobody would know of it."""
     with Harness(tmp_path, PEOPLE) as app:

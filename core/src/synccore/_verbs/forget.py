@@ -6,7 +6,9 @@ stays, and nothing of that address is taken in again. What a target cannot prove
 all the same, lest anything more be delivered, and is not called done; it is kept where only that can prove it later.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
@@ -16,9 +18,9 @@ from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
-from ..store import StoreError, UnderWay, email_digest
+from ..store import Delivery, JobWork, StoreError, UnderWay, email_digest
 from ..types import Erased as Outcome
-from ..types import Identity, Link
+from ..types import Identity, Link, Skip
 from ..values import phone
 
 __all__ = ["Erased", "Forgotten", "forget", "identity_of", "targets_of"]
@@ -150,13 +152,11 @@ def _records(app: App, email: str) -> Iterable[tuple[str, str, str]]:
 
 def _in_jobs(app: App, email: str) -> Iterable[Erased]:
     """What a vendor's job may still make of the person."""
-    for source, entity, key in _records(app, email):
-        for row in app.store.deliveries(state="submitted", key=key):
-            if (row.source, row.entity) == (source, entity):
-                note = f"in import job {row.job}: run forget again once synccore status shows nothing running there"
-                yield Erased(
-                    sink=row.sink, route=row.route, entity=entity, key=key, outcome="pending", note=note, keep=True
-                )
+    for row in _rows_in_jobs(app, email):
+        note = f"in import job {row.job}: run forget again once synccore status shows nothing running there"
+        yield Erased(
+            sink=row.sink, route=row.route, entity=row.entity, key=row.key, outcome="pending", note=note, keep=True
+        )
 
 
 def _elsewhere(app: App, email: str) -> Iterable[Erased]:
@@ -181,7 +181,29 @@ def identity_of(app: App, email: str) -> Identity:
             for place, number in ((data.billing, data.phone), (data.billing, data.billing.phone)):
                 if number:
                     phones[phone(number, place.country) or number] = None
+    emails |= dict.fromkeys(_addresses_in_jobs(app, email, frozenset(emails)))
     return Identity(emails=tuple(emails), phones=tuple(phones), uids=tuple(uids))
+
+
+def _addresses_in_jobs(app: App, email: str, known: Set[str]) -> Iterator[str]:
+    """Former addresses of the person that a vendor's job still carries: what was sent where the known one is now."""
+    for row in _rows_in_jobs(app, email):
+        job = JobWork(sink=row.sink, job=row.job or "", submitted_at=app.clock.now(), ids=(row.id,))
+        for work in app.store.load_job(job, job.ids) if row.route in app.routes else ():
+            mapped: Mapping[str, Any] | Skip = {}
+            with suppress(Exception):  # a mapping that fails keeps nobody from being erased
+                mapped = app.preparer(row.route).map(work)
+            sent = (work.sent or {}).get("fields", {})
+            for name, value in () if isinstance(mapped, Skip) else mapped.items():
+                if isinstance(value, str) and normalize_email(value) in known and isinstance(sent.get(name), str):
+                    yield normalize_email(sent[name])
+
+
+def _rows_in_jobs(app: App, email: str) -> Iterator[Delivery]:
+    for source, entity, key in _records(app, email):
+        for row in app.store.deliveries(state="submitted", key=key):
+            if (row.source, row.entity) == (source, entity):
+                yield row
 
 
 def _erase_found(
