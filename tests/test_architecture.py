@@ -1,7 +1,6 @@
 """The pages that say where things are name only what is there, and every room of core."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,3 @@ def test_every_room_of_core_is_in_the_table():
     text = (ROOT / "docs/architecture.md").read_text()
     rooms = [p.name for p in CORE.iterdir() if (p / "__init__.py").exists()]
     assert [room for room in rooms if f"`core/src/synccore/{room}/`" not in text] == []
-
-
-def test_every_private_module_of_core_is_closed_to_plugins():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    closed = next(c for c in contracts if c["name"] == "Plugins import public names of core only")["forbidden_modules"]
-    paths = [p.relative_to(CORE).with_suffix("") for p in CORE.rglob("*") if p.suffix == ".py" or p.is_dir()]
-    private = {p for p in paths if p.name.startswith("_") and not p.name.startswith("__")}
-    outermost = {p for p in private if not any(parent in private for parent in p.parents)}
-    assert {".".join(("synccore", *p.parts)) for p in outermost} == set(closed)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from synccore._store.sqlite import open_sqlite
-from synccore.testing.contracts._outbox._desk import NOW
-from synccore.testing.contracts._outbox._desk import Desk as AnyDesk
+from synccore.testing.contracts._outbox.desk import NOW
+from synccore.testing.contracts._outbox.desk import Desk as AnyDesk
 
 __all__ = ["NOW", "Desk"]
 

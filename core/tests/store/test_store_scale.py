@@ -51,9 +51,9 @@ def steps(desk, look):
 @pytest.mark.parametrize("name", sorted(LOOKS))
 def test_a_look_at_the_trail_costs_the_same_however_long_it_is(desk, name):
     old = desk.now - timedelta(days=30)
-    desk.store.add_history([line("old", old)] * 20 + [line("new", desk.now)])
+    desk.store.overtaken((), [line("old", old)] * 20 + [line("new", desk.now)])
     short = steps(desk, LOOKS[name])
     with closing(sqlite3.connect(desk.path)) as db, db:
         db.execute("UPDATE history SET key = 'old', at = ? WHERE key = 'new'", (to_ms(old),))
-    desk.store.add_history([line("old", old)] * 2000 + [line("new", desk.now)])
+    desk.store.overtaken((), [line("old", old)] * 2000 + [line("new", desk.now)])
     assert steps(desk, LOOKS[name]) <= short * 2 + 5

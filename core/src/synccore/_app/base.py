@@ -126,8 +126,7 @@ class Base(Closing):
     def cipher(self, *, create: bool) -> Cipher:
         """What encrypts secrets at rest; `create` makes a key where there is none yet."""
         if self._cipher is None:
-            base = self._database if "://" not in self._database else "synccore"
-            self._cipher = Cipher(load_key(self.path.parent / f"{base}.key", create=create))
+            self._cipher = Cipher(load_key(self.path.parent / key_file(self._database), create=create))
         return self._cipher
 
     _cipher: Cipher | None = None
@@ -157,6 +156,11 @@ class Base(Closing):
     def running(self) -> Running:
         """What the daemon on this database says of itself."""
         return Running(self.store, self._vault(RUNNING))
+
+
+def key_file(database: str) -> str:
+    """The file, beside the configuration, that holds the key of an outbox's stored credentials."""
+    return "synccore.key" if "://" in database else f"{database}.key"
 
 
 def open_outbox(

@@ -84,6 +84,7 @@ def copy(origin: str, target: str, as_json: bool) -> int:
     Stop the daemon first. Every table is compared by count and digest at the end; run the same again after it was
     broken off. Then set `database` to TO.
     """
+    from .._app.base import key_file
     from .._app.context import SystemClock
     from .._verbs.copy import copy as copy_all
     from .._verbs.copy import opened
@@ -99,15 +100,10 @@ def copy(origin: str, target: str, as_json: bool) -> int:
     lines = [f"{table}: {rows:,}" for table, rows in done.rows.items() if rows]
     lines += [
         f"copied and compared: {sum(done.rows.values()):,} rows in {len(done.rows)} tables, all the same",
-        f'next: database = "{target}", and the encryption key: {_key_of(origin)} becomes {_key_of(target)}',
+        f'next: database = "{target}", and the encryption key: {key_file(origin)} becomes {key_file(target)}',
     ]
     _tell({"copied": dict(done.rows), "same": True}, lines, as_json=as_json)
     return DONE
-
-
-def _key_of(place: str) -> str:
-    """The file beside the configuration that holds the key of an outbox's stored credentials."""
-    return "synccore.key" if "://" in place else f"{place}.key"
 
 
 @db.verb("prune")

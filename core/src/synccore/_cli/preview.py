@@ -191,10 +191,9 @@ def _show_plan(found: Plan) -> None:
     table(("", "records", "for instance"), rows, numbers=("records",), empty="")
     if found.reasons:
         click.echo()
-        ordered = sorted(found.reasons.items(), key=lambda item: -item[1].count)
         table(
             ("", "why", "records", "for instance"),
-            [(r.kind, text, f"{r.count:,}", ", ".join(r.examples)) for text, r in ordered],
+            [(r.kind, text, f"{r.count:,}", ", ".join(r.examples)) for text, r in found.told()],
             numbers=("records",),
             empty="",
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from .._app.app import App
+from .._app.base import Base
 from ..errors import SynccoreError
 from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
@@ -12,7 +13,7 @@ from .find import name_of
 from .preview import Preview, preview
 from .why import Standing, standing_of, with_owned
 
-__all__ = ["OnRoute", "Owned", "Person", "pages_at", "person"]
+__all__ = ["OnRoute", "Owned", "Person", "email_of", "pages_at", "person"]
 
 #: Lines of the trail, and records that are owned.
 LINES, OWNED = 60, 100
@@ -56,8 +57,18 @@ class Person:
     @property
     def email(self) -> str | None:
         """The address a person is forgotten by."""
-        found: str | None = getattr(self.snapshot.data, "email", None)
-        return found if self.snapshot.entity == "customer" else None
+        return _email(self.snapshot)
+
+
+def _email(snapshot: Snapshot) -> str | None:
+    found: str | None = getattr(snapshot.data, "email", None)
+    return found if snapshot.entity == "customer" else None
+
+
+def email_of(app: Base, source: str, entity: str, key: str) -> str | None:
+    """The address that a person of this key is forgotten and exported by; None where nobody of the key has one."""
+    known = app.store.snapshot(source, entity, key)
+    return None if known is None else _email(known)
 
 
 def person(app: App, source: str, entity: str, key: str, *, live: str = "") -> Person | None:

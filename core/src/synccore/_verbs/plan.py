@@ -54,6 +54,10 @@ class Plan:
         if text not in self.notes:
             self.notes.append(text)
 
+    def told(self) -> list[tuple[str, _Reason]]:
+        """Why records would be skipped or refused, what concerns most first."""
+        return sorted(self.reasons.items(), key=lambda item: -item[1].count)
+
     def document(self) -> dict[str, Any]:
         """The JSON of `plan --json`."""
         return {
@@ -61,8 +65,7 @@ class Plan:
             "seen": self.seen,
             **self.counts,
             "reasons": [
-                {"kind": r.kind, "reason": text, "count": r.count, "examples": r.examples}
-                for text, r in sorted(self.reasons.items(), key=lambda item: -item[1].count)
+                {"kind": r.kind, "reason": text, "count": r.count, "examples": r.examples} for text, r in self.told()
             ],
             "examples": self.examples,
             "notes": self.notes,

@@ -13,7 +13,7 @@ from .._verbs.documents import json_text
 from .._verbs.export import export
 from .._verbs.find import AMONG, find, older_than_searched, sources_to_ask
 from .._verbs.forget import forget
-from .._verbs.person import person
+from .._verbs.person import email_of, person
 from .._verbs.why import why
 from ..entities import normalize_email
 from . import record_view, view
@@ -81,14 +81,10 @@ class People:
         )
 
     def _export(self, request: Request) -> Response:
-        email = self._address(request.query_params)
+        email = email_of(self._site.app, *_named(request.query_params))
         if not email:
             return self._site.missing(request, "No such person is known here.")
         return attachment(json_text(export(self._site.app, email)), "application/json", "person.json")
-
-    def _address(self, values: Form | Any) -> str | None:
-        known = self._site.app.store.snapshot(*_named(values))
-        return getattr(known.data, "email", None) if known else None
 
     # -- doing
 
@@ -111,7 +107,7 @@ class People:
 
     def _forget(self, request: Request, form: Form) -> Response:
         app, (source, entity, key) = self._site.app, _named(form)
-        email = self._address(form)
+        email = email_of(app, source, entity, key)
         if not email:
             return self._site.missing(request, "No such person is known here.")
         if normalize_email(form.get("email", "")) != normalize_email(email):

@@ -124,16 +124,6 @@ class Records(Engine):
             rows = view.execute("SELECT * FROM linked WHERE remote_id = ? LIMIT ?", (remote_id, limit))
             return [to_link(row) for row in rows]
 
-    def facts_of(self, source: str, entity: str, key: str) -> list[Snapshot]:
-        """The events of one record and of what it owns, oldest first: their own data, as they were told."""
-        statement = (
-            "SELECT * FROM event WHERE source = :source AND "
-            "((entity = :entity AND key = :key) OR (owner_entity = :entity AND owner_key = :key)) ORDER BY id"
-        )
-        with self.reading() as view:
-            rows = view.execute(statement, {"source": source, "entity": entity, "key": key})
-            return [to_snapshot(row, event=True) for row in rows]
-
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""
         with self.reading() as view:

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from . import looks
 from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_ms, to_unreadable
-from ._owing import write_history
 from ._people import owned_refs
 from .engine import Engine, Transaction
 from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts, RunningJob, UnreadableRecord
@@ -142,12 +141,6 @@ class Trail(Engine):
         statement = f"SELECT * FROM history WHERE {' AND '.join(wanted) or 'true'} ORDER BY id DESC LIMIT :limit"  # noqa: S608
         with self.reading() as view:
             return [to_history(row) for row in view.execute(statement, values)][::-1]
-
-    def add_history(self, entries: Sequence[HistoryEntry]) -> None:
-        """Write lines outside a settle."""
-        with self.writing() as tx:
-            for entry in entries:
-                write_history(tx, entry)
 
     def counts_by_sink(self) -> Mapping[str, RouteCounts]:
         """Rows per state of every sink."""

@@ -11,6 +11,7 @@ from typing import Any
 from synccore.errors import ConfigError
 from synccore.secrets import Secret
 from synccore.store import Ingest, Ingested, RunningDaemon, Store, Transaction
+from synccore.store.copying import COUNTED, TABLES
 
 from .presence import PLACE, Presence, is_gone
 from .sessions import Sessions
@@ -28,11 +29,6 @@ MIGRATIONS = (
 )
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
-#: Tables whose rows tell of people.
-PERSONAL = (
-    "snapshot", "event", "event_route", "delivery", "link", "link_archive", "history", "hint", "awaited", "unreadable",
-    "sweep_seen", "lane", "hold", "backfill", "plugin_state",
-)  # fmt: skip
 #: Tables whose rows have numbers.
 NUMBERED = ("snapshot", "event", "link", "delivery", "backfill", "history")
 #: Tables that grow with what comes in, and after how many records PostgreSQL is first told how they look.
@@ -193,9 +189,9 @@ class PostgresStore(Store):
         )
 
     def scrub(self) -> None:
-        """Vacuum the tables that held something of the person: its rows can then be read by no statement any more.
+        """Vacuum the tables: what was deleted there can then be read by no statement any more.
 
         Their bytes stay in pages until those are written again, and in the WAL and backups (docs/scale.md). Raises
         StoreError where a transaction that is open still holds them.
         """
-        self._sessions.vacuum(PERSONAL)
+        self._sessions.vacuum(table for table in TABLES if table not in COUNTED)

@@ -23,8 +23,8 @@ from datetime import timedelta
 import pytest
 
 from ...store import Settlement, Store, StoreError
-from ._outbox._desk import Desk, NewOutbox
 from ._outbox.claim import ClaimingRules
+from ._outbox.desk import Desk, NewOutbox
 from ._outbox.guests import GuestsRules
 from ._outbox.hints import HintsRules
 from ._outbox.ingest import TakingInRules
@@ -154,7 +154,6 @@ class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRul
         assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9)] == ["2", "1"]
         assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9, 1)] == ["2"]
         assert [link.remote_id for link in store.links_to("r-1", 9)] == ["r-1"]
-        assert len(store.facts_of("shop", "customer", "1")) == 1
         assert store.later("crm", now)[0] == 0
         assert store.hurry("crm", now) == 0
         assert len(store.behind_jobs("crm", 9)) == 1

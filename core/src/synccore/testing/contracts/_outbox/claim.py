@@ -7,7 +7,7 @@ import pytest
 
 from ....store import DirtyRule
 from ....types import EntityRef
-from ._desk import Desk
+from .desk import Desk
 
 
 class ClaimingRules:

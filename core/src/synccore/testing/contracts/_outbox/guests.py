@@ -5,7 +5,7 @@ from typing import Any
 
 from ....entities import guest_key
 from ....types import EntityRef
-from ._desk import Desk
+from .desk import Desk
 
 MAIL = "guest@shop.test"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ....types import EntityRef, Unreadable
-from ._desk import Desk
+from .desk import Desk
 
 
 def known(desk: Desk) -> Any:

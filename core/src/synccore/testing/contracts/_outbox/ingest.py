@@ -6,7 +6,7 @@ import pytest
 
 from ....store import DirtyRule, Ingest
 from ....types import Change, EntityRef
-from ._desk import Desk
+from .desk import Desk
 
 
 class TakingInRules:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ....entities import guest_key
 from ....store import DirtyRule, LinkUpdate
-from ._desk import Desk, NewOutbox
+from .desk import Desk, NewOutbox
 
 #: Engines share these rules, so a test runs in several classes; each example begins with an outbox of its own.
 _SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)

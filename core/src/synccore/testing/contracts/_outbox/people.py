@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ....store import HistoryEntry, LaneRecord, RouteCounts, Settlement, UnderWay, email_digest, key_digest
-from ._desk import Desk
+from .desk import Desk
 
 
 def park(desk: Desk, delivery: Any, error: Any = "no such field", kind: Any = "rejected") -> Any:
@@ -168,7 +168,7 @@ class PeopleRules:
             )
             for n, (sink, key) in enumerate([("crm", "1"), ("mail", "1"), ("crm", "2")])
         ]
-        desk.store.add_history(lines)
+        desk.store.overtaken((), lines)
         read = desk.store.history
         assert [(h.key, h.sink) for h in read(keys=[("shop", "1")])] == [
             ("1", ""),

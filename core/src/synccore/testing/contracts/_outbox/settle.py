@@ -7,7 +7,7 @@ import pytest
 
 from ....store import DirtyRule, HistoryEntry, LinkUpdate
 from ....types import Link
-from ._desk import Desk
+from .desk import Desk
 
 
 class SettlingRules:
