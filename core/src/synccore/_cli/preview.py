@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,7 @@ from ._session import current, file_notes, json_option, named, stopping, verb
 if TYPE_CHECKING:
     from .._app.records import Heard
     from .._verbs.plan import Plan
-    from .._verbs.preview import Preview
+    from .._verbs.preview import FieldLine, Preview
     from ._output import Shown
 
 
@@ -113,50 +112,31 @@ def _show(found: Preview) -> None:
 
 def _beside(found: Preview) -> None:
     """Field by field: what would be there, and what is."""
-    from .._verbs.compare import same
     from ._output import table
 
-    live = found.remote is not None
-    mine = _flat(found.fields)
-    theirs = _flat(found.remote or {}) if live else _flat(found.previous)
-    # The target holds more than is mapped; only what is mapped is compared.
-    names = sorted({*mine, *_flat(found.previous)})
-    kept = found.left_out
-    if not names:
+    lines = found.lines()
+    if not lines:
         return
     click.echo()
-    rows = []
-    for name in names:
-        whole = name.partition(".")[0]
-        why = kept.get(name) or kept.get(whole)
-        suspect = why is None and (whole in (found.drift if live else found.changed) or name in found.changed)
-        differs = suspect and not same(mine.get(name), theirs.get(name))
-        mark = click.style("*", fg="yellow") if differs else ""
-        there = _text(theirs, name) if why is None or name in theirs else f"(left out: {why})"
-        told = f" ({why})" if why is not None and name in theirs else ""
-        unwanted = not found.fields and found.action in ("leave", "none")
-        would = _STAYS.get(found.on_leave or "", "(stays)") if unwanted else _text(mine, name, over=theirs.get(name))
-        rows.append((mark, name, would, there + told))
+    live = found.remote is not None
+    rows = [_row(found, line, line.there if live else line.sent) for line in lines]
     table(("", "field", "would be", "at the target" if live else "last sent"), rows, empty="")
 
 
-def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that hold fields as rows of their own: `location.city`."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{below}": inner for below, inner in value.items()}
-        else:
-            flat[name] = value
-    return flat
+def _row(found: Preview, line: FieldLine, is_there: Any) -> tuple[str, ...]:
+    star = click.style("*", fg="yellow") if line.mark not in (None, "left out") else ""
+    would = _STAYS.get(found.on_leave or "", "(stays)") if found.unwanted else _text(line.now)
+    if line.mapped and line.now is None and is_there not in (None, ""):
+        would = "(emptied)"
+    told = _text(is_there)
+    if line.why is not None:
+        told = f"(left out: {line.why})" if is_there is None else f"{told} ({line.why})"
+    return star, line.name, would, told
 
 
-def _text(fields: Mapping[str, Any], name: str, *, over: Any = None) -> str:
-    """A value for people. None empties what is there; where nothing is, it says nothing."""
-    value = fields.get(name)
-    if value is None:
-        return "(emptied)" if name in fields and over not in (None, "") else "-"
-    text = str(value)
+def _text(value: Any) -> str:
+    """A value for people."""
+    text = "-" if value is None else str(value)
     return text if len(text) <= 120 else text[:119] + "…"
 
 

@@ -11,12 +11,35 @@ from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
-from .compare import differing
+from .compare import differing, same
 from .why import why_left_out
 
-__all__ = ["Preview", "preview"]
+__all__ = ["FieldLine", "Preview", "preview"]
 
+Fields = Mapping[str, Any]
+Mark = Literal["new", "changed", "differs at the target", "left out"]
 Action = Literal["create", "update", "delete", "event", "leave", "none", "refused", "wait"]
+
+
+@frozen(kw_only=True)
+class FieldLine:
+    """One field, with its place where it holds others (`location.city`).
+
+    Attributes:
+        now: what would be there; `mapped` says whether it is mapped at all.
+        sent: what the target was left with at the last delivery.
+        there: what it holds, where it was asked.
+        mark: `new` and `changed` would be written; `differs at the target` was changed there; `left out` was not sent.
+        why: for `left out`.
+    """
+
+    name: str
+    mapped: bool
+    now: Any = field(repr=False)
+    sent: Any = field(repr=False)
+    there: Any = field(repr=False)
+    mark: Mark | None = None
+    why: str | None = None
 
 
 @frozen(kw_only=True)
@@ -60,6 +83,49 @@ class Preview:
     drift: tuple[str, ...] = ()
     expected: str | None = None
     fetched: bool = False
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether the record is not, or no longer, for the target: nothing of it is mapped."""
+        return not self.fields and self.action in ("leave", "none")
+
+    def lines(self) -> list[FieldLine]:
+        """Field by field, in the order of their names, what is mapped and what was; terminal and page show these."""
+        now, sent, there = flat(self.fields), flat(self.previous), flat(self.remote or {})
+        # The target holds more than is mapped; only what is mapped is compared.
+        return [self._line(name, now, sent, there) for name in sorted({*now, *sent})]
+
+    def _line(self, name: str, now: Fields, sent: Fields, there: Fields) -> FieldLine:
+        names = (name, name.partition(".")[0])
+        value, why = now.get(name), next((self.left_out[n] for n in names if n in self.left_out), None)
+        changed = any(n in self.changed for n in names) and not same(value, sent.get(name))
+        mark: Mark | None = None
+        if why is not None:
+            mark = "left out"
+        elif self.remote is None:
+            mark = "new" if changed and self.remote_id is None else "changed" if changed else None
+        elif (changed or any(n in self.drift for n in names)) and not same(value, there.get(name)):
+            mark = "changed" if changed else "differs at the target"
+        return FieldLine(
+            name=name,
+            mapped=name in now,
+            now=value,
+            sent=sent.get(name),
+            there=there.get(name),
+            mark=mark,
+            why=why,
+        )
+
+
+def flat(fields: Fields) -> dict[str, Any]:
+    """Fields that hold fields as rows of their own: `location.city`."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{below}": inner for below, inner in value.items()}
+        else:
+            found[name] = value
+    return found
 
 
 def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Preview:

@@ -74,7 +74,7 @@ class People:
             "record.html",
             person=found,
             facts=record_view.facts_of(found.snapshot),
-            tables={r.standing.route: record_view.fields_of(r) for r in found.routes},
+            tables={r.standing.route: r.preview.lines() if r.preview else () for r in found.routes},
             lines=view.lines(found.trail, now),
             live=live,
             path=record_path,

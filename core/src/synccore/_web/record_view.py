@@ -1,33 +1,18 @@
-"""A record in lines: what the shop said, and each field beside what was last sent. Pure."""
+"""A record in lines: what the shop said. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from attrs import fields, frozen, has
+from attrs import fields, has
 
-from .._verbs.person import OnRoute
-from .._verbs.preview import Preview
 from ..entities import Address, OrderLine
 from ..types import Snapshot
 from . import view
 
-__all__ = ["Field", "facts_of", "fields_of"]
+__all__ = ["facts_of"]
 
 #: Attributes that people find elsewhere on the page, or that say nothing to them.
 _LEFT_OUT = frozenset({"meta", "raw", "admin_url"})
-
-
-@frozen(kw_only=True)
-class Field:
-    """One mapped field: today's value, what the target was left with, what it holds (where it was asked)."""
-
-    name: str
-    now: str
-    sent: str
-    there: str | None
-    #: changed, left out, drift, or nothing to say.
-    mark: str = ""
-    why: str = ""
 
 
 def facts_of(snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -66,35 +51,3 @@ def _part(one: Any) -> str:
         said = (getattr(one, a.name) for a in fields(type(one)) if a.name not in ("key", "meta"))
         return " ".join(view.value(v) for v in said if v is not None)
     return view.value(one)
-
-
-def fields_of(on_route: OnRoute) -> list[Field]:
-    """Every field that is mapped, or that the target was left with."""
-    found = on_route.preview
-    if found is None:
-        return []
-    names = dict.fromkeys((*found.fields, *found.previous, *found.left_out))
-    return [_field(found, name, linked=on_route.link is not None) for name in names]
-
-
-def _field(found: Preview, name: str, *, linked: bool) -> Field:
-    live = found.live
-    mark, why = "", found.left_out.get(name, "")
-    if why:
-        mark = "left out"
-    elif name in found.changed and linked:
-        mark = "changed"
-    elif live and found.remote is not None and name in found.drift:
-        mark = "differs at the target"
-    return Field(
-        name=name,
-        now=_shown(found.fields, name),
-        sent=_shown(found.previous, name),
-        there=_shown(found.remote, name) if live and found.remote is not None else None,
-        mark=mark,
-        why=why,
-    )
-
-
-def _shown(values: Mapping[str, Any], name: str) -> str:
-    return view.value(values[name]) if values.get(name) is not None else ""
