@@ -78,7 +78,7 @@ def test_status_for_people_says_what_needs_one(world):
     parked(world, "2")
     told = world.run("status", code=1).stdout
     assert "daemon: not running" in told
-    assert "1 x people: the address is not valid" in told
+    assert "needs you: people: 1 parked: the address is not valid (synccore deliveries show" in told
     assert "synccore deliveries show" in told
 
 

@@ -6,7 +6,6 @@ from synccore._daemon.run import Daemon
 from synccore._daemon.sources import SourceWorker
 from synccore._delivery.engine import FAILURE_COUNTS
 from synccore._verbs.status import overview, status
-from synccore._web.needs import needs
 from synccore.store import StoreError
 from synccore.testing import Harness, customer
 from synccore.types import Failed
@@ -60,11 +59,11 @@ def test_status_and_dashboard_say_that_nothing_more_is_taken(tmp_path, monkeypat
     with Harness(tmp_path, PEOPLE) as harness:
         harness.emit(customer("1", email="anna@shop.test"))
         harness.drain()
-        assert "taken in" not in str((overview(harness.app).notes, needs(harness.app)))
+        assert "taken in" not in str(overview(harness.app).needs)
         monkeypatch.setattr(type(harness.app.store.state("x")), "put", full)
         assert overview(harness.app).notes[0] == "nothing more is taken in: the disk is full"
         assert not overview(harness.app).well
-        assert needs(harness.app)[0].sentence == "Nothing more is taken in: the disk is full"
+        assert overview(harness.app).needs[0].sentence == "nothing more is taken in: the disk is full"
 
 
 @pytest.mark.parametrize("told", ["raised", "as an outcome"])

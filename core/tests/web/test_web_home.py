@@ -10,7 +10,6 @@ from synccore._app.running import RUNNING
 from synccore._verbs.changed import note_routes
 from synccore._verbs.status import overview
 from synccore._verbs.troubles import FAILED
-from synccore._web.needs import needs
 from synccore.store import Hold, Ingest
 from synccore.types import Unreadable
 
@@ -82,7 +81,7 @@ def test_holds_failed_listings_and_unreadable_records_are_told(site, words):
     house.app.intake.submit(Ingest(source="shop", changes=[], rules={}, unreadable=[bad]))
     text = needed(site, words)
     assert "crm: people is held, record after record is refused: no Try again now" in text
-    assert "shop: 1 record could not be read See which" in text
+    assert "shop: 1 x customer could not be read, for instance row 1: no id See which" in text
     assert "listing order failed" not in text, "once is nothing"
     house.app.store.put_cursor("shop", FAILED + "order", "2 the shop is away", now)
     assert "shop: listing order failed 2 times in a row: the shop is away" in needed(site, words)
@@ -130,12 +129,13 @@ def test_a_changed_route_is_told_as_the_command_line_tells_it(site, words):
             note_routes(fresh)
             house.clock.advance(timedelta(minutes=1))
             fresh.running.began(fresh.path, fresh.text, house.clock.now())
-            [note] = overview(fresh).document["notes"]
-            assert [need.sentence for need in needs(fresh)] == [note]
+            found = overview(fresh)
+            [note] = found.document["notes"]
+            assert [need.sentence for need in found.needs] == [note]
             assert "3 records were delivered or skipped under the old one" in note
 
 
 def test_who_was_never_reached_is_to_be_connected(open_site, words):
     text = needed(open_site(), words)
-    assert "shop: never reached so far Connect shop" in text
-    assert "crm: never reached so far Connect crm" in text
+    assert "shop: never reached so far: run synccore connect shop Connect shop" in text
+    assert "crm: never reached so far: run synccore connect crm Connect crm" in text

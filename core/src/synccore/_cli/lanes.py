@@ -56,6 +56,7 @@ def list_(as_json: bool) -> int:
 def pause(name: str, reason: str, as_json: bool) -> int:
     """Deliver nothing to a sink, or ask a source nothing, until it is resumed."""
     from .._verbs.lanes import pause as pause_lane
+    from .._verbs.waits import remedy
     from ._output import print_json
 
     with current().open_store() as app:
@@ -63,7 +64,7 @@ def pause(name: str, reason: str, as_json: bool) -> int:
     if as_json:
         print_json({"lane": name, "state": "paused", "reason": reason})
     else:
-        click.echo(f"{name} is paused until somebody runs: synccore lanes resume {name}")
+        click.echo(f"{name} is paused until somebody runs: {remedy('paused', name)}")
     return DONE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,28 +32,28 @@ def status(as_json: bool) -> int:
         now = app.clock.now()
     if as_json:
         print_json(found.document)
+        for text in found.notes:
+            note(f"note: {text}")
     else:
         _show(found, now)
-    for text in found.notes:
-        note(f"note: {text}")
     return DONE if found.well else FINDINGS
 
 
 def _show(found: Overview, now: datetime) -> None:
-    _show_instances(found.document, now, running=found.running)
+    _show_instances(found, now)
     for line in found.work:
         click.echo(line)
-    for cause in found.causes:
-        click.echo(
-            f"{click.style('parked', fg='red')}: {cause.count:,} x {cause.route}: {cause.error} "
-            f"(synccore deliveries show {cause.first_id})"
-        )
+    for need in found.needs:
+        word = click.style("needs you", fg="red") if need.grave else click.style("note", fg="yellow")
+        step = f" ({need.next})" if need.next and need.next not in need.sentence else ""
+        click.echo(f"{word}: {need.sentence}{step}")
 
 
-def _show_instances(document: Mapping[str, Any], now: datetime, *, running: bool) -> None:
+def _show_instances(found: Overview, now: datetime) -> None:
     from ._output import ago, duration_of, state_text, table
 
-    click.echo(f"daemon: {'running' if running else 'not running'}")
+    document, told = found.document, {need.name for need in found.needs}
+    click.echo(f"daemon: {'running' if found.running else 'not running'}")
     rows = []
     for name, source in document["sources"].items():
         for entity, one in source["entities"].items() or [("-", {})]:
@@ -84,7 +84,7 @@ def _show_instances(document: Mapping[str, Any], now: datetime, *, running: bool
         empty="no routes are configured",
     )
     for name, instance in [*document["sources"].items(), *document["sinks"].items()]:
-        if instance["reason"]:
+        if instance["reason"] and name not in told:
             click.echo(f"{state_text(instance['state'])}: {name}: {instance['reason']}")
 
 

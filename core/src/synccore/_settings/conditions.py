@@ -9,7 +9,7 @@ from ..config import format_duration, parse_duration, suggest
 from ..errors import ConfigError
 from ..types import Trouble
 
-__all__ = ["DEFAULT", "KINDS", "Condition", "parse_condition"]
+__all__ = ["DEFAULT", "KINDS", "LATE", "Condition", "parse_condition"]
 
 #: Kind -> what is measured: a duration it lasts, a count, bytes that are free, or nothing.
 KINDS = {
@@ -25,12 +25,15 @@ KINDS = {
     "listing": "count",
     "disk": "bytes",
 }
+#: From here on what is owed is late, and a source that nothing is heard of is silent; a word alone means that.
+LATE = timedelta(hours=1)
+_LATE = format_duration(LATE)
+_LASTING = ("backlog", "silent")
+#: What is told where an alert does not say what.
 DEFAULT = (
-    *("needs_auth", "error", "circuit_open > 15m", "parked > 0", "backlog > 1h", "silent > 1h"),
+    *("needs_auth", "error", "circuit_open > 15m", "parked > 0", f"backlog > {_LATE}", f"silent > {_LATE}"),
     *("listing > 1", "stale > 15m", "disk < 1GB"),
 )
-#: A word alone means from here on.
-_FROM = {"backlog": timedelta(hours=1), "silent": timedelta(hours=1)}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _TEXT = re.compile(r"([a-z_]{1,40}) ?(?:([<>]) ?([0-9A-Za-z.]{1,20}))?")
 _SIZE = re.compile(r"([0-9]{1,9}) ?(B|KB|MB|GB)")
@@ -63,7 +66,7 @@ def parse_condition(text: str) -> Condition:
     if sign not in (None, wanted) or (kind == "disk" and sign is None):
         raise ConfigError(f'{kind} is compared with {wanted}: write for instance "{kind} {wanted} {_example(kind)}"')
     if bound is None:
-        return Condition(kind=kind, bound=_FROM.get(kind, timedelta(0)).total_seconds(), text=text.strip())
+        return Condition(kind=kind, bound=LATE.total_seconds() if kind in _LASTING else 0, text=text.strip())
     return Condition(kind=kind, bound=_bound(kind, bound), text=text.strip())
 
 

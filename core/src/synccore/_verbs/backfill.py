@@ -14,7 +14,7 @@ from .._app.units import SourceUnit, lane_name
 from .._ingest.rules import rules_of
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts
-from .waits import until_text, waiting_sinks
+from .waits import remedy, until_text, waiting_sinks
 
 __all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
 
@@ -217,7 +217,7 @@ def _held_source(app: App, unit: SourceUnit) -> str | None:
     lane, now = app.store.lane(lane_name(unit.name)), app.clock.now()
     why = lane.reason or lane.state
     if lane.state == "paused":
-        return f"{unit.name} is paused ({why}): synccore lanes resume {unit.name}"
+        return f"{unit.name} is paused ({why}): {remedy(lane.state, unit.name)}"
     if lane.state in ("needs_auth", "error"):
         return f"{unit.name} cannot be asked ({why}): synccore check"
     if lane.until is not None and lane.until - now > PATIENCE:

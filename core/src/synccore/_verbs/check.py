@@ -13,14 +13,14 @@ from .._app.units import Unit
 from ..errors import AnotherAccount, AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
 from .check_mapping import check_mapping, check_routes
-from .waits import lane_state
+from .waits import lane_state, remedy
 
 __all__ = ["InstanceReport", "Report", "check", "findings_of", "naming", "problem_of"]
 
 #: The states of a lane that a passed check does not heal by itself, and what does.
 _HELD = {
-    "paused": "paused by a person: run synccore lanes resume {name}",
-    "needs_auth": "held since its credentials were refused, and they work again: run synccore lanes resume {name}",
+    "paused": "paused by a person",
+    "needs_auth": "held since its credentials were refused, and they work again",
 }
 
 
@@ -126,7 +126,7 @@ def _instance(app: App, name: str, unit: Unit, path: str, findings: list[Finding
         return reached
     lane = app.lane_of(name)
     if held := _HELD.get(lane.state):
-        findings.append(Finding(level="warning", path=path, message=held.format(name=name)))
+        findings.append(Finding(level="warning", path=path, message=f"{held}: run {remedy('paused', name)}"))
         return evolve(reached, state=lane.state)
     return evolve(reached, state="ok")
 

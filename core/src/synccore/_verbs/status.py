@@ -4,17 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
 from .._delivery.steps import LaneTrouble
+from .._settings.conditions import LATE
 from ..entities import ENTITIES
-from ..store import BackfillJob, ParkedCause, RouteCounts, UnreadableRecord
+from ..store import BackfillJob, RouteCounts, UnreadableRecord
 from .changed import changed_routes
-from .check_mapping import lost_routes
+from .needs import Need, needs
 from .troubles import stuck
-from .waits import lane_state, until_text, waiting_sinks
+from .waits import lane_state, remedy, until_text, waiting_sinks
 
 __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 
@@ -22,6 +23,7 @@ __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 JOBS_SHOWN = 5
 #: Of the records that could not be read, so many of each source are named, the latest first.
 UNREADABLE_SHOWN = 10
+_NOTED = ("store", "stale", "changed", "lost", "unreadable")
 
 
 @frozen(kw_only=True)
@@ -32,51 +34,36 @@ class Overview:
         document: the JSON of `status --json`.
         running: a daemon works on this database.
         work: listings that were asked for and are not done, a sentence each.
-        causes: what is parked, by cause.
-        notes: what else a person has to know: a full disk, another file than the daemon's, routes that changed.
-        writable: the outbox takes what comes.
+        needs: what needs a person, the gravest first.
     """
 
     document: Mapping[str, Any]
     running: bool
     work: tuple[str, ...]
-    causes: tuple[ParkedCause, ...]
-    notes: tuple[str, ...]
-    writable: bool
+    needs: tuple[Need, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What no state of an instance tells: a full disk, another file than the daemon's, routes that changed."""
+        return tuple(need.sentence for need in self.needs if need.kind in _NOTED)
 
     @property
     def well(self) -> bool:
-        """Whether nobody has to do anything."""
-        instances = [*self.document["sources"].values(), *self.document["sinks"].values()]
-        needing = any(i["state"] in ("needs_auth", "error") for i in instances)
-        return self.writable and not needing and not any(s["parked"] for s in self.document["sinks"].values())
+        """Whether nothing waits for a person."""
+        return not any(need.grave for need in self.needs)
 
 
-def overview(app: App, causes: int = 5) -> Overview:
-    """All of it, with at most so many causes. Asks nobody outside this machine."""
-    behind, changed = app.running.behind(app.path), changed_routes(app)
-    trouble = app.store_trouble()
-    notes = (
-        *([f"nothing more is taken in: {trouble}"] if trouble else ()),
-        *([behind] if behind else ()),
-        *(change.text for change in changed),
-        *(text for _, text in lost_routes(app)),
-        *_unreadable(app),
-    )
-    daemons = _daemons(app)
-    return Overview(
-        document={
-            **status(app),
-            "daemons": daemons,
-            "notes": list(notes),
-            "changed": [asdict(change) for change in changed],
-        },
+def overview(app: App) -> Overview:
+    """All of it. Asks nobody outside this machine."""
+    document, changed, daemons = status(app), changed_routes(app), _daemons(app)
+    found = Overview(
+        document=document,
         running=app.store.daemon_running(),
         work=tuple(_work(app, daemons)),
-        causes=tuple(app.store.parked_causes(causes)),
-        notes=notes,
-        writable=trouble is None,
+        needs=needs(app, document, changed),
     )
+    told = {"daemons": daemons, "notes": list(found.notes), "changed": [asdict(change) for change in changed]}
+    return evolve(found, document={**document, **told})
 
 
 def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
@@ -162,6 +149,7 @@ def _sink(app: App, unit: SinkUnit, counts: RouteCounts, trouble: LaneTrouble | 
         "reason": reason,
         **_counts(counts),
         "oldest_ready_seconds": age,
+        "late": age is not None and age > LATE.total_seconds(),
     }
 
 
@@ -224,16 +212,6 @@ def _jobs(app: App) -> Iterator[str]:
         yield f"{held:,} in {len(rest)} further import jobs; {waiting:,} newer states wait for them"
 
 
-def _unreadable(app: App) -> Iterator[str]:
-    """Records that a source could not make sense of, with the place of one of them."""
-    for source, counts in app.store.unreadable_counts().items():
-        for entity, count in counts.items():
-            told = f"{source}: {count:,} x {entity} could not be read"
-            one = next((r for r in app.store.unreadable(source) if r.entity == entity), None)
-            times = f" ({one.times:,} times)" if one and one.times > 1 else ""
-            yield f"{told}, for instance {one.place}: {one.reason}{times}" if one else told
-
-
 def named_listing(job: BackfillJob) -> str:
     """ "backfill of shop customer for crm_people"."""
     word = "backfill" if job.kind == "backfill" else "comparison"
@@ -251,7 +229,7 @@ def listing_waits(app: App, unit: SourceUnit, *, running: bool) -> str:
     now = app.clock.now()
     lane = app.store.lane(lane_name(unit.name))
     if lane.state == "paused":
-        return f"; waits: {unit.name} is paused (synccore lanes resume {unit.name})"
+        return f"; waits: {unit.name} is paused ({remedy('paused', unit.name)})"
     if lane.until is not None and lane.until > now:
         return f"; waits for {unit.name}, {until_text(lane.until, now)} ({lane.reason or lane.state})"
     return ""

@@ -1,4 +1,4 @@
-"""What needs a person, or soon will: the one list behind alerts and the dashboard's first screen."""
+"""Everything that is not as it should be, each with its measure: alerts, `status` and the first page choose from it."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,25 +11,16 @@ from .._delivery.steps import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
-from .waits import held_remedy, lane_state, moment
+from .waits import held_remedy, moment, remedy
 
-__all__ = ["FAILED", "pressing", "strangers", "stuck", "troubles"]
+__all__ = ["FAILED", "stuck", "troubles"]
 
 #: How many causes of parked deliveries are told apart; the rest is counted with the last.
 CAUSES = 50
 #: Prefix of a source's marks that say how often, and why, the listing of an entity failed.
 FAILED = "failed:"
-#: From which measure on a trouble that may end by itself is worth a person's time: seconds, or failed listings.
-_FROM = {"circuit_open": 900, "rate_limited": 3600, "backlog": 3600, "silent": 3600, "listing": 2}
 #: For less long, what holds a lane up is nothing to tell anybody.
 _HELD_UP = timedelta(minutes=1)
-#: Free bytes below which the disk is.
-_DISK = 10**9
-_REMEDIES = {
-    "needs_auth": "synccore connect {name}",
-    "paused": "synccore lanes resume {name}",
-    "error": "synccore check",
-}
 
 
 def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, ...]:
@@ -51,20 +42,6 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
     )
 
 
-def pressing(app: App) -> Iterator[Trouble]:
-    """Those of the troubles that are worth a person's time now."""
-    for trouble in troubles(app):
-        if trouble.measure < _DISK if trouble.kind == "disk" else trouble.measure >= _FROM.get(trouble.kind, 0):
-            yield trouble
-
-
-def strangers(app: App) -> Iterator[str]:
-    """Instances that nobody ever reached: no trouble yet that an alert would tell, and nothing goes on without it."""
-    for name, unit in {**app.sources, **app.sinks}.items():
-        if unit.error is None and app.lane_of(name).state == "ok" and lane_state(app, name)[0] == "needs_auth":
-            yield name
-
-
 def _instances(app: App, now: datetime) -> Iterator[Trouble]:
     for name, source in app.sources.items():
         yield from _instance(name, source, app.store.lane(lane_name(name)), now)
@@ -84,7 +61,7 @@ def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterato
         name=name,
         measure=(now - since).total_seconds(),
         sentence=f"{name}: {words}{until}" + (f": {reason}" if reason else ""),
-        next=_REMEDIES[state].format(name=name) if state in _REMEDIES else None,
+        next=remedy(state, name),
         since=since,
     )
 

@@ -9,7 +9,7 @@ from .._app.accounts import known_account
 from .._app.base import Base
 from ..store import LaneRecord, RouteCounts
 
-__all__ = ["SinkWait", "held_remedy", "lane_state", "moment", "reached", "until_text", "waiting_sinks"]
+__all__ = ["SinkWait", "held_remedy", "lane_state", "moment", "reached", "remedy", "until_text", "waiting_sinks"]
 
 #: States that end by themselves: what shows them says when.
 _TIMED = ("ok", "rate_limited", "circuit_open", "error")
@@ -49,7 +49,7 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
     """What holds a lane, in the words of `status`. One that nobody ever reached is not well."""
     record, now = app.lane_of(name), app.clock.now()
     if record.changed_at is None and not reached(app, name):
-        return "needs_auth", f"never reached so far: run synccore connect {name}"
+        return "needs_auth", f"never reached so far: run {remedy('needs_auth', name)}"
     if record.until is None or record.state not in _TIMED:
         return record.state, record.reason
     if record.until > now:
@@ -57,6 +57,18 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
     if record.state == "ok":
         return "ok", None  # what it waited for is over
     return record.state, f"{record.reason or record.state}; the wait is over, it is tried next"
+
+
+def remedy(state: str, name: str) -> str | None:
+    """What to run where an instance is in a state that does not end by itself."""
+    match state:
+        case "needs_auth":
+            return f"synccore connect {name}"
+        case "paused":
+            return f"synccore lanes resume {name}"
+        case "error":
+            return "synccore check"
+    return None
 
 
 def held_remedy(sink: str) -> str:
@@ -77,14 +89,9 @@ def waiting_sinks(app: Base, sinks: Iterable[str] | None = None) -> list[SinkWai
 
 
 def _held(lane: LaneRecord, now: datetime) -> str | None:
-    why = lane.reason or lane.state
-    match lane.state:
-        case "paused":
-            return f"waits for a person ({why}): synccore lanes resume {lane.sink}"
-        case "needs_auth":
-            return f"waits for a person ({why}): synccore connect {lane.sink}"
+    why, step = lane.reason or lane.state, remedy(lane.state, lane.sink)
+    if lane.state in ("paused", "needs_auth"):
+        return f"waits for a person ({why}): {step}"
     if lane.until is not None and lane.until > now:
         return f"waits {until_text(lane.until, now)} ({why})"
-    if lane.state == "error":
-        return f"stopped ({why}): synccore check"
-    return None
+    return f"stopped ({why}): {step}" if lane.state == "error" else None

@@ -11,7 +11,7 @@ from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry, email_digest, key_digest
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .find import find
-from .waits import held_remedy, lane_state, moment, until_text
+from .waits import held_remedy, lane_state, moment, remedy, until_text
 
 __all__ = ["Standing", "Why", "record_for", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
 
@@ -155,8 +155,8 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
     now = app.clock.now()
     state, reason = lane_state(app, route.sink)
     if state != "ok":
-        again = f"; at once: synccore lanes resume {route.sink}" if state in ("circuit_open", "rate_limited") else ""
-        return "ready", f"owed; {_standing_still(route.sink, state, reason)}{again}", _remedy(route.sink, state)
+        again = f"; at once: {remedy('paused', route.sink)}" if state in ("circuit_open", "rate_limited") else ""
+        return "ready", f"owed; {_standing_still(route.sink, state, reason)}{again}", remedy(state, route.sink)
     hold = next((h for h in app.store.holds(route.sink) if h.route == route.name), None)
     if hold is not None and hold.kind == "refused":
         held = f"{route.name} is held {until_text(hold.until, now)}: {hold.reason}"
@@ -171,15 +171,6 @@ def _open(app: App, route: RouteSpec, row: Delivery) -> _Said:
 
 def _standing_still(name: str, state: str, reason: str | None) -> str:
     return f"{name} is {state.replace('_', ' ')}" + (f": {reason}" if reason else "")
-
-
-def _remedy(sink: str, state: str) -> str | None:
-    remedies = {
-        "needs_auth": f"synccore connect {sink}",
-        "paused": f"synccore lanes resume {sink}",
-        "error": "synccore check",
-    }
-    return remedies.get(state)
 
 
 def _linked(link: Link, snapshot: Snapshot) -> _Said:
@@ -249,7 +240,7 @@ def _unknown(app: App, asked: str) -> Why:
         state, reason = lane_state(app, name)
         if state != "ok":
             reasons.append(_standing_still(name, state, reason))
-            steps[_remedy(name, state) or "synccore check"] = None
+            steps[remedy(state, name) or "synccore check"] = None
             continue
         polled = max((at for mark, (_, at) in cursors.items() if mark.startswith("polled:")), default=None)
         heard = f", last asked at {moment(polled)}" if polled else ""

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from .._verbs.reload import reload
 from .._verbs.status import overview
 from . import view
-from .needs import needs
+from .needs import card
 from .site import Form, Site
 
 __all__ = ["Home"]
@@ -31,14 +31,14 @@ class Home:
     def _look(self, request: Request) -> Response:
         app = self._site.app
         store, now = app.store, app.clock.now()
-        found = overview(app, causes=0)
+        found = overview(app)
         rows = view.rows(found.document, store.last_activity(), now)
         return self._site.page(
             request,
             "home.html",
             rows=rows,
             overall=view.overall(rows),
-            needs=needs(app),
+            needs=[card(need) for need in found.needs],
             work=found.work,
             lines=view.lines(store.history(limit=10)[::-1], now),
             now=now.strftime("%H:%M:%S"),

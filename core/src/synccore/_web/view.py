@@ -1,7 +1,7 @@
 """From the status document to words and colours: pure, so that every state can be tested without a daemon."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from .._verbs.log import told
+from .._verbs.waits import remedy
 
 if TYPE_CHECKING:
     from ..store import HistoryEntry
@@ -41,13 +42,12 @@ _COLOURS: Mapping[str, Colour] = {
     "error": "red",
 }
 _HINTS = {
-    "paused": "synccore lanes resume {name} lets it go on. Nothing is lost while it waits.",
+    "paused": "{step} lets it go on. Nothing is lost while it waits.",
     "rate_limited": "The other side asked to slow down. Goes on by itself. Nothing is lost while it waits.",
     "circuit_open": "The other side is away. It is tried again by itself. Nothing is lost while it waits.",
-    "needs_auth": "synccore connect {name} lets it go on. Nothing is lost while it waits.",
-    "error": "synccore check says what is wrong.",
+    "needs_auth": "{step} lets it go on. Nothing is lost while it waits.",
+    "error": "{step} says what is wrong.",
 }
-_LATE = timedelta(hours=1)
 
 
 @frozen(kw_only=True)
@@ -171,19 +171,19 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
         state=state,
         word=word_of(state),
         reason=facts.get("reason") or "",
-        hint=_HINTS.get(state, "").format(name=name),
+        hint=_hint(state, name),
         facts=(*known, ("last asked", ago(last, now))),
     )
 
 
 def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: datetime) -> Row:
     state = facts["state"]
-    colour, word, hint = _COLOURS.get(state, "red"), word_of(state), _HINTS.get(state, "").format(name=name)
+    colour, word, hint = _COLOURS.get(state, "red"), word_of(state), _hint(state, name)
     age = facts.get("oldest_ready_seconds") or 0
     if colour == "green" and facts["parked"]:
         colour, word = "amber", "ok, some parked"
         hint = f"They wait for you: synccore deliveries list --state parked --sink {name}"
-    elif colour == "green" and age > _LATE.total_seconds():
+    elif colour == "green" and facts["late"]:
         colour, word = "amber", f"ok, late by {length(age)}"
     counts = [("owed", number(facts["ready"] + facts["running"]))]
     if facts["parked"]:
@@ -202,6 +202,10 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
         hint=hint,
         facts=(*counts, ("last active", ago(active, now))),
     )
+
+
+def _hint(state: str, name: str) -> str:
+    return _HINTS.get(state, "").format(step=remedy(state, name))
 
 
 def word_of(state: str) -> str:
