@@ -31,6 +31,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
 _SEARCHED = 8
 #: Longer values are known by their beginning, as the other side may have cut them.
 _HEAD = 40
+#: What every form leaves as it is, and within its head: where the text has not even that of a value, it has no form of
+#: it. Most words hold nothing of most values, and the forms are dear to write.
+_UNCHANGED = re.compile(r"[^A-Za-z0-9]{0,3}+([A-Za-z0-9]{1,4})")
 #: Shorter texts and numbers are too common to be told from the message's own words.
 _SHORTEST, _FEWEST_DIGITS = 3, 5
 #: Shorter ones count as whole words only: `Ann` is not in `cannot`.
@@ -129,7 +132,8 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
 
 def _without(text: str, value: str, mark: str, *, words: bool, name: bool = False) -> str:
     """The text without a value, as it stands or as JSON, HTML and addresses write it."""
-    if len(value) < _SHORTEST:
+    plain = _UNCHANGED.match(value)
+    if len(value) < _SHORTEST or (plain and plain[1].lower() not in _folded(text)):
         return text
     forms = {value}
     if not (value.isascii() and value.isalnum()):

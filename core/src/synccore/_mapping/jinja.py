@@ -7,8 +7,10 @@ other value is a constant.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+import attrs
 from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
 from jinja2.meta import find_undeclared_variables
@@ -200,8 +202,22 @@ def _reason(error: Exception, expression: str) -> str:
     return f"it failed with {type(error).__name__}"
 
 
+@attrs.frozen
+class _Written:
+    """A route, equal to one that is written alike."""
+
+    words: str
+    route: RouteSpec = attrs.field(eq=False)
+
+
+@lru_cache(maxsize=128)
+def _compiled(written: _Written, filters: frozenset[tuple[str, Callable[..., Any]]]) -> JinjaMapper:
+    """Compiled once a process: a configuration is read, looked over and worked with, and read again at each reload."""
+    return JinjaMapper(written.route, make_environment(dict(filters)))
+
+
 def _open(route: RouteSpec, filters: Mapping[str, Callable[..., Any]]) -> Mapper:
-    return JinjaMapper(route, make_environment(filters))
+    return _compiled(_Written(repr(route), route), frozenset(filters.items()))
 
 
 MAPPER = MapperType(name="jinja", summary="Jinja expressions and templates", open=_open)

@@ -10,6 +10,7 @@ import hmac
 import secrets
 import threading
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from ..types import Clock
 
@@ -65,12 +66,17 @@ class Sessions:
         self._clock = clock
         self._password = password
         self._key = secrets.token_bytes(32)
-        # From the password, so that it outlives a restart and ends with the password; slow, so that a stolen cookie
-        # does not tell the password.
-        self._device_key = hashlib.scrypt((password or "").encode(), salt=b"synccore device", n=2**14, r=8, p=1)
         self._live: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self.throttle = Throttle(clock)
+
+    @cached_property
+    def _device_key(self) -> bytes:
+        """From the password, so that it outlives a restart and ends with the password.
+
+        Slow, so that a stolen cookie does not tell the password; made when the first device is asked about.
+        """
+        return hashlib.scrypt((self._password or "").encode(), salt=b"synccore device", n=2**14, r=8, p=1)
 
     @property
     def needed(self) -> bool:

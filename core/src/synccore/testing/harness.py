@@ -10,6 +10,7 @@ def test_a_customer_arrives(tmp_path):
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from ..store import Delivery, HistoryEntry, Ingested
 
 __all__ = ["Harness", "customer", "upsert"]
+
+
+@cache
+def _installed_sinks() -> frozenset[str]:
+    from .._plugins import load_plugins
+
+    return frozenset(load_plugins(environ={}, entry_points=entry_points(group="synccore")).sinks)
 
 
 class _EntryPoint:
@@ -117,7 +125,7 @@ class Harness(Closing):
         from .._plugins import load_plugins
 
         points = list(entry_points(group="synccore")) if self._installed else []
-        known = load_plugins(environ={}, entry_points=points).sinks if points else {}
+        known = _installed_sinks() if points else frozenset()
         sinks = [kind for kind, _ in self._types.values() if kind.name not in known]
         module = SimpleNamespace(
             synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
