@@ -190,7 +190,7 @@ def test_the_command_is_answered_by_the_daemon(house, daemon):
     eventually(lambda: house.app.running.wish == 1)
     daemon.look_for_wishes()
     asking.join(20)
-    assert answers[0].problems == ()
+    assert (answers[0].done, answers[0].problems) == (True, ())
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread")

@@ -25,19 +25,18 @@ def backup(path: Path, as_json: bool) -> int:
 
     The encryption key is not in it: keep the .key file beside the database too, but elsewhere.
     """
+    from .._verbs.upkeep import backup as copy_to
     from ..errors import ConfigError
 
     if path.exists():
         raise click.UsageError(f"{path} is there already: choose another name")
     with current().open_store() as app:
         try:
-            app.store.backup(path)
+            copy_to(app, path)
         except ConfigError as error:
             if app.database_file is None:  # another engine has tools of its own, and names them
                 raise click.UsageError(error.message) from error
             raise
-        except OSError as error:
-            raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     _tell({"copied_to": str(path)}, [f"copied to {path}"], as_json=as_json)
     return DONE
 
@@ -125,8 +124,10 @@ def prune(as_json: bool) -> int:
 @json_option
 def migrate(as_json: bool) -> int:
     """Bring the database up to date. The daemon does it by itself at its start."""
+    from .._verbs.upkeep import migrate as bring_up_to_date
+
     with current().open_store() as app:
-        applied = app.store.migrate()
+        applied = bring_up_to_date(app)
     lines = [f"applied {name}" for name in applied] or ["up to date"]
     _tell({"applied": list(applied)}, lines, as_json=as_json)
     return DONE

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..store import Delivery
 
 _STATES = ("ready", "running", "submitted", "done", "skipped", "parked", "dismissed")
-_SHOWN = 100
 
 _state = click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 _sink = click.option("--sink", help="Only those to this sink.", shell_complete=names_in("sinks"))
@@ -35,24 +34,24 @@ def deliveries() -> None:
 @deliveries.verb("list")
 @_state
 @_sink
-@click.option("--all", "everything", is_flag=True, help=f"All of them, not only the newest {_SHOWN}.")
+@click.option("--all", "everything", is_flag=True, help="All of them, not only the newest.")
 @json_option
 def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) -> int:
     """List deliveries, newest first."""
-    from .._verbs.deliveries import document
+    from .._verbs.deliveries import SHOWN, document, listed
     from ._output import note, print_json
 
     with current().open_store() as app:
         if sink is not None:
             named_sink(app, sink)
-        found = app.store.deliveries(state=state, sink=sink, limit=None if everything else _SHOWN)
+        found = listed(app, state, sink, everything=everything)
         now = app.clock.now()
     if as_json:
         print_json([document(d) for d in found])
         return DONE
     _table(found, now)
-    if len(found) == _SHOWN and not everything:
-        note(f"the newest {_SHOWN}; --all shows the rest")
+    if len(found) == SHOWN and not everything:
+        note(f"the newest {SHOWN}; --all shows the rest")
     return DONE
 
 

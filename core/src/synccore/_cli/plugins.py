@@ -155,7 +155,7 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
     """
     from attrs import asdict
 
-    from .._verbs.plugins import NotDescribed, described, document, type_of
+    from .._verbs.plugins import NotDescribed, described, document, meant
     from ._output import print_json
 
     loaded = current().plugins()
@@ -170,8 +170,7 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
             _show_fields(target)
         return DONE
     app = _app_if_any()
-    type_name = type_of(app, name)
-    descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
+    descriptor = meant(loaded, app, name).descriptor
     if descriptor is None:
         return _show_status(loaded, name, as_json=as_json)
     shown = document(loaded, descriptor, app)

@@ -18,26 +18,16 @@ def reload(as_json: bool) -> int:
     from ._output import note, print_json
 
     with current().open_store() as app:
-        running = app.store.daemon_running()
-        answer = ask_to_reload(app)
-    if answer is None:
-        text = (
-            "the daemon did not answer in time: see its log" if running else "no daemon runs: its start reads the file"
-        )
-        if as_json:
-            print_json({"reloaded": False, "problems": [], "notes": [text]})
-        else:
-            click.echo(text, err=True)
-        return FINDINGS
+        told = ask_to_reload(app)
     if as_json:
-        problems = [{"path": path, "message": message} for path, message in answer.problems]
-        print_json({"reloaded": not problems, "problems": problems, "notes": list(answer.notes)})
-        return CONFIGURATION if problems else DONE
-    for path, message in answer.problems:
-        say_error(f"{path}: {message}" if path else message)
-    for text in answer.notes:
-        note(text)
-    click.echo(
-        "the daemon goes on with the configuration it had" if answer.problems else "the daemon works with the file now"
-    )
-    return CONFIGURATION if answer.problems else DONE
+        print_json(told.document())
+    else:
+        for text in told.mistakes():
+            say_error(text)
+        for text in told.notes:
+            note(text)
+        if told.done:
+            click.echo("the daemon works with the file now")
+        elif told.problems:
+            click.echo("the daemon goes on with the configuration it had")
+    return DONE if told.done else CONFIGURATION if told.problems else FINDINGS

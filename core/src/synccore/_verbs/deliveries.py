@@ -10,8 +10,10 @@ from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
 
-__all__ = ["Acted", "Shown", "dismiss", "document", "retry", "show"]
+__all__ = ["SHOWN", "Acted", "Shown", "dismiss", "document", "listed", "retry", "show"]
 
+#: A list without `everything` ends here.
+SHOWN = 100
 _PLACE = ("route", "sink", "entity", "key", "op")
 #: What the JSON of a list tells of a row, and what that of a single row tells beside it.
 _LISTED = ("id", *_PLACE, "state", "attempts", "due_at", "error_kind", "error", "created_at", "settled_at")
@@ -49,6 +51,11 @@ class Acted:
 def document(d: Delivery) -> dict[str, Any]:
     """A row in the JSON of `deliveries list --json`."""
     return {name: getattr(d, name) for name in _LISTED} | {"error": d.error or d.waits}
+
+
+def listed(app: Base, state: str | None, sink: str | None, *, everything: bool = False) -> list[Delivery]:
+    """The newest SHOWN, or all of them, newest first."""
+    return app.store.deliveries(state=state, sink=sink, limit=None if everything else SHOWN)
 
 
 def show(app: Base, id_: int) -> Shown | None:

@@ -27,23 +27,35 @@ class Wanted:
     key: str | None = None
     email: str | None = None
     sink: str | None = None
+    route: str | None = None
+    outcome: str | None = None
     since: datetime | None = None
 
 
-def _lines(app: Base, wanted: Wanted, *, after_id: int | None, limit: int | None) -> list[HistoryEntry]:
+def _lines(
+    app: Base, wanted: Wanted, *, after_id: int | None = None, before_id: int | None = None, limit: int | None
+) -> list[HistoryEntry]:
     keys: Sequence[tuple[str, str]] | None = None
     if wanted.email is not None:
         keys = app.store.keys_by_email(wanted.email)
         if not keys:
             return []
     return app.store.history(
-        keys=keys, key=wanted.key, sink=wanted.sink, since=wanted.since, after_id=after_id, limit=limit
+        keys=keys,
+        key=wanted.key,
+        sink=wanted.sink,
+        route=wanted.route,
+        outcomes=(wanted.outcome,) if wanted.outcome else (),
+        since=wanted.since,
+        after_id=after_id,
+        before_id=before_id,
+        limit=limit,
     )
 
 
-def trail(app: Base, wanted: Wanted, limit: int | None = 200) -> list[HistoryEntry]:
-    """The newest `limit` lines, oldest first."""
-    return _lines(app, wanted, after_id=None, limit=limit)
+def trail(app: Base, wanted: Wanted, limit: int | None = 200, *, before_id: int | None = None) -> list[HistoryEntry]:
+    """The newest `limit` lines (of those before one), oldest first."""
+    return _lines(app, wanted, before_id=before_id, limit=limit)
 
 
 def follow(app: Base, wanted: Wanted, after_id: int | None) -> Iterator[HistoryEntry]:

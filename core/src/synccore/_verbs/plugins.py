@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import Unit
@@ -13,7 +13,7 @@ from ..errors import SynccoreError
 from ..hookspecs import SinkType, SourceType
 from ..types import ObjectInfo, ObjectType
 
-__all__ = ["NotDescribed", "described", "document", "status_document", "type_of"]
+__all__ = ["Meant", "NotDescribed", "described", "document", "meant", "status_document"]
 
 
 class NotDescribed(SynccoreError):
@@ -25,24 +25,36 @@ def status_document(status: PluginStatus) -> dict[str, Any]:
     return asdict(status)
 
 
-def type_of(app: App | None, name: str) -> str:
-    """What `plugins show NAME` is about: the type of an instance of that name, or the name itself."""
-    unit = _units(app).get(name)
-    return name if unit is None else unit.settings.type
+@frozen(kw_only=True)
+class Meant:
+    """What a name stands for, in a command or in a page's address: an instance, or a type and all its instances."""
+
+    type: str
+    instances: tuple[str, ...]
+    #: None where no plugin that loaded brings the type.
+    descriptor: SourceType | SinkType | None
+
+
+def meant(loaded: Plugins, app: App | None, name: str) -> Meant:
+    """`app` is None where there is no configuration."""
+    units = _units(app)
+    type_name = units[name].settings.type if name in units else name
+    instances = (name,) if name in units else tuple(n for n, u in units.items() if u.settings.type == name)
+    descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
+    return Meant(type=type_name, instances=instances, descriptor=descriptor)
 
 
 def described(app: App, name: str, object_name: str) -> ObjectInfo:
     """An object as the target describes it now, through the instance `name` or one of the type. Raises NotDescribed."""
-    type_name = type_of(app, name)
-    units = _units(app)
-    fitting = [name] if name in units else [n for n, u in units.items() if u.settings.type == type_name]
+    found = meant(app.plugins, app, name)
+    fitting = found.instances
     if not fitting:
-        raise NotDescribed(f"--object asks the target: the configuration needs a sink of type {type_name}")
+        raise NotDescribed(f"--object asks the target: the configuration needs a sink of type {found.type}")
     instance = app.opened(fitting[0]).instance
     describe_object = getattr(instance, "describe_object", None)
     if callable(describe_object):
-        found: ObjectInfo = describe_object(object_name)
-        return found
+        told: ObjectInfo = describe_object(object_name)
+        return told
     objects: dict[str, ObjectInfo] = {o.name: o for o in instance.describe()}
     if object_name not in objects:
         raise NotDescribed(

@@ -75,11 +75,14 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
     now = app.clock.now()
     sinks = app.store.counts_by_sink()
     routes = app.store.counts_by_route()
-    held_up = stuck(app)
+    held_up, active = stuck(app), app.store.last_activity()
     document: dict[str, Any] = {
         "sources": {name: _source(app, unit) for name, unit in app.sources.items()},
         "sinks": {
-            name: _sink(app, unit, sinks.get(name, RouteCounts()), held_up.get(name), now)
+            name: {
+                **_sink(app, unit, sinks.get(name, RouteCounts()), held_up.get(name), now),
+                "last_active_at": active[name].isoformat() if name in active else None,
+            }
             for name, unit in app.sinks.items()
         },
         "routes": {name: _counts(routes.get(name, RouteCounts())) for name in app.routes},

@@ -1,15 +1,17 @@
-"""`synccore db prune`, and what a run leaves: the outbox as a whole."""
+"""`synccore db`, and what a run leaves: the outbox as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from attrs import asdict, frozen
 
 from .._app.base import Base
 from ..config import format_duration
+from ..errors import ConfigError
 
-__all__ = ["Left", "Pruned", "left", "prune"]
+__all__ = ["Left", "Pruned", "backup", "left", "migrate", "prune"]
 
 
 @frozen(kw_only=True)
@@ -34,6 +36,19 @@ class Left:
     def document(self) -> dict[str, Any]:
         """The JSON of `run --once --json`."""
         return asdict(self)
+
+
+def backup(app: Base, target: Path) -> None:
+    """Write a consistent copy, also while the daemon runs. Raises ConfigError where it cannot be written."""
+    try:
+        app.store.backup(target)
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def migrate(app: Base) -> Sequence[str]:
+    """Bring the database up to date; the names of what was applied."""
+    return app.store.migrate()
 
 
 def prune(app: Base) -> Pruned:

@@ -22,6 +22,8 @@ class Listing:
     rate: float | None
     #: What it waits for; empty while it goes on.
     waits: str
+    #: Its source is held by a person.
+    paused: bool
 
     @property
     def rest(self) -> int | None:
@@ -60,7 +62,8 @@ def work(app: App, pace: Pace) -> Work:
             held = listing_waits(app, app.sources[job.source], running=running)
             # What stands still has no pace, and no time that is left.
             rate = None if held and running else rate
-            listings.append(Listing(job=job, name=named_listing(job), rate=rate, waits=held))
+            paused = app.lane_of(job.source).state == "paused"
+            listings.append(Listing(job=job, name=named_listing(job), rate=rate, waits=held, paused=paused))
     waits = {wait.sink: wait.text for wait in waiting_sinks(app)}
     owing = []
     for name, counts in app.store.counts_by_sink().items():

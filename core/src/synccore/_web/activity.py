@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from .._verbs.activity import Day, last_day
 from .._verbs.documents import json_text
-from .._verbs.log import COLUMNS, document
+from .._verbs.log import COLUMNS, Wanted, document, trail
 from ..store import HistoryEntry
 from . import view
 from .chart import chart
@@ -69,15 +69,14 @@ class Activity:
         )
 
     def _lines(self, asked: Mapping[str, str], *, before_id: int | None = None, limit: int) -> list[HistoryEntry]:
-        since = _SINCE.get(asked["since"])
-        return self._site.app.store.history(
+        app, since = self._site.app, _SINCE.get(asked["since"])
+        wanted = Wanted(
             sink=asked["sink"] or None,
             route=asked["route"] or None,
-            outcomes=[asked["outcome"]] if asked["outcome"] else (),
-            since=self._site.app.clock.now() - since if since else None,
-            before_id=before_id,
-            limit=limit,
+            outcome=asked["outcome"] or None,
+            since=app.clock.now() - since if since else None,
         )
+        return trail(app, wanted, limit, before_id=before_id)
 
     def _day(self, sink: str | None) -> Day:
         now = self._site.app.clock.now()

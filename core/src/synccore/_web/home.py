@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from .._verbs.log import Wanted, trail
 from .._verbs.reload import reload
 from .._verbs.status import overview
 from . import view
@@ -30,9 +31,9 @@ class Home:
 
     def _look(self, request: Request) -> Response:
         app = self._site.app
-        store, now = app.store, app.clock.now()
+        now = app.clock.now()
         found = overview(app)
-        rows = view.rows(found.document, store.last_activity(), now)
+        rows = view.rows(found.document, now)
         return self._site.page(
             request,
             "home.html",
@@ -40,19 +41,17 @@ class Home:
             overall=view.overall(rows),
             needs=[card(need) for need in found.needs],
             work=found.work,
-            lines=view.lines(store.history(limit=10)[::-1], now),
+            lines=view.lines(trail(app, Wanted(), 10)[::-1], now),
             now=now.strftime("%H:%M:%S"),
             not_ready=self._site.door.not_ready(),
         )
 
     def _reload(self, request: Request, _: Form) -> Response:
-        answer = reload(self._site.app)
-        if answer is None:
-            self._site.say(request, "the daemon did not answer: its log says why", well=False)
-        for path, text in answer.problems if answer else ():
-            self._site.say(request, f"{path}: {text}. Everything goes on as before", well=False)
-        if answer and not answer.problems:
+        told = reload(self._site.app)
+        for text in told.mistakes():
+            self._site.say(request, f"{text}. Everything goes on as before", well=False)
+        for text in told.notes:
+            self._site.say(request, text, well=False)
+        if told.done:
             self._site.say(request, "the file is read: it is what works now")
-            for note in answer.notes:
-                self._site.say(request, note, well=False)
         return self._site.to(request, "")

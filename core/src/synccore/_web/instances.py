@@ -12,6 +12,7 @@ from .._verbs.connect import connect
 from .._verbs.disconnect import disconnect
 from .._verbs.instance import instance
 from .._verbs.lanes import pause, resume
+from .._verbs.plugins import meant
 from .._verbs.status import status
 from . import view
 from .connecting import Connects, Done
@@ -44,28 +45,23 @@ class Instances:
 
     def _all(self, request: Request) -> Response:
         app = self._site.app
-        rows = view.rows(status(app), app.store.last_activity(), app.clock.now())
+        rows = view.rows(status(app), app.clock.now())
         return self._site.page(request, "instances.html", rows=rows)
 
     def _look(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        settings, plugins = self._site.app.settings, self._site.app.plugins
-        instances = {**settings.sources, **settings.sinks}
-        if name in instances:
-            return self._one(request, name)
-        named = [i for i in instances if instances[i].type == name]
-        if len(named) == 1:
-            return self._one(request, named[0])
-        descriptor = plugins.sinks.get(name) or plugins.sources.get(name)
-        if descriptor is None and not named:
+        app, name = self._site.app, request.path_params["name"]
+        found = meant(app.plugins, app, name)
+        if len(found.instances) == 1:
+            return self._one(request, found.instances[0])
+        if found.descriptor is None and not found.instances:
             return self._site.missing(request, f"Nothing is called {name}.")
-        summary = descriptor.summary if descriptor else ""
-        return self._site.page(request, "type.html", name=name, summary=summary, instances=named)
+        summary = found.descriptor.summary if found.descriptor else ""
+        return self._site.page(request, "type.html", name=name, summary=summary, instances=found.instances)
 
     def _one(self, request: Request, name: str) -> Response:
         app = self._site.app
         unit, now = app.unit(name), app.clock.now()
-        found = view.rows(status(app), app.store.last_activity(), now)
+        found = view.rows(status(app), now)
         videos = videos_of(unit.instance)
         play = request.query_params.get("play", "")
         playing = next((video for number, video in enumerate(videos) if play == str(number)), None)

@@ -1,7 +1,6 @@
 """The ways from a shop's records to a target's: filter, mapping, counts, and an expression tried out."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from attrs import frozen
@@ -9,12 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.changed import changed_routes
 from .._verbs.check import findings_of
-from .._verbs.parked import causes
+from .._verbs.routes import about, routes
 from .._verbs.trial import WHEN, Trial, trial
 from ..errors import SynccoreError
-from ..store import RouteCounts
 from ..types import FieldOptions, RouteSpec
 from . import view
 from .described import as_written
@@ -22,8 +19,6 @@ from .site import Form, Site
 
 __all__ = ["Routes"]
 
-#: Over which the reasons of skips are counted.
-LATELY = timedelta(days=7)
 #: What a trial is asked with.
 _ASKED: Mapping[str, str] = {"who": "", "field": "", "expression": ""}
 
@@ -54,9 +49,7 @@ class Routes:
         ]
 
     def _all(self, request: Request) -> Response:
-        counts = self._site.app.store.counts_by_route()
-        rows = [(route, counts.get(name, RouteCounts())) for name, route in self._site.app.routes.items()]
-        return self._site.page(request, "routes.html", rows=rows)
+        return self._site.page(request, "routes.html", rows=routes(self._site.app))
 
     def _one(self, request: Request) -> Response:
         return self._page(request, None, checked="check" in request.query_params)
@@ -81,20 +74,16 @@ class Routes:
         app, name = self._site.app, request.path_params["name"]
         if name not in app.routes:
             return self._site.missing(request, f"No route is called {name}.")
-        route, now = app.routes[name], app.clock.now()
-        counts = app.store.counts_by_route().get(name, RouteCounts())
+        found = about(app, name)
         return self._site.page(
             request,
             "route.html",
-            route=route,
-            mapping=_mapping(route),
-            facts=_facts(route),
-            counts=counts,
-            skips=app.store.skips(name, now - LATELY),
-            causes=causes(app, route=name),
-            changed=[c.text for c in changed_routes(app) if c.route == name],
+            about=found,
+            route=found.spec,
+            mapping=_mapping(found.spec),
+            facts=_facts(found.spec),
             findings=findings_of(app, name) if checked else None,
-            lines=view.lines(app.store.history(route=name, limit=15)[::-1], now),
+            lines=view.lines(found.trail[::-1], app.clock.now()),
             tried=tried,
             asked=asked,
             lost=lost,

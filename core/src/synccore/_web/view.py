@@ -146,10 +146,10 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
-def rows(status: Mapping[str, Any], activity: Mapping[str, datetime], now: datetime) -> tuple[Row, ...]:
+def rows(status: Mapping[str, Any], now: datetime) -> tuple[Row, ...]:
     """All instances, those that need somebody first, sources before sinks."""
     found = [_source(name, facts, now) for name, facts in status["sources"].items()]
-    found += [_sink(name, facts, activity.get(name), now) for name, facts in status["sinks"].items()]
+    found += [_sink(name, facts, now) for name, facts in status["sinks"].items()]
     rank = {"red": 0, "amber": 1, "green": 2}
     return tuple(sorted(found, key=lambda row: (rank[row.colour], row.kind == "sink")))
 
@@ -160,8 +160,7 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
     last: datetime | None = None
     for entity, entry in facts["entities"].items():
         known.append((entity, number(entry["snapshots"])))
-        if polled := entry.get("last_poll_at"):
-            moment = datetime.fromisoformat(polled)
+        if moment := _moment(entry.get("last_poll_at")):
             last = max(last, moment) if last else moment
     return Row(
         name=name,
@@ -176,7 +175,7 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
     )
 
 
-def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: datetime) -> Row:
+def _sink(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
     state = facts["state"]
     colour, word, hint = _COLOURS.get(state, "red"), word_of(state), _hint(state, name)
     age = facts.get("oldest_ready_seconds") or 0
@@ -200,12 +199,16 @@ def _sink(name: str, facts: Mapping[str, Any], active: datetime | None, now: dat
         word=word,
         reason=facts.get("reason") or "",
         hint=hint,
-        facts=(*counts, ("last active", ago(active, now))),
+        facts=(*counts, ("last active", ago(_moment(facts["last_active_at"]), now))),
     )
 
 
 def _hint(state: str, name: str) -> str:
     return _HINTS.get(state, "").format(step=remedy(state, name))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def word_of(state: str) -> str:

@@ -37,7 +37,6 @@ class Work:
             request,
             "work.html",
             work=work(app, self._pace),
-            paused={name for name in app.sources if app.lane_of(name).state == "paused"},
             all_routes=[r for r in app.routes.values() if r.entity != "payment"],
             sources=[name for name, unit in app.sources.items() if unit.instance is not None],
             rate=pace_text,
