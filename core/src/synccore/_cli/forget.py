@@ -33,16 +33,7 @@ def forget(email: str, yes: bool, as_json: bool) -> int:
             confirm(f"Erase this person for good ({where or 'no records at any target'})?")
         result = run_forget(app, email)
     if as_json:
-        print_json(
-            {
-                "people": result.people,
-                "complete": result.complete,
-                "targets": [
-                    {n: getattr(e, n) for n in ("sink", "route", "entity", "key", "error", "outcome", "note")}
-                    for e in result.erased
-                ],
-            }
-        )
+        print_json(result.document())
         return FINDINGS if result.failed or result.pending else DONE
     if not result.people and not result.erased:
         click.echo("nobody with this address is known here: nothing to erase")

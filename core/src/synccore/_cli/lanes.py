@@ -60,9 +60,9 @@ def pause(name: str, reason: str, as_json: bool) -> int:
     from ._output import print_json
 
     with current().open_store() as app:
-        pause_lane(app, named_lane(app, name), reason)
+        held = pause_lane(app, named_lane(app, name), reason)
     if as_json:
-        print_json({"lane": name, "state": "paused", "reason": reason})
+        print_json({"lane": name, "state": held.state, "reason": held.reason})
     else:
         click.echo(f"{name} is paused until somebody runs: {remedy('paused', name)}")
     return DONE

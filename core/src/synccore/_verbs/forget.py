@@ -62,6 +62,12 @@ class Forgotten:
         """What cannot be proven yet."""
         return [e for e in self.erased if e.error is None and not e.keep and e.outcome == "pending"]
 
+    def document(self) -> dict[str, Any]:
+        """The JSON of `forget --json`."""
+        told = ("sink", "route", "entity", "key", "error", "outcome", "note")
+        targets = [{name: getattr(e, name) for name in told} for e in self.erased]
+        return {"people": self.people, "complete": self.complete, "targets": targets}
+
 
 class _Targets:
     """Each sink is asked once whether it reaches the account its records are in.

@@ -70,11 +70,12 @@ def lanes(app: Base) -> list[LaneLine]:
     ]
 
 
-def pause(app: Base, name: str, reason: str) -> None:
+def pause(app: Base, name: str, reason: str) -> LaneRecord:
     """Deliver nothing to a sink, or ask a source nothing, until it is resumed. Webhooks are taken in all the same."""
     reason = redact(reason, 200)  # it is shown to everybody, and people write about people
     lane = evolve(app.lane_of(name), state="paused", reason=reason, until=None, changed_at=app.clock.now(), failures=0)
     app.store.put_lane(lane)
+    return lane
 
 
 def resume(app: Base, name: str) -> Resumed:
