@@ -1,12 +1,14 @@
 """A disk that is full for a while: nobody else's fault, and over when it is over."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from synccore._daemon.run import Daemon
 from synccore._daemon.sources import SourceWorker
 from synccore._delivery.engine import FAILURE_COUNTS
 from synccore._verbs.status import overview, status
-from synccore.store import StoreError
+from synccore.store import DiskFull, StoreError
 from synccore.testing import Harness, customer
 from synccore.types import Failed
 
@@ -116,3 +118,24 @@ def test_what_a_lane_said_is_forgotten_when_nothing_fails_any_more(tmp_path):
         harness.clock.advance(FAILURE_COUNTS)
         assert engine.refusal() is None
         assert engine.troubles() == {}
+
+
+@pytest.mark.parametrize(("error", "looks"), [(StoreError("away"), 0), (DiskFull("the disk is full"), 1)])
+def test_a_refused_webhook_is_remembered_where_small_writes_fit_and_waits_once_for_a_store_that_is_away(
+    tmp_path, monkeypatch, error, looks
+):
+    """Every look at a database that is away waits for it again."""
+    with Harness(tmp_path, PEOPLE, server={"listen": "127.0.0.1:0"}) as harness:
+        daemon, looked = Daemon(harness.app), []
+        daemon._state = None
+
+        def refuses(request):
+            raise error
+
+        daemon._works.workers["shop"] = SimpleNamespace(receive=refuses)
+        monkeypatch.setattr(harness.app, "store_trouble", lambda: looked.append(1))
+        with pytest.raises(StoreError):
+            daemon.receive("shop", None)
+        assert len(looked) == looks
+        assert daemon.not_well() == (str(error) if looks else None)
+        daemon.web.stop()

@@ -83,6 +83,26 @@ def test_a_filter_that_nobody_knows_does_not_stop_the_polls(shop, worker, monkey
     assert status(shop.app)["sources"]["shop"]["state"] == "ok"
 
 
+def test_two_threads_let_go_of_what_another_daemon_has_listed(tmp_path, monkeypatch):
+    """While another one leads both of a source's threads follow it, each in the middle of what the other does."""
+    table = {"entities": ["customer", "order"]}
+    with Harness(tmp_path, PEOPLE, source_table=table) as shop:
+        worker, store = SourceWorker(shop.app, shop.app.sources["shop"]), shop.app.store
+        worker.hold_first()
+        for entity in table["entities"]:
+            store.put_cursor("shop", f"listed:{entity}", "x", shop.clock.now())
+        real, turns = store.get_cursor, iter([worker.follow])
+
+        def looked_up(*words):
+            for follow in turns:
+                follow()
+            return real(*words)
+
+        monkeypatch.setattr(store, "get_cursor", looked_up)
+        worker.follow()
+        assert worker._holds == {}
+
+
 @pytest.mark.parametrize(("poll", "asked"), [("1h", 1), (False, 0)])
 def test_what_came_while_no_daemon_ran_is_asked_for_at_its_start(tmp_path, poll, asked):
     table = {"entities": ["customer"], "poll": poll}

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from synccore._app.units import lane_name
 from synccore._daemon.backfill import backfill as run_backfill
 from synccore._daemon.sources import SourceWorker
-from synccore._ingest.intake import Intake
+from synccore._ingest.intake import Intake, _Ticket
 from synccore._verbs.again import read_now
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
@@ -205,7 +205,7 @@ class SlowStore:
 
     def ingest(self, batch, now):
         if any(c.key == "poison" for unit in batch for c in unit.changes):
-            raise StoreError("poison")
+            raise RuntimeError("poison")
         self.groups.append(len(batch))
         self.entered.set()
         assert self.gate.wait(10)
@@ -224,7 +224,7 @@ def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_
     def submit(key):
         try:
             results.append(intake.submit(unit(key)))
-        except StoreError as error:
+        except RuntimeError as error:
             errors.append(error)
 
     first = threading.Thread(target=submit, args=("0",))
@@ -243,6 +243,27 @@ def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_
     assert len(results) == 20
     assert len(errors) == 1
     assert store.groups[0] == 1
+
+
+def test_webhooks_that_wait_for_a_store_that_is_away_are_refused_together():
+    """Each would wait ten seconds for it, one after the other: minutes, for those that came last."""
+    asked = []
+
+    class Away:
+        def ingest(self, batch, now):
+            asked.append(len(batch))
+            if len(asked) == 1:
+                for ticket in tickets:
+                    intake._waiting.append(ticket)
+            raise StoreError("away")
+
+    intake = Intake(Away(), FakeClock(), lambda _: None)
+    tickets = [_Ticket(unit(str(n))) for n in range(3)]
+    for key in ("first", "second"):
+        with pytest.raises(StoreError, match="away"):
+            intake.submit(unit(key))
+    assert asked == [1, 4]
+    assert {str(ticket.error) for ticket in tickets} == {"away"}
 
 
 def test_while_a_listing_fills_the_outbox_its_batches_go_full(tmp_path):

@@ -18,7 +18,7 @@ from .._web.server import WebServer
 from ..config import Problem
 from ..errors import ConfigError
 from ..secrets import Secret
-from ..store import StoreError
+from ..store import DiskFull, StoreError
 from ..types import WebhookRequest
 from .alerts import AlertWatch
 from .backfill import deliver_all
@@ -145,8 +145,8 @@ class Daemon:
             worker.receive(request)
         except StoreError as error:
             # What a small write meets too is asked for each time; only what it does not meet has to be remembered.
-            seen = works.app.store_trouble() is not None
-            self._refused = None if seen else (works.app.clock.now(), error.message)
+            small_ones_fit = isinstance(error, DiskFull) and works.app.store_trouble() is None
+            self._refused = (works.app.clock.now(), error.message) if small_ones_fit else None
             raise
         self._refused = None
 

@@ -220,8 +220,10 @@ class SourceWorker:
             self._write_backs_owed = True
 
     def _release(self) -> None:
-        for entity in [e for e in self._holds if e not in self._never_listed()]:
-            if stack := self._holds.pop(entity, None):
+        # The polling and the listing thread both come here.
+        kept = self._never_listed()
+        for entity in [*self._holds]:
+            if entity not in kept and (stack := self._holds.pop(entity, None)):
                 stack.close()
 
     def _due(self, schedule: Schedule | None, mark: str, now: datetime) -> bool:

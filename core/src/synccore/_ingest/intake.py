@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve, fields
 
-from ..store import Ingest, Ingested, Store
+from ..store import Ingest, Ingested, Store, StoreError
 from ..types import Change, Clock, Unreadable
 from ..values import encodable
 
@@ -82,6 +82,10 @@ class Intake:
     def _commit(self, group: list[_Ticket]) -> None:
         try:
             self._write(group)
+        except StoreError as error:
+            # Nobody's fault: taken alone, each would wait as long for a database that is away, one after the other.
+            for ticket in group:
+                ticket.error = error
         except Exception as error:  # noqa: BLE001  whose fault it is shows when each is taken alone
             if len(group) > 1:
                 for ticket in group:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..store import StoreError
+from ..store import DiskFull, StoreError
 
 __all__ = ["BUSY_TIMEOUT", "Database", "FairLock", "create_file"]
 
@@ -219,7 +219,7 @@ def _unusable(error: sqlite3.Error, path: Path) -> Exception:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     match code:
         case sqlite3.SQLITE_FULL:
-            return StoreError(f"the disk with {path} is full: free some space; what was accepted before is safe")
+            return DiskFull(f"the disk with {path} is full: free some space; what was accepted before is safe")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(f"{path} is locked by another program: close it, or wait for it to finish, and try again")
         case sqlite3.SQLITE_READONLY:

@@ -31,7 +31,7 @@ from . import looks
 from ._convert import to_ms
 from ._people import key_digest
 from .copying import Copying
-from .engine import Engine, Result, Row, RunningDaemon, StoreError, Transaction, UnderWay
+from .engine import DiskFull, Engine, Result, Row, RunningDaemon, StoreError, Transaction, UnderWay
 from .keeping import Keeping
 from .moving import Moving
 from .owing import Owing
@@ -73,6 +73,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "DirtyRule",
+    "DiskFull",
     "Engine",
     "Hint",
     "HistoryEntry",

@@ -42,6 +42,10 @@ class StoreError(SynccoreError):
     kind = "store"
 
 
+class DiskFull(StoreError):
+    """There is no room on the database's disk; a small write may still find some."""
+
+
 class UnderWay(StoreError):
     """A person cannot be forgotten while calls may be under way that make them anew; `sinks`: where to."""
 

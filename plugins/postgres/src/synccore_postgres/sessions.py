@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from synccore.errors import ConfigError
 from synccore.secrets import Secret
-from synccore.store import Result, StoreError, Transaction
+from synccore.store import DiskFull, Result, StoreError, Transaction
 
 from .dialect import Record, bound, prepared, records, translated
 
@@ -278,20 +278,21 @@ class Sessions:
         try:
             yield
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.InternalError) as error:
-            raise StoreError(self._said(error)) from error
+            raise self._told(error) from error
 
-    def _said(self, error: Exception) -> str:
+    def _told(self, error: Exception) -> StoreError:
         match error:
             case errors.LockNotAvailable():
-                return f"{self.place} is busy: no turn to write within {PATIENCE} s; the next try follows by itself"
+                text = f"is busy: no turn to write within {PATIENCE} s; the next try follows by itself"
             case errors.DiskFull():
-                return f"the disk of {self.place} is full: free some space; what was accepted before is safe"
+                return DiskFull(f"the disk of {self.place} is full: free some space; what was accepted before is safe")
             case errors.ReadOnlySqlTransaction():
-                return f"{self.place} takes no writes (a standby?): name the primary"
+                text = "takes no writes (a standby?): name the primary"
             case errors.InvalidPassword() | errors.InvalidAuthorizationSpecification():
-                return f"{self.place} refuses this role: look at database_password (or PGPASSWORD) and pg_hba.conf"
-        text = " ".join(str(error).split()) or type(error).__name__
-        return f"{self.place} cannot be used: {text[:300]}"
+                text = "refuses this role: look at database_password (or PGPASSWORD) and pg_hba.conf"
+            case _:
+                text = f"cannot be used: {(' '.join(str(error).split()) or type(error).__name__)[:300]}"
+        return StoreError(f"{self.place} {text}")
 
 
 def _still_there(connection: _Session) -> None:
