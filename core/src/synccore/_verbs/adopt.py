@@ -11,12 +11,11 @@ from attrs import asdict, define, field
 
 from .._app.app import App
 from .._app.records import Heard, Records, lookup
-from .._delivery.policy import error_text
 from ..entities import Entity
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .matches import Matches, both_sides
+from .matches import Matches, both_sides, not_said
 
 __all__ = ["Adoption", "adopt"]
 
@@ -40,6 +39,11 @@ class Adoption:
         """Keep it, as long as there are few."""
         if len(self.examples) < EXAMPLES:
             self.examples.append({"key": key, "result": result, **more})
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Count a record that cannot be linked now."""
+        self.refused += 1
+        self.example(key, "refused", reason=reason)
 
     def document(self, *, dry_run: bool) -> dict[str, Any]:
         """The JSON of `adopt --json`."""
@@ -79,8 +83,7 @@ def _find(app: App, route: RouteSpec, records: Records, matches: Matches, result
             try:
                 prepared = preparer.prepare(work, number)
             except MappingError as error:
-                result.refused += 1
-                result.example(work.delivery.key, "refused", reason=error.message)
+                result.refuse(work.delivery.key, error.message)
                 continue
             if prepared.operation is None:
                 result.skipped += 1
@@ -101,12 +104,8 @@ def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: M
         case Ambiguous():
             result.ambiguous += 1
             result.example(key, "ambiguous", candidates=list(answer.candidates))
-        case Retry():
-            result.refused += 1
-            result.example(key, "refused", reason=f"cannot be said yet: {answer.reason}")
-        case Failed():
-            result.refused += 1
-            result.example(key, "refused", reason=error_text(answer.error))
+        case Retry() | Failed():
+            result.refuse(key, not_said(answer))
 
 
 def _write(app: App, route: RouteSpec, key: str, twin: Link, seen: Entity | None) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from .._app.app import App
 from .._app.records import Heard, Records, same_account, shop_records
+from .._delivery.policy import error_text
 from ..store import Store
-from ..types import Link, RouteSpec
+from ..types import Failed, Link, Retry, RouteSpec
 
-__all__ = ["Matches", "both_sides"]
+__all__ = ["Matches", "both_sides", "not_said"]
 
 
 @contextmanager
@@ -31,6 +32,11 @@ def both_sides(
     ):
         matches.take_known(app.store, route.name)
         yield records, matches
+
+
+def not_said(answer: Retry | Failed) -> str:
+    """Why the target cannot say whether it has a record."""
+    return f"cannot be said yet: {answer.reason}" if isinstance(answer, Retry) else error_text(answer.error)
 
 
 class Matches:

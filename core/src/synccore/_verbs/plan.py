@@ -7,11 +7,10 @@ from attrs import Factory, define, field
 
 from .._app.app import App
 from .._app.records import Heard, Records, ability, lookup, read_back, reader
-from .._delivery.policy import error_text
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 from .compare import differing
-from .matches import Matches, both_sides
+from .matches import Matches, both_sides, not_said
 
 __all__ = ["Plan", "plan"]
 
@@ -144,10 +143,8 @@ def _sorted(key: str, answer: Ambiguous | Retry | Failed | None) -> tuple[str, s
             return "create", key, None
         case Ambiguous():
             return "refused", key, f"{len(answer.candidates)} records at the target could be it"
-        case Retry():
-            return "skipped", key, f"cannot be said yet: {answer.reason}"
-        case Failed():
-            return "refused", key, error_text(answer.error)
+        case Retry() | Failed():
+            return "skipped" if isinstance(answer, Retry) else "refused", key, not_said(answer)
 
 
 def _kinds(
