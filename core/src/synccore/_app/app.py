@@ -100,13 +100,16 @@ class App(Base):
             text=self.text,
             looking=looking,
         )
+        self._database, self._password = self.settings.database, self.settings.password
+        self.retention = self.settings.retention
+        self.routes: Mapping[str, RouteSpec] = self.settings.routes
+        self._open_instances()
+
+    def _open_instances(self) -> None:
         for instance in self.settings.sinks.values():
             if instance.name not in self.sinks:  # no route leads there yet; it can be connected all the same
                 self._open_sink(instance)
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
-        self._database, self._password = self.settings.database, self.settings.password
-        self.retention = self.settings.retention
-        self.routes: Mapping[str, RouteSpec] = self.settings.routes
         for sink in self.sinks.values():
             # Opened once to ask for its objects, which the routes' defaults come from; now with those routes.
             self._close(sink)

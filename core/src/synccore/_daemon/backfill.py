@@ -101,11 +101,9 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
                 for job in _unfinished(app, jobs):
                     try:
                         found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
+                        seen, deleted = seen + found.seen, deleted + found.deleted
                     except MassDeletionError as error:
                         errors.append(error.message)
-                    else:
-                        seen += found.seen
-                        deleted += found.deleted
                     while worker.follow_hints():
                         pass
                     done(job.entity)

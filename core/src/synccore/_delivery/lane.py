@@ -77,14 +77,9 @@ class Lane:
         self.in_flight: dict[str, Flight] = {}
         #: Tokens of steps that failed and whose rows could not be given back yet.
         self._unreleased: set[str] = set()
-        self._preparers = preparers
-        self._store = store
-        self._clock = clock
-        self._random = random_
-        self._after_entity = after_entity
-        self._observe = observe
-        self._measure = measure
-        self._full = full
+        self._preparers, self._after_entity = preparers, after_entity
+        self._store, self._clock, self._random = store, clock, random_
+        self._observe, self._measure, self._full = observe, measure, full
         self._watch = Watch(clock)
         self._recognition = Recognition(self._watch.watched(another_account), limits.look_within, random_)
         self._call = Caller(name, sink, self._watch)
@@ -98,22 +93,25 @@ class Lane:
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
         self._last_batch: tuple[datetime, bool] | None = None
-        self._jobs = Jobs(
-            sink=name,
-            limits=limits,
-            preparers=preparers,
+        self._jobs = self._begin_jobs()
+        self._recognising = self._watch.turn()
+        self._gathering = threading.Lock()
+        self._overtaking = Overtaking(
+            name, limits, preparers, self._call, store, self._settler, held_since, self._watch.turn()
+        )
+
+    def _begin_jobs(self) -> Jobs:
+        return Jobs(
+            sink=self.name,
+            limits=self.limits,
+            preparers=self._preparers,
             call=self._call,
-            store=store,
+            store=self._store,
             settler=self._settler,
             turn=self._watch.turn(),
             judge=self._job_told,
             failed=self._job_failed,
             lost=lambda work: self._failed(work, NOT_BACK, maybe_applied=True),
-        )
-        self._recognising = self._watch.turn()
-        self._gathering = threading.Lock()
-        self._overtaking = Overtaking(
-            name, limits, preparers, self._call, store, self._settler, held_since, self._watch.turn()
         )
 
     @property

@@ -72,7 +72,7 @@ def load_settings(
     text: str | None = None,
     looking: bool = False,
 ) -> Settings:
-    """The settings in a file.
+    """The settings in a file. Raises SettingsError with every mistake found.
 
     Args:
         text: what to read instead of what the file holds now.
@@ -80,8 +80,6 @@ def load_settings(
             told (`Settings.mistakes`) instead of stopping everything.
         stored_secret: the text of `{ secret = "NAME" }`, or None; asked on first use, not here.
         objects_of: what a sink instance can write, where that depends on its configuration.
-
-    Raises SettingsError with every mistake found.
     """
     path = path.absolute()
     document = _parse(path, text)

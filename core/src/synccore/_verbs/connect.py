@@ -52,8 +52,7 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
     Another account than the last one is refused, and what was stored before stays, unless `switch_account`: then
     the sink is let go of first (its grant at the vendor stays), with nothing on its way, and the links to the old
     account's records are kept apart until that account returns, so that nothing is written to ids that mean nothing
-    there. A flow that fails leaves
-    everything as it was.
+    there. A flow that fails leaves everything as it was.
 
     Raises AuthError, ConfigError, Transient.
     """

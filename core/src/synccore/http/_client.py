@@ -95,22 +95,15 @@ class Client(Closing):
             ConfigError: the address cannot be used, or the certificate is not trusted.
             Rejected: no address can be made of the record's data.
         """
-        left = time_left()
-        if left is not None and not left:
-            raise RateLimited(
-                "the time for one delivery was over before this was sent: it goes with the next",
-                retry_after=timedelta(seconds=1),
-                scope="operation",
-            )
+        limit = _within_the_step(timeout or self._timeout)
         if json is not None:
             headers = {"Content-Type": "application/json", **(headers or {})}
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"))
         if content is not None and not isinstance(content, bytes | str):
             content.flush()
             content.seek(0)
-        seconds = min(timeout or self._timeout, left or timedelta.max).total_seconds()
         self._context.count_call()
-        with time_limit(timedelta(seconds=seconds)):
+        with time_limit(limit):
             return self._wire().send(
                 method,
                 encodable(url),
@@ -120,7 +113,7 @@ class Client(Closing):
                 content=encodable(content) if isinstance(content, str) else content,
                 largest=largest or self._largest,
                 into=into,
-                seconds=seconds,
+                seconds=limit.total_seconds(),
             )
 
     def _wire(self) -> "Wire":
@@ -156,6 +149,18 @@ def _base(url: str) -> str:
     except ValueError as error:
         raise ConfigError(f"the address {redact(url, 100)} cannot be used: {error}") from error
     return url
+
+
+def _within_the_step(timeout: timedelta) -> timedelta:
+    """How long a call may take. Raises RateLimited where the time for the work under way is used up."""
+    left = time_left()
+    if left is not None and not left:
+        raise RateLimited(
+            "the time for one delivery was over before this was sent: it goes with the next",
+            retry_after=timedelta(seconds=1),
+            scope="operation",
+        )
+    return timeout if left is None else min(timeout, left)
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:

@@ -103,8 +103,7 @@ class Trail(Engine):
         before_id: int | None = None,
         limit: int | None = 200,
     ) -> list[HistoryEntry]:
-        """The audit trail, oldest first (the newest `limit` lines). `keys` are (source, customer key) with
-        all they own; no `outcomes` are all of them; `before_id` turns the page."""
+        """The audit trail, oldest first (the newest `limit` lines). `keys`: of customers and all they own."""
         wanted: list[str] = []
         values: dict[str, Any] = {
             "key": key,

@@ -132,21 +132,22 @@ def _customers(person_accounts: bool, picklists: bool) -> Objects:
                 *_address("Other", picklists),
             ],
         ),
-        "Lead": (
-            "00Q",
-            [
-                *_system("MasterRecordId", "ConvertedContactId", "ConvertedAccountId"),
-                *_read_only("boolean", "IsConverted"),
-                _text("FirstName", 40),
-                _text("LastName", 80, required=True),
-                _text("Company", 255, required=True),
-                _text("Email", 80, type="email", id_lookup=True),
-                _text("Phone", 40, type="phone"),
-                *_of("boolean", "HasOptedOutOfEmail", defaulted=True),
-                *_address("", picklists),
-            ],
-        ),
+        "Lead": ("00Q", _lead(picklists)),
     }
+
+
+def _lead(picklists: bool) -> Fields:
+    return [
+        *_system("MasterRecordId", "ConvertedContactId", "ConvertedAccountId"),
+        *_read_only("boolean", "IsConverted"),
+        _text("FirstName", 40),
+        _text("LastName", 80, required=True),
+        _text("Company", 255, required=True),
+        _text("Email", 80, type="email", id_lookup=True),
+        _text("Phone", 40, type="phone"),
+        *_of("boolean", "HasOptedOutOfEmail", defaulted=True),
+        *_address("", picklists),
+    ]
 
 
 def _work() -> Objects:
