@@ -117,27 +117,27 @@ def told(night: Night) -> tuple[int, int]:
     return night.pager.take()
 
 
-def test_eight_causes_in_one_night(night, hand):
-    org = night.org
-
-    # A validation rule of the org.
-    org.org.validation_rules.append(("Contact", lambda r: r.get("FirstName") == "Ada", "A VAT number is needed"))
+def a_validation_rule_of_the_org(night, hand):
+    """A validation rule of the org."""
+    night.org.org.validation_rules.append(("Contact", lambda r: r.get("FirstName") == "Ada", "A VAT number is needed"))
     ada, email = night.buy("ada")
     night.hours(1)
     assert "parked" in (said := hand.looked(email))
     assert "A VAT number is needed" in said
     assert not night.arrived(ada)
     assert told(night) == (1, 0)
-    org.org.validation_rules.clear()
+    night.org.org.validation_rules.clear()
     hand.looked(email)
     hand.retry(email)
     night.work()
     assert night.arrived(ada)
     assert told(night) == (0, 1)
 
-    # A dead token.
-    org.sign_in.refresh_tokens.clear()
-    org.sign_in.expire()
+
+def a_dead_token(night, hand):
+    """A dead token."""
+    night.org.sign_in.refresh_tokens.clear()
+    night.org.sign_in.expire()
     bea, email = night.buy("bea")
     night.hours(1)
     assert "owed" in (said := hand.looked(email))
@@ -149,7 +149,9 @@ def test_eight_causes_in_one_night(night, hand):
     assert night.arrived(bea)
     assert told(night) == (0, 1)
 
-    # The route's filter: nothing failed, so nobody is paged. The file is mended, and the daemon reads it again.
+
+def a_filter(night, hand):
+    """The route's filter: nothing failed, so nobody is paged. The file is mended, and the daemon reads it again."""
     cleo, email = night.buy("cleo", billing={"country": "FR"})
     night.hours(1)
     assert "skipped" in (said := hand.looked(email))
@@ -164,7 +166,9 @@ def test_eight_causes_in_one_night(night, hand):
     assert night.arrived(cleo)
     assert told(night) == (0, 0)
 
-    # The mapping fails for one record.
+
+def a_mapping_that_fails(night, hand):
+    """The mapping fails for one record."""
     dora, email = night.buy("dora", meta_data=[{"key": "visits", "value": "0"}])
     night.hours(1)
     assert "parked" in (said := hand.looked(email))
@@ -180,8 +184,10 @@ def test_eight_causes_in_one_night(night, hand):
     assert night.arrived(dora)
     assert told(night) == (0, 1)
 
-    # The target is down.
-    org.fail_next(*[Fault.status(503, "<html>busy</html>")] * 10_000)
+
+def a_target_that_is_down(night, hand):
+    """The target is down."""
+    night.org.fail_next(*[Fault.status(503, "<html>busy</html>")] * 10_000)
     eva, email = night.buy("eva")
     night.hours(1)
     assert "owed" in (said := hand.looked(email))
@@ -189,27 +195,31 @@ def test_eight_causes_in_one_night(night, hand):
     assert "at once: synccore lanes resume crm" in said
     assert not night.arrived(eva)
     assert told(night) == (1, 0)
-    org.clear_faults()
+    night.org.clear_faults()
     hand.resume(email)
     night.work()
     assert night.arrived(eva)
     assert told(night) == (0, 1)
 
-    # The day's calls are used up.
-    org.call_limit = org.calls_used
+
+def used_up_calls(night, hand):
+    """The day's calls are used up."""
+    night.org.call_limit = night.org.calls_used
     fay, email = night.buy("fay")
     night.hours(1)
     assert "owed" in (said := hand.looked(email))
     assert "crm is rate limited" in said
     assert not night.arrived(fay)
     assert told(night) == (1, 0)
-    org.call_limit = 100_000
+    night.org.call_limit = 100_000
     hand.resume(email)
     night.work()
     assert night.arrived(fay)
     assert told(night) == (0, 1)
 
-    # The shop lost a webhook.
+
+def a_lost_webhook(night, hand):
+    """The shop lost a webhook."""
     gia, email = night.buy("gia")
     night.shop.hooks.waiting.clear()
     assert "obody here has heard of them" in hand.looked(email)
@@ -219,21 +229,40 @@ def test_eight_causes_in_one_night(night, hand):
     assert night.arrived(gia)
     assert told(night) == (0, 0)
 
-    # Two contacts may be meant.
-    twins = [org.org.insert("Contact", {"LastName": n, "Email": "ida@shop.test"}) for n in ("One", "Two")]
+
+def two_contacts_that_may_be_meant(night, hand):
+    """Two contacts may be meant."""
+    twins = [night.org.org.insert("Contact", {"LastName": n, "Email": "ida@shop.test"}) for n in ("One", "Two")]
     ida, email = night.buy("ida")
     night.hours(1)
     assert "parked" in (said := hand.looked(email))
     assert all(twin in said for twin in twins)
     assert not night.arrived(ida)
     assert told(night) == (1, 0)
-    org.org.merge("Contact", twins[1], twins[0])
+    night.org.org.merge("Contact", twins[1], twins[0])
     hand.looked(email)
     hand.retry(email)
     night.work()
     assert night.arrived(ida)
     assert told(night) == (0, 1)
-    assert len(org.records("Contact")) == 8
+
+
+CAUSES = (
+    a_validation_rule_of_the_org,
+    a_dead_token,
+    a_filter,
+    a_mapping_that_fails,
+    a_target_that_is_down,
+    used_up_calls,
+    a_lost_webhook,
+    two_contacts_that_may_be_meant,
+)
+
+
+def test_eight_causes_in_one_night(night, hand):
+    for cause in CAUSES:
+        cause(night, hand)
+    assert len(night.org.records("Contact")) == 8
 
 
 def test_a_shop_whose_webhooks_stay_away_is_told_once_and_is_well_when_one_comes(night):

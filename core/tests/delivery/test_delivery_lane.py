@@ -60,35 +60,6 @@ def test_an_older_version_never_overwrites_a_newer_one(people):
     assert people.sink.by_uid()["shop:customer:1"]["email"] == "new@shop.test"
 
 
-def test_a_change_taken_back_within_the_delay_sends_nothing(tmp_path):
-    routes = {"m": {"entity": "membership", "delay": "5m", "fields": {"status": "membership.status"}}}
-    with Harness(tmp_path, routes) as app:
-        member = Membership(key="7", status="active", plan_key="gold")
-        app.emit(upsert(member))
-        app.settle_down()
-        for status in ("paused", "active"):
-            app.emit(upsert(Membership(key="7", status=status, plan_key="gold")))
-            app.advance(timedelta(minutes=1))
-        app.settle_down()
-        assert len(app.sink.calls) == 1
-        app.emit(upsert(Membership(key="7", status="paused", plan_key="gold")))
-        app.advance(timedelta(minutes=6))
-        app.emit(upsert(member))
-        app.advance(timedelta(minutes=6))
-        assert [o.fields["status"] for c in app.sink.calls for o in c] == ["active", "paused", "active"]
-
-
-def test_a_delay_ends_at_four_times_its_length_however_often_it_changes(tmp_path):
-    routes = {"m": {"entity": "membership", "delay": "5m", "fields": {"status": "membership.status"}}}
-    with Harness(tmp_path, routes) as app:
-        for n in range(19):
-            app.emit(upsert(Membership(key="7", status=f"s{n}", plan_key="gold")))
-            app.advance(timedelta(minutes=1))
-        assert app.sink.calls == []
-        app.advance(timedelta(minutes=1))
-        assert len(app.sink.calls) == 1
-
-
 def test_one_refused_record_is_parked_alone_with_the_vendors_words(people):
     people.sink.always(lambda o: Rejected("no such country", ["Country"]) if o.key == "42" else None)
     emit_people(people, 200)
@@ -513,37 +484,3 @@ def test_a_sink_whose_overtake_is_wrong_harms_nobody(submitted):
     submitted.sink.finish_jobs()
     submitted.settle_down()
     assert submitted.sink.by_uid()["shop:customer:1"]["email"] == "new@shop.test"
-
-
-# -- fields whose changes wait
-
-
-def test_a_field_with_a_delay_waits_and_the_others_go(tmp_path):
-    fields = {"email": "customer.email", "name": {"value": "customer.first_name", "delay": "5m"}}
-    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
-        app.emit(customer("1", email="a@shop.test", first_name="A"))
-        app.drain()
-        assert app.sink.by_uid()["shop:customer:1"] == {"email": "a@shop.test", "name": "A"}
-        app.emit(customer("1", email="b@shop.test", first_name="B"))
-        app.drain()
-        assert app.sink.by_uid()["shop:customer:1"] == {"email": "b@shop.test", "name": "A"}
-        app.advance(timedelta(minutes=4))
-        app.emit(customer("1", email="b@shop.test", first_name="A"))
-        app.settle_down()
-        assert len(app.sink.calls) == 2
-        app.emit(customer("1", email="b@shop.test", first_name="C"))
-        app.advance(timedelta(minutes=4, seconds=59))
-        assert len(app.sink.calls) == 2
-        app.advance(timedelta(seconds=1))
-        assert app.sink.by_uid()["shop:customer:1"]["name"] == "C"
-
-
-def test_it_waits_no_longer_than_four_times_the_delay(tmp_path):
-    fields = {"name": {"value": "customer.first_name", "delay": "5m"}}
-    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
-        app.emit(customer("1", first_name="A"))
-        app.drain()
-        for minute in range(21):
-            app.emit(customer("1", first_name=f"B{minute}"))
-            app.advance(timedelta(minutes=1))
-        assert len(app.sink.calls) == 2
