@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
-from synccore._delivery.gate import RESUMED, Gate
+from synccore._delivery.gate import RESUMED, Gate, open_by_hand
 from synccore._delivery.policy import PauseLane
 from synccore._store.sqlite import open_sqlite
 from synccore.testing import START
@@ -65,3 +66,16 @@ def test_a_resume_while_no_daemon_ran_reaches_the_next_one_once(store):
     assert [gate.refresh(), gate.refresh()] == [True, False]
     assert not Gate(store, "crm").refresh()
     assert not Gate(store, "other").refresh()
+
+
+def test_only_a_person_opens_a_lane_for_all_who_work_on_it(store, gate):
+    """That another process got through voids nothing of what all have used of a quota."""
+    other = Gate(store, "crm")
+    gate.close(PauseLane(START + MINUTE, "rate_limited", "slow down"), START, outage=False)
+    other.refresh()
+    assert gate.succeeded(START + MINUTE)
+    assert not other.refresh()
+    for minutes in (2, 3):
+        now = START + minutes * MINUTE
+        open_by_hand(store, evolve(store.lane("crm"), changed_at=now), now)
+        assert [(one.refresh(), one.refresh()) for one in (gate, other)] == [(True, False)] * 2

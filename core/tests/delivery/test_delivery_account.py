@@ -9,6 +9,7 @@ from attrs import evolve
 from synccore._app.accounts import known_account, remember_account
 from synccore._daemon.backfill import backfill
 from synccore._daemon.sources import SourceWorker
+from synccore._delivery.gate import open_by_hand
 from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore._verbs.plan import plan
@@ -89,7 +90,7 @@ def test_a_switch_by_somebody_else_is_seen_before_the_next_write(tmp_path):
         remember_account(app.app.store, "crm", THEIRS)
         app.clock.advance(timedelta(seconds=1))
         lane = app.app.store.lane("crm")
-        app.app.store.put_lane(evolve(lane, changed_at=app.clock.now()))
+        open_by_hand(app.app.store, evolve(lane, changed_at=app.clock.now()), app.clock.now())
         app.emit(customer("2", email="b@shop.test"))
         app.drain()
         assert (len(app.sink.calls), app.app.store.lane("crm").state) == (1, "error")

@@ -484,3 +484,32 @@ def test_a_sink_whose_overtake_is_wrong_harms_nobody(submitted):
     submitted.sink.finish_jobs()
     submitted.settle_down()
     assert submitted.sink.by_uid()["shop:customer:1"]["email"] == "new@shop.test"
+
+
+def test_calls_are_counted_in_the_outbox_for_all_processes(tmp_path, monkeypatch):
+    """Counted by the target: two processes make no more calls than one may, also where both look at once."""
+    with Harness(tmp_path, PEOPLE, limits=Limits(calls=3, per=timedelta(minutes=1))) as people:
+        emit_people(people, 8)
+        one = people.app.engine.lanes["crm"]
+        people.crash()  # the first app goes on working all the same
+        two = people.app.engine.lanes["crm"]
+        claim = one._claim
+
+        def claims_late(now):
+            claimed = claim(now)
+            two.step()
+            return claimed
+
+        made = []
+        for _ in range(3):
+            two.step()
+            with monkeypatch.context() as patch:
+                patch.setattr(one, "_claim", claims_late)
+                one.step()
+            for lane in (two, one, one, two):
+                lane.step()
+            made.append(len(people.sink.calls))
+            people.clock.advance(timedelta(minutes=1))
+        assert made == [3, 6, 8]
+        assert {d.attempts for d in people.deliveries()} == {0}
+        assert people.states() == {"done": 8}

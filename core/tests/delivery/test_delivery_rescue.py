@@ -10,8 +10,10 @@ from synccore._delivery.lane import LEASE_MARGIN
 from synccore._delivery.watch import MOST_LOST
 from synccore._verbs.status import status
 from synccore._verbs.troubles import troubles
+from synccore.errors import ConfigError
 from synccore.http import time_limit
 from synccore.store import StoreError
+from synccore.store.copying import UNDER_WAY
 from synccore.testing import Harness, customer
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
@@ -279,3 +281,14 @@ def test_no_call_begins_after_the_time_of_its_work(app):
     with time_limit(timedelta(0)):
         lane(app).step()
     assert {(d.state, d.attempts) for d in app.deliveries()} == {("ready", 0)}
+
+
+def test_nothing_is_delivered_from_a_part_of_an_outbox(tmp_path):
+    """`db copy` was killed after the records and before their links."""
+    with Harness(tmp_path, PEOPLE) as harness:
+        mark = harness.app.store.state(UNDER_WAY)
+        mark.put({"from": "a.db"})
+        with pytest.raises(ConfigError, match=r"a copy of a\.db .* say synccore db copy again"):
+            _ = harness.app.engine
+        mark.clear()
+        assert harness.app.engine

@@ -80,7 +80,11 @@ def test_a_copy_that_was_broken_off_goes_on_and_one_of_another_is_refused(server
         del postgres.put_page
         with pytest.raises(ConfigError, match=r"copy of a\.db into the target was begun"):
             copy(file, postgres, "b.db")
+        # Links come after records: a daemon would make everybody anew.
+        with pytest.raises(ConfigError, match=r"only a part .* a copy of a\.db"):
+            postgres.must_be_whole()
         assert copy(file, postgres, "a.db").rows["delivery"] == 20
+        postgres.must_be_whole()
         with pytest.raises(ConfigError, match="not empty"):
             copy(file, postgres, "a.db")
 

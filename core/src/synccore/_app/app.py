@@ -404,6 +404,7 @@ class App(Base):
         """The lanes of every sink that opened, and of every source that is written back to: for who delivers."""
         from .._delivery.engine import Engine
 
+        self.store.must_be_whole()
         engine = Engine(self.store, self.clock, self.log, tell=self.running.troubled)
         for name, unit in self.sinks.items():
             if unit.instance is not None:

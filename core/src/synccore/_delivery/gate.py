@@ -10,8 +10,16 @@ from .policy import PauseLane
 
 #: Where `lanes resume` leaves word for the daemon that comes: sink -> when.
 RESUMED = "synccore:resumed"
+#: How often a person opened a lane, for the processes that work on it: sink -> times.
+_OPENED = "synccore:opened"
 #: States that end by themselves when their time has come.
 TIMED = ("ok", "rate_limited", "circuit_open", "error")
+
+
+def open_by_hand(store: Store, lane: LaneRecord, now: datetime) -> None:
+    """Let a lane go on because a person says so: whoever works on it looks afresh at what it waited for."""
+    store.state(_OPENED).change(lane.sink, now, lambda times, _: (times or 0) + 1)
+    store.put_lane(lane)
 
 
 class Gate:
@@ -23,18 +31,23 @@ class Gate:
         self._lock = threading.Lock()
         self.record = store.lane(sink)
         self._marks = store.state(RESUMED)
+        self._opened = store.state(_OPENED).get(sink)
         self._looked = False
 
     def refresh(self) -> bool:
         """Look at what the store says now: `lanes pause`, `lanes resume` and `connect` write there.
 
-        Whether somebody else opened the gate since the last look, even if it was closed and opened in between.
+        Whether a person opened the gate since the last look, even if it was closed and opened in between. That a call
+        of another process got through is no such word: what all have used of a quota stays used.
         """
         with self._lock:
             meanwhile = self._resumed_meanwhile()
             before, self.record = self.record, self._store.lane(self._sink)
             touched = before.state != "ok" or before.until is not None or before.changed_at != self.record.changed_at
-            return meanwhile or (touched and self.record.state == "ok" and self.record.until is None)
+            if not touched or self.record.state != "ok" or self.record.until is not None:
+                return meanwhile
+            known, self._opened = self._opened, self._store.state(_OPENED).get(self._sink)
+            return meanwhile or known != self._opened
 
     def _resumed_meanwhile(self) -> bool:
         """Whether a person resumed the lane while no process had it: waits that a sink wrote down are void too."""

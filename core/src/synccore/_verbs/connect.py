@@ -8,6 +8,7 @@ from attrs import asdict, evolve, frozen
 from .._app.accounts import known_account, remember_account
 from .._app.app import App
 from .._app.units import Unit
+from .._delivery.gate import open_by_hand
 from ..errors import AnotherAccount, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
 from ..types import Account, Check, Finding
@@ -163,4 +164,4 @@ def _reopen(app: App, name: str, *, switched: bool) -> None:
     lane = app.lane_of(name)
     if lane.state not in ("ok", "paused") or lane.changed_at is None or (switched and lane.state == "ok"):
         now = app.clock.now()
-        app.store.put_lane(evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0))
+        open_by_hand(app.store, evolve(lane, state="ok", reason=None, until=None, changed_at=now, failures=0), now)

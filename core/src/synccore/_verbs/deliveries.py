@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
+from .._delivery.gate import open_by_hand
 from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
@@ -85,7 +86,7 @@ def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
         lane = app.lane_of(name)
         if lane.state in ("rate_limited", "circuit_open"):
             # What was right of the target a while ago need not be now that a person has looked at it.
-            app.store.put_lane(LaneRecord(sink=lane.sink, changed_at=now))
+            open_by_hand(app.store, LaneRecord(sink=lane.sink, changed_at=now), now)
     return _acted(app, count, ids, chosen)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
-from .._delivery.gate import RESUMED
+from .._delivery.gate import RESUMED, open_by_hand
 from ..errors import redact
 from ..store import LaneRecord, RouteCounts
 from .documents import timestamp
@@ -87,7 +87,7 @@ def resume(app: Base, name: str) -> Resumed:
     now = app.clock.now()
     app.store.hurry(name, now)
     lane = LaneRecord(sink=app.lane_of(name).sink, changed_at=now if reached(app, name) else None)
-    app.store.put_lane(lane)
+    open_by_hand(app.store, lane, now)
     running = app.store.daemon_running()
     if name in app.sinks and not running:
         app.store.state(RESUMED).put({name: now.isoformat()})

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import ConfigError
 from .engine import Engine, Transaction
 
 __all__ = ["COUNTED", "TABLES", "UNDER_WAY", "Copying"]
@@ -44,6 +45,14 @@ _Row = dict[str, Any]
 
 class Copying(Engine):
     """Reads and writes whole tables in the order of their keys."""
+
+    def must_be_whole(self) -> None:
+        """Raises ConfigError where a copy into this outbox was begun and not ended: records whose links did not arrive
+        would all be made anew."""
+        begun = self.one("SELECT value FROM plugin_state WHERE namespace = ? AND key = 'from'", (UNDER_WAY,))
+        if begun is not None:
+            why = f"a copy of {json.loads(begun['value'])} into it was begun and not ended; say synccore db copy again"
+            raise ConfigError(f"only a part of the outbox is there: {why}", path="synccore.database")
 
     def page(self, table: str, after: Sequence[Any] | None, limit: int = _PAGE) -> list[_Row]:
         """Rows behind a key, in the order of keys."""

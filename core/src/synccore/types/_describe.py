@@ -92,7 +92,8 @@ class Limits:
         max_in_flight: `deliver` calls at the same time; 1 means one writer.
         bulk_batch: operations per `deliver` when more than `bulk_threshold` deliveries of one route wait; None
             means max_batch.
-        calls: calls per `per` that core may make, None where the vendor states none; headers correct it.
+        calls: `deliver` calls per `per` that core makes at most, counted in the outbox for all hosts; None where
+            the vendor states none. A batch that fails as a whole and is halved counts once.
         linger: how long a batch that is not full may wait for more while the lane is busy.
         deadline: how long one `deliver` may take, its lookups included. Calls of `synccore.http.Client` end by then;
             what was not sent yet goes with the next batch, no attempt used.
