@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from .._app.app import App
 from .._app.units import Unit, lane_name
@@ -32,11 +33,11 @@ def troubles(app: App, running_since: datetime | None = None) -> tuple[Trouble, 
     return (
         *_instances(app, now),
         *_held_up(app, now),
-        *_holds(app),
+        *_holds(app, now),
         *_listings(app),
         *_silences(app, now, running_since or now),
         *_backlogs(app, now),
-        *_parked(app),
+        *_parked(app, now),
         *_stale(app, now),
         *_disk(app, now),
     )
@@ -49,21 +50,19 @@ def _instances(app: App, now: datetime) -> Iterator[Trouble]:
         yield from _instance(name, sink, app.store.lane(name), now)
 
 
+def _lasting(kind: str, name: str, since: datetime, now: datetime, sentence: str, **more: Any) -> Trouble:
+    """A trouble whose measure is how long it lasts."""
+    measure = (now - since).total_seconds()
+    return Trouble(kind=kind, name=name, measure=measure, sentence=sentence, since=since, **more)
+
+
 def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterator[Trouble]:
     state, reason = ("error", unit.error) if unit.error is not None else (lane.state, lane.reason)
     if state == "ok":
         return
-    since = lane.changed_at or now
-    words = state.replace("_", " ")
     until = f", until {moment(lane.until)}" if lane.until is not None else ""
-    yield Trouble(
-        kind=state,
-        name=name,
-        measure=(now - since).total_seconds(),
-        sentence=f"{name}: {words}{until}" + (f": {reason}" if reason else ""),
-        next=remedy(state, name),
-        since=since,
-    )
+    sentence = f"{name}: {state.replace('_', ' ')}{until}" + (f": {reason}" if reason else "")
+    yield _lasting(state, name, lane.changed_at or now, now, sentence, next=remedy(state, name))
 
 
 def stuck(app: App) -> Mapping[str, LaneTrouble]:
@@ -74,30 +73,17 @@ def stuck(app: App) -> Mapping[str, LaneTrouble]:
 def _held_up(app: App, now: datetime) -> Iterator[Trouble]:
     for name, trouble in stuck(app).items():
         if now - trouble.since >= _HELD_UP:
-            yield Trouble(
-                kind="error",
-                name=name,
-                cause="held up",
-                measure=(now - trouble.since).total_seconds(),
-                sentence=f"{name}: {trouble.text}",
-                next="synccore status",
-                since=trouble.since,
-            )
+            sentence = f"{name}: {trouble.text}"
+            yield _lasting("error", name, trouble.since, now, sentence, cause="held up", next="synccore status")
 
 
-def _holds(app: App) -> Iterator[Trouble]:
+def _holds(app: App, now: datetime) -> Iterator[Trouble]:
     """Routes whose target refuses record after record."""
     for hold in app.store.holds():
         if hold.kind == "refused" and hold.route in app.routes:
-            yield Trouble(
-                kind="error",
-                name=hold.sink,
-                cause=hold.route,
-                measure=(app.clock.now() - hold.since).total_seconds(),
-                sentence=f"{hold.sink}: {hold.route} is held, record after record is refused: {hold.reason}",
-                next=held_remedy(hold.sink),
-                since=hold.since,
-            )
+            sentence = f"{hold.sink}: {hold.route} is held, record after record is refused: {hold.reason}"
+            step = held_remedy(hold.sink)
+            yield _lasting("error", hold.sink, hold.since, now, sentence, cause=hold.route, next=step)
 
 
 def _listings(app: App) -> Iterator[Trouble]:
@@ -142,15 +128,8 @@ def _silences(app: App, now: datetime, running_since: datetime) -> Iterator[Trou
     for name, unit in app.sources.items():
         lane = app.store.lane(lane_name(name))
         if lane.state == "ok" and lane.reason and lane.changed_at:  # what it said when its webhooks were looked after
-            yield Trouble(
-                kind="silent",
-                name=name,
-                cause="webhooks",
-                measure=(now - lane.changed_at).total_seconds(),
-                sentence=f"{name}: {lane.reason}",
-                next="synccore check",
-                since=lane.changed_at,
-            )
+            sentence = f"{name}: {lane.reason}"
+            yield _lasting("silent", name, lane.changed_at, now, sentence, cause="webhooks", next="synccore check")
         if unit.settings.config.poll is None:
             continue
         polls = [at for mark, (_, at) in app.store.cursors(name).items() if mark.startswith("polled:")]
@@ -171,20 +150,12 @@ def _backlogs(app: App, now: datetime) -> Iterator[Trouble]:
     counts = app.store.counts_by_sink()
     for name in app.sinks:
         count = counts.get(name, RouteCounts())
-        if count.oldest_ready_at is None:
-            continue
-        yield Trouble(
-            kind="backlog",
-            name=name,
-            measure=(now - count.oldest_ready_at).total_seconds(),
-            sentence=f"{name}: {count.ready:,} owed, the oldest since {moment(count.oldest_ready_at)}",
-            next="synccore status",
-            since=count.oldest_ready_at,
-        )
+        if (oldest := count.oldest_ready_at) is not None:
+            sentence = f"{name}: {count.ready:,} owed, the oldest since {moment(oldest)}"
+            yield _lasting("backlog", name, oldest, now, sentence, next="synccore status")
 
 
-def _parked(app: App) -> Iterator[Trouble]:
-    now = app.clock.now()
+def _parked(app: App, now: datetime) -> Iterator[Trouble]:
     for cause in app.store.parked_causes(CAUSES):
         yield Trouble(
             kind="parked",
