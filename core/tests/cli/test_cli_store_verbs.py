@@ -162,8 +162,8 @@ def test_without_a_daemon_a_broken_file_is_the_only_truth(world):
 
 
 def test_another_file_than_the_daemon_s_is_told(running):
-    assert "synccore reload" not in running.run("status").stdout
+    assert "synccore reload" not in running.run("status").stderr
     running.path.write_text("# only a remark\n" + running.path.read_text())
-    assert "synccore reload" not in running.run("status").stdout
+    assert "synccore reload" not in running.run("status").stderr
     running.write(synccore={"retention": "30d"})
-    assert "synccore reload makes it read the file" in running.run("status").stdout
+    assert "synccore reload makes it read the file" in running.run("status").stderr

@@ -32,10 +32,10 @@ def status(as_json: bool) -> int:
         now = app.clock.now()
     if as_json:
         print_json(found.document)
-        for text in found.notes:
-            note(f"note: {text}")
     else:
         _show(found, now)
+    for text in found.notes:
+        note(f"note: {text}")
     return DONE if found.well else FINDINGS
 
 
@@ -44,9 +44,9 @@ def _show(found: Overview, now: datetime) -> None:
     for line in found.work:
         click.echo(line)
     for need in found.needs:
-        word = click.style("needs you", fg="red") if need.grave else click.style("note", fg="yellow")
-        step = f" ({need.next})" if need.next and need.next not in need.sentence else ""
-        click.echo(f"{word}: {need.sentence}{step}")
+        if not need.noted:
+            word = click.style("needs you", fg="red") if need.grave else click.style("look", fg="yellow")
+            click.echo(f"{word}: {need.sentence}" + (f" ({need.next})" if need.next else ""))
 
 
 def _show_instances(found: Overview, now: datetime) -> None:

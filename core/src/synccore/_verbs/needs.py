@@ -18,6 +18,8 @@ __all__ = ["Need", "needs"]
 _PRESSING = tuple(parse_condition(text) for text in (*DEFAULT, "paused", "stale", "rate_limited > 1h"))
 #: Something stands still, or waits, until a person acts.
 _GRAVE = ("store", "needs_auth", "error", "parked", "disk")
+#: A full disk, another file than the daemon's, routes that changed or are gone, records nobody could read.
+_NOTED = ("store", "stale", "changed", "lost", "unreadable")
 #: States of an instance in which it works on nothing until a person acts.
 _STOPPED = ("needs_auth", "error")
 
@@ -43,6 +45,11 @@ class Need:
     def grave(self) -> bool:
         """Whether something stands still, or waits, until a person acts."""
         return self.kind in _GRAVE
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is a note on the whole, beside what states and counts tell."""
+        return self.kind in _NOTED
 
 
 def needs(app: App, status: Mapping[str, Any], changed: Sequence[Changed]) -> tuple[Need, ...]:

@@ -23,7 +23,6 @@ __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 JOBS_SHOWN = 5
 #: Of the records that could not be read, so many of each source are named, the latest first.
 UNREADABLE_SHOWN = 10
-_NOTED = ("store", "stale", "changed", "lost", "unreadable")
 
 
 @frozen(kw_only=True)
@@ -45,7 +44,7 @@ class Overview:
     @property
     def notes(self) -> tuple[str, ...]:
         """What no state of an instance tells: a full disk, another file than the daemon's, routes that changed."""
-        return tuple(need.sentence for need in self.needs if need.kind in _NOTED)
+        return tuple(need.sentence for need in self.needs if need.noted)
 
     @property
     def well(self) -> bool:
