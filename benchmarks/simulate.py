@@ -1,10 +1,15 @@
 """Lives of the whole product from seeds: `uv run python benchmarks/simulate.py --seeds 200 [--first N] [--shrink]`.
 
-Prints the seeds that fail with what was wrong; `--shrink` lives each again with fewer steps and prints what is left.
+As many at a time as there are processors. Prints the seeds that fail with what was wrong; `--shrink` lives each again
+with fewer steps and prints what is left.
 """
 
 import logging
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -14,7 +19,22 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from simulation.lives import draw, live, shrink
 
-from synccore._plugins import load_plugins
+from synccore._plugins import Plugins, load_plugins
+
+
+@cache
+def _plugins() -> Plugins:
+    return load_plugins(environ={})
+
+
+def lived(seed: int, *, shrinking: bool) -> Sequence[str]:
+    """What was wrong at the end of a life, as lines."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    faults = live(seed, draw(seed), _plugins())
+    if not faults or not shrinking:
+        return faults
+    fewest = shrink(seed, draw(seed), _plugins())
+    return [*faults, "fewest steps:", *(f"  {line}" for line in (*fewest, *live(seed, fewest, _plugins())))]
 
 
 @click.command()
@@ -23,17 +43,13 @@ from synccore._plugins import load_plugins
 @click.option("--shrink", "shrinking", is_flag=True, help="Find the fewest steps that fail.")
 def main(seeds: int, first: int, shrinking: bool) -> None:
     """Live, and say what was wrong."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    plugins, failed = load_plugins(environ={}), 0
-    for seed in range(first, first + seeds):
-        faults = live(seed, draw(seed), plugins)
-        if not faults:
-            continue
-        failed += 1
-        print(f"seed {seed}", *faults, sep="\n  ")
-        if shrinking:
-            fewest = shrink(seed, draw(seed), plugins)
-            print("  fewest steps:", *fewest, *live(seed, fewest, plugins), sep="\n    ")
+    failed = 0
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        chosen = range(first, first + seeds)
+        for seed, faults in zip(chosen, pool.map(partial(lived, shrinking=shrinking), chosen), strict=True):
+            if faults:
+                failed += 1
+                print(f"seed {seed}", *faults, sep="\n  ", flush=True)
     print(f"{seeds} seeds, {failed} failed")
     sys.exit(1 if failed else 0)
 
