@@ -131,6 +131,19 @@ def test_an_old_failure_sent_again_is_no_new_one(listening, ears, clock, replay)
     assert all(c.late_ok and c.version for c in told if c.entity == "payment")
 
 
+def test_a_renewal_of_an_account_that_is_gone_is_told_of_nobody(listening, client, clock):
+    """A target that makes a person of every payment would bring them back."""
+    ada = listening.add_customer("ada@shop.test")
+    box = listening.subscribe(ada)
+    client.listed("customer")
+    _, cursor = client.listed("payment")
+    clock.advance(timedelta(hours=1))
+    listening.renew(box, paid=False)
+    listening.delete_customer(ada)
+    assert client.source.fetch("customer", str(ada)) is None
+    assert client.listed("payment", cursor)[0] == []
+
+
 def test_a_failure_that_was_over_before_anybody_looked_is_told_all_the_same(listening, ears, client, clock):
     """The webhook's body is all there is of it."""
     box = listening.subscribe(listening.add_customer("ada@shop.test"))

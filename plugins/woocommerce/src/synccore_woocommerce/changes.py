@@ -200,15 +200,14 @@ class Translator:
                 record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys, zone=zone
             )
             changes.append(self._state_of(record, data, owner=_customer_ref(owner)))
-        if "payment" in self.emits and mapping.renewed(record):
+        if "payment" in self.emits and mapping.renewed(record) and (owner is not None or not self._is_remnant(record)):
             changes += self._payments(record, owner, asked)
         return [*gone, *changes]
 
     def _buyer(self, record: Record) -> tuple[str | None, list[Change]]:
         """The key of an order's customer, and the guest's change where it is one."""
         owner = self._owner(record)
-        email = address_of(mapped(record.get("billing")).get("email"))
-        guest = guest_key(email) if self.guests and email and normalize_email(email) else None
+        guest = _guest_of(record) if self.guests else None
         if owner is not None:
             self.people.billed(owner, guest)
             return owner, []
@@ -217,11 +216,9 @@ class Translator:
             self.people.bought(account)
             if not self._config.others_as_guests:
                 return None, []
-        if guest is None:
+        if guest is None or self._is_remnant(record):
             return None, []
         placed = date_of(record, "date_created", self.zone())
-        if self.people.is_remnant(guest, placed):
-            return None, []
         self._note(f"guest_of/{key(record['id'])}", guest)
         change = Change(
             entity="customer",
@@ -232,6 +229,11 @@ class Translator:
             at=date_of(record, "date_modified", self.zone()),
         )
         return guest, [change]
+
+    def _is_remnant(self, record: Record) -> bool:
+        """Whether an order without a customer was placed by one who is gone since: it brings nobody back."""
+        guest = _guest_of(record)
+        return guest is not None and self.people.is_remnant(guest, date_of(record, "date_created", self.zone()))
 
     def _owner(self, record: Record) -> str | None:
         """The account that owns a record, unless it is known to be no customer: nobody waits for who never comes."""
@@ -433,6 +435,12 @@ class Translator:
 def is_renewal(record: Record) -> bool:
     """Whether an order renews a subscription."""
     return mapping.renewed(record) is not None
+
+
+def _guest_of(record: Record) -> str | None:
+    """The key of the buyer of an order as a guest; None where it has no address."""
+    email = address_of(mapped(record.get("billing")).get("email"))
+    return guest_key(email) if email and normalize_email(email) else None
 
 
 def _guest_version(placed: datetime | None, modified: datetime | None) -> int | None:
