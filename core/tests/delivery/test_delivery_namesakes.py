@@ -1,12 +1,16 @@
-"""Who is deleted and registers again comes under a new number, often before the word of the deletion."""
+"""Who is deleted and registers again comes under a new number, often before the word of the deletion.
+
+And what is told of somebody after they are deleted makes them anew at a target that makes people of facts.
+"""
 
 from datetime import timedelta
 
 import pytest
 
-from synccore.errors import RateLimited, Rejected
+from synccore.entities import Payment
+from synccore.errors import RateLimited, Rejected, Transient
 from synccore.testing import Harness, customer
-from synccore.types import Change
+from synccore.types import Change, EntityRef
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
 
@@ -83,3 +87,39 @@ def test_a_first_listing_asks_for_nobody(app):
     app.settle_down()
     assert told(app)[-1] == ("upsert", "8")
     assert app.follow() == []
+
+
+FACTS = PEOPLE | {"facts": {"entity": "payment", "fields": {"email": "payment.email"}}}
+
+
+def failed_payment(clock):
+    data = Payment(key="9", succeeded=False, amount=5, currency="USD", at=clock.now(), email="anna@shop.test")
+    return Change(entity="payment", key="9", op="event", data=data, event_id="9:1", owner=EntityRef("customer", "1"))
+
+
+@pytest.mark.parametrize("changed", [True, False], ids=["which folds into an older row", "which is a row of its own"])
+def test_a_deletion_waits_until_the_facts_before_it_are_told(tmp_path, changed):
+    with Harness(tmp_path, FACTS) as app:
+        app.emit(customer("1", email="anna@shop.test"))
+        app.drain()
+        if changed:
+            app.emit(customer("1", email="anna@shop.test", first_name="Anna"))
+        app.emit(failed_payment(app.clock))
+        app.emit(Change(entity="customer", key="1", op="delete"))
+        app.sink.always(lambda o: Transient("later") if o.op == "event" else None)
+        app.advance(timedelta(minutes=10))
+        assert "delete" not in {op for op, _ in told(app)}
+        app.sink.always(None)
+        app.settle_down()
+        assert told(app)[-2:] == [("event", "9"), ("delete", "1")]
+
+
+def test_a_fact_that_is_refused_holds_up_no_deletion(tmp_path):
+    with Harness(tmp_path, FACTS) as app:
+        app.emit(customer("1", email="anna@shop.test"))
+        app.drain()
+        app.sink.always(lambda o: Rejected("no") if o.op == "event" else None)
+        app.emit(failed_payment(app.clock))
+        app.emit(Change(entity="customer", key="1", op="delete"))
+        app.settle_down()
+        assert told(app)[-1] == ("delete", "1")

@@ -46,6 +46,12 @@ class Owing(Engine):
         with self.reading() as view:
             return {row["key"] for row in view.execute(sql.BEHIND_A_NAMESAKE, values)}
 
+    def untold(self, sink: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
+        """Of these, the owners of events that are open at the sink, parked ones left aside."""
+        values = {"sink": sink, "source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
+        with self.reading() as view:
+            return {row["key"] for row in view.execute(sql.UNTOLD, values)}
+
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str
     ) -> list[Delivery]:

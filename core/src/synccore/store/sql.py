@@ -287,6 +287,13 @@ WHERE s.email IS NOT NULL AND EXISTS (
             AND h.op = 'touch')))
 """
 
+#: Of these people, those of whom facts are still to be told at the sink. A parked one is waited for by nobody.
+UNTOLD = """
+SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
+    SELECT 1 FROM delivery d WHERE d.source = :source AND d.owner_entity = :entity AND d.owner_key = j.value
+        AND d.sink = :sink AND d.settled_at IS NULL AND d.event IS NOT NULL AND d.state <> 'parked')
+"""
+
 #: Unsorted: asked for in order of the keys SQLite walks through all of them, once for each record of a batch.
 TAKEN_OVER = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ?"
 

@@ -148,6 +148,15 @@ class LateRules:
         desk.settle(second, "ready", due_at=desk.now)
         assert desk.deliver_all() == ["facts e1", "facts e2", "facts e3"]
 
+    def test_whose_facts_are_untold_is_known(self, desk: Desk) -> None:
+        desk.take(*[desk.payment(f"e{n}", key=f"o{n}", owner=str(n)) for n in (1, 2, 3)])
+        told, refused, _ = desk.claim()
+        assert desk.store.untold("crm", "shop", "customer", ["1", "2", "3", "4"]) == {"1", "2", "3"}
+        desk.settle(told)
+        desk.settle(refused, "parked", error_kind="rejected", error="no")
+        assert desk.store.untold("crm", "shop", "customer", ["1", "2", "3", "4"]) == {"3"}
+        assert desk.store.untold("mail", "shop", "customer", ["3"]) == set()
+
     def test_a_guests_events_and_the_accounts_stand_in_one_row(self, desk: Desk) -> None:
         mail = "guest@shop.test"
         desk.take(desk.customer(GUEST, email=mail, guest=True), desk.payment("e1", key="o1", owner=GUEST))
