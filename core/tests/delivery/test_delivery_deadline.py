@@ -1,11 +1,14 @@
 """A target that answers too slowly holds its own lane for its deadline, and nobody pays for it."""
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 from attrs import frozen
 
+from synccore._delivery.lane import LEASE_MARGIN
 from synccore.hookspecs import SinkType
-from synccore.http import Client, time_left
+from synccore.http import Client, _time, time_left
 from synccore.testing import FakeContext, Fault, Harness, LoopbackServer, Reply, customer
 from synccore.types import Delivered, Limits, ObjectType, each
 
@@ -67,3 +70,24 @@ def test_one_deadline_covers_all_calls_of_a_delivery(tmp_path):
             app.settle_down()
             assert app.states() == {"done": 4}
             assert sorted(r.path for r in vendor.requests) == ["/0", "/1", "/1", "/2", "/3"]
+
+
+def test_who_was_stopped_after_its_claim_sends_nothing_once_its_lease_is_over(tmp_path, monkeypatch):
+    """Others have the record by then, and may have sent what is newer: this would put it back to what it was."""
+    with Harness(tmp_path, {"people": {**ROUTES["people"], "sink": "crm"}}) as app:
+        app.emit(customer("1", email="old@shop.test"))
+        claim, stopped = app.app.store.claim, [0.0]
+
+        def claims(*words):
+            found = claim(*words)
+            stopped[0] += (Limits().deadline + LEASE_MARGIN).total_seconds()
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(app.app.store, "claim", claims)
+            patch.setattr(_time, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + stopped[0]))
+            app.app.engine.lanes["crm"].step()
+        assert app.sink.calls == []
+        assert [(d.state, d.attempts, d.maybe_applied) for d in app.deliveries()] == [("ready", 0, False)]
+        app.settle_down()
+        assert len(app.sink.calls) == 1

@@ -138,10 +138,12 @@ class Lane:
         collected = self._jobs.collect(now)
         if (free := self._budget.free_at(now)) > now:
             return Step(settled=collected, idle_until=free)
-        deliveries, token = self._claim(now)
-        if not deliveries:
-            return Step(settled=collected, idle_until=None if collected else self._next_due(now))
-        return Step(settled=collected + self._run(deliveries, token))
+        # No call begins after the lease: wherever this process was stopped, others have sent what is newer since.
+        with time_limit(self.limits.deadline + LEASE_MARGIN):
+            deliveries, token = self._claim(now)
+            if deliveries:
+                return Step(settled=collected + self._run(deliveries, token))
+        return Step(settled=collected, idle_until=None if collected else self._next_due(now))
 
     def _release(self) -> None:
         """Give back what a step that failed left running. A full disk takes no "given back" either: then later."""
