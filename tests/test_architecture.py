@@ -1,9 +1,14 @@
 """The pages that say where things are name only what is there, and every room of core."""
 
 import re
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from synccore._daemon.run import Daemon
+from synccore.testing import Fault
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "core/src/synccore"
@@ -29,3 +34,58 @@ def test_no_face_of_the_verbs_asks_the_store_by_itself(face):
     """What terminal and dashboard show, a verb has answered; demo and scaffold keep no target up to date."""
     files = [p for p in (CORE / face).rglob("*.py") if not {"demo", "scaffold"} & set(p.parts)]
     assert [str(p) for p in files if re.search(r"\bapp\.store\b|\blane_of\(", p.read_text())] == []
+
+
+def way(page):
+    """The files of the table that follows one webhook, in its order."""
+    table = (ROOT / page).read_text().partition("One webhook's body")[2].partition("\n\n")[2].split("\n\n")[0]
+    return PLACE.findall(table)
+
+
+@contextmanager
+def calls_between(files):
+    """Which of these files calls which, in threads that begin meanwhile; None: a thread begins there."""
+    known, calls = {str(ROOT / name): name for name in files}, set()
+
+    def note(frame, event, _):
+        if event == "call" and (called := known.get(frame.f_code.co_filename)) is not None:
+            caller = frame.f_back
+            while caller is not None and known.get(caller.f_code.co_filename, called) == called:
+                caller = caller.f_back
+            calls.add((known[caller.f_code.co_filename] if caller else None, called))
+
+    threading.setprofile(note)
+    yield calls
+    threading.setprofile(None)
+
+
+def follow(world, settle_down):
+    """A webhook as the daemon's endpoint takes it in, delivered by a lane, which fails once."""
+    world.hooks_to_daemon()
+    with world.open() as app:
+        daemon = Daemon(app)
+        daemon._state = None
+        daemon.web.start()
+        world.shop.add_customer("new@shop.test", first_name="Neu", last_name="Kunde")
+        world.shop.run_queue()
+        world.google.fail_next(Fault.status(503))
+
+        def work():
+            daemon._works.workers["shop"].follow_hints()
+            settle_down(app, world.clock)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join(60)
+        daemon.web.stop()
+    assert world.emails() == ["new@shop.test"]
+
+
+def test_a_webhook_is_followed_down_the_table_and_never_up(still_world, settle_down):
+    pages = {page: way(page) for page in ("README.md", "docs/architecture.md")}
+    with calls_between({name for files in pages.values() for name in files}) as calls:
+        follow(still_world, settle_down)
+    for page, files in pages.items():
+        up = [name for place, name in enumerate(files) if not any((above, name) in calls for above in files[:place])]
+        begins = [files[0], "core/src/synccore/_delivery/lane.py"]
+        assert up == begins, f"{page}: only where a thread begins is nothing above"
