@@ -3,13 +3,16 @@
     uv run python benchmarks/shared.py [--customers 50000] [--kills 10]
 
 Two `synccore run` of their own processes, each with a folder of its own, as on two hosts. So many times one that holds
-claimed rows is killed (SIGKILL) and started again; the server is restarted once, and all its connections are cut once.
-At the end the target's own records are compared with the shop's, and `synccore verify` reads back a sample. Needs
-synccore-postgres, synccore-woocommerce and synccore-klaviyo: the stand-ins are theirs.
+claimed rows is killed (SIGKILL) and started again, from the first page to the last delivery; the server is restarted
+once, and all its connections are cut once. Meanwhile customers change, and the shop sends each webhook to one of the
+two until it is taken. At the end the target's own records are compared with the shop's, name by name, and
+`synccore verify` reads back a sample. Needs synccore-postgres, synccore-woocommerce and synccore-klaviyo: the
+stand-ins are theirs.
 """
 
 import argparse
 import base64
+import itertools
 import json
 import os
 import random
@@ -39,6 +42,8 @@ from synccore_postgres.testing import Server
 from synccore_woocommerce.testing.rest import FakeWooCommerce
 from synccore_woocommerce.testing.rest import settings as woocommerce_settings
 
+#: Roles that are customers of the shop.
+CUSTOMERS = ("customer", "subscriber")
 #: Seconds without any progress after which something is wrong.
 PATIENCE = 300.0
 
@@ -107,6 +112,10 @@ class Play:
         self.shop, self.target = FakeWooCommerce(), FakeKlaviyo()
         for number in range(customers):
             self.shop.shop.add_customer(f"buyer{number}@shop.test", first_name=f"Ada{number}", last_name="Sample")
+        #: What the daemons answered to webhooks, and how often one or both were seen to hold rows.
+        self.answered: Counter[int] = Counter()
+        self.held: Counter[int] = Counter()
+        self._changing = threading.Event()
         self._store = PostgresStore(url)
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         config = {
@@ -142,6 +151,7 @@ class Play:
         while not until():
             for daemon in self.daemons:
                 daemon.supervise()
+            self.held[sum(self.held_by(daemon) > 0 for daemon in self.daemons)] += 1
             if (now := self.progress()) > best:
                 best, last = now, time.monotonic()
             assert time.monotonic() - last < PATIENCE, f"stuck at {best}: {what}"
@@ -172,8 +182,29 @@ class Play:
         return sum(sum(rows.values()) for name, rows in held.items() if name.rpartition(":")[2] == pid)
 
     def victim(self) -> Daemon | None:
-        """The first daemon that holds rows."""
-        return next((daemon for daemon in self.daemons if self.held_by(daemon)), None)
+        """A daemon that holds rows."""
+        return next((d for d in random.sample(self.daemons, 2) if self.held_by(d)), None)
+
+    def _last_chance(self) -> bool:
+        """Whether all is taken in, and there is nothing left that nobody has claimed."""
+        try:
+            known = self._store.snapshot_counts("shop").get("customer", 0)
+            return known == self._customers and not self._store.counts_by_sink()["mail"].ready
+        except StoreError:
+            return False
+
+    # -- what goes on meanwhile
+
+    def change(self) -> None:
+        """Customers change their names; each webhook is sent until one of the daemons takes it."""
+        numbers = [n for n, r in self.shop.shop.customers.items() if r["role"] in CUSTOMERS]
+        for turn in itertools.count():
+            if self._changing.wait(0.5):
+                return
+            number = random.choice(numbers)
+            self.shop.edit_customer(number, first_name=f"Eva{turn}")
+            while self._hook(random.choice(self.daemons), number) != 200:
+                time.sleep(0.2)
 
     # -- the play
 
@@ -184,13 +215,30 @@ class Play:
         one.start()
         two.start()
         self.wait(lambda: len(self.names()) == 2, "two daemons")
+        changes = threading.Thread(target=self.change)
+        changes.start()
+        try:
+            taken_over, held = self._kill(kills, restart=restart)
+        finally:
+            self._changing.set()
+            changes.join()
+        self.wait(self._over, "the end")
+        self.wait(lambda: len(self.names()) == 2, "two daemons at the end")
+        figures = {"held when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
+        return {**self._compared(), **figures}
+
+    def _kill(self, kills: int, *, restart: bool) -> tuple[int, list[int]]:
+        """So often, each in the middle of a delivery; how often the other one led then, and what each victim held."""
+        one, two = self.daemons
         taken_over, held = 0, []
-        chance = random.Random(19)
         for turn in range(1, kills + 1):
-            # Not all of them at the beginning; and each in the middle of a delivery, however far that is by then.
-            goal = self._customers * turn // (kills + 1)
-            self.wait(lambda goal=goal: self.progress() >= goal and self.victim() is not None, f"turn {turn}")
-            time.sleep(chance.uniform(0, 0.5))
+            # From the first page to the last delivery: a record is taken in, and settled.
+            goal = 2 * self._customers * turn // (kills + 1)
+            self.wait(
+                lambda goal=goal: (self.progress() >= goal or self._last_chance()) and self.victim() is not None,
+                f"turn {turn}",
+            )
+            time.sleep(random.uniform(0, 0.5))
             victim = self.victim() or one
             other = two if victim is one else one
             leads = self._leads(victim)
@@ -204,10 +252,7 @@ class Play:
             if turn == (kills + 3) // 2:
                 self._server.cut()
             victim.start()
-        self.wait(self._over, "the end")
-        self.wait(lambda: len(self.names()) == 2, "two daemons at the end")
-        figures = {"held when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
-        return {**self._compared(), **figures}
+        return taken_over, held
 
     def _leads(self, daemon: Daemon) -> bool:
         try:
@@ -221,31 +266,35 @@ class Play:
         self.wait(lambda: daemon.answers("/readyz") == 200, "the other one works")
         self._server.stop()
         answers: list[int] = []
-        body = b"webhook_id=1"
-        asked = threading.Thread(target=lambda: answers.append(self._hook(daemon)))
+        number = max(self.shop.shop.customers)
+        asked = threading.Thread(target=lambda: answers.append(self._hook(daemon, number)))
         asked.start()
         asked.join(120)
         self._server.start()
-        assert answers == [503], f"a webhook without a database was answered {answers} ({body!r})"
+        assert answers == [503], f"a webhook without a database was answered {answers}"
 
-    def _hook(self, daemon: Daemon) -> int:
-        record = list(self.shop.shop.customers.values())[-1]
-        body = json.dumps(record).encode()
-        return daemon.answers("/hooks/shop", body, signed(self.shop.url, body))
+    def _hook(self, daemon: Daemon, number: int) -> int:
+        body = json.dumps(self.shop.resources.payload("customer", number)).encode()
+        answer = daemon.answers("/hooks/shop", body, signed(self.shop.url, body))
+        self.answered[answer] += 1
+        return answer
 
     def _compared(self) -> dict[str, Any]:
         """The target's own records beside the shop's own."""
-        theirs = Counter(str(p.attributes.get("email")) for p in self.target.store.people.values())
+        names = ("email", "first_name", "last_name")
+        theirs = Counter(tuple(p.attributes.get(n) for n in names) for p in self.target.store.people.values())
         # Whoever works in the shop is no customer of it.
-        ours = {r["email"] for r in self.shop.shop.customers.values() if r["role"] in ("customer", "subscriber")}
+        ours = {tuple(r[n] for n in names) for r in self.shop.shop.customers.values() if r["role"] in CUSTOMERS}
         proof = json.loads(self.daemons[1].say("verify", "people", "--sample", "200", "--json").stdout)
         status = json.loads(self.daemons[1].say("status", "--json").stdout)
-        writes = Counter(w.email for w in self.target.store.writes)
+        writes = Counter((w.email, w.attributes.get("first_name")) for w in self.target.store.writes)
         return {
             "missing": len(ours - set(theirs)),
             "strange": len(set(theirs) - ours),
-            "twice": sum(times - 1 for times in theirs.values()),
-            "written again, to the same": sum(times - 1 for times in writes.values()),
+            "twice": len(self.target.store.people) - len({email for email, *_ in theirs}),
+            "written again, the same": sum(times - 1 for times in writes.values()),
+            "webhooks answered": dict(self.answered),
+            "seen to hold rows, none/one/both": [self.held[number] for number in range(3)],
             "proved": proof["proved"],
             "owed": self._store.counts_by_sink()["mail"].owed,
             "parked": status["sinks"]["mail"]["parked"],
@@ -285,7 +334,7 @@ def main() -> None:
         print(f"{datetime.now(UTC):%H:%M:%S} {asked.customers} customers, {asked.kills} kills", flush=True)
         found = play.run(asked.kills)
         for name, value in found.items():
-            print(f"{name:>28}  {value}")
+            print(f"{name:>32}  {value}")
         assert found["proved"]
         assert not any(found[name] for name in ("missing", "strange", "twice", "owed", "parked"))
 
