@@ -1,26 +1,24 @@
 """Reading profiles back, a hundred per call, in the shape they were sent in."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
 
 from synccore.types import Link, Operation
-from synccore.values import amount
 
 from .client import Client
 from .match import find, lookup
-from .profile import ATTRIBUTES, CONSENT_FIELDS, plain
+from .profile import ATTRIBUTES, CONSENT_FIELDS
 
 __all__ = ["kept", "read"]
 
 
 def read(client: Client, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
-    """Per link the profile's fields, under the names and in the shape `deliver` takes; None where it is gone.
+    """Per link the profile's fields, under the names that `deliver` takes; None where it is gone.
 
-    Nothing comes from what is remembered: the link only says which properties are asked about and how their values
-    were written. Consent is no field: it lives in Klaviyo's own record of it, which people change there too.
+    Nothing comes from what is remembered: the link only says which properties are asked about. Consent is no field: it
+    lives in Klaviyo's own record of it, which people change there too.
     """
     found = find(client, "id", {link.remote_id for link in links})
     return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
@@ -51,23 +49,13 @@ def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:
         place = {k: v for k, v in place.items() if k in sent_place}
     if place and not ("location" in link.fields and sent_place is None):
         # What is there beside an address of ours that was emptied is the owner's or Klaviyo's own.
-        fields["location"] = _like(place, sent_place)
+        fields["location"] = place
     block = link.fields.get("properties")
     ours = set(block) if isinstance(block, Mapping) else set()
     for name in link.fields:
         if name not in (*ATTRIBUTES, *CONSENT_FIELDS, "location", "properties") and properties.get(name) is not None:
-            fields[name] = _like(properties[name], link.fields[name])
+            fields[name] = properties[name]
     known = {k: v for k, v in properties.items() if k in ours or (not link.fields and k not in fields)}
     if known or ours:
-        fields["properties"] = _like(known, block)
+        fields["properties"] = known
     return fields | {n: None for n, v in link.fields.items() if v is None and n not in fields}
-
-
-def _like(remote: Any, sent: Any) -> Any:
-    """The remote value, in the form it was sent in where both mean the same (12.5 and Decimal("12.50"))."""
-    if isinstance(remote, Mapping) and isinstance(sent, Mapping):
-        return {k: _like(v, sent.get(k)) for k, v in remote.items()}
-    if isinstance(remote, int | float) and not isinstance(remote, bool) and isinstance(sent, Decimal | str):
-        exact = amount(remote)
-        return sent if exact is not None and exact == amount(sent) else remote
-    return sent if plain(sent) == remote else remote
