@@ -36,6 +36,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     """
     from .._verbs.preview import preview as run_preview
     from .._verbs.why import record_for, standing_of
+    from ._output import print_json
 
     session = current()
     with session.open() if live else session.look() as app:
@@ -45,7 +46,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
         found = run_preview(app, route, meant.key if meant is not None else key, live=live)
         standing = standing_of(app, spec, meant) if meant is not None else None
     if as_json:
-        _document(found, notes)
+        print_json({**found.document(), "notes": notes})
     else:
         _show(found)
         if standing is not None and standing.state not in ("delivered", "never"):
@@ -53,14 +54,6 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
             if standing.next:
                 click.echo(f"next: {standing.next}")
     return FINDINGS if found.action == "refused" else DONE
-
-
-def _document(found: Preview, notes: list[str]) -> None:
-    from attrs import asdict
-
-    from ._output import print_json
-
-    print_json({**asdict(found, recurse=False), "notes": notes})
 
 
 _SENTENCES = {

@@ -144,13 +144,12 @@ def log(
 
 def _say_left_out(email: str) -> None:
     """Why a source leaves an account out, where it says so; its buyer may be known as a guest."""
-    from .._verbs.why import why_left_out
+    from .._verbs.why import all_left_out
     from ._output import note
 
     with current().look() as app:
-        for source in app.sources:
-            if said := why_left_out(app, source, email):
-                note(f"note: {said}")
+        for said in all_left_out(app, email):
+            note(f"note: {said}")
 
 
 _OUTCOMES = {"delivered": "green", "parked": "red", "failed": "red", "retry": "yellow", "snoozed": "yellow"}

@@ -173,7 +173,7 @@ def problem_of(error: Exception, name: str, path: str) -> tuple[Finding, str]:
     if isinstance(error, AuthError):
         text = error.message
         if "synccore connect" not in text:
-            text = f"{text.rstrip('.')}: run synccore connect {name}"
+            text = f"{text.rstrip('.')}: run {remedy('needs_auth', name)}"
         return Finding(level="error", path=path, message=text), "needs_auth"
     if isinstance(error, RateLimited):
         return Finding(

@@ -8,6 +8,7 @@ from .._app.app import App
 from ..errors import SynccoreError, redact
 from ..oauth import credentials_lock
 from ..store import StoreError
+from .waits import remedy
 
 __all__ = ["Disconnected", "disconnect", "hold", "scrub"]
 
@@ -71,5 +72,5 @@ def scrub(app: App) -> list[str]:
 def hold(app: App, name: str) -> None:
     """Let nothing go to it before the next connect."""
     lane = app.lane_of(name)
-    reason = f"disconnected: run synccore connect {name}"
+    reason = f"disconnected: run {remedy('needs_auth', name)}"
     app.store.put_lane(evolve(lane, state="needs_auth", reason=reason, until=None, changed_at=app.clock.now()))

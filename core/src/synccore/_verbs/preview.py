@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from .._app.app import App
 from .._app.records import read_back
@@ -88,6 +88,10 @@ class Preview:
     def unwanted(self) -> bool:
         """Whether the record is not, or no longer, for the target: nothing of it is mapped."""
         return not self.fields and self.action in ("leave", "none")
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `preview --json`."""
+        return asdict(self, recurse=False)
 
     def lines(self) -> list[FieldLine]:
         """Field by field, in the order of their names, what is mapped and what was; terminal and page show these."""

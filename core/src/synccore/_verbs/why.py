@@ -13,7 +13,17 @@ from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .find import find
 from .waits import held_remedy, lane_state, moment, remedy, until_text
 
-__all__ = ["Standing", "Why", "record_for", "records_of", "standing_of", "why", "why_left_out", "with_owned"]
+__all__ = [
+    "Standing",
+    "Why",
+    "all_left_out",
+    "record_for",
+    "records_of",
+    "standing_of",
+    "why",
+    "why_left_out",
+    "with_owned",
+]
 
 #: Rows and lines of one record that are looked through, the newest first.
 LOOK_BACK = 200
@@ -218,6 +228,11 @@ def why_left_out(app: App, source: str, asked: str) -> str | None:
     ask = getattr(app.sources[source].instance, "left_out", None)
     said = ask(asked) if callable(ask) else None
     return None if said is None else str(said)
+
+
+def all_left_out(app: App, asked: str) -> list[str]:
+    """What every source that leaves somebody out says of it."""
+    return [said for source in app.sources if (said := why_left_out(app, source, asked))]
 
 
 def _unknown(app: App, asked: str) -> Why:
