@@ -9,7 +9,7 @@ from attrs import evolve
 
 from synccore.errors import AuthError, Conflict, RateLimited, Rejected, Transient
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed, Job, Submitted
+from synccore.types import Delivered, Failed, Job, Link, Retry, Submitted
 from synccore_klaviyo.profile import FOREIGN
 
 JOBS = "/api/profile-bulk-import-jobs"
@@ -317,6 +317,15 @@ def test_a_newer_state_waits_while_a_job_with_the_older_one_runs(sink, klaviyo, 
     assert [type(o.error) for o in outcomes[:3]] == [RateLimited] * 3
     assert {o.job for o in outcomes[3:]} == {job}
     assert klaviyo.count("POST") == 1
+
+
+def test_a_deletion_waits_while_a_job_that_makes_the_profile_runs(sink, klaviyo, operation, restarted):
+    ops = members(operation, 60)
+    sink.deliver(ops)
+    gone = evolve(ops[0], op="delete", idempotency_key="gone", maybe_applied=True)
+    assert isinstance(restarted().lookup([gone])[0], Retry)
+    klaviyo.finish_jobs()
+    assert isinstance(restarted().lookup([gone])[0], Link)
 
 
 def test_what_was_remembered_goes_after_a_week(sink, klaviyo, operation, context, clock):

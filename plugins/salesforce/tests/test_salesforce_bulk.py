@@ -4,7 +4,7 @@ import pytest
 
 from synccore.errors import RateLimited, Rejected, Transient, WaitFor
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed, FieldOptions, Job, Submitted, Unchanged
+from synccore.types import Delivered, Failed, FieldOptions, Identity, Job, Retry, Submitted, Unchanged
 
 
 @pytest.fixture
@@ -183,6 +183,43 @@ class TestKill:
         crm.restart()
         outcomes = [*crm.deliver(*operations[:100]), *crm.deliver(*operations[100:])]
         assert {o.job for o in outcomes} == {jobs(crm)[0]["id"]}
+
+    def test_newer_state_waits_for_the_job_with_the_older(self, crm, person):
+        crm.org.job_polls = 3
+        operations = backlog(crm, person)
+        crm.sink.deliver(operations)  # and core dies before it can keep the answer
+        crm.restart()
+        newer = crm.op("7", person(7, FirstName="Newer"), maybe_applied=True)
+        (looked,), (wait,) = crm.sink.lookup([newer]), crm.deliver(newer)
+        assert isinstance(looked, Retry)
+        assert isinstance(wait.error, RateLimited)
+        assert wait.error.scope == "operation"
+        others = [op for op in operations if op.key != "7"]
+        crm.collect(others, crm.deliver(*others))
+        assert crm.found("Contact", WooId__c="shop:customer:7")["FirstName"] == "Ann7"
+        assert isinstance(crm.deliver(newer)[0], Delivered)
+        assert crm.found("Contact", WooId__c="shop:customer:7")["FirstName"] == "Newer"
+
+    def test_older_state_of_a_job_that_has_ended_may_come_again(self, crm, person):
+        operations = backlog(crm, person)
+        crm.sink.deliver(operations)
+        crm.org.job_polls = 0
+        assert isinstance(crm.one("7", person(7, FirstName="Newer"), maybe_applied=True), Delivered)
+        assert isinstance(crm.one("7", person(7), maybe_applied=True), Delivered)
+
+    def test_deletion_and_forgetting_wait_for_the_job_that_makes_the_record(self, crm, person):
+        crm.org.job_polls = 9
+        operations = backlog(crm, person)
+        crm.sink.deliver(operations)
+        crm.restart()
+        gone = crm.op("7", person(7), kind="delete", maybe_applied=True)
+        assert isinstance(crm.sink.lookup([gone])[0], Retry)
+        him = Identity(emails=("ann7@shop.test",), uids=("shop:customer:7",))
+        with pytest.raises(Transient, match="run forget again"):
+            crm.sink.find(him)
+        crm.collect(operations, crm.deliver(*operations))
+        assert crm.sink.lookup([gone])[0].marked
+        assert len(crm.sink.find(him)) == 1
 
     def test_lost_answer_to_the_start_is_asked_after(self, crm, person):
         operations = backlog(crm, person)

@@ -24,7 +24,7 @@ class TestProfiles(SinkContract):
 
     def start(self, clock: FakeClock) -> FakeKlaviyo:
         """The stand-in, by the test's clock; a number of somebody else's hits their profile."""
-        klaviyo = FakeKlaviyo(clock=clock.now)
+        klaviyo = FakeKlaviyo(clock=clock.now, polls_until_done=6)
         klaviyo.store.phones_win = True
         return klaviyo
 

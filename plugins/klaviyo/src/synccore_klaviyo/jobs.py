@@ -20,7 +20,7 @@ from .match import SKEW, find, is_older
 from .profile import Profile, build
 from .read import kept
 
-__all__ = ["PROFILES_LIMIT", "Holding", "Jobs"]
+__all__ = ["POLL", "PROFILES_LIMIT", "Holding", "Jobs"]
 
 PROFILES_LIMIT = 10_000
 #: 5 MB per job, counted the short way, less the envelope.

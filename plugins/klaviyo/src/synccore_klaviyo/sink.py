@@ -21,6 +21,7 @@ from synccore.types import (
     ObjectInfo,
     Operation,
     Outcome,
+    Retry,
     RouteSpec,
 )
 
@@ -31,7 +32,7 @@ from .config import KlaviyoConfig
 from .erasure import Erasure
 from .errors import ADVICE
 from .filters import named
-from .jobs import PROFILES_LIMIT, Jobs
+from .jobs import POLL, PROFILES_LIMIT, Jobs
 from .mapping import check_settings, describe, objects
 from .plans import PlanNames
 from .profile import refusal
@@ -105,9 +106,13 @@ class KlaviyoSink:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""
         if operations and operations[0].object == "event":
             return [None] * len(operations)
+        # Before the profiles: a job that ends in between has made what is then found, and is there to be deleted.
+        held = self._jobs.held([op for op in operations if op.op == "delete"])
+        waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
         refused = {op.id: error for op in operations if (error := refusal(op))}
         found = iter(match.lookup(self._client, [op for op in operations if op.id not in refused]))
-        return [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
+        results = [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
+        return [waits.get(op.id, result) for op, result in zip(operations, results, strict=True)]
 
     def foretell(self, operations: Sequence[Operation]) -> Sequence[str | None]:
         """For a preview: which events a change would be, or that it is only remembered."""

@@ -26,6 +26,7 @@ class TestContact(SinkContract):
     def start(self, clock: FakeClock) -> FakeSalesforce:
         """An org, with the external id field where the class says so."""
         org = FakeSalesforce(now=clock.now)
+        org.job_polls = 6  # a job runs for a while, also where somebody looks early
         if self.keys:
             org.add_field(self.object, "WooId__c", length=100, external_id=True, unique=True)
         return org

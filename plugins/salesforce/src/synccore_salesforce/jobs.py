@@ -4,17 +4,18 @@ A job's intent (which operation is which row) is stored before Salesforce is tol
 the same operations arrive again: a job that began is then taken up where it is, one that did not is given up.
 """
 
+import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import IO, Any
 
 from attrs import field, frozen
 
-from synccore.errors import Rejected, SynccoreError, Transient
+from synccore.errors import RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Context, Failed, Job, Operation, Outcome, Submitted
 
 from .client import Client
@@ -23,12 +24,14 @@ from .mapping.row import Row
 from .mapping.values import csv_cell
 from .match import fold
 
-__all__ = ["Bulk", "Ended"]
+__all__ = ["POLL", "Bulk", "Ended"]
 
 _INTENT = "bulk:"
 _ENDED = "bulk_ended:"
 #: Salesforce forgets ended jobs after seven days.
 _KEPT = timedelta(days=8)
+#: How long a newer state waits before it looks again whether the job with the older one is through.
+POLL = timedelta(seconds=30)
 #: A job takes 150 MB in base64, which is 100 MB of file with room to spare.
 _FILE_BYTES = 90_000_000
 _SPECIAL = re.compile(r"[\",\r\n]")
@@ -39,11 +42,11 @@ _BAD_FILE = ("InvalidBatch", "InvalidJob", "ClientInputError")
 
 @frozen
 class _Rows:
-    """Which row of a job is whose: idempotency digest -> value of the column that tells rows apart."""
+    """Which row of a job is whose: mark -> value of the column that tells rows apart."""
 
     column: str
     values: Mapping[str, str]
-    #: Digest -> what was noted of a row when it was submitted (`_facts`).
+    #: Mark -> what was noted of a row when it was submitted (`_facts`).
     facts: Mapping[str, Mapping[str, Any]] = field(factory=dict)
 
 
@@ -61,7 +64,7 @@ class Ended:
 
     def of(self, op: Operation) -> str | Problem | SynccoreError:
         """The id of the operation's record, why Salesforce refused it, or why nothing came of it."""
-        value = fold(self.rows.values.get(_digest(op), ""))
+        value = fold(self.rows.values.get(_mark(op), ""))
         if value in self.done:
             return self.done[value]
         return _problem(self.refused[value]) if value in self.refused else self.untried
@@ -69,7 +72,7 @@ class Ended:
     def settle(self, row: Row, record_id: str) -> None:
         """Tell a row, shaped anew from its operation, what it was when it was submitted."""
         row.id = record_id
-        for name, value in self.rows.facts.get(_digest(row.op), {}).items():
+        for name, value in self.rows.facts.get(_mark(row.op), {}).items():
             if name == "adopted":
                 row.adopted = value
             else:
@@ -85,30 +88,60 @@ class Bulk:
 
     # -- submitting
 
-    def resume(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """Operations that a job holds already, because a kill came before its id was kept: Submitted to that job."""
-        found: dict[int, Outcome] = {}
-        state = self._context.state()
-        for name, intent in list(state.scan(_INTENT)):
-            mine = [op.id for op in operations if _digest(op) in intent["rows"]]
-            if not mine:
-                continue
-            job = name.removeprefix(_INTENT)
-            if self._began(job):
-                found.update(dict.fromkeys(mine, Submitted(job)))
-            else:
-                state.put({name: None})
-        return found
+    def held(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
+        """Operations whose records are in a job that core may not know of: a kill came before its id was kept.
 
-    def _began(self, job: str) -> bool:
+        The very state is in it: `Submitted`. An older state is in it, and the job still runs: the newer one waits, for
+        a job is carried out whenever Salesforce comes to it.
+        """
+        held: dict[int, Outcome] = {}
+        marks = {op.id: _mark(op) for op in operations}
+        for name, intent in list(self._context.state().scan(_INTENT)):
+            records = {_record(m) for m in intent["rows"]}
+            theirs = {n: m for n, m in marks.items() if _record(m) in records}
+            if theirs:
+                held |= self._holds(name.removeprefix(_INTENT), intent, theirs)
+        return held
+
+    def _holds(self, job: str, intent: Mapping[str, Any], marks: Mapping[int, str]) -> dict[int, Outcome]:
+        state = self._context.state()
+        status = self._begun(job)
+        if status is None:
+            state.put({_INTENT + job: None})
+            return {}
+        held: dict[int, Outcome] = {n: Submitted(job) for n, m in marks.items() if m in intent["rows"]}
+        newer = {_record(m) for n, m in marks.items() if n not in held}
+        if newer and status not in _TERMINAL:
+            wait = RateLimited(f"import job {job} holds an older state of it", retry_after=POLL, scope="operation")
+            return held | {n: Failed(wait) for n in marks if n not in held}
+        if newer:
+            rows = {m: value for m, value in intent["rows"].items() if _record(m) not in newer}
+            state.put({_INTENT + job: {**intent, "rows": rows} if rows else None})
+        return held
+
+    def holding(self, routes: Iterable[str], uids: Collection[str]) -> str | None:
+        """A job that may still write one of these records."""
+        records = {_record_of(route, uid) for route in routes for uid in uids}
+        for name, intent in list(self._context.state().scan(_INTENT)):
+            job = name.removeprefix(_INTENT)
+            if not records.isdisjoint(map(_record, intent["rows"])) and self._runs(job):
+                return job
+        return None
+
+    def _runs(self, job: str) -> bool:
+        status = self._begun(job)
+        return status is not None and status not in _TERMINAL
+
+    def _begun(self, job: str) -> str | None:
+        """The state of a job that began; None where it never will."""
         try:
             state = self._client.job_state(job).get("state")
             if state == "Open":
                 self._client.job_state(job, "Aborted")
-                return False
+                return None
         except Refused:
-            return False
-        return state != "Aborted"
+            return None
+        return None if state == "Aborted" else str(state)
 
     def submit(self, rows: Iterable[Row]) -> dict[int, Outcome]:
         """Hand rows to jobs. Rows that have neither id nor key, and all where the org has no Bulk API, are left out.
@@ -155,7 +188,7 @@ class Bulk:
             self._client.job_upload(job, part.file)
             self._begin(job)
         except SynccoreError:
-            if not self._began(job):
+            if self._begun(job) is None:
                 state.put({_INTENT + job: None})
                 raise
         return job
@@ -205,7 +238,7 @@ class Bulk:
             return _Rows(kept["column"], kept["rows"], kept.get("facts", {}))
         # State was lost: what can be told from the operations themselves.
         values = {
-            _digest(op): (op.link.remote_id if op.link else "")
+            _mark(op): (op.link.remote_id if op.link else "")
             if column == "Id"
             else str(op.fields.get(column) or op.uid)
             for op in job.operations
@@ -220,8 +253,8 @@ class Bulk:
         state = self._context.state()
         now = self._context.clock.now()
         if intent := state.get(_INTENT + job.id):
-            told = {_digest(op) for op in job.operations}
-            left = {digest: value for digest, value in intent["rows"].items() if digest not in told}
+            told = {_mark(op) for op in job.operations}
+            left = {mark: value for mark, value in intent["rows"].items() if mark not in told}
             whole = state.get(_ENDED + job.id) or intent
             state.put({
                 _INTENT + job.id: {**intent, "rows": left} if left else None,
@@ -237,8 +270,21 @@ def _facts(row: Row) -> dict[str, Any] | None:
     return {"adopted": row.adopted, "left": row.left} if row.record is not None else None
 
 
-def _digest(op: Operation) -> str:
-    return op.idempotency_key[:24]
+def _mark(op: Operation) -> str:
+    """What this state of this record is remembered by: its record, then its state."""
+    return _record_of(op.route, op.uid) + _digest(op.idempotency_key)[:8]
+
+
+def _record_of(route: str, uid: str) -> str:
+    return _digest(f"{route} {uid}")
+
+
+def _record(mark: str) -> str:
+    return mark[:16]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _value(row: Row) -> str:
@@ -284,7 +330,7 @@ class _File:
         self._disk = disk
         #: Of each record's latest row: parent, and where its cells are.
         self._rows: dict[str, tuple[str, int, int]] = {}
-        #: Record -> its operations and their digests.
+        #: Record -> its operations and their marks.
         self._mates: dict[str, tuple[tuple[int, str], ...]] = {}
         self._values: dict[str, str] = {}
         self._noted: dict[str, dict[str, Any]] = {}
@@ -294,14 +340,14 @@ class _File:
         cells = {n: csv_cell(v) for n, v in row.fields.items() if n != self._column}
         self._names.update(dict.fromkeys(cells))
         data = json.dumps(cells).encode()
-        value, digest = _value(row), _digest(row.op)
+        value, mark = _value(row), _mark(row.op)
         record = fold(value)
         self._rows[record] = (row.parent, self._disk.tell(), len(data))
         self._disk.write(data)
-        self._mates[record] = (*self._mates.get(record, ()), (row.op.id, digest))
-        self._values[digest] = value
+        self._mates[record] = (*self._mates.get(record, ()), (row.op.id, mark))
+        self._values[mark] = value
         if noted := _facts(row):
-            self._noted[digest] = noted
+            self._noted[mark] = noted
 
     def parts(self) -> Iterator[_Part]:
         """The files; rows of one parent stand together. Each is closed by whoever sends it."""

@@ -23,6 +23,7 @@ from synccore.types import (
     ObjectInfo,
     Operation,
     Outcome,
+    Retry,
     RouteSpec,
 )
 
@@ -32,7 +33,7 @@ from .client import COLLECTION, Client, chunked
 from .config import Config
 from .errors import ADVICE, GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
 from .find import find
-from .jobs import Bulk, Ended
+from .jobs import POLL, Bulk, Ended
 from .limits import Governor
 from .mapping.defaults import OBJECTS
 from .mapping.row import Row
@@ -124,7 +125,7 @@ class SalesforceSink:
         if not operations:
             return []
         self._admit(operations)
-        outcomes: dict[int, Outcome] = self._bulk.resume(operations)
+        outcomes: dict[int, Outcome] = self._bulk.held(operations)
         if len(operations) - len(outcomes) > COLLECTION:
             rest = [op for op in operations if op.id not in outcomes] if outcomes else operations
             outcomes.update(self._in_bulk(rest))
@@ -250,8 +251,17 @@ class SalesforceSink:
     # -- looking and erasing
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
-        """What exists already: by external id, then by the other match fields."""
-        return self._route(operations[0].route, operations[0]).lookup(operations) if operations else []
+        """What exists already: by external id, then by the other match fields.
+
+        A job that still runs may make what is not there yet: a deletion waits for it.
+        """
+        if not operations:
+            return []
+        # Before the records: a job that ends in between has made what is then found.
+        held = self._bulk.held([op for op in operations if op.maybe_applied and op.link is None])
+        waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
+        found = self._route(operations[0].route, operations[0]).lookup(operations)
+        return [waits.get(op.id, result) for op, result in zip(operations, found, strict=True)]
 
     def read(self, links: Sequence[Link]) -> Sequence[Any]:
         """The records as they are now."""
@@ -270,7 +280,12 @@ class SalesforceSink:
         return self._route_of(link).erase(link)
 
     def find(self, identity: Identity) -> Sequence[Link]:
-        """The person's records on the routes' objects, by key and by address."""
+        """The person's records on the routes' objects, by key and by address.
+
+        Raises Transient while a job may still make one: nobody who is inside a job is gone.
+        """
+        if job := self._bulk.holding([r.name for r in self._context.routes], identity.uids):
+            raise Transient(f"import job {job} may still write them: run forget again once it has ended", outage=False)
         return find(self._client, self._catalog, self._context.routes, identity)
 
     # -- routes

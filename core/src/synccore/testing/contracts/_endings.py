@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from ...errors import RateLimited, SynccoreError
+from ...store import Settlement
 from ...types import Change, Delivered, Failed, Link, Operation
 from ..harness import upsert
 from ..server import Fault
@@ -128,6 +129,30 @@ class EndingSinkCases(WhoseSinkCases):
         (parked,) = on.app.deliveries(state="parked")
         assert (parked.key, parked.error_kind) == ("1", "rejected"), on.errors()
         self._all_are_their_own(on, [n for n in range(self.jobs_from) if n != 1])
+
+    def test_what_changes_before_a_lost_job_ends_is_not_undone_by_it(self, on: Stage) -> None:
+        """Killed before core wrote down that a job has the records; then one of them changes, another is deleted."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        on.emit(1, first=self.jobs_from)
+        on.deliver()
+        self._deleted(on, self.jobs_from)
+        usual = len(on.held())
+        on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
+        on.app.app.engine.lanes["target"].step()
+        store, now = on.app.app.store, on.app.clock.now()
+        for job in store.jobs("target"):
+            lost = Settlement(delivery_id=0, token=job.job, to="ready", due_at=now, maybe_applied=True)
+            store.settle([attrs.evolve(lost, delivery_id=i) for i in job.ids], now)
+        on.emit(1, first_name="Newer")
+        on.app.emit(Change(entity="customer", key="1", op="delete"))
+        on.app.crash()
+        on.app.settle_down(timedelta(minutes=30))
+        assert len(on.held()) == self.jobs_from - 1 + 2 * usual, "doubled, or deleted before the job made it"
+        if hasattr(on.sink, "read"):
+            (there,) = on.sink.read([on.link(0)])
+            named = [name for name, value in on.link(0).mapped.items() if value == "Newer"]
+            assert {there[name] for name in named} <= {"Newer"}, "a job wrote an older state over a newer one"
 
 
 def _number(phone: str | None, short: bool) -> str:
