@@ -93,6 +93,25 @@ def test_an_end_that_the_listing_shows_before_what_became_of_it_makes_no_second_
     assert marks(rig) == {"shop:customer:1": 1}
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("beside", ["alone", "with a new customer"])
+def test_whose_contact_is_gone_when_it_is_written_is_searched_for_before_another_is_made(rigs, beside, told):
+    """The listing was read a moment before; the one after the 404 shows the end of the old name alone."""
+    rig = rigs(lag=timedelta(seconds=90))
+    book = rig.google.book()
+    book.told, book.forwards = told, False
+    book.ends_early, book.search_lag = timedelta(seconds=90), timedelta(0)
+    ours = rig.put(1, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(hours=1))
+    rig.put(2, **person_fields(2))
+    name = rig.google.rename(ours)
+    more = [rig.op(3, **person_fields(3))] if beside != "alone" else []
+    assert not [o for o in rig.deliver(rig.op(1, **person_fields(1, company="Acme")), *more) if isinstance(o, Failed)]
+    assert rig.links["shop:1"].remote_id == name
+    assert values(rig.google.contact(name), "organizations", "name") == ["Acme"]
+    assert set(marks(rig).values()) == {1}
+
+
 def test_a_contact_deleted_shortly_before_a_change_comes_back_once_the_listing_tells(rigs):
     rig = rigs(lag=timedelta(seconds=90))
     made = rig.put(1, **person_fields(1))

@@ -20,27 +20,13 @@ __all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
 
 def deliver(round_: Round) -> list[Outcome]:
     """Carry out the round's operations; one outcome for each, in their order."""
-    late, left = sought(round_)
+    late, left = sought(round_, round_.operations)
     hold_back(round_, left)
     prepare(round_)
-    late = still(round_.index, late)
-    if not late:
-        _write(round_, round_.pending())
-        return round_.finish()
-    warm = warm_up(round_)
-    # Meanwhile: nobody else waits for a search.
-    _write(round_, [op for op in round_.pending() if op not in late])
-    with _stopping(round_):
-        if round_.stopped is None:
-            search(round_, late, warm)
-    _write(round_, late)
-    return round_.finish()
-
-
-def _write(round_: Round, operations: Sequence[Operation]) -> None:
-    pending = list(operations)
+    late, pending = still(round_.index, late), round_.pending()
     while pending and round_.stopped is None:
-        pending = _wave(round_, pending)
+        pending, late = _wave(round_, pending, late), []
+    return round_.finish()
 
 
 @contextmanager
@@ -52,15 +38,23 @@ def _stopping(round_: Round) -> Iterator[None]:
         round_.stop(error)
 
 
-def _wave(round_: Round, pending: Sequence[Operation]) -> list[Operation]:
-    """Plan and write as much as can go now; gives what is left."""
+def _wave(round_: Round, pending: Sequence[Operation], late: Sequence[Operation]) -> list[Operation]:
+    """Plan and write as much as can go now, search for `late`; gives what is left."""
     deferred: list[Operation] = []
     with _stopping(round_):
-        works, deferred = plan(round_, pending)
+        # Whose contact turned out to be gone since: what became of it may be hidden from the listing, too.
+        gone, left = sought(round_, pending)
+        hold_back(round_, left)
+        late = [*late, *gone]
+        warm = warm_up(round_) if late else None
+        # Meanwhile: nobody else waits for a search.
+        works, deferred = plan(round_, [op for op in pending if op not in late and op.id not in round_.outcomes])
         send(round_, works)
         round_.settle_doubts()
+        if warm is not None and round_.stopped is None:
+            search(round_, late, warm)
     if round_.stopped is not None:
         return []
     round_.pause()
-    left, round_.again = [*round_.again, *deferred], []
+    left, round_.again = [*late, *round_.again, *deferred], []
     return left

@@ -17,7 +17,7 @@ def lookup(round_: Round, promised: dict[str, str]) -> list[LookupResult]:
     Args:
         promised: contact -> the record (uid) it was promised to since the last delivery: nobody else gets it.
     """
-    looked_for, left = sought(round_)
+    looked_for, left = sought(round_, round_.operations)
     prepare(round_)
     # Of many at once nobody is searched for: that would take the quota from what is delivered.
     if not left and (unknown := still(round_.index, looked_for)):

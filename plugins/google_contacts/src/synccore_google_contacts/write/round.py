@@ -55,6 +55,7 @@ class Round:
         stopped: what keeps everything else from being sent now.
         full: Google refused a new contact in this round because the account is full.
         listed: the listing was read in this round.
+        sought: operations without a contact of which was decided whether it is searched for.
     """
 
     context: Context
@@ -68,6 +69,7 @@ class Round:
     stopped: SynccoreError | None = None
     full: bool = False
     listed: bool = False
+    sought: set[int] = field(factory=set)
     #: Contacts between which nothing decides, to be read by name before that is the last word.
     doubtful: set[str] = field(factory=set)
     _doubted: set[int] = field(factory=set)

@@ -22,18 +22,22 @@ BESIDE = 2
 WARM_UP = timedelta(seconds=3)
 
 
-def sought(round_: Round) -> tuple[list[Operation], list[Operation]]:
+def sought(round_: Round, operations: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:
     """Whom to look for, and who has to wait for that: contacts whose create was lost, and those that are about to be
-    made, which the owner may have typed in a moment ago.
+    made, which the owner may have typed in, renamed or merged a moment ago. Each is named once in a round.
 
     What is of the past and what was lost in numbers is left to the listing. So are many who are owed for so long that
     it shows what was typed in before they came.
     """
     index = round_.index
-    round_.listed = index.sync()
-    unlinked = [op for op in round_.operations if op.op == "upsert" or op.link is None]
-    lost = [op for op in unlinked if (op.maybe_applied or index.intended(op.uid)) and not index.with_marker(op.uid)]
-    new = [op for op in unlinked if op.op == "upsert" and not op.bulk and op not in lost and find(index, op) == Match()]
+    if not round_.listed:
+        round_.listed = index.sync()
+    none = [op for op in operations if op.id not in round_.sought and find(index, op) == Match()]
+    round_.sought |= {op.id for op in none}
+    lost = [
+        op for op in none if (op.op == "upsert" or op.link is None) and (op.maybe_applied or index.intended(op.uid))
+    ]
+    new = [op for op in none if op.op == "upsert" and op not in lost and not (op.bulk and op.link is None)]
     hidden = [op for op in new if _hidden_until(round_, op) is not None]
     shown = [op for op in new if op not in hidden]
     if not (lost or new):
@@ -50,7 +54,7 @@ def sought(round_: Round) -> tuple[list[Operation], list[Operation]]:
 
 def _hidden_until(round_: Round, op: Operation) -> datetime | None:
     """Until when the listing may not show what was typed in before the record came; None: it does."""
-    until = op.since + LONGEST_LAG if op.since is not None else None
+    until = op.since + LONGEST_LAG if op.since is not None and not op.bulk else None
     return until if until is not None and until > round_.context.clock.now() else None
 
 
