@@ -122,7 +122,9 @@ def test_a_changed_route_is_told_as_the_command_line_tells_it(site, words):
         ]
         behind, changed = told["notes"]
         assert ("synccore reload" in behind, told["changed"][0]["command"] in changed) == (True, True)
+        site.house.reached()
         page = needed(site, words)
+        assert "Working, with a note on configuration and people" in words(site.visitor().get("/"))
         assert behind in page
         assert changed in page
         with closing(app.anew()) as fresh:

@@ -19,7 +19,7 @@ _PRESSING = tuple(parse_condition(text) for text in (*DEFAULT, "paused", "stale"
 #: Something stands still, or waits, until a person acts.
 _GRAVE = ("store", "needs_auth", "error", "parked", "disk")
 #: A full disk, another file than the daemon's, routes that changed or are gone, records nobody could read.
-_NOTED = ("store", "stale", "changed", "lost", "unreadable")
+_NOTED = ("store", "disk", "stale", "changed", "lost", "unreadable")
 #: States of an instance in which it works on nothing until a person acts.
 _STOPPED = ("needs_auth", "error")
 

@@ -38,7 +38,7 @@ class Home:
             request,
             "home.html",
             rows=rows,
-            overall=view.overall(rows),
+            overall=view.overall(rows, found.needs),
             needs=[card(need) for need in found.needs],
             work=found.work,
             lines=view.lines(trail(app, Wanted(), 10)[::-1], now),

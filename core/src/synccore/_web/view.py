@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from .._verbs.log import told
+from .._verbs.needs import Need
 from .._verbs.waits import remedy
 
 if TYPE_CHECKING:
@@ -216,12 +217,14 @@ def word_of(state: str) -> str:
     return state.replace("_", " ")
 
 
-def overall(found: Sequence[Row]) -> tuple[Colour, str]:
-    """The page's headline."""
+def overall(found: Sequence[Row], needs: Sequence[Need]) -> tuple[Colour, str]:
+    """The page's headline: the instances, and what is to be noted on the whole."""
     if not found:
         return "amber", "Nothing is configured yet"
-    red = [row.name for row in found if row.colour == "red"]
-    amber = [row.name for row in found if row.colour == "amber"]
+    colours = [(row.name, row.colour) for row in found]
+    colours += [(need.name, "red" if need.grave else "amber") for need in needs if need.noted]
+    red = list(dict.fromkeys(name for name, colour in colours if colour == "red"))
+    amber = list(dict.fromkeys(name for name, colour in colours if colour == "amber"))
     if red:
         return "red", f"{_names(red)} {'needs' if len(red) == 1 else 'need'} you"
     if amber:
