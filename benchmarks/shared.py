@@ -190,9 +190,20 @@ class Play:
         pid = "" if daemon.process is None else str(daemon.process.pid)
         return sum(sum(rows.values()) for name, rows in held.items() if name.rpartition(":")[2] == pid)
 
-    def victim(self) -> Daemon | None:
-        """A daemon that holds rows."""
-        return next((d for d in random.sample(self.daemons, 2) if self.held_by(d)), None)
+    def victim(self) -> tuple[Daemon, str] | None:
+        """A daemon in the middle of something, and of what: rows that it holds, a listing."""
+        for daemon in random.sample(self.daemons, 2):
+            doing = [f"{held} rows"] if (held := self.held_by(daemon)) else []
+            doing += ["lists"] if self._listing() and self._leads(daemon) else []
+            if doing:
+                return daemon, ", ".join(doing)
+        return None
+
+    def _listing(self) -> bool:
+        try:
+            return self._store.snapshot_counts("shop").get("customer", 0) < self._customers
+        except StoreError:
+            return False
 
     def _last_chance(self) -> bool:
         """Whether all is taken in, and there is nothing left that nobody has claimed."""
@@ -233,13 +244,13 @@ class Play:
             changes.join()
         self.wait(self._over, "the end")
         self.wait(lambda: len(self.names()) == 2, "two daemons at the end")
-        figures = {"held when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
+        figures = {"under way when killed": held, "taken over": taken_over, "seconds": round(time.monotonic() - began)}
         return {**self._compared(), **figures}
 
-    def _kill(self, kills: int, *, restart: bool) -> tuple[int, list[int]]:
-        """So often, each in the middle of a delivery; how often the other one led then, and what each victim held."""
+    def _kill(self, kills: int, *, restart: bool) -> tuple[int, list[str]]:
+        """So often, each in the middle of something; how often the other one led then, and what each victim did."""
         one, two = self.daemons
-        taken_over, held = 0, []
+        taken_over, held = 0, list[str]()
         for turn in range(1, kills + 1):
             # From the first page to the last delivery: a record is taken in, and settled.
             goal = 2 * self._customers * turn // (kills + 1)
@@ -248,10 +259,12 @@ class Play:
                 f"turn {turn}",
             )
             time.sleep(random.uniform(0, 0.5))
-            victim = self.victim() or one
+            while (found := self.victim()) is None:
+                time.sleep(0.02)
+            victim, doing = found
             other = two if victim is one else one
             leads = self._leads(victim)
-            held.append(self.held_by(victim))
+            held.append(doing)
             victim.kill()
             if leads:
                 self.wait(lambda other=other: self._leads(other), "the other one leads")

@@ -38,5 +38,6 @@ def test_what_a_killed_daemon_sent_is_at_the_target_once(server, shared, tmp_pat
         wrong = ("missing", "strange", "twice", "owed", "parked")
         assert {name: found[name] for name in wrong} == dict.fromkeys(wrong, 0)
         assert found["ended by themselves"] == [0, 0]
-        (held,) = found["held when killed"]
+        (doing,) = found["under way when killed"]
+        held = int(doing.split()[0])
         assert found["written again, the same"] <= held, "only what it held, and to the twin that was made"
