@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-import jwt
 from attrs import evolve
 
 from synccore.errors import AnotherAccount, AuthError, ConfigError
@@ -82,6 +81,8 @@ class Session(OAuth):
         return {"grant_type": _JWT_GRANT, "assertion": self._assertion()}
 
     def _assertion(self) -> str:
+        import jwt  # and all of cryptography: most commands sign nothing
+
         config = self._config
         if config.private_key is None or config.username is None:
             raise ConfigError('auth = "jwt" needs username and private_key', path="private_key")
