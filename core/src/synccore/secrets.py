@@ -11,8 +11,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken
-
 from .errors import ConfigError
 
 __all__ = ["Cipher", "Secret", "load_key"]
@@ -56,6 +54,9 @@ class Cipher:
     """Encrypts texts with one key (Fernet: AES-128-CBC with HMAC-SHA256)."""
 
     def __init__(self, key: bytes) -> None:
+        from cryptography.fernet import Fernet, InvalidToken  # dear to import, and most commands open no secret
+
+        self._invalid = InvalidToken
         try:
             self._fernet = Fernet(key)
         except ValueError as error:
@@ -72,7 +73,7 @@ class Cipher:
         """The text again. Raises ConfigError where the key is not the one it was encrypted with."""
         try:
             return self._fernet.decrypt(token.encode()).decode()
-        except InvalidToken as error:
+        except self._invalid as error:
             raise ConfigError(
                 "a stored secret does not open with this key: restore the key file, or connect again",
                 path="synccore.database",
@@ -107,6 +108,8 @@ def load_key(key_file: Path, *, create: bool = True) -> bytes:
 
 def _make_key(key_file: Path) -> None:
     """All of it or nothing, whoever else makes one at the same time."""
+    from cryptography.fernet import Fernet
+
     descriptor, name = tempfile.mkstemp(prefix=f".{key_file.name}.", dir=key_file.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
