@@ -150,6 +150,8 @@ def test_who_was_never_reached_is_not_well(world):
             "needs_auth",
             f"never reached so far: run synccore connect {name}",
         )
+        line = next(line for line in world.run("status", code=1).stdout.splitlines() if f"needs you: {name}" in line)
+        assert line.count("synccore connect") == 1
     assert (world.crm.calls, world.source.polls) == ([], 0)
     connect(world)
     assert world.json("status", code=1)["sinks"]["crm"]["state"] == "ok"

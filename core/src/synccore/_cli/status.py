@@ -46,7 +46,8 @@ def _show(found: Overview, now: datetime) -> None:
     for need in found.needs:
         if not need.noted:
             word = click.style("needs you", fg="red") if need.grave else click.style("look", fg="yellow")
-            click.echo(f"{word}: {need.sentence}" + (f" ({need.next})" if need.next else ""))
+            advice = f" ({need.next})" if need.next and need.next not in need.sentence else ""
+            click.echo(f"{word}: {need.sentence}{advice}")
 
 
 def _show_instances(found: Overview, now: datetime) -> None:
