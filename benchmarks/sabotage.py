@@ -80,7 +80,7 @@ SABOTAGES = (
     _core(
         "lose maybe_applied on a failure",
         "_delivery/lane.py",
-        "maybe_applied=unsure or maybe_applied or delivery.maybe_applied,",
+        "maybe_applied=maybe_applied or _unsure(work, error),",
         "maybe_applied=False,",
         DELIVERY,
     ),
@@ -243,7 +243,7 @@ SABOTAGES = (
     _core(
         "halve a batch whose answer was lost without asking",
         "_delivery/halving.py",
-        "answers += self._asked(half) if _in_doubt(error) else self.deliver(half)",
+        "answers += self._asked(half) if in_doubt(error) else self.deliver(half)",
         "answers += self.deliver(half)",
         DELIVERY,
     ),
@@ -282,8 +282,8 @@ SABOTAGES = (
     _core(
         "forget somebody whom a call makes anew at this moment",
         "store/_people.py",
-        "    if sinks := _sent_to_now(tx, refs, lease_clock):\n        raise UnderWay(sinks)\n",
-        "",
+        "sinks = _sent_to_now(tx, refs, lease_clock)",
+        "sinks: list[str] = []",
         "tests/test_interleavings.py",
     ),
     _core(
@@ -296,8 +296,8 @@ SABOTAGES = (
     _core(
         "lose maybe_applied on a failure, seen by whole lives",
         "_delivery/lane.py",
-        "maybe_applied=unsure or maybe_applied or delivery.maybe_applied,",
-        "maybe_applied=False,",
+        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure)",
+        "return False",
         *LIVES,
     ),
     _core(

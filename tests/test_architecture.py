@@ -1,5 +1,6 @@
 """The pages that say where things are name only what is there, and every room of core."""
 
+import importlib.util
 import re
 import threading
 from contextlib import contextmanager
@@ -89,3 +90,10 @@ def test_a_webhook_is_followed_down_the_table_and_never_up(still_world, settle_d
         up = [name for place, name in enumerate(files) if not any((above, name) in calls for above in files[:place])]
         begins = [files[0], "core/src/synccore/_delivery/lane.py"]
         assert up == begins, f"{page}: only where a thread begins is nothing above"
+
+
+def test_every_sabotage_finds_the_text_that_it_changes():
+    spec = importlib.util.spec_from_file_location("sabotage", ROOT / "benchmarks/sabotage.py")
+    sabotage = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sabotage)
+    assert [s.promise for s in sabotage.SABOTAGES if (ROOT / s.file).read_text().count(s.old) != 1] == []
