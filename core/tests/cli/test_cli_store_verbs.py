@@ -124,7 +124,7 @@ def running(world):
     world.deliver()
     session = Session({"SYNCCORE_CONFIG": str(world.path)}, plugins=world.plugins(), clock=world.clock)
     with session.open() as app, app.store.daemon_lock():
-        app.running.began(app.path, app.path.read_text(), app.clock.now())
+        app.running.began(app.path.read_text(), app.clock.now())
         yield world
 
 

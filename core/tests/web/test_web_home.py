@@ -90,7 +90,7 @@ def test_holds_failed_listings_and_unreadable_records_are_told(site, words):
 def test_a_file_the_daemon_does_not_work_with_is_reloaded(site, words):
     app = site.house.app
     with app.store.daemon_lock():
-        app.running.began(app.path, app.text, site.house.clock.now())
+        app.running.began(app.text, site.house.clock.now())
         assert needed(site, words) == ""
         app.path.write_text(app.text + '\n[alerts.x]\ntype = "webhook"\nurl = "https://x.test"\n', encoding="utf-8")
         assert "Reload" in needed(site, words)
@@ -110,7 +110,7 @@ def test_a_changed_route_is_told_as_the_command_line_tells_it(site, words):
     note_routes(app)
     house.clock.advance(timedelta(minutes=1))
     with app.store.daemon_lock():
-        app.running.began(app.path, app.text, house.clock.now())
+        app.running.began(app.text, house.clock.now())
         # The file's `email = "customer.email"` becomes another expression.
         app.path.write_text(
             app.text.replace('email = "customer', 'email = "customer.email or customer'), encoding="utf-8"
@@ -130,7 +130,7 @@ def test_a_changed_route_is_told_as_the_command_line_tells_it(site, words):
         with closing(app.anew()) as fresh:
             note_routes(fresh)
             house.clock.advance(timedelta(minutes=1))
-            fresh.running.began(fresh.path, fresh.text, house.clock.now())
+            fresh.running.began(fresh.text, house.clock.now())
             found = overview(fresh)
             [note] = found.document["notes"]
             assert [need.sentence for need in found.needs] == [note]

@@ -1,6 +1,7 @@
 """Several processes on one outbox: killed, stopped past a lease, cut off, and the server restarted under them."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -8,12 +9,14 @@ import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from synccore._app.running import Reloaded, Running
 from synccore.entities import Customer
 from synccore.errors import ConfigError
-from synccore.store import ClaimRule, DirtyRule, Ingest, Settlement, StoreError
+from synccore.store import ClaimRule, DirtyRule, Ingest, RunningDaemon, Settlement, StoreError
 from synccore.types import Change
 from synccore_postgres import presence, sessions
 from synccore_postgres.engine import PostgresStore
@@ -303,3 +306,39 @@ def test_a_password_that_stands_in_the_database_itself_is_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="cannot be stored in the database that it opens"):
         Base.open_store(config, environ={}, plugins=load_plugins(environ={"SYNCCORE_PLUGINS": "postgres"}))
+
+
+# -- hosts with files of their own
+
+
+def test_each_host_is_told_of_its_own_file_and_of_its_own_reload(server, tmp_path):
+    """They listen at addresses of their own: no host's file is another one than its daemon works with."""
+    stores, pages = [], []
+    with ExitStack() as stack:
+        url = server.url()
+        for name in ("one", "two"):
+            store = stack.enter_context(closing(PostgresStore(url)))
+            store.holder = store.holder.replace(socket.gethostname()[:40], name)
+            stack.enter_context(store.daemon_lock())
+            path = tmp_path / f"{name}.toml"
+            path.write_text(f"[server]\nlisten = '{name}:80'\n")
+            vault = {}
+            pages.append((Running(store, SimpleNamespace(put=vault.__setitem__, get=vault.get), path), path))
+            stores.append(store)
+        alive = [RunningDaemon(name=s.holder.partition("@")[0], since=None, leads=False) for s in stores]
+        for store in stores:
+            store.daemons = lambda: alive
+        for page, path in pages:
+            page.began(path.read_text(), datetime.now(UTC))
+        assert [page.behind(path) for page, path in pages] == [None, None]
+        (one, changed), (two, _) = pages
+        changed.write_text("[server]\nlisten = 'three:80'\n")
+        assert "synccore reload" in one.behind(changed)
+        wish = one.ask()
+        two.answered(Reloaded(wish=wish))
+        assert one.answer(wish) is None
+        one.answered(Reloaded(wish=wish, problems=(("server", "no such host"),)))
+        assert one.answer(wish).problems
+        assert not two.answer(wish).problems
+        alive.pop(0)
+        assert one.behind(changed) is None, "no daemon works with it"

@@ -155,7 +155,7 @@ class Base(Closing):
     @property
     def running(self) -> Running:
         """What the daemon on this database says of itself."""
-        return Running(self.store, self._vault(RUNNING))
+        return Running(self.store, self._vault(RUNNING), self.path)
 
 
 def key_file(database: str) -> str:

@@ -49,22 +49,26 @@ class Reloaded:
 
 
 class Running:
-    """The daemon's page in the store."""
+    """The daemon's page in the store. Of several hosts each has a file of its own: `path`."""
 
-    def __init__(self, store: Store, vault: Vault) -> None:
+    def __init__(self, store: Store, vault: Vault, path: Path) -> None:
         self._store = store
         self._state = store.state(RUNNING)
         self._vault = vault
+        self._me = store.holder.partition("@")[0]
+        host = self._me.rpartition(":")[0]
+        self._place = f":{host}:{path.resolve()}" if host else ""
 
     # -- the daemon's side
 
-    def began(self, path: Path, text: str, now: datetime) -> None:
+    def began(self, text: str, now: datetime) -> None:
         """A daemon works with this configuration from now on."""
-        self._vault.put("text", text)
+        self._vault.put("text" + self._place, text)
         alive = self._alive()
         gone = {key: None for key, _ in self._state.scan(_TROUBLES) if _process(key) not in alive}
         own = {_TROUBLES + self._store.holder: None}
-        self._state.put({**gone, **own, "digest": digest_of(text), "path": str(path), "since": now.isoformat()})
+        file = {"digest": digest_of(text), "since": now.isoformat(), "by": self._me}
+        self._state.put({**gone, **own, "file" + self._place: file})
 
     def troubled(self, troubles: Mapping[str, LaneTrouble]) -> None:
         """Say what keeps lanes of this process from working; nothing, where all work."""
@@ -73,11 +77,15 @@ class Running:
 
     def answered(self, reloaded: Reloaded) -> None:
         """Tell whoever wished for it."""
-        self._state.put(
-            {"answer": {"wish": reloaded.wish, "problems": reloaded.problems, "notes": list(reloaded.notes)}}
-        )
+        answer = {"wish": reloaded.wish, "problems": reloaded.problems, "notes": list(reloaded.notes)}
+        self._state.put({"answer": answer, "answer" + self._place: answer})
 
     # -- the commands' side
+
+    def _here(self) -> Mapping[str, str] | None:
+        """What a daemon that runs said of this file; None where there is none."""
+        known: Mapping[str, str] | None = self._state.get("file" + self._place)
+        return known if known and known["by"] in self._alive() else None
 
     def troubles(self) -> dict[str, LaneTrouble]:
         """Lane -> what keeps it from working in a daemon that runs."""
@@ -98,7 +106,7 @@ class Running:
     @property
     def text(self) -> str | None:
         """The configuration it works with. Raises ConfigError where the key is missing."""
-        return self._vault.get("text")
+        return self._vault.get("text" + self._place)
 
     @property
     def wish(self) -> int:
@@ -112,8 +120,8 @@ class Running:
         return wish
 
     def answer(self, wish: int) -> Reloaded | None:
-        """What came of a wish; None: nothing yet."""
-        found: Mapping[str, Any] = self._state.get("answer") or {}
+        """What came of a wish, here rather than on another host; None: nothing yet."""
+        found: Mapping[str, Any] = self._state.get("answer" + (self._place if self._here() else "")) or {}
         if found.get("wish", 0) < wish:
             return None
         problems = tuple((str(path), str(message)) for path, message in found.get("problems", ()))
@@ -121,16 +129,15 @@ class Running:
 
     def behind(self, path: Path) -> str | None:
         """A sentence where a daemon runs and the file says something else than what it works with."""
-        digest = self._state.get("digest")
-        if digest is None or not self._store.daemon_running():
+        if (known := self._here()) is None or not self._store.daemon_running():
             return None
         try:
             text = read_file(path)
         except SettingsError as error:
             return f"the running daemon works with what it read before: {error.problems[0]}"
-        if digest_of(text) == digest:
+        if digest_of(text) == known["digest"]:
             return None
-        since = str(self._state.get("since"))[:16].replace("T", " ")
+        since = known["since"][:16].replace("T", " ")
         return (
             f"{path.name} is another one than the running daemon works with (since {since} UTC): "
             "synccore reload makes it read the file"

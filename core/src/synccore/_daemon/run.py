@@ -61,7 +61,7 @@ class Works:
         app = self.app
         app.rename_routes()
         note_routes(app)
-        app.running.began(app.path, app.text, app.clock.now())
+        app.running.began(app.text, app.clock.now())
         # Before the lanes begin: what a first listing holds back must not slip through.
         self._threads = [t for worker in self.workers.values() for t in worker.threads()]
         app.engine.start()
