@@ -135,7 +135,7 @@ def test_a_retry_looks_at_a_throttle_and_a_full_account_afresh(open_stage):
 
 
 def a_book_of_every_kind(app, google):
-    """Which of the customers 1 to 9 has a contact already, by what the owner and earlier shops left there."""
+    """Which of the customers has a contact already, by what the owner and earlier shops left there."""
     app.emit(shopper(70, email="ann6@shop.test", phone=""))
     app.settle_down()
     app.emit(Change(entity="customer", key="70", op="delete"))
@@ -158,8 +158,12 @@ def a_book_of_every_kind(app, google):
         "5": typed("elsewhere:customer:12", **mail(5)),
         "6": dead["resourceName"],  # of a customer whose end was delivered
         "7": None,
-        "8": typed(phoneNumbers=[{"value": "+14155550100"}]),  # of both with this number the first has it
-        "9": None,
+        "9": typed(phoneNumbers=[{"value": "+14155550100"}]),  # of both with this number the first has it
+        "10": None,
+        "11": (typed(**mail(11)), second := typed(**mail(12))),  # two that fit, until the next one has its own
+        "12": second,
+        "13": typed("shop:customer:13", **mail(13), externalIds=[{"type": "customer", "value": "shop:customer:14"}]),
+        "14": None,  # merged into the one before
     }
 
 
@@ -167,15 +171,23 @@ def a_book_of_every_kind(app, google):
 def test_plan_adopt_and_delivery_say_the_same_of_every_kind_of_contact(open_stage, adopted):
     app, google = open_stage()
     there = a_book_of_every_kind(app, google)
+    there["14"] = there["13"]
     app.emit(*[shopper(n) for n in range(1, 8)], bulk=True)
-    app.emit(*[shopper(n, email=None, phone="415 555 0100") for n in (8, 9)], bulk=True)
+    app.emit(*[shopper(n, email=None, phone="415 555 0100") for n in (9, 10)], bulk=True)
+    billed = Address(line1="1 Main", city="Town", country="US", email="ann12@shop.test")
+    app.emit(shopper(11, billing=billed), *[shopper(n) for n in (12, 13, 14)], bulk=True)
     found = {key for key, name in there.items() if isinstance(name, str)}
     new = {key for key, name in there.items() if name is None}
     planned = plan(app.app, ROUTE)
-    assert {key for kind in ("update", "unchanged") for key in planned.examples[kind]} == found
-    assert (set(planned.examples["create"]), set(planned.examples["refused"])) == (new, {"3"})
+    told = {kind: planned.counts[kind] for kind in ("create", "refused")}
+    assert told == {"create": len(new), "refused": 2}
+    assert planned.counts["update"] + planned.counts["unchanged"] == len(found)
+    assert (set(planned.examples["create"]), set(planned.examples["refused"])) == (new, {"3", "11"})
     tried = adopt(app.app, ROUTE, dry_run=not adopted)
-    assert (tried.sure, tried.none, tried.ambiguous) == (len(found), len(new), 1)
+    assert (tried.sure, tried.none, tried.ambiguous) == (len(found), len(new), 2)
+    for again in (plan(app.app, ROUTE), plan(app.app, ROUTE)):  # by what the sink remembers, and by what is linked
+        assert again.counts == planned.counts
+        app.app.sinks["contacts"].instance.deliver([])
     links = {link.key: link.remote_id for link in app.app.store.links(ROUTE)}
     assert links == ({key: there[key] for key in found} if adopted else {})
     before = {p["resourceName"] for p in google.contacts()}
@@ -184,7 +196,7 @@ def test_plan_adopt_and_delivery_say_the_same_of_every_kind_of_contact(open_stag
     assert {key: marked[f"shop:customer:{key}"] for key in found} == {key: there[key] for key in found}
     assert {marked[f"shop:customer:{key}"] for key in new} == {p["resourceName"] for p in google.contacts()} - before
     assert "shop:customer:3" not in marked
-    assert [d.key for d in app.deliveries(state="parked")] == ["3"]
+    assert {d.key for d in app.deliveries(state="parked")} == {"3", "11"}
     assert marked["elsewhere:customer:12"] == there["5"]
     assert marked["shop:customer:99"] not in {marked[f"shop:customer:{key}"] for key in (*found, *new)}
 

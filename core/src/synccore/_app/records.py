@@ -77,7 +77,8 @@ class Records:
         self._scratch = scratch
 
     def pages(self) -> Iterator[list[Work]]:
-        """All live records by key: snapshot, owner and includes from the listing, link and parent from the store."""
+        """All live records in the order a first import delivers them: snapshot, owner and includes from
+        the listing, link and parent from the store."""
         route, after = self._route, ""
         while page := self._scratch.snapshots(route.source, route.entity, after, PAGE):
             after = page[-1].key

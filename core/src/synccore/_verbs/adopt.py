@@ -79,18 +79,22 @@ def _find(app: App, route: RouteSpec, records: Records, matches: Matches, result
         for number, work in enumerate(page, 1):
             if work.link is not None:
                 result.already += 1
-                continue
+                if work.link.mapped:
+                    continue
+                # Never written, so nothing at the target says whose it is: asked for too, lest another one gets it.
             try:
                 prepared = preparer.prepare(work, number)
             except MappingError as error:
-                result.refuse(work.delivery.key, error.message)
+                if work.link is None:
+                    result.refuse(work.delivery.key, error.message)
                 continue
             if prepared.operation is None:
-                result.skipped += 1
+                result.skipped += work.link is None
             else:
                 asked.append(prepared.operation)
         for operation, answer in lookup(app, route, asked):
-            _sort(operation.key, answer, matches, result)
+            if operation.link is None:
+                _sort(operation.key, answer, matches, result)
         seen += len(page)
         heard("compared", seen, None)
 

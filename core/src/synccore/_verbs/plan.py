@@ -120,13 +120,16 @@ def _unlinked(app: App, route: RouteSpec, operations: Sequence[Operation], match
     """Records never written: the target may have them all the same."""
     linked = [(o, o.link) for o in operations if o.link is not None]
     twins: list[tuple[Operation, Link]] = []
-    asked = [o for o in operations if o.link is None]
     if ability(app, route.sink, "lookup") is None:
         found.note("the target cannot say what it already has: every record without a link counts as new")
-        for operation in asked:
-            found.add("create", operation.key)
+        for operation in operations:
+            if operation.link is None:
+                found.add("create", operation.key)
     else:
-        for operation, answer in lookup(app, route, asked):
+        # Those that were adopted are asked for too: what they have nobody else is promised.
+        for operation, answer in lookup(app, route, operations):
+            if operation.link is not None:
+                continue
             if isinstance(answer, Link):
                 twins.append((operation, answer))
             else:

@@ -118,6 +118,13 @@ SELECT DISTINCT key FROM link l WHERE source = :source AND entity = :entity AND 
 ORDER BY key LIMIT :limit
 """
 
+#: Live snapshots in the order they came in; read by id, for by the index all of them would be sorted for each page.
+SNAPSHOTS_IN_ORDER = """
+SELECT * FROM snapshot WHERE source || '' = :source AND entity || '' = :entity AND deleted = 0 AND id > coalesce(
+    (SELECT id FROM snapshot WHERE source = :source AND entity = :entity AND key = :after), 0)
+ORDER BY id LIMIT :limit
+"""
+
 #: Final rows older than a time, in their order; of a record that is not linked the newest stays, as the proof that it
 #: was looked at and not wanted.
 PRUNABLE = """

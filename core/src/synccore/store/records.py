@@ -92,12 +92,10 @@ class Records(Engine):
             return sorted(row["key"] for row in view.execute(sql.TAKEN_OVER, (source, entity, key)))
 
     def snapshots(self, source: str, entity: str, after: str = "", limit: int = 500) -> list[Snapshot]:
-        """Live snapshots by key, paged."""
-        statement = (
-            "SELECT * FROM snapshot WHERE source = ? AND entity = ? AND key > ? AND deleted = 0 ORDER BY key LIMIT ?"
-        )
+        """Live snapshots in the order in which they were first taken in, paged by `after` (a key)."""
+        values = {"source": source, "entity": entity, "after": after, "limit": limit}
         with self.reading() as view:
-            return [to_snapshot(row) for row in view.execute(statement, (source, entity, after, limit))]
+            return [to_snapshot(row) for row in view.execute(looks.SNAPSHOTS_IN_ORDER, values)]
 
     def containing(self, entity: str, texts: Sequence[str], limit: int, among: int | None = None) -> list[Snapshot]:
         """Live snapshots whose stored JSON contains all of these ASCII texts, whatever their case, newest first.

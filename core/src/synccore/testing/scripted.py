@@ -293,11 +293,12 @@ class EmitterSource:
         return Check(detail="in memory")
 
     def poll(self, entity: str, cursor: str | None, filters: Mapping[str, str]) -> Iterator[Page]:
-        """Everything, by key, in pages; a cursor is the last key given. Filters compare attributes as text."""
+        """Everything, by key (9 before 10), in pages; a cursor is the last key given. Filters compare attributes as
+        text."""
         self.polls += 1
-        found = [c for (e, _), c in sorted(self.records.items()) if e == entity]
+        found = sorted((c for (e, _), c in self.records.items() if e == entity), key=lambda c: _place(c.key))
         found = [c for c in found if all(str(getattr(c.data, k, None)) == v for k, v in filters.items())]
-        rest = [c for c in found if cursor is None or c.key > cursor]
+        rest = [c for c in found if cursor is None or _place(c.key) > _place(cursor)]
         size = self._page.page_size
         for start in range(0, max(len(rest), 1), size):
             if self.fail_polls:
@@ -344,3 +345,7 @@ def emitter_type(source: EmitterSource, name: str = "emitter") -> SourceType:
         open=lambda _config, _context: source,
         entities=tuple(ENTITIES),
     )
+
+
+def _place(key: str) -> tuple[int, str]:
+    return len(key), key

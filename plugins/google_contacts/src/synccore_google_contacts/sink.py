@@ -33,7 +33,7 @@ from .labels import Labels
 from .limits import check_held, hold, release
 from .mapping import CONTACT, describe
 from .read import flat
-from .write import Round, deliver, erased, erasing, find_person, lookup
+from .write import Promises, Round, deliver, erased, erasing, find_person, lookup
 
 __all__ = ["SINK", "GoogleContacts"]
 
@@ -59,7 +59,7 @@ class GoogleContacts:
         self._connection = Connection(config, context)
         self._people = People(context, config.api_url, self._connection.token, self._connection.known_id)
         self._index: Index | None = None
-        self._promised: dict[str, str] = {}
+        self._promises = Promises()
         #: For the dashboard and `plugins show`.
         self.videos = tuple(VideoLink(v.title, v.preview_url, v.view_url) for v in config.videos)
 
@@ -68,13 +68,13 @@ class GoogleContacts:
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Create, update, label and delete contacts; one outcome per operation."""
         with self._round(operations) as round_:
-            self._promised.clear()
+            self._promises.forget()
             return deliver(round_)
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
         """The contact each operation would be written to. Writes nothing at Google."""
         with self._round(operations) as round_:
-            return lookup(round_, self._promised)
+            return lookup(round_, self._promises)
 
     @contextmanager
     def _round(self, operations: Sequence[Operation]) -> Iterator[Round]:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from synccore.types import Operation, Outcome
 
 from .erase import erased, erasing, find_person
-from .look import lookup
-from .plan import plan, prepare
+from .look import Promises, lookup
+from .plan import plan, prepare, settle_doubts
 from .round import LANE, Round
 from .search import hold_back, search, sought, still, warm_up
 from .send import send
 
-__all__ = ["Round", "deliver", "erased", "erasing", "find_person", "lookup"]
+__all__ = ["Promises", "Round", "deliver", "erased", "erasing", "find_person", "lookup"]
 
 
 def deliver(round_: Round) -> list[Outcome]:
@@ -48,9 +48,10 @@ def _wave(round_: Round, pending: Sequence[Operation], late: Sequence[Operation]
         late = [*late, *gone]
         warm = warm_up(round_) if late else None
         # Meanwhile: nobody else waits for a search.
-        works, deferred = plan(round_, [op for op in pending if op not in late and op.id not in round_.outcomes])
+        now = [op for op in pending if op not in late and op.id not in round_.outcomes]
+        settle_doubts(round_, now)
+        works, deferred = plan(round_, now)
         send(round_, works)
-        round_.settle_doubts()
         if warm is not None and round_.stopped is None:
             search(round_, late, warm)
     if round_.stopped is not None:

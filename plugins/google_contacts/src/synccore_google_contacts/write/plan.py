@@ -53,6 +53,18 @@ def prepare(round_: Round) -> None:
         index.refresh(still)
 
 
+def settle_doubts(round_: Round, operations: Sequence[Operation]) -> None:
+    """Read the contacts between which nothing decides by name, before that is the last word: those that are gone now
+    were merged or deleted a moment ago. Before anything is written, so that `lookup` comes to the same."""
+    index, doubtful = round_.index, set[str]()
+    for op in operations:
+        if op.id not in round_.doubted and round_.ambiguous(op) == "skip" and (several := find(index, op).candidates):
+            round_.doubted.add(op.id)
+            doubtful.update(several)
+    if doubtful and None in index.refresh(doubtful).values():
+        index.sync(now=True)
+
+
 def waiting(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
     """How long no contact may be made for this record, and why; None: no need to wait.
 
@@ -126,13 +138,11 @@ class _Planner:
 
     def _choose(self, op: Operation, match: Match) -> Match | None:
         """Several contacts could be the customer."""
-        choice = op.settings.get("ambiguous") or self.round.config.ambiguous
+        choice = self.round.ambiguous(op)
         if choice == "first":
             return Match(match.candidates[0], "choice")
         if choice == "create":
             return Match()
-        if self.round.doubt(op, match.candidates):
-            return None  # they are read by name first: the owner may have merged them a moment ago
         self.round.fail(
             op,
             Rejected(

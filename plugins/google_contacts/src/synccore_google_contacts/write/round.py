@@ -70,9 +70,8 @@ class Round:
     full: bool = False
     listed: bool = False
     sought: set[int] = field(factory=set)
-    #: Contacts between which nothing decides, to be read by name before that is the last word.
-    doubtful: set[str] = field(factory=set)
-    _doubted: set[int] = field(factory=set)
+    #: Operations of which the contacts between which nothing decides were read by name.
+    doubted: set[int] = field(factory=set)
     _tries: dict[int, int] = field(factory=dict)
 
     def done(self, work: Work, name: str, person: Mapping[str, Any]) -> None:
@@ -97,21 +96,6 @@ class Round:
             remote_id=name, etag=contact_source(person).get("etag"), note=note, adopted=not own.made,
             left_out=kept, fields=held(person, op.fields, own.fields, kept),
         )  # fmt: skip
-
-    def doubt(self, op: Operation, candidates: Sequence[str]) -> bool:
-        """Whether the candidates are to be read by name first; once for each operation."""
-        if op.id in self._doubted:
-            return False
-        self._doubted.add(op.id)
-        self.doubtful.update(candidates)
-        self.again.append(op)
-        return True
-
-    def settle_doubts(self) -> None:
-        """Read the doubtful contacts: those that are gone now were merged or deleted a moment ago."""
-        names, self.doubtful = self.doubtful, set()
-        if names and None in self.index.refresh(names).values():
-            self.index.sync(now=True)
 
     def fail(self, op: Operation, error: SynccoreError) -> None:
         """It is not."""
@@ -151,6 +135,10 @@ class Round:
         for op in self.pending():
             self.fail(op, _unsent(self.stopped))
         return [self.outcomes[op.id] for op in self.operations]
+
+    def ambiguous(self, op: Operation) -> str:
+        """What to do where several contacts could be the customer: skip, create or first."""
+        return str(op.settings.get("ambiguous") or self.config.ambiguous)
 
     def label_name(self, op: Operation) -> str:
         """The label the operation's route gives; empty for none."""
