@@ -115,7 +115,7 @@ class Play:
         #: What the daemons answered to webhooks, and how often one or both were seen to hold rows.
         self.answered: Counter[int] = Counter()
         self.held: Counter[int] = Counter()
-        self._changing = threading.Event()
+        self._changing, self._given_up = threading.Event(), threading.Event()
         self._store = PostgresStore(url)
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         config = {
@@ -223,8 +223,8 @@ class Play:
                 return
             number = random.choice(numbers)
             self.shop.edit_customer(number, first_name=f"Eva{turn}")
-            while self._hook(random.choice(self.daemons), number) != 200:
-                time.sleep(0.2)
+            while self._hook(random.choice(self.daemons), number) != 200 and not self._given_up.wait(0.2):
+                pass
 
     # -- the play
 
@@ -239,6 +239,9 @@ class Play:
         changes.start()
         try:
             taken_over, held = self._kill(kills, restart=restart)
+        except BaseException:
+            self._given_up.set()
+            raise
         finally:
             self._changing.set()
             changes.join()
