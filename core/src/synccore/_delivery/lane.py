@@ -169,27 +169,29 @@ class Lane:
         self.wake.set()
         return closing is None
 
-    def _claim(self, now: datetime) -> tuple[list[Delivery], str]:
+    def _claim(self, now: datetime) -> tuple[Sequence[Delivery], str]:
         # One thread gathers at a time: several would share out what makes one batch.
         with self._gathering:
             now = self._clock.now()
             self._linger(now)
             return self._claimed(now)
 
-    def _claimed(self, now: datetime) -> tuple[list[Delivery], str]:
+    def _claimed(self, now: datetime) -> tuple[Sequence[Delivery], str]:
         token = self._store.holder + secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
         self.in_flight[token] = Flight(threading.current_thread())
-        found: list[Delivery] = []
+        found: Packed[Delivery] = Packed()
         try:
-            found = self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
+            found.extend(
+                self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
+            )
         except StoreError:
             # The answer was lost, not for sure the claim: what it may hold is given back, not left to its lease.
             self._unreleased.add(token)
             raise
         finally:
             if found:
-                self.in_flight[token] = Flight(threading.current_thread(), tuple(found))
+                self.in_flight[token] = Flight(threading.current_thread(), found)
             else:
                 self.in_flight.pop(token, None)
         return found, token

@@ -1,7 +1,7 @@
 """Calls into a plugin that do not come back: seen while they are late, and in the end waited for no longer."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -29,7 +29,7 @@ class Flight:
     """A lease that runs in this process."""
 
     thread: threading.Thread
-    deliveries: tuple[Delivery, ...] = ()
+    deliveries: Sequence[Delivery] = ()
 
 
 class Turn:

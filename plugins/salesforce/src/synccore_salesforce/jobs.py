@@ -27,6 +27,8 @@ from .match import fold
 __all__ = ["POLL", "Bulk", "Ended"]
 
 _INTENT = "bulk:"
+#: When each job was begun, apart: what a job holds is read of one job at a time.
+_BEGUN = "bulk_begun:"
 _ENDED = "bulk_ended:"
 #: Salesforce forgets ended jobs after seven days.
 _KEPT = timedelta(days=8)
@@ -39,6 +41,9 @@ _TERMINAL = ("JobComplete", "Failed", "Aborted")
 #: The file itself cannot be used: trying it again would end the same way.
 _BAD_FILE = ("InvalidBatch", "InvalidJob", "ClientInputError")
 
+#: What is kept of a job: `rows` (mark -> value of the column that tells rows apart) and what `_Rows` says of them.
+_Intent = Mapping[str, Any]
+
 
 @frozen
 class _Rows:
@@ -46,8 +51,10 @@ class _Rows:
 
     column: str
     values: Mapping[str, str]
-    #: Mark -> what was noted of a row when it was submitted (`_facts`).
-    facts: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    #: What was noted of rows when they were submitted (`_facts`): most of ten thousand have the same.
+    facts: Sequence[Mapping[str, Any]] = ()
+    #: Mark -> which of `facts` is the row's.
+    noted: Mapping[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -72,7 +79,8 @@ class Ended:
     def settle(self, row: Row, record_id: str) -> None:
         """Tell a row, shaped anew from its operation, what it was when it was submitted."""
         row.id = record_id
-        for name, value in self.rows.facts.get(_mark(row.op), {}).items():
+        at = self.rows.noted.get(_mark(row.op))
+        for name, value in self.rows.facts[at].items() if at is not None else ():
             if name == "adopted":
                 row.adopted = value
             else:
@@ -96,14 +104,22 @@ class Bulk:
         """
         held: dict[int, Outcome] = {}
         marks = {op.id: _mark(op) for op in operations}
-        for name, intent in list(self._context.state().scan(_INTENT)):
+        for job, intent in self._intents():
             records = {_record(m) for m in intent["rows"]}
             theirs = {n: m for n, m in marks.items() if _record(m) in records}
             if theirs:
-                held |= self._holds(name.removeprefix(_INTENT), intent, theirs)
+                held |= self._holds(job, intent, theirs)
         return held
 
-    def _holds(self, job: str, intent: Mapping[str, Any], marks: Mapping[int, str]) -> dict[int, Outcome]:
+    def _intents(self) -> Iterator[tuple[str, _Intent]]:
+        """Jobs with operations that nobody has asked for yet."""
+        state = self._context.state()
+        for name, _ in list(state.scan(_BEGUN)):
+            job = name.removeprefix(_BEGUN)
+            if (intent := state.get(_INTENT + job)) is not None:
+                yield job, intent
+
+    def _holds(self, job: str, intent: _Intent, marks: Mapping[int, str]) -> dict[int, Outcome]:
         state = self._context.state()
         status = self._begun(job)
         if status is None:
@@ -122,8 +138,7 @@ class Bulk:
     def holding(self, routes: Iterable[str], uids: Collection[str]) -> str | None:
         """A job that may still write one of these records."""
         records = {_record_of(route, uid) for route in routes for uid in uids}
-        for name, intent in list(self._context.state().scan(_INTENT)):
-            job = name.removeprefix(_INTENT)
+        for job, intent in self._intents():
             if not records.isdisjoint(map(_record, intent["rows"])) and self._runs(job):
                 return job
         return None
@@ -180,10 +195,10 @@ class Bulk:
             "column": column,
             "rows": part.values,
             "facts": part.facts,
-            "at": self._context.clock.now().isoformat(),
+            "noted": part.noted,
         }
         state = self._context.state()
-        state.put({_INTENT + job: intent})
+        state.put({_INTENT + job: intent, _BEGUN + job: self._context.clock.now().isoformat()})
         try:
             self._client.job_upload(job, part.file)
             self._begin(job)
@@ -215,7 +230,8 @@ class Bulk:
             return self._vanished(job)
         if info.get("state") not in _TERMINAL:
             return None
-        rows = self._rows(job, str(info.get("externalIdFieldName") or "Id"))
+        whole, inside = self._known(job.id)
+        rows = self._rows(job, whole, str(info.get("externalIdFieldName") or "Id"))
         done, refused = (
             {
                 fold(_cell(r, rows.column)): r.get("sf__Error") or r["sf__Id"]
@@ -223,20 +239,25 @@ class Bulk:
             }
             for name in ("successfulResults/", "failedResults/")
         )
-        self._told(job)
+        self._told(job, whole, inside)
         return Ended(rows=rows, done=done, refused=refused, untried=_untried(info))
 
     def _vanished(self, job: Job) -> Ended:
         error = Transient("Salesforce no longer knows this job", maybe_applied=True, outage=False)
-        self._told(job)
+        self._told(job, *self._known(job.id))
         return Ended(rows=_Rows("Id", {}), done={}, refused={}, untried=error)
 
-    def _rows(self, job: Job, column: str) -> _Rows:
+    def _known(self, job: str) -> tuple[_Intent | None, _Intent | None]:
+        """What was submitted with it, and what of that was not asked for yet; None where the state was lost."""
         state = self._context.state()
-        kept = state.get(_ENDED + job.id) or state.get(_INTENT + job.id)
-        if kept is not None:
-            return _Rows(kept["column"], kept["rows"], kept.get("facts", {}))
-        # State was lost: what can be told from the operations themselves.
+        inside: _Intent | None = state.get(_INTENT + job)
+        return state.get(_ENDED + job) or inside, inside
+
+    @staticmethod
+    def _rows(job: Job, whole: _Intent | None, column: str) -> _Rows:
+        if whole is not None:
+            return _Rows(whole["column"], whole["rows"], whole["facts"], whole.get("noted", {}))
+        # What can be told from the operations themselves.
         values = {
             _mark(op): (op.link.remote_id if op.link else "")
             if column == "Id"
@@ -245,24 +266,21 @@ class Bulk:
         }
         return _Rows(column, values)
 
-    def _told(self, job: Job) -> None:
+    def _told(self, job: Job, whole: _Intent | None, inside: _Intent | None) -> None:
         """From now on these operations may be submitted again; all rows are kept in case the outcomes are not.
 
         The job's other operations are still in it: core was ended before it had written down that they are.
         """
         state = self._context.state()
         now = self._context.clock.now()
-        if intent := state.get(_INTENT + job.id):
+        if inside is not None:
             told = {_mark(op) for op in job.operations}
-            left = {mark: value for mark, value in intent["rows"].items() if mark not in told}
-            whole = state.get(_ENDED + job.id) or intent
-            state.put({
-                _INTENT + job.id: {**intent, "rows": left} if left else None,
-                _ENDED + job.id: {**whole, "at": now.isoformat()},
-            })  # fmt: skip
-        for name, old in [*state.scan(_ENDED), *state.scan(_INTENT)]:
-            if now - datetime.fromisoformat(old["at"]) > _KEPT:
-                state.put({name: None})
+            left = {mark: value for mark, value in inside["rows"].items() if mark not in told}
+            state.put({_INTENT + job.id: {**inside, "rows": left} if left else None, _ENDED + job.id: whole})
+        for name, at in list(state.scan(_BEGUN)):
+            if now - datetime.fromisoformat(at) > _KEPT:
+                old = name.removeprefix(_BEGUN)
+                state.put({name: None, _INTENT + old: None, _ENDED + old: None})
 
 
 def _facts(row: Row) -> dict[str, Any] | None:
@@ -318,7 +336,8 @@ class _Part:
     file: IO[bytes]
     operations: tuple[int, ...]
     values: Mapping[str, str] = field(repr=False)
-    facts: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    facts: Sequence[Mapping[str, Any]]
+    noted: Mapping[str, int] = field(repr=False)
 
 
 class _File:
@@ -333,7 +352,9 @@ class _File:
         #: Record -> its operations and their marks.
         self._mates: dict[str, tuple[tuple[int, str], ...]] = {}
         self._values: dict[str, str] = {}
-        self._noted: dict[str, dict[str, Any]] = {}
+        #: What was noted (as text), and which of it is a row's.
+        self._facts: dict[str, int] = {}
+        self._noted: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
         """Take one row. Of two rows for one record the later wins."""
@@ -347,7 +368,7 @@ class _File:
         self._mates[record] = (*self._mates.get(record, ()), (row.op.id, mark))
         self._values[mark] = value
         if noted := _facts(row):
-            self._noted[mark] = noted
+            self._noted[mark] = self._facts.setdefault(json.dumps(noted), len(self._facts))
 
     def parts(self) -> Iterator[_Part]:
         """The files; rows of one parent stand together. Each is closed by whoever sends it."""
@@ -373,7 +394,8 @@ class _File:
             file=file,
             operations=tuple(i for i, _ in mates),
             values={d: self._values[d] for _, d in mates},
-            facts={d: self._noted[d] for _, d in mates if d in self._noted},
+            facts=[json.loads(text) for text in self._facts],
+            noted={d: self._noted[d] for _, d in mates if d in self._noted},
         )
 
 
