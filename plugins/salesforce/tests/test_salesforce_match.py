@@ -1,8 +1,11 @@
 """Finding what exists: adoption, ambiguity, races, duplicate rules, merged, deleted and converted records."""
 
-import pytest
+from datetime import timedelta
 
-from synccore.errors import Rejected
+import pytest
+from attrs import evolve
+
+from synccore.errors import Rejected, SynccoreError
 from synccore.testing import Fault
 from synccore.types import Ambiguous, Delivered, Failed, Link, Unchanged
 
@@ -283,3 +286,24 @@ class TestMoved:
         assert crm.org.requests[-1].headers["sforce-auto-assign"] == "FALSE"
         crm.one("2", person(2, Company="Lee Ltd"))
         assert "sforce-auto-assign" not in crm.org.requests[-1].headers
+
+
+@pytest.mark.parametrize("existing", ["keep", "overwrite"])
+def test_a_twin_that_core_found_after_a_lost_answer_gets_the_key(bench, person, route, existing):
+    crm = bench(route(match=("WooId__c", "Email"), settings={"existing": existing}))
+    crm.org.org.insert("Contact", {"LastName": "Lee", "Email": "ann1@shop.test"})
+    op = crm.op("1", person(1), maybe_applied=True)
+    (found,) = crm.sink.lookup([op])
+    (outcome,) = crm.deliver(evolve(op, link=found))
+    assert crm.found("Contact", Email="ann1@shop.test")["WooId__c"] == "shop:customer:1"
+    assert outcome.adopted
+
+
+def test_an_object_that_comes_back_is_written_to_within_minutes(bench, person):
+    crm = bench()
+    gone = crm.org.org.objects.pop("Contact")
+    with pytest.raises(SynccoreError, match="Contact"):
+        crm.deliver(crm.op("1", person(1)))
+    crm.org.org.objects["Contact"] = gone
+    crm.context.clock.sleep(timedelta(minutes=5))
+    assert isinstance(crm.one("1", person(1)), Delivered)

@@ -65,7 +65,8 @@ class Finder:
         A row with a key needs no look at the key unless it has values to keep or `by_key` asks for it: the upsert
         finds the record itself. Gives the errors of rows that cannot go on, by operation id.
         """
-        self.read([r for r in rows if r.id and r.fields and (r.guarded or r.keep)])
+        # To one that a lookup found, and nothing was written to yet, the key is written unless another is there.
+        self.read([r for r in rows if r.id and r.fields and (r.guarded or r.keep or (r.key and not r.before))])
         wanted = [r for r in rows if r.id is None and r.key and (by_key or r.keep or r.op.maybe_applied)]
         for name in dict.fromkeys(r.key[0] for r in wanted if r.key):
             self._read([r for r in wanted if r.key and r.key[0] == name], name, lambda r: r.key and r.key[1])

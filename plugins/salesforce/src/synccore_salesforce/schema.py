@@ -206,7 +206,8 @@ class Catalog:
         with self._lock:
             known = self._schemas.get(name.lower())
             now = self._clock.now()
-            if known is None or now - known[0] > age:
+            # What is missing may be made, or shown to the user, while its route waits for that.
+            if known is None or now - known[0] > (age if known[1] is not None else _SECOND_LOOK):
                 known = (now, self._ask(name))
                 self._schemas[name.lower()] = known
             return known[1]
