@@ -70,7 +70,7 @@ def test_an_installed_plugin_is_checked_hazard_by_hazard(env, tmp_path):
 
     # The plugin's author makes a mistake: a cursor of "later than the last".
     source = tmp_path / "src/synccore_checked/source.py"
-    source.write_text(source.read_text().replace("while rows :=", "if rows :="))
+    source.write_text(source.read_text().replace("while page is not None:", "if page is not None:"))
     contract = tmp_path / "src/synccore_checked/contract.py"
     text = contract.read_text()
     contract.write_text(

@@ -14,8 +14,8 @@ from synccore.config import SourceSettings, option
 from synccore.errors import AuthError, RateLimited, SignatureError, Transient
 from synccore.testing import FakeClock, FakeContext, SourceContract
 from synccore.testing.contracts import SourceStage
-from synccore.testing.contracts.source import SLOW_DOWN
-from synccore.types import Account, Change, Check, Delivered, Page
+from synccore.testing.contracts._source_stage import SLOW_DOWN
+from synccore.types import Account, Change, Check, Delivered, Failed, Page, Unchanged, Unreadable
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def run(contract, case, **asked):
     method = getattr(contract, f"test_{case}")
     values = {}
     for mark in getattr(method, "pytestmark", ()):
-        values[mark.args[0]] = mark.args[1][0].values[0]
+        first = mark.args[1][0]
+        values[mark.args[0]] = first if isinstance(first, str) else first.values[0]
     clock = FakeClock()
     with contract.start(clock) as stand_in:
         context = FakeContext("shop", "sample_shop", clock=clock)
@@ -130,7 +131,7 @@ def later_than_the_last(real, source, entity, cursor, filters):
     """A second after the last row's time: what shares it is never asked for."""
     from datetime import datetime, timedelta
 
-    while page := next(real(source, entity, cursor, filters), None):
+    while (page := next(real(source, entity, cursor, filters))).changes:
         cursor = (datetime.fromisoformat(page.cursor) + timedelta(seconds=1)).isoformat()
         yield Page(changes=page.changes, cursor=cursor)
 
@@ -250,6 +251,77 @@ def claims_to_have_written(real, source, links):
     return [Delivered() for _ in links]
 
 
+def notes(source, links, known=lambda noted, link: noted == link.links):
+    """A shop with a place for remote ids. The sample's stand-in takes any POST to a customer."""
+    noted = source.__dict__.setdefault("noted", {})
+    outcomes = []
+    for link in links:
+        if known(noted.get(link.key), link):
+            outcomes.append(Unchanged())
+        elif (answer := source._client._http.post(f"/customers/{link.key}", json=dict(link.links))).ok:
+            noted[link.key] = link.links
+            outcomes.append(Delivered())
+        else:
+            outcomes.append(Failed(Transient(f"HTTP {answer.status}")))
+    return outcomes
+
+
+def notes_once(real, source, links):
+    return notes(source, links, lambda noted, link: noted is not None)
+
+
+def quotes_the_body(real, source, request):
+    told = real(source, request)
+    return [evolve(t, reason=request.body.decode()) if isinstance(t, Unreadable) else t for t in told]
+
+
+def quotes_the_row(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, unreadable=[evolve(u, reason="no time: Schmidt") for u in page.unreadable])
+
+
+def one_odd_row_a_page(real, source, entity, cursor, filters):
+    return (evolve(page, unreadable=page.unreadable[:1]) for page in real(source, entity, cursor, filters))
+
+
+def counts_rows(real, source, entity, cursor, filters):
+    """Pages by offset, within one time as well."""
+    told = 0
+    while changes := [c for page in real(source, entity, cursor, filters) for c in page.changes][told : told + 100]:
+        told += len(changes)
+        yield Page(changes=changes, cursor=changes[-1].data.raw["changed"])
+
+
+def a_name_for_another(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        yield evolve(page, changes=[_other(c, first_name=c.data.first_name or c.data.last_name) for c in page.changes])
+
+
+def remembers_by_address(real, source, entity, cursor, filters):
+    for page in real(source, entity, cursor, filters):
+        source._client._context.state().put({f"seen:{c.data.email}": 1 for c in page.changes})
+        yield page
+
+
+def tells_its_log(real, source, entity, key):
+    found = real(source, entity, key)
+    source._client._context.log.info("fetched", whom=found.data.email)
+    return found
+
+
+def remembers_which_shop(real, source):
+    return source.__dict__.setdefault("shop", real(source))
+
+
+def ends_without_a_permission(real, source, entity, cursor, filters):
+    """The first page's refusal is told, any later one's is the end."""
+    pages = real(source, entity, cursor, filters)
+    if (first := next(pages, None)) is not None:
+        yield first
+        with suppress(AuthError):
+            yield from pages
+
+
 def asks_nobody(real, source):
     return Check(account=Account(id="s1", label="Test shop"))
 
@@ -310,6 +382,11 @@ def shop_change(row):
 
 
 BUGS = {
+    "who_changes_while_pages_are_read_hides_nobody": ("poll", counts_rows),
+    "a_record_says_what_the_shop_holds": ("poll", a_name_for_another),
+    "what_cannot_be_read_is_told_without_quoting_it": ("receive", quotes_the_body),
+    "the_id_of_a_record_that_was_made_anew_is_written_too": ("write_back", notes_once),
+    "what_could_not_be_written_back_is_written_later": ("write_back", claims_to_have_written),
     "another_shop_is_another_account": ("check", one_id_for_all),
     "a_webhook_of_a_deletion_is_followed": ("receive", hears_no_deletion),
     "a_listing_comes_in_pages": ("poll", all_in_one_page),
@@ -397,6 +474,11 @@ def test_a_source_that_connects_when_opened_is_found(shop):
         ("refused_keys_are_an_auth_error", "fetch", gone_when_refused),
         ("fetching_gives_the_record_as_the_listing_does", "fetch", fetches_without_a_version),
         ("writing_back_the_same_ids_twice_writes_once", "write_back", claims_to_have_written),
+        ("another_shop_is_another_account", "check", remembers_which_shop),
+        ("a_row_that_cannot_be_read_is_named_and_loses_nobody", "poll", one_odd_row_a_page),
+        ("a_row_that_cannot_be_read_is_named_and_loses_nobody", "poll", quotes_the_row),
+        ("keys_and_cursors_hold_no_personal_data", "poll", remembers_by_address),
+        ("keys_and_cursors_hold_no_personal_data", "fetch", tells_its_log),
     ],
 )
 def test_the_case_finds_its_other_bugs(shop, case, method, bug):
@@ -419,13 +501,29 @@ def test_a_webhook_that_carries_no_more_than_an_id_passes(shop):
         run(contract, case)
 
 
-def test_a_429_that_reads_as_a_deletion_is_found(shop):
+@pytest.mark.parametrize(
+    ("case", "method", "bug", "asked"),
+    [
+        ("an_outage_does_not_look_like_a_deletion", "fetch", gone_when_slowed_down, {"fault": SLOW_DOWN}),
+        ("refused_keys_are_an_auth_error", "fetch", gone_when_refused, {"refusal": "forbidden"}),
+        ("trouble_between_pages_is_no_end", "poll", ends_without_a_permission, {"trouble": "forbidden"}),
+    ],
+)
+def test_a_refusal_that_reads_as_an_answer_is_found(shop, case, method, bug, asked):
     sound = shop["source"].SampleShopSource
-    real = sound.fetch
-    kind = type("Broken", (sound,), {"fetch": lambda self, *args: gone_when_slowed_down(real, self, *args)})
+    real = getattr(sound, method)
+    kind = type("Broken", (sound,), {method: lambda self, *args: bug(real, self, *args)})
     contract = contract_for(shop, evolve(shop["source"].SOURCE, open=kind))
     with pytest.raises(pytest.fail.Exception):
-        run(contract, "an_outage_does_not_look_like_a_deletion", fault=SLOW_DOWN)
+        run(contract, case, **asked)
+
+
+def test_a_shop_that_takes_remote_ids_passes(shop):
+    kind = type("Noting", (shop["source"].SampleShopSource,), {"write_back": notes})
+    contract = contract_for(shop, evolve(shop["source"].SOURCE, open=kind))
+    run(contract, "writing_back_the_same_ids_twice_writes_once")
+    run(contract, "the_id_of_a_record_that_was_made_anew_is_written_too")
+    run(contract, "what_could_not_be_written_back_is_written_later")
 
 
 def test_a_secret_that_is_a_text_is_found(shop):

@@ -133,6 +133,11 @@ class FakeContext:
         with self._guard:
             return self._states.setdefault(account, MemoryState())
 
+    def kept(self) -> Mapping[str, Any]:
+        """Everything that was put into the states, of whatever account, and into the vault."""
+        kept = {(account, key): value for account, state in self._states.items() for key, value in state.scan()}
+        return {**{"/".join(place): value for place, value in kept.items()}, **self.vault.secrets}
+
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """A lock among threads."""

@@ -100,9 +100,15 @@ class TestWooCommerce(SourceContract):
         """An account without an address."""
         self.numbers[number] = stand_in.add_customer("")
 
-    def spoil(self, stand_in: FakeWooCommerce) -> None:
-        """What a plugin made of a row."""
-        stand_in.quirks.odd_rows["customers"] = [None]
+    def holds(self, stand_in: FakeWooCommerce, number: int) -> Mapping[str, object]:
+        """What the account says."""
+        row = stand_in.shop.customers[self.numbers[number]]
+        return {name: row[name] or None for name in ("email", "first_name", "last_name")}
+
+    def spoil(self, stand_in: FakeWooCommerce, name: str) -> None:
+        """What a plugin made of rows: one has no number, one is a text."""
+        odd = stand_in.quirks.odd_rows.setdefault("customers", [])
+        odd.append(name if odd else {"last_name": name})
 
     def only(self, stand_in: FakeWooCommerce, number: int) -> Mapping[str, str]:
         """By address, as the shop's own list can."""
@@ -122,3 +128,8 @@ class TestWooCommerce(SourceContract):
         """Keys that may not read."""
         body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 401}}
         return Fault.status(401, body)
+
+    def forbidden(self) -> Fault:
+        """Keys whose user may not see customers."""
+        body = {"code": "woocommerce_rest_cannot_view", "message": "Sorry.", "data": {"status": 403}}
+        return Fault.status(403, body)

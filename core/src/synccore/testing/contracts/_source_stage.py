@@ -7,12 +7,17 @@ from typing import Any, ClassVar
 import pytest
 
 from ...hookspecs import SourceType
-from ...types import Change, Page, WebhookRequest
+from ...types import Change, Page, WebhookRequest, WriteBack
 from ..clock import FakeClock
 from ..context import FakeContext
 from ..server import Fault, LoopbackServer
 
-__all__ = ["SourceStage", "SourceStand"]
+__all__ = ["NAMES", "SLOW_DOWN", "SourceStage", "SourceStand", "fingerprint_of", "own"]
+
+#: Asked to wait, and for how long.
+SLOW_DOWN = Fault.status(429, {"error": "slow down"}, headers={"Retry-After": "7"})
+#: Whoever these are: no word about a record that cannot be read holds them.
+NAMES = ("Schmidt", "Lindenweg")
 
 
 class SourceStage:
@@ -32,6 +37,11 @@ class SourceStage:
     def pages(self, cursor: str | None = None) -> list[Page]:
         """A whole listing."""
         return list(self.source.poll("customer", cursor, {}))
+
+    def links(self, remote_id: str) -> list[WriteBack]:
+        """The remote ids of every customer, for `write_back`."""
+        now = self.context.clock.now()
+        return [WriteBack(entity="customer", key=k, links={"crm": f"{remote_id}{k}"}, at=now) for k in self.customers()]
 
     def customers(self, cursor: str | None = None) -> dict[str, Change]:
         """Key -> change, of a whole listing; the last one of a key counts."""
@@ -105,8 +115,12 @@ class SourceStand:
         """Make a customer of which the vendor holds nothing but the key."""
         pytest.skip("bare() is not written")
 
-    def spoil(self, stand_in: Any) -> None:
-        """Let the listing of customers hold one more row, of a kind that is no customer."""
+    def holds(self, stand_in: Any, number: int) -> Mapping[str, Any]:
+        """What the shop holds of that customer, under the names of `Customer`; None where it holds nothing."""
+        pytest.skip("holds() is not written")
+
+    def spoil(self, stand_in: Any, name: str) -> None:
+        """Let the listing of customers hold one more row, of a kind that is no customer, with this name in it."""
         pytest.skip("spoil() is not written")
 
     def only(self, stand_in: Any, number: int) -> Mapping[str, str]:
@@ -120,6 +134,10 @@ class SourceStand:
     def unauthorised(self) -> Fault:
         """How the vendor answers to keys it does not accept."""
         return Fault.status(401, {"error": "unauthorized"})
+
+    def forbidden(self) -> Fault:
+        """How the vendor answers to keys that lack a permission."""
+        return Fault.status(403, {"error": "forbidden"})
 
     # -- the stage
 
@@ -135,3 +153,15 @@ class SourceStand:
             source = self.source_type.open(self.config(stand_in), context)
             yield SourceStage(source, stand_in, self, context)
             source.close()
+
+
+def own(found: Change | Sequence[Change] | None, key: str) -> Change:
+    """The record itself among what `fetch` told."""
+    told = [found] if isinstance(found, Change) else found or []
+    return next(c for c in told if c.key == key and c.op == "upsert")
+
+
+def fingerprint_of(change: Change) -> str:
+    from ...store.codec import fingerprint
+
+    return fingerprint(change.data) if change.data is not None else ""
