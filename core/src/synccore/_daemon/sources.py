@@ -91,9 +91,8 @@ class SourceWorker:
             self._mark_gap("open")  # whatever it was about has to be found by comparing: nothing names it
         if not changes and not unreadable:
             return Ingested()
-        taken = self._app.intake.submit(
-            Ingest(source=self._unit.name, changes=changes, unreadable=unreadable, rules=self._rules)
-        )
+        unit = Ingest(source=self._unit.name, changes=changes, unreadable=unreadable, rules=self._rules)
+        taken = self._app.intake.submit(unit)
         if taken.hinted:
             self._hinted.set()
         return taken
@@ -498,5 +497,5 @@ class SourceWorker:
 def _not_taken(error: Exception) -> Unreadable:
     """A webhook met a bug, once per place of it. A bug's own words may quote the body, a SynccoreError's do not."""
     why = error.message if isinstance(error, SynccoreError) else type(error).__name__
-    place = where(error).rpartition("/")[2]
-    return Unreadable(where=f"one at {place}", reason=f"the plugin failed on it: {why}", entity="webhook")
+    place, reason = where(error).rpartition("/")[2], f"the plugin failed on it: {why}"
+    return Unreadable(where=f"one at {place}", reason=reason, entity="webhook")

@@ -480,10 +480,8 @@ SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.
     (SELECT s.data FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = :key AND s.deleted = 0),
     :seen) AS data
 """
-
 #: What the link's fields were made from, if it is known.
 MADE_FROM = f"UPDATE link SET made_from = :made_from WHERE {_LINK}"  # noqa: S608  own constant
-
 #: Forget a link.
 DROP_LINK = f"DELETE FROM link WHERE {_LINK}"  # noqa: S608  own constant
 
@@ -493,7 +491,6 @@ SELECT route, sink, source, entity, key, object, remote_id FROM link
 WHERE remote_id = :remote_id AND object = :object AND sink = :sink AND let_go = 0
   AND NOT (route = :route AND source = :source AND entity = :entity AND key = :key)
 """
-
 #: A line of the audit trail.
 ADD_HISTORY = """
 INSERT INTO history (at, route, sink, source, entity, key, op, outcome, remote_id, fields, error_kind, error, note,
