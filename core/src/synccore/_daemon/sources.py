@@ -47,8 +47,7 @@ class SourceWorker:
     def __init__(self, app: App, unit: SourceUnit) -> None:
         self._app = app
         self._unit = unit
-        self._store = app.store
-        self._clock = app.clock
+        self._store, self._clock = app.store, app.clock
         self._settings: SourceSettings = unit.settings.config
         self._lister: Lister = app.lister(unit.name)
         self._rules = rules_of(app.routes.values(), unit.name)
