@@ -199,6 +199,8 @@ def test_who_is_forgotten_while_a_job_runs_is_gone_when_it_has_ended(shop, org):
     there = {r["Email"] for r in org.records("Contact")}
     first = forget(app.app, "ann7@shop.test")
     assert not first.complete, (job["state"], len(there))
+    (told,) = first.erased
+    assert (told.key, told.outcome) == ("7", "pending")
     app.settle_down()
     assert forget(app.app, "ann7@shop.test").complete
     app.settle_down()

@@ -124,6 +124,9 @@ def forget(app: App, email: str) -> Forgotten:
         result.erased.append(_erase(app, link, targets))
         done.add((_sink_of(app, link), link.remote_id))
     _erase_found(app, identity, result, done, targets)
+    # What is known here of a job names the record, which a sink's own word about that job does not.
+    named = {e.sink for e in in_jobs}
+    result.erased = [e for e in result.erased if e.entity or e.error is None or e.sink not in named]
     # A sink that follows its jobs up has said so; at others what is known here has to find the person afterwards.
     followed = {e.sink for e in result.pending}
     result.erased += [e for e in in_jobs if e.sink not in followed]
