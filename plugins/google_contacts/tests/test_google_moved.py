@@ -270,6 +270,49 @@ def test_who_is_forgotten_on_a_merged_contact_leaves_no_company(rig, forgotten):
     assert companies(rig) == {"Firm 9"}
 
 
+def equal(n, **more):
+    """One of two customers of one company, at one address."""
+    there = {"street": "Weg 1", "city": "Ulm", "country": "DE"}
+    fields = {"phone": "+493055500006", "company": "Firm", "billing_address": there, "customer_since": "2026-01-02"}
+    return person_fields(n, **{**fields, **more})
+
+
+@pytest.mark.parametrize("forgotten", [1, 2])
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_both_of_a_merged_contact_have_stays_when_one_is_forgotten(rig, forgotten, changed):
+    one, two = (rig.put(n, **equal(n)).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    if changed:
+        change(rig, forgotten, **equal(forgotten, notes="Customer of shop"))
+    assert rig.sink.erase(rig._link(f"shop:{forgotten}")).outcome == "released"
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == [f"ann{3 - forgotten}@shop.test"]
+    assert values(person, "phoneNumbers") == ["+493055500006"]
+    assert values(person, "organizations", "name") == ["Firm"]
+    assert values(person, "addresses", "city") == ["Ulm"]
+    assert len(person["events"]) == 1
+    assert not person.get("biographies")
+    # Now they are one person's again.
+    change(rig, 3 - forgotten, **equal(3 - forgotten, phone=None, company=None))
+    (person,) = rig.google.contacts()
+    assert not person.get("phoneNumbers")
+    assert not person.get("organizations")
+
+
+def test_a_change_of_one_of_a_merged_contact_takes_nothing_that_the_other_has_too(rig):
+    one, two = (rig.put(n, **equal(n)).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    change(rig, 2, **equal(2, phone="+493055500009", company=None, billing_address=None))
+    (person,) = rig.google.contacts()
+    assert values(person, "phoneNumbers") == ["+493055500006", "+493055500009"]
+    assert values(person, "organizations", "name") == ["Firm"]
+    assert values(person, "addresses", "city") == ["Ulm"]
+    change(rig, 1, **equal(1, phone=None, company=None, billing_address=None))
+    (person,) = rig.google.contacts()
+    assert values(person, "phoneNumbers") == ["+493055500009"]
+    assert not person.get("organizations")
+
+
 def test_merged_with_what_the_owner_made_it_is_never_deleted(rigs):
     rig = rigs(on_delete="delete")
     ours = rig.put(1, **person_fields(1)).remote_id

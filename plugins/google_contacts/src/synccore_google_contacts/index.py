@@ -44,11 +44,13 @@ SHORTEST_LAG = timedelta(seconds=30)
 
 @define
 class Own:
-    """What we did to a contact: the values we wrote, whether we made it, the label we gave it."""
+    """What we did to a contact: the values we wrote, whether we made it, the label we gave it, and the fingerprints of
+    what each record (uid) wants there, by which two who were merged are told apart."""
 
     fields: dict[str, Any] = field(factory=dict)
     made: bool = False
     label: str | None = None
+    wants: dict[str, list[str]] = field(factory=dict)
 
 
 @define
@@ -262,7 +264,7 @@ class Index:
         items = self._renamed(person, formers)
         own = self.own(name)
         if own is not None and f"own:{name}" not in items and looks_merged(self.person(name) or person, person):
-            items[f"own:{name}"] = asdict(Own(surviving(own.fields, person), False, own.label))
+            items[f"own:{name}"] = asdict(Own(surviving(own.fields, person), False, own.label, own.wants))
         items[f"person:{name}"] = person
         self._learn(name, person)
         return items
@@ -301,7 +303,8 @@ class Index:
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
             made = len(owns) == len(before) and all(own.made for own in owns)
-            items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label))
+            wants = {uid: prints for own in owns for uid, prints in own.wants.items()}
+            items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label, wants))
         return items
 
     # -- contacts that Google no longer knows

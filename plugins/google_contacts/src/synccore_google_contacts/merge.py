@@ -5,6 +5,7 @@ app wrote stays: parts they filled are left alone, and in repeated fields ours i
 """
 
 from collections.abc import Collection, Mapping
+from hashlib import sha256
 from typing import Any
 
 from attrs import define, field
@@ -33,6 +34,7 @@ class Merge:
         adopting: the contact is the owner's and is written for the first time: only what is empty is filled.
         mine: what was last asked for of this very record: ours where it stands there so.
         shared: the contact is another record's too: only what is `mine` gives way.
+        theirs: fingerprints of what those others want there: it stays, also where it is mine.
         fields: person field -> its new entries in full, only those that differ.
         kept: flat fields left as they are.
     """
@@ -42,6 +44,7 @@ class Merge:
     adopting: bool = False
     mine: Mapping[str, Any] = field(factory=dict)
     shared: bool = False
+    theirs: Collection[str] = ()
     kept: list[str] = field(factory=list)
     _now: dict[str, list[Entry]] = field(factory=dict)
 
@@ -109,6 +112,8 @@ class Merge:
 
         Where the owner changed it since, the shop's next value wins; an empty one removes only what is still ours.
         """
+        if not text and print_of(spec.name, current) in self.theirs:
+            return False
         mine = self._text_of_mine(spec) == current
         if self.shared or spec.name not in self.own:
             return mine
@@ -162,6 +167,8 @@ class Merge:
             return False
         owned = {spec.identity(e): e for e in self.own.get(spec.name, ())}
         old = {i: owned[i] for i in self._mine(spec) & owned.keys()} if self.shared else owned
+        left = {i for i in old if i not in new and print_of(spec.name, i) in self.theirs}
+        old = {i: entry for i, entry in old.items() if i not in left}
         result = self._replaced(spec, entries, old, new)
         if spec.person_field in SINGLE and len(result) > 1:
             return False  # the owner wrote something else there
@@ -172,7 +179,7 @@ class Merge:
             self.own[spec.name] = ours
         else:
             self.own.pop(spec.name, None)
-        return True
+        return bool(new) or not left
 
     def _mine(self, spec: Entries) -> set[Any]:
         value = self.mine.get(spec.name)
@@ -245,6 +252,11 @@ def unmark(merge: Merge, uids: Collection[str]) -> None:
     for name, kind, value in MARKED:
         entries = merge.entries(name)
         entries[:] = [e for e in entries if not (e.get(kind) == value and e.get("value") in uids)]
+
+
+def print_of(name: str, what: object) -> str:
+    """The fingerprint of a value of a field: a text, or the identity of an entry."""
+    return sha256(f"{name} {what!r}".encode()).hexdigest()[:6]
 
 
 # -- what is left of ours --------------------------------------------------------------------------------------------

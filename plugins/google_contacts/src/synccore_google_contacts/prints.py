@@ -5,11 +5,10 @@ of the values that stand there are ours, and so give way to newer ones; all othe
 """
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any
 
 from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
-from .merge import Merge
+from .merge import Merge, print_of
 
 #: `clientData` key of the fingerprints, separated by blanks.
 WROTE = "synccore.wrote"
@@ -19,33 +18,32 @@ def tell(merge: Merge) -> None:
     """Put the fingerprints of what is ours on the contact, in place of those that stand there."""
     entries = merge.entries("clientData")
     entries[:] = [e for e in entries if e.get("key") != WROTE]
-    if prints := sorted(_all(merge.own)):
+    if prints := sorted(prints_of(merge.own)):
         entries.append({"key": WROTE, "value": " ".join(prints)[:MAX_LENGTH]})
 
 
 def recalled(own: Mapping[str, Any], person: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """What is ours on the contact: what the index knows, and what stands there of these fields as it was written."""
     told = {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
-    found, missing = dict(own), told - _all(own)
+    found, missing = dict(own), told - prints_of(own)
     for name in names if missing else ():
         spec = field_named(name)
         entries = person.get(spec.person_field, ()) if spec is not None else ()
         if isinstance(spec, Part):
-            ours = [e[spec.key] for e in entries if e.get(spec.key) and _print(name, e[spec.key]) in missing]
+            ours = [e[spec.key] for e in entries if e.get(spec.key) and print_of(name, e[spec.key]) in missing]
             found |= {name: ours[0]} if ours else {}
         elif spec is not None:
-            ours = [plain(e) for e in entries if spec.owns(e) and _print(name, spec.identity(e)) in missing]
+            ours = [plain(e) for e in entries if spec.owns(e) and print_of(name, spec.identity(e)) in missing]
             found |= {name: [*found.get(name, ()), *ours]} if ours else {}
     return found
 
 
-def _all(own: Mapping[str, Any]) -> set[str]:
+def prints_of(own: Mapping[str, Any]) -> set[str]:
+    """The fingerprints of fields as they are written."""
     found: set[str] = set()
     for name, value in own.items():
         spec = field_named(name)
-        found |= {_print(name, spec.identity(e)) for e in value} if isinstance(spec, Entries) else {_print(name, value)}
+        found |= (
+            {print_of(name, spec.identity(e)) for e in value} if isinstance(spec, Entries) else {print_of(name, value)}
+        )
     return found
-
-
-def _print(name: str, what: object) -> str:
-    return sha256(f"{name} {what!r}".encode()).hexdigest()[:6]

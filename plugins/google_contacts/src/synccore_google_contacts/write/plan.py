@@ -20,7 +20,7 @@ from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match import Match, find
 from ..merge import Merge, is_guest, mark, markers, surviving, unmark
-from ..prints import recalled, tell
+from ..prints import prints_of, recalled, tell
 from ..schema import WRITABLE, Person, contact_source
 from .round import Round, Work
 
@@ -46,11 +46,23 @@ def prepare(round_: Round) -> None:
     # A deletion without a link is of a record whose create may have been carried out.
     creates = [op for op in operations if op.link is None]
     unknown = [name for name in linked if name not in index]
+    ending = [index.resolve(op.link.remote_id) for op in operations if op.link and ending_as(round_, op) == "delete"]
     if not round_.listed:
-        index.sync(now=bool(creates or unknown))
-    if still := [name for name in unknown if index.resolve(name) not in index]:
-        # Not in the listing is not gone: a listing lags behind, a read by name does not.
-        index.refresh(still)
+        index.sync(now=bool(creates or unknown or ending))
+    still = [name for name in unknown if index.resolve(name) not in index]
+    if read := {*still, *(name for name in ending if name in index)}:
+        # Not in the listing is not gone: a listing lags behind, a read by name does not. And what is to be deleted may
+        # be another customer's too, or the owner's, since a merge of a moment ago.
+        index.refresh(read)
+
+
+def ending_as(round_: Round, op: Operation) -> str | None:
+    """What becomes of the contact of a record that is gone or not wanted: keep, unlabel, clear or delete."""
+    if op.op == "upsert":
+        return None
+    if op.op == "delete" or op.gone:
+        return str(op.settings.get("on_delete") or round_.config.on_delete)
+    return op.on_leave
 
 
 def settle_doubts(round_: Round, operations: Sequence[Operation]) -> None:
@@ -177,7 +189,7 @@ class _Planner:
         body = {name: entries for name, entries in merge.fields.items() if entries}
         body["memberships"] = [{"contactGroupMembership": {"contactGroupResourceName": g}} for g in groups]
         _check_size(body)
-        return Work(op, body=body, own=Own(merge.own, made=True, label=label), note=_note(op, op.fields, ()))
+        return Work(op, body=body, own=Own(merge.own, True, label, _wanted({}, op)), note=_note(op, op.fields, ()))
 
     def _update(self, op: Operation, match: Match) -> Work | None:
         name = match.name or ""
@@ -190,8 +202,10 @@ class _Planner:
         changed = op.changed if known else frozenset(op.fields)
         mine = link.mapped if link is not None else {}
         adopting = not known and not ours and not own.fields
+        others = self._others(op, name)
         merge = Merge(
-            person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=self._others(op, name)
+            person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
+            theirs=_prints(own, others),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         mark(merge, op.uid, self.index.dead_on(name))
@@ -199,7 +213,7 @@ class _Planner:
         labelled = label is not None and _has_label(person, label)
         back = link is not None and link.left
         add = label if (label != own.label or back) and not labelled else None
-        record = Own(merge.own, made=own.made, label=label if labelled else own.label)
+        record = Own(merge.own, own.made, label if labelled else own.label, _wanted(own.wants, op))
         kept = self._kept(op, changed, merge.kept)
         fields = _told(merge)
         if not fields and add is None:
@@ -221,10 +235,10 @@ class _Planner:
         found = dict.fromkeys(kept, KEPT)
         return found | {n: why for n, why in before.items() if n in op.fields and n not in changed}
 
-    def _others(self, op: Operation, name: str) -> bool:
-        """Whether the contact is another record's too, a guest's that becomes this account left out."""
+    def _others(self, op: Operation, name: str) -> set[str]:
+        """The other records whose contact it is too, a guest's that becomes this account left out."""
         alive = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
-        return any(not is_guest(m) for m in alive)
+        return {m for m in alive if not is_guest(m)}
 
     def _own(self, op: Operation, name: str, person: Mapping[str, Any]) -> Own:
         """What we wrote there; from the link where the index was lost and the contact is certainly ours."""
@@ -247,9 +261,7 @@ class _Planner:
         """The customer was deleted in the shop, or the route wants the record no longer."""
         if op.op == "delete" or op.gone:
             self.index.bury(op.uid)
-            policy = op.settings.get("on_delete") or self.round.config.on_delete
-        else:
-            policy = op.on_leave
+        policy = ending_as(self.round, op) or "keep"
         name = self.index.resolve(op.link.remote_id) if op.link is not None else ""
         if op.link is not None and name not in self.index and self._waiting(op):
             return None
@@ -267,7 +279,8 @@ class _Planner:
         """Take off or delete what is this record's alone."""
         person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
         own = self._recalled(op, own, person)
-        shared = link.shared > 1 or self._others(op, name)
+        others = self._others(op, name)
+        shared = link.shared > 1 or bool(others)
         erasing = op.settings.get(ERASE, False)
         if shared and not erasing:
             note = "kept: another customer is this contact too"
@@ -275,7 +288,8 @@ class _Planner:
             return None
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared)
+        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared,
+                      theirs=_prints(own, others))  # fmt: skip
         if policy != "unlabel":
             merge.let_go()
         if erasing:
@@ -287,7 +301,7 @@ class _Planner:
         if not fields and remove is None:
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
-        left = Own(merge.own, made=own.made)
+        left = Own(merge.own, own.made, wants={uid: prints for uid, prints in own.wants.items() if uid != op.uid})
         return Work(op, name=name, body={**_stamp(person), **fields}, mask=frozenset(fields), own=left, remove=remove,
                     note=note)  # fmt: skip
 
@@ -339,6 +353,15 @@ def _told(merge: Merge) -> dict[str, list[dict[str, Any]]]:
     if merge.fields:
         tell(merge)
     return merge.fields
+
+
+def _wanted(wants: Mapping[str, list[str]], op: Operation) -> dict[str, list[str]]:
+    return {**wants, op.uid: sorted(prints_of(_built(op.fields)))}
+
+
+def _prints(own: Own, uids: Collection[str]) -> set[str]:
+    """The fingerprints of what these records want on the contact."""
+    return {p for uid in uids for p in own.wants.get(uid, ())}
 
 
 def _built(fields: Mapping[str, Any]) -> dict[str, Any]:
