@@ -77,10 +77,9 @@ class Quirks:
         """Whether lists can be ordered by modified time."""
         return not self._before(4, 4)
 
-    def rows(self, kind: str, rows: list[Any]) -> list[Any]:
-        """A whole list as it is here."""
-        laid = [{**row, **self.overlay.get((kind, row["id"]), {})} for row in rows]
-        return [*self.odd_rows.get(kind, ()), *laid]
+    def laid(self, kind: str, row: Any) -> Any:
+        """A row of a list as it is here."""
+        return {**row, **self.overlay.get((kind, row["id"]), {})}
 
     def after(self, reply: Reply) -> Reply:
         """An answer as it arrives."""
