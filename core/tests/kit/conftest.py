@@ -5,9 +5,12 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from attrs import evolve
 
 from synccore._cli.scaffold.new import write
+from synccore.errors import Rejected
 from synccore.testing import SinkContract
+from synccore.types import Delivered, Failed, Submitted
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +64,103 @@ def _contract(testing):
             return True
 
     return Contract
+
+
+# -- what tries a sound sink and a broken one
+
+
+def _contract_of(sample, kind, limits=None, **attributes):
+    class Contract(sample["contract"]):
+        def held(self, stand_in):
+            return [p["email"] for p in stand_in.people.values() if "kind" not in p]
+
+        def parents(self, stand_in):
+            return [p["parent"] for p in stand_in.people.values() if p.get("kind") == "child"]
+
+        def events(self, stand_in):
+            return [p["fact"] for p in stand_in.people.values() if p.get("kind") == "event"]
+
+        def fired(self, stand_in):
+            return sum(1 for p in stand_in.people.values() if not p.get("quiet"))
+
+    for name, value in attributes.items():
+        setattr(Contract, name, value)
+    sound = sample["sink"].SINK
+    Contract.sink_type = evolve(sound, open=kind, limits=limits or sound.limits)
+    return Contract()
+
+
+def _passes(contract, case, folder, **values):
+    folder.mkdir()
+    with contract.stage(folder) as on:
+        getattr(contract, f"test_{case}")(on, **values)
+
+
+def _fails(contract, case, folder, **values):
+    with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
+        _passes(contract, case, folder, **values)
+
+
+@pytest.fixture
+def contract_of():
+    """The contract of a kind of sink: (sample, kind, limits=None, **what the contract has of its own)."""
+    return _contract_of
+
+
+@pytest.fixture
+def passes():
+    """Runs a case: (contract, case, folder, **parameters)."""
+    return _passes
+
+
+@pytest.fixture
+def fails():
+    """Runs a case that has to find a bug."""
+    return _fails
+
+
+@pytest.fixture
+def sound(sample):
+    return sample["sink"].SampleCrmSink
+
+
+@pytest.fixture
+def jobs(sound):
+    class Jobs(sound):
+        """Outcomes wait where a restart finds them."""
+
+        def __init__(self, config, context):
+            super().__init__(config, context)
+            self.kept = context.state()
+
+        def deliver(self, operations):
+            known = {o.id: job for o in operations if (job := self.kept.get(f"in:{o.idempotency_key}"))}
+            if known:
+                return [Submitted(known[o.id]) for o in operations]
+            outcomes = super().deliver(operations)
+            if len(operations) < 5:
+                return outcomes
+            job = f"job-{operations[0].key}"
+            ids = {
+                o.idempotency_key: None if isinstance(r, Failed) else r.remote_id
+                for o, r in zip(operations, outcomes, strict=True)
+            }
+            self.keep(job, ids)
+            return [Submitted(job)] * len(operations)
+
+        def keep(self, job, ids):
+            self.kept.put({job: ids} | {f"in:{key}": job for key in ids})
+
+        def collect(self, job):
+            ids = self.kept.get(job.id)
+            self.told([o.idempotency_key for o in job.operations], ids)
+            found = [ids[o.idempotency_key] for o in job.operations]
+            return [Delivered(remote_id=i) if i else self.refused() for i in found]
+
+        def told(self, keys, ids):
+            self.kept.put({f"in:{key}": None for key in keys})
+
+        def refused(self):
+            return Failed(Rejected("email is not valid"))
+
+    return Jobs

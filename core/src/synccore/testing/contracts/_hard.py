@@ -18,7 +18,7 @@ from ..harness import upsert
 from ..server import Fault
 from ._stage import SinkStand, Stage, secrets_as_text
 
-__all__ = ["HardSinkCases"]
+__all__ = ["HardSinkCases", "failed_payment", "order"]
 
 
 class HardSinkCases(SinkStand):
@@ -141,7 +141,7 @@ class HardSinkCases(SinkStand):
         if not self.child:
             pytest.skip("this sink has no child records (else set child)")
         on.emit(2, first=1)
-        on.app.emit(upsert(_order(), owner="0"))
+        on.app.emit(upsert(order(), owner="0"))
         on.app.drain()
         on.app.advance(timedelta(hours=1))
         assert list(self.parents(on.stand_in)) == [], "a child was written without its parent"
@@ -154,10 +154,10 @@ class HardSinkCases(SinkStand):
         if not self.child:
             pytest.skip("this sink has no child records (else set child)")
         on.emit(2)
-        on.app.emit(upsert(_order(), owner="0"))
+        on.app.emit(upsert(order(), owner="0"))
         on.deliver()
         assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
-        on.app.emit(upsert(_order(), owner="1"))
+        on.app.emit(upsert(order(), owner="1"))
         assert not verify(on.app.app, "children").ok, "verify calls proven what hangs on somebody else"
         on.deliver()
         assert list(self.parents(on.stand_in)) == [on.link(1).remote_id], on.errors()
@@ -169,8 +169,9 @@ class HardSinkCases(SinkStand):
             pytest.skip("this sink takes no events (else set event)")
         on.emit()
         on.deliver()
-        facts = [_failed_payment(n, self.customer(0).email) for n in range(3)]
-        on.stand_in.fail_next(self._only_writes(Fault.status(503)), self._only_writes(Fault.commit_then_drop()))
+        facts = [failed_payment(n, self.customer(0).email) for n in range(3)]
+        troubles = (Fault.status(503), self.rate_limited(), Fault.commit_then_drop())
+        on.stand_in.fail_next(*map(self._only_writes, troubles))
         on.app.emit(*facts)
         on.deliver()
         on.app.emit(*facts)
@@ -183,10 +184,15 @@ class HardSinkCases(SinkStand):
         before = self.fired(on.stand_in)
         if before is None:
             pytest.skip("this target has no automations (else write fired)")
-        on.app.emit(*(upsert(self.customer(n)) for n in range(3)), bulk=True)
-        on.deliver()
-        assert on.held() == on.expected(3)
+        count = self.jobs_from or 3
+        on.app.emit(*(upsert(self.customer(n)) for n in range(count)), bulk=True)
+        on.app.settle_down(timedelta(minutes=30))
+        assert on.held() == on.expected(count)
         assert self.fired(on.stand_in) == before, "the past was told as news"
+        on.sink.erase(on.link(0))
+        on.app.emit(*(upsert(self.customer(n, last_name="Back")) for n in range(count)), bulk=True)
+        on.app.settle_down(timedelta(minutes=30))
+        assert self.fired(on.stand_in) == before, "who was deleted by hand and made again in bulk was greeted as new"
 
     def test_an_emptied_field_is_emptied_or_refused(self, on: Stage) -> None:
         """`clear = true` on the route: None arrives where a text was."""
@@ -242,7 +248,8 @@ class HardSinkCases(SinkStand):
         assert not [s for s in secrets if s in shown], "a secret is shown"
 
 
-def _order() -> Order:
+def order() -> Order:
+    """The order of customer 0."""
     return Order(
         key="900",
         number="900",
@@ -254,7 +261,8 @@ def _order() -> Order:
     )
 
 
-def _failed_payment(number: int, email: str | None) -> Any:
+def failed_payment(number: int, email: str | None) -> Any:
+    """An attempt to collect a renewal of customer 0."""
     moment = datetime(2025, 12, 1, 12, number, tzinfo=UTC)
     fact = Payment(
         key="5",  # the attempts of one: it is the event's id that tells them apart

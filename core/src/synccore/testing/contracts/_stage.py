@@ -150,6 +150,10 @@ class SinkStand:
         """Something that tells apart every event the stand-in holds, doubles included."""
         raise NotImplementedError("write events(): the events your stand-in holds")
 
+    def told(self, stand_in: Any) -> Sequence[Mapping[str, Any]] | None:
+        """What each event holds under the names of the mapping; None where the stand-in cannot tell."""
+        return None
+
     def fired(self, stand_in: Any) -> int | None:
         """How many automations (welcome mails, flows) the stand-in has begun; None where the target has none."""
         return None
@@ -176,6 +180,14 @@ class SinkStand:
     def unauthorised(self) -> Fault:
         """How the vendor answers to credentials it does not accept any more."""
         return Fault.status(401, {"error": "unauthorized"})
+
+    def forbidden(self) -> Fault:
+        """How the vendor answers where a permission is missing."""
+        return Fault.status(403, {"error": "forbidden"})
+
+    def unknown_job(self) -> Fault:
+        """How the vendor answers to a question about a job that it does not know (any more); `when` tells such one."""
+        return Fault.status(404, {"error": "not found"}, when=lambda r: not self.is_write(r) and "job" in r.path.lower())
 
     def rate_limited(self) -> Fault:
         """How the vendor asks to slow down."""

@@ -30,13 +30,13 @@ from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, Request
 from ..strategies import HOSTILE_TEXTS
-from ._endings import EndingSinkCases
+from ._size import SizeSinkCases
 from ._stage import PowerCutError, Stage
 
 __all__ = ["SinkContract", "Stage"]
 
 
-class SinkContract(EndingSinkCases):
+class SinkContract(SizeSinkCases):
     """Subclass it; set `sink_type` and `object`, write `start`, `config` and `held`; `SinkStand` says what else."""
 
     # -- cases: the contract's form
@@ -333,8 +333,12 @@ class SinkContract(EndingSinkCases):
             on.deliver()
             on.emit(1, last_name="Person 0 again")
             on.deliver()
-            on.sink.erase(on.link(0))
-        told = [name for name in ("Person 0", "555 1000", "1 Main St") if name in str(lines)]
+            on.stand_in.fail_next(self._only_writes(Fault.status(400, {"error": "bad request"})))
+            self.refuse(on.stand_in, self.customer(2).email or "")
+            on.emit(3, phone="+1 212 555 1000", first_name="Other")
+            on.deliver()
+            on.sink.erase(on.link(1))
+        told = [name for name in ("Person 0", "Person 2", "555 1000", "1 Main St") if name in str(lines)]
         assert not told, f"logged: {', '.join(told)}"
 
     # -- cases: endings
