@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from synccore.errors import RateLimited
-from synccore.types import Delivered, Link
+from synccore.types import Delivered, Link, Submitted
 
 
 @pytest.fixture
@@ -42,11 +42,29 @@ def test_everybody_who_is_meant(sample, contract_of, passes, fails, finding, tmp
 def test_a_job_that_is_gone(sample, contract_of, passes, fails, jobs, tmp_path):
     class Waiting(jobs):
         def collect(self, job):
-            return [None] * len(job.operations)
+            return None
 
     case = "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever"
     passes(contract_of(sample, jobs, jobs_from=5), case, tmp_path / "sound")
     fails(contract_of(sample, Waiting, jobs_from=5), case, tmp_path / "waiting")
+
+
+def test_a_job_that_is_carried_out_late(sample, contract_of, passes, fails, jobs, tmp_path):
+    class Late(jobs):
+        """The vendor carries a job out after what is written in the meantime."""
+
+        late = ()
+
+        def deliver(self, operations):
+            outcomes = super().deliver(operations)
+            for operation in self.late:
+                self._write(evolve(operation, link=self._find(operation)))
+            type(self).late = operations if isinstance(outcomes[0], Submitted) else ()
+            return outcomes
+
+    case = "what_changes_before_a_lost_job_ends_is_not_undone_by_it"
+    passes(contract_of(sample, jobs, jobs_from=5), case, tmp_path / "sound")
+    fails(contract_of(sample, Late, jobs_from=5), case, tmp_path / "late")
 
 
 def test_children(sample, contract_of, passes, fails, sound, tmp_path):

@@ -72,6 +72,11 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "what_is_let_go_of_keeps_none_of_our_values",
                 "what_a_route_lets_go_of_is_let_go_of",
                 "a_page_in_between_makes_nobody_gone",
+                "a_refusal_is_no_answer",
+                "all_of_whom_a_person_is_known_by_are_found",
+                "every_record_of_an_address_is_found",
+                "a_child_is_deleted_and_erased_as_itself",
+                "a_deletion_that_a_comparison_finds_is_one_like_any_other",
             }
         ),
     ),
@@ -86,6 +91,10 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "a_job_parks_whom_it_refuses_and_delivers_the_others",
                 "a_job_that_is_known_in_part_is_submitted_once",
                 "the_past_fires_no_automation",
+                "what_comes_in_bulk_arrives_whole",
+                "one_that_was_deleted_by_hand_leaves_its_mates_alone",
+                "what_changes_before_a_lost_job_ends_is_not_undone_by_it",
+                "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever",
             }
         ),
     ),

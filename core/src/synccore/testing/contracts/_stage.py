@@ -187,7 +187,9 @@ class SinkStand:
 
     def unknown_job(self) -> Fault:
         """How the vendor answers to a question about a job that it does not know (any more); `when` tells such one."""
-        return Fault.status(404, {"error": "not found"}, when=lambda r: not self.is_write(r) and "job" in r.path.lower())
+        return Fault.status(
+            404, {"error": "not found"}, when=lambda r: not self.is_write(r) and "job" in r.path.lower()
+        )
 
     def rate_limited(self) -> Fault:
         """How the vendor asks to slow down."""
