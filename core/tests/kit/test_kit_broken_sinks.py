@@ -175,6 +175,11 @@ def tries_again_at_once(real, sink, operation):
         return real(sink, operation)
 
 
+def remembers_by_address(real, sink, operation):
+    sink._client._context.state().put({f"seen:{operation.fields.get('email')}": 1})
+    return real(sink, operation)
+
+
 def believes_whoever_answers(real, sink):
     return Check(account=Account(id=sink._client.call("GET", "/account")["id"], label="Ours"))
 
@@ -211,6 +216,7 @@ BUGS: dict[str, Bug] = {
     "checking_says_in_words_what_it_cannot_read": ("check", believes_whoever_answers),
     "reading_asks_the_target": ("read", lambda real, sink, links: [dict(link.fields) for link in links]),
     "logs_hold_no_personal_data": ("_write", logs_whom_it_writes),
+    "nobody_is_remembered_who_was_erased": ("_write", remembers_by_address),
     "reading_sees_what_others_wrote": ("_write", remembers_what_it_wrote),
     "a_field_the_shop_emptied_is_empty_there": ("_write", drops_blanks),
     "two_who_share_a_telephone_stay_two": ("_write", takes_a_telephone_for_a_person),

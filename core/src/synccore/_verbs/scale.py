@@ -26,6 +26,8 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "secrets_are_of_the_type_secret",
                 "errors_hold_no_personal_data",
                 "logs_hold_no_personal_data",
+                "nobody_is_remembered_who_was_erased",
+                "what_cannot_be_read_is_told_without_quoting_it",
                 "keys_and_cursors_hold_no_personal_data",
             }
         ),
@@ -53,6 +55,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "a_new_address_after_a_lost_answer_makes_no_second_record",
                 "whom_a_lost_answer_made_is_deleted_like_all_others",
                 "writing_back_the_same_ids_twice_writes_once",
+                "what_could_not_be_written_back_is_written_later",
             }
         ),
     ),

@@ -7,7 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
+from ...store import email_digest
 from ...types import Link, Operation
+from ..server import Fault
 from ._stage import Stage
 from ._truth import TruthSinkCases
 
@@ -90,6 +92,18 @@ class WhoseSinkCases(TruthSinkCases):
         (remote,) = on.sink.read([link])
         left = self._ours_in(on, link, remote)
         assert not left, f"let go of, and still there: {', '.join(left)}"
+
+    def test_nobody_is_remembered_who_was_erased(self, on: Stage) -> None:
+        """`context.state()` is kept in plain, and core erases nothing there: key by ids, or let `erase` do it."""
+        on.emit(2)
+        on.deliver()
+        on.emit(2, last_name="Again")
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.deliver()
+        on.sink.erase(on.link(1))
+        email = self.customer(1).email or ""
+        kept = on.app.app.store.held(email, email_digest(email))["plugin_state"]
+        assert not [row["key"] for row in kept if email in str(row)], "erased, and the address is in context.state()"
 
     def _ours_in(self, on: Stage, link: Link, remote: Mapping[str, Any] | None) -> list[str]:
         """The fields that still hold what we wrote, but for those without which there would be no record."""
