@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from synccore._app.units import lane_name
 from synccore._daemon.run import Daemon
 from synccore._daemon.sources import SourceWorker
 from synccore._delivery.engine import FAILURE_COUNTS
@@ -31,6 +32,29 @@ def test_a_source_is_polled_again_as_soon_as_the_store_works(tmp_path, monkeypat
         harness.drain()
         assert len(harness.sink.records) == 1
         assert status(harness.app)["sources"]["shop"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("where", ["a page", "the plugin", "the account"])
+def test_a_listing_goes_on_as_soon_as_the_store_works(tmp_path, monkeypatch, where):
+    """A server that was restarted is no mistake of the source's, which would be left alone for five minutes."""
+    with Harness(tmp_path, PEOPLE) as harness:
+        harness.source.put(customer("1", email="anna@shop.test"))
+        worker, store = SourceWorker(harness.app, harness.app.sources["shop"]), harness.app.store
+        store.queue_backfill("backfill", "shop", "customer", {}, None, harness.clock.now())
+
+        def away(*_, **__):
+            raise StoreError("terminated by an administrator")
+
+        places = {"a page": (harness.app.intake, "submit"), "the plugin": (harness.source, "poll")}
+        place = places.get(where, (worker, "_recognise"))
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, away)
+            with pytest.raises(StoreError):
+                worker.work_job()
+        assert store.lane(lane_name("shop")).state == "ok"
+        assert worker.work_job()
+        harness.drain()
+        assert len(harness.sink.records) == 1
 
 
 @pytest.mark.parametrize("broken", [("claim",), ("settle", "release"), ("load", "release")])

@@ -218,8 +218,7 @@ class SourceWorker:
             self._write_backs_owed = True
 
     def _release(self) -> None:
-        # The polling and the listing thread both come here.
-        kept = self._never_listed()
+        kept = self._never_listed()  # asked once: the polling and the listing thread both come here
         for entity in [*self._holds]:
             if entity not in kept and (stack := self._holds.pop(entity, None)):
                 stack.close()
@@ -236,11 +235,9 @@ class SourceWorker:
             self._lister.poll(entity, self._unless_paused)
         except Stopped:
             return False
-        except StoreError:
-            raise  # our own trouble: the source is well, and is asked again as soon as the store works
         except Exception as error:  # noqa: BLE001  the policy decides; the next poll goes on from the cursor
-            self._listing_failed(entity, error)
             self._failed(error)
+            self._listing_failed(entity, error)
             return False
         now = self._clock.now()
         self._store.put_cursor(self._unit.name, f"polled:{entity}", now.isoformat(), now)
@@ -335,7 +332,10 @@ class SourceWorker:
             raise Stopped
 
     def _failed(self, error: Exception) -> None:
+        """What the policy says of it. Raises a StoreError: our own trouble, and over as soon as the store works."""
         self._recognised_at = None
+        if isinstance(error, StoreError):
+            raise error
         now = self._clock.now()
         decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
         self._failures += 1
@@ -380,9 +380,9 @@ class SourceWorker:
             if not job.filters:  # a filter that the source does not know says nothing about the source
                 self._failed(error)
         except Exception as error:  # noqa: BLE001  transient: the job stays and goes on from its cursor
+            self._failed(error)
             self._store.update_backfill(job.id, error=error_text(error), now=self._clock.now())
             self._listing_failed(job.entity, error)
-            self._failed(error)
         return True
 
     def run_job(self, job: BackfillJob, *, watch: Callable[[Listed], None] = lambda _: None) -> Listed:
