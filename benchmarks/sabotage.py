@@ -350,7 +350,8 @@ def tried(sabotage: Sabotage, workers: int, patience: float) -> Result:
         if why := broken(copy, sabotage):
             return Result(caught=False, seen=why, seconds=monotonic() - began)
         sources = [str(copy / "core/src"), *(str(p) for p in sorted(copy.glob("plugins/*/src")))]
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sources), "PYTHONDONTWRITEBYTECODE": "1", "SUITE_LIVES": "100"}
+        own = {"PYTHONPATH": os.pathsep.join(sources), "PYTHONDONTWRITEBYTECODE": "1", "SUITE_LIVES": "100"}
+        environ = {**os.environ, **own}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "-p", "no:cacheprovider"]
         try:
             run = subprocess.run(
