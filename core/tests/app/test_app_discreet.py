@@ -1,9 +1,12 @@
 """Whatever a plugin is asked for, its words hold no secret of the instance and nothing of the person in question."""
 
+import json
+
 import pytest
 from attrs import frozen
 
 from synccore._app.discreet import Discreet
+from synccore._app.units import _parts
 from synccore._verbs.check import check
 from synccore._verbs.forget import forget
 from synccore.config import option
@@ -122,3 +125,12 @@ def test_both_accounts_are_named_in_full():
     with pytest.raises(AnotherAccount) as told:
         Discreet(type("S", (), {"deliver": failing(error)})(), tuple).deliver([])
     assert told.value.message == "this is b@theirs.test, not a@ours.test"
+
+
+def test_the_names_in_a_bundle_of_tokens_are_no_secrets():
+    assert {*_parts('{"access_token": "ya29.secret-of-ours", "expires_in": 3599}')} == {
+        '{"access_token": "ya29.secret-of-ours", "expires_in": 3599}', "ya29.secret-of-ours"
+    }  # fmt: skip
+    key = json.dumps({"client_email": "a@b.test", "private_key": "-----BEGIN\nMIIEvQIBADANBg\nkqhkiG9w0BAQ==\n"})
+    assert {"MIIEvQIBADANBg", "kqhkiG9w0BAQ=="} <= {*_parts(key)}
+    assert {*_parts("{no bundle")} == {"{no bundle"}

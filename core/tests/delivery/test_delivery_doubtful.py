@@ -76,6 +76,7 @@ def test_after_a_restore_nothing_is_made_before_the_target_would_show_it(tmp_pat
         assert harness.sink.records == {}
         (row,) = harness.deliveries(state="ready")
         assert row.due_at == harness.clock.now() + timedelta(minutes=10)
+        assert f"until {row.due_at:%H:%M} UTC" in row.error
         harness.sink.records["r9"], harness.sink.uids["shop:customer:7"] = {"name": "Ann"}, "r9"
         harness.sink.lookup = hidden
         harness.settle_down()

@@ -140,6 +140,17 @@ def test_another_customers_contact_is_no_candidate(rig):
     assert second.remote_id != first.remote_id
 
 
+def test_a_guest_whose_data_was_cleared_leaves_no_marker_and_keeps_the_contact(rig):
+    """The key of a guest is a hash of the address: it would confirm it to whoever guesses it."""
+    made = rig.put("guest:abc", **person_fields(1, notes="Customer of shop"))
+    rig.put("guest:abc", notes="Customer of shop", **dict.fromkeys(person_fields(1)))
+    assert "guest:abc" not in str(rig.google.contact(made.remote_id))
+    assert "ann1" not in str(rig.google.contact(made.remote_id))
+    again = rig.put("guest:abc", **person_fields(1))
+    assert again.remote_id == made.remote_id
+    assert marks_on(rig.google.contact(made.remote_id)) == ["shop:customer:guest:abc"]
+
+
 def test_a_guest_who_registers_stays_one_contact(rig):
     guest = rig.put("guest:abc", **person_fields(1))
     account = rig.put(7, **person_fields(1, company="Acme"))

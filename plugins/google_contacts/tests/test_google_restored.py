@@ -50,6 +50,26 @@ def test_an_address_written_since_the_backup_gives_way_and_the_owners_own_stays(
     assert rig.links["shop:2"].remote_id != person["resourceName"]
 
 
+def test_what_the_owner_changed_after_the_shops_newest_value_stays_after_a_restore(rig):
+    rig.put(1, **person_fields(1, company="First"))
+    backup = Backup(rig)
+    newest = person_fields(1, given_name="Shop", company="Second", phone="+14155550222")
+    made = rig.put(1, **newest).remote_id
+    rig.google.edit(made, names=[{"givenName": "Owner"}], organizations=[{"name": "Mine"}], phoneNumbers=[])
+    backup.put_back(rig)
+    rig.put(1, **newest)
+    person = rig.google.contact(made)
+    assert values(person, "names", "givenName") == ["Owner"]
+    assert values(person, "organizations", "name") == ["Mine"]
+    assert not person.get("phoneNumbers")
+    assert {"given_name", "company", "phone"} <= set(rig.links["shop:1"].left_out)
+    # What the shop has changed since is newer than that.
+    rig.put(1, **{**newest, "company": "Third", "phone": "+14155550333"})
+    person = rig.google.contact(made)
+    assert values(person, "organizations", "name") == ["Third"]
+    assert values(person, "phoneNumbers") == ["+14155550333"]
+
+
 def test_what_the_owner_typed_on_a_contact_adopted_since_the_backup_stays(rig):
     rig.put("old", **person_fields(99))
     backup = Backup(rig)

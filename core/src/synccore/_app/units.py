@@ -1,5 +1,6 @@
 """A configured instance, opened or not, with the reason."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -49,11 +50,23 @@ class Unit:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """A secret as a whole, and the lines or values of one that is a document (a PEM key, a bundle of tokens)."""
+    """A secret as a whole, and the lines or values of one that is a document (a PEM key, a bundle of tokens).
+
+    The names in a bundle are none: `access_token` stands in the names of many a vendor's errors.
+    """
     yield secret
-    for part in _SEPARATORS.split(secret):
+    values = _values(secret) if secret.startswith("{") else [secret]
+    for part in (part for value in values for part in _SEPARATORS.split(value)):
         if len(part) >= _SHORTEST and part != secret:
             yield part
+
+
+def _values(document: str) -> list[str]:
+    try:
+        bundle = json.loads(document)
+    except (ValueError, RecursionError):
+        return [document]
+    return [v if isinstance(v, str) else json.dumps(v) for v in bundle.values()]
 
 
 class SourceUnit(Unit):

@@ -17,7 +17,7 @@ from .steps import Item
 
 __all__ = ["Doubtful"]
 
-UNSEEN = "the replaced database may have made it just before the restore: waits until the target would show that"
+UNSEEN = "the replaced database may have made it: waits until the target would show that, until {:%H:%M} UTC"
 
 
 class Doubtful:
@@ -64,7 +64,7 @@ class Doubtful:
         for item, result in zip(unsure, found, strict=True):
             match result:
                 case None if until is not None:
-                    settlements.append(self._settler.snoozed(item.work, until, UNSEEN))
+                    settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
                 case Link() if result.marked or not _is_delete(item):
                     sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
                 case None | Link() | Ambiguous() if _is_delete(item):

@@ -35,6 +35,8 @@ class Merge:
         mine: what was last asked for of this very record: ours where it stands there so.
         shared: the contact is another record's too: only what is `mine` gives way.
         theirs: fingerprints of what those others want there: it stays, also where it is mine.
+        written: fingerprints of values that were written since what is known here: where something else stands by
+            now, the owner changed it afterwards.
         fields: person field -> its new entries in full, only those that differ.
         kept: flat fields left as they are.
     """
@@ -45,6 +47,7 @@ class Merge:
     mine: Mapping[str, Any] = field(factory=dict)
     shared: bool = False
     theirs: Collection[str] = ()
+    written: Collection[str] = ()
     kept: list[str] = field(factory=list)
     _now: dict[str, list[Entry]] = field(factory=dict)
 
@@ -95,6 +98,8 @@ class Merge:
         current = str(entry.get(spec.key) or "") if entry is not None else ""
         if current == text:
             return True
+        if text and print_of(spec.name, text) in self.written:
+            return False
         if current and (keep or not self._gives_way(spec, current, text)):
             return False
         if entry is None:
@@ -164,6 +169,8 @@ class Merge:
                 self.own[spec.name] = list(new.values())
             return True
         if there and (keep or (self.adopting and spec.name not in self.own)):
+            return False
+        if any(i not in there and print_of(spec.name, i) in self.written for i in new):
             return False
         owned = {spec.identity(e): e for e in self.own.get(spec.name, ())}
         old = {i: owned[i] for i in self._mine(spec) & owned.keys()} if self.shared else owned

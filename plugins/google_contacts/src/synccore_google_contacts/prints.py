@@ -24,8 +24,7 @@ def tell(merge: Merge) -> None:
 
 def recalled(own: Mapping[str, Any], person: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """What is ours on the contact: what the index knows, and what stands there of these fields as it was written."""
-    told = {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
-    found, missing = dict(own), told - prints_of(own)
+    found, missing = dict(own), unknown(own, person)
     for name in names if missing else ():
         spec = field_named(name)
         entries = person.get(spec.person_field, ()) if spec is not None else ()
@@ -36,6 +35,12 @@ def recalled(own: Mapping[str, Any], person: Mapping[str, Any], names: Iterable[
             ours = [plain(e) for e in entries if spec.owns(e) and print_of(name, spec.identity(e)) in missing]
             found |= {name: [*found.get(name, ()), *ours]} if ours else {}
     return found
+
+
+def unknown(own: Mapping[str, Any], person: Mapping[str, Any]) -> set[str]:
+    """The fingerprints on the contact of which the index knows nothing."""
+    told = {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
+    return told - prints_of(own)
 
 
 def prints_of(own: Mapping[str, Any]) -> set[str]:

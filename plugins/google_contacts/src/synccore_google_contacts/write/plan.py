@@ -20,7 +20,7 @@ from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match import Match, find
 from ..merge import Merge, is_guest, mark, markers, surviving, unmark
-from ..prints import prints_of, recalled, tell
+from ..prints import prints_of, recalled, tell, unknown
 from ..schema import WRITABLE, Person, contact_source
 from .round import Round, Work
 
@@ -205,10 +205,14 @@ class _Planner:
         others = self._others(op, name)
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
-            theirs=_prints(own, others),
+            theirs=_prints(own, others), written=unknown(own.fields, person),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
-        mark(merge, op.uid, self.index.dead_on(name))
+        if is_guest(op.uid) and not (wanted_emails(op.fields) or wanted_phones(op.fields)):
+            # Emptied: the marker would confirm the address to whoever guesses it. The link still leads here.
+            unmark(merge, {op.uid})
+        else:
+            mark(merge, op.uid, self.index.dead_on(name))
         label = self._label(op)
         labelled = label is not None and _has_label(person, label)
         back = link is not None and link.left
