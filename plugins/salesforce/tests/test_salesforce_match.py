@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from synccore.errors import Rejected, SynccoreError
+from synccore.errors import RateLimited, Rejected, SynccoreError
 from synccore.testing import Fault
 from synccore.types import Ambiguous, Delivered, Failed, Link, Unchanged
 
@@ -307,3 +307,24 @@ def test_an_object_that_comes_back_is_written_to_within_minutes(bench, person):
     crm.org.org.objects["Contact"] = gone
     crm.context.clock.sleep(timedelta(minutes=5))
     assert isinstance(crm.one("1", person(1)), Delivered)
+
+
+@pytest.mark.parametrize("lost", [{"hidden": True}, {"createable": False, "updateable": False}])
+def test_a_field_permission_that_is_lost_holds_the_route_and_nothing_is_left_out(bench, person, lost):
+    crm = bench()
+    crm.one("1", person(1, Phone="1"))
+    field, held = crm.org.org.objects["Contact"].fields["Phone"], []
+    for name, value in lost.items():
+        setattr(field, name, value)
+    for _ in range(3):
+        crm.context.clock.sleep(timedelta(minutes=5))
+        with pytest.raises(RateLimited) as refused:
+            crm.deliver(crm.op("1", person(1, Phone="2")))
+        held.append(refused.value)
+    assert {error.scope for error in held} == {"route"}
+    assert "Phone" in held[-1].message
+    for name, value in lost.items():
+        setattr(field, name, not value)
+    crm.context.clock.sleep(timedelta(minutes=5))
+    assert isinstance(crm.one("1", person(1, Phone="2")), Delivered)
+    assert crm.found("Contact")["Phone"] == "2"

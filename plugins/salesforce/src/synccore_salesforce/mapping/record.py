@@ -196,9 +196,7 @@ class Shaper:
         if "." in name:
             self._put_reference(row, name, value)
             return
-        target = self.schema.get(name)
-        if target is None and name not in self._defaults:
-            target = self._second_look(name)
+        target = self._target(row, name)
         if target is None:
             row.left[name] = _NO_FIELD
             return
@@ -228,13 +226,29 @@ class Shaper:
         if option is not None and option.keep_existing:
             row.keep.add(target.name)
 
-    def _second_look(self, name: str) -> Field:
+    def _target(self, row: Row, name: str) -> Field | None:
+        target = self.schema.get(name)
+        if target is None and (name not in self._defaults or name in row.before):
+            return self._second_look(name)
+        # Fields that can be set only when a record is made stay so; this one could be changed.
+        if target is not None and name in row.before and not (target.updateable or target.createable):
+            return self._second_look(name, lost=True)
+        return target
+
+    def _second_look(self, name: str, *, lost: bool = False) -> Field:
+        """The field, asked anew. What was written before and is not to be seen (`lost`: written) any more is the org's
+        condition: its route waits until the permission is given back."""
         schema = self._catalog.second_look(self.schema.name)
         found = schema.get(name) if schema else None
         if schema is None or found is None:
             raise RouteHeld(
                 f"{self.schema.name} has no field {name}, or it is hidden from the connected user by field-level "
                 "security: make or show it, or take it out of the mapping"
+            )
+        if lost and not found.updateable:
+            raise RouteHeld(
+                f"the connected user may not write {self.schema.name}.{found.name} any more: give the permission back "
+                "(field-level security), or take the field out of the mapping"
             )
         self.schema = schema
         return found
