@@ -86,6 +86,14 @@ def test_children(sample, contract_of, passes, fails, sound, tmp_path):
     passes(contract_of(sample, Children, child=route), case, tmp_path / "sound")
     fails(contract_of(sample, Claiming, child=route), case, tmp_path / "claiming")
 
+    class Mistaking(Children):
+        """Erases among the people whatever it is."""
+
+        def erase(self, link):
+            return super().erase(evolve(link, remote_id="of another kind") if link.entity == "order" else link)
+
+    fails(contract_of(sample, Mistaking, child=route), case, tmp_path / "mistaking")
+
 
 def test_what_an_event_holds(sample, contract_of, passes, fails, sound, tmp_path):
     class Events(sound):

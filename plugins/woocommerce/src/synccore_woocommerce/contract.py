@@ -50,8 +50,8 @@ class TestWooCommerce(SourceContract):
         self.numbers[number] = stand_in.add_customer(f"person{number}@shop.test", first_name="Ann")
 
     def edit(self, stand_in: FakeWooCommerce, number: int) -> None:
-        """Another name."""
-        stand_in.edit_customer(self.numbers[number], first_name="Married")
+        """Another name, and a family's."""
+        stand_in.edit_customer(self.numbers[number], first_name="Married", last_name="Person")
 
     def remove(self, stand_in: FakeWooCommerce, number: int) -> None:
         """Gone, and the shop says so."""

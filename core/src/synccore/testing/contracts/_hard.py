@@ -267,7 +267,7 @@ def failed_payment(number: int, email: str | None) -> Any:
     fact = Payment(
         key="5",  # the attempts of one: it is the event's id that tells them apart
         succeeded=False,
-        amount=Decimal("20.00"),
+        amount=Decimal("19.95"),
         currency="EUR",
         at=moment,
         customer_key="0",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from ...entities import Address
@@ -117,14 +118,16 @@ class SizeSinkCases(EndingSinkCases):
         assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
         writes = self._writes(on)
         on.app.source.records.pop(("order", "900"), None)
-        backup = on.app.app.store.link("children", "shop", "order", "900")
         on.app.emit(Change(entity="order", key="900", op="delete"))
         on.deliver()
         told = [entry.note for entry in on.app.history(route="children") if entry.op == "delete" and entry.note]
         assert self._writes(on) > writes or told, "deleted in the shop: nothing was sent, and nothing says why"
         assert on.held() == on.expected(2), "a child was deleted, and a person went with it"
-        if backup is not None and list(self.parents(on.stand_in)):
-            outcome = on.sink.erase(backup)
+        on.app.emit(upsert(attrs.evolve(order(), status="on-hold"), owner="0"))
+        on.deliver()
+        link = on.app.app.store.link("children", "shop", "order", "900")
+        if link is not None and hasattr(on.sink, "erase"):
+            outcome = on.sink.erase(link)
             kept = _outcome(outcome) in ("pending", "released")
             assert kept or not list(self.parents(on.stand_in)), "erased, and the child is still there"
             assert on.held() == on.expected(2), "a child was erased, and a person went with it"

@@ -196,7 +196,8 @@ class CallSourceCases(SourceStand):
         on.put(2)
         links = on.links("r")
         faults = {"503": Fault.status(503), "429": SLOW_DOWN}
-        on.stand_in.fail_always(faults.get(trouble) or self.unauthorised())
+        fault = faults.get(trouble) or self.unauthorised()
+        on.stand_in.fail_always(evolve(fault, when=lambda request: request.method not in ("GET", "HEAD")))
         with suppress(SynccoreError):
             outcomes = on.source.write_back(links)
             assert not [o for o in outcomes if isinstance(o, Delivered)], "says that it wrote what was refused"

@@ -166,9 +166,11 @@ class SourceContract(CallSourceCases):
             numbers.append(3)
         listed = on.customers()
         told = {getattr(c.data, "email", None) if k in before else "": c for k, c in listed.items()}
-        for number in numbers:
+        held = [on.contract.holds(on.stand_in, number) for number in numbers]
+        nobodys = {name for holds in held for name in holds if all(h.get(name) is None for h in held)}
+        assert not nobodys, f"put and edit give nobody a {', '.join(sorted(nobodys))}, so nothing is proved of it"
+        for number, holds in zip(numbers, held, strict=True):
             data = told["" if number == 3 else f"person{number}@shop.test"].data
-            holds = on.contract.holds(on.stand_in, number)
             wrong = [name for name, value in holds.items() if getattr(data, name) != value]
             assert not wrong, f"told otherwise than the shop has it: {', '.join(wrong)}"
 
