@@ -21,6 +21,8 @@ def test_a_rule_is_proven_failed_or_untold_as_its_cases_are():
             case("a_record_arrives_once", "proven"),
             case("a_rate_limit_is_respected[live]", "exempt"),
             case("another_account_is_written_nothing", "not staged"),
+            case("the_past_fires_no_automation", "not staged"),
+            case("a_whole_batch_is_one_that_the_target_takes", "proven"),
             case("erasing_twice_is_fine", "proven"),
             case("a_person_is_found_by_who_they_are", "failed"),
         ]
@@ -30,6 +32,7 @@ def test_a_rule_is_proven_failed_or_untold_as_its_cases_are():
         ("silver", "rate_limits", "exempt", 0, 1),
         ("silver", "erasure", "failed", 1, 2),
         ("silver", "unique_account", "not staged", 0, 1),
+        ("gold", "bulk", "not staged", 1, 2),
     ]
 
 

@@ -131,8 +131,8 @@ class Rule:
     """What the cases tell of one rule.
 
     Attributes:
-        result: failed where one of its cases did; proven where one was and none failed; exempt or not staged where no
-            case ran.
+        result: failed where one of its cases did; not staged where one could not be; else proven where one was, and
+            exempt where all are.
         proven, of: how many of its cases.
     """
 
@@ -158,6 +158,6 @@ def scale(cases: Iterable[Case]) -> list[Rule]:
 
 
 def _rule(level: Level, name: str, results: list[Result]) -> Rule:
-    weight: tuple[Result, ...] = ("failed", "proven", "exempt", "not staged")
+    weight: tuple[Result, ...] = ("failed", "not staged", "proven", "exempt")
     result = next(r for r in weight if r in results)
     return Rule(level=level, rule=name, result=result, proven=results.count("proven"), of=len(results))
