@@ -59,6 +59,12 @@ class TestProfiles(SinkContract):
         """Every event's own id."""
         return [event["unique_id"] for event in stand_in.store.events]
 
+    def told(self, stand_in: FakeKlaviyo) -> Sequence[Mapping[str, Any]]:
+        """What an event says, and of whom."""
+        people = stand_in.store.people
+        events = stand_in.store.events
+        return [{**event["properties"], "email": people[event["profile"]].attributes["email"]} for event in events]
+
     def refuse(self, stand_in: FakeKlaviyo, email: str) -> bool:
         """A refusal of every call that names the address."""
         error = {"id": "1", "status": 400, "code": "invalid", "title": "Invalid input.", "detail": "Not this one."}
