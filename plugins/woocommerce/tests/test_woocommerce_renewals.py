@@ -88,6 +88,19 @@ def test_without_automatic_retry(listening, learn, clock):
     }
 
 
+def test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once(listening, learn, clock):
+    """The mark of the failure stays at the order for good; the date of the payment says that it is over."""
+    box = listening.subscribe(listening.add_customer("ada@shop.test"))
+    told = learn()
+    order = listening.renew(box, paid=False)
+    told += learn()
+    for status in ("completed", "on-hold", "pending"):
+        clock.advance(timedelta(hours=1))
+        listening.edit_order(order, status=status)
+        told += learn()
+    assert facts(told).keys() == {"failed:1", "paid"}
+
+
 def test_a_renewal_saved_again_while_it_waits_failed_once(listening, learn, clock):
     listening.shop.retry_hours = (12,)
     box = listening.subscribe(listening.add_customer("ada@shop.test"))

@@ -304,7 +304,9 @@ class Translator:
         status, version = str(record.get("status", "")), mapping.version(record, self.zone()) or 0
         if status == "failed":
             return Sight(version=version, kind="failed")
-        if status in ("pending", "on-hold") and flag(mapping.meta_value(record, "_failed_renewal_order")):
+        # Once it is paid the mark of a failure before is an old one: somebody moved the order back by hand.
+        owed = status in ("pending", "on-hold") and date_of(record, "date_paid", self.zone()) is None
+        if owed and flag(mapping.meta_value(record, "_failed_renewal_order")):
             retry = mapping.retry_at(subscription) if subscription is not None else None
             return Sight(version=version, kind="waiting", retry=retry.isoformat() if retry is not None else "")
         return Sight(version=version, kind="")
