@@ -136,6 +136,7 @@ def test_videos_load_on_demand_and_from_one_place_only(site, video):
             view_url="https://drive.google.com/file/d/x/view",
         ),
         video(title="Evil", preview_url="https://drive.google.com.evil.test/x", view_url="https://evil.test"),
+        ("A title and an address", "https://evil.test"),
     )
     page = site.visitor().get("/plugins/crm")
     assert "<iframe" not in page.text

@@ -82,6 +82,14 @@ def test_customer_becomes_a_contact_word_for_word(shop, org):
     assert {n: record.get(n) for n in expected} == expected
 
 
+def test_a_name_is_no_mix_of_two_places(shop, org):
+    app = shop(org, people={"object": "Contact"})
+    app.emit(ann(first_name="Ada", last_name="Lovelace", billing=Address(last_name="Byron")))
+    app.settle_down()
+    record = only(org, "Contact")
+    assert (record.get("FirstName"), record["LastName"]) == (None, "Byron")
+
+
 def test_with_picklists_codes_are_sent(shop, make_org):
     org = make_org(picklists=True)
     app = shop(org, people={"object": "Contact"})

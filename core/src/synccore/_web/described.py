@@ -23,9 +23,9 @@ class Setting:
 
 
 def videos_of(plugin: Any) -> tuple[Any, ...]:
-    """The videos of an instance: objects with `title`, `preview_url` (framed) and `view_url` (opened)."""
+    """The videos of an instance that can be framed: objects with `title`, `preview_url` and `view_url` (opened)."""
     found = getattr(plugin, "videos", None) or ()
-    return tuple(v for v in found if v.preview_url.startswith(VIDEO_HOST + "/"))
+    return tuple(v for v in found if str(getattr(v, "preview_url", "")).startswith(VIDEO_HOST + "/"))
 
 
 def settings_of(config: Any) -> list[Setting]:

@@ -83,9 +83,11 @@ def _address(prefix: str, path: str) -> dict[str, Any]:
 
 _OPT_OUT = "none if customer.accepts_marketing is none else not customer.accepts_marketing"
 _SINCE = "(customer.created_at | date) if customer.created_at else none"
+#: Never a mix of two places' names.
+_BILLED = "(customer.billing.first_name or customer.billing.last_name)"
 _NAMES = {
-    "FirstName": "customer.billing.first_name or customer.first_name",
-    "LastName": "customer.billing.last_name or customer.last_name",
+    "FirstName": f"customer.billing.first_name if {_BILLED} else customer.person.first",
+    "LastName": f"customer.billing.last_name if {_BILLED} else customer.person.last",
     LAST_NAME_FALLBACK: "customer.company or customer.billing.company "
     "or ((customer.email or 'Customer@') | split('@') | first)",
 }
