@@ -238,6 +238,15 @@ def test_a_token_google_refuses_is_renewed_once(rig):
     assert rig.google.count("POST", "/token") == 2
 
 
+def test_whose_a_refused_token_is_asks_with_a_new_one(rig):
+    """Asked before the first delivery of a process: nobody has to connect again because Google calls a token old."""
+    known = rig.sink.check().account
+    rig.google.sign_in.expire_tokens()
+    assert rig.open().account() == known
+    rig.google.sign_in.expire_tokens()
+    assert rig.open().check().account == known
+
+
 def test_refreshes_of_many_threads_are_one(rig):
     rig.put(1, **person_fields(1))
     rig.google.sign_in.expire_tokens()

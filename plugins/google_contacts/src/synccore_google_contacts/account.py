@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from synccore.errors import AnotherAccount, AuthError, ConfigError, SynccoreError
-from synccore.http import Client
+from synccore.http import Client, Response
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
@@ -130,7 +130,7 @@ class Connection:
     def asked(self) -> Account:
         """The account the token belongs to by Google's word, whatever was noted here. Raises AuthError, Transient."""
         self.account()
-        info = self.userinfo(self.token())
+        info = self._info(self._whose())
         return Account(
             id=str(info["id"]), label=info.get("email") or info.get("name") or str(info["id"]),
             detail=info.get("name") or "",
@@ -176,7 +176,18 @@ class Connection:
 
     def userinfo(self, token: str) -> dict[str, Any]:
         """Who the token belongs to. Raises AuthError, Transient."""
-        answer = self._http.get(self._config.userinfo_url, headers={"Authorization": f"Bearer {token}"})
+        return self._info(self._ask(token))
+
+    def _whose(self) -> Response:
+        """Asked with the token in use: one that Google calls old is renewed once, as for any other call."""
+        token = self.token()
+        answer = self._ask(token)
+        return self._ask(self.token(token)) if answer.status == 401 else answer
+
+    def _ask(self, token: str) -> Response:
+        return self._http.get(self._config.userinfo_url, headers={"Authorization": f"Bearer {token}"})
+
+    def _info(self, answer: Response) -> dict[str, Any]:
         if answer.status == 403:
             raise AuthError(
                 "Google does not say whose account it is, because the permission to see the e-mail address was not "
