@@ -10,7 +10,7 @@ from attrs import evolve
 from synccore._cli.scaffold.new import write
 from synccore.errors import Rejected
 from synccore.testing import SinkContract
-from synccore.types import Delivered, Failed, Submitted
+from synccore.types import Delivered, Failed, Link, Submitted
 
 
 @pytest.fixture(scope="session")
@@ -164,3 +164,16 @@ def jobs(sound):
             return Failed(Rejected("email is not valid"))
 
     return Jobs
+
+
+@pytest.fixture
+def finding(sound):
+    class Finding(sound):
+        def find(self, identity):
+            known = [*self.by("external_id", identity.uids), *self.by("email", identity.emails)]
+            return [Link(object="person", remote_id=str(p["id"])) for p in known]
+
+        def by(self, name, values):
+            return [p for value in values for p in self._client.call("GET", "/people", params={name: value})]
+
+    return Finding

@@ -1,23 +1,9 @@
 """Cases at size, of refused questions and of running instances: a sound sink and one that is broken there alone."""
 
-import pytest
 from attrs import evolve
 
 from synccore.errors import RateLimited
-from synccore.types import Delivered, Link, Submitted
-
-
-@pytest.fixture
-def finding(sound):
-    class Finding(sound):
-        def find(self, identity):
-            known = [*self.by("external_id", identity.uids), *self.by("email", identity.emails)]
-            return [Link(object="person", remote_id=str(p["id"])) for p in known]
-
-        def by(self, name, values):
-            return [p for value in values for p in self._client.call("GET", "/people", params={name: value})]
-
-    return Finding
+from synccore.types import Delivered, Submitted
 
 
 def test_everybody_who_is_meant(sample, contract_of, passes, fails, finding, tmp_path):

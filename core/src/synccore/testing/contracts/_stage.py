@@ -262,6 +262,11 @@ class SinkStand:
         ]
         return [p.operation for p in prepared if p.operation is not None]
 
+    def _in_bulk(self, on: Stage, count: int, **values: Any) -> None:
+        """The first `count` customers as a backfill or a comparison tells them, delivered."""
+        on.app.emit(*(upsert(self.customer(n, **values)) for n in range(count)), bulk=True)
+        on.app.settle_down(timedelta(minutes=30))  # a job that never ends is asked for every few seconds
+
     def _link_of(self, operation: Operation, remote_id: str) -> Link:
         return Link(
             object=operation.object,
