@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 __all__ = [
     "ENTITIES",
+    "FACTS",
     "PLURALS",
     "Address",
     "Coupon",
@@ -334,5 +335,7 @@ Entity = Customer | Order | Membership | Subscription | Payment
 
 #: Entity word to class; the closed vocabulary of `Change.entity`.
 ENTITIES: Mapping[str, type[Entity]] = {c.entity: c for c in (Customer, Order, Membership, Subscription, Payment)}
+#: Entities that are facts, delivered as events: each is sent once, there is no newer state to compare or to send again.
+FACTS = frozenset({Payment.entity})
 #: Entity word to the name under which a route's `include` shows it in expressions.
 PLURALS: Mapping[str, str] = {name: name + "s" for name in ENTITIES}

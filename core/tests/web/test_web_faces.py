@@ -2,8 +2,10 @@
 
 import ast
 import functools
+import html
 import importlib
 import inspect
+import json
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,6 +17,8 @@ import synccore
 from synccore._cli import cli
 from synccore._cli._session import Session
 from synccore._verbs.parked import causes
+from synccore._verbs.plugins import Video
+from synccore._web.site import VIDEO_HOST
 from synccore.testing import customer
 
 CORE = Path(synccore.__file__).parent
@@ -27,7 +31,7 @@ LOOKS = {
     "log.trail": ("/", ("log", "-n", "10")),
     "preview.preview": (f"/people/record?{RECORD}", ("preview", "people", "1")),
     "export.export": (f"/people/export?{RECORD}", ("export", ADA)),
-    "plugins.meant": ("/plugins/crm", ("plugins", "show", "crm")),
+    "plugins.show": ("/plugins/crm", ("plugins", "show", "crm")),
 }
 #: Verb -> the page with the form, where it goes, what it says, and the command.
 ACTS = {
@@ -52,7 +56,7 @@ ACTS = {
     ),
 }
 #: What is no verb: it says an answer in words, or in JSON.
-WORDS = {"changed.file_notes", "documents.json_text", "log.document", "log.told", "waits.remedy"}
+WORDS = {"documents.json_text", "log.document", "log.told", "waits.remedy"}
 WORDS |= {"pace.left_text", "pace.pace_text"}
 
 
@@ -91,6 +95,7 @@ def command(house, *words):
     session = Session({"SYNCCORE_CONFIG": str(house.app.path)}, plugins=house.app.plugins, clock=house.clock)
     result = CliRunner().invoke(cli, words, obj=session)
     assert result.exit_code in (0, 1), (result.output, result.exception)
+    return result.stdout
 
 
 def lived_in(house):
@@ -115,6 +120,17 @@ def test_page_and_command_are_given_the_same(open_site, monkeypatch):
         shown, printed = answers
         assert shown, verb
         assert printed == shown, verb
+
+
+def test_the_page_of_an_instance_shows_what_the_command_prints_of_it(open_site):
+    site = open_site()
+    films = (("Set up", "https://video.test/1"), Video(title="Plays", preview_url=f"{VIDEO_HOST}/p", view_url="v"))
+    site.house.crm.videos = films
+    page = html.unescape(site.visitor().get("/plugins/crm").text)
+    printed = json.loads(command(site.house, "plugins", "show", "crm", "--json"))
+    assert printed["instances"]["crm"]["videos"] == [["Set up", "https://video.test/1"], ["Plays", "v"]]
+    for told in (printed["summary"], printed["version"], "Plays", *(s["help"] for s in printed["settings"])):
+        assert told in page
 
 
 @pytest.mark.parametrize("verb", ACTS)

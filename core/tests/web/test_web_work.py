@@ -217,3 +217,13 @@ def test_what_stands_still_has_no_time_that_is_left(site, words):
     assert "crm : 2 owed · 18/min · about 7 s left" in words(visitor.get("/work"))
     visitor.act("/lanes/pause", name="crm", reason="stocktaking")
     assert "crm : 2 owed · waits for a person (stocktaking)" in words(visitor.get("/work"))
+
+
+def test_a_route_of_facts_is_listed_by_a_button_as_by_the_command(open_site, words):
+    """A fact that a route has not had is owed to it once (the outbox's contract): no face has a rule of its own."""
+    site = open_site(routes={"pays": {"entity": "payment", "fields": {"amount": "payment.amount"}}})
+    site.house.reached()
+    assert "list all payment records of shop for pays" in words(site.visitor().get("/work"))
+    site.visitor().act("/work/begin", what="route pays")
+    [job] = site.house.app.store.backfills()
+    assert (job.entity, job.route) == ("payment", "pays")

@@ -17,7 +17,7 @@ from attrs import evolve
 
 from .._ingest.listing import Stopped
 from .._store.sqlite import open_sqlite
-from ..entities import Entity
+from ..entities import FACTS, Entity
 from ..errors import BatchRejected, RateLimited, Rejected, SynccoreError, Transient
 from ..hookspecs import SourceType
 from ..store import Ingest, Store, Work
@@ -123,7 +123,7 @@ def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> 
 
     Raises SynccoreError for a route of events: those are facts that were sent or not, and never compared.
     """
-    if route.entity == "payment":
+    if route.entity in FACTS:
         raise SynccoreError(f"route {route.name} delivers events: each is sent once, so there is nothing to compare")
     source = app.opened(route.source).instance
     descriptor = app.sources[route.source].settings.descriptor

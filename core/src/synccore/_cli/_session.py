@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,13 +30,12 @@ __all__ = [
     "config_option",
     "confirm",
     "current",
-    "file_notes",
     "json_option",
     "named",
     "named_lane",
-    "named_sink",
     "named_unit",
     "stopping",
+    "tell_notes",
     "verb",
     "with_example",
 ]
@@ -162,14 +161,10 @@ def confirm(question: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def file_notes(app: Base, routes: Collection[str]) -> list[str]:
-    """What is to be known of the file as to these routes: told on stderr, and given for the document of `--json`."""
-    from .._verbs.changed import file_notes
-
-    found = list(file_notes(app, routes))
-    for text in found:
+def tell_notes(notes: Iterable[str]) -> None:
+    """What is to be known beside an answer: on stderr, whether a person or a program reads the answer."""
+    for text in notes:
         click.echo(f"note: {text}", err=True)
-    return found
 
 
 def current() -> Session:
@@ -271,11 +266,6 @@ def named_unit(app: App, name: str) -> str:
     return named(name, [*app.sources, *app.sinks], "source or sink")
 
 
-def named_lane(app: Base, name: str) -> str:
-    """The name of a lane: a sink, or a source."""
-    return named(name, [*app.sinks, *app.sources], "lane")
-
-
-def named_sink(app: Base, name: str) -> str:
-    """The name of what deliveries are owed to: a sink, or a source that is written back to."""
-    return named(name, [*app.sinks, *app.sources], "sink")
+def named_lane(app: Base, name: str, what: str = "lane") -> str:
+    """The name of a lane, which is what deliveries are owed to: a sink, or a source that is written back to."""
+    return named(name, [*app.sinks, *app.sources], what)

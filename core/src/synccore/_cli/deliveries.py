@@ -8,7 +8,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import Group, config_option, current, file_notes, json_option, named_sink
+from ._session import Group, config_option, current, json_option, named_lane, tell_notes
 
 if TYPE_CHECKING:
     from .._app.base import Base
@@ -43,7 +43,7 @@ def list_(state: str | None, sink: str | None, everything: bool, as_json: bool) 
 
     with current().open_store() as app:
         if sink is not None:
-            named_sink(app, sink)
+            named_lane(app, sink, "sink")
         found = listed(app, state, sink, everything=everything)
         now = app.clock.now()
     if as_json:
@@ -118,7 +118,7 @@ def _checked(app: Base, ids: tuple[int, ...], everything: bool, sink: str | None
     if state not in (None, "parked"):
         raise click.UsageError(f"only parked deliveries wait for a person; those in state {state} do not")
     if sink is not None:
-        named_sink(app, sink)
+        named_lane(app, sink, "sink")
 
 
 @deliveries.verb("retry")
@@ -134,9 +134,9 @@ def retry(ids: tuple[int, ...], everything: bool, sink: str | None, state: str |
     with current().open_store() as app:
         _checked(app, ids, everything, sink, state)
         acted = retry_parked(app, ids, sink)
-        notes = file_notes(app, acted.routes)
+    tell_notes(acted.notes)
     text = "owed again" + ("" if acted.running else ": synccore run delivers them")
-    return _told("retried", acted, text, as_json=as_json, notes=notes)
+    return _told(acted, text, as_json=as_json)
 
 
 @deliveries.verb("dismiss")
@@ -155,15 +155,14 @@ def dismiss(
     with current().open_store() as app:
         _checked(app, ids, everything, sink, state)
         acted = dismiss_parked(app, ids, sink, reason)
-    return _told("dismissed", acted, "dismissed", as_json=as_json)
+    return _told(acted, "dismissed", as_json=as_json)
 
 
-def _told(word: str, acted: Acted, text: str, *, as_json: bool, notes: list[str] | None = None) -> int:
+def _told(acted: Acted, text: str, *, as_json: bool) -> int:
     from ._output import plural, print_json
 
     if as_json:
-        told = {} if notes is None else {"notes": notes}
-        print_json({word: acted.count, "ids": list(acted.ids), "not_parked": list(acted.not_parked), **told})
+        print_json(acted.document())
     else:
         click.echo(f"{plural(acted.count, 'delivery', 'deliveries')} {text}")
         for one in acted.not_parked:

@@ -155,7 +155,8 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
     """
     from attrs import asdict
 
-    from .._verbs.plugins import NotDescribed, described, document, meant
+    from .._verbs.plugins import NotDescribed, described
+    from .._verbs.plugins import show as look_up
     from ._output import print_json
 
     loaded = current().plugins()
@@ -170,14 +171,13 @@ def show(name: str, object_name: str | None, as_json: bool) -> int:
             _show_fields(target)
         return DONE
     app = _app_if_any()
-    descriptor = meant(loaded, app, name).descriptor
-    if descriptor is None:
+    shown = look_up(loaded, app, name)
+    if shown is None:
         return _show_status(loaded, name, as_json=as_json)
-    shown = document(loaded, descriptor, app)
     if as_json:
-        print_json(shown)
+        print_json(shown.document())
     else:
-        _show(shown)
+        _show(shown.document())
     return DONE
 
 
@@ -223,9 +223,11 @@ def _show(document: dict[str, Any]) -> None:
     if document.get("any_object"):
         click.echo("\nA route may name any other object of the target too.")
     if limits := document.get("limits"):
-        if limits["calls"] is None:
-            del limits["per_seconds"]
-        told = [f"{name.replace('_', ' ')} {value:g}" for name, value in limits.items() if value is not None]
+        told = [
+            f"{name.replace('_', ' ')} {value:g}"
+            for name, value in limits.items()
+            if value is not None and (name != "per_seconds" or limits["calls"] is not None)
+        ]
         click.echo(f"\nLimits: {', '.join(told)}")
     for name, instance in document["instances"].items():
         state = f"stopped: {instance['error']}" if instance["error"] else "configured"

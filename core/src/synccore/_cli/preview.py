@@ -8,7 +8,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import current, file_notes, json_option, named, stopping, verb
+from ._session import current, json_option, named, stopping, tell_notes, verb
 
 if TYPE_CHECKING:
     from .._app.records import Heard
@@ -34,26 +34,22 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
     (the newest, where a route is for what they own). Nothing is sent and nothing is stored: a
     record that is not known here yet is read from the source. The values shown are the person's own data.
     """
-    from .._verbs.preview import preview as run_preview
-    from .._verbs.why import record_for, standing_of
+    from .._verbs.preview import answer
     from ._output import print_json
 
     session = current()
     with session.open() if live else session.look() as app:
-        spec = app.routes[named(route, app.routes, "route")]
-        notes = file_notes(app, (route,))
-        meant = record_for(app, spec, key)
-        found = run_preview(app, route, meant.key if meant is not None else key, live=live)
-        standing = standing_of(app, spec, meant) if meant is not None else None
+        found = answer(app, named(route, app.routes, "route"), key, live=live)
+    tell_notes(found.notes)
     if as_json:
-        print_json({**found.document(), "notes": notes})
+        print_json(found.document())
     else:
-        _show(found)
-        if standing is not None and standing.state not in ("delivered", "never"):
+        _show(found.preview)
+        if (standing := found.standing) is not None and standing.state not in ("delivered", "never"):
             click.echo(f"now: {standing.state}: {standing.sentence}")
             if standing.next:
                 click.echo(f"next: {standing.next}")
-    return FINDINGS if found.action == "refused" else DONE
+    return FINDINGS if found.preview.action == "refused" else DONE
 
 
 _SENTENCES = {
@@ -147,17 +143,17 @@ def plan(route: str, as_json: bool) -> int:
 
     with current().open() as app, stopping(app), progress() as shown:
         spec = app.routes[named(route, app.routes, "route")]
-        notes = file_notes(app, (route,))
         found = run_plan(app, route, heard_by(shown, spec.source))
+    tell_notes(found.notes)
     if as_json:
-        print_json({**found.document(), "notes": [*notes, *found.notes]})
+        print_json(found.document())
     else:
         _show_plan(found)
     return FINDINGS if found.counts["refused"] else DONE
 
 
 def _show_plan(found: Plan) -> None:
-    from ._output import note, plural, table
+    from ._output import plural, table
 
     click.echo(f"a backfill of {found.route} would take {plural(found.seen, 'record')}:")
     rows = [(kind, f"{count:,}", ", ".join(found.examples[kind])) for kind, count in found.counts.items()]
@@ -170,5 +166,3 @@ def _show_plan(found: Plan) -> None:
             numbers=("records",),
             empty="",
         )
-    for text in found.notes:
-        note(text)

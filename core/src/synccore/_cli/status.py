@@ -10,7 +10,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import DURATION, names_in
-from ._session import current, json_option, named_sink, stopping, verb
+from ._session import current, json_option, named_lane, stopping, verb
 
 if TYPE_CHECKING:
     from .._verbs.status import Overview
@@ -59,7 +59,7 @@ def _show_instances(found: Overview, now: datetime) -> None:
     for name, source in document["sources"].items():
         for entity, one in source["entities"].items() or [("-", {})]:
             polled = one.get("last_poll_at")
-            when = ago(datetime.fromisoformat(polled), now) if polled else "never"
+            when = ago(polled, now) if polled else "never"
             rows.append(
                 (name, source["type"], state_text(source["state"]), entity, f"{one.get('snapshots', 0):,}", when)
             )
@@ -124,7 +124,7 @@ def log(
 
     with current().open_store() as app, stopping(app):
         if sink is not None:
-            named_sink(app, sink)
+            named_lane(app, sink, "sink")
         wanted = Wanted(key=key, email=email, sink=sink, since=app.clock.now() - since if since else None)
         lines = trail(app, wanted, limit)
         if follow:

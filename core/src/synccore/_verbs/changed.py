@@ -18,6 +18,7 @@ from .._app.base import Base
 from .._app.made_by import NOTES
 from .._app.running import digest_of
 from .._settings import SettingsError, read_file
+from ..entities import FACTS
 from ..types import RouteSpec
 
 __all__ = ["Changed", "changed_routes", "file_notes", "note_routes"]
@@ -104,8 +105,8 @@ def _changed(app: App) -> Iterator[Changed]:
     notes = app.store.state(NOTES)
     for route in app.routes.values():
         known: Mapping[str, Any] | None = notes.get(route.name)
-        if known is None or route.entity == "payment":
-            continue  # an event is a fact: it was sent, and is not sent again
+        if known is None or route.entity in FACTS:
+            continue
         command = f"synccore backfill {route.source} {route.entity} --route {route.name}"
         if parts := _differing(known["parts"], _digests(route)):
             records = app.store.unjudged(route.name, route.source, route.entity, app.clock.now())

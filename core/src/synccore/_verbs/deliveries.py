@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .._app.base import Base
 from .._delivery.gate import open_by_hand
 from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
+from .changed import file_notes
 
 __all__ = ["SHOWN", "Acted", "Shown", "dismiss", "document", "listed", "retry", "show"]
 
@@ -39,14 +40,21 @@ class Shown:
 
 @frozen(kw_only=True)
 class Acted:
-    """What `retry` or `dismiss` did: how many of the chosen, of which routes; which of those named are not parked."""
+    """What was `done` ("retried", "dismissed"): to how many of the chosen; which of those named are not parked."""
 
+    done: str
     count: int
     ids: tuple[int, ...]
-    routes: frozenset[str]
     not_parked: tuple[int, ...]
     #: A daemon goes on with them at once.
     running: bool
+    #: What has to be known of the file by which they are delivered.
+    notes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `deliveries retry --json` and `deliveries dismiss --json`."""
+        told = {self.done: self.count, "ids": list(self.ids), "not_parked": list(self.not_parked)}
+        return {**told, "notes": list(self.notes)} if self.done == "retried" else told
 
 
 def document(d: Delivery) -> dict[str, Any]:
@@ -87,22 +95,24 @@ def retry(app: Base, ids: Sequence[int], sink: str | None) -> Acted:
         if lane.state in ("rate_limited", "circuit_open"):
             # What was right of the target a while ago need not be now that a person has looked at it.
             open_by_hand(app.store, LaneRecord(sink=lane.sink, changed_at=now), now)
-    return _acted(app, count, ids, chosen)
+    notes = file_notes(app, {d.route for d in chosen})
+    return evolve(_acted(app, "retried", count, ids, chosen), notes=notes)
 
 
 def dismiss(app: Base, ids: Sequence[int], sink: str | None, reason: str | None = None) -> Acted:
     """Give parked ones up; `reason` is kept in the trail, without addresses and numbers."""
     chosen = _parked(app, ids, sink)
     note = redact(reason.strip(), 300) if reason and reason.strip() else None
-    return _acted(app, app.store.dismiss([d.id for d in chosen], app.clock.now(), note), ids, chosen)
+    count = app.store.dismiss([d.id for d in chosen], app.clock.now(), note)
+    return _acted(app, "dismissed", count, ids, chosen)
 
 
-def _acted(app: Base, count: int, named: Sequence[int], chosen: Sequence[Delivery]) -> Acted:
+def _acted(app: Base, done: str, count: int, named: Sequence[int], chosen: Sequence[Delivery]) -> Acted:
     ids = {d.id for d in chosen}
     return Acted(
+        done=done,
         count=count,
         ids=tuple(sorted(ids)),
-        routes=frozenset(d.route for d in chosen),
         not_parked=tuple(sorted(set(named) - ids)),
         running=app.store.daemon_running(),
     )

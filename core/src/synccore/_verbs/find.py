@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from .._app.app import App
-from ..entities import ENTITIES, Customer, Order
+from ..entities import ENTITIES, FACTS, Customer, Order
 from ..types import EntityRef, Snapshot
 
 __all__ = ["AMONG", "Hit", "Sources", "find", "name_of", "older_than_searched", "sources_to_ask"]
@@ -46,8 +46,8 @@ def sources_to_ask(app: App, text: str) -> Sources:
     return Sources(
         sources=tuple(there),
         searchable=tuple(n for n, one in there.items() if "@" in text and callable(getattr(one, "search", None))),
-        # A payment is a fact of its order: nobody asks for one.
-        entities=tuple(e for e in ENTITIES if e != "payment"),
+        # A fact is told with its order: nobody asks for one.
+        entities=tuple(e for e in ENTITIES if e not in FACTS),
     )
 
 

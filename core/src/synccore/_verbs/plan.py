@@ -9,6 +9,7 @@ from .._app.app import App
 from .._app.records import Heard, Records, ability, lookup, read_back, reader
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
+from .changed import file_notes
 from .compare import differing
 from .matches import Matches, both_sides, not_said
 
@@ -34,7 +35,7 @@ class Plan:
     counts: dict[str, int] = Factory(lambda: dict.fromkeys(KINDS, 0))
     examples: dict[str, list[str]] = Factory(lambda: {kind: [] for kind in KINDS})
     reasons: dict[str, _Reason] = field(factory=dict)
-    #: What could not be looked at, for people.
+    #: For people: what the file has to do with it, and what could not be looked at.
     notes: list[str] = field(factory=list)
 
     def add(self, kind: str, key: str, reason: str | None = None) -> None:
@@ -77,7 +78,7 @@ def plan(app: App, route_name: str, heard: Heard = lambda *_: None) -> Plan:
     Raises ConfigError for an unknown route, AuthError, Transient, RateLimited when a side cannot be read.
     """
     route = app.route(route_name)
-    found = Plan(route=route.name)
+    found = Plan(route=route.name, notes=list(file_notes(app, (route.name,))))
     with both_sides(app, route, heard) as (records, matches):
         _sort(app, route, records, matches, found, heard)
         matches.seal()

@@ -1,5 +1,6 @@
 """`synccore plugins`: what is installed, what it takes and gives, and why something did not load."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, frozen
@@ -13,7 +14,7 @@ from ..errors import SynccoreError
 from ..hookspecs import SinkType, SourceType
 from ..types import ObjectInfo, ObjectType
 
-__all__ = ["Meant", "NotDescribed", "described", "document", "meant", "status_document"]
+__all__ = ["NotDescribed", "Shown", "Video", "described", "show", "status_document"]
 
 
 class NotDescribed(SynccoreError):
@@ -26,31 +27,88 @@ def status_document(status: PluginStatus) -> dict[str, Any]:
 
 
 @frozen(kw_only=True)
-class Meant:
-    """What a name stands for, in a command or in a page's address: an instance, or a type and all its instances."""
+class Video:
+    """A video of an instance. `preview_url`: where it plays within a page; None for one that does not."""
+
+    title: str
+    view_url: str
+    preview_url: str | None = None
+
+
+@frozen(kw_only=True)
+class Configured:
+    """An instance of a type; `error`: why it could not be opened."""
+
+    error: str | None
+    videos: tuple[Video, ...]
+
+
+@frozen(kw_only=True)
+class Shown:
+    """A type of source or sink with its instances.
+
+    Attributes:
+        instance: the one that is meant: the name asked for is its own, or it is the type's only one.
+        about: all that the plugin says of the type.
+    """
 
     type: str
-    instances: tuple[str, ...]
-    #: None where no plugin that loaded brings the type.
-    descriptor: SourceType | SinkType | None
+    instance: str | None
+    instances: Mapping[str, Configured]
+    about: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `plugins show --json`."""
+        return {**self.about, "instances": {name: _instance(one) for name, one in self.instances.items()}}
 
 
-def meant(loaded: Plugins, app: App | None, name: str) -> Meant:
-    """`app` is None where there is no configuration."""
-    units = _units(app)
-    type_name = units[name].settings.type if name in units else name
-    instances = (name,) if name in units else tuple(n for n, u in units.items() if u.settings.type == name)
+def show(loaded: Plugins, app: App | None, name: str) -> Shown | None:
+    """What a name stands for, in a command or in a page's address; `app` is None where there is no configuration.
+
+    None where no plugin that loaded brings a type of this name or for an instance of it.
+    """
+    type_name, units = _meant(app, name)
     descriptor = loaded.sources.get(type_name) or loaded.sinks.get(type_name)
-    return Meant(type=type_name, instances=instances, descriptor=descriptor)
+    if descriptor is None:
+        return None
+    return Shown(
+        type=type_name,
+        instance=name if name in units else next(iter(units)) if len(units) == 1 else None,
+        instances={n: Configured(error=unit.error, videos=_videos(unit)) for n, unit in units.items()},
+        about=_descriptor(loaded, descriptor),
+    )
+
+
+def _meant(app: App | None, name: str) -> tuple[str, dict[str, Unit]]:
+    """The type that a name, its own or that of an instance, stands for, and the type's instances."""
+    units: dict[str, Unit] = {} if app is None else {**app.sources, **app.sinks}
+    type_name = units[name].settings.type if name in units else name
+    return type_name, {n: unit for n, unit in units.items() if unit.settings.type == type_name}
+
+
+def _instance(one: Configured) -> dict[str, Any]:
+    return {"error": one.error, "videos": [[video.title, video.view_url] for video in one.videos]}
+
+
+def _videos(unit: Unit) -> tuple[Video, ...]:
+    return tuple(_video(video) for video in getattr(unit.instance, "videos", None) or ())
+
+
+def _video(video: Any) -> Video:
+    """Of a (title, ..., address) tuple, or of an object with `title`, `view_url` and `preview_url`."""
+    if isinstance(video, (tuple, list)):
+        return Video(title=str(video[0]), view_url=str(video[-1]))
+    view_url = str(getattr(video, "view_url", getattr(video, "url", "")))
+    return Video(title=str(video.title), view_url=view_url, preview_url=getattr(video, "preview_url", None))
 
 
 def described(app: App, name: str, object_name: str) -> ObjectInfo:
     """An object as the target describes it now, through the instance `name` or one of the type. Raises NotDescribed."""
-    found = meant(app.plugins, app, name)
-    fitting = found.instances
-    if not fitting:
-        raise NotDescribed(f"--object asks the target: the configuration needs a sink of type {found.type}")
-    instance = app.opened(fitting[0]).instance
+    type_name, units = _meant(app, name)
+    if not units:
+        raise NotDescribed(f"--object asks the target: the configuration needs a sink of type {type_name}")
+    asked = name if name in units else next(iter(units))
+    instance = app.opened(asked).instance
     describe_object = getattr(instance, "describe_object", None)
     if callable(describe_object):
         told: ObjectInfo = describe_object(object_name)
@@ -58,31 +116,9 @@ def described(app: App, name: str, object_name: str) -> ObjectInfo:
     objects: dict[str, ObjectInfo] = {o.name: o for o in instance.describe()}
     if object_name not in objects:
         raise NotDescribed(
-            f"{fitting[0]} describes no {object_name}; it has: {', '.join(objects)}"
-            + suggest(object_name, list(objects))
+            f"{asked} describes no {object_name}; it has: {', '.join(objects)}" + suggest(object_name, list(objects))
         )
     return objects[object_name]
-
-
-def document(loaded: Plugins, descriptor: SourceType | SinkType, app: App | None) -> dict[str, Any]:
-    """The JSON of `plugins show --json`; the instances are those of the app, where there is a configuration."""
-    instances = {n: _instance(u) for n, u in _units(app).items() if u.settings.type == descriptor.name}
-    return {**_descriptor(loaded, descriptor), "instances": instances}
-
-
-def _units(app: App | None) -> dict[str, Unit]:
-    return {} if app is None else {**app.sources, **app.sinks}
-
-
-def _instance(unit: Unit) -> dict[str, Any]:
-    return {"error": unit.error, "videos": [list(_video(v)) for v in getattr(unit.instance, "videos", ())]}
-
-
-def _video(video: Any) -> tuple[str, str]:
-    """Title and address: of a (title, ..., address) tuple, or of an object that has them."""
-    if isinstance(video, (tuple, list)):
-        return str(video[0]), str(video[-1])
-    return str(video.title), str(getattr(video, "view_url", getattr(video, "url", "")))
 
 
 def _descriptor(loaded: Plugins, descriptor: SourceType | SinkType) -> dict[str, Any]:

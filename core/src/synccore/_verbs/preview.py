@@ -11,10 +11,11 @@ from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
+from .changed import file_notes
 from .compare import differing, same
-from .why import why_left_out
+from .why import Standing, record_for, standing_of, why_left_out
 
-__all__ = ["FieldLine", "Preview", "preview"]
+__all__ = ["Answer", "FieldLine", "Preview", "answer", "preview"]
 
 Fields = Mapping[str, Any]
 Mark = Literal["new", "changed", "differs at the target", "left out"]
@@ -89,10 +90,6 @@ class Preview:
         """Whether the record is not, or no longer, for the target: nothing of it is mapped."""
         return not self.fields and self.action in ("leave", "none")
 
-    def document(self) -> dict[str, Any]:
-        """The JSON of `preview --json`."""
-        return asdict(self, recurse=False)
-
     def lines(self) -> list[FieldLine]:
         """Field by field, in the order of their names, what is mapped and what was; terminal and page show these."""
         now, sent, there = flat(self.fields), flat(self.previous), flat(self.remote or {})
@@ -121,6 +118,25 @@ class Preview:
         )
 
 
+@frozen(kw_only=True)
+class Answer:
+    """What `synccore preview` says of a record.
+
+    Attributes:
+        standing: where the record stands on the route; None for one that is not stored here.
+        notes: what has to be known of the file.
+    """
+
+    preview: Preview
+    standing: Standing | None
+    notes: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `preview --json`."""
+        standing = None if self.standing is None else asdict(self.standing)
+        return {**asdict(self.preview, recurse=False), "standing": standing, "notes": list(self.notes)}
+
+
 def flat(fields: Fields) -> dict[str, Any]:
     """Fields that hold fields as rows of their own: `location.city`."""
     found: dict[str, Any] = {}
@@ -130,6 +146,17 @@ def flat(fields: Fields) -> dict[str, Any]:
         else:
             found[name] = value
     return found
+
+
+def answer(app: App, route_name: str, who: str, *, live: bool = False) -> Answer:
+    """The preview of the record that a key, or whatever finds a person, means. Raises as `preview`."""
+    route = app.route(route_name)
+    known = record_for(app, route, who)
+    return Answer(
+        preview=preview(app, route_name, who if known is None else known.key, live=live),
+        standing=None if known is None else standing_of(app, route, known),
+        notes=file_notes(app, (route_name,)),
+    )
 
 
 def preview(app: App, route_name: str, key: str, *, live: bool = False) -> Preview:

@@ -80,7 +80,7 @@ def status(app: App, *, submitted: bool = False) -> dict[str, Any]:
         "sinks": {
             name: {
                 **_sink(app, unit, sinks.get(name, RouteCounts()), held_up.get(name), now),
-                "last_active_at": active[name].isoformat() if name in active else None,
+                "last_active_at": active.get(name),
             }
             for name, unit in app.sinks.items()
         },
@@ -104,7 +104,7 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
         entity: {
             "snapshots": snapshots.get(entity, 0),
             "cursor": cursors.get(f"poll:{entity}", (None, None))[0],
-            "last_poll_at": cursors.get(f"polled:{entity}", (None, None))[0],
+            "last_poll_at": _time(cursors.get(f"polled:{entity}", (None, None))[0]),
             "unreadable": unreadable.get(entity, 0),
         }
         # A body that could not be read is of no entity: it is told among `unreadable` alone.
@@ -122,6 +122,10 @@ def _source(app: App, unit: SourceUnit) -> dict[str, Any]:
     }
 
 
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
 def _odd(record: UnreadableRecord) -> Mapping[str, Any]:
     """Where a record was met that could not be read, and why; nothing of what it holds."""
     return {
@@ -130,7 +134,7 @@ def _odd(record: UnreadableRecord) -> Mapping[str, Any]:
         "key": record.key,
         "reason": record.reason,
         "times": record.times,
-        "last_at": record.last_at.isoformat(),
+        "last_at": record.last_at,
     }
 
 
@@ -176,10 +180,7 @@ def _daemons(app: App) -> list[dict[str, Any]]:
     """The daemons that share this outbox, and what each holds; empty where there is never more than one."""
     running = app.store.daemons()
     runs = app.store.running_by() if running else {}
-    return [
-        {"name": d.name, "since": d.since and d.since.isoformat(), "leads": d.leads, "runs": dict(runs.get(d.name, {}))}
-        for d in running
-    ]
+    return [{"name": d.name, "since": d.since, "leads": d.leads, "runs": dict(runs.get(d.name, {}))} for d in running]
 
 
 def _told(daemon: Mapping[str, Any]) -> str:

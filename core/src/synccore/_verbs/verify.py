@@ -8,6 +8,7 @@ from attrs import define, field
 
 from .._app.app import App
 from .._app.records import ability, cannot_read, patient, read_back, reader, same_account
+from ..entities import FACTS
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, RouteSpec, Successor
@@ -83,7 +84,7 @@ def verify(app: App, route_name: str, *, sample: int = 20, repair: bool = False)
     """
     route = app.route(route_name)
     facts = app.store.event_balance(route.name, route.source, route.entity)
-    if route.entity == "payment" or facts["in"]:
+    if route.entity in FACTS or facts["in"]:
         proof = Proof(route=route.name, counts={name: facts[name] for name in EVENT_COUNTS}, events=True)
         _facts(route, proof)
         return proof

@@ -6,11 +6,12 @@ from typing import Any
 
 from attrs import fields, frozen, has
 
+from .._verbs.plugins import Video
 from ..config import Schedule, format_duration
 from ..secrets import Secret
 from .site import VIDEO_HOST
 
-__all__ = ["Setting", "as_written", "settings_of", "videos_of"]
+__all__ = ["Setting", "as_written", "plays", "settings_of"]
 
 
 @frozen(kw_only=True)
@@ -22,10 +23,9 @@ class Setting:
     help: str
 
 
-def videos_of(plugin: Any) -> tuple[Any, ...]:
-    """The videos of an instance that can be framed: objects with `title`, `preview_url` and `view_url` (opened)."""
-    found = getattr(plugin, "videos", None) or ()
-    return tuple(v for v in found if str(getattr(v, "preview_url", "")).startswith(VIDEO_HOST + "/"))
+def plays(video: Video) -> bool:
+    """Whether it may be framed in a page."""
+    return str(video.preview_url).startswith(VIDEO_HOST + "/")
 
 
 def settings_of(config: Any) -> list[Setting]:

@@ -12,11 +12,11 @@ from .._verbs.connect import connect
 from .._verbs.disconnect import disconnect
 from .._verbs.instance import instance
 from .._verbs.lanes import pause, resume
-from .._verbs.plugins import meant
+from .._verbs.plugins import Shown, show
 from .._verbs.status import status
 from . import view
 from .connecting import Connects, Done
-from .described import settings_of, videos_of
+from .described import plays, settings_of
 from .sessions import COOKIE
 from .site import Form, Site
 
@@ -50,19 +50,19 @@ class Instances:
 
     def _look(self, request: Request) -> Response:
         app, name = self._site.app, request.path_params["name"]
-        found = meant(app.plugins, app, name)
-        if len(found.instances) == 1:
-            return self._one(request, found.instances[0])
-        if found.descriptor is None and not found.instances:
+        shown = show(app.plugins, app, name)
+        if shown is None:
             return self._site.missing(request, f"Nothing is called {name}.")
-        summary = found.descriptor.summary if found.descriptor else ""
-        return self._site.page(request, "type.html", name=name, summary=summary, instances=found.instances)
+        if shown.instance is not None:
+            return self._one(request, shown.instance, shown)
+        summary = shown.about["summary"]
+        return self._site.page(request, "type.html", name=name, summary=summary, instances=shown.instances)
 
-    def _one(self, request: Request, name: str) -> Response:
+    def _one(self, request: Request, name: str, shown: Shown) -> Response:
         app = self._site.app
         unit, now = app.unit(name), app.clock.now()
         found = view.rows(status(app), now)
-        videos = videos_of(unit.instance)
+        videos = [video for video in shown.instances[name].videos if plays(video)]
         play = request.query_params.get("play", "")
         playing = next((video for number, video in enumerate(videos) if play == str(number)), None)
         about = instance(app, name)
@@ -73,8 +73,8 @@ class Instances:
             row=next((row for row in found if row.name == name), None),
             name=name,
             about=about,
-            summary=unit.settings.descriptor.summary,
-            error=unit.error,
+            summary=shown.about["summary"],
+            error=shown.instances[name].error,
             connectable=unit.instance is not None,
             callback=self._back_from_vendor(request) if callable(getattr(unit.instance, "connect", None)) else None,
             wrong=view.lines(about.wrong, now),

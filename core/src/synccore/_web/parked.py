@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.changed import file_notes
 from .._verbs.deliveries import Acted, dismiss, retry
 from .._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
 from .site import Form, Site, attachment
@@ -103,7 +102,7 @@ class Parked:
         acted: Acted | None = act(ids) if ids else None
         count = acted.count if acted else 0
         self._site.say(request, f"{count:,} {'delivery' if count == 1 else 'deliveries'} {word}", well=count > 0)
-        for text in file_notes(self._site.app, acted.routes) if acted else ():
+        for text in acted.notes if acted else ():
             self._site.say(request, text, well=False)
         return self._back(request, form)
 

@@ -161,7 +161,7 @@ def _source(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
     last: datetime | None = None
     for entity, entry in facts["entities"].items():
         known.append((entity, number(entry["snapshots"])))
-        if moment := _moment(entry.get("last_poll_at")):
+        if moment := entry.get("last_poll_at"):
             last = max(last, moment) if last else moment
     return Row(
         name=name,
@@ -200,16 +200,12 @@ def _sink(name: str, facts: Mapping[str, Any], now: datetime) -> Row:
         word=word,
         reason=facts.get("reason") or "",
         hint=hint,
-        facts=(*counts, ("last active", ago(_moment(facts["last_active_at"]), now))),
+        facts=(*counts, ("last active", ago(facts["last_active_at"], now))),
     )
 
 
 def _hint(state: str, name: str) -> str:
     return _HINTS.get(state, "").format(step=remedy(state, name))
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def word_of(state: str) -> str:

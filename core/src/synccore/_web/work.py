@@ -37,7 +37,7 @@ class Work:
             request,
             "work.html",
             work=work(app, self._pace),
-            all_routes=[r for r in app.routes.values() if r.entity != "payment"],
+            all_routes=list(app.routes.values()),
             sources=[name for name, unit in app.sources.items() if unit.instance is not None],
             rate=pace_text,
             left=left_text,
