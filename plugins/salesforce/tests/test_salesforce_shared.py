@@ -126,6 +126,22 @@ def test_our_own_company_belongs_to_its_customers_together(shop):
     assert account_of(shop, 6) == own["Id"]
 
 
+def test_nothing_of_a_person_stays_at_the_company_they_left(shop):
+    for n in (5, 6):
+        send(shop, n, "Own Ltd")
+    send(shop, 5, "Beta Ltd")
+    own = shop.found("Account", Name="Own Ltd")
+    assert (own["Phone"], own["BillingCity"]) == (None, None), "theirs, and no link leads back to it"
+    assert account_of(shop, 6) == own["Id"]
+    assert shop.found("Account", Name="Beta Ltd")["Phone"] == "+1 5"
+    shop.org.org.objects["Account"].records[own["Id"]]["Phone"] = "+1 sales"
+    send(shop, 6, "Beta Ltd")
+    assert shop.found("Account", Name="Own Ltd")["Phone"] == "+1 sales", "what was never ours stays"
+    for n in (5, 6):
+        forget(shop, n)
+    assert "Town5" not in str(shop.org.records("Account"))
+
+
 def test_our_own_company_with_somebody_elses_contact_is_not_deleted(shop):
     send(shop, 5, "Own Ltd")
     own = shop.found("Account", Name="Own Ltd")["Id"]

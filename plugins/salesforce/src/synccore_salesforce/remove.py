@@ -19,7 +19,7 @@ from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
 from .mapping.row import STILL, Row, is_converted
 from .mapping.values import same
-from .schema import Catalog, Schema
+from .schema import Catalog, Field, Schema
 from .write.writer import Writer
 
 __all__ = ["Remover"]
@@ -182,7 +182,22 @@ class Remover:
         ]
         self._writer.write(rows)
 
-    def _let_go(self, operations: Sequence[Operation], note: str = "") -> dict[int, Outcome]:
+    def leave_behind(self, rows: Sequence[Row], outcomes: dict[int, Outcome]) -> None:
+        """Let go of the records that rows move away from: no link leads back there to erase a person's values later."""
+        moving = {
+            r.op.id: r
+            for r in rows
+            if r.id is None and r.op.link is not None and r.op.link.remote_id not in r.made.values()
+        }
+        for op_id, outcome in self._let_go([r.op for r in moving.values()], "moved away", moved=True).items():
+            if not isinstance(outcome, Failed):
+                continue
+            if isinstance(outcome.error, Rejected):
+                moving[op_id].notes.append(f"the record it moved away from keeps its values: {outcome.error}")
+            else:
+                outcomes[op_id] = outcome
+
+    def _let_go(self, operations: Sequence[Operation], note: str = "", *, moved: bool = False) -> dict[int, Outcome]:
         """Empty what this sync wrote, and nothing else."""
         outcomes: dict[int, Outcome] = {}
         rows: list[Row] = []
@@ -193,7 +208,7 @@ class Remover:
                 continue
             text = note or _LET_GO.format(why=_why(link))
             row = Row(op=op, schema=self._schema, fields={}, id=link.remote_id)
-            row.fields = self._own_values(link, records.get(link.remote_id[:15]), alone=link.ours)
+            row.fields = self._own_values(link, records.get(link.remote_id[:15]), alone=link.ours and not moved)
             row.notes.append(text)
             if row.fields:
                 rows.append(row)
@@ -209,7 +224,7 @@ class Remover:
         """The records as they are now, by the first 15 characters of their ids."""
         links = list(links)
         names = {t.name for link in links for n in link.fields if (t := self._schema.get(n))}
-        names |= {t.name for t in (self._schema.get(KEY_FIELD),) if t}
+        names |= {t.name for t in self._keys()}
         if not links:
             return {}
         found = self._client.select(["Id", *sorted(names)], self._schema.name, "Id", [x.remote_id for x in links])
@@ -230,11 +245,15 @@ class Remover:
             theirs = record.get(target.name)
             if theirs not in (None, "") and same(target, ours, theirs):
                 empty[target.name] = None
-        key = None if alone else self._schema.get(KEY_FIELD)
-        uid = f"{link.source}:{link.entity}:{link.key}"
-        if key is not None and key.updateable and str(record.get(key.name) or "").casefold() == uid.casefold():
-            empty[key.name] = None
+        uid = f"{link.source}:{link.entity}:{link.key}".casefold()
+        for key in () if alone else self._keys():
+            if key.updateable and str(record.get(key.name) or "").casefold() == uid:
+                empty[key.name] = None
         return empty
+
+    def _keys(self) -> list[Field]:
+        """The fields that may say whose record it is."""
+        return [f for f in (self._schema.get(KEY_FIELD), self._shaper.matching.key) if f is not None]
 
     def _used(self, links: Iterable[Link]) -> set[str]:
         """Of accounts, those on which somebody else's records hang: deleting one takes them along."""

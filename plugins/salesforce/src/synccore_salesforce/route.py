@@ -7,7 +7,7 @@ from typing import Any
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult, Operation, Outcome, RouteSpec, State
 
-from .client import COLLECTION, Client, chunked
+from .client import Client
 from .companies import Accounts
 from .made import MadeAccounts
 from .mapping.record import Shaper
@@ -70,7 +70,7 @@ class Route:
                 rows.append(self.shaper.row(op))
             except Rejected as error:
                 outcomes[op.id] = Failed(error)
-        self._release_keys(rows)
+        self._remover.leave_behind(rows, outcomes)
         self._accounts.fill(rows, outcomes)
         rows = [r for r in rows if r.op.id not in outcomes]
         for op_id, reason in self.finder.resolve(rows).items():
@@ -88,25 +88,6 @@ class Route:
                 if value not in (None, "") and not op.previous:
                     by_value[f"{target.name}:{fold(value)}"].append(op.id)
         return {i for ids in by_value.values() if len(ids) > 1 for i in ids}
-
-    def _release_keys(self, rows: Sequence[Row]) -> None:
-        """Take the keys of those who move away off the record they leave: it is the others' now."""
-        moved = {
-            r.op.link.remote_id: r
-            for r in rows
-            if r.op.link is not None and r.id is None and r.key and r.op.link.mapped
-        }
-        if not moved:
-            return
-        name = next(r.key[0] for r in moved.values() if r.key)
-        found = self._client.select(["Id", name], self.schema.name, "Id", moved)
-        records = [
-            {"attributes": {"type": self.schema.name}, "id": str(r["Id"]), name: None}
-            for r in found
-            if (row := moved.get(str(r["Id"]))) and row.key and fold(r.get(name)) == fold(row.key[1])
-        ]
-        for part in chunked(records, COLLECTION):
-            self._client.update(part, {})
 
     def write(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """Write rows by collections."""
