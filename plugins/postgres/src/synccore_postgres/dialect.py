@@ -13,7 +13,7 @@ __all__ = ["Record", "bound", "prepared", "records", "translated"]
 
 #: What is said otherwise, word for word.
 _WORDS = (
-    ("NOT coalesce(json_extract(data, '$.guest'), 0)", "NOT coalesce((data::json ->> 'guest')::boolean, false)"),
+    ("NOT coalesce(json_extract(data, '$.guest'), 0)", "NOT is_guest(data)"),
     ("json_each(:ids)", "json_ids(:ids)"),
     ("json_each(", "json_texts("),
     ("/* FOR UPDATE SKIP LOCKED */", "FOR UPDATE SKIP LOCKED"),

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from psycopg import errors
+
 from synccore.errors import ConfigError
 from synccore.secrets import Secret
 from synccore.store import Ingest, Ingested, RunningDaemon, Store, Transaction
@@ -26,7 +28,11 @@ MIGRATIONS = (
     ("p003_wakeups", "wakeups.sql"),
     ("p004_counts", "counts.sql"),
     ("p005_moves", "moves.sql"),
+    ("p006_texts", "texts.sql"),
 )
+#: Whether any was applied, and which.
+_MADE = "SELECT to_regclass(quote_ident(current_schema()) || '.synccore_migration') IS NOT NULL"
+_APPLIED = "SELECT name FROM synccore_migration"
 #: Seconds that a named lock may be held without a word to the database.
 HELD = 600
 #: Tables whose rows have numbers.
@@ -63,6 +69,12 @@ class PostgresStore(Store):
         try:
             if self._sessions.version < OLDEST:
                 raise ConfigError(f"{self._sessions.place} is older than PostgreSQL 14", path="synccore.database")
+            if self._sessions.encoding != "UTF8":
+                raise ConfigError(
+                    f"{self._sessions.place} holds {self._sessions.encoding}, not every character: create one "
+                    "with ENCODING 'UTF8'",
+                    path="synccore.database",
+                )
             self.migrate()
         except BaseException:
             self._sessions.close()
@@ -105,17 +117,27 @@ class PostgresStore(Store):
 
     def migrate(self) -> tuple[str, ...]:
         with self._sessions.lock("schema", HELD) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS synccore_migration (name text PRIMARY KEY)")
-            applied = {row[0] for row in connection.execute("SELECT name FROM synccore_migration")}
+            # A role that may not create tables asks for none where they are.
+            made = connection.execute(_MADE).fetchone() == (True,)
+            applied = {row[0] for row in connection.execute(_APPLIED)} if made else set()
             if unknown := applied - {name for name, _ in MIGRATIONS}:
                 raise ConfigError(
                     f"the database was written by a newer synccore-postgres ({', '.join(sorted(unknown))}): upgrade it",
                     path="synccore.database",
                 )
             pending = [(name, file) for name, file in MIGRATIONS if name not in applied]
-            for name, file in pending:
-                connection.execute(resources.files(__package__).joinpath(file).read_bytes())
-                connection.execute("INSERT INTO synccore_migration VALUES (%s)", (name,))
+            try:
+                if not made:
+                    connection.execute("CREATE TABLE synccore_migration (name text PRIMARY KEY)")
+                for name, file in pending:
+                    connection.execute(resources.files(__package__).joinpath(file).read_bytes())
+                    connection.execute("INSERT INTO synccore_migration VALUES (%s)", (name,))
+            except (errors.InsufficientPrivilege, errors.DuplicateTable, errors.DuplicateFunction) as error:
+                raise ConfigError(
+                    f"{self._sessions.place}: no outbox can be made in the schema {self._sessions.schema} "
+                    f"({error.diag.message_primary}): name a role that owns an empty schema of its own",
+                    path="synccore.database",
+                ) from error
         return tuple(name for name, _ in pending)
 
     def close(self) -> None:

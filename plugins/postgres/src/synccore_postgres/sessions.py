@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg import ClientCursor, Connection, conninfo, errors
@@ -37,6 +36,17 @@ IDLE = 1.0
 
 #: What VACUUM says of rows that were deleted and that it had to leave.
 _KEPT = re.compile(r"(?<!\d)(\d+) (?:dead row versions cannot be removed yet|are dead but not yet removable)")
+#: What is asked first of a database.
+_OPENED = "SELECT current_schema(), current_setting('server_version_num')::int, current_setting('server_encoding')"
+#: What is no mistake of a statement's: the connection, the server, or what this role finds there and may do.
+_UNUSABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    errors.InsufficientPrivilege,
+    errors.InvalidSchemaName,
+    errors.UndefinedTable,
+)
 #: A process that is cut off notices; PostgreSQL notices by itself, see STALLED.
 _DEFAULTS: Mapping[str, Any] = {
     "application_name": "synccore",
@@ -135,12 +145,12 @@ class Sessions:
             # Not from the pool, which tries again and keeps to itself why it cannot connect.
             connection = self.alone()
             with self._saying(), contextlib.closing(connection):
-                found = connection.execute("SELECT current_schema(), current_setting('server_version_num')::int")
-                row = found.fetchone() or (None, 0)
+                row = connection.execute(_OPENED).fetchone() or (None, 0, "")
             self._pool.open()
             self._locks.open()
             self.schema: str | None = row[0]
             self.version: int = row[1]
+            self.encoding: str = row[2]
         except StoreError as error:
             self.close()
             raise ConfigError(error.message, path="synccore.database") from error
@@ -277,7 +287,7 @@ class Sessions:
     def _saying(self) -> Iterator[None]:
         try:
             yield
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.InternalError) as error:
+        except (*_UNUSABLE, PoolTimeout) as error:
             raise self._told(error) from error
 
     def _told(self, error: Exception) -> StoreError:
@@ -288,11 +298,19 @@ class Sessions:
                 return DiskFull(f"the disk of {self.place} is full: free some space; what was accepted before is safe")
             case errors.ReadOnlySqlTransaction():
                 text = "takes no writes (a standby?): name the primary"
+            case errors.InsufficientPrivilege():
+                text = f"lets this role do too little ({_line(error)}): it has to own the outbox's schema and tables"
             case errors.InvalidPassword() | errors.InvalidAuthorizationSpecification():
                 text = "refuses this role: look at database_password (or PGPASSWORD) and pg_hba.conf"
             case _:
-                text = f"cannot be used: {(' '.join(str(error).split()) or type(error).__name__)[:300]}"
+                text = f"cannot be used: {_line(error)}"
         return StoreError(f"{self.place} {text}")
+
+
+def _line(error: Exception) -> str:
+    """What the server says, without the statement."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return (said or " ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 def _still_there(connection: _Session) -> None:
@@ -304,14 +322,18 @@ def _still_there(connection: _Session) -> None:
 def _vacuumed(connection: Connection[Any], table: str) -> bool:
     """Whether no deleted row is left in a table; one that others just read is looked at again."""
     for _ in range(10):
-        said: list[str] = []
+        said, refused = list[str](), list[str]()
 
-        def hear(notice: psycopg.errors.Diagnostic, said: list[str] = said) -> None:
+        def hear(notice: errors.Diagnostic, said: list[str] = said, refused: list[str] = refused) -> None:
             said.append(f"{notice.message_primary} {notice.message_detail}")
+            if notice.severity_nonlocalized == "WARNING":
+                refused.append(str(notice.message_primary))
 
         connection.add_notice_handler(hear)
         connection.execute(f"VACUUM (VERBOSE, INDEX_CLEANUP ON) {table}".encode())
         connection.remove_notice_handler(hear)
+        if refused:
+            raise StoreError(f"what was erased is still in pages: {refused[0]}: run this again as the tables' owner")
         kept = (number for text in said for number in _KEPT.findall(text))
         if not any(number.strip("0") for number in kept):
             return True
@@ -321,17 +343,17 @@ def _vacuumed(connection: Connection[Any], table: str) -> bool:
 
 def _read(url: str) -> tuple[str, str]:
     """What libpq is given, and how the database is called in messages: without its parameters."""
-    parts = urlsplit(url)
-    if parts.password or "password=" in parts.query:
+    try:
+        known = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        said = " ".join(str(error).split())
+        # Of anything else it may quote the whole address, and a password in it.
+        words = said if said.startswith("invalid URI query parameter") else "write postgresql://ROLE@HOST/DATABASE"
+        raise ConfigError(f"no address of a PostgreSQL database: {words}", path="synccore.database") from None
+    if "password" in known:
         raise ConfigError(
             "an address holds no password, since it is shown and logged: set database_password, or PGPASSWORD",
             path="synccore.database",
         )
-    try:
-        known = conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise ConfigError(
-            f"no address of a PostgreSQL database: {' '.join(str(error).split())}", path="synccore.database"
-        ) from None
-    host = known.get("host") or parts.hostname or "the local socket"
-    return conninfo.make_conninfo(url), f"PostgreSQL database {unquote(str(known.get('dbname') or ''))!r} at {host}"
+    host = known.get("host") or "the local socket"
+    return conninfo.make_conninfo(url), f"PostgreSQL database {str(known.get('dbname') or '')!r} at {host}"

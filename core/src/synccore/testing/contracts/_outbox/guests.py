@@ -134,3 +134,12 @@ class GuestsRules:
         done = desk.take(desk.customer("12", "Old", email=MAIL, version=4, replaces=("13",)))
         assert done.stale == 1
         assert not desk.store.snapshot("shop", "customer", "13").deleted
+
+    def test_odd_characters_of_an_account_hold_up_nobody_with_its_address(self, desk: Desk) -> None:
+        for number, name in enumerate(("a\0b", "a\ud800b", "a\\u0000b")):
+            desk.take(desk.customer(str(number), name, email=MAIL))
+        desk.take(guest(desk, "G"))
+        assert desk.store.snapshot("shop", "customer", GUEST) is None  # the account speaks for both
+        assert [desk.store.snapshot("shop", "customer", key).data.first_name for key in "02"] == ["a\0b", "a\\u0000b"]
+        desk.take(desk.customer("a\0b\0"), desk.customer("a\\u0000"))
+        assert len(desk.store.work_for("people", "shop", "customer", ["a\0b\0", "a\\u0000"])) == 2
