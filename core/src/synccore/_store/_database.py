@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..store import DiskFull, StoreError
+from ._rows import Connection
 
 __all__ = ["BUSY_TIMEOUT", "Database", "FairLock", "create_file"]
 
@@ -81,6 +82,7 @@ class Database:
             timeout=self._busy_timeout,
             isolation_level=None,
             check_same_thread=False,
+            factory=Connection,
         )
         try:
             connection.row_factory = sqlite3.Row

@@ -10,7 +10,7 @@ from . import codec, sql
 from ._convert import from_ms, history_values, to_ms
 from ._facts import Facts
 from ._hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
-from ._owing import owing
+from ._owing import owe
 from ._pen import Pen
 from ._people import key_digest
 from ._takeover import move
@@ -250,7 +250,8 @@ class _Intake:
 
     def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True, before: str | None = None) -> None:
         unit = self._unit
-        owed = owing(
+        owe(
+            self._tx,
             rule,
             unit.source,
             key,
@@ -262,7 +263,6 @@ class _Intake:
             doubt=self._facts.doubt,
             made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
         )
-        self._tx.later(*owed)
         self._sinks.add(rule.sink)
 
     def _made_from(self, rule: DirtyRule, key: str) -> str | None:

@@ -9,6 +9,7 @@ from attrs import asdict, frozen
 from ..types import Op
 from . import sql
 from ._convert import from_ms, history_values
+from ._pen import Pen
 from .engine import Row, Transaction
 from .rows import DirtyRule, HistoryEntry
 
@@ -16,7 +17,7 @@ __all__ = [
     "Slot",
     "end_event",
     "fold_or_ready",
-    "owing",
+    "owe",
     "refresh",
     "refresh_record",
     "slot_of",
@@ -48,7 +49,8 @@ def slot_of(row: Row) -> Slot:
     return Slot(*place, row["route"], row["owner_entity"], row["owner_key"])
 
 
-def owing(
+def owe(
+    pen: Pen,
     rule: DirtyRule,
     source: str,
     key: str,
@@ -60,28 +62,26 @@ def owing(
     before: str | None = None,
     doubt: bool = False,
     made_from: str | None = None,
-) -> tuple[str, dict[str, Any]]:
-    """The statement, and its values, by which a route owes a key.
+) -> None:
+    """A route owes a key; written with the other keys that it owes alike.
 
     `changed` False: only where none is ready yet, and the link was not made from the same (`made_from`). `before`: the
     state the record had before. `doubt`: a record without a link may be at the target all the same.
     """
     delay = rule.delay // _MS
-    return sql.OWE if changed else sql.OWE_ANYWAY, {
+    alike = {
         "route": rule.route,
         "sink": rule.sink,
         "source": source,
         "entity": rule.entity,
-        "key": key,
         "op": op,
         "bulk": int(bulk),
-        "before": before,
         "doubt": int(doubt),
-        "made_from": made_from,
         "delay": delay,
         "due_at": now + delay if changed and not bulk else now,
         "now": now,
     }
+    pen.owe(sql.OWE if changed else sql.OWE_ANYWAY, alike, key, before if changed else made_from)
 
 
 def refresh(tx: Transaction, slots: Iterable[Slot]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from ..types import Op
 from . import codec, sql
 from ._convert import history_values, to_ms
-from ._owing import end_event, fold_or_ready, owing, refresh, slot_of, tell
+from ._owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
 from ._pen import Pen
 from ._returning import BEHIND_NEWER
 from .codec import dump_json
@@ -123,7 +123,7 @@ def _tell(tx: Pen, row: Row, settlement: Settlement, now: int) -> None:
     """What else is owed because of it, and a line of the trail."""
     for rule in settlement.owes:
         op: Op = "delete" if row["op"] == "delete" else "upsert"
-        tx.later(*owing(rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now))
+        owe(tx, rule, row["source"], row["key"], op, bulk=bool(row["bulk"]), now=now)
     if settlement.history is not None:
         tx.later(sql.ADD_HISTORY, history_values(settlement.history, row["id"]))
 
@@ -218,7 +218,7 @@ def _put_link(
     if update.seen is not None:
         seen = tx.execute(sql.OLDEST, values | {"seen": codec.dump_entity(update.seen)}).fetchone()["data"]
     tx.later(
-        sql.PUT_LINK,
+        sql.PUT_LINK[update.fields is not None, update.adopted is not None],
         values
         | {
             "sink": row["sink"],
@@ -246,7 +246,7 @@ def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
         known = LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={})
         _put_link(tx, other, known, now)
         rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
-        tx.later(*owing(rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False))
+        owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False)
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:

@@ -8,6 +8,7 @@ indexes. What an engine's `Transaction` has to translate, if its database says i
 
     :name                      a parameter; ? where they come in order. Truth values come as 0 and 1
     json_each(:ids)            the members of a JSON array, in the column `value`: whole numbers of `:ids`, else texts
+    json_each(:owed)           the members of a JSON object: texts in the columns `key` and `value` (may be NULL)
     json_extract(text, '$.a')  a member
     min(a, b), max(a, b)       of two values: least and greatest
     a IS :b                    equal, or both NULL

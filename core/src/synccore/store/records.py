@@ -2,14 +2,15 @@
 
 import json
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from ..types import Link, Snapshot
 from . import _settle, looks, sql
 from ._convert import to_link, to_ms, to_snapshot
-from ._owing import owing, write_history
-from .engine import Engine
+from ._owing import owe, write_history
+from ._pen import Pen
+from .engine import Engine, Transaction
 from .rows import DirtyRule, HistoryEntry, LinkUpdate
 
 __all__ = ["Records"]
@@ -56,10 +57,7 @@ class Records(Engine):
         values = {"source": source, "entity": rule.entity, "route": rule.route, "after": after, "limit": limit}
         with self.writing() as tx:
             found = tx.execute(looks.UNWRITTEN, values | {"routes": json.dumps(list(routes))}).fetchall()
-            owed = 0
-            for row in found:
-                statement = owing(rule, source, row["key"], "upsert", bulk=True, now=to_ms(now), changed=False)
-                owed += tx.execute(*statement).rowcount
+            owed = _owe_all(tx, rule, source, [row["key"] for row in found], now)
         return owed, found[-1]["key"] if len(found) == limit else None
 
     def links(self, route: str, after: str = "", limit: int = 500) -> list[Link]:
@@ -158,10 +156,16 @@ class Records(Engine):
 
     def repair(self, rule: DirtyRule, source: str, updates: Mapping[str, LinkUpdate], now: datetime) -> int:
         """Remember what the target really holds of these keys, and owe them again, as the past; rows made."""
-        made = 0
         with self.writing() as tx:
             for key, update in updates.items():
                 _settle.put_link(tx, rule.route, source, rule.entity, key, update, to_ms(now))
-                owed = owing(rule, source, key, "upsert", bulk=True, now=to_ms(now), changed=False)
-                made += tx.execute(*owed).rowcount
-        return made
+            return _owe_all(tx, rule, source, updates, now)
+
+
+def _owe_all(tx: Transaction, rule: DirtyRule, source: str, keys: Iterable[str], now: datetime) -> int:
+    """As the past, what is not owed yet; rows made."""
+    pen = Pen(tx)
+    for key in keys:
+        owe(pen, rule, source, key, "upsert", bulk=True, now=to_ms(now), changed=False)
+    pen.flush()
+    return pen.touched.total()

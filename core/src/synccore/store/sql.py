@@ -109,27 +109,30 @@ INSERT INTO sweep_seen (source, name, entity, key) VALUES (:source, :name, :enti
 
 #: What is known of a record that was never delivered: its oldest state since it is owed, also by a parked row.
 _BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
-        AND l.entity = :entity AND l.key = :key AND l.fields <> '{}') THEN NULL
-    ELSE coalesce((SELECT p.before FROM delivery p WHERE p.source = :source AND p.entity = :entity AND p.key = :key
+        AND l.entity = :entity AND l.key = j.key AND l.fields <> '{}') THEN NULL
+    ELSE coalesce((SELECT p.before FROM delivery p WHERE p.source = :source AND p.entity = :entity AND p.key = j.key
         AND p.settled_at IS NULL AND p.route = :route AND p.state = 'parked' AND p.event IS NULL
-        ORDER BY p.id LIMIT 1), :before) END"""
+        ORDER BY p.id LIMIT 1), j.value) END"""
 
 #: A record without a link may have been made all the same: after a restore by what the backup does not know, and for
 #: an account by the create of the guest it took over.
 _DOUBTFUL = """CASE WHEN NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
-        AND l.source = :source AND l.entity = :entity AND l.key = :key) AND (:doubt = 1 OR EXISTS (
+        AND l.source = :source AND l.entity = :entity AND l.key = j.key) AND (:doubt = 1 OR EXISTS (
         SELECT 1 FROM snapshot p CROSS JOIN delivery d ON d.route = :route AND d.source = p.source
             AND d.entity = p.entity AND d.key = p.key AND d.event IS NULL AND d.maybe_applied = 1
-        WHERE p.source = :source AND p.entity = :entity AND p.replaced_by = :key)) THEN 1 ELSE 0 END"""
+        WHERE p.source = :source AND p.entity = :entity AND p.replaced_by = j.key)) THEN 1 ELSE 0 END"""
 
+#: Keys of one route, all at once: {key: the state it had before, or what its link was made from}.
 _OWE = f"""
 INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied, due_at,
                       first_change_at, last_change_at, created_at)
-SELECT :route, :sink, :source, :entity, :key, :op, 'ready', :bulk, CASE WHEN {_HELD_VALUES} THEN 1 ELSE 0 END,
-    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now"""
+SELECT :route, :sink, :source, :entity, j.key, :op, 'ready', :bulk,
+    CASE WHEN {_held(":source", ":entity", "j.key", ":sink")} THEN 1 ELSE 0 END,
+    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now
+FROM json_each(:owed) j"""  # noqa: S608  own constants
 _OWED = "ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO"
 
-#: A key is dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
+#: Keys are dirty: make the ready row, or fold into the one that waits. A row that backs off keeps its time; one
 #: that only waits for a quota does not: the change may be one that the quota does not concern.
 OWE = f"""{_OWE} WHERE 1 = 1 {_OWED} UPDATE SET
     op = excluded.op, sink = excluded.sink, blocked = excluded.blocked, bulk = min(delivery.bulk, excluded.bulk),
@@ -143,10 +146,10 @@ OWE = f"""{_OWE} WHERE 1 = 1 {_OWED} UPDATE SET
                   ELSE min(:now + :delay, delivery.first_change_at + 4 * :delay) END
 """
 
-#: A backfill asks for a key that did not change: owed at once, unless it is owed already, or mapping it again can
+#: A backfill asks for keys that did not change: owed at once, unless it is owed already, or mapping it again can
 #: only give what the link was made from.
 OWE_ANYWAY = f"""{_OWE} WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
-    AND l.entity = :entity AND l.key = :key AND l.made_from = :made_from) {_OWED} NOTHING"""  # noqa: S608  own constants
+    AND l.entity = :entity AND l.key = j.key AND l.made_from = j.value) {_OWED} NOTHING"""  # noqa: S608  own constants
 
 #: Each route is given an event once, for good.
 GIVE_EVENT = """
@@ -456,22 +459,26 @@ SELECT l.* FROM json_each(:keys) j CROSS JOIN linked l
 WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key = j.value
 """
 
-#: Write a link; without a remote id or fields the known ones stay.
-PUT_LINK = """
+_PUT_LINK = """
 INSERT INTO link (route, source, entity, key, sink, object, remote_id, etag, fields, left_out, asked, adopted, made,
                   parent_id, let_go, delivered_at, made_from, seen)
 VALUES (:route, :source, :entity, :key, :sink, :object, :remote_id, :etag, coalesce(:fields, '{}'), :left_out, :asked,
         coalesce(:adopted, 0), :made, :parent_id, :left, :now, :made_from, :seen)
 ON CONFLICT (route, source, entity, key) DO UPDATE SET
     object = excluded.object, remote_id = excluded.remote_id, etag = excluded.etag,
-    fields = coalesce(:fields, link.fields), delivered_at = excluded.delivered_at,
-    left_out = iif(:fields IS NULL, link.left_out, excluded.left_out),
-    asked = iif(:fields IS NULL, link.asked, excluded.asked),
-    let_go = iif(:fields IS NULL, link.let_go, excluded.let_go), adopted = coalesce(:adopted, link.adopted),
-    made = iif(excluded.made = '{}', link.made, excluded.made),
+    delivered_at = excluded.delivered_at, made = iif(excluded.made = '{}', link.made, excluded.made),
     parent_id = coalesce(excluded.parent_id, link.parent_id), sink = iif(excluded.sink = '', link.sink, excluded.sink),
-    made_from = excluded.made_from, seen = iif(:fields IS NULL, coalesce(:seen, link.seen), excluded.seen)
-"""
+    made_from = excluded.made_from, """
+_ITS_FIELDS = """fields = excluded.fields, left_out = excluded.left_out, asked = excluded.asked,
+    let_go = excluded.let_go, seen = excluded.seen"""
+
+#: Write a link, by whether fields and whose the twin is are given; what is not given stays as it is known.
+PUT_LINK = {
+    (True, True): f"{_PUT_LINK}{_ITS_FIELDS}, adopted = excluded.adopted",
+    (True, False): f"{_PUT_LINK}{_ITS_FIELDS}",
+    (False, True): f"{_PUT_LINK}seen = coalesce(excluded.seen, link.seen), adopted = excluded.adopted",
+    (False, False): f"{_PUT_LINK}seen = coalesce(excluded.seen, link.seen)",
+}
 
 #: The oldest state that is known of a record whose twin was found just now.
 OLDEST = """

@@ -56,6 +56,21 @@ class TakingInRules:
         desk.settle(running)
         assert desk.store.load(desk.claim())[0].snapshot.data.first_name == "B"
 
+    def test_keys_and_former_states_are_owed_as_they_are(self, desk: Desk) -> None:
+        """Whatever a shop calls its records, and in one unit with others."""
+        keys = ["plain", "a\"b'c\\d", "ümlaut 😀", "tab\tand\nline", "$.x", "1"]
+        desk.take(*(desk.customer(key, name=key) for key in keys))
+        assert desk.take(*(desk.customer(key, name="Eve") for key in keys)).dirtied == len(keys)
+        works = desk.store.load(desk.claim())
+        assert [(w.delivery.key, w.before and w.before.data.first_name) for w in works] == [(k, k) for k in keys]
+
+    def test_a_key_that_comes_twice_in_a_unit_is_owed_as_it_came_last(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.customer("2"))
+        desk.deliver_all()
+        desk.take(desk.customer("1", "Eve"), desk.gone("customer", "2"), desk.gone("customer", "1"))
+        desk.take(desk.customer("2", "Bob"))
+        assert desk.rows(state="ready") == ["people 1 delete ready", "people 2 upsert ready"]
+
     def test_a_delete_turns_the_waiting_upsert_and_back(self, desk: Desk) -> None:
         desk.take(desk.customer("1"))
         assert desk.take(desk.gone("customer", "1")).accepted == 1
