@@ -1,5 +1,6 @@
 """What people typed, read by one rule each."""
 
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -270,3 +271,44 @@ def test_nothing_that_was_typed_raises(text):
 )
 def test_a_cut_character_is_replaced(text, expected):
     assert values.encodable(text) == expected
+
+
+AT = datetime(2024, 5, 31, 8, 0, tzinfo=UTC)
+EAST = timezone(timedelta(hours=2))
+
+
+@pytest.mark.parametrize(
+    ("given_", "instant", "day"),
+    [
+        ("2024-05-31T10:00:00+02:00", AT, date(2024, 5, 31)),
+        (" 2024-05-31T08:00:00Z ", AT, date(2024, 5, 31)),
+        ("2024-05-31T08:00:00.000+0000", AT, date(2024, 5, 31)),
+        ("2024-05-31T08:00:00", AT, date(2024, 5, 31)),
+        ("2024-06-01T01:00:00+02:00", datetime(2024, 5, 31, 23, tzinfo=UTC), date(2024, 5, 31)),
+        ("2024-05-31", datetime(2024, 5, 31, tzinfo=UTC), date(2024, 5, 31)),
+        (date(2024, 5, 31), datetime(2024, 5, 31, tzinfo=UTC), date(2024, 5, 31)),
+        (AT.astimezone(EAST), AT, date(2024, 5, 31)),
+        (AT.replace(tzinfo=None), AT, date(2024, 5, 31)),
+        ("0001-01-01T00:00:00+05:00", None, None),
+        ("31.05.2024", None, None),
+        ("x" * 100_000, None, None),
+        (20240531, None, None),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_time_is_read_in_utc_and_a_day_begins_at_its_midnight(given_, instant, day):
+    assert (values.instant(given_), values.day(given_)) == (instant, day)
+
+
+def test_a_time_keeps_its_zone_and_a_day_stays_a_day():
+    assert values.moment("2024-05-31T10:00:00+02:00").utcoffset() == timedelta(hours=2)
+    assert values.moment("2024-05-31") == date(2024, 5, 31)
+    assert values.instant("2024-05-31T10:00:00", EAST) == AT
+    assert values.timestamp(AT.astimezone(EAST)) == "2024-05-31T08:00:00Z"
+
+
+@pytest.mark.parametrize(("exact", "told"), [("12.00", 12), ("12.5", 12.5), ("-0.10", -0.1), ("1E+3", 1000)])
+def test_an_amount_as_a_number_of_json(exact, told):
+    number = values.json_number(Decimal(exact))
+    assert (number, type(number)) == (told, type(told))

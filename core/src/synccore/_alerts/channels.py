@@ -17,6 +17,7 @@ from ..errors import ConfigError, Rejected, Transient, redact
 from ..hookspecs import AlertType
 from ..secrets import Secret
 from ..types import Context, Notice
+from ..values import timestamp
 
 if TYPE_CHECKING:
     import smtplib
@@ -32,9 +33,9 @@ def document(notice: Notice) -> dict[str, Any]:
     return {
         "subject": notice.subject,
         "text": notice.text,
-        "at": notice.at.isoformat(),
+        "at": timestamp(notice.at),
         "troubles": [
-            {"kind": t.kind, "name": t.name, "sentence": t.sentence, "next": t.next, "since": t.since.isoformat()}
+            {"kind": t.kind, "name": t.name, "sentence": t.sentence, "next": t.next, "since": timestamp(t.since)}
             for t in notice.troubles
         ],
         "recovered": [{"kind": t.kind, "name": t.name, "sentence": t.sentence} for t in notice.recovered],

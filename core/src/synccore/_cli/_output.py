@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import click
 
-from .._verbs.documents import json_text, timestamp
+from .._verbs.documents import json_text
 
 __all__ = [
     "Shown",
@@ -21,7 +21,6 @@ __all__ = [
     "progress",
     "state_text",
     "table",
-    "timestamp",
 ]
 
 _STATE_COLOURS = {"ok": "green", "paused": "yellow", "rate_limited": "yellow", "circuit_open": "yellow"}

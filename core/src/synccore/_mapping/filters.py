@@ -186,21 +186,6 @@ def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
 # -- times and numbers -----------------------------------------------------------------------------------------------
 
 
-def _moment(value: Any) -> dt.datetime | dt.date | None:
-    """A time or day, also from ISO text; None for what is neither. A time without zone is taken as UTC."""
-    if isinstance(value, str):
-        try:
-            value = dt.date.fromisoformat(value.strip())
-        except ValueError:
-            try:
-                value = dt.datetime.fromisoformat(value.strip())
-            except ValueError:
-                return None
-    if isinstance(value, dt.datetime):
-        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    return value if isinstance(value, dt.date) else None
-
-
 def _zone(name: str | None) -> dt.tzinfo | None:
     """A time zone by its IANA name or as an offset ("+05:30"); None for what is none."""
     if not name:
@@ -238,7 +223,7 @@ def _form(form: str | None, tz: str | None) -> tuple[str | None, str | None]:
 @pass_context
 def date(context: Context, value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
     """The day as text, "2024-05-31" or by a strftime `format`, in the shop's time zone or in `tz` (`date('UTC')`)."""
-    moment = _moment(value)
+    moment = values.moment(value)
     if moment is None:
         return None
     form, tz = _form(format, tz)
@@ -252,7 +237,7 @@ def date(context: Context, value: Any, format: str | None = None, tz: str | None
 @pass_context
 def datetime(context: Context, value: Any, format: str | None = None, tz: str | None = None) -> str | None:  # noqa: A002
     """The time as text: "2024-05-31T14:05:00+00:00" in its own zone, by a `format` in the shop's; or in `tz`."""
-    moment = _moment(value)
+    moment = values.moment(value)
     if moment is None:
         return None
     if not isinstance(moment, dt.datetime):

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from ..config import Schedule, format_duration
 from ..secrets import Secret
+from ..values import json_number
 from .structure import UNIONS, attributes, type_text
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def toml_value(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [toml_value(v) for v in value]
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return json_number(value)
     return value if isinstance(value, str | bool | int | float) else str(value)
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ..values import amount
+from ..values import amount, moment
 
 __all__ = ["differing", "same"]
 
@@ -49,21 +49,10 @@ def _numbers(mine: Any, theirs: Any) -> bool:
 def _times(mine: Any, theirs: Any) -> bool:
     if not any(isinstance(v, date) for v in (mine, theirs)):
         return False
-    first, second = _moment(mine), _moment(theirs)
+    first, second = moment(mine), moment(theirs)
     if first is None or second is None:
         return False
     if isinstance(first, datetime) and isinstance(second, datetime):
         # Vendors keep whole seconds or milliseconds.
-        return abs((first - second).total_seconds()) < 1 if bool(first.tzinfo) == bool(second.tzinfo) else False
+        return abs((first - second).total_seconds()) < 1
     return first == second
-
-
-def _moment(value: Any) -> date | None:
-    if isinstance(value, date):
-        return value
-    if not isinstance(value, str):
-        return None
-    try:
-        return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
-    except ValueError:
-        return None

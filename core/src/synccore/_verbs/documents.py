@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["json_text", "timestamp"]
+from ..values import timestamp
 
-
-def timestamp(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC, as every JSON document has it."""
-    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+__all__ = ["json_text"]
 
 
 def json_text(document: Any, *, line: bool = False) -> str:

@@ -9,7 +9,7 @@ from .._app.base import Base
 from .._delivery.gate import RESUMED, open_by_hand
 from ..errors import redact
 from ..store import LaneRecord, RouteCounts
-from .documents import timestamp
+from ..values import timestamp
 from .waits import lane_state, reached
 
 __all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from .._app.base import Base
 from ..store import HistoryEntry
-from .documents import timestamp
+from ..values import timestamp
 
 __all__ = ["COLUMNS", "Wanted", "document", "follow", "told", "trail"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
-from .documents import timestamp
+from ..values import timestamp
 
 __all__ = ["StoredName", "forget", "keep", "stored"]
 

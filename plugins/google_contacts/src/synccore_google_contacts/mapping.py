@@ -8,7 +8,6 @@ relations, occupations ...     any writable Person field in Google's own shape: 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from attrs import frozen
 
 from synccore.entities import Address, normalize_email
 from synccore.types import Defaults, FieldInfo, ObjectType
-from synccore.values import read_phone, state
+from synccore.values import day, read_phone, state
 
 from .schema import RESERVED, WRITABLE
 
@@ -123,10 +122,10 @@ def _notes(value: Any) -> list[Entry]:
 
 def _dates(kind: str | None) -> Callable[[Any], list[Entry]]:
     def build(value: Any) -> list[Entry]:
-        day = _day(value)
-        if day is None:
+        at = day(value)
+        if at is None:
             return []
-        entry: Entry = {"date": {"year": day.year, "month": day.month, "day": day.day}}
+        entry: Entry = {"date": {"year": at.year, "month": at.month, "day": at.day}}
         return [{**entry, "type": kind} if kind else entry]
 
     return build
@@ -304,19 +303,8 @@ def google_address(address: Any, other: Any = None) -> dict[str, str] | None:
 
 def google_date(value: Any) -> str | None:
     """A time or date as YYYY-MM-DD (UTC), None where there is none."""
-    day = _day(value)
-    return day.isoformat() if day else None
-
-
-def _day(value: Any) -> date | None:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(str(value)[:10]) if value else None
-    except ValueError:
-        return None
+    at = day(value)
+    return at.isoformat() if at else None
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

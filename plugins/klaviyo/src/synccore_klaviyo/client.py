@@ -18,6 +18,7 @@ from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, 
 from synccore.http import Budget, Response, parse_retry_after, target_fault
 from synccore.http import Client as HttpClient
 from synccore.types import Allowance, Context
+from synccore.values import json_number
 
 from .config import KlaviyoConfig
 from .errors import ApiError, MissingScope, missing_scopes, problems_of
@@ -104,8 +105,7 @@ BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write"
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        # Klaviyo wants JSON numbers; this is the edge where money stops being Decimal.
-        return int(value) if value == value.to_integral_value() else float(value)
+        return json_number(value)
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from synccore.errors import RateLimited, Rejected, SynccoreError
 from synccore.types import Context, Operation
+from synccore.values import instant
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
 from .errors import ApiError
@@ -200,9 +201,12 @@ def _known(operation: Operation) -> tuple[bool, bool | None]:
 
 
 def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str | None:
-    given = operation.fields.get("consent_at")
+    told = operation.fields.get("consent_at")
+    given = instant(told)
+    if told and given is None:
+        return "not subscribed: when the consent was given cannot be read"
     known, _ = _known(operation)
-    if not known and given and operation.at - _moment(given) > FRESH:
+    if not known and given and operation.at - given > FRESH:
         return "not subscribed: first seen with a consent of long ago, which is the past and not news"
     subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
     marketing = (subscriptions.get("email") or {}).get("marketing") or {}
@@ -210,7 +214,7 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
     if marketing.get("consent") == "UNSUBSCRIBED" and not refused:
         refused.append(marketing.get("consent_timestamp"))
     if refused:
-        if given and all(t and _moment(t) < _moment(given) for t in refused):
+        if given and all((at := instant(t)) is not None and at < given for t in refused):
             return None
         return "not subscribed: unsubscribed or suppressed in Klaviyo, and the shop's consent is not newer"
     return "subscribed already" if marketing.get("consent") == "SUBSCRIBED" else None
@@ -245,7 +249,3 @@ def _name(operation: Operation) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))

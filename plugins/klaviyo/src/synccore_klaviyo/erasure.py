@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from synccore.entities import normalize_email
 from synccore.errors import Rejected, SynccoreError
 from synccore.types import Context, Erased, Identity, Link
 
@@ -60,7 +61,7 @@ class Erasure:
             for profile in find(self._client, name, values).values():
                 # A telephone may be shared in a family: with an address of its own it is somebody else.
                 theirs = profile["attributes"].get("email")
-                if not theirs or theirs.lower() in emails:
+                if not theirs or normalize_email(theirs) in emails:
                     people.append(profile)
         return [*{p["id"]: _link(p["id"], p["attributes"].get("email")) for p in people}.values(), *in_jobs]
 
@@ -138,7 +139,7 @@ class Erasure:
             return None
         found = find(self._client, "id", [link.remote_id]).get(link.remote_id)
         theirs = ((found or {}).get("attributes") or {}).get("email")
-        if not theirs or theirs.lower() == email:
+        if not theirs or normalize_email(theirs) == email:
             return None
         return "not deleted: the profile belongs to another e-mail address"
 

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from synccore.errors import Rejected, WaitFor
 from synccore.types import Operation
+from synccore.values import instant
 
 from .profile import check_email, iso, plain
 
@@ -152,7 +153,7 @@ def _is_past(operation: Operation, began: datetime | None) -> bool:
     member = operation.fields.get("is_member")
     if since is None or operation.previous or member is False or (member is None and operation.before is not None):
         return False
-    moment = _moment(since, operation.at)
+    moment = instant(since) or operation.at
     return (began is not None and moment < began) or (bool(member) and operation.at - moment > FRESH)
 
 
@@ -241,7 +242,7 @@ def _event(
     return Event(
         metric=str(metric),
         unique_id=_unique(fields.get("unique_id") or f"{operation.source}:{what}"),
-        time=_moment(at or operation.fields.get("time"), operation.at),
+        time=instant(at or operation.fields.get("time")) or operation.at,
         person=_person(operation, fields),
         properties=_checked(properties),
         value=fields.get("value"),
@@ -251,16 +252,6 @@ def _event(
 
 def _unique(text: str) -> str:
     return text if len(text) <= UNIQUE_LIMIT else hashlib.sha256(text.encode()).hexdigest()
-
-
-def _moment(value: Any, otherwise: datetime) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return otherwise
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _person(operation: Operation, fields: Mapping[str, Any]) -> dict[str, str]:

@@ -6,11 +6,11 @@ gets properties of its own side by side, and lists hold tokens that say one thin
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
+from synccore.values import json_number
 from synccore.values import phone as read_phone
 
 from .plans import by_slug
@@ -144,7 +144,7 @@ def categories(record: Subscription | Order | Payment) -> list[str]:
 def refunds(order: Order) -> list[dict[str, Any]]:
     """The refunds of an order: id, amount, reason."""
     return [
-        {k: v for k, v in (("id", r.key), ("amount", _number(r.amount)), ("reason", r.reason)) if v is not None}
+        {k: v for k, v in (("id", r.key), ("amount", json_number(r.amount)), ("reason", r.reason)) if v is not None}
         for r in order.refunds
     ]
 
@@ -171,7 +171,7 @@ def profile(
     """
     found: dict[str, Any] = {"customer_id": customer.key}
     if customer.order_count is not None:
-        found |= {"order_count": customer.order_count, "total_spent": _number(customer.total_spent)}
+        found |= {"order_count": customer.order_count, "total_spent": json_number(customer.total_spent)}
         found["last_order_at"] = time(customer.last_order_at)
     if memberships is not None:
         found |= _membership_properties(memberships, lambda m: name(m, source))
@@ -255,7 +255,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "id": subscription.key,
         "status": subscription.status,
         "products": products(subscription),
-        "total": _number(subscription.total),
+        "total": json_number(subscription.total),
         "currency": subscription.currency,
         "period": subscription.billing_period,
         "interval": subscription.billing_interval,
@@ -271,22 +271,16 @@ def _item(line: OrderLine) -> dict[str, Any]:
         "ProductID": line.product_key,
         "SKU": line.sku,
         "ProductName": line.name,
-        "Quantity": _number(line.quantity),
-        "ItemPrice": _number(line.price),
-        "RowTotal": _number(line.total),
+        "Quantity": json_number(line.quantity),
+        "ItemPrice": json_number(line.price),
+        "RowTotal": json_number(line.total),
         "ProductURL": line.product_url,
         "ImageURL": line.image_url,
         "Categories": list(line.categories) or None,
         "LineID": line.key,
     }
-    return {k: v for k, v in found.items() if v is not None}
-
-
-def _number(value: Decimal | None) -> int | float | None:
     # Nested values are kept with the link as JSON, so they take their final form here.
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
+    return {k: v for k, v in found.items() if v is not None}
 
 
 def _stamp(moment: datetime | None) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from synccore.entities import normalize_email
 from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
 
@@ -217,7 +218,7 @@ class Jobs:
         return str(attributes["status"]), attributes.get("failed_count") or 0
 
     def _outcomes(self, job: Job, errors: Mapping[int, SynccoreError]) -> list[Outcome]:
-        emails = {op.id: str(op.fields.get("email") or "").strip().lower() for op in job.operations}
+        emails = {op.id: normalize_email(str(op.fields.get("email") or "")) for op in job.operations}
         unknown = {emails[op.id] for op in job.operations if op.id not in errors and not _linked(op)}
         # A job tells no ids, and a record it dropped silently is not among its errors: ask who is there now.
         found = find(self._client, "email", unknown)
@@ -239,7 +240,7 @@ class Jobs:
         by_mark = {_mark(op): op for op in job.operations}
         intent = next((i for _, i in self._state.scan(_INTENT) if i["job"] == job.id), None)
         order = [by_mark.get(m) for m in intent["marks"]] if intent else list(job.operations)
-        by_email = {str(op.fields.get("email") or "").strip().lower(): op for op in job.operations}
+        by_email = {normalize_email(str(op.fields.get("email") or "")): op for op in job.operations}
         found: dict[int, SynccoreError] = {}
         for page in self._client.pages(BULK_ERRORS, job.id, params={"page[size]": ERRORS_PAGE}):
             for one in page:
@@ -307,7 +308,7 @@ def _email(payload: Any) -> str:
     """The address in `original_payload`, whether it is the attributes or the whole resource."""
     payload = payload or {}
     attributes = payload.get("attributes") if isinstance(payload.get("attributes"), Mapping) else payload
-    return str(attributes.get("email") or "\0").strip().lower()
+    return normalize_email(str(attributes.get("email") or "\0"))
 
 
 def _error(attributes: Mapping[str, Any]) -> SynccoreError:

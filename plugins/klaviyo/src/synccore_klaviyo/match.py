@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from synccore.entities import normalize_email
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Link, LookupResult, Operation
 
@@ -34,7 +35,7 @@ def find(
             for profile in page:
                 value = profile["id"] if name == "id" else profile["attributes"].get(name)
                 if value:
-                    found[value.lower() if name == "email" else value] = profile
+                    found[normalize_email(value) if name == "email" else value] = profile
     return found
 
 

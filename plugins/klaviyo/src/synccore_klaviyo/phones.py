@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from synccore.entities import normalize_email
 from synccore.types import Clock, Operation
 
 from .client import Client
@@ -60,7 +61,7 @@ class Phones:
         except MissingScope:
             return {}  # Klaviyo will say it by refusing; `check` names the scope
         emails = {phone: person["attributes"].get("email") for phone, person in people.items()}
-        return {phone: (str(people[phone]["id"]), email and email.lower()) for phone, email in emails.items()}
+        return {phone: (str(people[phone]["id"]), email and normalize_email(email)) for phone, email in emails.items()}
 
 
 def _new_numbers(operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> Iterator[tuple[int, str]]:

@@ -5,14 +5,13 @@ Salesforce locks an activated order, so a change takes it back to draft first (S
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from attrs import define, evolve, field
 
 from synccore.errors import Rejected, SynccoreError, Transient
 from synccore.types import Failed, Outcome, Unchanged
-from synccore.values import amount
+from synccore.values import amount, json_number
 
 from .client import COLLECTION, Client, chunked
 from .errors import Problem, Refused, classify, problems_of
@@ -228,7 +227,7 @@ def _compare(
     for item in held:
         left[fold(item["PricebookEntryId"])[:15]].append(item)
     for line, entry in zip(plan.lines or (), plan.entries, strict=True):
-        values = {"Quantity": _number(line.quantity), "UnitPrice": _number(line.price)}
+        values = {"Quantity": json_number(line.quantity), "UnitPrice": json_number(line.price)}
         same = left[fold(entry)[:15]]
         if not same:
             record = {"OrderId": plan.row.id, "PricebookEntryId": entry, **values}
@@ -238,10 +237,6 @@ def _compare(
         if any((amount(item.get(n)) or 0) != amount(v) for n, v in values.items()):
             updates.append((plan, {"attributes": {"type": "OrderItem"}, "id": item["Id"], **values}))
     deletes += [(plan, str(item["Id"])) for items in left.values() for item in items]
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _is_locked(error: Exception) -> bool:

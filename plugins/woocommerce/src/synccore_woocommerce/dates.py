@@ -5,18 +5,14 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from synccore.values import instant
+
 __all__ = ["date_of", "moment", "zone_name", "zone_of"]
 
 
 def moment(value: Any, zone: tzinfo | None = None) -> datetime | None:
     """A date in UTC; one without an offset is meant in `zone` (None: in UTC). None where it is unset or unreadable."""
-    if not value or not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value.strip())
-        return (at if at.tzinfo is not None else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return instant(value, zone or UTC) if isinstance(value, str) else None
 
 
 def date_of(record: Mapping[str, Any], name: str, zone: tzinfo | None = None) -> datetime | None:

@@ -1,13 +1,14 @@
 """What is read for each entity: which lists, in which order, under which filters."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from attrs import evolve
 
 from synccore.errors import ConfigError, UnknownFilter
 from synccore.types import BackfillFilters, Change, Clock
+from synccore.values import instant
 
 from .changes import TRASH, Odd, Translator
 from .client import Record, Shop
@@ -280,11 +281,8 @@ class Stages:
 
 def _moment_of(name: str, text: str) -> str:
     """A date or time as the shop takes it: UTC, whole seconds, no suffix."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"{name}={text} is no date: write for instance 2026-01-31") from error
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if (at := instant(text)) is None:
+        raise ConfigError(f"{name}={text} is no date: write for instance 2026-01-31")
     return at.strftime("%Y-%m-%dT%H:%M:%S")
 
 

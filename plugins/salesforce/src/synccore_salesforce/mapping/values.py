@@ -1,11 +1,11 @@
 """Values as Salesforce takes them, by the type describe gives the field."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.values import amount, encodable
+from synccore.values import amount, encodable, instant, json_number
 
 from ..schema import Field
 
@@ -28,7 +28,7 @@ def convert(target: Field, value: Any) -> Any:
             number = amount(value)
             if number is None:
                 raise ValueError(value)
-            return int(number) if number == number.to_integral_value() else float(number)
+            return json_number(number)
         if target.type == "date":
             return _date(value)
         if target.type == "datetime":
@@ -65,25 +65,20 @@ def _boolean(value: Any) -> bool:
     raise ValueError(word)
 
 
-def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, date):
-        moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    else:
-        # Salesforce's own "+0000" has no colon, which Python reads from 3.11 on.
-        moment = datetime.fromisoformat(str(value).strip())
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def _date(value: Any) -> str:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.isoformat()
-    return _moment(value).date().isoformat()
+    return _instant(value).date().isoformat()
 
 
 def _datetime(value: Any) -> str:
-    return _moment(value).strftime("%Y-%m-%dT%H:%M:%S.") + f"{_moment(value).microsecond // 1000:03d}Z"
+    at = _instant(value)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def _instant(value: Any) -> datetime:
+    # Salesforce's own "+0000" has no colon, which is read all the same.
+    if (found := instant(value)) is None:
+        raise ValueError(value)
+    return found
 
 
 def too_long(target: Field, value: Any) -> bool:
