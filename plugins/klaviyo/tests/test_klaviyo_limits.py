@@ -169,3 +169,11 @@ def test_another_key_does_not_wait_for_what_this_one_was_told(open_sink, klaviyo
     asked = klaviyo.count("POST")
     open_sink(key="pk_other").deliver([person])
     assert klaviyo.count("POST") > asked
+
+
+def test_another_process_that_never_called_shows_what_is_used(open_sink, operation):
+    one, other = open_sink(), open_sink()
+    one.deliver([operation(fields={"email": "a@shop.test"})])
+    shown = [(a.label, a.used) for a in one.budgets()]
+    assert ("POST /api/profile-import, a minute", 1) in shown
+    assert [(a.label, a.used) for a in other.budgets()] == shown

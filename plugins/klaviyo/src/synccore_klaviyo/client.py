@@ -73,6 +73,11 @@ class Endpoint:
     scopes: tuple[str, ...]
     holds: str = "operation"
 
+    @property
+    def name(self) -> str:
+        """How it is called, for people and for its quota."""
+        return f"{self.method} {self.path}"
+
 
 @frozen
 class Answer:
@@ -101,6 +106,7 @@ ERASE = Endpoint("POST", "/api/data-privacy-deletion-jobs", S, ("data-privacy:wr
 EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",))
 EVENT = Endpoint("POST", "/api/events", XL, ("events:write",), "route")
 BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",), "route")
+_ENDPOINTS = [one for one in list(globals().values()) if isinstance(one, Endpoint)]
 
 
 def _plain(value: Any) -> Any:
@@ -186,9 +192,10 @@ class Client:
         self._state.clear(_QUOTA)
 
     def budgets(self) -> list[Allowance]:
-        """What is used of the quotas of every endpoint called so far."""
-        found = sorted(self._budgets.items(), key=lambda item: (item[0].path, item[0].method))
-        return [one for endpoint, budget in found for one in budget.allowances(f"{endpoint.method} {endpoint.path}")]
+        """What is used of the quotas of every endpoint that was called, by whatever process."""
+        called = {name.removeprefix(_QUOTA) for name, _ in self._state.scan(_QUOTA)}
+        found = sorted((e for e in _ENDPOINTS if e.name in called), key=lambda e: (e.path, e.method))
+        return [one for endpoint in found for one in self._budget(endpoint).allowances(endpoint.name)]
 
     def close(self) -> None:
         """Close the connections."""
@@ -218,7 +225,7 @@ class Client:
                 endpoint.tier.windows(),
                 self._config.headroom,
                 state=self._state,
-                name=f"{_QUOTA}{endpoint.method} {endpoint.path}",
+                name=_QUOTA + endpoint.name,
             ),
         )
 
