@@ -2,14 +2,15 @@
 
 import importlib
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from attrs import evolve
 
 from synccore._cli.scaffold.new import write
 from synccore.errors import Rejected
-from synccore.testing import SinkContract
+from synccore.testing import FakeClock, FakeContext, SinkContract
+from synccore.testing.contracts import SourceStage
 from synccore.types import Delivered, Failed, Link, Submitted
 
 
@@ -177,3 +178,63 @@ def finding(sound):
             return [p for value in values for p in self._client.call("GET", "/people", params={name: value})]
 
     return Finding
+
+
+# -- sources
+
+
+@pytest.fixture(scope="session")
+def shop(generated):
+    """Modules of a freshly generated source distribution `sample_shop`."""
+    with generated("sample_shop", "source", ("source", "testing", "config", "contract")) as modules:
+        yield modules
+
+
+@pytest.fixture
+def source_contract(shop):
+    """The contract of the generated source, or of a kind of it: (kind=None)."""
+
+    def make(kind=None):
+        sound = shop["source"].SOURCE
+        source_type = evolve(sound, open=kind) if kind else sound
+        return type("Contract", (shop["contract"].TestSampleShop,), {"source_type": source_type})()
+
+    return make
+
+
+@pytest.fixture
+def run_source():
+    """Runs a case as pytest would, with what is asked or else the first value of each parameter: (contract, case)."""
+
+    def run(contract, case, **asked):
+        method = getattr(contract, f"test_{case}")
+        values = {}
+        for mark in getattr(method, "pytestmark", ()):
+            first = mark.args[1][0]
+            values[mark.args[0]] = first if isinstance(first, str) else first.values[0]
+        clock = FakeClock()
+        with contract.start(clock) as stand_in:
+            context = FakeContext("shop", "sample_shop", clock=clock)
+            source = contract.source_type.open(contract.config(stand_in), context)
+            on = SourceStage(source, stand_in, contract, context)
+            try:
+                method(on=on, **{**values, **asked})
+            finally:
+                with suppress(KeyError):  # a broken one may have nothing left to close
+                    on.source.close()
+
+    return run
+
+
+@pytest.fixture
+def finds(shop, source_contract, run_source):
+    """A case has to find what a method is replaced by: (case, method, bug, **parameters)."""
+
+    def fails(case, method, bug, **asked):
+        sound = shop["source"].SampleShopSource
+        real = getattr(sound, method)
+        kind = type("Broken", (sound,), {method: lambda self, *args: bug(real, self, *args)})
+        with pytest.raises((Exception, pytest.fail.Exception)):
+            run_source(source_contract(kind), case, **asked)
+
+    return fails

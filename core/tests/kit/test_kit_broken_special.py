@@ -381,20 +381,3 @@ def test_letting_go_of_a_record(sample, sound, contract_of, passes, fails, tmp_p
     for way in ("unlabel", "clear", "delete"):
         for kind, verdict in ((Leaving, passes), (Ignoring, fails), (Pretending, fails)):
             verdict(contract_of(sample, kind), case, tmp_path / f"{way}-{kind.__name__}", way=way)
-
-
-def test_letting_go_of_values(sample, sound, contract_of, passes, fails, tmp_path):
-    class Emptying(sound):
-        leaves = ("keep", "clear")
-        emptied = ("first_name", "last_name")
-
-        def erase(self, link):
-            self._client.call("PATCH", f"/people/{link.remote_id}", json=dict.fromkeys(self.emptied))
-            return Erased("released")
-
-    class Leaving(Emptying):
-        emptied = ("first_name",)
-
-    case = "what_is_let_go_of_keeps_none_of_our_values"
-    passes(contract_of(sample, Emptying), case, tmp_path / "emptying")
-    fails(contract_of(sample, Leaving), case, tmp_path / "leaving")

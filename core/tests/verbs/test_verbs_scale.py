@@ -28,7 +28,7 @@ def test_a_rule_is_proven_failed_or_untold_as_its_cases_are():
         ]
     )
     assert [(r.level, r.rule, r.result, r.proven, r.of) for r in told] == [
-        ("bronze", "contract_tests", "proven", 1, 1),
+        ("bronze", "contract_tests", "failed", 1, 2),
         ("silver", "rate_limits", "exempt", 0, 1),
         ("silver", "erasure", "failed", 1, 2),
         ("silver", "unique_account", "not staged", 0, 1),

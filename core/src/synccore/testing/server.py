@@ -118,6 +118,11 @@ class Fault:
         return cls(kind="truncated", carried_out=True, **kw)
 
     @classmethod
+    def shortened(cls, **kw: Any) -> "Fault":
+        """Carry the request out, and leave the last entry of every list in the JSON answer out."""
+        return cls(kind="shortened", carried_out=True, **kw)
+
+    @classmethod
     def hang(cls, **kw: Any) -> "Fault":
         """Carry the request out and answer nothing until the server closes (use short client timeouts)."""
         return cls(kind="hang", carried_out=True, **kw)
@@ -228,7 +233,15 @@ class LoopbackServer(Closing):
             reply = self.handle(request)
             if fault is not None and fault.reply is not None:
                 reply = fault.reply
+            if fault is not None and fault.kind == "shortened" and isinstance(reply.body, dict | list):
+                reply = Reply(reply.status, _shortened(reply.body), reply.headers)
             return reply, fault
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    return [_shortened(inner) for inner in value[:-1]] if isinstance(value, list) else value
 
 
 class _Server(ThreadingHTTPServer):

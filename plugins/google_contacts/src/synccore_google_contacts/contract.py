@@ -85,6 +85,12 @@ class TestContacts(SinkContract):
         body = {"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "Request had invalid credentials."}}
         return Fault.status(401, body, when=_asks_people)
 
+    def forbidden(self) -> Fault:
+        """A grant without the scope."""
+        told = {"status": "PERMISSION_DENIED", "message": "Request had insufficient authentication scopes."}
+        details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]
+        return Fault.status(403, {"error": {"code": 403, **told, "details": details}}, when=_asks_people)
+
     def rate_limited(self) -> Fault:
         """A minute's quota used up."""
         body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded."}}

@@ -19,6 +19,7 @@ class TestProfiles(SinkContract):
         "a_new_address_after_a_lost_answer_makes_no_second_record": "without external ids a profile is known by its"
         " address alone: a create whose answer was lost is not found under the new one",
         "a_person_is_found_by_our_own_id_alone": "without external ids a profile is known by its address alone",
+        "what_its_owner_wrote_since_is_let_go_of_as_it_is": "a profile is one person: forgetting deletes all of it",
         "what_is_not_ours_alone_is_not_erased": "a profile is one person: forgetting them deletes it whoever made it",
     }
 
@@ -71,3 +72,8 @@ class TestProfiles(SinkContract):
         here = email.encode()
         stand_in.fail_always(Fault.status(400, {"errors": [error]}, when=lambda request: here in request.body))
         return True
+
+    def forbidden(self) -> Fault:
+        """A key without the scope."""
+        told = {"title": "Permission denied.", "detail": "The API key is missing required scopes: profiles:write"}
+        return Fault.status(403, {"errors": [{"id": "1", "status": 403, "code": "permission_denied", **told}]})

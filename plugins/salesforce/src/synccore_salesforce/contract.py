@@ -81,6 +81,11 @@ class TestContact(SinkContract):
         """A session that ended, and every new one too."""
         return Fault.status(401, _OVER, when=lambda r: "/services/data/" in r.path)
 
+    def forbidden(self) -> Fault:
+        """A user whose profile does not allow the API."""
+        error = {"errorCode": "API_DISABLED_FOR_ORG", "message": "The REST API is not enabled for this Organization."}
+        return Fault.status(403, [error], when=lambda r: "/services/data/" in r.path)
+
     def rate_limited(self) -> Fault:
         """The calls of the day are used up: a 403, and no word of how long."""
         error = {"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}

@@ -4,8 +4,10 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
+from synccore.entities import Address
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, Fault, LoopbackServer, Reply, Request, SourceContract
 from synccore.types import WebhookRequest
@@ -14,6 +16,23 @@ from synccore_woocommerce.source import SOURCE
 from synccore_woocommerce.testing import KEY, FakeWooCommerce
 
 SECRET = "synccore-test-secret"  # noqa: S105  the stand-in's own
+
+
+#: What an address of synccore's calls what WooCommerce's calls otherwise.
+_PARTS = {"company": "company", "line1": "address_1", "city": "city"}
+_TIMES = (("create", "created"), ("update", "modified"))
+
+
+def _address(row: Mapping[str, str]) -> Address:
+    return Address(**{name: _typed(row[theirs]) for name, theirs in _PARTS.items()})
+
+
+def _typed(text: str) -> str | None:
+    return text.replace("&amp;", "&") or None
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class Ears(LoopbackServer):
@@ -51,7 +70,9 @@ class TestWooCommerce(SourceContract):
 
     def edit(self, stand_in: FakeWooCommerce, number: int) -> None:
         """Another name, and a family's."""
-        stand_in.edit_customer(self.numbers[number], first_name="Married", last_name="Person")
+        stand_in.edit_customer(
+            self.numbers[number], first_name="Married", last_name="Person", billing={"company": "Person Ltd"}
+        )
 
     def remove(self, stand_in: FakeWooCommerce, number: int) -> None:
         """Gone, and the shop says so."""
@@ -103,7 +124,17 @@ class TestWooCommerce(SourceContract):
     def holds(self, stand_in: FakeWooCommerce, number: int) -> Mapping[str, object]:
         """What the account says."""
         row = stand_in.shop.customers[self.numbers[number]]
-        return {name: row[name] or None for name in ("email", "first_name", "last_name")}
+        told = {name: _typed(row[name]) for name in ("email", "first_name", "last_name", "username", "role")}
+        billing, shipping = (_address(row[part]) for part in ("billing", "shipping"))
+        times = {f"{name}d_at": _utc(row[f"date_{long}_gmt"]) for name, long in _TIMES}
+        shown = {"company": billing.company, "paying": row["is_paying_customer"]}
+        return {**told, **times, **shown, "billing": billing, "shipping": shipping}
+
+    def fill(self, stand_in: FakeWooCommerce, number: int, text: str) -> None:
+        """Names and an address of any kind, stored as WordPress's forms do."""
+        stored = text.replace("&", "&amp;")
+        billing = dict.fromkeys(("company", "address_1", "city"), stored)
+        stand_in.edit_customer(self.numbers[number], first_name=stored, last_name=stored, billing=billing)
 
     def spoil(self, stand_in: FakeWooCommerce, name: str) -> None:
         """What a plugin made of rows: one has no number, one is a text."""

@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import pytest
 
+from ...entities import Customer
 from ...hookspecs import SourceType
 from ...types import Change, Page, WebhookRequest, WriteBack
 from ..clock import FakeClock
 from ..context import FakeContext
 from ..server import Fault, LoopbackServer
 
-__all__ = ["NAMES", "SLOW_DOWN", "SourceStage", "SourceStand", "fingerprint_of", "own"]
+__all__ = ["NAMES", "SLOW_DOWN", "SourceStage", "SourceStand", "fingerprint_of", "own", "told_by"]
 
 #: Asked to wait, and for how long.
 SLOW_DOWN = Fault.status(429, {"error": "slow down"}, headers={"Retry-After": "7"})
@@ -28,6 +30,11 @@ class SourceStage:
         self.stand_in = stand_in
         self.contract = contract
         self.context = context
+
+    def restart(self) -> None:
+        """A new process goes on: what the source had in memory is gone."""
+        self.source.close()
+        self.source = self.contract.source_type.open(self.contract.config(self.stand_in), self.context)
 
     def put(self, count: int) -> None:
         """The shop has customers 0 to `count - 1`."""
@@ -58,11 +65,13 @@ class SourceStand:
 
     Attributes:
         many: how many customers make three pages of a listing or more.
+        most: how many customers the largest listing has that is tried.
         exempt: case -> why it cannot hold for this source; the case is skipped with that reason.
     """
 
     source_type: ClassVar[SourceType]
     many: ClassVar[int] = 25
+    most: ClassVar[int] = 1200
     exempt: ClassVar[Mapping[str, str]] = {}
 
     # -- what a subclass gives
@@ -116,8 +125,12 @@ class SourceStand:
         pytest.skip("bare() is not written")
 
     def holds(self, stand_in: Any, number: int) -> Mapping[str, Any]:
-        """What the shop holds of that customer, under the names of `Customer`; None where it holds nothing."""
+        """What the shop holds of that customer: every field of `Customer` that records tell, None for nothing."""
         pytest.skip("holds() is not written")
+
+    def fill(self, stand_in: Any, number: int, text: str) -> None:
+        """Let the shop hold this text of that customer wherever people may type one: names, company, streets."""
+        pytest.skip("fill() is not written")
 
     def spoil(self, stand_in: Any, name: str) -> None:
         """Let the listing of customers hold one more row, of a kind that is no customer, with this name in it."""
@@ -151,8 +164,9 @@ class SourceStand:
         with self.start(clock) as stand_in:
             context = FakeContext("shop", self.source_type.name, clock=clock)
             source = self.source_type.open(self.config(stand_in), context)
-            yield SourceStage(source, stand_in, self, context)
-            source.close()
+            stage = SourceStage(source, stand_in, self, context)
+            yield stage
+            stage.source.close()
 
 
 def own(found: Change | Sequence[Change] | None, key: str) -> Change:
@@ -165,3 +179,14 @@ def fingerprint_of(change: Change) -> str:
     from ...store.codec import fingerprint
 
     return fingerprint(change.data) if change.data is not None else ""
+
+
+#: What a record tells of itself and not of the person: proved elsewhere, or for people to look at.
+_OF_THE_RECORD = frozenset({"key", "raw", "guest", "admin_url"})
+
+
+def told_by(data: Customer) -> set[str]:
+    """The names of the fields that it tells."""
+    plain = Customer(key=data.key)
+    names = {a.name for a in attrs.fields(Customer)} - _OF_THE_RECORD
+    return {name for name in names if getattr(data, name) != getattr(plain, name)}

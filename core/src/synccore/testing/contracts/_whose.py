@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from ...store import email_digest
-from ...types import Link, Operation
+from ...types import Identity, Link, Operation
 from ..server import Fault
 from ._stage import Stage
 from ._truth import TruthSinkCases
@@ -92,6 +92,32 @@ class WhoseSinkCases(TruthSinkCases):
         (remote,) = on.sink.read([link])
         left = self._ours_in(on, link, remote)
         assert not left, f"let go of, and still there: {', '.join(left)}"
+        self._carries_nothing_of_ours(on, link)
+
+    def _carries_nothing_of_ours(self, on: Stage, link: Link) -> None:
+        """Whoever is found by our id is taken for made by us: deleted with the person, written over with the next."""
+        on.app.clock.advance(self.lag)
+        (operation,) = self._operations(on, 1)
+        found: list[Any] = list(on.sink.lookup([operation])) if callable(getattr(on.sink, "lookup", None)) else []
+        assert not [f for f in found if isinstance(f, Link) and f.marked], "let go of, and still marked as ours"
+        if callable(getattr(on.sink, "find", None)):
+            known = {f.remote_id for f in on.sink.find(Identity(uids=(operation.uid,)))}
+            assert link.remote_id not in known, "let go of, and still found by our own id"
+
+    def test_what_its_owner_wrote_since_is_let_go_of_as_it_is(self, on: Stage) -> None:
+        """Emptied is what we wrote; what somebody else wrote over it is theirs."""
+        self._needs(on, "read")
+        if not on.app.app.sinks["target"].spares:
+            pytest.skip("core never asks this sink to erase such a record (it has no leaves but keep)")
+        on.emit()
+        on.deliver()
+        link = attrs.evolve(on.link(0), adopted=True)
+        name = next((n for n, value in link.fields.items() if value == self.customer(0).last_name), None)
+        if name is None or not self.rewrite(on.stand_in, link.remote_id, {name: "Rewritten"}):
+            pytest.skip("nobody else writes there (else write rewrite, and map the last name)")
+        on.sink.erase(link)
+        (remote,) = on.sink.read([link])
+        assert (remote or {}).get(name) == "Rewritten", f"let go of, and {name} is not as its owner wrote it"
 
     def test_nobody_is_remembered_who_was_erased(self, on: Stage) -> None:
         """`context.state()` is kept in plain, and core erases nothing there: key by ids, or let `erase` do it."""

@@ -159,15 +159,19 @@ class SinkContract(SizeSinkCases):
             pytest.param(Fault.commit_then_drop(), id="commit-then-drop"),
             pytest.param(Fault.commit_then_status(503), id="commit-then-503"),
             pytest.param(Fault.truncated(), id="truncated"),
+            pytest.param(Fault.shortened(), id="short-of-one"),
         ],
     )
     def test_a_lost_answer_makes_no_second_record(self, on: Stage, fault: Fault) -> None:
-        """The request was carried out, and nobody told us."""
+        """The request was carried out, and nobody told us, or not of all: who is not named is not done."""
         on.emit(3)
         on.stand_in.fail_next(self._only_writes(fault))
         on.deliver()
         assert on.held() == on.expected(3)
         assert on.app.states() == {"done": 3}
+        self._all_are_their_own(on, range(3))
+        if callable(getattr(on.sink, "read", None)):
+            assert None not in on.sink.read([on.link(n) for n in range(3)]), "linked to a record that is not there"
 
     def test_a_crash_after_the_call_makes_no_second_record(self, on: Stage) -> None:
         """Killed between the vendor's answer and our commit."""
@@ -254,13 +258,18 @@ class SinkContract(SizeSinkCases):
 
     # -- cases: being told off
 
-    def test_lost_credentials_pause_the_lane(self, on: Stage) -> None:
-        """needs_auth, nothing lost, no attempt used."""
-        on.emit(2)
-        on.stand_in.fail_always(self.unauthorised())
+    @pytest.mark.parametrize("refusal", ["unauthorised", "forbidden"])
+    def test_lost_credentials_pause_the_lane(self, on: Stage, refusal: str) -> None:
+        """needs_auth (for a permission that is missing, error is as good), nothing lost, no attempt used."""
+        on.emit(1)
+        on.deliver()  # it is known whose account it is: the refusal meets the delivery itself
+        on.emit(3)
+        on.stand_in.fail_always(getattr(self, refusal)())
         on.app.drain()
-        assert on.app.app.store.lane("target").state == "needs_auth", on.errors()
-        assert {(d.state, d.attempts) for d in on.app.deliveries()} == {("ready", 0)}
+        states = {"needs_auth"} if refusal == "unauthorised" else {"needs_auth", "error"}
+        assert on.app.app.store.lane("target").state in states, on.errors()
+        owed = [d for d in on.app.deliveries() if d.key != "0"]
+        assert {(d.state, d.attempts) for d in owed} == {("ready", 0)}, on.errors()
 
     def test_a_rate_limit_is_respected(self, on: Stage) -> None:
         """No request before the vendor's time is over, and no attempt used."""
