@@ -234,9 +234,11 @@ class NamesakeSink(Sink, Protocol):
     """A sink that knows all records of its target: `verify` then need not ask for a sample's addresses (`find`)."""
 
     def namesakes(self) -> Mapping[str, str]:
-        """Records that nobody here is, with the address of one that somebody is: remote id -> that one's.
+        """Records with the address of one that somebody is, by which nobody has them: remote id -> that one's.
 
-        Each may be the same person a second time: `verify` names them, and proves nothing. Raises as `deliver` does.
+        Each may be the same person a second time: `verify` names them, and proves nothing. An address that two
+        customers have is no reason; one that is left on another's record (merged, and its person gone) is. Raises as
+        `deliver` does.
         """
         ...
 

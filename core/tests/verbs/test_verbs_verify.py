@@ -224,10 +224,14 @@ def test_a_record_that_is_nobodys_and_has_a_delivered_ones_address_is_named(peop
 def test_where_a_target_knows_all_its_records_no_sample_has_to_meet_the_second_one(people):
     people.emit(*everyone(30))
     people.drain()
-    ours = people.app.store.link("people", "shop", "customer", "7").remote_id
+    ours, mates = (people.app.store.link("people", "shop", "customer", key).remote_id for key in ("7", "8"))
     people.sink.namesakes = lambda: {"typed": ours, ours: "x"}
     proof = verify(people.app, "people", sample=1)
     assert (proof.namesakes, proof.proved) == (["typed"], False)
+    # Somebody's, who says that the address on it is not theirs: left there by one who was merged into it and is gone.
+    people.sink.namesakes = lambda: {mates: ours}
+    proof = verify(people.app, "people", sample=1)
+    assert (proof.namesakes, proof.proved) == ([mates], False)
 
 
 def test_a_target_that_does_not_say_who_has_an_address_proves_nothing(people):

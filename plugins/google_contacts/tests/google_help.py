@@ -166,7 +166,7 @@ def settle(rig, operations, limit=40):
                 rig.links[f"{op.source}:{op.key}"] = found
         waiting = {op.key for op, _ in waits}
         ready = [op for op in pending if op.key not in waiting]
-        ready = [rig.op(op.key, maybe=op.key in unsure, **op.fields) for op in ready]
+        ready = [rig.op(op.key, op=op.op, maybe=op.key in unsure, **op.fields) for op in ready]
         outcomes = rig.deliver(*ready) if ready else []
         pause = max((after for _, after in waits), default=timedelta(0))
         pending = [op for op in pending if op.key in waiting]

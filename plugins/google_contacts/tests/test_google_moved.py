@@ -16,7 +16,7 @@ from synccore.errors import RateLimited
 from synccore.types import Delivered, Failed, Unchanged
 
 #: Orders tried: more of them at night, where time is not short.
-ORDERS = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 40
+ORDERS = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 15
 ANNIE = [{"givenName": "Annie", "familyName": "Owner"}]
 
 
@@ -206,6 +206,40 @@ def test_a_deleted_customer_whose_contact_was_there_before_has_one_contact_again
     assert len(rig.google.contacts()) == 1
 
 
+@pytest.mark.parametrize("policy", ["keep", "unlabel", "delete"])
+@pytest.mark.parametrize("way", ["", "the other changes", "restart"])
+def test_a_deleted_customer_of_a_merged_contact_has_it_again(rigs, policy, way):
+    rig = rigs(on_delete=policy)
+    one, two = (rig.put(n, **person_fields(n, company=f"Firm {n}")).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    for n in (2, 1):
+        change(rig, n, **person_fields(n, company=f"Firm {n}b"))
+    rig.deliver(rig.op(1, op="delete"))
+    if way == "the other changes":
+        change(rig, 2, **person_fields(2, company="Firm 2c"))
+    elif way:
+        rig.sink = rig.open()
+    change(rig, 3, **person_fields(1, company="Firm 3", phone="+14155550033"))
+    (person,) = rig.google.contacts()
+    assert marks(rig) == {"shop:customer:2": 1, "shop:customer:3": 1}
+    assert set(values(person, "emailAddresses")) == {"ann1@shop.test", "ann2@shop.test"}
+    # What the deleted one had there is the new one's; the other's stays.
+    assert set(values(person, "phoneNumbers")) == {"+14155550002", "+14155550033"}
+    assert companies(rig) == {"Firm 3", "Firm 2c" if way == "the other changes" else "Firm 2b"}
+    assert rig.sink.namesakes() == {}
+
+
+def test_a_second_contact_beside_a_merged_one_of_a_deleted_customer_is_named(rig):
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    name = rig.google.merge(one, two)
+    for n in (1, 2):
+        change(rig, n, **person_fields(n, company="Firm"))
+    rig.deliver(rig.op(1, op="delete"))
+    second = rig.put(3, **person_fields(3)).remote_id
+    rig.google.edit(second, emailAddresses=[{"value": "ann3@shop.test"}, {"value": "ann1@shop.test"}])
+    assert rig.sink.namesakes() == {name: second}
+
+
 def test_a_customer_that_comes_back_is_no_longer_gone(rig):
     made = rig.put(1, **person_fields(1))
     rig.deliver(rig.op(1, op="delete"))
@@ -345,7 +379,7 @@ def test_an_edit_that_looks_like_a_merge_costs_the_owner_nothing(rig, policy):
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["merge", "merge", "rename", "delete", "typed", "shop", "gone", "wait"]),
+        st.sampled_from(["merge", "marry", "rename", "delete", "typed", "shop", "gone", "wait", "restart"]),
         st.integers(1, 3),
         st.sampled_from(["kept", "other", "new"]),
         st.sampled_from(["both", "kept", "none"]),
@@ -365,6 +399,8 @@ class World:
         book.search_lag = timedelta(0)
         self.calls = 0
         self.owner_named = set()
+        #: Person -> their number in the shop, another one each time they register.
+        self.number = {1: 1, 2: 2, 3: 3}
 
     def contact_of(self, key):
         """The contact that has the customer's address; None where the owner deleted it."""
@@ -381,6 +417,16 @@ class World:
             mine = self.rig.google.add(names=ANNIE, nicknames=[{"value": f"n{self.calls}"}])
             self.owner_named = {n for n in self.owner_named if n != ours}
             self.owner_named.add(self.rig.google.merge(mine, ours, under=under, markers=markers))
+
+    def marry(self, key, under, markers):
+        """The owner merges two customers' contacts."""
+        one, two = self.contact_of(key), self.contact_of(key % 3 + 1)
+        if one and two and one != two and all(marks_on(self.rig.google.contact(name)) for name in (one, two)):
+            named = bool(self.owner_named & {one if under == "kept" else two})
+            self.owner_named -= {one, two}
+            name = self.rig.google.merge(one, two, under=under, markers=markers)
+            if named:
+                self.owner_named.add(name)
 
     def rename(self, key, *_):
         if ours := self.contact_of(key):
@@ -400,10 +446,16 @@ class World:
     def shop(self, key, *_):
         self.calls += 1
         self.rig.sink.resume()  # how many searches a minute allows is not what is tried here
-        change(self.rig, key, **person_fields(key, company=f"Company {self.calls}", given_name=f"Shop{self.calls}"))
+        fields = person_fields(key, company=f"Company {self.calls}", given_name=f"Shop{self.calls}")
+        change(self.rig, self.number[key], **fields)
 
-    def gone(self, key, *_):
-        self.rig.deliver(self.rig.op(key, op="delete"))
+    def gone(self, key, how, _):
+        settle(self.rig, [self.rig.op(self.number[key], op="delete")])
+        if how != "new":
+            self.number[key] += 10
+
+    def restart(self, *_):
+        self.rig.sink = self.rig.open()
 
     def wait(self, *_):
         self.rig.clock.advance(timedelta(minutes=20))
@@ -417,24 +469,29 @@ def close_by(rig, monkeypatch):
 
 
 @hypothesis_settings(max_examples=ORDERS, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps, st.booleans(), st.sampled_from([0, 60]))
-def test_in_every_order_there_is_one_contact_each_and_no_marker_twice(close_by, order, told, lag):
+@given(steps, st.booleans(), st.booleans(), st.sampled_from([0, 60]), st.sampled_from(["keep", "unlabel", "delete"]))
+def test_in_every_order_there_is_one_contact_each_and_no_marker_twice(close_by, order, begun, told, lag, policy):
     rig = close_by
+    rig.settings["on_delete"] = policy
     rig.afresh(timedelta(seconds=lag))
     world = World(rig, told)
+    for key in (1, 2, 3) if begun else ():
+        world.shop(key)
     for step, *how in order:
         getattr(world, step)(*how)
     for key in (1, 2, 3):
         world.shop(key)
-    people = rig.google.contacts()
-    assert set(marks(rig).items()) == {(f"shop:customer:{key}", 1) for key in (1, 2, 3)}
+    people, numbers = rig.google.contacts(), list(world.number.values())
+    found = marks(rig)
+    assert {found[f"shop:customer:{number}"] for number in numbers} == {1}
     for key in (1, 2, 3):
         assert len([p for p in people if f"ann{key}@shop.test" in values(p, "emailAddresses")]) == 1
     named = {p["resourceName"]: p["names"][0]["givenName"] for p in people if p.get("names")}
     assert {named[n] for n in world.owner_named if n in named} <= {"Annie"}
-    assert len(people) == 3
+    if policy != "delete":  # which leaves of an owner's contact what they typed, by which nobody finds it again
+        assert len(people) == len({world.contact_of(key) for key in (1, 2, 3)})
     before = rig.writes()
-    outcomes = rig.deliver(*[rig.op(key, **dict(rig.links[f"shop:{key}"].mapped)) for key in (1, 2, 3)])
+    outcomes = rig.deliver(*[rig.op(n, **dict(rig.links[f"shop:{n}"].mapped)) for n in numbers])
     assert not [o for o in outcomes if isinstance(o, Failed)]
     assert all(isinstance(o, Unchanged) for o in outcomes)
     assert rig.writes() == before

@@ -252,7 +252,7 @@ class _Sample:
             self._warn("error", text + f"{', '.join(self._proof.twins[:5])}; merge them at the target")
 
     def _namesakes(self, links: Sequence[Link]) -> None:
-        """Records that are nobody's here and have the address of one that is: maybe the same person a second time."""
+        """Records with the address of one that is somebody's: maybe the same person a second time."""
         try:
             found = patient(self._app.clock, lambda: self._with_an_address(links))
         except SynccoreError as error:
@@ -260,12 +260,13 @@ class _Sample:
             self._warn("info", f"whether another record has one's address could not be asked: {error.message}")
             return
         unknown = sorted(set(found) - self._successors)
-        nobodys = [r for r in unknown if not any(x.sink == self._route.sink for x in self._links_to(r))]
-        if nobodys:
-            named = ", ".join(f"{r} beside {found[r]}" if found[r] else r for r in nobodys[:5])
-            self._proof.namesakes = nobodys
+        # Another customer's may be named beside one that is somebody's: the target says that it is not its address.
+        second = [r for r in unknown if not self._links_to(r) or self._links_to(found[r])]
+        if second:
+            named = ", ".join(f"{r} beside {found[r]}" if found[r] else r for r in second[:5])
+            self._proof.namesakes = second
             self._proof.unproven.append("that each is there once: others have the same address")
-            text = f"further records with the address of one of these that are nobody's ({len(nobodys)}): {named}; "
+            text = f"further records have the address of one of these ({len(second)}): {named}; "
             self._warn("info", text + "if it is the same person, merge them at the target")
 
     def _with_an_address(self, links: Sequence[Link]) -> Mapping[str, str]:
@@ -284,7 +285,8 @@ class _Sample:
         return {x.remote_id: "" for x in others if x.remote_id not in theirs}
 
     def _links_to(self, remote_id: str) -> Sequence[Link]:
-        return self._app.store.links_to(remote_id, 20)
+        found = self._app.store.links_to(remote_id, 20) if remote_id else ()
+        return [link for link in found if link.sink == self._route.sink]
 
     def _warn(self, level: Any, message: str) -> None:
         self._proof.findings.append(_finding(level, self._path, message))

@@ -11,6 +11,7 @@ from .client import People
 from .config import Config, Video
 from .index import Index
 from .labels import MY_CONTACTS
+from .match import namesakes
 
 #: Contacts per account, those in the bin included (Google's help page on contact limits).
 CAPACITY = 25_000
@@ -58,7 +59,7 @@ def _state(path: str, index: Index) -> list[Finding]:
     if doubled := index.doubled():
         text = f"{doubled} customers stand on two contacts: merge them in Google Contacts (Merge and fix)"
         findings.append(Finding(level="warning", path=path, message=text))
-    if count := len(index.namesakes()):
+    if count := len(namesakes(index)):
         text = f"further contacts with a customer's address: {count}; merge them where it is the same person"
         findings.append(Finding(level="info", path=path, message=text))
     if index.state.get("full"):

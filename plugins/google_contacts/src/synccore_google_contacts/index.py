@@ -136,15 +136,9 @@ class Index:
         """The addresses of a contact, in the form they are compared in."""
         return self._keys[name].emails
 
-    def namesakes(self) -> dict[str, str]:
-        """Contacts without a marker that have the address of a marked one -> the marked one: a second contact of a
-        customer, such as one typed in before a write that Google's listing and search did not show yet."""
-        found: dict[str, str] = {}
-        for names in self._by["emails"].values():
-            marked = sorted(n for n in names if self.markers_of(n))
-            if marked:
-                found |= {n: marked[0] for n in names if not self.markers_of(n)}
-        return found
+    def addresses(self) -> dict[str, set[str]]:
+        """Address -> the contacts that have it."""
+        return self._by["emails"]
 
     def doubled(self) -> int:
         """How many markers stand on more than one contact."""

@@ -1,6 +1,6 @@
 """Which contact is the customer: link, marker, e-mail, phone, in this order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
@@ -8,7 +8,7 @@ from synccore.types import Operation
 
 from .index import Index
 from .mapping import wanted_emails, wanted_phones
-from .merge import is_guest
+from .merge import is_guest, print_of
 
 
 @frozen
@@ -68,9 +68,58 @@ def _foreign(index: Index, op: Operation, name: str) -> bool:
     """Whether the contact is marked as another customer of the same shop, one that is still there.
 
     A guest and an account do not count against each other: it is the same person, before and after registering.
+    Two whom the owner merged have one contact, whosever marker was lost by it; beside one that is still there it may
+    also be that of one who is gone and came again.
     """
     kind = f"{op.source}:{op.entity}:"
     mine = {m for m in index.markers_of(name) if m.startswith(kind)}
     if not mine or op.uid in mine or any(is_guest(m) for m in (op.uid, *mine)):
         return False
-    return bool(mine - index.dead_on(name))
+    return bool(mine - index.dead_on(name)) and not (_merged(index, op, name) or inherited(index, op, name))
+
+
+def _merged(index: Index, op: Operation, name: str) -> bool:
+    """Whether the record's own contact became this one: what it alone is known by stands there."""
+    if op.link is None or index.resolve(op.link.remote_id) != name:
+        return False
+    there = index.emails_of(name).intersection(wanted_emails(op.link.mapped))
+    return bool({print_of("email", e) for e in there} - _wanted(index, name, index.markers_of(name)))
+
+
+def inherited(index: Index, op: Operation, name: str) -> set[str]:
+    """The markers on the contact that this record takes over: of customers who are gone, whose address, or number
+    where an address says nothing else, is the record's now. Of whom is not known what they wanted there, where nobody
+    else wants it."""
+    dead, emails = index.dead_on(name), set(wanted_emails(op.fields))
+    if not dead or op.uid in index.markers_of(name):
+        return set()
+    prints = {print_of("email", e) for e in emails}
+    if not emails or not index.emails_of(name):
+        prints |= {print_of("phone", p) for p in wanted_phones(op.fields)}
+    nobodys = not prints & _wanted(index, name, index.markers_of(name) - dead)
+    return {m for m in dead if prints & (wanted := _wanted(index, name, [m])) or (nobodys and not wanted)}
+
+
+def _wanted(index: Index, name: str, uids: Iterable[str]) -> set[str]:
+    """The fingerprints of what these want on the contact."""
+    own = index.own(name)
+    return {p for uid in uids for p in own.wants.get(uid, ())} if own is not None else set()
+
+
+def namesakes(index: Index) -> dict[str, str]:
+    """Contacts that have the address of a customer's contact and are not that customer's -> that contact: maybe a
+    second one, such as one typed in before a write that Google's listing and search did not show yet."""
+    found: dict[str, str] = {}
+    for email, names in index.addresses().items():
+        theirs = sorted(n for n in names if _lives(index, n, email))
+        if theirs:
+            found |= {n: theirs[0] for n in names if n not in theirs}
+    return found
+
+
+def _lives(index: Index, name: str, email: str) -> bool:
+    """Whether somebody who is there has the contact; where somebody else on it is gone, with this very address."""
+    dead, own = index.dead_on(name), index.own(name)
+    wants = own.wants if own is not None else {}
+    alive = (index.markers_of(name) | wants.keys()) - dead
+    return any(not dead or m not in wants or print_of("email", email) in wants[m] for m in alive)

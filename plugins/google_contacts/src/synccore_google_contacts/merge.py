@@ -33,7 +33,8 @@ class Merge:
         own: flat field -> what we wrote there (a text for parts, entries for the rest).
         adopting: the contact is the owner's and is written for the first time: only what is empty is filled.
         mine: what was last asked for of this very record: ours where it stands there so.
-        shared: the contact is another record's too: only what is `mine` gives way.
+        shared: the contact is another record's too: only what is `mine` or inherited gives way.
+        inherited: fingerprints of what those wanted there whose place this record takes.
         theirs: fingerprints of what those others want there: it stays, also where it is mine.
         written: fingerprints of values that were written since what is known here: where something else stands by
             now, the owner changed it afterwards.
@@ -46,6 +47,7 @@ class Merge:
     adopting: bool = False
     mine: Mapping[str, Any] = field(factory=dict)
     shared: bool = False
+    inherited: Collection[str] = ()
     theirs: Collection[str] = ()
     written: Collection[str] = ()
     kept: list[str] = field(factory=list)
@@ -119,7 +121,7 @@ class Merge:
         """
         if not text and print_of(spec.name, current) in self.theirs:
             return False
-        mine = self._text_of_mine(spec) == current
+        mine = self._text_of_mine(spec) == current or print_of(spec.name, current) in self.inherited
         if self.shared or spec.name not in self.own:
             return mine
         return bool(text) or mine or current == self.own[spec.name]
@@ -151,7 +153,8 @@ class Merge:
             return entries[0]
         known = (self.mine, self.own) if self.shared else (self.own, self.mine)
         company = known[0].get("company") or known[1].get("company")
-        return next((e for e in entries if company and e.get("name") == company), None)
+        former = (e for e in entries if print_of("company", e.get("name")) in self.inherited)
+        return next(former, next((e for e in entries if company and e.get("name") == company), None))
 
     def _owned(self, person_field: str) -> bool:
         return any(
@@ -190,7 +193,9 @@ class Merge:
 
     def _mine(self, spec: Entries) -> set[Any]:
         value = self.mine.get(spec.name)
-        return {spec.identity(e) for e in spec.build(value)} if value is not None else set()
+        found = {spec.identity(e) for e in spec.build(value)} if value is not None else set()
+        former = {spec.identity(e) for e in self.own.get(spec.name, ())} if self.inherited else set()
+        return found | {i for i in former if print_of(spec.name, i) in self.inherited}
 
     @staticmethod
     def _replaced(
@@ -243,11 +248,11 @@ def is_guest(marker: str) -> bool:
     return ":customer:guest:" in marker
 
 
-def mark(merge: Merge, uid: str, dead: Collection[str] = ()) -> None:
-    """Put the marker on; a guest's of the same shop gives way to the account's, a `dead` one to whoever comes."""
+def mark(merge: Merge, uid: str, inherited: Collection[str] = ()) -> None:
+    """Put the marker on; a guest's of the same shop gives way to the account's, and so does what is inherited."""
     prefix = uid.split(":", 1)[0] + ":"
     stale = {m for m in markers(merge.person) if m.startswith(prefix) and is_guest(m)} if not is_guest(uid) else set()
-    unmark(merge, (stale | set(dead)) - {uid})
+    unmark(merge, (stale | set(inherited)) - {uid})
     for name, kind, value in MARKED:
         entries = merge.entries(name)
         if not any(e.get(kind) == value and e.get("value") == uid for e in entries):

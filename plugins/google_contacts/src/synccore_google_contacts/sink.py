@@ -32,6 +32,7 @@ from .index import LONGEST_LAG, Index
 from .labels import Labels
 from .limits import check_held, hold, release
 from .mapping import CONTACT, describe
+from .match import namesakes
 from .read import flat
 from .write import Promises, Round, deliver, erased, erasing, find_person, lookup
 
@@ -122,10 +123,10 @@ class GoogleContacts:
             return find_person(index, identity)
 
     def namesakes(self) -> Mapping[str, str]:
-        """Contacts without a marker that have the address of a marked one, as far as the listing shows by now."""
+        """Contacts that have the address of a customer's and are not theirs, as far as the listing shows by now."""
         with self._account() as index:
             index.sync(now=True)
-            return index.namesakes()
+            return namesakes(index)
 
     def erase(self, link: Link) -> Erased | None:
         """Delete the contact that synccore made for this person alone; take what it wrote off any other."""

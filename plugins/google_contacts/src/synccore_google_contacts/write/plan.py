@@ -18,7 +18,7 @@ from ..errors import AccountFull
 from ..index import Index, Own
 from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
-from ..match import Match, find
+from ..match import Match, find, inherited
 from ..merge import Merge, is_guest, mark, markers, surviving, unmark
 from ..prints import prints_of, recalled, tell, unknown
 from ..schema import WRITABLE, Person, contact_source
@@ -202,22 +202,23 @@ class _Planner:
         changed = op.changed if known else frozenset(op.fields)
         mine = link.mapped if link is not None else {}
         adopting = not known and not ours and not own.fields
-        others = self._others(op, name)
+        others, heirlooms = self._others(op, name), inherited(self.index, op, name)
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
-            theirs=_prints(own, others), written=unknown(own.fields, person),
+            inherited=_prints(own, heirlooms), theirs=_prints(own, others), written=unknown(own.fields, person),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         if is_guest(op.uid) and not (wanted_emails(op.fields) or wanted_phones(op.fields)):
             # Emptied: the marker would confirm the address to whoever guesses it. The link still leads here.
             unmark(merge, {op.uid})
         else:
-            mark(merge, op.uid, self.index.dead_on(name))
+            mark(merge, op.uid, heirlooms)
         label = self._label(op)
         labelled = label is not None and _has_label(person, label)
         back = link is not None and link.left
         add = label if (label != own.label or back) and not labelled else None
-        record = Own(merge.own, own.made, label if labelled else own.label, _wanted(own.wants, op))
+        wants = {uid: prints for uid, prints in own.wants.items() if uid not in heirlooms}
+        record = Own(merge.own, own.made, label if labelled else own.label, _wanted(wants, op))
         kept = self._kept(op, changed, merge.kept)
         fields = _told(merge)
         if not fields and add is None:
@@ -305,7 +306,9 @@ class _Planner:
         if not fields and remove is None:
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
-        left = Own(merge.own, own.made, wants={uid: prints for uid, prints in own.wants.items() if uid != op.uid})
+        # What one who is gone wanted there tells later who came again.
+        away = {op.uid} if erasing or not (op.gone or op.op == "delete") else set()
+        left = Own(merge.own, own.made, wants={uid: prints for uid, prints in own.wants.items() if uid not in away})
         return Work(op, name=name, body={**_stamp(person), **fields}, mask=frozenset(fields), own=left, remove=remove,
                     note=note)  # fmt: skip
 
