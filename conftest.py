@@ -27,10 +27,15 @@ settings.register_profile("nightly", settings.get_profile("ci"), max_examples=10
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "shared"))
 
 
+#: What is imported and collected stays: nobody need look for garbage in it again and again.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What has been imported and collected stays: nobody need look for garbage in it again and again."""
+    """The tests begin: what is there by now is never looked at again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "core/tests/daemon"))
 
 from attrs import frozen
 from rig import percentile
-from test_daemon_hostile import FAULTS, Daemon, Enemy
+from test_daemon_hostile import Daemon, Enemy, faults
 
 PARTS = 10
 #: Between two webhooks: a busy shop's, so that an hour is no throughput test.
@@ -41,7 +41,7 @@ def lived(daemon: Daemon, seconds: float) -> Tenth:
     while time.monotonic() < end:
         took.append(daemon.webhook("Ann"))
         if len(took) % 3 == 0:
-            daemon.enemy.fail_next(daemon.chance.choice(FAULTS))
+            daemon.enemy.fail_next(daemon.chance.choice(faults()))
         time.sleep(PAUSE)
     handles = len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
     middle, slow = (percentile(took, share) * 1000 for share in (0.5, 0.99))

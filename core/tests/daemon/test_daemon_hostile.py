@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import closing
 from datetime import timedelta
+from functools import cache
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,27 +28,34 @@ SECONDS = 6.0
 IMPATIENT = timedelta(seconds=2)
 SCRIPT = Path(__file__).with_name("hostile_daemon.py")
 PAGE = "<html><body>" + "1 " * 40_000 + "a@" * 10_000 + "</body></html>"
-FAULTS = (
-    Fault.drip(),
-    Fault.drip(headers=True),
-    Fault.endless(),
-    Fault.bomb(200_000_000),
-    Fault.reset(),
-    Fault.truncated(),
-    Fault.html(404),
-    Fault.status(200, PAGE),
-    Fault.status(400, {"error": "1" * 100_000}),
-    Fault.status(200, "[" * 100_000),
-    Fault.status(200, "9" * 5_000),
-    Fault.status(200, {}, {"Content-Encoding": "gzip"}),
-    Fault.status(413, PAGE),
-    Fault.status(418, "\x00" * 100_000),
-    Fault.status(429, {}, {"Retry-After": "0"}),
-    Fault.status(200, "[" + ",".join(["{}"] * 2_000_000) + "]"),
-    Fault.status(200, {"a": "x" * 15_000_000}),
-    Fault.status(200, {}, {"Set-Cookie": "a=" + "x" * 60_000}),
-    Fault.status(302, {}, {"Location": "https://elsewhere.test/"}),
-)
+
+
+@cache
+def faults() -> tuple[Fault, ...]:
+    """Made where they are used: each process that collects the tests would pack two hundred megabytes."""
+    return (
+        Fault.drip(),
+        Fault.drip(headers=True),
+        Fault.endless(),
+        Fault.bomb(200_000_000),
+        Fault.reset(),
+        Fault.truncated(),
+        Fault.html(404),
+        Fault.status(200, PAGE),
+        Fault.status(400, {"error": "1" * 100_000}),
+        Fault.status(200, "[" * 100_000),
+        Fault.status(200, "9" * 5_000),
+        Fault.status(200, {}, {"Content-Encoding": "gzip"}),
+        Fault.status(413, PAGE),
+        Fault.status(418, "\x00" * 100_000),
+        Fault.status(429, {}, {"Retry-After": "0"}),
+        Fault.status(200, "[" + ",".join(["{}"] * 2_000_000) + "]"),
+        Fault.status(200, {"a": "x" * 15_000_000}),
+        Fault.status(200, {}, {"Set-Cookie": "a=" + "x" * 60_000}),
+        Fault.status(302, {}, {"Location": "https://elsewhere.test/"}),
+    )
+
+
 #: Neither 401 nor 403, nor a long Retry-After: a lane that rests is no target.
 STATUSES = (
     200,
@@ -108,14 +116,15 @@ TEXTS = (
 )
 #: Of so many requests two are answered badly: a target that says nothing well is left alone after a while.
 BETWEEN = 4
-#: Five hundred different answers in all.
-LINES = (
-    *FAULTS,
-    *(
-        Fault.status(*one)
-        for one in random.Random(5).sample(list(product(STATUSES, TEXTS, HEADERS)), 500 - len(FAULTS))
-    ),
-)
+
+
+@cache
+def lines() -> tuple[Fault, ...]:
+    """Five hundred different answers in all."""
+    drawn = random.Random(5).sample(list(product(STATUSES, TEXTS, HEADERS)), 500 - len(faults()))
+    return (*faults(), *(Fault.status(*one) for one in drawn))
+
+
 BODIES = (
     b"",
     b"null",
@@ -168,7 +177,7 @@ class Daemon:
         """What the target answers next, a body, half a request of a stranger; then seconds of one honest webhook."""
         if (asked := len(self.enemy.requests)) >= self.asked + BETWEEN:
             self.asked = asked
-            self.enemy.fail_next(self.chance.choice(FAULTS), self.chance.choice(LINES))
+            self.enemy.fail_next(self.chance.choice(faults()), self.chance.choice(lines()))
         post(self.url, self.chance.choice(BODIES))
         if len(self.peers) < 100:
             self.peers.append(socket.create_connection((self.url.hostname, self.url.port), timeout=5))
