@@ -6,6 +6,7 @@ with fewer steps and prints what is left.
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -30,7 +31,11 @@ def _plugins() -> Plugins:
 def lived(seed: int, *, shrinking: bool) -> Sequence[str]:
     """What was wrong at the end of a life, as lines."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    faults = live(seed, draw(seed), _plugins())
+    try:
+        faults = live(seed, draw(seed), _plugins())
+    except KeyboardInterrupt as death:
+        # Here it would end the process that counts: a death that nobody took for the end of its process.
+        return ["a death came out", *(f"  {frame}" for frame in traceback.format_tb(death.__traceback__)[-6:])]
     if not faults or not shrinking:
         return faults
     fewest = shrink(seed, draw(seed), _plugins())

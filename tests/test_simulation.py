@@ -16,7 +16,7 @@ def plugins():
 
 
 #: CI lives two hundred by itself (`benchmarks/simulate.py`); the sabotages have to be seen by more than a handful.
-LIVES = int(os.environ.get("SUITE_LIVES", "8"))
+LIVES = int(os.environ.get("SUITE_LIVES", "5"))
 
 
 @pytest.mark.parametrize("seed", range(LIVES))

@@ -40,7 +40,7 @@ class Point:
     def __init__(self, name, module, dist="acme-plugin", version="1.0"):
         self.name = name
         self.value = f"{name}.module"
-        self.dist = SimpleNamespace(name=dist, version=version)
+        self.dist = SimpleNamespace(metadata={"Name": dist, "Version": version})
         self._module = module
         self.loads = 0
 

@@ -105,8 +105,10 @@ class Discreet:
                 conceal(told := tellable(error), self._known(about), self._secrets())
                 return Failed(told)
             case Delivered() | Unchanged() if answer.note or answer.left_out:
-                left_out = {name: self._clean(reason, about) for name, reason in answer.left_out.items()}
-                return evolve(answer, note=answer.note and self._clean(answer.note, about), left_out=left_out)
+                # Fields are left out for few reasons, and each look goes through all that the record holds.
+                said = {text: self._clean(text, about) for text in {answer.note, *answer.left_out.values()} if text}
+                left_out = {name: said.get(reason, reason) for name, reason in answer.left_out.items()}
+                return evolve(answer, note=said.get(answer.note, answer.note), left_out=left_out)
             case Erased(note=note) if note:
                 return evolve(answer, note=self._clean(note, about))
             case Unreadable():

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
@@ -43,6 +43,12 @@ _KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "synccore_stores": ("store", StoreType),
     "synccore_alerts": ("alert", AlertType),
 }
+
+
+_HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("synccore_")}
+#: The hooks alone: pluggy looks at each name of what it is given, for each plugin anew.
+_SPECS = ModuleType("hooks")
+vars(_SPECS).update(_HOOKS)
 
 
 @frozen
@@ -262,7 +268,7 @@ def _load(point: "EntryPoint", status: PluginStatus, taken: Mapping[str, PluginS
     except Exception as error:
         raise PluginFault("failed", f"import failed: {_describe(error)}") from error
     manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(_SPECS)
     if trace:
         _trace(manager, point.name)
     _register(manager, module, point)
@@ -292,10 +298,9 @@ def _register(manager: pluggy.PluginManager, module: Any, point: "EntryPoint") -
     callers = manager.get_hookcallers(module) or []
     if not callers:
         raise PluginFault("failed", f"{point.value} has no hooks: mark its functions with @synccore.hookimpl")
-    known = [name for name in vars(hookspecs) if name.startswith("synccore_")]
     for caller in callers:
         if not caller.has_spec():
-            hint = suggest(caller.name, known)
+            hint = suggest(caller.name, list(_HOOKS))
             raise PluginFault("incompatible", f"hook {caller.name} is not one of this core's hooks{hint}")
 
 
@@ -319,7 +324,10 @@ def _normal(name: str) -> str:
 
 
 def _distribution(point: "EntryPoint") -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+    if point.dist is None:
+        return "", ""
+    metadata = point.dist.metadata  # read and parsed anew each time it is asked for
+    return metadata["Name"], metadata["Version"]
 
 
 def _describe(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,15 @@ __all__ = ["Harness", "customer", "upsert"]
 
 
 @cache
+def _installed() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group="synccore"))
+
+
+@cache
 def _installed_sinks() -> frozenset[str]:
     from .._plugins import load_plugins
 
-    return frozenset(load_plugins(environ={}, entry_points=entry_points(group="synccore")).sinks)
+    return frozenset(load_plugins(environ={}, entry_points=_installed()).sinks)
 
 
 class _EntryPoint:
@@ -124,7 +129,7 @@ class Harness(Closing):
         from .._app.app import App
         from .._plugins import load_plugins
 
-        points = list(entry_points(group="synccore")) if self._installed else []
+        points = _installed() if self._installed else ()
         known = _installed_sinks() if points else frozenset()
         sinks = [kind for kind, _ in self._types.values() if kind.name not in known]
         module = SimpleNamespace(
