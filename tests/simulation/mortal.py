@@ -33,6 +33,13 @@ class MortalStore(SqliteStore):
         if self.dead:
             raise Died
 
+    @contextmanager
+    def asked_by_a_stranger(self) -> Iterator[None]:
+        """A question of the simulator's own is no moment of the process."""
+        fuse, self.fuse = self.fuse, None
+        yield
+        self.fuse = fuse
+
     def _looked_at(self) -> None:
         if self.look is not None:
             self.look()

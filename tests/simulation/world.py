@@ -292,7 +292,8 @@ class World(Closing):
         email = self.shop.customers[number]["email"]
         if any(email in target.mailed() for target in self.targets.values()):
             self.unheard.add(email)
-        heard_of = self.store.snapshot("shop", "customer", str(number)) is not None
+        with self.store.asked_by_a_stranger():
+            heard_of = self.store.snapshot("shop", "customer", str(number)) is not None
         for name, order in self.shop.orders.items():
             billed = order["billing"]["email"]
             if billed == email or order["customer_id"] == number:

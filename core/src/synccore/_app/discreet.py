@@ -106,9 +106,9 @@ class Discreet:
                 return Failed(told)
             case Delivered() | Unchanged() if answer.note or answer.left_out:
                 # Fields are left out for few reasons, and each look goes through all that the record holds.
-                said = {text: self._clean(text, about) for text in {answer.note, *answer.left_out.values()} if text}
+                said = {text: self._clean(text, about) for text in (answer.note, *answer.left_out.values()) if text}
                 left_out = {name: said.get(reason, reason) for name, reason in answer.left_out.items()}
-                return evolve(answer, note=said.get(answer.note, answer.note), left_out=left_out)
+                return evolve(answer, note=answer.note and said[answer.note], left_out=left_out)
             case Erased(note=note) if note:
                 return evolve(answer, note=self._clean(note, about))
             case Unreadable():
