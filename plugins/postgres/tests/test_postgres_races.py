@@ -193,6 +193,21 @@ def test_who_listens_hears_again_after_the_server_was_away(server):
         assert news.wait(60)
 
 
+def cut_off(server, store):
+    with store.writing() as tx:
+        tx.execute("SELECT 1")
+        server.cut()
+        tx.execute("SELECT 1")
+
+
+def test_a_lost_connection_is_said_once_and_in_words(server, caplog):
+    with closing(PostgresStore(server.url())) as store:
+        with pytest.raises(StoreError, match="cannot be used: terminating connection"):
+            cut_off(server, store)
+        assert caplog.records == []
+        assert list(store.history()) == []
+
+
 def test_daemons_are_seen_with_who_leads(server):
     url = server.url()
     with closing(PostgresStore(url)) as one, closing(PostgresStore(url)) as two:

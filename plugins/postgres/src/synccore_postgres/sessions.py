@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -138,6 +139,8 @@ class Sessions:
     def __init__(self, url: str, password: Secret | None = None) -> None:
         self._conninfo, self.place = _read(url)
         self._password = password
+        # Of each connection that is lost the pool tells in its own words; a StoreError says it to whom it concerns.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         # What this process may hold at once: its writers take turns, its locks have connections of their own.
         self._pool = self._new_pool(12)
         self._locks = self._new_pool(24)
