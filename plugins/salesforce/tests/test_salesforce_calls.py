@@ -49,13 +49,14 @@ def test_2000_are_24_calls_at_most(bench, route, person, picky):
 
 
 @pytest.mark.parametrize("match", [("WooId__c",), ("Name",)])
-def test_accounts_and_contacts_are_three_or_four_calls_for_200(bench, route, person, picky, match):
+@pytest.mark.parametrize("name", ["Name", "NameFallback"])
+def test_accounts_and_contacts_are_three_or_four_calls_for_200(bench, route, person, picky, match, name):
     crm = bench(
         route("firms", "Account", match=match),
         route("people", "Contact", match=("WooId__c", "Email"), after="firms"),
         at=picky,
     )
-    firms = [crm.op(str(n), {"Name": f"Firm {n}", "WooId__c": f"shop:customer:{n}"}, route="firms") for n in range(600)]
+    firms = [crm.op(str(n), {name: f"Firm {n}", "WooId__c": f"shop:customer:{n}"}, route="firms") for n in range(600)]
     spent = calls(crm, firms)
     contacts = [crm.op(str(n), person(n), route="people", parent=crm.links["firms", str(n)]) for n in range(600)]
     spent += calls(crm, contacts)

@@ -59,15 +59,21 @@ class Finder:
         self._schema = shaper.schema
         self._matching = shaper.matching
 
-    def resolve(self, rows: Sequence[Row], *, by_key: bool = False) -> dict[int, SynccoreError]:
+    def resolve(self, rows: Sequence[Row], *, by_key: bool = False, outright: bool = False) -> dict[int, SynccoreError]:
         """Give rows the ids of records that exist, and drop what must not be overwritten there.
 
         A row with a key needs no look at the key unless it has values to keep or `by_key` asks for it: the upsert
-        finds the record itself. Gives the errors of rows that cannot go on, by operation id.
+        finds the record itself. With `outright` a row with values to keep needs none either where the key is unique.
+        Gives the errors of rows that cannot go on, by operation id.
         """
+        for row in rows:
+            key = row.schema.get(row.key[0]) if row.key and row.keep and row.id is None else None
+            row.outright = outright and key is not None and key.unique and not (by_key or row.op.maybe_applied)
         # To one that a lookup found, and nothing was written to yet, the key is written unless another is there.
         self.read([r for r in rows if r.id and r.fields and (r.guarded or r.keep or (r.key and not r.before))])
-        wanted = [r for r in rows if r.id is None and r.key and (by_key or r.keep or r.op.maybe_applied)]
+        wanted = [
+            r for r in rows if r.id is None and r.key and (by_key or r.op.maybe_applied or (r.keep and not r.outright))
+        ]
         for name in dict.fromkeys(r.key[0] for r in wanted if r.key):
             self._read([r for r in wanted if r.key and r.key[0] == name], name, lambda r: r.key and r.key[1])
         failures: dict[int, SynccoreError] = {}

@@ -62,7 +62,7 @@ class Route:
 
     # -- writing
 
-    def rows(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> list[Row]:
+    def rows(self, operations: Sequence[Operation], outcomes: dict[int, Outcome], *, bulk: bool = False) -> list[Row]:
         """The operations as rows whose records, where there are any, are found; the others' outcomes are set."""
         rows: list[Row] = []
         for op in operations:
@@ -73,7 +73,7 @@ class Route:
         self._remover.leave_behind(rows, outcomes)
         self._accounts.fill(rows, outcomes)
         rows = [r for r in rows if r.op.id not in outcomes]
-        for op_id, reason in self.finder.resolve(rows).items():
+        for op_id, reason in self.finder.resolve(rows, outright=not (bulk or self.has_items)).items():
             outcomes[op_id] = Failed(reason)
         return [r for r in rows if r.op.id not in outcomes]
 

@@ -202,7 +202,7 @@ class SalesforceSink:
         """The rows of a job, a slice at a time. Those that others with the same value wait for are left out."""
         twins = route.twins(op for op in operations if op.op not in _REMOVALS)
         for part in chunked((op for op in operations if op.op not in _REMOVALS and op.id not in twins), _SLICE):
-            for row in route.rows(part, outcomes):
+            for row in route.rows(part, outcomes, bulk=True):
                 if writable(row):
                     yield row
                 else:

@@ -49,6 +49,8 @@ class Row:
     keep: set[str] = field(factory=set)
     #: Fields of the sink's own (parent, record type): only set where the record is made or has none.
     soft: set[str] = field(factory=set)
+    #: Made, not upserted: a record that has the key already refuses it, and is looked at only then.
+    outright: bool = False
     #: Not this customer's alone, or not made by this sync: only what is ours there is written.
     guarded: bool = False
     #: A record per company, not per customer.

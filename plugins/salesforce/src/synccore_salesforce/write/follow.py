@@ -119,6 +119,10 @@ class Follower:
         row.guarded = row.op.settings.get("existing") != "overwrite"
         self._finder.read([row])
 
+    def meet(self, rows: Sequence[Row]) -> dict[int, SynccoreError]:
+        """Look at the records that have the keys of rows which were to be made; errors of rows that cannot go on."""
+        return self._finder.resolve(rows, by_key=True)
+
     def _to_contact(self, row: Row, contact: str) -> None:
         if row.id is not None:
             # It stays in the org, read-only and with the person's name, until they are forgotten.

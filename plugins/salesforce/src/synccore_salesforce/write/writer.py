@@ -86,6 +86,7 @@ class Writer:
         again: list[Row] = []
         gone: list[tuple[Row, Problem]] = []
         locked: list[Row] = []
+        met: list[Row] = []
         for row, result in self.save(rows):
             if isinstance(result, SynccoreError):
                 outcomes[row.op.id] = Failed(result)
@@ -99,10 +100,14 @@ class Writer:
                 locked.append(row)
             elif problem.code in GONE_CODES and (row.id or row.op.parent) and "follow" not in row.tried:
                 gone.append((row, problem))
+            elif problem.code == "DUPLICATE_VALUE" and row.outright:
+                met.append(row)
             else:
                 self._second_try(row, problem, again, outcomes)
         if gone:
             again += self._follow(gone, outcomes)
+        if met:
+            again += self._meet(met, outcomes)
         if locked:
             # The rows were not written, so even creates may go again.
             tries = max(len([t for t in r.tried if t.startswith("lock")]) for r in locked)
@@ -227,6 +232,15 @@ class Writer:
                 outcomes[row.op.id] = Failed(verdicts[row.op.id] or self.verdict(row, problem))
         return again
 
+    def _meet(self, rows: Sequence[Row], outcomes: dict[int, Outcome]) -> list[Row]:
+        """The keys of rows that were to be made are there already: what is to be kept is looked at now."""
+        try:
+            failures: dict[int, SynccoreError] = self._follower.meet(rows)
+        except SynccoreError as error:
+            failures = {row.op.id: error for row in rows}
+        outcomes.update({i: Failed(e) for i, e in failures.items()})
+        return [row for row in rows if row.op.id not in failures]
+
     # -- requests
 
     def _headers(self, rows: Sequence[Row]) -> dict[str, str]:
@@ -246,7 +260,7 @@ class Writer:
         for row in rows:
             if row.id is not None:
                 groups["update", ""].append(row)
-            elif row.key is not None:
+            elif row.key is not None and not row.outright:
                 groups[row.object, row.key[0]].append(row)
             else:
                 groups["create", ""].append(row)
@@ -284,7 +298,7 @@ class Writer:
             elif isinstance(answer, list):
                 by_target = dict(zip(last, answer, strict=True))
                 for row, result in ((r, by_target[_target(r)]) for r in rows):
-                    row.created = bool(result.get("created", row.id is None and row.key is None))
+                    row.created = bool(result.get("created", row.id is None and (row.key is None or row.outright)))
                     results.append((row, result))
             else:
                 raise answer
@@ -296,7 +310,8 @@ class Writer:
         if first.id is not None:
             records = [{**record, "id": r.id} for record, r in zip(records, rows, strict=True)]
             return Save(method="PATCH", path="composite/sobjects", records=records, headers=self._headers(rows))
-        if first.key is None:
+        if first.key is None or first.outright:
+            records = [{**rec, r.key[0]: r.key[1]} if r.key else rec for rec, r in zip(records, rows, strict=True)]
             return Save(method="POST", path="composite/sobjects", records=records, headers=self._headers(rows))
         records = [{**record, r.key[0]: r.key[1]} for record, r in zip(records, rows, strict=True) if r.key]
         path = f"composite/sobjects/{first.object}/{first.key[0]}"
