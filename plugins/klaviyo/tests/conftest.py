@@ -20,7 +20,7 @@ from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, Harness, upsert
 from synccore.types import Change, EntityRef, Link, Operation, RouteSpec
 from synccore_klaviyo.config import KlaviyoConfig
-from synccore_klaviyo.filters import FILTERS
+from synccore_klaviyo.mapping.filters import FILTERS
 from synccore_klaviyo.sink import SINK, KlaviyoSink
 from synccore_klaviyo.testing import FakeKlaviyo
 

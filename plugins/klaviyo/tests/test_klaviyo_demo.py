@@ -2,7 +2,7 @@
 
 import synccore_klaviyo
 from synccore.hookspecs import DemoInstance
-from synccore_klaviyo.filters import FILTERS
+from synccore_klaviyo.mapping.filters import FILTERS
 from synccore_klaviyo.sink import SINK
 
 

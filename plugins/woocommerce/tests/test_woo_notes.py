@@ -7,8 +7,8 @@ import pytest
 from synccore.testing import FakeClock
 from synccore.testing.context import MemoryState
 from synccore_woocommerce.changes import Translator
+from synccore_woocommerce.changes.notes import Notes
 from synccore_woocommerce.config import Config
-from synccore_woocommerce.notes import Notes
 
 
 class Counted(MemoryState):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synccore.errors import Transient
 from synccore.testing import FakeClock
 from synccore_woocommerce.client import Listing
-from synccore_woocommerce.paging import Order, Position, ordered
+from synccore_woocommerce.listing.paging import Order, Position, ordered
 from synccore_woocommerce.testing import FakeWooCommerce
 
 HIDDEN = (False, True)

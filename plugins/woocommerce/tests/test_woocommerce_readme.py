@@ -10,7 +10,7 @@ from synccore._plugins import load_plugins
 from synccore.types import MapContext, RouteSpec, Snapshot
 from synccore_woocommerce import mapping
 from synccore_woocommerce.config import Config
-from synccore_woocommerce.stages import FILTERS
+from synccore_woocommerce.listing.stages import FILTERS
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 

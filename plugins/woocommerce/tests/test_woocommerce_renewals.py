@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synccore_woocommerce.attempts import History, Sight
+from synccore_woocommerce.changes.attempts import History, Sight
 
 
 def facts(changes):

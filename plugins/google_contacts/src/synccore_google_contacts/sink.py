@@ -27,14 +27,15 @@ from .account import Connection
 from .check import check
 from .client import BATCH, People
 from .config import Config
+from .erase import erased, erasing, find_person
 from .errors import ADVICE
 from .index import LONGEST_LAG, Index
 from .labels import Labels
-from .limits import check_held, hold, release
 from .mapping import CONTACT, describe
 from .match import namesakes
+from .pause import check_held, hold, release
 from .read import flat
-from .write import Promises, Round, deliver, erased, erasing, find_person, lookup
+from .write import Promises, Round, deliver, lookup
 
 __all__ = ["SINK", "GoogleContacts"]
 

@@ -18,7 +18,7 @@ def synccore_sinks() -> Iterable[SinkType]:
 @hookimpl
 def synccore_template_filters() -> Mapping[str, Callable[..., Any]]:
     """The filters the default mappings use, for own mappings too."""
-    from .filters import FILTERS
+    from .mapping.filters import FILTERS
 
     return FILTERS
 

@@ -29,11 +29,11 @@ from . import check, match, read
 from .account import account_of_key
 from .client import MAX_BATCH, Client
 from .config import KlaviyoConfig
-from .erasure import Erasure
+from .erase import Erasure
 from .errors import ADVICE
-from .filters import named
 from .jobs import POLL, PROFILES_LIMIT, Jobs
-from .mapping import check_settings, describe, objects
+from .mapping.defaults import check_settings, describe, objects
+from .mapping.filters import named
 from .plans import PlanNames
 from .profile import refusal
 from .track import Events

@@ -12,7 +12,7 @@ from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome,
 from .client import MAX_BATCH, PROFILE_IMPORT, PROFILE_MERGE, SUPPRESS, Client
 from .config import KlaviyoConfig
 from .consent import Consent, Said, address_of, old_email
-from .erasure import request_deletion
+from .erase import request_deletion
 from .errors import ApiError
 from .jobs import Jobs
 from .match import find_by_email

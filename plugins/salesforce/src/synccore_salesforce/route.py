@@ -9,6 +9,7 @@ from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult,
 
 from .client import Client
 from .companies import Accounts
+from .erase.remove import Remover
 from .made import MadeAccounts
 from .mapping.record import Shaper
 from .mapping.row import Row
@@ -16,7 +17,6 @@ from .match import Finder, SeveralFound, fold
 from .orders import Orders
 from .products import Products
 from .read import Reader
-from .remove import Remover
 from .schema import Catalog, Schema
 from .write.follow import Follower
 from .write.writer import Writer

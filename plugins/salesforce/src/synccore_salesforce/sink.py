@@ -31,8 +31,8 @@ from .account import Session, account_of
 from .check import Checker, described, described_object
 from .client import COLLECTION, Client, chunked
 from .config import Config
+from .erase.find import find
 from .errors import ADVICE, GONE_CODES, Problem, Refused, RouteHeld, failed_alike, held, unsent
-from .find import find
 from .jobs import POLL, Bulk, Ended
 from .limits import Governor
 from .mapping.defaults import OBJECTS

@@ -17,7 +17,7 @@ from .client import OLDEST, Shop
 from .config import Config
 from .errors import Forbidden, KeysRefused, NoApi
 from .php import listed
-from .registry import Registry
+from .webhooks.registry import Registry
 
 __all__ = ["Checker"]
 

@@ -10,9 +10,9 @@ from synccore.types import Change, Context, Unreadable
 from .changes import DRAFTS, TRASH, Translator
 from .client import BATCH, Record, Shop
 from .errors import Gone, NoRoute
+from .listing.paging import only, whole
 from .lookups import Lookups
 from .mapping import FIELDS
-from .paging import only, whole
 from .php import address_of, key, mapped
 
 __all__ = ["Fetched", "Fetcher"]

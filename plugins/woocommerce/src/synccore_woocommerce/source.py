@@ -24,11 +24,11 @@ from .check import Checker
 from .client import Shop
 from .config import ENTITIES, Config
 from .listing import Pace, Poller
+from .listing.stages import Stages
 from .lookups import Lookups
 from .read import Fetched, Fetcher
-from .registry import Registry
-from .stages import Stages
 from .webhooks import Receiver
+from .webhooks.registry import Registry
 from .write import Writer
 
 __all__ = ["SOURCE", "WooCommerce"]

@@ -1,6 +1,6 @@
 """Writing: what each operation needs (`plan`), sent as cheaply as Google counts (`send`), kept track of (`round`).
 
-`look` answers what would be written, `erase` forgets a person.
+`look` answers what would be written.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,14 +8,13 @@ from contextlib import contextmanager
 
 from synccore.types import Operation, Outcome
 
-from .erase import erased, erasing, find_person
 from .look import Promises, lookup
 from .plan import plan, prepare, settle_doubts
 from .round import LANE, Round
 from .search import hold_back, search, sought, still, warm_up
 from .send import send
 
-__all__ = ["Promises", "Round", "deliver", "erased", "erasing", "find_person", "lookup"]
+__all__ = ["Promises", "Round", "deliver", "lookup"]
 
 
 def deliver(round_: Round) -> list[Outcome]:

@@ -13,7 +13,7 @@ from ..client import People
 from ..config import Config
 from ..index import Index, Own
 from ..labels import Labels
-from ..limits import hold
+from ..pause import hold
 from ..read import held
 from ..schema import Person, contact_source
 

@@ -8,9 +8,9 @@ from synccore.types import Delivered
 from ..client import BATCH, BATCH_COST, DELETE_BATCH, DELETE_BATCH_COST
 from ..errors import AccountFull, DailyQuota, EntriesRejected, HiddenQuota, MinuteQuota, NameTaken, NotFound, StaleEtag
 from ..labels import MY_CONTACTS
-from ..limits import release
 from ..mapping import plain
 from ..merge import markers
+from ..pause import release
 from ..schema import Person
 from .round import LANE, Round, Work
 

@@ -12,15 +12,15 @@ from attrs import evolve
 from synccore.errors import Rejected, SynccoreError
 from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
 
-from .client import COLLECTION, Client, chunked
-from .errors import GONE_CODES, Problem, Refused, classify, problems_of
-from .made import MadeAccounts
-from .mapping.defaults import KEY_FIELD
-from .mapping.record import Shaper
-from .mapping.row import STILL, Row, is_converted
-from .mapping.values import same
-from .schema import Catalog, Field, Schema
-from .write.writer import Writer
+from ..client import COLLECTION, Client, chunked
+from ..errors import GONE_CODES, Problem, Refused, classify, problems_of
+from ..made import MadeAccounts
+from ..mapping.defaults import KEY_FIELD
+from ..mapping.record import Shaper
+from ..mapping.row import STILL, Row, is_converted
+from ..mapping.values import same
+from ..schema import Catalog, Field, Schema
+from ..write.writer import Writer
 
 __all__ = ["Remover"]
 

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
 
-from .abilities import Abilities
-from .client import Record, Shop
-from .config import Config
-from .errors import Gone
-from .paging import whole
-from .webhooks import SECRET, Receiver
+from ..abilities import Abilities
+from ..client import Record, Shop
+from ..config import Config
+from ..errors import Gone
+from ..listing.paging import whole
+from ..webhooks import SECRET, Receiver
 
 __all__ = ["Registry"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from synccore.types import Identity, Link, RouteSpec
 
-from .client import Client
-from .mapping.defaults import KEY_FIELD
-from .match import fold
-from .schema import Catalog, Schema, api_name
+from ..client import Client
+from ..mapping.defaults import KEY_FIELD
+from ..match import fold
+from ..schema import Catalog, Schema, api_name
 
 __all__ = ["find"]
 

@@ -7,9 +7,9 @@ from synccore.errors import RateLimited
 from synccore.types import Delivered, Erased, Failed, Identity, Link, Operation, Unchanged
 from synccore.values import phone
 
-from ..index import Index
-from ..mapping import CONTACT
-from .plan import ERASE, GONE
+from .index import Index
+from .mapping import CONTACT
+from .write.plan import ERASE, GONE
 
 
 def find_person(index: Index, identity: Identity) -> list[Link]:

@@ -15,15 +15,15 @@ from attrs import evolve
 from synccore.entities import Customer, Order, Subscription, guest_key, normalize_email
 from synccore.types import Change, Clock, EntityRef, State, Unreadable
 
-from . import mapping
+from .. import mapping
+from ..client import Record
+from ..config import Config
+from ..mapping.dates import date_of, zone_name, zone_of
+from ..php import Broken, address_of, flag, key, mapped, text
 from .attempts import Failure, History, Sight
-from .client import Record
-from .config import Config
-from .dates import date_of, zone_name, zone_of
 from .erased import cleaned, is_erased, is_placeholder
 from .notes import Notes
 from .people import People, Person
-from .php import Broken, address_of, flag, key, mapped, text
 
 __all__ = ["DRAFTS", "TRASH", "ZONE", "Asked", "Odd", "Translator"]
 

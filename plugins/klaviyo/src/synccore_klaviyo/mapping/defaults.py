@@ -7,9 +7,9 @@ from typing import Any
 from synccore.errors import ConfigError
 from synccore.types import Defaults, FieldInfo, FieldOptions, ObjectInfo, ObjectType, RouteSpec
 
-from .config import KlaviyoConfig
-from .events import STEERING
-from .profile import ATTRIBUTES
+from ..config import KlaviyoConfig
+from ..events import STEERING
+from ..profile import ATTRIBUTES
 
 __all__ = ["check_settings", "describe", "objects"]
 

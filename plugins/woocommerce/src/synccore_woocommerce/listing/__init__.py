@@ -13,9 +13,9 @@ from attrs import evolve, field, frozen
 
 from synccore.types import BackfillFilters, Change, Clock, Context, Page, Unreadable
 
-from .changes import Odd
-from .client import Record, Shop
-from .errors import NoRoute
+from ..changes import Odd
+from ..client import Record, Shop
+from ..errors import NoRoute
 from .paging import Order, Part, Position, modified, ordered, shift, unordered
 
 __all__ = ["Cursor", "Pace", "Poller", "Stage"]

@@ -22,9 +22,9 @@ from synccore.entities import (
     Subscription,
 )
 
-from .client import Record
+from ..client import Record
+from ..php import Broken, address_of, flag, key, listed, mapped, rows, text, whole
 from .dates import date_of, moment
-from .php import Broken, address_of, flag, key, listed, mapped, rows, text, whole
 from .states import state_code
 
 __all__ = [

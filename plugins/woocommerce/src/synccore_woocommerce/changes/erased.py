@@ -7,8 +7,8 @@ off; it blanks an account's addresses and leaves the account.
 
 from typing import Any
 
-from .client import Record
-from .php import address_of, flag, mapped, rows
+from ..client import Record
+from ..php import address_of, flag, mapped, rows
 
 __all__ = ["cleaned", "is_erased", "is_placeholder"]
 

@@ -13,8 +13,8 @@ from synccore.entities import Address, Customer, Membership, Order, OrderLine, P
 from synccore.values import json_number
 from synccore.values import phone as read_phone
 
-from .plans import by_slug
-from .profile import iso
+from ..plans import by_slug
+from ..profile import iso
 
 __all__ = ["FILTERS", "named"]
 

@@ -18,11 +18,11 @@ from synccore.errors import SignatureError
 from synccore.http import parse_json
 from synccore.types import Change, Context, Unreadable, WebhookRequest
 
-from . import mapping
-from .account import Keys
-from .changes import DRAFTS, TRASH, Translator, is_renewal
-from .config import Config
-from .php import key
+from .. import mapping
+from ..account import Keys
+from ..changes import DRAFTS, TRASH, Translator, is_renewal
+from ..config import Config
+from ..php import key
 
 __all__ = ["SECRET", "Receiver"]
 

@@ -10,15 +10,15 @@ from synccore.errors import ConfigError, UnknownFilter
 from synccore.types import BackfillFilters, Change, Clock
 from synccore.values import instant
 
-from .changes import TRASH, Odd, Translator
-from .client import Record, Shop
-from .config import Config
-from .dates import moment
-from .listing import Cursor, Pace, Stage
-from .lookups import Lookups
-from .mapping import FIELDS
+from ..changes import TRASH, Odd, Translator
+from ..client import Record, Shop
+from ..config import Config
+from ..listing import Cursor, Pace, Stage
+from ..lookups import Lookups
+from ..mapping import FIELDS
+from ..mapping.dates import moment
+from ..php import key
 from .paging import Position, only, unordered
-from .php import key
 
 __all__ = ["Stages"]
 

@@ -20,9 +20,9 @@ from attrs import evolve, field, frozen
 
 from synccore.errors import Transient
 
-from .client import OLDEST, PER_PAGE, QUERY_LOST, Listing, Record, Shop
-from .dates import moment
-from .php import key, text
+from ..client import OLDEST, PER_PAGE, QUERY_LOST, Listing, Record, Shop
+from ..mapping.dates import moment
+from ..php import key, text
 
 __all__ = ["Order", "Part", "Position", "modified", "only", "ordered", "shift", "unordered", "whole"]
 

@@ -1,0 +1,1 @@
+"""Taking people away: whose records are meant, and what becomes of each."""
