@@ -24,9 +24,12 @@ FIRMS = {"object": "Account", "match": ["Name"], "on_delete": "delete"}
 PEOPLE = {"object": "Contact", "after": "firms", "on_delete": "delete"}
 
 
+def vars_of(n):
+    return {"email": f"ann{n}@shop.test", "first_name": "Ann", "last_name": f"Lee{n}", "phone": f"+1 212 555 100{n}"}
+
+
 def person(n, company="acme inc"):
-    values = {"email": f"ann{n}@shop.test", "first_name": "Ann", "last_name": f"Lee{n}", "phone": f"+1 212 555 100{n}"}
-    return customer(str(n), company=company, **values)
+    return customer(str(n), company=company, **vars_of(n))
 
 
 def account_of(org, n):
@@ -165,6 +168,35 @@ def test_permissions_lost_hold_the_route_alone(shop, org, trouble):  # noqa: F81
     lose(False)
     app.settle_down()
     assert len(org.records("Contact")) == 20
+
+
+@pytest.mark.parametrize("how", ["hidden", "read-only"])
+def test_what_a_permission_kept_out_is_told_and_sent_once_it_is_given(shop, org, how):  # noqa: F811
+    phone = org.org.objects["Contact"].fields["Phone"]
+
+    def permit(given):
+        if how == "hidden":
+            phone.hidden = not given
+        else:
+            phone.createable = phone.updateable = given
+
+    permit(False)
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
+    app.emit(person(1), person(2))
+    app.settle_down()
+    assert verify(app.app, "people").ok
+    permit(True)
+    app.advance(timedelta(hours=2))
+    proof = verify(app.app, "people")
+    assert not proof.ok
+    assert proof.drift == {"1": ["Phone"], "2": ["Phone"]}
+    # The next delivery takes it along; the others are asked for.
+    app.emit(customer("1", **{**vars_of(1), "first_name": "Anna"}))
+    app.settle_down()
+    assert verify(app.app, "people", repair=True).repaired == ["2"]
+    app.settle_down()
+    assert {c.get("Phone") for c in org.records("Contact")} == {"+1 212 555 1001", "+1 212 555 1002"}
+    assert verify(app.app, "people").ok
 
 
 def test_another_login_url_gets_nothing_until_connect(shop, org, make_org):  # noqa: F811

@@ -11,7 +11,7 @@ from .._app.records import ability, cannot_read, patient, read_back, reader, sam
 from ..entities import FACTS
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
-from ..types import Finding, Identity, Link, RouteSpec, Successor
+from ..types import Finding, Identity, Link, Roomier, RouteSpec, Successor
 from .compare import differing
 
 __all__ = ["Proof", "verify"]
@@ -198,6 +198,12 @@ class _Sample:
         elif names:
             self._proof.drift[link.key] = names
             self._warn("warning", f"{self._route.entity} {link.key} was changed at the target: {', '.join(names)}")
+            self._repairs[link.key] = _as_it_is(link, names, remote)
+        if isinstance(remote, Roomier) and link.key not in self._proof.drift:
+            text = "was delivered without what the target takes now"
+            names = sorted(remote.lacking)
+            self._proof.drift[link.key] = names
+            self._warn("warning", f"{self._route.entity} {link.key} {text}: {', '.join(names)}")
             self._repairs[link.key] = _as_it_is(link, names, remote)
 
     def _succeeded(self, link: Link, lacking: Sequence[str], remote: Mapping[str, Any]) -> None:

@@ -78,6 +78,18 @@ class Successor(dict[str, Any]):
         self.remote_id = remote_id
 
 
+class Roomier(dict[str, Any]):
+    """What `read` gives where the target takes now what it did not when the record was delivered: its values.
+
+    `lacking` are the mapped names that were left out then, because there was no such field, or no permission to write
+    it.
+    """
+
+    def __init__(self, values: Mapping[str, Any], *, lacking: frozenset[str]) -> None:
+        super().__init__(values)
+        self.lacking = lacking
+
+
 @frozen(kw_only=True)
 class Operation:
     """One thing a sink is asked to do.

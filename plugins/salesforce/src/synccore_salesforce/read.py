@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.types import Link, RouteSpec, Successor
+from synccore.types import Link, Roomier, RouteSpec, Successor
 
 from .client import Client
 from .mapping.defaults import HELPERS, ITEMS
 from .mapping.record import LEAD_TO_CONTACT
-from .mapping.row import CONTACT_PREFIX
+from .mapping.row import CONTACT_PREFIX, lacking
 from .mapping.values import canonical, canonical_items
 from .schema import Catalog, Schema
 from .write.follow import Follower
@@ -45,7 +45,15 @@ class Reader:
             found |= self._records(lost, names)
         if ITEMS in names:
             self._items(found, ids)
-        return [_answer(found.get(k), moved.get(k)) for k in (link.remote_id[:15] for link in links)]
+        return [self._answer(x, found.get(x.remote_id[:15]), moved.get(x.remote_id[:15])) for x in links]
+
+    def _answer(self, link: Link, record: Mapping[str, Any] | None, moved_to: str | None) -> Mapping[str, Any] | None:
+        if record is None:
+            return None
+        if moved_to:
+            return Successor(record, remote_id=moved_to)
+        missing = lacking(self._schema, link)
+        return Roomier(record, lacking=missing) if missing else record
 
     def _records(self, ids: Mapping[str, str], names: set[str]) -> dict[str, dict[str, Any]]:
         """Old id -> values of the record that is now to be read for it."""
@@ -91,10 +99,6 @@ class Reader:
             items[str(item["OrderId"])[:15]].append(line)
         for key, record in found.items():
             record[ITEMS] = canonical_items(items[ids[key][:15]])
-
-
-def _answer(record: Mapping[str, Any] | None, moved_to: str | None) -> Mapping[str, Any] | None:
-    return Successor(record, remote_id=moved_to) if moved_to and record is not None else record
 
 
 def _path(schema: Schema, name: str) -> str | None:

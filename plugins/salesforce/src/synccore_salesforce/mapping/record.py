@@ -13,7 +13,7 @@ from ..errors import RouteHeld
 from ..schema import PERSON_ACCOUNT, Catalog, Field, Schema, api_name
 from .defaults import HELPERS, ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, NAME_FALLBACK, default_fields, is_default_match
 from .regions import fit_regions
-from .row import AGREED, CONTACT_PREFIX, SHARED, STILL, Row
+from .row import AGREED, CONTACT_PREFIX, NO_FIELD, NOT_WRITABLE, SHARED, STILL, Row, lacking
 from .values import can_cut, convert, same, too_long
 
 __all__ = ["OPT_OUTS", "Matching", "Shaper"]
@@ -26,7 +26,6 @@ _LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees
 OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
 #: What two people may share without being one company.
 _PERSONAL = ("email", "phone")
-_NO_FIELD = "the org has no such field, or hides it"
 _OPTED_OUT = "only an opt-out is written: clear_opt_out = true takes one back"
 
 
@@ -92,7 +91,7 @@ class Shaper:
         if moves and op.link is not None and op.link.ours and not op.link.mapped.get("Name"):
             # The account that was named after the person stays theirs: it goes when they do.
             row.made["Account"] = op.link.remote_id
-        changed = self._with_twins(op)
+        changed = self._with_twins(op) | (lacking(self.schema, link) if link is not None else frozenset())
         for name, value in op.fields.items():
             if not known or name in changed:
                 self._put(row, name, value)
@@ -198,14 +197,14 @@ class Shaper:
             return
         target = self._target(row, name)
         if target is None:
-            row.left[name] = _NO_FIELD
+            row.left[name] = NO_FIELD
             return
         if self._withheld(row, target, value):
             row.left[name] = _OPTED_OUT
             return
         if not (target.updateable if row.id else target.createable):
-            row.left[name] = "Salesforce does not let it be written"
-            row.notes.append(f"{target.name} left out: Salesforce does not let it be written")
+            row.left[name] = NOT_WRITABLE
+            row.notes.append(f"{target.name} left out: {NOT_WRITABLE}")
             return
         option = row.op.options.get(name)
         value = convert(target, value)

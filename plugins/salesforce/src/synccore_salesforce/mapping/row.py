@@ -11,7 +11,18 @@ from ..schema import Field, Schema
 from .defaults import HELPERS, ITEMS
 from .values import canonical, canonical_items, same
 
-__all__ = ["AGREED", "CONTACT_PREFIX", "KEPT", "SHARED", "STILL", "Row", "is_converted"]
+__all__ = [
+    "AGREED",
+    "CONTACT_PREFIX",
+    "KEPT",
+    "NOT_WRITABLE",
+    "NO_FIELD",
+    "SHARED",
+    "STILL",
+    "Row",
+    "is_converted",
+    "lacking",
+]
 
 #: Key prefixes of standard objects are the same in every org.
 CONTACT_PREFIX = "003"
@@ -21,6 +32,9 @@ AGREED = "already there"
 SHARED = "kept: this record is not this customer's alone"
 #: Written by this sync while the record was this customer's alone, and not changed since.
 STILL = "not changed: this record is not this customer's alone any more"
+#: The org's condition when the record was delivered: it may pass.
+NO_FIELD = "the org has no such field, or hides it"
+NOT_WRITABLE = "Salesforce does not let it be written"
 #: Reasons under which a value at the target is still what this sync put (or found right) there.
 _HELD = (None, AGREED, STILL)
 
@@ -28,6 +42,14 @@ _HELD = (None, AGREED, STILL)
 def is_converted(schema: Schema, link: Link) -> bool:
     """True for a lead whose link leads to the contact it became."""
     return schema.name == "Lead" and link.remote_id.startswith(CONTACT_PREFIX)
+
+
+def lacking(schema: Schema, link: Link) -> frozenset[str]:
+    """Mapped names that were left out for a field that was not there, or not to be written, and can be written now."""
+    if is_converted(schema, link):
+        return frozenset()
+    passing = [n for n, reason in link.left_out.items() if reason in (NO_FIELD, NOT_WRITABLE)]
+    return frozenset(n for n in passing if (target := schema.get(n)) is not None and target.updateable)
 
 
 @define(kw_only=True)
