@@ -2,8 +2,10 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Self
 
 __all__ = ["Connection"]
@@ -23,10 +25,10 @@ class Connection(sqlite3.Connection):
         cursor = self.cursor(_Touching)
         left = list(rows)
         if len(left) >= TOGETHER and (found := _together(statement)) is not None:
-            text, names = found
+            text, values = found
             whole = len(left) // TOGETHER * TOGETHER
             parts = (left[at : at + TOGETHER] for at in range(0, whole, TOGETHER))
-            cursor.executemany(text, ([row[name] for row in part for name in names] for part in parts))
+            cursor.executemany(text, (tuple(chain.from_iterable(map(values, part))) for part in parts))
             left = left[whole:]
         if left:
             cursor.executemany(statement, left)
@@ -49,10 +51,11 @@ class _Touching(sqlite3.Cursor):
 
 
 @lru_cache(maxsize=100)
-def _together(statement: str) -> tuple[str, list[str]] | None:
-    """The statement for so many rows, and the names of a row's values; None where each row needs its own."""
+def _together(statement: str) -> tuple[str, Callable[[Any], tuple[Any, ...]]] | None:
+    """The statement for so many rows, and what gives a row's values; None where each row needs its own."""
     found = _INSERT.fullmatch(statement)
-    if found is None:
+    names = [] if found is None else _NAME.findall(found[2])
+    if found is None or len(names) < 2:  # an itemgetter of one gives no tuple
         return None
     row = _NAME.sub("?", found[2])
-    return found[1] + ", ".join([row] * TOGETHER) + found[3], _NAME.findall(found[2])
+    return found[1] + ", ".join([row] * TOGETHER) + found[3], itemgetter(*names)

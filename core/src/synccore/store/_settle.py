@@ -19,6 +19,14 @@ _FINAL = ("done", "skipped")
 #: After these it is known whether the newest state is at the target.
 _JUDGED = (*_FINAL, "parked")
 
+#: The oldest state that is known of a record whose twin was found just now.
+_OLDEST = """
+SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.entity = :entity AND d.key = :key
+        AND d.route = :route AND d.settled_at IS NULL AND d.before IS NOT NULL ORDER BY d.id LIMIT 1),
+    (SELECT s.data FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = :key AND s.deleted = 0),
+    :seen) AS data
+"""
+
 
 def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
     """Settle all; the ids whose lease was lost."""
@@ -216,7 +224,7 @@ def _put_link(
         remote_id = known["remote_id"]
     seen = None
     if update.seen is not None:
-        seen = tx.execute(sql.OLDEST, values | {"seen": codec.dump_entity(update.seen)}).fetchone()["data"]
+        seen = tx.execute(_OLDEST, values | {"seen": codec.dump_entity(update.seen)}).fetchone()["data"]
     tx.later(
         sql.PUT_LINK[update.fields is not None, update.adopted is not None],
         values

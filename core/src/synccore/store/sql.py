@@ -231,11 +231,6 @@ SELECT sink FROM delivery WHERE source = :source AND entity = :entity AND key = 
 READ_AFTER_ALL = "DELETE FROM unreadable WHERE source = :source AND entity = :entity AND key = :key"
 
 #: Whether this outbox came back from a backup, and the source has not been compared since.
-DOUBT = """
-UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL AND op = 'upsert' AND NOT EXISTS (
-    SELECT 1 FROM link l WHERE l.route = delivery.route AND l.source = delivery.source AND l.entity = delivery.entity
-    AND l.key = delivery.key)
-"""
 RESTORED = "SELECT 1 FROM cursor WHERE source = :source AND name = 'restored'"
 
 #: What could not be read, once per place.
@@ -480,13 +475,6 @@ PUT_LINK = {
     (False, False): f"{_PUT_LINK}seen = coalesce(excluded.seen, link.seen)",
 }
 
-#: The oldest state that is known of a record whose twin was found just now.
-OLDEST = """
-SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.entity = :entity AND d.key = :key
-        AND d.route = :route AND d.settled_at IS NULL AND d.before IS NOT NULL ORDER BY d.id LIMIT 1),
-    (SELECT s.data FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = :key AND s.deleted = 0),
-    :seen) AS data
-"""
 #: What the link's fields were made from, if it is known.
 MADE_FROM = f"UPDATE link SET made_from = :made_from WHERE {_LINK}"  # noqa: S608  own constant
 #: Forget a link.

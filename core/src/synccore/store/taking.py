@@ -14,6 +14,12 @@ __all__ = ["Taking"]
 RESTORED = "restored"
 #: When that was, for good.
 RESTORED_AT = "restored_at"
+#: What has no link may have been made by the outbox that the backup replaced.
+_DOUBT = """
+UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL AND op = 'upsert' AND NOT EXISTS (
+    SELECT 1 FROM link l WHERE l.route = delivery.route AND l.source = delivery.source AND l.entity = delivery.entity
+    AND l.key = delivery.key)
+"""
 
 
 class Taking(Engine):
@@ -73,7 +79,7 @@ class Taking(Engine):
                 for name in (RESTORED, RESTORED_AT):
                     values = {"source": source, "name": name, "value": from_ms(to_ms(now)).isoformat()}
                     tx.execute(sql.PUT_CURSOR, values | {"now": to_ms(now)})
-            return tx.execute(sql.DOUBT).rowcount
+            return tx.execute(_DOUBT).rowcount
 
     def restored_at(self, source: str) -> datetime | None:
         """When a backup was put in the database's place; None where that never happened."""
