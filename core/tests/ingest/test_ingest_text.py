@@ -22,3 +22,10 @@ def test_a_key_with_half_a_character_is_a_key_all_the_same(tmp_path):
             app.drain()
         assert list(app.sink.by_uid()) == ["shop:customer:k\ufffd"]
         assert len(app.sink.calls) == 1
+
+
+def test_a_key_with_a_zero_character_is_another_than_what_stands_before_it(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(*(upsert(Customer(key=key, first_name=key, meta={"x": ["a"]})) for key in ("k", "k\0z")))
+        app.drain()
+        assert list(app.sink.by_uid()) == ["shop:customer:k", "shop:customer:k\ufffdz"]

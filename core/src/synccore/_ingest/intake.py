@@ -26,17 +26,22 @@ class _Ticket:
         return self.result is not None or self.error is not None
 
 
-def _encodable(change: Any) -> Any:
+def _name(text: str) -> str:
+    """Without the zero character too: it ends a text for SQLite's JSON, and PostgreSQL has none."""
+    return encodable(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _storable(change: Any) -> Any:
     """A change whose names can be stored and sent; what its record holds is mended where it is written."""
     names = (change.key, change.event_id, change.owner.key if change.owner else None, *change.replaces)
-    if all(name is None or name == encodable(name) for name in names):
+    if all(name is None or name == _name(name) for name in names):
         return change
     return evolve(
         change,
-        key=encodable(change.key),
-        event_id=change.event_id and encodable(change.event_id),
-        owner=change.owner and evolve(change.owner, key=encodable(change.owner.key)),
-        replaces=tuple(map(encodable, change.replaces)),
+        key=_name(change.key),
+        event_id=change.event_id and _name(change.event_id),
+        owner=change.owner and evolve(change.owner, key=_name(change.owner.key)),
+        replaces=tuple(map(_name, change.replaces)),
     )
 
 
@@ -67,7 +72,7 @@ class Intake:
 
     def submit(self, unit: Ingest) -> Ingested:
         """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
-        ticket = _Ticket(evolve(unit, changes=tuple(map(_encodable, unit.changes))))
+        ticket = _Ticket(evolve(unit, changes=tuple(map(_storable, unit.changes))))
         with self._guard:
             self._waiting.append(ticket)
         with self._committing:

@@ -15,7 +15,7 @@ __all__ = ["Record", "bound", "prepared", "records", "translated"]
 _WORDS = (
     ("NOT coalesce(json_extract(data, '$.guest'), 0)", "NOT is_guest(data)"),
     ("json_each(:ids)", "json_ids(:ids)"),
-    ("json_each(:owed)", "json_each_text(:owed::json)"),
+    ("json_each(:owed)", "json_owed(:owed)"),
     ("json_each(", "json_texts("),
     ("/* FOR UPDATE SKIP LOCKED */", "FOR UPDATE SKIP LOCKED"),
     (" INDEXED BY history_at", ""),

@@ -29,6 +29,7 @@ MIGRATIONS = (
     ("p004_counts", "counts.sql"),
     ("p005_moves", "moves.sql"),
     ("p006_texts", "texts.sql"),
+    ("p007_owed", "owed.sql"),
 )
 #: Whether any was applied, and which.
 _MADE = "SELECT to_regclass(quote_ident(current_schema()) || '.synccore_migration') IS NOT NULL"
