@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from synccore.errors import ConfigError, SignatureError, Transient
+from synccore.store import StoreError
 
 
 @pytest.fixture
@@ -156,3 +157,16 @@ def test_a_stopping_daemon_takes_no_webhook(site):
 
 def test_a_hook_answers_under_any_host_name(site):
     assert site.visitor().ask("POST", "/hooks/shop", b"{}", {"Host": "sync.example.com"}).status == 200
+
+
+def test_the_log_is_set_up_where_its_first_line_is_a_webhook_that_failed(site):
+    """Its own form, and nothing personal: structlog without it writes what it is given to stdout."""
+    begun = []
+
+    def full(source, request):
+        raise StoreError("the disk is full")
+
+    site.house.door.app._logs._set_up = lambda: begun.append(True)
+    site.house.door.on_receive = full
+    assert site.visitor().ask("POST", "/hooks/shop", b"{}").status == 503
+    assert begun == [True]

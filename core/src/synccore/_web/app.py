@@ -57,7 +57,8 @@ def _guard(door: Door, *, password: bool) -> Middleware:
         hosts = LOOPBACK_NAMES | {server.host}
         if public and password:
             hosts |= {public}
-    return Middleware(Guard, hosts=hosts, open_house=not password, public=bool(public and not is_loopback(public)))
+    shown = bool(public and not is_loopback(public))
+    return Middleware(Guard, log=door.app.log, hosts=hosts, open_house=not password, public=shown)
 
 
 def _hooks(hooks: Hooks) -> Sequence[BaseRoute]:

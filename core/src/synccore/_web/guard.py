@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .._delivery.policy import where
+from ..types import Log
 from .visitor import forwarded
 
 __all__ = ["LOOPBACK_NAMES", "Guard", "host_name"]
-
-log = structlog.get_logger("synccore.web")
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Answered whatever the Host header says: machines ask here, and nothing of it concerns a browser's session.
@@ -38,8 +36,11 @@ class Guard:
     nothing is shown where a `public` address is set: a proxy that adds no header would show the page to everybody.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], open_house: bool, public: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, *, log: Log, hosts: frozenset[str], open_house: bool, public: bool = False
+    ) -> None:
         self._app = app
+        self._log = log
         self._hosts = hosts
         self._open_house = open_house
         self._public = public
@@ -67,7 +68,7 @@ class Guard:
         try:
             await self._app(scope, receive, send_guarded)
         except Exception as error:  # noqa: BLE001  the words of a bug may be personal data: they go nowhere
-            log.warning("page failed", path=scope["path"], reason=type(error).__name__, where=where(error))
+            self._log.warning("page failed", path=scope["path"], reason=type(error).__name__, where=where(error))
             if not begun:
                 text = "Something went wrong; see the log of synccore."
                 await PlainTextResponse(text, 500)(scope, receive, send_guarded)

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
-import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -25,8 +24,6 @@ BODY_LIMIT = 5_000_000
 ROOM, SMALL = 16_000_000, 65_536
 #: Commits that wait side by side share one fsync, so more threads make webhooks cheaper, not dearer.
 WORKERS = 64
-
-log = structlog.get_logger("synccore.web")
 
 
 class Door(Protocol):
@@ -153,13 +150,13 @@ class Hooks:
         except StoreError as error:
             # Not the shop's fault, nor the webhook's: it should come again.
             metrics.refused(name, "not_ready")
-            log.warning("webhook failed", source=name, reason=error.message)
+            self._door.app.log.warning("webhook failed", source=name, reason=error.message)
             return _text(503, "nothing can be stored just now; see the log of synccore", {"Retry-After": "5"})
         except Exception as error:  # noqa: BLE001  a plugin's bug must not take the endpoint down
             metrics.refused(name, "error")
             # A bug's own words may quote the body: only a SynccoreError's are redacted.
             reason = error.message if isinstance(error, SynccoreError) else type(error).__name__
-            log.warning("webhook failed", source=name, reason=reason, where=where(error))
+            self._door.app.log.warning("webhook failed", source=name, reason=reason, where=where(error))
             return _text(500, "the webhook could not be taken; see the log of synccore")
         metrics.received(name)
         return _text(200, "ok")
