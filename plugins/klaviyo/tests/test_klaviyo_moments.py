@@ -4,6 +4,7 @@ What counts is what the stand-in holds, never what the sink says of itself.
 """
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from attrs import evolve
@@ -177,6 +178,18 @@ def test_a_no_with_a_new_address_makes_nobody_of_the_old_one(sink, klaviyo, oper
     clock.advance(timedelta(seconds=3))
     assert no_more(klaviyo, ANNA)
     assert klaviyo.person("old@shop.test") is None
+    assert len(klaviyo.store.people) == 1
+
+
+@pytest.mark.parametrize("lost", [Fault.commit_then_drop, partial(Fault.status, 503)], ids=["carried-out", "refused"])
+def test_a_no_with_a_new_address_whose_answer_is_lost_goes_to_the_address_that_is_known(
+    sink, klaviyo, operation, clock, lost
+):
+    anna = klaviyo.add_person(email="old@shop.test")
+    klaviyo.fail_next(lost(when=lambda r: r.path == IMPORT))
+    change = operation(fields=fields(False), previous={**fields(True), "email": "old@shop.test"}, remote_id=anna.id)
+    sink.deliver([change])
+    assert anna.opted_out
     assert len(klaviyo.store.people) == 1
 
 

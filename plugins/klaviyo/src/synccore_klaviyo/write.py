@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
+from synccore.entities import normalize_email
 from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome, each
 
@@ -15,7 +16,7 @@ from .consent import Consent, Said, address_of, old_email
 from .erase import request_deletion
 from .errors import ApiError
 from .jobs import Jobs
-from .match import find_by_email
+from .match import find, find_by_email
 from .phones import Phones
 from .profile import EXTRA_IDENTIFIERS, FOREIGN, INVALID_PHONE, Profile, build, empty
 from .read import kept
@@ -93,8 +94,17 @@ class Profiles:
         An opt-out is carried out later, and who has the address no more would be made anew by it.
         """
         moved = [op for op in operations if isinstance(outcomes.get(op.id), Delivered) and address_of(op)]
+        doubted = [op for op in operations if op.link and address_of(op) and _may_have_moved(op, outcomes.get(op.id))]
+        try:
+            there = find(self._client, "id", {op.link.remote_id for op in doubted if op.link}) if doubted else {}
+        except SynccoreError as error:
+            # Told by the wrong address it would make somebody: these are not told before Klaviyo says which it knows.
+            outcomes |= {op.id: outcomes.get(op.id, Failed(error)) for op in doubted}
+            operations = [op for op in operations if op not in doubted]
+        else:
+            moved += [op for op in doubted if op.link and _known_as(there.get(op.link.remote_id)) == address_of(op)]
         staying = [op for op in operations if op not in moved]
-        waiting = {op.id: outcomes[op.id] for op in staying if op.id in outcomes}
+        waiting = {op.id: outcomes[op.id] for op in (*moved, *staying) if op.id in outcomes}
         said = self._consent.opt_out(moved) | self._consent.opt_out(staying, moving=True)
         notes = _take_over(said, outcomes)
         outcomes |= {number: outcome for number, outcome in waiting.items() if number in notes}
@@ -280,6 +290,15 @@ class Profiles:
 
 def _later(reason: str, wait: timedelta = SNOOZE) -> Failed:
     return Failed(RateLimited(reason, retry_after=wait, scope="operation"))
+
+
+def _may_have_moved(operation: Operation, outcome: Outcome | None) -> bool:
+    """Whether Klaviyo may know the new address by now though nobody said so: an answer was lost."""
+    return operation.maybe_applied or (isinstance(outcome, Failed) and getattr(outcome.error, "maybe_applied", False))
+
+
+def _known_as(profile: Mapping[str, Any] | None) -> str | None:
+    return normalize_email((profile or {}).get("attributes", {}).get("email") or "") or None
 
 
 def _may_join(outcome: Outcome) -> bool:
