@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription
-from synccore_klaviyo import filters
+from synccore_klaviyo.mapping import filters
 from synccore_klaviyo.plans import by_slug
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from attrs import evolve
 from synccore.entities import Customer, Membership, Payment, Subscription
 from synccore.testing import FakeContext, Fault
 from synccore.types import Delivered, FieldOptions, Link, Submitted
-from synccore_klaviyo import filters
+from synccore_klaviyo.mapping import filters
 from synccore_klaviyo.plans import PlanNames, by_slug
 
 PHONE = "+4915123456789"

@@ -164,7 +164,7 @@ class _Intake:
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
                 self._put(sql.TOUCH_SNAPSHOT, change, self._values(change, data, written, owner) | {"id": known["id"]})
-            if not moved:
+            if not moved and not self._may_have_been_another(change, known):
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
         else:
@@ -180,6 +180,10 @@ class _Intake:
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         self._received(change)
         return "accepted"
+
+    def _may_have_been_another(self, change: Change, known: Row) -> bool:
+        """After a restore: whether the record changed since the backup and back, and targets have what was between."""
+        return self._facts.doubt and (change.version is None or change.version != known["version"])
 
     def _is_news(self) -> bool:
         """Not a listing of the past, whose every record is new here; a comparison is one of what is now."""
@@ -260,7 +264,7 @@ class _Intake:
             now=self._now,
             changed=changed,
             before=before,
-            doubt=self._facts.doubt,
+            doubt=2 if changed and self._facts.doubt else int(self._facts.doubt),
             made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
         )
         self._sinks.add(rule.sink)

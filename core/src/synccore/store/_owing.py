@@ -60,13 +60,14 @@ def owe(
     now: int,
     changed: bool = True,
     before: str | None = None,
-    doubt: bool = False,
+    doubt: int = 0,
     made_from: str | None = None,
 ) -> None:
     """A route owes a key; written with the other keys that it owes alike.
 
     `changed` False: only where none is ready yet, and the link was not made from the same (`made_from`). `before`: the
-    state the record had before. `doubt`: a record without a link may be at the target all the same.
+    state the record had before. `doubt`: 1 where a record without a link may be at the target all the same, 2 where
+    what is there may also be another state than the link says.
     """
     delay = rule.delay // _MS
     alike = {
@@ -76,7 +77,7 @@ def owe(
         "entity": rule.entity,
         "op": op,
         "bulk": int(bulk),
-        "doubt": int(doubt),
+        "doubt": doubt,
         "delay": delay,
         "due_at": now + delay if changed and not bulk else now,
         "now": now,

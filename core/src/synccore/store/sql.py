@@ -115,8 +115,9 @@ _BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l
         ORDER BY p.id LIMIT 1), j.value) END"""
 
 #: A record without a link may have been made all the same: after a restore by what the backup does not know, and for
-#: an account by the create of the guest it took over.
-_DOUBTFUL = """CASE WHEN NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
+#: an account by the create of the guest it took over. One with a link may hold another state than the link says, where
+#: the record changed since the backup (2).
+_DOUBTFUL = """CASE WHEN :doubt = 2 OR NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
         AND l.source = :source AND l.entity = :entity AND l.key = j.key) AND (:doubt = 1 OR EXISTS (
         SELECT 1 FROM snapshot p CROSS JOIN delivery d ON d.route = :route AND d.source = p.source
             AND d.entity = p.entity AND d.key = p.key AND d.event IS NULL AND d.maybe_applied = 1

@@ -195,10 +195,14 @@ class SinkContract(SizeSinkCases):
         on.deliver()
         on.emit(1, first=1)
         backup = on.app.backup()  # person 1 is owed in it
+        on.emit(1, last_name="Between")
         on.emit(3, first=1)
         on.deliver()
         on.app.restore(backup)
-        on.emit(4, last_name="Since")  # as the comparison brings them up
+        on.emit(1)  # as the comparison brings them up: this one is again as it was in the copy
+        on.deliver()
+        self._is_as_mapped(on, on.link(0))
+        on.emit(4, last_name="Since")
         on.deliver()
         assert on.held() == on.expected(4)
         assert {d.state for d in on.app.deliveries()} <= {"done", "skipped"}, on.errors()
@@ -210,9 +214,12 @@ class SinkContract(SizeSinkCases):
         operations = self._operations(on, count)
         answers = on.sink.lookup(operations) if callable(getattr(on.sink, "lookup", None)) else ()
         for link in [on.link(n) for n, a in enumerate(answers) if isinstance(a, Link) and a.marked]:
-            there = self.record(on.stand_in, link.remote_id) or {}
-            old = [name for name, value in link.mapped.items() if there.get(name, value) != value]
-            assert not old, f"what was written between the backup and its restore stays in {', '.join(old)}"
+            self._is_as_mapped(on, link)
+
+    def _is_as_mapped(self, on: Stage, link: Link) -> None:
+        there = self.record(on.stand_in, link.remote_id) or {}
+        old = [name for name, value in link.mapped.items() if there.get(name, value) != value]
+        assert not old, f"what was written between the backup and its restore stays in {', '.join(old)}"
 
     @pytest.mark.parametrize(
         "fault",

@@ -277,3 +277,17 @@ class TakingInRules:
         assert desk.store.deliveries()[0].due_at == desk.now
         desk.take(desk.customer("1", "C"))
         assert desk.store.deliveries()[0].due_at == desk.now + timedelta(minutes=5)
+
+    @pytest.mark.parametrize(("version", "owed"), [(1, 0), (2, 1), (None, 1)])
+    def test_what_may_have_changed_and_changed_back_since_a_backup_is_owed_in_full(
+        self, desk: Desk, version: int | None, owed: int
+    ) -> None:
+        desk.take(desk.customer(version=1))
+        desk.deliver_all()
+        desk.store.doubt(["shop"], desk.now)
+        desk.take(desk.customer(version=version), bulk=True)
+        assert [d.maybe_applied for d in desk.claim()] == [True] * owed
+        desk.take(desk.customer("2", version=1))
+        desk.store.believe_again("shop", desk.now)
+        desk.take(desk.customer("3", version=1))
+        assert [(d.key, d.maybe_applied) for d in desk.claim()] == [("2", True), ("3", False)]
