@@ -280,6 +280,20 @@ class TestMoved:
         assert crm.found("Contact")["FirstName"] == "Annie"
         assert crm.sink.read([crm.links["leads", "1"]])[0]["FirstName"] == "Annie"
 
+    @pytest.mark.parametrize("seen", [False, True])
+    def test_forgetting_a_converted_lead_says_whose_its_contact_is(self, bench, person, route, seen):
+        crm = bench(route("leads", "Lead", match=("WooId__c",)))
+        lead = person(1, Company="Lee Ltd", City="Rome")
+        crm.one("1", lead)
+        contact = crm.org.org.convert(crm.links["leads", "1"].remote_id)
+        if seen:
+            crm.one("1", {**lead, "City": "Bari"})
+        erased = crm.sink.erase(crm.links["leads", "1"])
+        assert erased.outcome == "released"
+        assert seen or contact in (erased.note or "")
+        assert crm.org.records("Lead") == []
+        assert crm.found("Contact")["LastName"] == "Lee1"
+
     def test_backfilled_leads_are_assigned_to_nobody(self, bench, person, route):
         crm = bench(route("leads", "Lead", match=("WooId__c",)))
         crm.one("1", person(1, Company="Lee Ltd"), bulk=True)

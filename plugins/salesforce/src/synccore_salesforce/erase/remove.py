@@ -305,13 +305,24 @@ class Remover:
             if link.mapped.get("Name"):
                 return self._release(link, "records of others hang on it")
             return self._anonymise(schema, link.remote_id, link)
+        contact = self._contact_of(schema, link.remote_id)
         try:
             self._remove_one(schema, link.remote_id)
         except Refused as error:
-            if error.problem.code in GONE_CODES or error.status == 404:
-                return Erased("deleted")
-            return self._anonymise(schema, link.remote_id, link)
+            if error.problem.code not in GONE_CODES and error.status != 404:
+                return self._anonymise(schema, link.remote_id, link)
+        if contact:
+            return Erased(
+                "released", f"the lead is deleted; sales made contact {contact} of it, which is theirs and stays"
+            )
         return Erased("deleted")
+
+    def _contact_of(self, schema: Schema, lead: str) -> str | None:
+        """What a lead was converted to, where no delivery has seen that yet."""
+        if schema.name != "Lead" or schema.get("ConvertedContactId") is None:
+            return None
+        record = next(iter(self._client.select(["Id", "ConvertedContactId"], "Lead", "Id", [lead])), {})
+        return str(record.get("ConvertedContactId") or "") or None
 
     def _remove_one(self, schema: Schema, record_id: str) -> None:
         path = f"sobjects/{schema.name}/{record_id}"
