@@ -229,6 +229,22 @@ def test_a_deleted_customer_of_a_merged_contact_has_it_again(rigs, policy, way):
     assert rig.sink.namesakes() == {}
 
 
+@pytest.mark.parametrize("under", ["of who is gone", "of who stays"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_who_comes_again_while_the_other_of_a_merged_contact_changes_has_it_again(rigs, under, apart):
+    rig = rigs(on_delete="keep")
+    one, two = (rig.put(n, **person_fields(n, company=f"Firm {n}")).remote_id for n in (1, 2))
+    name = rig.google.merge(one, two) if under == "of who is gone" else rig.google.merge(two, one)
+    rig.deliver(rig.op(1, op="delete"))
+    both = [rig.op(2, **person_fields(2, family_name="New")), rig.op(3, **person_fields(1, company="Firm 3"))]
+    for some in [both[:1], both[1:]] if apart else [both]:
+        settle(rig, some)
+    (person,) = rig.google.contacts()
+    assert person["resourceName"] == name
+    assert marks(rig) == {"shop:customer:2": 1, "shop:customer:3": 1}
+    assert set(values(person, "emailAddresses")) == {"ann1@shop.test", "ann2@shop.test"}
+
+
 def test_a_second_contact_beside_a_merged_one_of_a_deleted_customer_is_named(rig):
     one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
     name = rig.google.merge(one, two)

@@ -42,7 +42,9 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
         return Match((made or marked)[0], "marker")
     for field in op.match or ("email", "phone"):
         candidates = _candidates(index, op, field)
-        found = sorted(n for n in candidates if not taken(n) and not _foreign(index, op, n))
+        # One that the record inherits a place on is its too, once the other who stays on it was written.
+        free = (n for n in candidates if not taken(n) or inherited(index, op, n))
+        found = sorted(n for n in free if not _foreign(index, op, n))
         if len(found) == 1:
             return Match(found[0], field)
         if found:

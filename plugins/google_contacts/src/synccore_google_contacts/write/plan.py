@@ -202,7 +202,9 @@ class _Planner:
         changed = op.changed if known else frozenset(op.fields)
         mine = link.mapped if link is not None else {}
         adopting = not known and not ours and not own.fields
-        others, heirlooms = self._others(op, name), inherited(self.index, op, name)
+        heirlooms = inherited(self.index, op, name)
+        # What one who is gone has there stays as well: they may come again.
+        others = self._others(op, name) | (self.index.dead_on(name) - heirlooms - {op.uid})
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
             inherited=_prints(own, heirlooms), theirs=_prints(own, others), written=unknown(own.fields, person),
