@@ -1,6 +1,7 @@
 """Every case about listings finds the source that it is there to find."""
 
 import inspect
+import logging
 import random
 from contextlib import suppress
 
@@ -115,6 +116,10 @@ def filters_nothing(real, source, entity, cursor, filters):
     return real(source, entity, cursor, {n: v for n, v in filters.items() if n != "email"})
 
 
+def filters_at_first(real, source, entity, cursor, filters):
+    return real(source, entity, cursor, {} if cursor else filters)
+
+
 def ends_at_trouble(real, source, entity, cursor, filters):
     """The first page's trouble is told, any later one's is the end."""
     pages = real(source, entity, cursor, filters)
@@ -206,6 +211,12 @@ def one_id_for_all(real, source):
     return Check(account=evolve(real(source).account, id="shop"))
 
 
+def tells_the_librarys_log(real, source, entity, key):
+    found = real(source, entity, key)
+    logging.getLogger("shop").info("fetched %s", found.data.email)
+    return found
+
+
 def logs_whom_it_lists(real, source, *args):
     for page in real(source, *args):
         structlog.get_logger().info("page", first=page.changes and page.changes[0].data.email)
@@ -281,6 +292,7 @@ BUGS = [
     ("an_unknown_filter_is_refused", "poll", ignores_filters, {}),
     ("a_rate_limit_is_passed_on_with_its_wait", "poll", waits_as_it_likes, {}),
     ("a_filter_leaves_out_the_others", "poll", filters_nothing, {}),
+    ("a_filter_leaves_out_the_others", "poll", filters_at_first, {}),
     ("trouble_between_pages_is_no_end", "poll", ends_at_trouble, {}),
     ("a_bare_record_is_told_by_webhook", "receive", only_with_an_address, {}),
     ("checking_asks_the_shop", "check", asks_nobody, {}),
@@ -306,6 +318,7 @@ BUGS = [
     ("a_row_that_cannot_be_read_is_named_and_loses_nobody", "poll", quotes_the_row, {}),
     ("keys_and_cursors_hold_no_personal_data", "poll", remembers_by_address, {}),
     ("keys_and_cursors_hold_no_personal_data", "fetch", tells_its_log, {}),
+    ("keys_and_cursors_hold_no_personal_data", "fetch", tells_the_librarys_log, {}),
     ("refused_keys_are_an_auth_error", "fetch", gone_when_refused, {"refusal": "forbidden"}),
     ("trouble_between_pages_is_no_end", "poll", ends_without_a_permission, {"trouble": "forbidden"}),
 ]

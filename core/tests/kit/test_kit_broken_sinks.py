@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,16 @@ def looks_at_the_first_page(real, sink, operation):
 
 def logs_whom_it_writes(real, sink, operation):
     structlog.get_logger().info("saved", **operation.fields)
+    return real(sink, operation)
+
+
+def tells_the_librarys_log(real, sink, operation):
+    logging.getLogger("crm").info("saved %s", operation.fields)
+    return real(sink, operation)
+
+
+def prints_what_it_writes(real, sink, operation):
+    print(operation.fields)
     return real(sink, operation)
 
 
@@ -355,6 +366,12 @@ def test_every_case_has_a_sink_that_fails_it():
 def test_the_case_finds_its_bug(sample, tmp_path, case):
     with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
         run(contract_for(sample, broken(sample, *BUGS[case])), case, tmp_path)
+
+
+@pytest.mark.parametrize("bug", [tells_the_librarys_log, prints_what_it_writes])
+def test_what_is_said_elsewhere_than_in_the_log_is_heard(sample, tmp_path, bug):
+    with pytest.raises(AssertionError, match="logged: Person 0"):
+        run(contract_for(sample, broken(sample, "_write", bug)), "logs_hold_no_personal_data", tmp_path)
 
 
 def test_a_sink_that_connects_when_opened_is_found(sample, tmp_path):

@@ -84,14 +84,21 @@ class CallSourceCases(SourceStand):
     def test_a_webhook_says_what_the_listing_says(self, on: SourceStage) -> None:
         """Equal fingerprints, or webhook and poll would fight."""
         on.put(2)
+        self._webhook_says_what_is_listed(on, 1)
         with suppress(pytest.skip.Exception):
-            on.contract.edit(on.stand_in, 1)  # so that it has a name too
-        request = on.contract.webhook(on.stand_in, 1)
+            on.context.clock.sleep(timedelta(minutes=1))
+            on.contract.edit(on.stand_in, 1)  # so that it has a name too, and is told of once more
+        self._webhook_says_what_is_listed(on, 1)
+        self._webhook_says_what_is_listed(on, 0)
+
+    def _webhook_says_what_is_listed(self, on: SourceStage, number: int) -> None:
+        request = on.contract.webhook(on.stand_in, number)
         calls = on.context.calls
         told = [c for c in on.source.receive(request) if isinstance(c, Change) and c.entity == "customer"]
         assert on.context.calls == calls, "receive() used the network"
         assert told, "the webhook gave no customer"
-        whose = {c.key for c in on.customers().values() if getattr(c.data, "email", None) == "person1@shop.test"}
+        email = f"person{number}@shop.test"
+        whose = {c.key for c in on.customers().values() if getattr(c.data, "email", None) == email}
         assert whose <= {c.key for c in told}, "the webhook of one customer tells of another, or of a key nobody has"
         # A hint brings no data: core fetches the record, and that is what has to be the same.
         changes = [own(on.source.fetch(c.entity, c.key), c.key) if c.op == "touch" else c for c in told]

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from ...entities import Customer
 from ...types import Change, Link
@@ -30,6 +29,7 @@ from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, Request
 from ..strategies import HOSTILE_TEXTS
+from ._heard import heard
 from ._size import SizeSinkCases
 from ._stage import PowerCutError, Stage
 
@@ -344,7 +344,7 @@ class SinkContract(SizeSinkCases):
 
     def test_logs_hold_no_personal_data(self, on: Stage) -> None:
         """Core takes addresses out of log lines; a name it cannot tell from other words."""
-        with capture_logs() as lines:
+        with heard() as said:
             on.emit(2)
             on.deliver()
             on.emit(1, last_name="Person 0 again")
@@ -354,7 +354,7 @@ class SinkContract(SizeSinkCases):
             on.emit(3, phone="+1 212 555 1000", first_name="Other")
             on.deliver()
             on.sink.erase(on.link(1))
-        told = [name for name in ("Person 0", "Person 2", "555 1000", "1 Main St") if name in str(lines)]
+        told = [name for name in ("Person 0", "Person 2", "555 1000", "1 Main St") if name in said()]
         assert not told, f"logged: {', '.join(told)}"
 
     # -- cases: endings
