@@ -4,6 +4,7 @@ import inspect
 import itertools
 import logging
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def tells_the_librarys_log(real, sink, operation):
 
 
 def prints_what_it_writes(real, sink, operation):
-    print(operation.fields)
+    sys.stdout.write(f"{operation.fields}\n")
     return real(sink, operation)
 
 
