@@ -245,6 +245,21 @@ def test_who_comes_again_while_the_other_of_a_merged_contact_changes_has_it_agai
     assert set(values(person, "emailAddresses")) == {"ann1@shop.test", "ann2@shop.test"}
 
 
+@pytest.mark.parametrize("under", ["guest", "account"])
+@pytest.mark.parametrize("changed", [[], [2], ["guest:abc", 2], [2, "guest:abc"]])
+def test_a_guest_of_a_merged_contact_who_registers_has_it_still(rig, under, changed):
+    one, two = (rig.put(k, **person_fields(n, company="Firm")).remote_id for k, n in (("guest:abc", 1), (2, 2)))
+    rig.google.merge(*((one, two) if under == "guest" else (two, one)))
+    for key in changed:
+        change(rig, key, **person_fields(1 if key != 2 else 2, company=f"Firm {key}"))
+    # As core does it: the account takes the guest's link.
+    rig.links["shop:3"] = evolve(rig.links.pop("shop:guest:abc"), key="3")
+    change(rig, 3, **person_fields(1, company="Firm 3"))
+    (person,) = rig.google.contacts()
+    assert marks(rig) == {"shop:customer:2": 1, "shop:customer:3": 1}
+    assert set(values(person, "emailAddresses")) == {"ann1@shop.test", "ann2@shop.test"}
+
+
 def test_a_second_contact_beside_a_merged_one_of_a_deleted_customer_is_named(rig):
     one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
     name = rig.google.merge(one, two)

@@ -89,17 +89,20 @@ def _merged(index: Index, op: Operation, name: str) -> bool:
 
 
 def inherited(index: Index, op: Operation, name: str) -> set[str]:
-    """The markers on the contact that this record takes over: of customers who are gone, whose address, or number
-    where an address says nothing else, is the record's now. Of whom is not known what they wanted there, where nobody
-    else wants it."""
-    dead, emails = index.dead_on(name), set(wanted_emails(op.fields))
-    if not dead or op.uid in index.markers_of(name):
+    """The markers on the contact that this record takes over: of customers who are gone, and of guests of the shop who
+    registered, whose address, or number where an address says nothing else, is the record's now. Of whom is not known
+    what they wanted there, where nobody else wants it."""
+    markers, emails = index.markers_of(name), set(wanted_emails(op.fields))
+    former = set() if op.uid in markers else index.dead_on(name)
+    if not is_guest(op.uid):
+        former = former | {m for m in markers if is_guest(m) and m.startswith(f"{op.source}:")}
+    if not former:
         return set()
     prints = {print_of("email", e) for e in emails}
     if not emails or not index.emails_of(name):
         prints |= {print_of("phone", p) for p in wanted_phones(op.fields)}
-    nobodys = not prints & _wanted(index, name, index.markers_of(name) - dead)
-    return {m for m in dead if prints & (wanted := _wanted(index, name, [m])) or (nobodys and not wanted)}
+    nobodys = not prints & _wanted(index, name, markers - former - {op.uid})
+    return {m for m in former if prints & (wanted := _wanted(index, name, [m])) or (nobodys and not wanted)}
 
 
 def _wanted(index: Index, name: str, uids: Iterable[str]) -> set[str]:

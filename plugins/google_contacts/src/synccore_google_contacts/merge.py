@@ -249,10 +249,8 @@ def is_guest(marker: str) -> bool:
 
 
 def mark(merge: Merge, uid: str, inherited: Collection[str] = ()) -> None:
-    """Put the marker on; a guest's of the same shop gives way to the account's, and so does what is inherited."""
-    prefix = uid.split(":", 1)[0] + ":"
-    stale = {m for m in markers(merge.person) if m.startswith(prefix) and is_guest(m)} if not is_guest(uid) else set()
-    unmark(merge, (stale | set(inherited)) - {uid})
+    """Put the marker on; those that are inherited give way."""
+    unmark(merge, set(inherited) - {uid})
     for name, kind, value in MARKED:
         entries = merge.entries(name)
         if not any(e.get(kind) == value and e.get("value") == uid for e in entries):

@@ -204,7 +204,7 @@ class _Planner:
         adopting = not known and not ours and not own.fields
         heirlooms = inherited(self.index, op, name)
         # What one who is gone has there stays as well: they may come again.
-        others = self._others(op, name) | (self.index.dead_on(name) - heirlooms - {op.uid})
+        others = self.index.markers_of(name) - heirlooms - {op.uid}
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
             inherited=_prints(own, heirlooms), theirs=_prints(own, others), written=unknown(own.fields, person),
@@ -241,11 +241,6 @@ class _Planner:
         before = op.link.left_out if op.link is not None else {}
         found = dict.fromkeys(kept, KEPT)
         return found | {n: why for n, why in before.items() if n in op.fields and n not in changed}
-
-    def _others(self, op: Operation, name: str) -> set[str]:
-        """The other records whose contact it is too, a guest's that becomes this account left out."""
-        alive = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
-        return {m for m in alive if not is_guest(m)}
 
     def _own(self, op: Operation, name: str, person: Mapping[str, Any]) -> Own:
         """What we wrote there; from the link where the index was lost and the contact is certainly ours."""
@@ -286,7 +281,7 @@ class _Planner:
         """Take off or delete what is this record's alone."""
         person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
         own = self._recalled(op, own, person)
-        others = self._others(op, name)
+        others = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
         shared = link.shared > 1 or bool(others)
         erasing = op.settings.get(ERASE, False)
         if shared and not erasing:
