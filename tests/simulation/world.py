@@ -386,7 +386,9 @@ class World(Closing):
     def _restore(self, luck: Random) -> None:
         if self._backup is None or self.forgotten or self.forgetting:
             return  # a backup from before somebody was forgotten brings them back, and says so
-        self.lost |= self.held() - self._saved
+        since = self.held() - self._saved
+        # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
+        self.lost |= since | {""} if since else set()
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.clock) as base:
             put_in_place(base, self._backup)
