@@ -293,13 +293,14 @@ class World(Closing):
         if any(email in target.mailed() for target in self.targets.values()):
             self.unheard.add(email)
         with self.store.asked_by_a_stranger():
-            heard_of = self.store.snapshot("shop", "customer", str(number)) is not None
+            known = self.store.snapshot("shop", "customer", str(number))
         for name, order in self.shop.orders.items():
             billed = order["billing"]["email"]
             if billed == email or order["customer_id"] == number:
                 self.left.add(name)
-                # An account that came and went between two looks: nothing but a guest's order was ever to be seen.
-                if not heard_of:
+                # An account that came and went between two looks, or changed its address: nothing but a guest's order
+                # was ever to be seen.
+                if known is None or known.data.email != email:
                     self.doubted.add(billed)
             # Of a guest who registered: they are a guest again where nobody was told of the account.
             if (billed == email) != (order["customer_id"] == number):
