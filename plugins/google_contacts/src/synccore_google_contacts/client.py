@@ -114,7 +114,7 @@ class People:
         """Make one contact."""
         params = {"personFields": READ_FIELDS, "sources": CONTACT_SOURCE}
         return self._call(
-            "POST", "/v1/people:createContact", params=params, json=person, creates=True, critical_read=1,
+            "POST", "/v1/people:createContact", params=params, json=person, writes=True, critical_read=1,
             critical_write=1,
         )  # fmt: skip
 
@@ -129,7 +129,7 @@ class People:
             "sources": [CONTACT_SOURCE],
         }
         answer = self._call(
-            "POST", "/v1/people:batchCreateContacts", json=body, creates=True, critical_read=BATCH_COST,
+            "POST", "/v1/people:batchCreateContacts", json=body, writes=True, critical_read=BATCH_COST,
             critical_write=BATCH_COST,
         )  # fmt: skip
         return [_entry(e) for e in answer.get("createdPeople", ())]
@@ -142,8 +142,9 @@ class People:
             "sources": CONTACT_SOURCE,
         }
         return self._call(
-            "PATCH", f"/v1/{name}:updateContact", params=params, json=person, critical_read=1, critical_write=1
-        )
+            "PATCH", f"/v1/{name}:updateContact", params=params, json=person, writes=True, critical_read=1,
+            critical_write=1,
+        )  # fmt: skip
 
     def batch_update(self, people: Mapping[str, Person], mask: Iterable[str]) -> dict[str, Person | Exception]:
         """Replace the masked fields of up to 200 contacts; a masked field a person lacks is cleared.
@@ -157,8 +158,9 @@ class People:
             "sources": [CONTACT_SOURCE],
         }
         answer = self._call(
-            "POST", "/v1/people:batchUpdateContacts", json=body, critical_read=BATCH_COST, critical_write=BATCH_COST
-        )
+            "POST", "/v1/people:batchUpdateContacts", json=body, writes=True, critical_read=BATCH_COST,
+            critical_write=BATCH_COST,
+        )  # fmt: skip
         return {name: _entry(e) for name, e in answer.get("updateResult", {}).items()}
 
     def delete(self, name: str) -> None:
@@ -212,7 +214,7 @@ class People:
     # -- one call
 
     def _call(
-        self, method: str, path: str, *, params: Any = None, json: Any = None, creates: bool = False, **cost: int
+        self, method: str, path: str, *, params: Any = None, json: Any = None, writes: bool = False, **cost: int
     ) -> dict[str, Any]:
         """Send one request, with a new token once where the old one is refused. `cost` is in quota units."""
         token = self._token(None)
@@ -222,14 +224,14 @@ class People:
             fresh = self._token(token)
             answer = self._send(method, path, params, json, fresh)
         if not answer.ok:
-            error = error_of(answer, self._context.clock.now(), creates=creates)
+            error = error_of(answer, self._context.clock.now(), writes=writes)
             if isinstance(error, AuthError):
                 raise AuthError(f"{error.message}. Run synccore connect {self._context.name}")
             raise error
         data = answer.json_or_none()
         if isinstance(data, dict):
             return data
-        raise error_of(answer, self._context.clock.now(), creates=creates)
+        raise error_of(answer, self._context.clock.now(), writes=writes)
 
     def _acquire(self, cost: Mapping[str, int]) -> None:
         """All units or none: what one quota gave while another has none left would be lost for the minute."""

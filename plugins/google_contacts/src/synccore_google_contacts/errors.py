@@ -74,14 +74,14 @@ class EntriesRejected(BatchRejected):
         self.errors = errors
 
 
-def error_of(answer: Response, now: datetime, *, creates: bool = False) -> SynccoreError:
-    """The answer as an error. `creates`: the request made contacts, so a 5xx leaves open whether it did."""
+def error_of(answer: Response, now: datetime, *, writes: bool = False) -> SynccoreError:
+    """The answer as an error. `writes`: the request makes or changes contacts, and a 5xx leaves open whether it did."""
     data = answer.json_or_none()
     body = data.get("error") if isinstance(data, dict) else None
     error: dict[str, Any] = body if isinstance(body, dict) else {}
     if answer.status >= 500:
-        # Asked to wait or not: a create may have been carried out.
-        return Transient(_text(answer, error), maybe_applied=creates)
+        # Asked to wait or not: a write may have been carried out.
+        return Transient(_text(answer, error), maybe_applied=writes)
     fault = target_fault(answer, now)
     if isinstance(fault, RateLimited):
         return (
@@ -91,13 +91,13 @@ def error_of(answer: Response, now: datetime, *, creates: bool = False) -> Syncc
         return fault
     # Google says with a word that a contact is not there; a gateway says with the number that it knows no such address.
     googles = error and (answer.status not in (404, 410) or error.get("status"))
-    return _known(answer, error, now) if googles else _not_googles(answer, creates)
+    return _known(answer, error, now) if googles else _not_googles(answer, writes)
 
 
-def _not_googles(answer: Response, creates: bool) -> SynccoreError:
+def _not_googles(answer: Response, writes: bool) -> SynccoreError:
     """The words of something in between: they say nothing of a contact, not even a 404 does."""
     text = _text(answer, {})
-    return AuthError(text) if answer.status == 401 else Transient(text, maybe_applied=creates and answer.ok)
+    return AuthError(text) if answer.status == 401 else Transient(text, maybe_applied=writes and answer.ok)
 
 
 def _text(answer: Response, error: Mapping[str, Any]) -> str:

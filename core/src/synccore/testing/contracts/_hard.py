@@ -62,6 +62,17 @@ class HardSinkCases(SinkStand):
         on.deliver()
         assert on.held() == on.expected(1), on.errors()
 
+    def test_what_was_written_though_nobody_said_so_is_undone_when_the_shop_takes_it_back(self, on: Stage) -> None:
+        """Changed, carried out without an answer, and changed back before the next try: it is no "unchanged"."""
+        on.emit()
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_status(502)))
+        on.emit(first_name="Between")
+        on.app.drain()
+        on.emit()
+        on.deliver()
+        self._is_as_mapped(on, on.link(0))
+
     def test_a_lost_answer_to_a_deletion_is_harmless(self, on: Stage) -> None:
         """Deleted already, and asked to delete again."""
         on.emit(2)

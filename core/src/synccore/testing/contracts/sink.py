@@ -219,7 +219,7 @@ class SinkContract(SizeSinkCases):
     def _is_as_mapped(self, on: Stage, link: Link) -> None:
         there = self.record(on.stand_in, link.remote_id) or {}
         old = [name for name, value in link.mapped.items() if there.get(name, value) != value]
-        assert not old, f"what was written between the backup and its restore stays in {', '.join(old)}"
+        assert not old, f"what was written and is not known of here stays in {', '.join(old)}"
 
     @pytest.mark.parametrize(
         "fault",

@@ -50,9 +50,11 @@ def prepare(round_: Round) -> None:
     if not round_.listed:
         index.sync(now=bool(creates or unknown or ending))
     still = [name for name in unknown if index.resolve(name) not in index]
-    if read := {*still, *(name for name in ending if name in index)}:
-        # Not in the listing is not gone: a listing lags behind, a read by name does not. And what is to be deleted may
-        # be another customer's too, or the owner's, since a merge of a moment ago.
+    unsure = [index.resolve(op.link.remote_id) for op in operations if op.link is not None and op.maybe_applied]
+    if read := {*still, *(name for name in (*ending, *unsure) if name in index)}:
+        # Not in the listing is not gone: a listing lags behind, a read by name does not. What is to be deleted may be
+        # another customer's too, or the owner's, since a merge of a moment ago. And what was written without an answer
+        # stands there, and not in the index.
         index.refresh(read)
 
 
