@@ -280,5 +280,13 @@ class SinkStand:
     def _writes(self, on: Stage) -> int:
         return sum(1 for request in on.stand_in.requests if self.is_write(request))
 
+    def _is_as_mapped(self, on: Stage, link: Link) -> None:
+        there = self.record(on.stand_in, link.remote_id)
+        if there is None and callable(getattr(on.sink, "read", None)):
+            there = next(iter(on.sink.read([link])))
+        there = there or {}
+        old = [name for name, value in link.mapped.items() if there.get(name, value) != value]
+        assert not old, f"what was written and is not known of here stays in {', '.join(old)}"
+
     def _only_writes(self, fault: Fault) -> Fault:
         return evolve(fault, when=self.is_write)
