@@ -172,7 +172,7 @@ def finding(sound):
     class Finding(sound):
         def find(self, identity):
             known = [*self.by("external_id", identity.uids), *self.by("email", identity.emails)]
-            return [Link(object="person", remote_id=str(p["id"])) for p in known]
+            return [Link(object="person", remote_id=str(p["id"]), adopted=not p.get("external_id")) for p in known]
 
         def by(self, name, values):
             return [p for value in values for p in self._client.call("GET", "/people", params={name: value})]

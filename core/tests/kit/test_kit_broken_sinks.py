@@ -312,6 +312,7 @@ SPECIAL = {
     "a_text_past_its_limit_is_not_cut_in_silence",
     "who_was_there_before_us_is_said_to_be_adopted",
     "a_twin_is_found_by_each_key_it_is_matched_by",
+    "a_twin_is_found_however_its_address_is_written",
     "one_way_of_looking_up_does_not_hide_another",
     "what_is_let_go_of_keeps_none_of_our_values",
     "what_its_owner_wrote_since_is_let_go_of_as_it_is",
@@ -375,6 +376,21 @@ def test_every_case_has_a_sink_that_fails_it():
 def test_the_case_finds_its_bug(sample, tmp_path, case):
     with pytest.raises(Exception):  # noqa: B017, PT011  a bug fails a case in its own way; a skip is no Exception
         run(contract_for(sample, broken(sample, *BUGS[case])), case, tmp_path)
+
+
+def test_a_check_that_makes_an_account_up_is_found(sample, tmp_path):
+    def forgives(real, sink):
+        try:
+            return real(sink)
+        except Transient:
+            return Check(account=Account(id="?", label="unknown"))
+
+    with pytest.raises(AssertionError, match="somebody else answers"):
+        run(
+            contract_for(sample, broken(sample, "check", forgives)),
+            "checking_says_in_words_what_it_cannot_read",
+            tmp_path,
+        )
 
 
 @pytest.mark.parametrize("bug", [tells_the_librarys_log, prints_what_it_writes])

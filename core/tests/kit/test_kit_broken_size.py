@@ -17,12 +17,20 @@ def test_everybody_who_is_meant(sample, contract_of, passes, fails, finding, tmp
         def by(self, name, values):
             return super().by(name, values)[:20]
 
+    class Ours(finding):
+        """Says of whom it finds that we made them."""
+
+        def find(self, identity):
+            return [evolve(link, adopted=False) for link in super().find(identity)]
+
     for case, broken in (
         ("all_of_whom_a_person_is_known_by_are_found", First),
         ("every_record_of_an_address_is_found", Page),
+        ("every_record_of_an_address_is_found", Ours),
     ):
-        passes(contract_of(sample, finding), case, tmp_path / f"{case}-sound")
-        fails(contract_of(sample, broken), case, tmp_path / case)
+        name = f"{case}-{broken.__name__}"
+        passes(contract_of(sample, finding), case, tmp_path / f"{name}-sound")
+        fails(contract_of(sample, broken), case, tmp_path / name)
 
 
 def test_a_job_that_is_gone(sample, contract_of, passes, fails, jobs, tmp_path):

@@ -110,6 +110,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "looking_up_finds_everybody",
                 "who_was_there_before_us_is_said_to_be_adopted",
                 "a_twin_is_found_by_each_key_it_is_matched_by",
+                "a_twin_is_found_however_its_address_is_written",
             }
         ),
     ),

@@ -148,9 +148,11 @@ class SizeSinkCases(EndingSinkCases):
         (operation,) = self._operations(on, 1)
         there = self._same_address(on, operation.fields)
         on.app.clock.advance(max(self.lag, timedelta(days=1)))
-        found = {link.remote_id for link in on.sink.find(Identity(emails=(self.customer(0).email or "",)))}
-        missing = there - found
+        found = {link.remote_id: link for link in on.sink.find(Identity(emails=(self.customer(0).email or "",)))}
+        missing = there - set(found)
         assert not missing, f"{len(there)} records have the address, find() gives {len(there) - len(missing)}"
+        ours = [remote_id for remote_id in there if not found[remote_id].adopted]
+        assert not ours, "find() gives records that their owner made without adopted=True: `forget` deletes them"
 
     def _same_address(self, on: Stage, fields: Mapping[str, Any]) -> set[str]:
         made: Sequence[str | None] = [self.theirs(on.stand_in, fields) for _ in range(self.many)]

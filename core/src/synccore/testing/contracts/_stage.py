@@ -13,7 +13,7 @@ from ...entities import Address, Customer
 from ...errors import SynccoreError
 from ...hookspecs import SinkType
 from ...secrets import Secret
-from ...types import Link, Operation
+from ...types import Check, Link, Operation
 from ..clock import FakeClock
 from ..harness import Harness, upsert
 from ..server import Fault, LoopbackServer, Request
@@ -26,13 +26,15 @@ _ODD: tuple[Any, ...] = ({}, [], ["x"], 7, "null", "hello")
 STRANGERS = (Fault.status(404, {"error": "not found"}), *(Fault.status(200, body) for body in _ODD))
 
 
-def checked_among_strangers(stand_in: LoopbackServer, check: Callable[[], object]) -> None:
-    """Have `check` ask whoever else may stand at the vendor's address; anything but a SynccoreError is raised."""
+def checked_among_strangers(stand_in: LoopbackServer, check: Callable[[], Check]) -> None:
+    """Have `check` ask whoever else may stand at the vendor's address; it names no account that nobody told it."""
+    known = check().account
     for answer in STRANGERS:
         stand_in.clear_faults()
         stand_in.fail_always(answer)
         with suppress(SynccoreError):
-            check()
+            told = check()
+            assert told.account in (None, known), "somebody else answers, and check() names an account that is nobody's"
 
 
 def secrets_as_text(config: Any) -> list[str]:

@@ -56,6 +56,19 @@ class WhoseSinkCases(TruthSinkCases):
         (found,) = on.sink.lookup([operation])
         assert found is None, f"lookup() takes somebody for the twin who shares none of {', '.join(keys)}"
 
+    def test_a_twin_is_found_however_its_address_is_written(self, on: Stage) -> None:
+        """Its owner wrote Anna@Shop.Test; hosts of mail know no difference. A second record would get the same mail."""
+        self._needs(on, "lookup")
+        (operation,) = self._operations(on, 1)
+        name = next((n for n in operation.match if "@" in str(operation.fields.get(n) or "")), None)
+        if name is None:
+            pytest.skip("the route matches by no address")
+        address = str(operation.fields[name])
+        there = self._theirs(on, {**self._another(operation, 0), name: address.title()})
+        on.app.clock.advance(max(self.lag, timedelta(days=1)))
+        (found,) = on.sink.lookup([operation])
+        assert getattr(found, "remote_id", None) == there, "lookup() finds nobody: the address has capitals there"
+
     def test_one_way_of_looking_up_does_not_hide_another(self, on: Stage) -> None:
         """A second question covers what the first one's unread page would have told, until it fails as well."""
         self._needs(on, "lookup")
