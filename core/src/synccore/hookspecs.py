@@ -166,7 +166,7 @@ class Sink(Protocol):
 
     A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never
     deleted, renamed or anonymised, by no operation and no `erase`: it is let go of, this person's own values are
-    emptied, and the note says so.
+    emptied but for those that others who share it want there as well (`link.wanted`), and the note says so.
     """
 
     def check(self) -> Check:

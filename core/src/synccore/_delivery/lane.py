@@ -24,7 +24,7 @@ from .namesakes import Namesakes
 from .overtaking import Overtaking
 from .packed import PART, Packed, in_parts
 from .policy import PauseLane, Snooze, Tried, decide
-from .prepare import Preparer
+from .prepare import Preparer, beside
 from .recognition import Recognition
 from .settle import Book, Settler
 from .steps import Closing, Item, Operations, Step
@@ -294,9 +294,8 @@ class Lane:
                 settlements.append(self._failed(one, error))
             else:
                 if prepared.operation is not None:
-                    items.append(
-                        Item(work=one, operation=prepared.operation, why=prepared.why, made_from=prepared.made_from)
-                    )
+                    operation = beside(prepared.operation, self._store)
+                    items.append(Item(work=one, operation=operation, why=prepared.why, made_from=prepared.made_from))
                 elif prepared.until is not None:
                     reason = "waits for further changes"
                     settlements.append(self._settler.snoozed(one, prepared.until, reason))

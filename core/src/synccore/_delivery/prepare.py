@@ -13,7 +13,7 @@ from .._mapping.totals import with_totals
 from ..entities import Customer, Order
 from ..errors import MappingError, WaitFor
 from ..hookspecs import Mapper
-from ..store import Work, made_from
+from ..store import Store, Work, made_from
 from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
 #: Why nothing is done about a record that is gone and of which the target never had anything.
@@ -51,6 +51,13 @@ class _Mapped:
 
     fields: dict[str, Any]
     blank: frozenset[str]
+
+
+def beside(operation: Operation, store: Store) -> Operation:
+    """What takes something away knows what the others who share the record want there."""
+    if operation.op == "upsert" or operation.link is None or operation.link.shared <= 1:
+        return operation
+    return evolve(operation, link=store.with_others(operation.link))
 
 
 class Preparer:

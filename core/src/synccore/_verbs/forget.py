@@ -118,10 +118,10 @@ def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
     people, known = len(app.store.keys_by_email(email)), app.store.sent_of(email)
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
-    identity, targets = identity_of(app, email), _Targets(app)
+    identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
     for link in targets_of(app, email):
-        result.erased.append(_erase(app, link, targets))
+        result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
     _erase_found(app, identity, result, done, targets)
     # What is known here of a job names the record, which a sink's own word about that job does not.
@@ -142,7 +142,7 @@ def forget(app: App, email: str) -> Forgotten:
         for link in links:
             fresh = (_sink_of(app, link), link.remote_id) not in done
             if fresh and link.route != write_back_route(link.source, link.entity):
-                result.erased.append(_erase(app, link, targets))
+                result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
     try:
         app.store.scrub()
     except StoreError as error:

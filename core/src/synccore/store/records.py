@@ -5,6 +5,8 @@ import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from attrs import evolve
+
 from ..types import Link, Snapshot
 from . import _settle, looks, sql
 from ._convert import to_link, to_ms, to_snapshot
@@ -119,6 +121,17 @@ class Records(Engine):
         with self.reading() as view:
             rows = view.execute("SELECT * FROM linked WHERE remote_id = ? LIMIT ?", (remote_id, limit))
             return [to_link(row) for row in rows]
+
+    def with_others(self, link: Link, but: Collection[tuple[str, str, str]] = ()) -> Link:
+        """The link with what all others that share its record hold there; `but` (source, entity, key) do not count."""
+        if link.shared <= 1:
+            return link
+        mine = (link.route, link.source, link.entity, link.key)
+        with self.reading() as view:
+            rows = view.execute("SELECT * FROM linked WHERE remote_id = ? AND sink = ?", (link.remote_id, link.sink))
+            found = [to_link(row) for row in rows]
+        others = [x for x in found if not x.left and (x.source, x.entity, x.key) not in but]
+        return evolve(link, others=[x.fields for x in others if (x.route, x.source, x.entity, x.key) != mine])
 
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""

@@ -43,6 +43,9 @@ class Link:
     #: How many records (of any route and source that leads to this sink) are linked to this remote id, this one
     #: included. What is shared or adopted is nobody's to delete, rename or anonymise: it is only let go of.
     shared: int = 1
+    #: Where something of a shared record is to be emptied (a deletion, `leave`, `erase`): the `fields` of all others
+    #: that are linked to it, see `wanted`.
+    others: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     #: Further records a sink made for this one: a name of its own -> remote id (`Delivered.made`).
     made: Mapping[str, str] = field(factory=dict)
     #: The remote id of the parent (`after`) it was last delivered under.
@@ -59,6 +62,10 @@ class Link:
     def mapped(self) -> Mapping[str, Any]:
         """The fields the mapping asked for at the last delivery: a new mapping is compared with these."""
         return self.fields if self.asked is None else self.asked
+
+    def wanted(self, name: str, value: Any) -> bool:
+        """Whether another of those who share the record holds this value there: it stays when this one's go."""
+        return any(name in fields and fields[name] == value for fields in self.others)
 
     @property
     def ours(self) -> bool:

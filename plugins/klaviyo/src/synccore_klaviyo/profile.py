@@ -147,15 +147,21 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
 
 
 def empty(link: Link) -> Profile:
-    """The profile of a link with all that we wrote taken away; who it is, stays."""
-    ours = {n: v for n, v in link.fields.items() if v is not None}
+    """The profile of a link with all that we wrote taken away; who it is stays, and what others of ours want there."""
+    ours = {n: v for n, v in link.fields.items() if v is not None and not link.wanted(n, v)}
     attributes: dict[str, Any] = dict.fromkeys(n for n in ATTRIBUTES if n in ours and n != "email")
     if isinstance(place := ours.get("location"), Mapping):
-        attributes["location"] = dict.fromkeys(place)
+        attributes["location"] = dict.fromkeys(place.keys() - _theirs(link, "location", place))
     names = {n for n in ours if n not in (*ATTRIBUTES, "location", "properties")}
     if isinstance(block := ours.get("properties"), Mapping):
-        names |= set(block)
+        names |= block.keys() - _theirs(link, "properties", block)
     return Profile(attributes=attributes, unset=tuple(sorted(names)))
+
+
+def _theirs(link: Link, name: str, block: Mapping[str, Any]) -> set[str]:
+    """What of a group of values others hold there as well."""
+    groups = [g for fields in link.others if isinstance(g := fields.get(name), Mapping)]
+    return {n for n, v in block.items() if any(g.get(n) == v for g in groups)}
 
 
 def refusal(operation: Operation) -> Rejected | None:

@@ -255,6 +255,28 @@ class TruthSinkCases(HardSinkCases):
                 "a record that is not ours alone is deleted when a route lets go of it"
             )
 
+    @pytest.mark.parametrize("way", ["erase", "clear"])
+    def test_what_others_of_a_shared_record_want_there_stays(self, on: Stage, way: str) -> None:
+        """Two people are one record there: who is let go of takes nothing along that is the other's too."""
+        self._needs(on, "read")
+        if not on.app.app.sinks["target"].spares or (way == "clear" and way not in self._ways_to_leave(on)):
+            pytest.skip(f"core never asks this sink to {way} such a record")
+        on.emit()
+        on.deliver()
+        (before,) = on.sink.read([link := on.link(0)])
+        # But for what says which of our records it is.
+        theirs = {n: v for n, v in link.fields.items() if v not in ("shop:customer:0", "0")}
+        link = attrs.evolve(link, shared=2, others=[theirs])
+        if way == "erase":
+            if on.sink.erase(link).outcome == "deleted":
+                pytest.skip("there a record is one person by its address: both are erased")
+        else:
+            operation = attrs.evolve(self._operations(on, 1)[0], op="leave", fields={}, changed=frozenset(), link=link)
+            on.sink.deliver([attrs.evolve(operation, on_leave="clear")])
+        (after,) = on.sink.read([link])
+        lost = [n for n in theirs if before.get(n) not in (None, "") and after.get(n) != before[n]]
+        assert not lost, f"taken away, and the other's as well: {', '.join(lost)}"
+
     def test_a_person_is_found_by_who_they_are(self, on: Stage) -> None:
         """`forget` asks for records that no link leads to, and must not be given anybody else's."""
         self._found_by(on, Identity(emails=(self.customer(0).email or "",), uids=("shop:customer:0",)))

@@ -292,8 +292,8 @@ class _Planner:
             return None
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared,
-                      theirs=_prints(own, others))  # fmt: skip
+        theirs = _prints(own, others).union(*(prints_of(_built(fields)) for fields in link.others))
+        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs)
         if policy != "unlabel":
             merge.let_go()
         if erasing:

@@ -242,6 +242,8 @@ class Remover:
                 continue
             if target in match or target.external_id or link.left_out.get(name) not in (None, STILL):
                 continue
+            if link.wanted(name, ours):
+                continue
             theirs = record.get(target.name)
             if theirs not in (None, "") and same(target, ours, theirs):
                 empty[target.name] = None
