@@ -292,6 +292,7 @@ SPECIAL = {
     "what_changes_before_a_lost_job_ends_is_not_undone_by_it",
     "a_child_is_deleted_and_erased_as_itself",
     "an_event_holds_what_was_mapped",
+    "what_others_of_a_shared_record_want_there_stays",
     "all_of_whom_a_person_is_known_by_are_found",
     "every_record_of_an_address_is_found",
     "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever",

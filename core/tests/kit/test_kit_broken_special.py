@@ -275,6 +275,34 @@ def test_erasing_what_is_not_ours(sample, sound, contract_of, passes, fails, tmp
         verdict(contract, case, tmp_path / kind.__name__)
 
 
+def test_emptying_what_several_share(sample, sound, contract_of, passes, fails, tmp_path):
+    class Careful(sound):
+        leaves = ("keep", "clear")
+
+        def erase(self, link):
+            self.empty(link)
+            return Erased("released")
+
+        def _write(self, operation):
+            if operation.op != "leave":
+                return super()._write(operation)
+            self.empty(operation.link)
+            return Delivered(remote_id=operation.link.remote_id)
+
+        def empty(self, link):
+            names = [n for n in ("first_name", "last_name") if not link.wanted(n, link.fields.get(n))]
+            self._client.call("PATCH", f"/people/{link.remote_id}", json=dict.fromkeys(names))
+
+    class Careless(Careful):
+        def empty(self, link):
+            super().empty(evolve(link, others=()))
+
+    case = "what_others_of_a_shared_record_want_there_stays"
+    for way in ("erase", "clear"):
+        passes(contract_of(sample, Careful), case, tmp_path / f"{way}-careful", way=way)
+        fails(contract_of(sample, Careless), case, tmp_path / f"{way}-careless", way=way)
+
+
 def test_who_was_there_before_us(sample, sound, contract_of, passes, fails, tmp_path):
     class Silent(sound):
         """Writes over whoever has the address."""
