@@ -297,6 +297,7 @@ SPECIAL = {
     "every_record_of_an_address_is_found",
     "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever",
     "a_job_outlives_a_restart",
+    "a_job_whose_answer_was_lost_is_not_made_twice",
     "a_job_that_is_known_in_part_is_submitted_once",
     "a_child_waits_for_its_parent_and_hangs_on_it",
     "a_child_that_changes_hands_hangs_on_its_new_owner",

@@ -28,6 +28,16 @@ def test_jobs(sample, sound, jobs, contract_of, passes, fails, tmp_path):
     fails(contract_of(sample, Mixed, jobs_from=5), case, tmp_path / "mixed")
     fails(contract_of(sample, sound, jobs_from=5), case, tmp_path / "without")
 
+    class Blind(jobs):
+        """Finds nobody whom a job is making, and keeps no note that it was sent."""
+
+        def lookup(self, operations):
+            return [None] * len(operations)
+
+    case = "a_job_whose_answer_was_lost_is_not_made_twice"
+    passes(contract_of(sample, jobs, jobs_from=5), case, tmp_path / "noted", lost="first")
+    fails(contract_of(sample, Blind, jobs_from=5), case, tmp_path / "blind", lost="first")
+
     class Hasty(jobs):
         """A job that was asked for once is over as a whole."""
 

@@ -91,6 +91,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
             {
                 "a_whole_batch_is_one_that_the_target_takes",
                 "a_job_outlives_a_restart",
+                "a_job_whose_answer_was_lost_is_not_made_twice",
                 "a_whole_job_is_one_that_the_target_takes",
                 "a_job_parks_whom_it_refuses_and_delivers_the_others",
                 "a_job_that_is_known_in_part_is_submitted_once",

@@ -109,6 +109,22 @@ class HardSinkCases(SinkStand):
         assert self._writes(on) == writes, "submitted again after the restart"
         self._all_are_their_own(on, range(self.jobs_from))
 
+    @pytest.mark.parametrize("lost", ["first", "third"])
+    def test_a_job_whose_answer_was_lost_is_not_made_twice(self, on: Stage, lost: str) -> None:
+        """The vendor has it and works on it, and nobody was told: nothing can be found yet that it will make."""
+        if not self.jobs_from:
+            pytest.skip("this sink submits no jobs (else set jobs_from)")
+        on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
+        before = self._writes(on)
+        nth = 1 if lost == "first" else 3  # a job may take several requests: made, filled, closed
+        drop = Fault.commit_then_drop(when=lambda r: self.is_write(r) and self._writes(on) == before + nth)
+        on.stand_in.fail_next(drop)
+        on.app.settle_down(timedelta(minutes=30))
+        on.app.clock.advance(timedelta(hours=1))
+        on.stand_in.clear_faults()
+        on.sink.check()  # by the next request the vendor has ended what it worked on
+        assert on.held() == on.expected(self.jobs_from), "submitted again, though the first one was taken"
+
     def _all_are_their_own(self, on: Stage, numbers: Sequence[int]) -> None:
         """Each link leads to its own record, by the stand-in's word where it gives one, else by the sink's."""
         links = [on.link(number) for number in numbers]
