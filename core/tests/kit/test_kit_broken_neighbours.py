@@ -1,10 +1,12 @@
 """Sinks that are sound where a fault is looked for first, and broken next to it: a sound one passes, they fail."""
 
+import pytest
+import structlog
 from attrs import evolve
 
-from synccore.errors import AuthError, Rejected
+from synccore.errors import AuthError, RateLimited, Rejected, Transient
 from synccore.testing import Fault
-from synccore.types import Delivered, Erased, FieldInfo, Link, ObjectInfo
+from synccore.types import Account, Check, Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo
 
 
 def test_a_twin_by_telephone(sample, sound, contract_of, passes, fails, tmp_path):
@@ -152,3 +154,156 @@ def test_texts_past_their_limit_in_a_change(sample, sound, contract_of, passes, 
     passes(contract_of(sample, Whole), case, tmp_path / "sound")
     for kind in (Cutting, CuttingInBulk):
         fails(contract_of(sample, kind), case, tmp_path / kind.__name__)
+
+
+# -- one method, one place
+
+
+def takes_an_outage_for_nobody(real, sink, operations):
+    try:
+        return real(sink, operations)
+    except Transient:
+        return [None] * len(operations)
+
+
+def reads_nothing_when_it_is_down(real, sink, links):
+    try:
+        return real(sink, links)
+    except Transient:
+        return [None] * len(links)
+
+
+def asks_again_when_slowed_down(real, sink, links):
+    try:
+        return real(sink, links)
+    except RateLimited:
+        return real(sink, links)
+
+
+def claims_refused_changes(real, sink, operations):
+    outcomes = real(sink, operations)
+    known = [op.link and isinstance(o, Failed) for op, o in zip(operations, outcomes, strict=True)]
+    return [
+        Delivered(remote_id=op.link.remote_id) if k else o for op, o, k in zip(operations, outcomes, known, strict=True)
+    ]
+
+
+def changes_all_but_the_first_name(real, sink, operation):
+    if operation.link is None or operation.op != "upsert":
+        return real(sink, operation)
+    sent = {name: value for name, value in operation.fields.items() if name != "first_name"}
+    return evolve(real(sink, evolve(operation, fields=sent)), fields=operation.fields)
+
+
+def claims_deletions(real, sink, operation):
+    return Delivered(remote_id=operation.link.remote_id) if operation.op == "delete" else real(sink, operation)
+
+
+def answers_deletions_first(real, sink, operations):
+    outcomes = {op.id: outcome for op, outcome in zip(operations, real(sink, operations), strict=True)}
+    return [outcomes[op.id] for op in sorted(operations, key=lambda op: op.op != "delete")]
+
+
+def is_well_without_a_permission(real, sink):
+    try:
+        return real(sink)
+    except AuthError:
+        if sink._client._http.get("/account").status != 403:
+            raise
+        return Check(account=Account(id="a1", label="Ours"))
+
+
+def logs_whom_it_looks_for(real, sink, operation):
+    structlog.get_logger().info("looking", **operation.fields)
+    return real(sink, operation)
+
+
+def reads_the_first_page(real, sink, links):
+    return [*real(sink, links[:15]), *([None] * len(links[15:]))]
+
+
+def forgets_later_trouble(real, sink, operation):
+    """Finds nobody once the first answer was had and the next one is trouble."""
+    try:
+        found = real(sink, operation)
+    except Transient:
+        return None
+    return found
+
+
+def keeps_the_first_line_in_bulk(real, sink, operation):
+    if not operation.bulk:
+        return real(sink, operation)
+    sent = {n: v.splitlines()[0] if isinstance(v, str) and v else v for n, v in operation.fields.items()}
+    return evolve(real(sink, evolve(operation, fields=sent)), fields=operation.fields)
+
+
+def strips_changes(real, sink, operation):
+    if operation.link is None or operation.op != "upsert":
+        return real(sink, operation)
+    sent = {n: v.encode("ascii", "ignore").decode() if isinstance(v, str) else v for n, v in operation.fields.items()}
+    return evolve(real(sink, evolve(operation, fields=sent)), fields=operation.fields)
+
+
+@pytest.mark.parametrize(
+    ("case", "method", "bug", "asked"),
+    [
+        ("a_page_in_between_makes_nobody_gone", "lookup", takes_an_outage_for_nobody, {}),
+        ("a_page_in_between_makes_nobody_gone", "read", reads_nothing_when_it_is_down, {}),
+        ("a_refusal_is_no_answer", "read", asks_again_when_slowed_down, {"refusal": "rate_limited"}),
+        ("one_refused_record_leaves_its_mates_alone", "deliver", claims_refused_changes, {"known": True}),
+        ("a_change_updates_the_same_record", "_write", changes_all_but_the_first_name, {}),
+        ("a_deletion_of_what_is_gone_already_is_fine", "_write", claims_deletions, {}),
+        ("outcomes_keep_the_order_of_operations", "deliver", answers_deletions_first, {}),
+        ("outcomes_keep_the_order_of_operations", "read", reads_the_first_page, {}),
+        ("checking_asks_the_target", "check", is_well_without_a_permission, {}),
+        ("logs_hold_no_personal_data", "_find", logs_whom_it_looks_for, {}),
+        ("odd_texts_and_a_lost_answer_in_bulk_double_nobody", "_write", keeps_the_first_line_in_bulk, {}),
+        ("odd_texts_and_a_lost_answer_in_bulk_double_nobody", "lookup", lambda real, sink, ops: [None] * len(ops), {}),
+        ("hostile_text_is_delivered_or_refused", "_write", strips_changes, {}),
+        ("looking_up_finds_everybody", "_find", forgets_later_trouble, {}),
+    ],
+)
+def test_a_neighbour_is_found(sample, sound, contract_of, fails, tmp_path, case, method, bug, asked):
+    def refuse(contract, stand_in, email):
+        stand_in.refused.add(email)
+        return True
+
+    real = getattr(sound, method)
+    kind = type("Broken", (sound,), {method: lambda self, *args: bug(real, self, *args)})
+    fails(contract_of(sample, kind, refuse=refuse), case, tmp_path / "broken", **asked)
+
+
+def test_children_that_are_handled_worse_than_their_parents(sample, sound, contract_of, passes, fails, tmp_path):
+    class Children(sound):
+        def _write(self, operation):
+            if operation.entity != "order" or operation.op == "delete":
+                return super()._write(operation)
+            fields = {**operation.fields, "kind": "child", "parent": operation.parent.remote_id}
+            sent = {n: v for n, v in fields.items() if self.sends(operation, n)}
+            outcome = super()._write(evolve(operation, fields=sent))
+            return evolve(outcome, fields=operation.fields) if isinstance(outcome, Delivered) else outcome
+
+        def sends(self, operation, name):
+            return True
+
+    class Doubling(Children):
+        def _find(self, operation):
+            return None if operation.entity == "order" else super()._find(operation)
+
+    class Standing(Children):
+        """Changes of an order stop at its total."""
+
+        def sends(self, operation, name):
+            return operation.link is None or name != "first_name"
+
+    class StandingInBulk(Children):
+        def sends(self, operation, name):
+            return not operation.bulk or name != "first_name"
+
+    fields = {"email": "'o@shop.test'", "first_name": "order.total | string"}
+    route = {"entity": "order", "object": "person", "defaults": False, "fields": fields}
+    case = "a_child_is_as_sound_as_its_parent"
+    passes(contract_of(sample, Children, child=route), case, tmp_path / "sound")
+    for kind in (Doubling, Standing, StandingInBulk):
+        fails(contract_of(sample, kind, child=route), case, tmp_path / kind.__name__)

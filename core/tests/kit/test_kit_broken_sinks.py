@@ -65,9 +65,7 @@ def fails_on_second_erase(real, sink, link):
 
 
 def chokes_on(real, sink, operation):
-    for value in operation.fields.values():
-        str(value).encode("ascii" if "Ann" not in str(value) else "utf-8")
-    if any(text in operation.fields.values() for text in HOSTILE_TEXTS.values()):
+    if HOSTILE_TEXTS["emoji"] in operation.fields.values():
         raise UnicodeError("surprised by a text")
     return real(sink, operation)
 
@@ -289,6 +287,8 @@ BUGS: dict[str, Bug] = {
 
 #: Of targets that do more than the generated one: test_kit_broken_special.py and test_kit_broken_size.py.
 SPECIAL = {
+    "a_child_is_as_sound_as_its_parent",
+    "odd_texts_and_a_lost_answer_in_bulk_double_nobody",
     "what_changes_before_a_lost_job_ends_is_not_undone_by_it",
     "a_child_is_deleted_and_erased_as_itself",
     "an_event_holds_what_was_mapped",
@@ -296,7 +296,7 @@ SPECIAL = {
     "all_of_whom_a_person_is_known_by_are_found",
     "every_record_of_an_address_is_found",
     "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever",
-    "a_job_outlives_a_restart",
+    "a_job_outlives_trouble_and_a_restart",
     "a_job_whose_answer_was_lost_is_not_made_twice",
     "a_job_that_is_known_in_part_is_submitted_once",
     "a_child_waits_for_its_parent_and_hangs_on_it",
@@ -321,6 +321,7 @@ SPECIAL = {
 }
 #: Of those what the generated contract stages all the same.
 STAGED = {
+    "odd_texts_and_a_lost_answer_in_bulk_double_nobody",
     "another_account_is_written_nothing",
     "who_was_there_before_us_is_said_to_be_adopted",
     "one_way_of_looking_up_does_not_hide_another",

@@ -90,13 +90,14 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
         frozenset(
             {
                 "a_whole_batch_is_one_that_the_target_takes",
-                "a_job_outlives_a_restart",
+                "a_job_outlives_trouble_and_a_restart",
                 "a_job_whose_answer_was_lost_is_not_made_twice",
                 "a_whole_job_is_one_that_the_target_takes",
                 "a_job_parks_whom_it_refuses_and_delivers_the_others",
                 "a_job_that_is_known_in_part_is_submitted_once",
                 "the_past_fires_no_automation",
                 "what_comes_in_bulk_arrives_whole",
+                "odd_texts_and_a_lost_answer_in_bulk_double_nobody",
                 "one_that_was_deleted_by_hand_leaves_its_mates_alone",
                 "what_changes_before_a_lost_job_ends_is_not_undone_by_it",
                 "a_job_that_the_vendor_forgot_is_not_waited_for_for_ever",

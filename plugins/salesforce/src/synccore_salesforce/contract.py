@@ -18,7 +18,7 @@ class TestContact(SinkContract):
     object = "Contact"
     keys = True
     child = {"entity": "order", "object": "Order"}
-    jobs_from = 300
+    jobs_from = 210
     exempt = {
         "a_rate_limit_is_respected": "Salesforce states no time to wait: waits begin at 30 s and grow, tested elsewhere"
     }
@@ -37,7 +37,7 @@ class TestContact(SinkContract):
             "login_url": stand_in.url,
             "client_id": stand_in.client_id,
             "client_secret": stand_in.client_secret,
-            "bulk_threshold": 250,
+            "bulk_threshold": 205,
         }
 
     def connect(self, sink: Any, stand_in: FakeSalesforce) -> None:

@@ -1,15 +1,14 @@
 """Cases about endings: what a route lets go of, whom a lost answer made, whom a job refuses."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import attrs
 import pytest
 
 from ...errors import RateLimited, SynccoreError
 from ...store import Settlement
-from ...types import Change, Delivered, Failed, Link, Operation
+from ...types import Change, Delivered, Failed, Identity, Link, Operation
 from ..harness import upsert
 from ..server import Fault
 from ._stage import Stage
@@ -19,6 +18,8 @@ __all__ = ["EndingSinkCases"]
 
 #: Rows of the largest job that is tried: more would slow every run.
 _WHOLE = 1000
+#: What may say that somebody is gone.
+_ASKED = ("read", "lookup", "find", "erase")
 
 
 class EndingSinkCases(WhoseSinkCases):
@@ -56,21 +57,34 @@ class EndingSinkCases(WhoseSinkCases):
         assert isinstance(outcome, Delivered), f"{way}: answered {type(outcome).__name__}"
 
     def test_a_page_in_between_makes_nobody_gone(self, on: Stage) -> None:
-        """A proxy's 404 is no word of the target: nobody is read, looked up or erased by it."""
+        """A proxy's 404, or any outage, is no word of the target: nobody is read, looked up, found or erased by it."""
         on.emit(2)
         on.deliver()
-        (operation,), link = self._operations(on, 1), on.link(0)
-        asked = {"read": [link], "lookup": [operation], "erase": link}
-        self._makes_nobody_gone(on, Fault.html(404), "a page", asked)
+        on.app.clock.advance(self.lag)
+        self._makes_nobody_gone(on, Fault.html(404), "a page")
+        self._makes_nobody_gone(on, Fault.status(503), "a 503")
+        # Many answer to a deletion with no more than a 200: what else may stand there is not looked at.
+        looked = ("read", "lookup", "find")
+        self._makes_nobody_gone(on, Fault.status(200, {"status": "ok"}), "somebody else's answer", abilities=looked)
+        self._makes_nobody_gone(on, Fault.reset(), "a cut connection")
 
-    def _makes_nobody_gone(self, on: Stage, fault: Fault, what: str, asked: Mapping[str, Any]) -> None:
-        """Ask the abilities while the target answers so: the two who are there stay."""
+    def _makes_nobody_gone(
+        self, on: Stage, fault: Fault, what: str, at_most: int | None = None, abilities: Sequence[str] = _ASKED
+    ) -> None:
+        """Ask the abilities while the target answers so, each with so many requests: the two who are there stay."""
+        (operation,), link = self._operations(on, 1), on.link(0)
+        who = Identity(emails=(self.customer(0).email or "",), uids=(operation.uid,))
+        asked = {"read": [link], "lookup": [operation], "find": who, "erase": link}
         on.stand_in.fail_always(fault)
-        for ability, question in asked.items():
+        for ability in abilities:
+            question = asked[ability]
             if callable(method := getattr(on.sink, ability, None)):
+                seen = len(on.stand_in.requests)
                 try:
                     answer = method(question)
                 except SynccoreError:
+                    sent = len(on.stand_in.requests) - seen
+                    assert at_most is None or sent <= at_most, f"{ability}() asks {sent} times although told {what}"
                     continue
                 erased = ability == "erase" and getattr(answer, "outcome", None) != "pending"
                 gone = erased or (ability != "erase" and list(answer) in ([], [None]))

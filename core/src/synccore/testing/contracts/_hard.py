@@ -91,8 +91,8 @@ class HardSinkCases(SinkStand):
         parked = on.app.deliveries(state="parked")
         assert len(parked) <= 1, f"{len(parked)} records are parked for one refusal"
 
-    def test_a_job_outlives_a_restart(self, on: Stage) -> None:
-        """Killed while the vendor works: the job is asked for again and never submitted twice."""
+    def test_a_job_outlives_trouble_and_a_restart(self, on: Stage) -> None:
+        """Whatever is answered while the vendor works, and killed then: it is asked for again and never sent twice."""
         if not self.jobs_from:
             pytest.skip("this sink submits no jobs (else set jobs_from)")
         changes = [upsert(self.customer(n)) for n in range(self.jobs_from)]
@@ -102,11 +102,19 @@ class HardSinkCases(SinkStand):
         states = on.app.states()
         assert states == {"submitted": self.jobs_from}, f"not submitted as one job: {states}"
         writes = self._writes(on)
+        for fault in (Fault.html(404), Fault.status(200, {"status": "ok"}), self.unauthorised()):
+            on.stand_in.fail_always(fault)
+            on.app.advance(timedelta(minutes=3))
+            assert set(on.app.states()) <= {"submitted", "ready", "done"}, f"{fault.reply}: {on.app.states()}"
+            lane = on.app.app.store.lane("target")
+            on.app.app.store.put_lane(attrs.evolve(lane, state="ok", until=None))
+        on.stand_in.clear_faults()
         on.app.crash()
         on.app.settle_down(timedelta(minutes=30))
         assert on.app.states() == {"done": self.jobs_from}, on.errors()
+        assert {d.attempts for d in on.app.deliveries()} == {0}, "trouble was counted against the records"
         assert on.held() == on.expected(self.jobs_from)
-        assert self._writes(on) == writes, "submitted again after the restart"
+        assert self._writes(on) == writes, "submitted again, after trouble or the restart"
         self._all_are_their_own(on, range(self.jobs_from))
 
     @pytest.mark.parametrize("lost", ["first", "third"])
@@ -185,6 +193,35 @@ class HardSinkCases(SinkStand):
         assert list(self.parents(on.stand_in)) == [on.link(1).remote_id], on.errors()
         assert verify(on.app.app, "children").ok
 
+    def test_a_child_is_as_sound_as_its_parent(self, on: Stage) -> None:
+        """Its answer gets lost, it changes, it comes in bulk: it is there once, and as it was claimed."""
+        if not self.child:
+            pytest.skip("this sink has no child records (else set child)")
+        on.emit(2)
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.emit(upsert(order(), owner="0"))
+        on.deliver()
+        self._child_is_there(on)
+        for bulk in (False, True):
+            total = Decimal("35.50") if bulk else Decimal("27.25")
+            on.app.emit(upsert(attrs.evolve(order(), status="processing", total=total), owner="0"), bulk=bulk)
+            on.deliver()
+            self._child_is_there(on)
+
+    def _child_is_there(self, on: Stage) -> None:
+        assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
+        link = on.app.app.store.link("children", "shop", "order", "900")
+        assert link is not None, on.errors()
+        if callable(getattr(on.sink, "read", None)) and self._readable(on, link.object):
+            (there,) = on.sink.read([link])
+            assert there is not None, "read() does not find a child"
+            wrong = [n for n, v in link.fields.items() if n not in link.left_out and there.get(n) != v]
+            assert not wrong, f"a child holds something else than was claimed in {', '.join(wrong)}"
+
+    def _readable(self, on: Stage, name: str) -> bool:
+        return all(o.readable for o in on.app.app.sinks["target"].objects if o.name == name)
+
     def _with_child(self, on: Stage) -> None:
         """Two customers, and an order of the first."""
         if not self.child:
@@ -219,6 +256,10 @@ class HardSinkCases(SinkStand):
         self._in_bulk(on, count)
         assert on.held() == on.expected(count)
         assert self.fired(on.stand_in) == before, "the past was told as news"
+        if self.event:
+            on.app.emit(failed_payment(0, self.customer(0).email), bulk=True)
+            on.deliver()
+            assert self.fired(on.stand_in) == before, "an event of the past was told as news"
         on.sink.erase(on.link(0))
         self._in_bulk(on, count, last_name="Back")
         assert self.fired(on.stand_in) == before, "who was deleted by hand and made again in bulk was greeted as new"

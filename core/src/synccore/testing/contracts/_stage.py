@@ -279,6 +279,12 @@ class SinkStand:
             route=operation.route,
         )
 
+    def _changed(self, number: int) -> Customer:
+        """The customer once everything about them is another, but for who they are."""
+        place = Address(line1="9 Other Rd", city="Salem", postcode="97301", state="OR", country="US")
+        values = {"first_name": "Bea", "last_name": f"Moved {number}", "company": "Other Ltd"}
+        return self.customer(number, **values, phone=f"+1 212 555 {3000 + number:04}", billing=place)
+
     def _writes(self, on: Stage) -> int:
         return sum(1 for request in on.stand_in.requests if self.is_write(request))
 

@@ -1,6 +1,7 @@
 """Cases about what a sink says: that it asks the target, and that what it claims is what is there."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -33,12 +34,11 @@ class TruthSinkCases(HardSinkCases):
 
     def test_checking_asks_the_target(self, on: Stage) -> None:
         """A check that is green without a word from the vendor is green for ever."""
-        on.stand_in.fail_always(self.unauthorised())
-        try:
-            findings = on.sink.check().findings
-        except SynccoreError:
-            return
-        assert any(f.level == "error" for f in findings), "check() is well with credentials that the target refuses"
+        for fault in (self.unauthorised(), self.forbidden(), Fault.status(503)):
+            on.stand_in.fail_always(fault)
+            with suppress(SynccoreError):
+                findings = on.sink.check().findings
+                assert any(f.level == "error" for f in findings), "check() is well, and the target refused or was away"
 
     def test_checking_says_in_words_what_it_cannot_read(self, on: Stage) -> None:
         """Behind a mistyped address answers somebody else; KeyError tells nobody what to mend."""
@@ -75,6 +75,15 @@ class TruthSinkCases(HardSinkCases):
             pytest.skip("nobody else writes there (else write rewrite, and map the last name)")
         (remote,) = on.sink.read([link])
         assert (remote or {}).get(name) == "Rewritten", f"read() gives {name} as it was remembered"
+
+    def _read_back(self, on: Stage, links: Sequence[Any]) -> None:
+        if not callable(getattr(on.sink, "read", None)):
+            return
+        stored = [on.link(int(link.key)) for link in links]
+        for link, remote in zip(stored, on.sink.read(stored), strict=True):
+            assert remote is not None, f"read() does not find {link.key}"
+            differing = [name for name, value in link.fields.items() if remote.get(name) != value]
+            assert not differing, f"read() differs from what deliver() took in {differing}"
 
     def _compare(self, on: Stage, link: Any, remote: Mapping[str, Any] | None) -> None:
         assert remote is not None, f"read() does not find {link.key}"
@@ -195,6 +204,11 @@ class TruthSinkCases(HardSinkCases):
         found = self._looked_up(on, operations)
         missing = [o.key for o, answer in zip(operations, found, strict=True) if answer is None]
         assert not missing, f"lookup() does not find {len(missing)} of {self.many}"
+        known = len(on.stand_in.requests)
+        on.stand_in.fail_always(Fault.status(503, when=lambda _: len(on.stand_in.requests) > known + 1))
+        with suppress(SynccoreError):
+            found = self._looked_up(on, operations)
+            assert None not in found, "lookup() takes trouble after its first page for the end"
 
     @pytest.mark.parametrize("bulk", [pytest.param(False, id="live"), pytest.param(True, id="in-bulk")])
     def test_a_rate_limit_that_lasts_is_not_asked_again_within_the_call(self, on: Stage, bulk: bool) -> None:
