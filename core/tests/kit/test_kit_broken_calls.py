@@ -156,7 +156,25 @@ def shop_change(row):
     return Change(entity="customer", key=str(row["id"]), op="upsert", data=Customer(key=str(row["id"])))
 
 
+def gone_when_it_cannot_be_read(real, source, entity, key):
+    try:
+        return real(source, entity, key)
+    except (KeyError, ValueError):
+        return None
+
+
+def believes_deletions(real, source, request):
+    import json
+
+    data = json.loads(request.body)
+    if "deleted" in data:
+        return [Change(entity="customer", key=str(data["deleted"]), op="delete")]
+    return real(source, request)
+
+
 BUGS = [
+    ("what_cannot_be_read_is_not_gone", "fetch", gone_when_it_cannot_be_read, {}),
+    ("a_webhook_of_a_deletion_is_followed", "receive", believes_deletions, {}),
     ("what_cannot_be_read_is_told_without_quoting_it", "receive", quotes_the_body, {}),
     ("the_id_of_a_record_that_was_made_anew_is_written_too", "write_back", notes_once, {}),
     ("what_could_not_be_written_back_is_written_later", "write_back", claims_to_have_written, {}),

@@ -243,6 +243,18 @@ def all_in_one_page_later(real, source, entity, cursor, filters):
     return real(source, entity, cursor, filters)
 
 
+def ends_a_later_listing_at_trouble(real, source, entity, cursor, filters):
+    return (ends_at_trouble if cursor else _as_it_is)(real, source, entity, cursor, filters)
+
+
+def _as_it_is(real, source, *asked):
+    return real(source, *asked)
+
+
+def filters_the_first_listing(real, source, entity, cursor, filters):
+    return real(source, entity, cursor, {} if cursor else filters)
+
+
 def five_hundred_at_most(real, source, entity, cursor, filters):
     told = 0
     for page in real(source, entity, cursor, filters):
@@ -272,6 +284,8 @@ def tells_more_than_the_shop_can_show(real, source, entity, cursor, filters):
 
 
 BUGS = [
+    ("trouble_between_pages_is_no_end", "poll", ends_a_later_listing_at_trouble, {}),
+    ("a_filter_leaves_out_the_others", "poll", filters_the_first_listing, {}),
     ("a_row_that_cannot_be_read_is_named_and_loses_nobody", "poll", counts_what_it_cannot_read, {}),
     ("a_listing_comes_in_pages", "poll", all_in_one_page_later, {}),
     ("a_listing_gives_every_customer", "poll", five_hundred_at_most, {}),

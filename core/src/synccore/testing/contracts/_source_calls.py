@@ -79,6 +79,17 @@ class CallSourceCases(SourceStand):
         with pytest.raises((Transient, RateLimited)):
             on.source.fetch("customer", key)
 
+    def test_what_cannot_be_read_is_not_gone(self, on: SourceStage) -> None:
+        """`None` from fetch deletes at every target: a row without all but its id is no word of that."""
+        on.put(1)
+        (key,) = on.customers()
+        for body in ({"id": key}, {"id": int(key)} if key.isdigit() else {}, {}, [], ["x"], 7):
+            on.stand_in.clear_faults()
+            on.stand_in.fail_always(Fault.status(200, body))
+            with suppress(Exception):
+                if on.source.fetch("customer", key) is None:  # a failure of the case passes through: it is no Exception
+                    pytest.fail(f"fetch() takes {body!r} for the word that the record is gone")
+
     # -- cases: webhooks
 
     def test_a_webhook_says_what_the_listing_says(self, on: SourceStage) -> None:
@@ -112,10 +123,16 @@ class CallSourceCases(SourceStand):
         before = set(on.customers())
         on.contract.remove(on.stand_in, 1)
         (gone,) = before - set(on.customers())
-        told = [c for c in on.source.receive(on.contract.deletion(on.stand_in, 1)) if isinstance(c, Change)]
+        request = on.contract.deletion(on.stand_in, 1)
+        told = [c for c in on.source.receive(request) if isinstance(c, Change)]
         people = [c for c in told if c.entity == "customer"]
         assert {c.key for c in people} == {gone}, "the webhook of a deletion is lost, or tells of somebody else"
         assert {c.op for c in people} <= {"delete", "touch"}, "the webhook of a deletion is taken for a change"
+        if request.headers:  # else the vendor signs in the body or the address
+            with pytest.raises(SignatureError):
+                on.source.receive(evolve(request, headers={}))
+            with pytest.raises(SignatureError):
+                on.source.receive(evolve(request, body=request.body + b" "))
 
     def test_an_older_webhook_says_that_it_is_older(self, on: SourceStage) -> None:
         """Webhooks overtake each other and are sent again: core drops the older state, if it can tell."""

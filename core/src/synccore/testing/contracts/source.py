@@ -377,9 +377,18 @@ class SourceContract(CallSourceCases):
         if len({c.key for c in first.changes if c.entity == "customer"}) == self.many:
             pytest.skip(f"one page holds {self.many}: set `many` higher, or nothing is proved")
         faults = {"503": Fault.status(503), "429": SLOW_DOWN}
-        on.stand_in.fail_always(faults.get(trouble) or getattr(self, trouble)())
+        fault = faults.get(trouble) or getattr(self, trouble)()
+        on.stand_in.fail_always(fault)
         with pytest.raises(SynccoreError):
             list(pages)
+        on.stand_in.clear_faults()
+        if first.cursor is None or len(on.pages(first.cursor)) < 2:
+            return
+        later = iter(on.source.poll("customer", first.cursor, {}))  # in a listing that goes on it is no end either
+        next(later)
+        on.stand_in.fail_always(fault)
+        with pytest.raises(SynccoreError):
+            list(later)
 
     @pytest.mark.parametrize("refusal", ["unauthorised", "forbidden"])
     def test_refused_keys_are_an_auth_error(self, on: SourceStage, refusal: str) -> None:
