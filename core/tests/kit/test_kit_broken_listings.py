@@ -283,7 +283,17 @@ def tells_more_than_the_shop_can_show(real, source, entity, cursor, filters):
         yield evolve(page, changes=[_other(c, phone="+1 212 555 1000") for c in page.changes])
 
 
+def is_well_without_a_permission(real, source):
+    try:
+        return real(source)
+    except AuthError:
+        if source._client._http.get("/shop").status != 403:
+            raise
+        return Check(account=Account(id="s1", label="Test shop"))
+
+
 BUGS = [
+    ("checking_asks_the_shop", "check", is_well_without_a_permission, {}),
     ("trouble_between_pages_is_no_end", "poll", ends_a_later_listing_at_trouble, {}),
     ("a_filter_leaves_out_the_others", "poll", filters_the_first_listing, {}),
     ("a_row_that_cannot_be_read_is_named_and_loses_nobody", "poll", counts_what_it_cannot_read, {}),
