@@ -16,8 +16,6 @@ class TestProfiles(SinkContract):
     event = {"object": "event"}
     jobs_from = 50
     exempt = {
-        "a_new_address_after_a_lost_answer_makes_no_second_record": "without external ids a profile is known by its"
-        " address alone: a create whose answer was lost is not found under the new one",
         "a_person_is_found_by_our_own_id_alone": "without external ids a profile is known by its address alone",
         "what_its_owner_wrote_since_is_let_go_of_as_it_is": "a profile is one person: forgetting deletes all of it",
         "what_is_not_ours_alone_is_not_erased": "a profile is one person: forgetting them deletes it whoever made it",

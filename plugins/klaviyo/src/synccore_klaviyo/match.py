@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
 from synccore.entities import normalize_email
 from synccore.errors import Rejected
 from synccore.types import Ambiguous, Link, LookupResult, Operation
@@ -53,6 +55,16 @@ def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult
     Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
     since and holds a property of ours as we would send it counts as made by us.
     """
+    results = _found(client, operations)
+    # A create whose answer was lost may have been carried out under the address that the person had then.
+    before = {op.id: _as_before(op) for op, twin in zip(operations, results, strict=True) if twin is None}
+    asked = [one for one in before.values() if one is not None]
+    former = dict(zip([op.id for op in asked], _found(client, asked), strict=True)) if asked else {}
+    ours = {number: twin for number, twin in former.items() if isinstance(twin, Link) and twin.marked}
+    return [twin if twin is not None else ours.get(op.id) for op, twin in zip(operations, results, strict=True)]
+
+
+def _found(client: Client, operations: Sequence[Operation]) -> list[LookupResult]:
     wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}
     found: dict[str, dict[str, Mapping[str, Any]]] = {
         name: find(client, name, {v for pairs in wanted.values() for n, v in pairs if n == name})
@@ -67,6 +79,14 @@ def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult
             made = [Link(object=op.object, remote_id=i, marked=_is_ours(op, twin)) for i, twin in twins.items()]
             results.append(made[0] if made else None)
     return results
+
+
+def _as_before(operation: Operation) -> Operation | None:
+    """The operation under the address it had before, where one under that address may have been carried out."""
+    email = (operation.before or {}).get("email")
+    if not operation.maybe_applied or not email or email == operation.fields.get("email"):
+        return None
+    return evolve(operation, fields={**operation.fields, "email": email}, match=("email",))
 
 
 def is_older(profile: Mapping[str, Any], moment: datetime) -> bool | None:
