@@ -31,6 +31,8 @@ class Crm(ScriptedSink):
         self.check_error = None
         self.erase_error = None
         self.disconnect_error = None
+        #: Accounts whose grant was ended.
+        self.ended = []
         self.videos = (("Set up", "https://video.test/1"),)
         self.twins = {}
         self.object = ObjectInfo(
@@ -59,6 +61,7 @@ class Crm(ScriptedSink):
     def disconnect(self, keep_grant=False):
         if self.disconnect_error is not None:
             raise self.disconnect_error
+        self.ended += [] if keep_grant else [self.account.id]
         return "kept the grant" if keep_grant else "ended the grant"
 
     def lookup(self, operations):

@@ -53,6 +53,16 @@ def test_another_account_is_refused_and_the_old_grant_stays(world):
     assert "Somebody else" in told
     assert "--switch-account" in told
     assert vault(world) == {"crm/token": "grant-1"}
+    assert world.crm.ended == ["acc-2"], "a grant that nobody keeps stays alive at the vendor"
+
+
+def test_a_refused_grant_that_cannot_be_ended_is_told(world):
+    connect(world)
+    world.crm.account = Account(id="acc-2", label="Somebody else")
+    world.crm.disconnect_error = Transient("the vendor is away")
+    told = connect(world, landed=LANDED.replace("grant-1", "grant-2"), code=1).stderr
+    assert "take it back at the vendor: the vendor is away" in told
+    assert vault(world) == {"crm/token": "grant-1"}
 
 
 def test_switching_accounts_keeps_the_links_to_the_old_one_apart(world):

@@ -82,10 +82,11 @@ def connect(app: App, name: str, browser: Browser, *, switch_account: bool = Fal
         account = checked.account
     switched = known is not None and account is not None and known.id != account.id
     if known is not None and account is not None and switched and not switch_account:
+        word = _give_back(unit) if callable(flow) and name in app.sinks else ""
         _restore(unit)
         raise AnotherAccount(
             f"this is another account ({account.label}) than the one {name} was connected to ({known.label}). "
-            f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account"
+            f"Sign in there, or leave the old account for good: synccore connect {name} --switch-account{word}"
         )
     if known is not None and account is not None and switched and name in app.sinks:
         notes += _exchange_links(app, name, known, account)
@@ -122,6 +123,17 @@ def _checked_after(app: App, name: str, unit: Unit) -> Check:
     except SynccoreError as error:
         return Check(findings=(problem_of(error, name, app.path_of(name))[0],))
     return checked
+
+
+def _give_back(unit: Unit) -> str:
+    """End a grant that is not kept; what the person has to know of it."""
+    ending = getattr(unit.instance, "disconnect", None)
+    try:
+        if callable(ending):
+            ending()
+    except SynccoreError as error:
+        return f". The permission just given could not be ended, take it back at the vendor: {error}"
+    return ""
 
 
 def _restore(unit: Unit) -> None:
