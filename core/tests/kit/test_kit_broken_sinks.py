@@ -274,7 +274,7 @@ BUGS: dict[str, Bug] = {
     "a_new_address_after_a_lost_answer_makes_no_second_record": ("_find", finds_by_address),
     "a_record_deleted_at_the_target_is_made_again_or_refused": ("_write", trusts_the_link),
     "a_customer_who_returns_is_one_record": ("_write", keeps_and_forgets),
-    "what_was_written_though_nobody_said_so_is_undone_when_the_shop_takes_it_back": ("deliver", believes_an_error),
+    "what_an_unheard_update_wrote_is_undone_with_it": ("deliver", believes_an_error),
     "a_lost_answer_to_a_deletion_is_harmless": ("_write", must_find_what_it_deletes),
     "a_call_refused_as_a_whole_parks_one_record_at_most": ("deliver", blames_all_for_one),
     "the_default_mapping_fits_what_is_described": (

@@ -77,6 +77,14 @@ def test_what_was_found_to_be_there_already_is_not(mapped):
     assert asked_again(mapped, mapped.customer("1", username="eve")) == 0
 
 
+def test_what_never_arrived_is_asked_again_without_a_former_state(mapped):
+    mapped.take(mapped.customer("1"))
+    mapped.settle(mapped.claim()[0], "skipped")
+    assert asked_again(mapped, mapped.customer("1")) == 1
+    (work,) = mapped.store.load(mapped.claim())
+    assert work.before is None
+
+
 def test_after_a_restore_everything_is_owed(mapped):
     mapped.take(mapped.customer("1"))
     deliver(mapped)

@@ -148,8 +148,9 @@ OWE = f"""{_OWE} WHERE 1 = 1 {_OWED} UPDATE SET
 """
 
 #: A backfill asks for keys that did not change: owed at once, unless it is owed already, or mapping it again can
-#: only give what the link was made from.
-OWE_ANYWAY = f"""{_OWE} WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
+#: only give what the link was made from: that, and no former state, stands beside the keys.
+OWE_ANYWAY = f"""{_OWE.replace("j.value", "NULL")}
+WHERE NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l.source = :source
     AND l.entity = :entity AND l.key = j.key AND l.made_from = j.value) {_OWED} NOTHING"""  # noqa: S608  own constants
 
 #: Each route is given an event once, for good.

@@ -62,7 +62,7 @@ class HardSinkCases(SinkStand):
         on.deliver()
         assert on.held() == on.expected(1), on.errors()
 
-    def test_what_was_written_though_nobody_said_so_is_undone_when_the_shop_takes_it_back(self, on: Stage) -> None:
+    def test_what_an_unheard_update_wrote_is_undone_with_it(self, on: Stage) -> None:
         """Changed, carried out without an answer, and changed back before the next try: it is no "unchanged"."""
         on.emit()
         on.deliver()

@@ -47,7 +47,7 @@ class Mailroom:
 
     def _call(self, method: str, path: str, **options: Any) -> Response:
         answer = self._http.request(method, path, headers={"X-Token": self._config.token.reveal()}, **options)
-        if answer.status == 401:
+        if answer.status in (401, 403):
             raise AuthError(f"the token is not accepted: run synccore connect {self._context.name}")
         if fault := target_fault(answer, self._context.clock.now()):
             raise fault
