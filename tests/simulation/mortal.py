@@ -21,12 +21,14 @@ class MortalStore(SqliteStore):
     def __init__(self, path: Path) -> None:
         self.fuse: int | None = None
         self.dead = False
+        self._asked = 0
         #: Called before each transaction, if anybody looks.
         self.look: Callable[[], None] | None = None
         super().__init__(path)
 
     def burn(self) -> None:
         """One more moment at which a process may die."""
+        self._asked += 1
         if self.fuse is not None:
             self.fuse -= 1
             self.dead = self.dead or self.fuse < 0
@@ -35,10 +37,11 @@ class MortalStore(SqliteStore):
 
     @contextmanager
     def asked_by_a_stranger(self) -> Iterator[None]:
-        """A question of the simulator's own is no moment of the process."""
+        """A question of the simulator's own burns the fuse like any other, and is no moment to die."""
         fuse, self.fuse = self.fuse, None
+        self._asked = 0
         yield
-        self.fuse = fuse
+        self.fuse = fuse if fuse is None else max(fuse - self._asked, 0)
 
     def _looked_at(self) -> None:
         if self.look is not None:
