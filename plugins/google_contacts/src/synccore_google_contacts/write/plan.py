@@ -284,8 +284,11 @@ class _Planner:
         person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
         own = self._recalled(op, own, person)
         others = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
-        shared = link.shared > 1 or bool(others)
         erasing = op.settings.get(ERASE, False)
+        if erasing:
+            # Whoever is forgotten is so as the guest they were as well, whose marker may stand there still.
+            others = {marker for marker in others if not is_guest(marker)}
+        shared = link.shared > 1 or bool(others)
         if shared and not erasing:
             note = "kept: another customer is this contact too"
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
