@@ -196,15 +196,14 @@ class _Sample:
             self._successors.add(remote.remote_id)
             self._succeeded(link, [n for n in names if n in remote and remote[n] in (None, "")], remote)
         elif names:
-            self._proof.drift[link.key] = names
-            self._warn("warning", f"{self._route.entity} {link.key} was changed at the target: {', '.join(names)}")
-            self._repairs[link.key] = _as_it_is(link, names, remote)
+            self._drifted(link, "was changed at the target", names, remote)
         if isinstance(remote, Roomier) and link.key not in self._proof.drift:
-            text = "was delivered without what the target takes now"
-            names = sorted(remote.lacking)
-            self._proof.drift[link.key] = names
-            self._warn("warning", f"{self._route.entity} {link.key} {text}: {', '.join(names)}")
-            self._repairs[link.key] = _as_it_is(link, names, remote)
+            self._drifted(link, "was delivered without what the target takes now", sorted(remote.lacking), remote)
+
+    def _drifted(self, link: Link, how: str, names: list[str], remote: Mapping[str, Any]) -> None:
+        self._proof.drift[link.key] = names
+        self._warn("warning", f"{self._route.entity} {link.key} {how}: {', '.join(names)}")
+        self._repairs[link.key] = _as_it_is(link, names, remote)
 
     def _succeeded(self, link: Link, lacking: Sequence[str], remote: Mapping[str, Any]) -> None:
         """The record was merged into another, or converted: that one's values are its owners', not drift."""

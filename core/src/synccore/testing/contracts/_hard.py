@@ -122,12 +122,11 @@ class HardSinkCases(SinkStand):
         """The vendor has it and works on it, and nobody was told: nothing can be found yet that it will make."""
         if not self.jobs_from:
             pytest.skip("this sink submits no jobs (else set jobs_from)")
-        on.app.emit(*(upsert(self.customer(n)) for n in range(self.jobs_from)), bulk=True)
         before = self._writes(on)
         nth = 1 if lost == "first" else 3  # a job may take several requests: made, filled, closed
         drop = Fault.commit_then_drop(when=lambda r: self.is_write(r) and self._writes(on) == before + nth)
         on.stand_in.fail_next(drop)
-        on.app.settle_down(timedelta(minutes=30))
+        self._in_bulk(on, self.jobs_from)
         on.app.clock.advance(timedelta(hours=1))
         on.stand_in.clear_faults()
         on.sink.check()  # by the next request the vendor has ended what it worked on

@@ -11,7 +11,7 @@ import pytest
 from ..._app.accounts import known_account, remember_account
 from ...entities import Address
 from ...errors import BatchRejected, Rejected, SynccoreError
-from ...types import Delivered, Failed, Identity, LookupResult, Operation, Unchanged
+from ...types import Delivered, Failed, Identity, Link, LookupResult, Operation, Unchanged
 from ..harness import upsert
 from ..server import Fault
 from ._hard import HardSinkCases
@@ -254,12 +254,7 @@ class TruthSinkCases(HardSinkCases):
     )
     def test_what_is_not_ours_alone_is_not_erased(self, on: Stage, whose: Mapping[str, Any]) -> None:
         """Others use it, or made it: it is let go of."""
-        self._needs(on, "read")
-        if not on.app.app.sinks["target"].spares:
-            pytest.skip("core never asks this sink to erase such a record (it has no leaves but keep)")
-        on.emit()
-        on.deliver()
-        link = attrs.evolve(on.link(0), **whose)
+        link = self._not_ours(on, **whose)
         on.sink.erase(link)
         assert on.sink.read([link]) != [None], "a record that is not ours alone is gone"
         if "delete" in self._ways_to_leave(on):
@@ -317,6 +312,15 @@ class TruthSinkCases(HardSinkCases):
     def _ways_to_leave(self, on: Stage) -> set[str]:
         unit = on.app.app.sinks["target"]
         return {*unit.leaves, *(way for o in unit.objects if o.name == self.object for way in o.leaves)}
+
+    def _not_ours(self, on: Stage, **whose: Any) -> Link:
+        """The link of a delivered record that is not ours alone, as `erase` is given it."""
+        self._needs(on, "read")
+        if not on.app.app.sinks["target"].spares:
+            pytest.skip("core never asks this sink to erase such a record (it has no leaves but keep)")
+        on.emit()
+        on.deliver()
+        return attrs.evolve(on.link(0), **whose)
 
     def _needs(self, on: Stage, ability: str) -> None:
         if not callable(getattr(on.sink, ability, None)):
