@@ -21,27 +21,25 @@ class MortalStore(SqliteStore):
     def __init__(self, path: Path) -> None:
         self.fuse: int | None = None
         self.dead = False
-        self._asked = 0
+        self._asked = False
         #: Called before each transaction, if anybody looks.
         self.look: Callable[[], None] | None = None
         super().__init__(path)
 
     def burn(self) -> None:
         """One more moment at which a process may die."""
-        self._asked += 1
         if self.fuse is not None:
             self.fuse -= 1
             self.dead = self.dead or self.fuse < 0
-        if self.dead:
+        if self.dead and not self._asked:
             raise Died
 
     @contextmanager
     def asked_by_a_stranger(self) -> Iterator[None]:
         """A question of the simulator's own burns the fuse like any other, and is no moment to die."""
-        fuse, self.fuse = self.fuse, None
-        self._asked = 0
+        self._asked = True
         yield
-        self.fuse = fuse if fuse is None else max(fuse - self._asked, 0)
+        self._asked = False
 
     def _looked_at(self) -> None:
         if self.look is not None:
