@@ -94,7 +94,13 @@ def together(server: Server, records: int, daemons: int) -> tuple[float, float]:
             assert process.stdout.readline() == "ready\n"
         began = time.perf_counter()
         for process in processes:
-            process.communicate("\n")
+            # All begin before any is waited for.
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in processes:
+            process.communicate()
+            assert process.returncode == 0
         took = time.perf_counter() - began
         assert store.counts_by_sink()["crm"].done == records
         return records / took, store.one(SIZE)["bytes"] / records
