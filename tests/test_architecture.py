@@ -33,8 +33,8 @@ def test_every_room_of_core_is_in_the_table():
 
 @pytest.mark.parametrize("face", ["_cli", "_web"])
 def test_no_face_of_the_verbs_asks_the_store_by_itself(face):
-    """What terminal and dashboard show, a verb has answered; demo and scaffold keep no target up to date."""
-    files = [p for p in (CORE / face).rglob("*.py") if not {"demo", "scaffold"} & set(p.parts)]
+    """What terminal and dashboard show, a verb has answered."""
+    files = (CORE / face).rglob("*.py")
     assert [str(p) for p in files if re.search(r"\bapp\.store\b|\blane_of\(", p.read_text())] == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synccore._cli.scaffold.new import write
+from synccore._workshop.scaffold import write
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/downstream/synccore-mailroom"

@@ -5,7 +5,7 @@ import sys
 import click
 
 from synccore._cli.plugins import _show_cases
-from synccore._verbs.contract import Case
+from synccore._workshop.contract import Case
 from synccore.testing import SinkContract
 
 

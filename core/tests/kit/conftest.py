@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from attrs import evolve
 
-from synccore._cli.scaffold.new import write
+from synccore._workshop.scaffold import write
 from synccore.errors import Rejected, Transient
 from synccore.testing import FakeClock, FakeContext, SinkContract
 from synccore.testing.contracts import SourceStage

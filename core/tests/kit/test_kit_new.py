@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from synccore._cli.scaffold.new import new, write
+from synccore._cli import cli
+from synccore._workshop.scaffold import write
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -74,14 +75,14 @@ def test_what_is_generated_is_lint_free(tmp_path, kind):
 def test_a_folder_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
-    assert runner.invoke(new, ["my_crm"]).exit_code == 0
+    assert runner.invoke(cli, ["plugins", "new", "my_crm"]).exit_code == 0
     mine = tmp_path / "synccore-my-crm/src/synccore_my_crm/sink.py"
     mine.write_text("mine")
-    assert runner.invoke(new, ["my_crm"]).exit_code != 0
+    assert runner.invoke(cli, ["plugins", "new", "my_crm"]).exit_code != 0
     assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["9lives", "my crm", "class", "../evil", ""])
 def test_a_name_that_cannot_be_a_module_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(new, [name]).exit_code == 2
+    assert CliRunner().invoke(cli, ["plugins", "new", name]).exit_code == 2

@@ -11,9 +11,9 @@ from typing import Literal
 import pytest
 from attrs import frozen, validators
 
-from synccore._cli.scaffold.sample import make_sample, write_sample
 from synccore._plugins import load_plugins
 from synccore._settings import describe_config, load_settings
+from synccore._workshop.sample import make_sample, write_sample
 from synccore.config import Schedule, option
 from synccore.errors import ConfigError
 from synccore.hookspecs import SinkType

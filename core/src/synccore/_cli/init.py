@@ -21,9 +21,9 @@ def init(directory: Path, source: str | None, sinks: tuple[str, ...], as_json: b
     Every setting of the source and the sinks is in it with its meaning, and a route from the source's customers to
     each sink. A file that is there already is left alone.
     """
+    from .._workshop.sample import write_sample
     from ..errors import ConfigError
     from ._output import print_json, table
-    from .scaffold.sample import write_sample
 
     loaded = current().plugins()
     if source is None and sinks and len(loaded.sources) == 1:

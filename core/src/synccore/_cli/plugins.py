@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import Group, config_option, current, json_option, with_example
+from ._session import Group, config_option, current, json_option
 
 if TYPE_CHECKING:
     from .._app.app import App
     from .._plugins import Plugins
-    from .._verbs.contract import Case
+    from .._workshop.contract import Case
     from ..types import FieldInfo, ObjectInfo
 
 
-class _PluginsGroup(Group):
-    """`new` lives in a module of its own, which is imported only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *(["new"] if find_spec(".scaffold.new", __package__) else [])]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "new":
-            from .scaffold.new import new
-
-            command: click.Command = with_example(new, "plugins new")
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group("plugins", cls=_PluginsGroup)
+@click.group("plugins", cls=Group)
 @config_option
 def plugins() -> None:
     """List and show the installed plugins, or begin a new one.
@@ -100,8 +85,8 @@ def check(name: str, as_json: bool) -> int:
 
     from attrs import asdict
 
-    from .._verbs.contract import check_contract
-    from .._verbs.scale import rule_of, scale
+    from .._workshop.contract import check_contract
+    from .._workshop.scale import rule_of, scale
     from ._output import print_json, table
 
     cases = check_contract(name)
@@ -138,6 +123,28 @@ def _show_cases(cases: Iterable[Case], colours: Mapping[str, str]) -> None:
         table(("", "case, and its hazard or why not"), rows, empty="no cases")
     else:
         table(("", "case", "hazard, or why not"), told, empty="no cases")
+
+
+# -- new
+
+
+@plugins.verb("new")
+@click.argument("name")
+@click.option("--sink", "kind", flag_value="sink", default="sink", help="A target (the default).")
+@click.option("--source", "kind", flag_value="source", help="A shop, or anything that reports changes.")
+@click.option("--mapper", "kind", flag_value="mapper", help="A way to shape records.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to write it. [default: ./synccore-NAME]")
+def new(name: str, kind: str, folder: Path | None) -> None:
+    """Begin a plugin: configuration, client, stand-in and contract tests, ready to install."""
+    from .._workshop import scaffold
+
+    word = scaffold.word_of(name)
+    if word is None:
+        raise click.UsageError(f"{name!r} is no plugin name: letters, digits and _ only, a letter first")
+    target, written = scaffold.new(word, kind, folder)
+    for path in written:
+        click.echo(path)
+    click.echo(f"\nNext: cd {target} && pip install -e .[test] && pytest", err=True)
 
 
 # -- show

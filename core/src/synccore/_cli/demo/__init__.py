@@ -1,8 +1,10 @@
 """`synccore demo`: the whole thing on loopback, with nobody's account."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +13,8 @@ from .._failure import DONE, FINDINGS
 from .._session import Session, verb
 
 if TYPE_CHECKING:
+    from ..._workshop.stage import Stage
     from .show import Show
-    from .stage import Stage
 
 __all__ = ["demo"]
 
@@ -39,10 +41,10 @@ def demo(ctx: click.Context, once: bool, customers: int, database: str) -> int:
     nothing of it is left afterwards (but with --database what stands there).
     """
     click.echo("starting a shop and a stand-in of each target on this machine, and connecting to them ...", err=True)
+    from ..._workshop.stage import open_stage
     from .show import open_show, summary
-    from .stage import open_stage
 
-    with open_stage(Session.of(ctx).plugins(), customers, database) as stage:
+    with open_stage(Session.of(ctx).plugins(), customers, database, _log_to) as stage:
         with _ends_on_signal(stage), open_show(stage, once=once) as show:
             well = _play(stage, show, customers, once=once)
         stage.app.stopping.set()
@@ -99,3 +101,22 @@ def _ends_on_signal(stage: "Stage") -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """The daemon's log goes to a file: the terminal shows the play."""
+    import structlog
+
+    from .._logging import configure_logging
+
+    root = logging.getLogger()
+    before, handlers, level = structlog.get_config(), root.handlers[:], root.level
+    with path.open("w", encoding="utf-8") as file:
+        configure_logging({}, file)
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
+            root.handlers[:] = handlers
+            root.setLevel(level)

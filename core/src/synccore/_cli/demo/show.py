@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .stage import RouteLine, Stage, Wave
+from ..._workshop.stage import RouteLine, Stage, Wave
 
 __all__ = ["LiveShow", "PlainShow", "Show", "open_show", "summary", "wave_text"]
 

@@ -1,7 +1,6 @@
 """What the demo plays on: stand-ins, a configuration that leads to them, and a real daemon in this process."""
 
 import json
-import logging
 import platform
 import socket
 import tempfile
@@ -9,22 +8,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from ...errors import ConfigError
-from ...hookspecs import DemoInstance, DemoVendor
-from ...testing import AutoBrowser
-from ...types import Settled
+from ..errors import ConfigError
+from ..hookspecs import DemoInstance, DemoVendor
+from ..testing import AutoBrowser
+from ..types import Settled
 
 if TYPE_CHECKING:
-    from ..._app.app import App
-    from ..._daemon.run import Daemon
-    from ..._plugins import Plugins
+    from .._app.app import App
+    from .._daemon.run import Daemon
+    from .._plugins import Plugins
 
 __all__ = ["RouteLine", "Stage", "Vendor", "Wave", "open_stage"]
 
@@ -178,15 +177,20 @@ class Stage:
 
 
 @contextmanager
-def open_stage(plugins: "Plugins", customers: int, database: str = "synccore.db") -> Iterator[Stage]:
-    """Start everything; all is gone again at the end. Raises ConfigError where a source or a sink is missing."""
+def open_stage(
+    plugins: "Plugins", customers: int, database: str, log_to: Callable[[Path], AbstractContextManager[None]]
+) -> Iterator[Stage]:
+    """Start everything; all is gone again at the end, the file of the log too.
+
+    Raises ConfigError where a source or a sink is missing.
+    """
     vendors = sorted(plugins.demo_vendors, key=lambda v: v.role != "source")
     for role, hint in (("source", "synccore-woocommerce"), ("sink", "synccore-google-contacts")):
         if not any(v.role == role for v in vendors):
             raise ConfigError(f"no installed plugin brings a {role} to the demo: pip install {hint}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synccore-demo-")))
-        stack.enter_context(_log_to(folder / "synccore.log"))
+        stack.enter_context(log_to(folder / "synccore.log"))
         reserved = _reserve()
         stack.callback(reserved.close)
         port: int = reserved.getsockname()[1]
@@ -199,8 +203,8 @@ def open_stage(plugins: "Plugins", customers: int, database: str = "synccore.db"
         config.write_text(_config(running, port, database), encoding="utf-8")
         config.chmod(0o600)
 
-        from ..._app.app import App
-        from ..._daemon.run import Daemon
+        from .._app.app import App
+        from .._daemon.run import Daemon
 
         app = stack.enter_context(App.open(config, plugins=plugins))
         if any(app.store.last_key(table) is not None for table in ("snapshot", "delivery", "history")):
@@ -250,29 +254,10 @@ def _plain(value: Any) -> Any:
 
 def _connect(app: "App", vendors: Sequence[Vendor], port: int) -> dict[str, str]:
     """Connect every instance as a person would; whom each reached."""
-    from ..._verbs.connect import connect
+    from .._verbs.connect import connect
 
     accounts = {}
     for vendor in vendors:
         account = connect(app, vendor.name, AutoBrowser(vendor.instance.approve, port)).account
         accounts[vendor.name] = account.label if account else vendor.descriptor.type
     return accounts
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """The daemon's log goes to a file: the terminal shows the play."""
-    import structlog
-
-    from .._logging import configure_logging
-
-    root = logging.getLogger()
-    before, handlers, level = structlog.get_config(), root.handlers[:], root.level
-    with path.open("w", encoding="utf-8") as file:
-        configure_logging({}, file)
-        try:
-            yield
-        finally:
-            structlog.configure(**before)
-            root.handlers[:] = handlers
-            root.setLevel(level)

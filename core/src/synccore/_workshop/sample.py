@@ -11,17 +11,17 @@ import tomlkit
 from attrs import frozen
 from tomlkit.items import Table
 
-from ..._plugins import Plugins
-from ..._settings.describe import default_of, required_type, toml_item, toml_text, toml_value
-from ..._settings.load import FILE_NAME
-from ..._settings.model import CoreTable, ServerTable
-from ..._settings.structure import UNIONS, attributes
-from ...config import Schedule, suggest
-from ...entities import ENTITIES
-from ...errors import ConfigError
-from ...hookspecs import SinkType, SourceType
-from ...secrets import Secret
-from ...types import ObjectType
+from .._plugins import Plugins
+from .._settings.describe import default_of, required_type, toml_item, toml_text, toml_value
+from .._settings.load import FILE_NAME
+from .._settings.model import CoreTable, ServerTable
+from .._settings.structure import UNIONS, attributes
+from ..config import Schedule, suggest
+from ..entities import ENTITIES
+from ..errors import ConfigError
+from ..hookspecs import SinkType, SourceType
+from ..secrets import Secret
+from ..types import ObjectType
 
 __all__ = ["Sample", "make_sample", "write_sample"]
 

@@ -1,4 +1,4 @@
-"""`synccore plugins new NAME`: a complete distribution that installs and passes its tests at once."""
+"""What `synccore plugins new` writes: a complete distribution that installs and passes its tests at once."""
 
 import keyword
 import re
@@ -6,33 +6,30 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import click
+from ..errors import ConfigError
 
-from ...errors import ConfigError
+__all__ = ["new", "word_of", "write"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 #: Files that stay beside the package.
 _BESIDE = ("pyproject.toml", "README.md")
 
 
-@click.command("new")
-@click.argument("name")
-@click.option("--sink", "kind", flag_value="sink", default="sink", help="A target (the default).")
-@click.option("--source", "kind", flag_value="source", help="A shop, or anything that reports changes.")
-@click.option("--mapper", "kind", flag_value="mapper", help="A way to shape records.")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to write it. [default: ./synccore-NAME]")
-def new(name: str, kind: str, folder: Path | None) -> None:
-    """Begin a plugin: configuration, client, stand-in and contract tests, ready to install."""
+def word_of(name: str) -> str | None:
+    """The plugin's word in "synccore-acme" or "acme"; None where it cannot be one."""
     word = name.removeprefix("synccore-").replace("-", "_").lower()
-    if not _NAME.fullmatch(word) or keyword.iskeyword(word):
-        raise click.UsageError(f"{name!r} is no plugin name: letters, digits and _ only, a letter first")
+    return word if _NAME.fullmatch(word) and not keyword.iskeyword(word) else None
+
+
+def new(word: str, kind: str, folder: Path | None = None) -> tuple[Path, list[Path]]:
+    """Write the distribution into a folder that is new or empty: it, and the paths of the files.
+
+    Raises ConfigError where something is there already.
+    """
     target = folder or Path(f"synccore-{word.replace('_', '-')}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target} exists already: choose another name or --dir")
-    written = write(word, kind, target)
-    for path in written:
-        click.echo(path)
-    click.echo(f"\nNext: cd {target} && pip install -e .[test] && pytest", err=True)
+    return target, write(word, kind, target)
 
 
 def write(name: str, kind: str, target: Path) -> list[Path]:
@@ -40,7 +37,7 @@ def write(name: str, kind: str, target: Path) -> list[Path]:
     words = _words(name, kind)
     package = target / "src" / words["@MODULE@"]
     written = []
-    templates = files("synccore._cli.scaffold") / "templates"
+    templates = files("synccore._workshop") / "templates"
     for template in (*_files(templates / "common"), *_files(templates / kind)):
         file = template.name.removesuffix(".tmpl")
         if file == "test.py":

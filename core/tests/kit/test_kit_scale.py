@@ -4,8 +4,8 @@ import inspect
 import re
 from pathlib import Path
 
-from synccore._verbs.contract import Case
-from synccore._verbs.scale import RULES, rule_of, scale
+from synccore._workshop.contract import Case
+from synccore._workshop.scale import RULES, rule_of, scale
 from synccore.testing import SinkContract, SourceContract
 
 QUALITY = Path(__file__).parents[3] / "docs" / "authors" / "quality.md"

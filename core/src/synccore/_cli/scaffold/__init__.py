@@ -1,1 +1,0 @@
-"""What `init` and `plugins new` write: a first configuration, and a plugin to begin with."""
