@@ -80,7 +80,7 @@ def follow(world, settle_down):
         daemon.web.start()
         world.shop.add_customer("new@shop.test", first_name="Neu", last_name="Kunde")
         world.shop.run_queue()
-        world.google.fail_next(Fault.status(503, when=lambda asked: asked.method == "POST"))
+        world.google.fail_next(Fault.status(429, when=lambda asked: "create" in asked.path))
 
         def work():
             daemon._works.workers["shop"].follow_hints()

@@ -262,7 +262,7 @@ def test_refreshes_of_many_threads_are_one(rig):
 def test_access_taken_away_in_the_middle_loses_nothing_and_resumes_after_connect(rig):
     rig.deliver(*[rig.op(n, **person_fields(n)) for n in range(3)])
     operations = [rig.op(n, **person_fields(n)) for n in range(3, 9)]
-    create, made = rig.sink._people.create, []
+    create, made = rig.sink._client.create, []
 
     def revoked_after_two(person):
         if len(made) == 2:
@@ -270,7 +270,7 @@ def test_access_taken_away_in_the_middle_loses_nothing_and_resumes_after_connect
         made.append(person)
         return create(person)
 
-    rig.sink._people.create = revoked_after_two
+    rig.sink._client.create = revoked_after_two
     outcomes = rig.deliver(*operations)
     assert [type(o) for o in outcomes] == [Delivered] * 2 + [Failed] * 4
     assert all(isinstance(o.error, AuthError) for o in outcomes[2:])
@@ -408,7 +408,7 @@ def test_neither_client_nor_service_account_is_a_configuration_error():
 
 def test_secrets_and_people_never_show(rig):
     rig.put(1, **person_fields(1))
-    shown = repr(rig.sink._config) + str(rig.context.log.events) + repr(rig.sink._connection._oauth.tokens())
+    shown = repr(rig.sink._checker.config) + str(rig.context.log.events) + repr(rig.sink._connection._oauth.tokens())
     for secret in ("demo-secret", "ya29", "1//0e", "ann1@shop.test"):
         assert secret not in shown
     assert Secret("x") != Config(client_id="a").client_secret

@@ -8,7 +8,7 @@ from google_help import person_fields, values
 from synccore.errors import ConfigError, Conflict, RateLimited, Rejected, Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Unchanged
-from synccore_google_contacts.write.search import WARM_UP
+from synccore_google_contacts.match.search import WARM_UP
 
 STALE = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Request person.etag is different than "
          "the current person.etag. Clear local cache and get the latest person."}}  # fmt: skip

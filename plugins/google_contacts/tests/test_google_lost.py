@@ -70,13 +70,13 @@ def test_timeouts_after_every_tenth_create_leave_no_duplicate(rigs):
 def test_a_process_that_dies_before_it_stores_the_answer_makes_none_twice(rigs):
     rig = rigs(lag=timedelta(seconds=20))
     operations = [rig.op(n, **person_fields(n)) for n in range(50)]
-    store = rig.sink._people.batch_create
+    store = rig.sink._client.batch_create
 
     def killed(people):
         store(people)
         raise KeyboardInterrupt
 
-    rig.sink._people.batch_create = killed
+    rig.sink._client.batch_create = killed
     with pytest.raises(KeyboardInterrupt):
         rig.sink.deliver(operations)
     rig.sink = rig.open()

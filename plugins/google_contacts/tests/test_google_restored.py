@@ -12,11 +12,11 @@ class Backup:
     """What the database held of this sink."""
 
     def __init__(self, rig):
-        self._items = dict(rig.sink._index.state.scan()) if rig.sink._index is not None else {}
+        self._items = dict(rig.sink._rounds._index.state.scan()) if rig.sink._rounds._index is not None else {}
         self._links = copy(rig.links)
 
     def put_back(self, rig):
-        state = rig.sink._index.state
+        state = rig.sink._rounds._index.state
         state.clear()
         state.put(self._items)
         rig.links = self._links

@@ -118,8 +118,8 @@ class Connection:
 
     # -- the account
 
-    def account(self) -> Account:
-        """The connected account. Raises AuthError where nobody connected."""
+    def noted(self) -> Account:
+        """The account that was connected. Raises AuthError where nobody connected."""
         record = self._record()
         if record is not None and (self._key is not None or self._oauth.tokens() is not None):
             return _account(record)
@@ -127,9 +127,9 @@ class Connection:
             return self._remember(self.userinfo(self.token()), self._oauth.tokens())
         raise AuthError(f"not connected: run synccore connect {self._context.name}")
 
-    def asked(self) -> Account:
+    def account(self) -> Account:
         """The account the token belongs to by Google's word, whatever was noted here. Raises AuthError, Transient."""
-        self.account()
+        self.noted()
         info = self._info(self._whose())
         return Account(
             id=str(info["id"]), label=info.get("email") or info.get("name") or str(info["id"]),
@@ -138,7 +138,7 @@ class Connection:
 
     def check_same(self) -> None:
         """Raise AnotherAccount where the tokens are not those of the account that is known here."""
-        self._check_same({"id": (found := self.asked()).id, "email": found.label})
+        self._check_same({"id": (found := self.account()).id, "email": found.label})
 
     def known(self) -> Account | None:
         """The connected account; None where nobody connected. Asks nobody."""

@@ -2,45 +2,68 @@
 
 from datetime import UTC
 
+from attrs import frozen
+
 from synccore.errors import AuthError, SynccoreError
-from synccore.http import Client
-from synccore.types import Check, Context, Finding
+from synccore.http import Client as Http
+from synccore.types import Check, Context, Finding, ObjectInfo
 
 from .account import CONTACTS_SCOPE, PUBLISH, Connection
-from .client import People
+from .client import Client
 from .config import Config, Video
 from .index import Index
 from .labels import MY_CONTACTS
-from .match import namesakes
+from .mapping import CONTACT, describe
+from .match.twin import namesakes
 
 #: Contacts per account, those in the bin included (Google's help page on contact limits).
 CAPACITY = 25_000
 NEARLY_FULL = 22_500
 
 
-def check(config: Config, context: Context, connection: Connection, people: People) -> Check:
-    """Reach the account and say what could go wrong. Raises AuthError, ConfigError, Transient."""
-    findings: list[Finding] = []
-    account = connection.account()
-    token = connection.token()
-    scopes = connection.scopes(token)
-    if scopes is not None and CONTACTS_SCOPE not in scopes:
-        raise AuthError(
-            f"the permission to manage contacts was taken back: run synccore connect {context.name} and leave the box "
-            "for contacts ticked"
-        )
-    groups = {g.get("resourceName"): g for g in people.groups()}
-    count = int((groups.get(MY_CONTACTS) or {}).get("memberCount") or 0)
-    path = f"sinks.{context.name}"
-    findings += _room(path, count)
-    if (ends := connection.ends_at()) is not None:
+@frozen
+class Checker:
+    """Looks at one connection."""
+
+    config: Config
+    context: Context
+    connection: Connection
+    client: Client
+
+    def check(self) -> Check:
+        """Reach the account and say what could go wrong. Raises AuthError, ConfigError, Transient."""
+        account = self.connection.noted()
+        self._may_write()
+        groups = {g.get("resourceName"): g for g in self.client.groups()}
+        count = int((groups.get(MY_CONTACTS) or {}).get("memberCount") or 0)
+        path = f"sinks.{self.context.name}"
+        findings = [
+            *_room(path, count),
+            *self._ending(path),
+            *_state(path, Index(self.context, account.id, self.client)),
+            *_videos(self.config, self.context, path),
+        ]
+        return Check(account=account, detail=f"{count} contacts", findings=tuple(findings))
+
+    def describe(self) -> list[ObjectInfo]:
+        """The fields of a contact, and the custom ones the routes use."""
+        used = [name for route in self.context.routes for name in route.fields]
+        return [ObjectInfo(name=CONTACT.name, label="Contact", fields=describe(used))]
+
+    def _may_write(self) -> None:
+        scopes = self.connection.scopes(self.connection.token())
+        if scopes is not None and CONTACTS_SCOPE not in scopes:
+            raise AuthError(
+                f"the permission to manage contacts was taken back: run synccore connect {self.context.name} and leave "
+                "the box for contacts ticked"
+            )
+
+    def _ending(self, path: str) -> list[Finding]:
+        if (ends := self.connection.ends_at()) is None:
+            return []
         day = f"{ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        findings.append(
-            Finding(level="warning", path=path, message=f"this connection ends on {day}: {PUBLISH}, then connect again")
-        )
-    findings += _state(path, Index(context, account.id, people))
-    findings += _videos(config, context, path)
-    return Check(account=account, detail=f"{count} contacts", findings=tuple(findings))
+        text = f"this connection ends on {day}: {PUBLISH}, then connect again"
+        return [Finding(level="warning", path=path, message=text)]
 
 
 def _room(path: str, count: int) -> list[Finding]:
@@ -73,12 +96,12 @@ def _videos(config: Config, context: Context, path: str) -> list[Finding]:
         return []
     origin = "/".join(config.userinfo_url.split("/", 3)[:3])
     key = config.drive_api_key.reveal()
-    with Client(context, origin) as http:
+    with Http(context, origin) as http:
         found = [_video(http, key, v, f"{path}.videos.{i}") for i, v in enumerate(config.videos)]
     return [f for f in found if f is not None]
 
 
-def _video(http: Client, key: str, video: Video, path: str) -> Finding | None:
+def _video(http: Http, key: str, video: Video, path: str) -> Finding | None:
     """Whether anyone with the link can see it: an API key sees public files only."""
     headers = {}
     if video.resource_key:

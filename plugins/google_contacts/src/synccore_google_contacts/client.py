@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import AuthError, RateLimited
-from synccore.http import Budget, Client, Response
+from synccore.http import Budget, Response
+from synccore.http import Client as Http
 from synccore.types import Allowance, Context
 
 from .errors import entry_error, error_of
 from .schema import READ_FIELDS, Person
 
-__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "People"]
+__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "Client"]
 
 #: Contacts per batch create, update or get; names per batch delete; members per change of a label.
 BATCH, DELETE_BATCH, MEMBERS = 200, 500, 1000
@@ -41,7 +42,7 @@ PATIENCE = timedelta(seconds=5)
 SEARCH_READS = CRITICAL_READS // 2
 
 
-class People:
+class Client:
     """One account's contacts.
 
     Args:
@@ -53,7 +54,7 @@ class People:
         self, context: Context, api_url: str, token: Callable[[str | None], str], account: Callable[[], str]
     ) -> None:
         self._context = context
-        self._http = Client(context, api_url, timeout=TIMEOUT)
+        self._http = Http(context, api_url, timeout=TIMEOUT)
         self._token = token
         self._account = account
 

@@ -2,17 +2,39 @@
 
 from datetime import datetime, timedelta
 
+from attrs import frozen
+
 from synccore.entities import normalize_email
 from synccore.errors import RateLimited
-from synccore.types import Delivered, Erased, Failed, Identity, Link, Operation, Unchanged
+from synccore.types import Clock, Erased, Failed, Identity, Link, Operation, Outcome
 from synccore.values import phone
 
 from .index import Index
 from .mapping import CONTACT
+from .round import Rounds
+from .write import Writer
 from .write.plan import ERASE, GONE
 
 
-def find_person(index: Index, identity: Identity) -> list[Link]:
+@frozen
+class Eraser:
+    """Finds and takes away one person."""
+
+    rounds: Rounds
+    writer: Writer
+    clock: Clock
+
+    def find(self, identity: Identity) -> list[Link]:
+        """The person's contacts, linked or not."""
+        with self.rounds.index() as index:
+            return _find(index, identity)
+
+    def erase(self, link: Link) -> Erased | None:
+        """Delete the contact that synccore made for this person alone; take what it wrote off any other."""
+        return _erased(self.writer.deliver([_erasing(link, self.clock.now())])[0])
+
+
+def _find(index: Index, identity: Identity) -> list[Link]:
     """The contacts with a marker or an address of the person, or with a number and no other address.
 
     Raises RateLimited while a create of the person, whose answer was lost, may still show up.
@@ -39,7 +61,7 @@ def _link(index: Index, name: str, uids: frozenset[str]) -> Link:
                 source=source, entity=entity, key=key)  # fmt: skip
 
 
-def erasing(link: Link, at: datetime) -> Operation:
+def _erasing(link: Link, at: datetime) -> Operation:
     """What `deliver` is to do for it."""
     return Operation(
         id=0, route=link.route, object=link.object, op="leave", on_leave="delete", source=link.source,
@@ -47,7 +69,7 @@ def erasing(link: Link, at: datetime) -> Operation:
     )  # fmt: skip
 
 
-def erased(outcome: Delivered | Unchanged | Failed | object) -> Erased | None:
+def _erased(outcome: Outcome) -> Erased | None:
     """What came of it. Raises the error that kept it from being done."""
     if isinstance(outcome, Failed):
         raise outcome.error

@@ -24,7 +24,7 @@ from attrs import asdict, define, field
 from synccore.entities import normalize_email
 from synccore.types import Context
 
-from .client import People
+from .client import Client
 from .errors import SyncTokenExpired
 from .mapping import phone_key
 from .merge import looks_merged, markers, same, surviving
@@ -63,7 +63,7 @@ class _Keys:
 class Index:
     """Use it only while holding the account's lock."""
 
-    def __init__(self, context: Context, account: str, people: People) -> None:
+    def __init__(self, context: Context, account: str, people: Client) -> None:
         self._clock = context.clock
         self._log = context.log
         self._people = people

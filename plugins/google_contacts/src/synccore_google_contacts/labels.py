@@ -5,7 +5,7 @@ from typing import Any
 from synccore.errors import ConfigError, Rejected
 from synccore.types import State
 
-from .client import People
+from .client import Client
 from .errors import NameTaken
 
 MY_CONTACTS = "contactGroups/myContacts"
@@ -18,7 +18,7 @@ USER_GROUP = "USER_CONTACT_GROUP"
 class Labels:
     """Resource names of labels, remembered in the account's state."""
 
-    def __init__(self, people: People, state: State) -> None:
+    def __init__(self, people: Client, state: State) -> None:
         self._people = people
         self._state = state
 

@@ -1,9 +1,42 @@
 """A contact as flat fields, for people and for proof."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
+from attrs import frozen
+
+from synccore.types import Link
+
+from .index import Index
 from .mapping import FLAT, Entries, Part, address_value, cut_fields, field_named, plain
+
+
+@frozen
+class Reader:
+    """Reads contacts back.
+
+    Args:
+        account: opens the account's index.
+        used: the fields the routes write.
+    """
+
+    account: Callable[[], AbstractContextManager[Index]]
+    used: Sequence[str]
+
+    def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
+        """The contacts as they are now, under the names and in the shape `deliver` takes."""
+        with self.account() as index:
+            index.sync()
+            asked = [index.resolve(link.remote_id) for link in links]
+            now = index.refresh(asked)
+            return [self._flat(index, now[name], link) for name, link in zip(asked, links, strict=True)]
+
+    def _flat(self, index: Index, name: str | None, link: Link) -> dict[str, Any] | None:
+        if name is None:
+            return None
+        own = index.own(name)
+        return flat(index.person(name), link.fields, own.fields if own else {}, self.used)
 
 
 def flat(

@@ -1,31 +1,37 @@
-"""Writing: what each operation needs (`plan`), sent as cheaply as Google counts (`send`), kept track of (`round`).
-
-`look` answers what would be written.
-"""
+"""Writing: what each operation needs (`plan`), sent as cheaply as Google counts (`send`)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from attrs import frozen
+
 from synccore.types import Operation, Outcome
 
-from .look import Promises, lookup
-from .plan import plan, prepare, settle_doubts
-from .round import LANE, Round
-from .search import hold_back, search, sought, still, warm_up
+from ..match.look import prepare, settle_doubts
+from ..match.search import hold_back, search, sought, still, warm_up
+from ..round import LANE, Round, Rounds
+from .plan import plan
 from .send import send
 
-__all__ = ["Promises", "Round", "deliver", "lookup"]
+__all__ = ["Writer"]
 
 
-def deliver(round_: Round) -> list[Outcome]:
-    """Carry out the round's operations; one outcome for each, in their order."""
-    late, left = sought(round_, round_.operations)
-    hold_back(round_, left)
-    prepare(round_)
-    late, pending = still(round_.index, late), round_.pending()
-    while pending and round_.stopped is None:
-        pending, late = _wave(round_, pending, late), []
-    return round_.finish()
+@frozen
+class Writer:
+    """Creates, updates, labels and deletes contacts."""
+
+    rounds: Rounds
+
+    def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """One outcome for each operation, in their order."""
+        with self.rounds.begin(operations) as round_:
+            late, left = sought(round_, round_.operations)
+            hold_back(round_, left)
+            prepare(round_)
+            late, pending = still(round_.index, late), round_.pending()
+            while pending and round_.stopped is None:
+                pending, late = _wave(round_, pending, late), []
+            return round_.finish()
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from ..labels import MY_CONTACTS
 from ..mapping import plain
 from ..merge import markers
 from ..pause import release
+from ..round import LANE, Round, Work
 from ..schema import Person
-from .round import LANE, Round, Work
 
 Step = Callable[[Round, list[Work]], None]
 

@@ -8,8 +8,8 @@ from synccore.types import Operation
 
 from ..index import LONGEST_LAG, Index
 from ..mapping import wanted_emails, wanted_phones
-from ..match import Match, find
-from .round import Round
+from ..round import Round
+from .twin import Match, find
 
 #: Contacts looked for in one call: as many as are made one by one, at the cost of one write call.
 SEARCHES = 6

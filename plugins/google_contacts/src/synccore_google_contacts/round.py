@@ -1,6 +1,7 @@
-"""The state of one `deliver`: what is to be written, what came of it, what has to be looked at again."""
+"""One call of core under the account's lock: what is to be written, what came of it, what has to be looked at again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -9,13 +10,14 @@ from attrs import define, field
 from synccore.errors import AuthError, ConfigError, Conflict, RateLimited, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Operation, Outcome, Unchanged
 
-from ..client import People
-from ..config import Config
-from ..index import Index, Own
-from ..labels import Labels
-from ..pause import hold
-from ..read import held
-from ..schema import Person, contact_source
+from .account import Connection
+from .client import Client
+from .config import Config
+from .index import Index, Own
+from .labels import Labels
+from .pause import check_held, hold
+from .read import held
+from .schema import Person, contact_source
 
 #: Reads and writes of one contact before a conflict is handed back (seen to happen right after a read:
 #: googleapis/google-api-python-client#2417), and the pauses between them in seconds.
@@ -60,7 +62,7 @@ class Round:
 
     context: Context
     config: Config
-    people: People
+    people: Client
     index: Index
     labels: Labels
     operations: Sequence[Operation]
@@ -144,6 +146,46 @@ class Round:
         """The label the operation's route gives; empty for none."""
         name = op.settings.get("label")
         return self.config.label if name is None else str(name)
+
+
+class Rounds:
+    """One writer per account among all threads and processes."""
+
+    def __init__(self, config: Config, context: Context, client: Client, connection: Connection) -> None:
+        self._config = config
+        self._context = context
+        self._client = client
+        self._connection = connection
+        self._index: Index | None = None
+
+    @contextmanager
+    def begin(self, operations: Sequence[Operation]) -> Iterator[Round]:
+        """A round about these, under the account's lock."""
+        with self.index() as index:
+            labels = Labels(self._client, index.state)
+            yield Round(self._context, self._config, self._client, index, labels, operations)
+
+    @contextmanager
+    def index(self) -> Iterator[Index]:
+        """The account's index, locked."""
+        account = self._connection.noted().id
+        with self._context.lock(f"google:{account}"):
+            if self._connection.noted().id != account:
+                raise Transient("another account was connected a moment ago", outage=False)
+            if self._index is None or self._index.account != account:
+                # Once a process and connection: the tokens may be another account's than what was noted with them.
+                self._connection.check_same()
+                self._index = Index(self._context, account, self._client)
+            check_held(self._context, self._index.state)
+            self._index.open()
+            try:
+                yield self._index
+            except RateLimited as error:
+                raise hold(self._context, self._index.state, error) from error
+
+    def forget(self) -> None:
+        """The connection ended: the next one may be another account's."""
+        self._index = None
 
 
 def _unsent(error: SynccoreError | None) -> SynccoreError:

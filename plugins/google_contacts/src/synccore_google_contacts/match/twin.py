@@ -6,9 +6,9 @@ from attrs import frozen
 
 from synccore.types import Operation
 
-from .index import Index
-from .mapping import wanted_emails, wanted_phones
-from .merge import is_guest, print_of
+from ..index import Index
+from ..mapping import wanted_emails, wanted_phones
+from ..merge import is_guest, print_of
 
 
 @frozen
