@@ -19,7 +19,7 @@ from synccore.entities import Address, Coupon, Customer, Membership, Order, Orde
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, FakeContext, Harness, upsert
 from synccore.types import Change, EntityRef, Link, Operation, RouteSpec
-from synccore_klaviyo.config import KlaviyoConfig
+from synccore_klaviyo.config import Config
 from synccore_klaviyo.mapping.filters import FILTERS
 from synccore_klaviyo.sink import SINK, KlaviyoSink
 from synccore_klaviyo.testing import FakeKlaviyo
@@ -125,7 +125,7 @@ def open_sink(klaviyo: FakeKlaviyo, context: FakeContext) -> Iterator[Callable[.
 
     def make(routes: tuple[RouteSpec, ...] = (), key: str | None = None, **settings: Any) -> KlaviyoSink:
         context.routes = routes
-        config = KlaviyoConfig(api_key=Secret(key or klaviyo.key), api_url=klaviyo.url, **settings)
+        config = Config(api_key=Secret(key or klaviyo.key), api_url=klaviyo.url, **settings)
         opened.append(SINK.open(config, context))
         return opened[-1]
 

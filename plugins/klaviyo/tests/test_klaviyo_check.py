@@ -7,7 +7,7 @@ from attrs import evolve
 
 from synccore.errors import AnotherAccount, AuthError, ConfigError, RateLimited
 from synccore.types import RouteSpec
-from synccore_klaviyo.config import REVISION, KlaviyoConfig
+from synccore_klaviyo.config import REVISION, Config
 from synccore_klaviyo.errors import MissingScope
 from synccore_klaviyo.sink import SINK
 from synccore_klaviyo.testing.transport import SCOPES
@@ -197,7 +197,7 @@ def test_settings_that_cannot_work_are_refused(open_sink, wrong):
 def test_every_setting_has_help():
     import attrs
 
-    assert all(f.metadata.get("help") for f in attrs.fields(KlaviyoConfig))
+    assert all(f.metadata.get("help") for f in attrs.fields(Config))
 
 
 def test_routes_fields_of_their_own_are_described_as_properties(open_sink):

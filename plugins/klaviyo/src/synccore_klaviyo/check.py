@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from synccore.errors import AuthError
-from synccore.types import Account, Check, Context, Finding, RouteSpec
+from attrs import frozen
 
-from .account import account, known_by_another_key
+from synccore.errors import AuthError
+from synccore.types import Account, Check, Context, Finding, ObjectInfo, RouteSpec
+
+from .account import Connection
 from .client import (
     BULK_IMPORT,
     ERASE,
@@ -23,11 +25,12 @@ from .client import (
 from .client import (
     METRICS as METRICS_ENDPOINT,
 )
-from .config import REVISION, KlaviyoConfig
+from .config import REVISION, Config
 from .errors import ApiError, MissingScope
 from .events import METRICS
+from .mapping.defaults import describe
 
-__all__ = ["check"]
+__all__ = ["Checker"]
 
 #: Metrics of one account; the 201st is dropped.
 METRICS_LIMIT = 200
@@ -52,37 +55,49 @@ _SCOPES: Mapping[str, tuple[Endpoint, str]] = {
 SERVED = timedelta(days=730)
 
 
-def check(client: Client, config: KlaviyoConfig, context: Context) -> Check:
-    """Reach the account and find what is missing. Raises AuthError for a key that Klaviyo does not know."""
-    path, routes, today = f"sinks.{context.name}", context.routes, context.clock.now()
-    findings: list[Finding] = []
-    whose = _account(client, config, context, findings)
-    _revision(config, path, today.date(), findings)
-    _scopes(client, path, routes, findings)
-    _metrics(client, config, path, routes, findings)
-    _list(client, config, path, findings)
-    where = whose.label if whose else "key accepted; the account is not named without accounts:read"
-    return Check(
-        account=whose,
-        detail=f"{where}, revision {config.revision}",
-        findings=tuple(findings),
-        claims=_claims(context, config),
-    )
+@frozen
+class Checker:
+    """Looks at one key and what it may do."""
 
+    config: Config
+    context: Context
+    connection: Connection
+    client: Client
 
-def _account(client: Client, config: KlaviyoConfig, context: Context, findings: list[Finding]) -> Account | None:
-    path = f"sinks.{context.name}"
-    try:
-        return account(client)
-    except MissingScope:
-        if (unsaid := known_by_another_key(config, context)) is not None:
-            findings.append(Finding(level="error", path=f"{path}.api_key", message=unsaid))
+    def check(self) -> Check:
+        """Reach the account and find what is missing. Raises AuthError for a key that Klaviyo does not know."""
+        client, config = self.client, self.config
+        path, routes, today = f"sinks.{self.context.name}", self.context.routes, self.context.clock.now()
+        findings: list[Finding] = []
+        whose = self._account(path, findings)
+        _revision(config, path, today.date(), findings)
+        _scopes(client, path, routes, findings)
+        _metrics(client, config, path, routes, findings)
+        _list(client, config, path, findings)
+        where = whose.label if whose else "key accepted; the account is not named without accounts:read"
+        return Check(
+            account=whose,
+            detail=f"{where}, revision {config.revision}",
+            findings=tuple(findings),
+            claims=_claims(self.context, config),
+        )
+
+    def describe(self) -> list[ObjectInfo]:
+        """Klaviyo's own attributes, and as custom properties whatever else the routes name."""
+        return describe(self.context.routes)
+
+    def _account(self, path: str, findings: list[Finding]) -> Account | None:
+        try:
+            return self.connection.named()
+        except MissingScope:
+            if (unsaid := self.connection.another_key()) is not None:
+                findings.append(Finding(level="error", path=f"{path}.api_key", message=unsaid))
+                return None
+            _missing(findings, path, "warning", "accounts:read", "the account cannot be named")
             return None
-        _missing(findings, path, "warning", "accounts:read", "the account cannot be named")
-        return None
 
 
-def _revision(config: KlaviyoConfig, path: str, today: date, findings: list[Finding]) -> None:
+def _revision(config: Config, path: str, today: date, findings: list[Finding]) -> None:
     revision = date.fromisoformat(config.revision)
     if config.revision < OLDEST_REVISION:
         message = f"revision {config.revision} knows no backfill for events: use {REVISION}"
@@ -127,9 +142,7 @@ def _scopes(client: Client, path: str, routes: Sequence[RouteSpec], findings: li
             continue
 
 
-def _metrics(
-    client: Client, config: KlaviyoConfig, path: str, routes: Sequence[RouteSpec], findings: list[Finding]
-) -> None:
+def _metrics(client: Client, config: Config, path: str, routes: Sequence[RouteSpec], findings: list[Finding]) -> None:
     try:
         found = [m["attributes"] for page in client.pages(METRICS_ENDPOINT, params={}) for m in page]
         foreign = list(
@@ -160,7 +173,7 @@ def _metrics(
         findings.append(Finding(level="warning", path=path, message=message))
 
 
-def _list(client: Client, config: KlaviyoConfig, path: str, findings: list[Finding]) -> None:
+def _list(client: Client, config: Config, path: str, findings: list[Finding]) -> None:
     if not config.list:
         return
     try:
@@ -172,7 +185,7 @@ def _list(client: Client, config: KlaviyoConfig, path: str, findings: list[Findi
         return  # lists:read is named above
 
 
-def _claims(context: Context, config: KlaviyoConfig) -> Mapping[str, Sequence[str]]:
+def _claims(context: Context, config: Config) -> Mapping[str, Sequence[str]]:
     """The properties under the prefix are each time the whole state of a person."""
     sources = sorted({r.source for r in context.routes if r.object == "profile"})
     return {f"{config.prefix}...": sources} if sources else {}

@@ -14,14 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
-from synccore.errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
-from synccore.http import Budget, Response, parse_retry_after, target_fault
-from synccore.http import Client as HttpClient
+from synccore.errors import RateLimited
+from synccore.http import Budget, Response
+from synccore.http import Client as Http
 from synccore.types import Allowance, Context
 from synccore.values import json_number
 
-from .config import KlaviyoConfig
-from .errors import ApiError, MissingScope, missing_scopes, problems_of
+from .config import Config
+from .errors import DEFAULT_RETRY, Call, error_of
 
 __all__ = ["MAX_BATCH", "MEDIA_TYPE", "Answer", "Client", "Endpoint", "dumps"]
 
@@ -34,8 +34,6 @@ MAX_BATCH = 50
 MAX_WAIT = timedelta(seconds=2)
 #: Where it is counted what of an endpoint's quota is used.
 _QUOTA = "quota:"
-#: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
-DEFAULT_RETRY = timedelta(seconds=10)
 
 
 @frozen
@@ -123,10 +121,10 @@ def dumps(body: Any) -> bytes:
 class Client:
     """Calls to one account. Safe to share between threads."""
 
-    def __init__(self, config: KlaviyoConfig, context: Context) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         self._config = config
         self._context = context
-        self._http = HttpClient(
+        self._http = Http(
             context,
             config.api_url.rstrip("/"),
             headers={"revision": config.revision, "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
@@ -170,7 +168,16 @@ class Client:
         )
         self._observe(budget, answer)
         if not answer.ok:
-            raise self._error(endpoint, budget, answer)
+            error = error_of(
+                answer,
+                self._context.clock.now(),
+                Call(f"{endpoint.method} {endpoint.path}", endpoint.scopes, endpoint.holds, self._config.revision),
+                jitter=timedelta(seconds=self._context.random.uniform(0.1, 1.0)),
+                writes=endpoint.method != "GET",
+            )
+            if answer.status == 429 and isinstance(error, RateLimited):
+                budget.block(error.retry_after or DEFAULT_RETRY)
+            raise error
         wrote = endpoint.method != "GET"
         return Answer(answer.status, answer.json_object("data", wrote=wrote) if answer.body else None)
 
@@ -236,35 +243,6 @@ class Client:
         budget.observe(
             limit=limit, remaining=remaining, reset=None if reset is None else timedelta(seconds=max(reset, 1))
         )
-
-    def _error(self, endpoint: Endpoint, budget: Budget, answer: Response) -> SynccoreError:
-        status, problems = answer.status, problems_of(answer)
-        said = f"{endpoint.method} {endpoint.path}: HTTP {status}"
-        if problems:
-            said += ": " + "; ".join(f"{p.code}: {p.detail}" for p in problems[:5])
-        if status == 429:
-            wait = parse_retry_after(answer.headers.get("retry-after"), self._context.clock.now()) or DEFAULT_RETRY
-            # Asking before the time is over gives another 429, so the jitter only ever adds.
-            wait += timedelta(seconds=self._context.random.uniform(0.1, 1.0))
-            budget.block(wait)
-            return RateLimited(said, retry_after=wait, scope=endpoint.holds)
-        if status == 401:
-            return AuthError(f"Klaviyo does not accept the private key ({said})")
-        if status == 403:
-            if problems:
-                return MissingScope(missing_scopes(endpoint.scopes, problems))
-            return Transient(f"{said}: a web page instead of an answer, blocked in front of Klaviyo")
-        if status == 410:
-            return ConfigError(f"{said}: revision {self._config.revision} is no longer served, set a newer `revision`")
-        # Without a word of Klaviyo's own, or of its endpoint instead of its record, it is no record's fault.
-        fault = target_fault(answer, self._context.clock.now(), writes=endpoint.method != "GET")
-        # 413 is for the caller, who sends less.
-        if fault and status < 500 and status != 413 and (not problems or status in (405, 408, 421, 425)):
-            return fault
-        if 400 <= status < 500:
-            return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
-        # 503 is refused before any work; behind other 5xx the request may have been carried out.
-        return Transient(said, maybe_applied=endpoint.method != "GET" and status != 503)
 
 
 def _whole(text: str | None) -> int | None:

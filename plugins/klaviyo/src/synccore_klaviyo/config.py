@@ -11,7 +11,7 @@ from attrs import Attribute, frozen
 from synccore.config import option
 from synccore.secrets import Secret
 
-__all__ = ["REVISION", "KlaviyoConfig"]
+__all__ = ["REVISION", "Config"]
 
 #: The API revision every request is pinned to. Klaviyo serves a revision for two years.
 REVISION = "2026-07-15"
@@ -48,7 +48,7 @@ def _names(instance: Any, attribute: "Attribute[Mapping[str, str]]", value: Mapp
 
 
 @frozen(kw_only=True)
-class KlaviyoConfig:
+class Config:
     """`[sinks.NAME]` with `type = "klaviyo"`."""
 
     api_key: Secret = option(help="private key, begins with pk_; the README lists the scopes to grant")

@@ -19,7 +19,7 @@ from .jobs import Holding, Jobs
 from .match import find, find_by_email
 from .profile import check_email, valid_phone
 
-__all__ = ["Erasure", "request_deletion"]
+__all__ = ["Eraser", "request_deletion"]
 
 #: How long after a deletion was taken the profile is looked for.
 LOOKS = (timedelta(0), timedelta(seconds=1), timedelta(seconds=4))
@@ -38,7 +38,7 @@ def request_deletion(client: Client, *, remote_id: str = "", email: str = "") ->
     client.call(ERASE, body={"data": {"type": "data-privacy-deletion-job", "attributes": attributes}})
 
 
-class Erasure:
+class Eraser:
     """Finds and erases people of one account."""
 
     def __init__(self, client: Client, context: Context, jobs: Jobs) -> None:

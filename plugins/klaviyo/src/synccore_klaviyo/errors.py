@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import field, frozen
 
-from synccore.errors import AuthError, Rejected, redact
-from synccore.http import Response
+from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
+from synccore.http import Response, parse_retry_after, target_fault
 
-__all__ = ["ADVICE", "ApiError", "MissingScope", "Problem", "missing_scopes", "problems_of"]
+__all__ = ["ADVICE", "ApiError", "MissingScope", "Problem", "error_of"]
+
+#: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
+DEFAULT_RETRY = timedelta(seconds=10)
 
 
 @frozen
@@ -76,7 +80,49 @@ ADVICE = (
 )
 
 
-def problems_of(answer: Response) -> list[Problem]:
+@frozen
+class Call:
+    """What was asked: method and path for people, the scopes it needs, what a 429 to it holds, the API's revision."""
+
+    name: str
+    scopes: Sequence[str]
+    holds: str
+    revision: str
+
+
+def error_of(answer: Response, now: datetime, call: Call, *, jitter: timedelta, writes: bool) -> SynccoreError:
+    """The error that core acts on.
+
+    Args:
+        jitter: for a 429: asking before the time is over gives another one, so it only ever adds.
+    """
+    status, problems = answer.status, _problems(answer)
+    said = f"{call.name}: HTTP {status}"
+    if problems:
+        said += ": " + "; ".join(f"{p.code}: {p.detail}" for p in problems[:5])
+    if status == 429:
+        wait = parse_retry_after(answer.headers.get("retry-after"), now) or DEFAULT_RETRY
+        return RateLimited(said, retry_after=wait + jitter, scope=call.holds)
+    if status == 401:
+        return AuthError(f"Klaviyo does not accept the private key ({said})")
+    if status == 403:
+        if problems:
+            return MissingScope(_missing(call.scopes, problems))
+        return Transient(f"{said}: a web page instead of an answer, blocked in front of Klaviyo")
+    if status == 410:
+        return ConfigError(f"{said}: revision {call.revision} is no longer served, set a newer `revision`")
+    # Without a word of Klaviyo's own, or of its endpoint instead of its record, it is no record's fault.
+    fault = target_fault(answer, now, writes=writes)
+    # 413 is for the caller, who sends less.
+    if fault and status < 500 and status != 413 and (not problems or status in (405, 408, 421, 425)):
+        return fault
+    if 400 <= status < 500:
+        return ApiError(status, problems, said if problems else f"{said}: {answer.excerpt()}")
+    # 503 is refused before any work; behind other 5xx the request may have been carried out.
+    return Transient(said, maybe_applied=writes and status != 503)
+
+
+def _problems(answer: Response) -> list[Problem]:
     """The entries of an answer's `errors`."""
     document = answer.json_or_none()
     errors = document.get("errors") if isinstance(document, dict) else None
@@ -92,7 +138,7 @@ def problems_of(answer: Response) -> list[Problem]:
     ]
 
 
-def missing_scopes(needed: Sequence[str], problems: Sequence[Problem]) -> tuple[str, ...]:
+def _missing(needed: Sequence[str], problems: Sequence[Problem]) -> tuple[str, ...]:
     """Those of the needed scopes that a 403 names; all of them where it names none."""
     named = {word for p in problems for word in re.findall(r"(?<![a-z-])[a-z-]++:(?:read|write)", p.detail)}
     return tuple(s for s in needed if s in named) or tuple(needed)

@@ -19,7 +19,7 @@ from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client,
 from .errors import ApiError
 from .match import SKEW, find, is_older
 from .profile import Profile, build
-from .read import kept
+from .read import Reader
 
 __all__ = ["POLL", "PROFILES_LIMIT", "Holding", "Jobs"]
 
@@ -222,7 +222,7 @@ class Jobs:
         unknown = {emails[op.id] for op in job.operations if op.id not in errors and not _linked(op)}
         # A job tells no ids, and a record it dropped silently is not among its errors: ask who is there now.
         found = find(self._client, "email", unknown)
-        keep = kept(self._client, [op for op in job.operations if op.id not in errors])
+        keep = Reader(self._client).kept([op for op in job.operations if op.id not in errors])
         outcomes: list[Outcome] = []
         for op in job.operations:
             twin = found.get(emails[op.id])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from synccore.entities import normalize_email
 from synccore.errors import Rejected
@@ -13,7 +13,7 @@ from synccore.types import Ambiguous, Link, LookupResult, Operation
 from .client import PROFILES, Client
 from .profile import build, check_email
 
-__all__ = ["SKEW", "find", "find_by_email", "is_older", "lookup"]
+__all__ = ["SKEW", "Finder", "find", "find_by_email", "is_older"]
 
 #: Values of one `any(...)` filter: the API's page holds 100, and an address line must not grow without bound.
 VALUES_LIMIT = 100
@@ -49,36 +49,41 @@ def find_by_email(client: Client, email: str | None) -> str | None:
     return str(found["id"]) if found else None
 
 
-def lookup(client: Client, operations: Sequence[Operation]) -> list[LookupResult]:
-    """The twins of operations by their match fields, e-mail by default; the first identifier that finds one wins.
+@frozen
+class Finder:
+    """Finds the twins of what is to be delivered."""
 
-    Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
-    since and holds a property of ours as we would send it counts as made by us.
-    """
-    results = _found(client, operations)
-    # A create whose answer was lost may have been carried out under the address that the person had then.
-    before = {op.id: _as_before(op) for op, twin in zip(operations, results, strict=True) if twin is None}
-    asked = [one for one in before.values() if one is not None]
-    former = dict(zip([op.id for op in asked], _found(client, asked), strict=True)) if asked else {}
-    ours = {number: twin for number, twin in former.items() if isinstance(twin, Link) and twin.marked}
-    return [twin if twin is not None else ours.get(op.id) for op, twin in zip(operations, results, strict=True)]
+    client: Client
 
+    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        """The twins of operations by their match fields, e-mail by default; the first identifier that finds one wins.
 
-def _found(client: Client, operations: Sequence[Operation]) -> list[LookupResult]:
-    wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}
-    found: dict[str, dict[str, Mapping[str, Any]]] = {
-        name: find(client, name, {v for pairs in wanted.values() for n, v in pairs if n == name})
-        for name in IDENTIFIERS
-    }
-    results: list[LookupResult] = []
-    for op in operations:
-        twins = {str(twin["id"]): twin for n, v in wanted[op.id] if (twin := found[n].get(v))}
-        if len(twins) > 1:
-            results.append(Ambiguous(tuple(twins)))
-        else:
-            made = [Link(object=op.object, remote_id=i, marked=_is_ours(op, twin)) for i, twin in twins.items()]
-            results.append(made[0] if made else None)
-    return results
+        Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
+        since and holds a property of ours as we would send it counts as made by us.
+        """
+        results = self._found(operations)
+        # A create whose answer was lost may have been carried out under the address that the person had then.
+        before = {op.id: _as_before(op) for op, twin in zip(operations, results, strict=True) if twin is None}
+        asked = [one for one in before.values() if one is not None]
+        former = dict(zip([op.id for op in asked], self._found(asked), strict=True)) if asked else {}
+        ours = {number: twin for number, twin in former.items() if isinstance(twin, Link) and twin.marked}
+        return [twin if twin is not None else ours.get(op.id) for op, twin in zip(operations, results, strict=True)]
+
+    def _found(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}
+        found: dict[str, dict[str, Mapping[str, Any]]] = {
+            name: find(self.client, name, {v for pairs in wanted.values() for n, v in pairs if n == name})
+            for name in IDENTIFIERS
+        }
+        results: list[LookupResult] = []
+        for op in operations:
+            twins = {str(twin["id"]): twin for n, v in wanted[op.id] if (twin := found[n].get(v))}
+            if len(twins) > 1:
+                results.append(Ambiguous(tuple(twins)))
+            else:
+                made = [Link(object=op.object, remote_id=i, marked=_is_ours(op, twin)) for i, twin in twins.items()]
+                results.append(made[0] if made else None)
+        return results
 
 
 def _as_before(operation: Operation) -> Operation | None:

@@ -3,40 +3,45 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from synccore.types import Link, Operation
 
 from .client import Client
-from .match import find, lookup
+from .match import Finder, find
 from .profile import ATTRIBUTES, CONSENT_FIELDS
 
-__all__ = ["kept", "read"]
+__all__ = ["Reader"]
 
 
-def read(client: Client, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
-    """Per link the profile's fields, under the names that `deliver` takes; None where it is gone.
+@frozen
+class Reader:
+    """Reads what stands at Klaviyo."""
 
-    Nothing comes from what is remembered: the link only says which properties are asked about. Consent is no field: it
-    lives in Klaviyo's own record of it, which people change there too.
-    """
-    found = find(client, "id", {link.remote_id for link in links})
-    return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
+    client: Client
 
+    def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
+        """Per link the profile's fields, under the names that `deliver` takes; None where it is gone.
 
-def kept(client: Client, operations: Sequence[Operation]) -> Mapping[int, Mapping[str, Any]]:
-    """Operation id -> what the target holds now, for operations with a field that must not be overwritten."""
-    asking = [op for op in operations if any(o.keep_existing for o in op.options.values())]
-    if not asking:
-        return {}
-    links: dict[int, Link] = {}
-    for op, twin in zip(asking, lookup(client, asking), strict=True):
-        found = op.link or twin
-        if isinstance(found, Link):
-            # With the fields as names, so that the very ones at stake are read.
-            links[op.id] = evolve(found, fields=op.fields)
-    held = read(client, list(links.values()))
-    return {number: fields or {} for number, fields in zip(links, held, strict=True)}
+        Nothing comes from what is remembered: the link only says which properties are asked about. Consent is no field:
+        it lives in Klaviyo's own record of it, which people change there too.
+        """
+        found = find(self.client, "id", {link.remote_id for link in links})
+        return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
+
+    def kept(self, operations: Sequence[Operation]) -> Mapping[int, Mapping[str, Any]]:
+        """Operation id -> what the target holds now, for operations with a field that must not be overwritten."""
+        asking = [op for op in operations if any(o.keep_existing for o in op.options.values())]
+        if not asking:
+            return {}
+        links: dict[int, Link] = {}
+        for op, twin in zip(asking, Finder(self.client).lookup(asking), strict=True):
+            found = op.link or twin
+            if isinstance(found, Link):
+                # With the fields as names, so that the very ones at stake are read.
+                links[op.id] = evolve(found, fields=op.fields)
+        held = self.read(list(links.values()))
+        return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
 
 def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:

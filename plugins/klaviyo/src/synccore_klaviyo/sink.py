@@ -25,19 +25,21 @@ from synccore.types import (
     RouteSpec,
 )
 
-from . import check, match, read
-from .account import account_of_key
+from .account import Connection
+from .check import Checker
 from .client import MAX_BATCH, Client
-from .config import KlaviyoConfig
-from .erase import Erasure
+from .config import Config
+from .erase import Eraser
 from .errors import ADVICE
 from .jobs import POLL, PROFILES_LIMIT, Jobs
-from .mapping.defaults import check_settings, describe, objects
+from .mapping.defaults import check_settings, objects
 from .mapping.filters import named
+from .match import Finder
 from .plans import PlanNames
 from .profile import refusal
+from .read import Reader
 from .track import Events
-from .write import Profiles
+from .write import Writer
 
 __all__ = ["SINK", "KlaviyoSink"]
 
@@ -57,14 +59,16 @@ def _limits(bulk_threshold: int) -> Limits:
 class KlaviyoSink:
     """One Klaviyo account."""
 
-    def __init__(self, config: KlaviyoConfig, context: Context) -> None:
+    def __init__(self, config: Config, context: Context) -> None:
         check_settings(context.routes)
-        self._config = config
-        self._context = context
         self._client = Client(config, context)
         self._jobs = Jobs(self._client, context)
-        self._profiles = Profiles(self._client, config, context, self._jobs)
-        self._erasure = Erasure(self._client, context, self._jobs)
+        self._connection = Connection(config, context, self._client)
+        self._checker = Checker(config, context, self._connection, self._client)
+        self._finder = Finder(self._client)
+        self._reader = Reader(self._client)
+        self._writer = Writer(self._client, config, context, self._jobs)
+        self._eraser = Eraser(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
         #: The filters of `filters.FILTERS` with the names this sink has given to plans.
         self.filters = named(PlanNames(context, config.plans).name)
@@ -74,32 +78,32 @@ class KlaviyoSink:
 
     def check(self) -> Check:
         """Name the account, the scopes the key lacks, and what would double or be lost."""
-        return check.check(self._client, self._config, self._context)
+        return self._checker.check()
 
     def describe(self) -> Sequence[ObjectInfo]:
         """Klaviyo's own attributes, and as custom properties whatever else the routes name."""
-        return describe(self._context.routes)
+        return self._checker.describe()
 
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """Write profiles or send events; a call never mixes them."""
         if not operations:
             return []
-        self._erasure.follow_up()
+        self._eraser.follow_up()
         if operations[0].object == "event":
             return self._events.deliver(operations)
-        return self._profiles.deliver(operations)
+        return self._writer.deliver(operations)
 
     def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
         """Tell opt-outs and opt-ins of people whose older state is in an import job."""
         if operations and operations[0].object == "event":
             return [None] * len(operations)
-        return self._profiles.overtake(operations)
+        return self._writer.overtake(operations)
 
     def collect(self, job: Job) -> Sequence[Outcome] | None:
         """The outcomes of a profile import job."""
         outcomes = self._jobs.collect(job)
         if outcomes is not None:
-            self._erasure.follow_up(job.id)
+            self._eraser.follow_up(job.id)
         return outcomes
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
@@ -110,7 +114,7 @@ class KlaviyoSink:
         held = self._jobs.held([op for op in operations if op.op == "delete"])
         waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
         refused = {op.id: error for op in operations if (error := refusal(op))}
-        found = iter(match.lookup(self._client, [op for op in operations if op.id not in refused]))
+        found = iter(self._finder.lookup([op for op in operations if op.id not in refused]))
         results = [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
         return [waits.get(op.id, result) for op, result in zip(operations, results, strict=True)]
 
@@ -130,19 +134,19 @@ class KlaviyoSink:
 
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The profiles as they are now. Of events it says nothing: `readable` is off for them."""
-        return read.read(self._client, links)
+        return self._reader.read(links)
 
     def find(self, identity: Identity) -> Sequence[Link]:
         """The person's profiles, linked or not, and the import job that may still make one."""
-        return self._erasure.find(identity)
+        return self._eraser.find(identity)
 
     def erase(self, link: Link) -> Erased:
         """Delete the person with all events, and look whether it was done."""
-        return self._erasure.erase(link)
+        return self._eraser.erase(link)
 
     def account(self) -> Account:
         """The account the key belongs to."""
-        return account_of_key(self._client, self._config, self._context)
+        return self._connection.account()
 
     def budgets(self) -> Sequence[Allowance]:
         """Quotas of the endpoints called so far."""
@@ -164,7 +168,7 @@ class KlaviyoSink:
 SINK = SinkType(
     name="klaviyo",
     summary="Klaviyo: profiles with memberships and subscriptions, events, consent",
-    config=KlaviyoConfig,
+    config=Config,
     open=KlaviyoSink,
     objects=objects(),
     advice=ADVICE,

@@ -10,7 +10,7 @@ from synccore.errors import Rejected, WaitFor
 from synccore.types import Context, Delivered, Failed, Operation, Outcome, each
 
 from .client import BULK_EVENTS, EVENT, MAX_BATCH, Client, dumps
-from .config import KlaviyoConfig
+from .config import Config
 from .errors import ApiError
 from .events import EARLIEST, LATEST, Event, plan
 
@@ -24,7 +24,7 @@ _BEGAN = "began:"
 class Events:
     """Sends the object `event`."""
 
-    def __init__(self, client: Client, config: KlaviyoConfig, context: Context) -> None:
+    def __init__(self, client: Client, config: Config, context: Context) -> None:
         self._client = client
         self._commerce = config.commerce_events
         self._clock = context.clock

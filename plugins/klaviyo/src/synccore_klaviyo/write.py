@@ -11,7 +11,7 @@ from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Tran
 from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome, each
 
 from .client import MAX_BATCH, PROFILE_IMPORT, PROFILE_MERGE, SUPPRESS, Client
-from .config import KlaviyoConfig
+from .config import Config
 from .consent import Consent, Said, address_of, old_email
 from .erase import request_deletion
 from .errors import ApiError
@@ -19,9 +19,9 @@ from .jobs import Jobs
 from .match import find, find_by_email
 from .phones import Phones
 from .profile import EXTRA_IDENTIFIERS, FOREIGN, INVALID_PHONE, Profile, build, empty
-from .read import kept
+from .read import Reader
 
-__all__ = ["Profiles"]
+__all__ = ["Writer"]
 
 #: How long the rest of a bulk batch waits when too many of its records need single calls.
 SNOOZE = timedelta(seconds=5)
@@ -34,10 +34,10 @@ OURS = timedelta(minutes=15)
 CLASH = (404, 409)
 
 
-class Profiles:
+class Writer:
     """Writes the object `profile`."""
 
-    def __init__(self, client: Client, config: KlaviyoConfig, context: Context, jobs: Jobs) -> None:
+    def __init__(self, client: Client, config: Config, context: Context, jobs: Jobs) -> None:
         self._client = client
         self._clock = context.clock
         self._consent = Consent(client, context, config.list)
@@ -128,7 +128,7 @@ class Profiles:
     # -- what goes how
 
     def _build(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, Profile]:
-        keep = kept(self._client, operations)
+        keep = Reader(self._client).kept(operations)
         profiles = {}
         for op in operations:
             try:

@@ -7,7 +7,7 @@ from typing import Any
 from synccore.errors import ConfigError
 from synccore.types import Defaults, FieldInfo, FieldOptions, ObjectInfo, ObjectType, RouteSpec
 
-from ..config import KlaviyoConfig
+from ..config import Config
 from ..events import STEERING
 from ..profile import ATTRIBUTES
 
@@ -44,7 +44,7 @@ _CHOICES = {
 }
 
 
-def objects(config: KlaviyoConfig | None = None) -> tuple[ObjectType, ...]:
+def objects(config: Config | None = None) -> tuple[ObjectType, ...]:
     """The objects with default mappings, shaped by `prefix`, `use_external_id` and `commerce_events`."""
     prefix = config.prefix if config else "woo_"
     external = config.use_external_id if config else False
