@@ -46,6 +46,18 @@ TEXTS = (
     "{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(customer.email) }}",
     "{{ customer.meta.nothing }}",
     "{{ customer.phone.strip() }}",
+    "customer.meta.plan.length",
+    "customer.meta.items",
+    "customer.billing.is_empty",
+    "customer.created_at | date",
+    "customer.created_at | datetime(tz='Asia/Tokyo')",
+    "customer.email | default(none) | replace(old='a', new=customer.key)",
+    "'Web shop'",
+    "1",
+    "{{ customer.email }}, {{ customer.meta.plan | default('none') }}!",
+    "{{ customer.created_at }}",
+    "previous",
+    "uid",
 )
 
 
@@ -131,3 +143,8 @@ def test_a_template_that_sets_a_name_leaves_it_to_the_others():
 def test_a_failing_field_is_named():
     with pytest.raises(MappingError, match=r"routes\.r\.fields\.B: what 'upper' is asked of is empty"):
         mapped({"A": "customer.key", "B": "customer.email.upper()", "C": "customer.key"}, Customer(key="9"))
+
+
+def test_an_argument_that_is_a_word_of_python_is_that_field_s_mistake():
+    with pytest.raises(MappingError, match=r"fields\.B:"):
+        mapped({"A": "customer.key", "B": "customer.email | default(class='x')"}, Customer(key="1"))

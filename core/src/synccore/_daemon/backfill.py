@@ -28,6 +28,7 @@ from .._verbs.changed import note_routes
 from ..errors import RateLimited, SynccoreError, Transient
 from ..store import BackfillJob
 from ..types import Settled
+from .progress import NowAndThen
 from .sources import SourceWorker
 
 
@@ -100,7 +101,9 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
             with worker.listing(j.entity for j in jobs) as done:
                 for job in _unfinished(app, jobs):
                     try:
-                        found = worker.run_job(job, watch=_reporter(app, unit, job, watch, tally))
+                        telling = NowAndThen(app.clock, _reporter(app, unit, job, watch, tally))
+                        found = worker.run_job(job, watch=telling)
+                        telling.close()
                         seen, deleted = seen + found.seen, deleted + found.deleted
                     except MassDeletionError as error:
                         errors.append(error.message)

@@ -10,7 +10,7 @@ from attrs import evolve
 from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
-from .._delivery.policy import PauseLane, Tried, decide, error_text, source_state, where
+from .._delivery.policy import PauseLane, Tried, decide, error_text, source_state
 from .._delivery.recognition import EVERY as RECOGNISE_EVERY
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
@@ -20,10 +20,12 @@ from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
-from ..errors import AnotherAccount, ConfigError, SignatureError, SynccoreError, Transient
+from ..errors import AnotherAccount, ConfigError, SignatureError, Transient
 from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
-from ..types import Settled, Unreadable, WebhookRequest
+from ..types import Settled, WebhookRequest
 from .beginning import Beginning
+from .faults import not_taken
+from .progress import NowAndThen
 from .writebacks import WriteBacks
 
 #: How often the shop's webhooks are looked at.
@@ -84,7 +86,7 @@ class SourceWorker:
         except (SignatureError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001  the plugin's bug, at the outermost place that can bear it
-            changes, unreadable = [], [_not_taken(error)]
+            changes, unreadable = [], [not_taken(error)]
             self._app.log.warning("webhook not taken", source=self._unit.name, what=unreadable[0].reason)
         if any(record.key is None for record in unreadable):
             self._mark_gap("open")  # whatever it was about has to be found by comparing: nothing names it
@@ -397,11 +399,15 @@ class SourceWorker:
         before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0
         self._store.update_backfill(job.id, state="running", now=self._clock.now())
 
+        def write(found: Listed) -> None:
+            self._store.update_backfill(job.id, seen=found.seen, total=found.total, now=self._clock.now())
+
+        keep = NowAndThen(self._clock, write)
+
         def report(listed: Listed) -> None:
             if self._ended(job):
                 raise Stopped  # by a person
-            listed = evolve(listed, seen=before + listed.seen)
-            self._store.update_backfill(job.id, seen=listed.seen, total=listed.total, now=self._clock.now())
+            keep(listed := evolve(listed, seen=before + listed.seen))
             watch(listed)
 
         try:
@@ -426,6 +432,7 @@ class SourceWorker:
                 self._doubt(job.entity, error.message)
             self._end(job, "failed", error.message)
             raise
+        keep.close()
         self._end(job, "done", None)
         self._listing_failed(job.entity, None)
         self._release()
@@ -491,10 +498,3 @@ class SourceWorker:
             reason = error.message if isinstance(error, StoreError) else type(error).__name__
             self._app.log.warning("source trouble", source=self._unit.name, reason=reason)
             self._clock.sleep(TROUBLE_WAIT)
-
-
-def _not_taken(error: Exception) -> Unreadable:
-    """A webhook met a bug, once per place of it. A bug's own words may quote the body, a SynccoreError's do not."""
-    why = error.message if isinstance(error, SynccoreError) else type(error).__name__
-    place, reason = where(error).rpartition("/")[2], f"the plugin failed on it: {why}"
-    return Unreadable(where=f"one at {place}", reason=reason, entity="webhook")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from attrs import evolve, frozen
@@ -282,13 +283,20 @@ class Preparer:
             return None  # the state that could not be mapped is the one that was mended
         return None if isinstance(fields, Skip) else fields
 
-    def _idempotency_key(self, work: Work, fields: Mapping[str, Any], op: SinkOp | None) -> str:
+    def _idempotency_key(self, work: Work, fields: Mapping[str, Any], op: SinkOp | None) -> Callable[[], str]:
         delivery = work.delivery
-        last = delivery.event_id if delivery.op == "event" else f"{op or delivery.op}:{digest(fields)}"
-        text = f"{self.route.name}\n{delivery.source}\n{delivery.entity}\n{delivery.key}\n{last}"
-        return hashlib.sha256(text.encode()).hexdigest()[:40]
+        place = f"{self.route.name}\n{delivery.source}\n{delivery.entity}\n{delivery.key}"
+        if delivery.op == "event":
+            return partial(_key_of, place, str(delivery.event_id), None)
+        return partial(_key_of, place, op or delivery.op, fields)
 
     def _happened_at(self, work: Work) -> Any:
         if work.snapshot is not None and work.snapshot.changed_at is not None:
             return work.snapshot.changed_at
         return work.delivery.last_change_at
+
+
+def _key_of(place: str, what: str, fields: Mapping[str, Any] | None) -> str:
+    """A fact has its id, a state its fields."""
+    last = what if fields is None else f"{what}:{digest(fields)}"
+    return hashlib.sha256(f"{place}\n{last}".encode()).hexdigest()[:40]

@@ -48,7 +48,7 @@ class _Generator(CodeGenerator):
 
 
 @cache
-def _public(kind: type) -> frozenset[str]:
+def public(kind: type) -> frozenset[str]:
     """What may be seen of a frozen record, which is what expressions look at by far the most: all that is public."""
     return frozenset(n for n in dir(kind) if not n.startswith("_")) if has(kind) else frozenset()
 
@@ -86,7 +86,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """On mappings keys win: `customer.meta.items` is the key `items` where there is one."""
-        if attribute in _public(obj.__class__):
+        if attribute in public(obj.__class__):
             return getattr(obj, attribute)
         if type(obj) is dict or isinstance(obj, Mapping):
             if attribute in obj:

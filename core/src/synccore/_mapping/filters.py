@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from .. import values
 from .values import ValueFault
 
-__all__ = ["FILTERS", "ZONE_NAME"]
+__all__ = ["FILTERS", "NEEDS_ZONE", "ZONE_NAME"]
 
 #: The name under which expressions hold the shop's time zone, for filters alone.
 ZONE_NAME = "_zone"
@@ -246,6 +246,10 @@ def datetime(context: Context, value: Any, format: str | None = None, tz: str | 
     if form is None:
         return _local(moment, tz).isoformat(timespec="seconds")
     return _local(moment, tz or context.get(ZONE_NAME)).strftime(form)
+
+
+#: These ask Jinja's context for the shop's time zone, and for nothing else.
+NEEDS_ZONE = frozenset({date, datetime})
 
 
 def number(value: Any) -> Decimal | None:

@@ -46,21 +46,21 @@ class JinjaMapper:
             for name, value in route.fields.items()
         }
         self._stop_at_problems()
-        self._together = self._compile()
+        self._together = self._compile(names)
         self._stop_at_problems()
 
     def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
         """The fields' values, empty ones as None or "". Raises MappingError."""
         try:
-            # Made once and shared by all fields, Jinja's own names among them: it would copy them for each.
-            names = {**self._globals, **scope(snapshot, context)}
+            names = scope(snapshot, context)
         except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
-        if self._when is not None and not self._run(_WHEN, self._when, names, truth=True):
+        if self._when is not None and not self._run(_WHEN, self._when, {**self._globals, **names}, truth=True):
             return Skip(f"when: {self._route.when}")
         values = self._all(names)
         if len(values) == len(self._fields):
             return values
+        names = {**self._globals, **names}
         return {
             name: values[name]
             if name in values
@@ -101,7 +101,7 @@ class JinjaMapper:
                 self._problem(path, message)
         return field
 
-    def _compile(self) -> Callable[[Names], dict[str, Any]]:
+    def _compile(self, kinds: Names) -> Callable[[Names], dict[str, Any]]:
         """All fields as one but for the lenient ones; what is wrong with which is noted."""
         fields = {name: field for name, field in self._fields.items() if isinstance(field, Field)}
         strict = {name: field for name, field in fields.items() if not field.lenient}
@@ -110,7 +110,7 @@ class JinjaMapper:
             alone[_WHEN] = self._when
         evaluate: Callable[[Names], dict[str, Any]]
         try:
-            evaluate = together(self._environment, strict)
+            evaluate = together(self._environment, strict, kinds)
         except Exception:  # noqa: BLE001  whatever it is, each alone tells whose
             alone |= {f"fields.{name}": field for name, field in strict.items()}
             evaluate = dict  # each may work, and not all at once: they are evaluated one by one

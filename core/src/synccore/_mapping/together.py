@@ -1,4 +1,4 @@
-"""All fields of a route as one template, so that a record's names are looked up once and not for each field."""
+"""All fields of a route as one function, so that a record's names are looked up once and not for each field."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
 from .environment import Environment
+from .straight import straight
 from .values import plain
 
 __all__ = ["Field", "is_template", "together"]
@@ -46,6 +47,15 @@ class Field:
         tree = nodes.Template([nodes.Output([self._parse_expression()], lineno=1)], lineno=1)
         tree.set_environment(self._environment)
         return tree
+
+    def plainly(self) -> nodes.Node | None:
+        """Its tree where it is an expression, or texts and expressions one after the other; None for more than that."""
+        if not is_template(self.source):
+            return self._parse_expression()
+        match self.parse().body:
+            case [nodes.Output() as output]:
+                return output
+        return None
 
     def _parse_expression(self) -> nodes.Expr:
         parser = Parser(self._environment, self.source, state="variable")
@@ -100,12 +110,36 @@ def _evaluator(environment: Environment, template: Template) -> Callable[[Names]
     return evaluate
 
 
-def together(environment: Environment, fields: Mapping[str, Field]) -> Callable[[Names], dict[str, Any]]:
-    """One function for many fields: field -> plain value.
+def together(
+    environment: Environment, fields: Mapping[str, Field], kinds: Mapping[str, Any]
+) -> Callable[[Names], dict[str, Any]]:
+    """One function of a record's names (`scope`) for many fields: field -> plain value. `kinds`: see `straight`.
 
     It raises where one of them would: which one it was, its own function tells. Fields that cannot be put together
     are not among the answers; they are compiled alone. Raises what Jinja raises for a text that means nothing.
     """
+    parsed = {name: tree for name, field in fields.items() if (tree := field.plainly()) is not None}
+    plainly, easy = straight(environment, parsed, kinds)
+    bent, bent_names = _bent(environment, {name: field for name, field in fields.items() if name not in easy})
+    order = [name for name in fields if name in easy or name in bent_names]
+
+    def values(names: Names) -> dict[str, Any]:
+        found = plainly(names)
+        if bent_names:
+            beside = bent(names)
+            found = {name: found[name] if name in found else beside[name] for name in order}
+        for name, value in found.items():
+            if type(value) is not str and value is not None:
+                found[name] = plain(value)
+        return found
+
+    return values
+
+
+def _bent(
+    environment: Environment, fields: Mapping[str, Field]
+) -> tuple[Callable[[Names], dict[str, Any]], frozenset[str]]:
+    """Those that need a template, as one: its function, and which of them it gives."""
     body: list[nodes.Node] = []
     variables: dict[str, str] = {}
     for name, field in fields.items():
@@ -115,14 +149,15 @@ def together(environment: Environment, fields: Mapping[str, Field]) -> Callable[
         else:
             body.append(assignment)
             variables[variable] = name
+    if not body:
+        return dict, frozenset()
     # Jinja takes a tree where its annotation says text.
     evaluate = _evaluator(environment, environment.from_string(nodes.Template(body, lineno=1)))
+    its_own = environment.globals
 
     def values(names: Names) -> dict[str, Any]:
-        found = evaluate(names)
-        return {
-            name: value if type(value := found[variable]) is str else plain(value)
-            for variable, name in variables.items()
-        }
+        # Made once and shared by all fields, Jinja's own names among them: it would copy them for each.
+        found = evaluate({**its_own, **names})
+        return {name: found[variable] for variable, name in variables.items()}
 
-    return values
+    return values, frozenset(variables.values())

@@ -97,6 +97,10 @@ class Roomier(dict[str, Any]):
         self.lacking = lacking
 
 
+def _worked_out(key: str | Callable[[], str]) -> str:
+    return key if isinstance(key, str) else key()
+
+
 @frozen(kw_only=True)
 class Operation:
     """One thing a sink is asked to do.
@@ -126,8 +130,8 @@ class Operation:
     link: Link | None = None
     #: The link of the record this one belongs to, on the route named by `after`.
     parent: Link | None = None
-    #: The same each time this very fact or state is sent.
-    idempotency_key: str
+    #: Worked out when a sink asks for it: not all do.
+    _idempotency_key: str | Callable[[], str] = field(alias="idempotency_key", repr=False, eq=_worked_out)
     event_id: str | None = None
     #: When the change happened.
     at: datetime
@@ -152,6 +156,11 @@ class Operation:
 
     #: Fields that changed and wait for further changes (`FieldOptions.delay`): here they are as last asked for.
     later: frozenset[str] = frozenset()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same each time this very fact or state is sent."""
+        return _worked_out(self._idempotency_key)
 
     @property
     def uid(self) -> str:
