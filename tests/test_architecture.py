@@ -1,5 +1,6 @@
 """The pages that say where things are name only what is there, and every room of core."""
 
+import ast
 import importlib.util
 import re
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from synccore._daemon.run import Daemon
+from synccore._workshop.scaffold import write
 from synccore.testing import Fault
 
 ROOT = Path(__file__).parent.parent
@@ -115,3 +117,55 @@ def test_every_sabotage_finds_the_text_that_it_changes():
     sabotage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sabotage)
     assert [s.promise for s in sabotage.SABOTAGES if (ROOT / s.file).read_text().count(s.old) != 1] == []
+
+
+def room_table():
+    """Room -> its main names, each with what it answers."""
+    page = (ROOT / "docs/authors/contract.md").read_text().partition("## Rooms")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE)
+    return {
+        room: {n: re.findall(r"`(\w+)`", w) for n, w in re.findall(r"`(\w+)`(?:: ([^;]*))?", said)}
+        for room, said in rows
+    }
+
+
+def modules_of(room):
+    """A room of one module, or of several."""
+    files = [room.with_suffix(".py")] if room.with_suffix(".py").exists() else sorted(room.rglob("*.py"))
+    return [ast.parse(file.read_text()) for file in files]
+
+
+def definitions(room):
+    """Class or function -> the names of its methods, and what each calls."""
+    found = {}
+    for node in [node for module in modules_of(room) for node in module.body if hasattr(node, "name")]:
+        methods = [m for m in ast.walk(node) if isinstance(m, ast.FunctionDef) and m is not node]
+        found[node.name] = {m.name: {c.attr for c in ast.walk(m) if isinstance(c, ast.Attribute)} for m in methods}
+    return found
+
+
+PACKAGES = [p.parent for p in ROOT.glob("plugins/*/src/*/client.py") if p.parent.name != "synccore_salesforce"]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_the_face_of_a_plugin_hands_each_question_to_the_room_that_answers_it(package):
+    [face] = [face for face in (package / "sink", package / "source") if modules_of(face)]
+    asked = {name: calls for methods in definitions(face).values() for name, calls in methods.items()}
+    for room, mains in room_table().items():
+        there = definitions(package / room)
+        for main, answers in mains.items() if there else ():
+            assert main in there, f"{room}: no {main}"
+            for name in asked.keys() & {*answers}:
+                assert name in there[main], f"{room}: {main} does not answer {name}"
+                assert name in asked[name], f"{face.name}: {name} is not handed on to {room}"
+
+
+@pytest.mark.parametrize("kind", ["sink", "source"])
+def test_a_new_plugin_has_rooms_of_these_names(tmp_path, kind):
+    write("sample", kind, tmp_path)
+    package = tmp_path / "src/synccore_sample"
+    table = room_table()
+    assert {p.stem for p in package.glob("*.py")} <= {*table, "__init__", kind, "contract", "testing"}
+    for room, mains in table.items():
+        there = definitions(package / room)
+        assert not there or {*mains} <= {*there}, room

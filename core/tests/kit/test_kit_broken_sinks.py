@@ -416,7 +416,7 @@ def test_a_sink_that_connects_when_opened_is_found(sample, tmp_path):
     "case", ["lost_credentials_pause_the_lane", "a_rate_limit_is_respected", "a_rate_limit_outlives_a_restart"]
 )
 def test_a_client_that_does_not_understand_refusals_is_found(sample, tmp_path, case, monkeypatch):
-    client = sample["client"].SampleCrmClient
+    client = sample["client"].Client
     sound = client.call
 
     def call(self, *args, **options):

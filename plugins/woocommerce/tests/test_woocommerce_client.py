@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, Transient
 from synccore.testing import FakeClock, FakeContext, Fault
-from synccore_woocommerce.client import Shop
+from synccore_woocommerce.client import Client
 from synccore_woocommerce.config import Config
 from synccore_woocommerce.errors import Forbidden, Gone, NoRoute
 from synccore_woocommerce.signing import sign, signed
@@ -17,7 +17,7 @@ from synccore_woocommerce.testing import KEY, FakeWooCommerce
 
 @pytest.fixture
 def client(shop, clock):
-    opened = Shop(Config(url=shop.url), FakeContext(clock=clock), lambda: (KEY.key, KEY.secret))
+    opened = Client(Config(url=shop.url), FakeContext(clock=clock), lambda: (KEY.key, KEY.secret))
     opened.get("wc/v3/customers", {"per_page": "1"})
     yield opened
     opened.close()
@@ -126,7 +126,7 @@ def test_no_address_carries_a_secret(shop, client):
 
 def test_the_signed_address_is_asked_for_once(clock):
     with FakeWooCommerce(clock=FakeClock()) as shop:
-        opened = Shop(Config(url=shop.url), FakeContext(), lambda: (KEY.key, KEY.secret))
+        opened = Client(Config(url=shop.url), FakeContext(), lambda: (KEY.key, KEY.secret))
         for _ in range(3):
             opened.page("wc/v3/customers", {})
         assert [r.path for r in shop.requests].count("/wp-json/") == 1

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from synccore.types import Clock
 
-from .client import Shop
+from .client import Client
 from .errors import NoRoute
 
 __all__ = ["Abilities"]
@@ -21,13 +21,13 @@ _BELIEVED = timedelta(minutes=10)
 class Abilities:
     """Answers `known`, asking the shop at most every ten minutes."""
 
-    def __init__(self, shop: Shop, clock: Clock) -> None:
+    def __init__(self, shop: Client, clock: Clock) -> None:
         self._shop = shop
         self._clock = clock
         self._answers: dict[str, tuple[datetime, bool]] = {}
 
     def known(self, entity: str) -> bool:
-        """Whether the shop has that entity at all. Raises as `Shop.get`."""
+        """Whether the shop has that entity at all. Raises as `Client.get`."""
         path = _PROBES.get(entity)
         if path is None:
             return entity in ("customer", "order")

@@ -3,18 +3,21 @@
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from synccore.errors import AuthError, ConfigError
+from synccore.errors import AuthError, ConfigError, SynccoreError, Transient
 from synccore.oauth import Browser
-from synccore.types import Account, Context, WebhookRequest
+from synccore.types import Account, Check, Context, WebhookRequest
 
+from .client import Client, Record
 from .config import Config
+from .errors import NoApi
+from .php import listed
 
-__all__ = ["Keys", "account_of"]
+__all__ = ["Connection", "Keys", "account_of"]
 
 #: Vault names: the one-time word of an approval that is under way, and the keys it brought.
 _APPROVAL = "approval"
@@ -117,6 +120,77 @@ class Keys:
             self._context.vault.put(name, body[name])
         self._context.vault.delete(_APPROVAL)
         return True
+
+
+class Connection:
+    """The shop that an address and its keys lead to."""
+
+    def __init__(self, client: Client, keys: Keys, learn: Callable[[Record], None]) -> None:
+        self.keys = keys
+        self._shop = client
+        self._learn = learn
+
+    def account(self) -> Account:
+        """Which shop this is: one request, no keys."""
+        return account_of(self.index(), self._shop.url)
+
+    def connect(self, browser: Browser, check: Callable[[], Check]) -> Account:
+        """Keys from the shop's approval screen where none are configured, then `check`. Raises what is wrong.
+
+        What is no error is left to core, which says what `check` found.
+        """
+        if not self.keys.known():
+            self.index()
+            self.keys.approve(browser)
+        found = check()
+        for finding in found.findings:
+            if finding.level == "error":
+                raise AuthError(finding.message)
+        if found.account is None:
+            raise Transient("the shop did not say what it is")
+        return found.account
+
+    def disconnect(self, *, keep_grant: bool) -> str:
+        """Forget the keys that `connect` stored; WooCommerce has no way to revoke a key from here.
+
+        Core has asked for `unsubscribe` before, and says what came of it.
+        """
+        self.keys.forget()
+        return "" if keep_grant else "delete the key itself in WooCommerce > Settings > Advanced > REST API"
+
+    def index(self) -> Record:
+        """What the shop says of itself. Raises ConfigError where the address leads to no shop."""
+        try:
+            index = self._shop.index()
+        except NoApi as error:
+            self._explain(error)
+            raise
+        if "wc/v3" not in (listed(index.get("namespaces")) or ()):
+            raise ConfigError(
+                f"{self._shop.url} is a WordPress without WooCommerce's REST API: switch WooCommerce on there",
+                path="url",
+            )
+        self._learn(index)
+        return index
+
+    def _explain(self, error: SynccoreError) -> None:
+        """Raises what the address really is: a shop with plain permalinks, or a page of a shop that is elsewhere."""
+        try:
+            answer = self._shop.probe("", {"rest_route": "/"})
+        except SynccoreError:
+            return
+        body = answer.json_or_none()
+        if not answer.ok or not isinstance(body, dict) or "namespaces" not in body:
+            return
+        home = str(body.get("home") or self._shop.url).rstrip("/")
+        if urlsplit(home).path.rstrip("/") != urlsplit(self._shop.url).path.rstrip("/"):
+            raise ConfigError(f"the shop is at {home}, not at {self._shop.url}: set url to that", path="url") from error
+        raise ConfigError(
+            "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress, choose any "
+            "other structure under Settings > Permalinks (where that is so already, the web server does not hand "
+            "/wp-json/ on to WordPress as it came)",
+            path="url",
+        ) from error
 
 
 def account_of(index: Mapping[str, Any], url: str, detail: str = "") -> Account:

@@ -4,31 +4,28 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from synccore.errors import AuthError, ConfigError, Rejected, SynccoreError, Transient
-from synccore.oauth import Browser
-from synccore.types import Account, Check, Context, Finding
+from synccore.errors import AuthError, Rejected, SynccoreError
+from synccore.types import Check, Context, Finding
 
 from .abilities import Abilities
-from .account import Keys, account_of
+from .account import Connection, account_of
 from .changes import Translator
-from .client import OLDEST, Shop
+from .client import OLDEST, Client
 from .config import Config
-from .errors import Forbidden, KeysRefused, NoApi
-from .php import listed
+from .errors import Forbidden, KeysRefused
 from .webhooks.registry import Registry
 
 __all__ = ["Checker"]
 
 
 class Checker:
-    """Answers `check` and `connect`."""
+    """Looks at one shop."""
 
     def __init__(
         self,
-        shop: Shop,
-        keys: Keys,
+        shop: Client,
+        connection: Connection,
         abilities: Abilities,
         registry: Registry,
         translator: Translator,
@@ -37,7 +34,7 @@ class Checker:
     ) -> None:
         self._shop = shop
         self._translate = translator
-        self._keys = keys
+        self._connection = connection
         self._abilities = abilities
         self._registry = registry
         self._config = config
@@ -45,7 +42,7 @@ class Checker:
 
     def check(self) -> Check:
         """Address, keys, permissions, what the shop has, who is left out, and how its webhooks do."""
-        index = self._index()
+        index = self._connection.index()
         self._readable()
         self._abilities.forget()
         findings = [
@@ -58,60 +55,7 @@ class Checker:
         detail = self._detail(index)
         return Check(account=account_of(index, self._shop.url, detail), detail=detail, findings=tuple(findings))
 
-    def account(self) -> Account:
-        """Which shop this is: one request, no keys."""
-        return account_of(self._index(), self._shop.url)
-
-    def connect(self, browser: Browser) -> Account:
-        """Keys from the shop's approval screen where none are configured, then `check`. Raises what is wrong.
-
-        What is no error is left to core, which says what `check` found.
-        """
-        if not self._keys.known():
-            self._index()
-            self._keys.approve(browser)
-        found = self.check()
-        for finding in found.findings:
-            if finding.level == "error":
-                raise AuthError(finding.message)
-        if found.account is None:
-            raise Transient("the shop did not say what it is")
-        return found.account
-
     # -- steps
-
-    def _index(self) -> Mapping[str, Any]:
-        try:
-            index = self._shop.index()
-        except NoApi as error:
-            self._explain(error)
-            raise
-        if "wc/v3" not in (listed(index.get("namespaces")) or ()):
-            raise ConfigError(
-                f"{self._shop.url} is a WordPress without WooCommerce's REST API: switch WooCommerce on there",
-                path="url",
-            )
-        self._translate.learn(index)
-        return index
-
-    def _explain(self, error: SynccoreError) -> None:
-        """Raises what the address really is: a shop with plain permalinks, or a page of a shop that is elsewhere."""
-        try:
-            answer = self._shop.probe("", {"rest_route": "/"})
-        except SynccoreError:
-            return
-        body = answer.json_or_none()
-        if not answer.ok or not isinstance(body, dict) or "namespaces" not in body:
-            return
-        home = str(body.get("home") or self._shop.url).rstrip("/")
-        if urlsplit(home).path.rstrip("/") != urlsplit(self._shop.url).path.rstrip("/"):
-            raise ConfigError(f"the shop is at {home}, not at {self._shop.url}: set url to that", path="url") from error
-        raise ConfigError(
-            "the shop uses plain permalinks, where WooCommerce does not look at keys: in WordPress, choose any "
-            "other structure under Settings > Permalinks (where that is so already, the web server does not hand "
-            "/wp-json/ on to WordPress as it came)",
-            path="url",
-        ) from error
 
     def _readable(self) -> None:
         try:
@@ -122,7 +66,7 @@ class Checker:
                 f"({error.message})"
             ) from error
         except KeysRefused as error:
-            raise AuthError(f"{error.message.rstrip('.')}; {self._keys.way_out()}") from error
+            raise AuthError(f"{error.message.rstrip('.')}; {self._connection.keys.way_out()}") from error
 
     def _entities(self) -> list[Finding]:
         plugins = {"subscription": "WooCommerce Subscriptions", "membership": "WooCommerce Memberships"}

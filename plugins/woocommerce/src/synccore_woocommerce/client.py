@@ -16,15 +16,16 @@ from urllib.parse import urljoin, urlsplit
 from attrs import frozen
 
 from synccore.errors import SynccoreError, Transient
-from synccore.http import Client, Response, parse_json
+from synccore.http import Client as Http
+from synccore.http import Response, parse_json
 from synccore.types import Context
 
 from .config import Config
-from .errors import NoApi, failure, not_json, not_seen, printed_before
+from .errors import NoApi, error_of, not_json, not_seen, printed_before
 from .php import key, listed, rows
 from .signing import signed
 
-__all__ = ["BATCH", "OLDEST", "PER_PAGE", "QUERY_LOST", "Listing", "Record", "Shop"]
+__all__ = ["BATCH", "OLDEST", "PER_PAGE", "QUERY_LOST", "Client", "Listing", "Record"]
 
 Record = Mapping[str, Any]
 Params = Mapping[str, Any]
@@ -55,7 +56,7 @@ class Listing:
     total: int | None
 
 
-class Shop:
+class Client:
     """One shop's REST API. Safe to share between threads.
 
     Args:
@@ -66,7 +67,7 @@ class Shop:
         self.url = config.url.rstrip("/")
         self._keys = keys
         self._context = context
-        self._http = Client(context, self.url + "/", timeout=_TIMEOUT, largest=_LARGEST, ca_file=config.ca_file)
+        self._http = Http(context, self.url + "/", timeout=_TIMEOUT, largest=_LARGEST, ca_file=config.ca_file)
         self._slots = threading.BoundedSemaphore(config.concurrency)
         self._plain = urlsplit(self.url).scheme == "http"
         self._sign: bool | None = True if self._plain else None
@@ -223,7 +224,7 @@ class Shop:
         if self._home is None:
             answer = self._http.get("wp-json/", params={"_fields": "home"})
             if answer.status >= 500 or answer.status == 429:
-                raise self._failure(answer)
+                raise self._error(answer)
             body = answer.json_or_none()
             home = body.get("home") if answer.ok and isinstance(body, dict) else None
             if not home:
@@ -233,14 +234,14 @@ class Shop:
 
     def _read(self, answer: Response) -> Any:
         if not answer.ok:
-            raise self._failure(answer)
+            raise self._error(answer)
         try:
             return parse_json(answer.content)
         except ValueError:
             raise not_json(answer) from None
 
-    def _failure(self, answer: Response) -> SynccoreError:
-        return failure(answer, self._context.clock.now(), self.url, signed=bool(self._sign))
+    def _error(self, answer: Response) -> SynccoreError:
+        return error_of(answer, self._context.clock.now(), self.url, signed=bool(self._sign))
 
 
 def _pairs(params: Params) -> list[tuple[str, str]]:

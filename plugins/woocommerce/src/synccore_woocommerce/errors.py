@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.http import Response, parse_retry_after
 
-__all__ = ["Forbidden", "Gone", "KeysRefused", "NoApi", "NoRoute", "failure", "not_json", "not_seen", "printed_before"]
+__all__ = ["Forbidden", "Gone", "KeysRefused", "NoApi", "NoRoute", "error_of", "not_json", "not_seen", "printed_before"]
 
 
 class Forbidden(AuthError):
@@ -43,7 +43,7 @@ class NoRoute(ConfigError):
 _MAINTENANCE = timedelta(seconds=30)
 
 
-def failure(answer: Response, now: datetime, url: str, *, signed: bool) -> SynccoreError:
+def error_of(answer: Response, now: datetime, url: str, *, signed: bool) -> SynccoreError:
     """The error an answer of the shop at `url` stands for. `signed`: whether only signed requests were tried."""
     status, body = answer.status, answer.json_or_none()
     if 300 <= status < 400:

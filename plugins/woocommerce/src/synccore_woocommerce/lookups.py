@@ -11,7 +11,7 @@ from synccore.types import Change
 
 from . import mapping
 from .changes import Translator
-from .client import BATCH, Record, Shop
+from .client import BATCH, Client, Record
 from .errors import Forbidden, NoRoute
 from .mapping import FIELDS
 from .php import decoded, key, rows, text
@@ -42,7 +42,7 @@ _STATUS_WORDS = ("status", "statut", "estado", "stato", "retry rule")
 class Lookups:
     """Asks the shop."""
 
-    def __init__(self, shop: Shop, translator: Translator) -> None:
+    def __init__(self, shop: Client, translator: Translator) -> None:
         self._shop = shop
         self._translate = translator
 
@@ -120,7 +120,7 @@ class Lookups:
 class Renewals:
     """The subscriptions that some orders renew, and why payments failed."""
 
-    def __init__(self, shop: Shop, subscriptions: Mapping[str, Record], *, reasons: bool) -> None:
+    def __init__(self, shop: Client, subscriptions: Mapping[str, Record], *, reasons: bool) -> None:
         self._shop = shop
         self._subscriptions = subscriptions
         self._reasons = reasons

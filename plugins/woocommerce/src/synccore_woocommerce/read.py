@@ -8,14 +8,14 @@ from synccore.errors import Transient
 from synccore.types import Change, Context, Unreadable
 
 from .changes import DRAFTS, TRASH, Translator
-from .client import BATCH, Record, Shop
+from .client import BATCH, Client, Record
 from .errors import Gone, NoRoute
 from .listing.paging import only, whole
 from .lookups import Lookups
 from .mapping import FIELDS
 from .php import address_of, key, mapped
 
-__all__ = ["Fetched", "Fetcher"]
+__all__ = ["Fetched", "Reader"]
 
 _PATHS = {
     "customer": "wc/v3/customers",
@@ -33,10 +33,10 @@ _WALK_LASTS = timedelta(minutes=10)
 Fetched = Change | Sequence[Change | Unreadable] | None
 
 
-class Fetcher:
+class Reader:
     """Answers `fetch` and `fetch_many`."""
 
-    def __init__(self, shop: Shop, translator: Translator, lookups: Lookups, context: Context) -> None:
+    def __init__(self, shop: Client, translator: Translator, lookups: Lookups, context: Context) -> None:
         self._shop = shop
         self._translate = translator
         self._lookups = lookups

@@ -18,15 +18,15 @@ from synccore.types import (
 )
 
 from .abilities import Abilities
-from .account import Keys
+from .account import Connection, Keys
 from .changes import ZONE, Translator
 from .check import Checker
-from .client import Shop
+from .client import Client
 from .config import ENTITIES, Config
 from .listing import Pace, Poller
 from .listing.stages import Stages
 from .lookups import Lookups
-from .read import Fetched, Fetcher
+from .read import Fetched, Reader
 from .webhooks import Receiver
 from .webhooks.registry import Registry
 from .write import Writer
@@ -40,20 +40,21 @@ class WooCommerce:
     def __init__(self, config: Config, context: Context) -> None:
         self._config = config
         self._context = context
-        self._keys = Keys(config, context)
-        self._shop = Shop(config, context, self._keys.get)
+        keys = Keys(config, context)
+        self._shop = Client(config, context, keys.get)
         self._translate = Translator(config, context.state(), context.clock)
-        self._receiver = Receiver(self._translate, self._keys, config, context)
+        self._connection = Connection(self._shop, keys, self._translate.learn)
+        self._receiver = Receiver(self._translate, keys, config, context)
         self._abilities = Abilities(self._shop, context.clock)
         self._registry = Registry(self._shop, self._receiver, self._abilities, self._translate.emits, config, context)
         self._checker = Checker(
-            self._shop, self._keys, self._abilities, self._registry, self._translate, config, context
+            self._shop, self._connection, self._abilities, self._registry, self._translate, config, context
         )
         self._writer = Writer(self._shop)
         pace, lookups = Pace(context.clock), Lookups(self._shop, self._translate)
         stages = Stages(self._shop, self._translate, lookups, pace, config, context.clock)
         self._poller = Poller(self._shop, stages.plan, pace, config.pause, context)
-        self._fetcher = Fetcher(self._shop, self._translate, lookups, context)
+        self._reader = Reader(self._shop, self._translate, lookups, context)
 
     def check(self) -> Check:
         """Reach the shop and say what it is and has. Raises AuthError, ConfigError, Transient."""
@@ -65,19 +66,18 @@ class WooCommerce:
 
     def connect(self, browser: Browser) -> Account:
         """Verify address, keys and permissions; where no keys are configured ask the shop's owner for some."""
-        return self._checker.connect(browser)
+        return self._connection.connect(browser, self._checker.check)
 
     def disconnect(self, keep_grant: bool = False) -> str:
         """Forget the keys that `connect` stored; WooCommerce has no way to revoke a key from here.
 
         Core has asked for `unsubscribe` before, and says what came of it.
         """
-        self._keys.forget()
-        return "" if keep_grant else "delete the key itself in WooCommerce > Settings > Advanced > REST API"
+        return self._connection.disconnect(keep_grant=keep_grant)
 
     def account(self) -> Account:
         """Which shop this is: one request that needs no keys. Raises ConfigError, Transient."""
-        return self._checker.account()
+        return self._connection.account()
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
         """List records; see `listing` for the cursor. Raises Transient, RateLimited, AuthError, ConfigError."""
@@ -89,15 +89,15 @@ class WooCommerce:
 
     def fetch(self, entity: str, key: str) -> Fetched:
         """Read one record; None where it is gone. Raises Transient when that cannot be told."""
-        return self._fetcher.fetch(entity, key)
+        return self._reader.fetch(entity, key)
 
     def fetch_many(self, entity: str, keys: Sequence[str]) -> Mapping[str, Fetched]:
         """Read several records, a hundred in a request. Raises as `fetch`."""
-        return self._fetcher.fetch_many(entity, keys)
+        return self._reader.fetch_many(entity, keys)
 
     def search(self, email: str) -> Sequence[Change | Unreadable]:
         """The person with this address, account or guest; nothing where there is none. Raises as `fetch`."""
-        return self._fetcher.search(email)
+        return self._reader.search(email)
 
     def time_zone(self) -> str | None:
         """The shop's time zone, an IANA name or a fixed offset; None before its index was read. No network."""

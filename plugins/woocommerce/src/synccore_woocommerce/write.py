@@ -10,7 +10,7 @@ from typing import Any
 from synccore.errors import Rejected, SynccoreError, Transient
 from synccore.types import Delivered, Failed, Outcome, Unchanged, WriteBack
 
-from .client import BATCH, Record, Shop
+from .client import BATCH, Client, Record
 from .errors import Forbidden, Gone
 from .mapping import META_PREFIX, meta_value
 
@@ -25,11 +25,11 @@ _LISTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 class Writer:
     """Answers `write_back`."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Client) -> None:
         self._shop = shop
 
     def write_back(self, links: Sequence[WriteBack]) -> list[Outcome]:
-        """One outcome per item, in order. Raises as `Shop.post` for a whole batch; writing again is safe."""
+        """One outcome per item, in order. Raises as `Client.post` for a whole batch; writing again is safe."""
         outcomes: dict[int, Outcome] = {}
         for entity, (path, params) in _LISTS.items():
             mine = [(i, item) for i, item in enumerate(links) if item.entity == entity and item.key.isdecimal()]

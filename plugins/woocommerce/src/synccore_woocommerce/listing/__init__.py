@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from synccore.types import BackfillFilters, Change, Clock, Context, Page, Unreadable
 
 from ..changes import Odd
-from ..client import Record, Shop
+from ..client import Client, Record
 from ..errors import NoRoute
 from .paging import Order, Part, Position, modified, ordered, shift, unordered
 
@@ -115,7 +115,7 @@ class Pace:
 class Poller:
     """Reads the shop's lists, one stage after the other. `plan` says which stages an entity has."""
 
-    def __init__(self, shop: Shop, plan: Planner, pace: Pace, pause: timedelta, context: Context) -> None:
+    def __init__(self, shop: Client, plan: Planner, pace: Pace, pause: timedelta, context: Context) -> None:
         self._shop = shop
         self._plan = plan
         self._pace = pace
@@ -123,7 +123,7 @@ class Poller:
         self._context = context
 
     def poll(self, entity: str, cursor: str | None, filters: BackfillFilters) -> Iterator[Page]:
-        """The pages of one entity; an entity that the shop lacks is empty. Raises as `Shop.list`."""
+        """The pages of one entity; an entity that the shop lacks is empty. Raises as `Client.list`."""
         place = Cursor.from_json(cursor)
         stages = self._plan(entity, place, filters)
         names = [stage.name for stage in stages]

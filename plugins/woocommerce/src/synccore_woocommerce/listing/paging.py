@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 
 from synccore.errors import Transient
 
-from ..client import OLDEST, PER_PAGE, QUERY_LOST, Listing, Record, Shop
+from ..client import OLDEST, PER_PAGE, QUERY_LOST, Client, Listing, Record
 from ..mapping.dates import moment
 from ..php import key, text
 
@@ -94,8 +94,8 @@ class Part:
 # -- lists with an order
 
 
-def ordered(shop: Shop, order: Order, position: Position) -> Iterator[Part]:
-    """The pages from a position on. Raises as `Shop.page`, and Transient where the list ends short."""
+def ordered(shop: Client, order: Order, position: Position) -> Iterator[Part]:
+    """The pages from a position on. Raises as `Client.page`, and Transient where the list ends short."""
     here: Position | None = position
     while here is not None:
         part = _step(shop, order, here)
@@ -103,7 +103,7 @@ def ordered(shop: Shop, order: Order, position: Position) -> Iterator[Part]:
         yield part
 
 
-def whole(shop: Shop, path: str, params: Mapping[str, str], fields: str) -> Iterator[Record]:
+def whole(shop: Client, path: str, params: Mapping[str, str], fields: str) -> Iterator[Record]:
     """All rows of a list that can be sorted by id. Raises as `ordered`."""
     order = Order(path=path, params={**params, "orderby": "id", "order": "asc", "_fields": fields})
     for part in ordered(shop, order, Position()):
@@ -120,7 +120,7 @@ def only(path: str, rows: Iterable[Record], column: str, wanted: Collection[str]
             raise _short(Order(path=path), f"it holds rows of another {column} than was asked for")
 
 
-def _step(shop: Shop, order: Order, position: Position) -> Part:
+def _step(shop: Client, order: Order, position: Position) -> Part:
     last = position.last
     while True:
         listing = shop.page(order.path, _params(order, position))
@@ -154,7 +154,7 @@ def _moved_up(order: Order, position: Position, listing: Listing, rows: Sequence
     return listing.total is not None and position.latest is not None and 0 < listing.total < position.latest
 
 
-def _moved_behind(shop: Shop, order: Order, position: Position, listing: Listing) -> bool:
+def _moved_behind(shop: Client, order: Order, position: Position, listing: Listing) -> bool:
     """Pages of one row share nothing: the row before it, looked at afterwards, says whether it still stood there."""
     if not position.offset or position.size != 1 or position.shared or len(listing.rows) > 1:
         return False
@@ -233,7 +233,7 @@ def _short(order: Order, what: str) -> Transient:
 # -- lists without an order
 
 
-def unordered(shop: Shop, path: str, params: Mapping[str, str], position: Position) -> Iterator[Part]:
+def unordered(shop: Client, path: str, params: Mapping[str, str], position: Position) -> Iterator[Part]:
     """The pages of a list without an order, over and over until all were met.
 
     `offset` counts pages or rows, see `_window`. What was met before a kill is met again: a resumed turn proves

@@ -11,7 +11,7 @@ from synccore.types import BackfillFilters, Change, Clock
 from synccore.values import instant
 
 from ..changes import TRASH, Odd, Translator
-from ..client import Record, Shop
+from ..client import Client, Record
 from ..config import Config
 from ..listing import Cursor, Pace, Stage
 from ..lookups import Lookups
@@ -51,7 +51,7 @@ class Stages:
     """Plans a poll."""
 
     def __init__(
-        self, shop: Shop, translator: Translator, lookups: Lookups, pace: Pace, config: Config, clock: Clock
+        self, shop: Client, translator: Translator, lookups: Lookups, pace: Pace, config: Config, clock: Clock
     ) -> None:
         self._shop = shop
         self._translate = translator

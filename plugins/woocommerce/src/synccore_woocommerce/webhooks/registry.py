@@ -17,7 +17,7 @@ from synccore.errors import AuthError, Rejected
 from synccore.types import Context, Finding
 
 from ..abilities import Abilities
-from ..client import Record, Shop
+from ..client import Client, Record
 from ..config import Config
 from ..errors import Gone
 from ..listing.paging import whole
@@ -51,7 +51,7 @@ class Registry:
 
     def __init__(
         self,
-        shop: Shop,
+        shop: Client,
         receiver: Receiver,
         abilities: Abilities,
         emits: frozenset[str],
