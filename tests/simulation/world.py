@@ -68,8 +68,6 @@ class World(Closing):
         #: Addresses that were mailed when their account was deleted. What the account said last may never have been
         #: heard; who registers with that address again before the deletion is followed takes the record over as it is.
         self.unheard: set[str] = set()
-        #: Addresses that an account had before its own: who registers with one at once is a known limit.
-        self.given_up: set[str] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -276,7 +274,6 @@ class World(Closing):
             return
         if luck.random() < 0.2:
             self._people += 1
-            self.given_up.add(self.shop.customers[number]["email"])
             self.shop.edit_customer(number, email=f"p{self._people}@shop.test")
         else:
             self.shop.edit_customer(number, first_name=luck.choice(NAMES))
@@ -325,7 +322,7 @@ class World(Closing):
             self.shop.edit_order(number, status=luck.choice(("completed", "cancelled", "on-hold")))
 
     def _guest_registers(self, luck: Random) -> None:
-        known = {c["email"] for c in self.shop.customers.values()} | self.given_up
+        known = {c["email"] for c in self.shop.customers.values()}
         guests = [o["billing"] for o in self.shop.orders.values() if o["billing"]["email"] not in known]
         if billing := _one(luck, guests):
             self.shop.add_customer(billing["email"], first_name=billing["first_name"], last_name=billing["last_name"])

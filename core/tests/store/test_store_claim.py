@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from synccore.store import _returning, _takeover, sql
+from synccore.store import _namesakes, _returning, _takeover, sql
 
 
 def test_an_idle_claim_takes_no_write_lock(desk):
@@ -23,6 +23,7 @@ HOT = (
     *("OLDER_PARKED", "LEASED", "OVERDUE", "WAKE", "REFRESH_BLOCKED", "REFRESH_OWNER", "OWE_EVENT", "OWE_ANYWAY"),
     *("HINTS", "SINKS_OF", "END_AWAIT", "MOVE_OWNED_EVENTS", "HAND_ON_BEFORE", "BEHIND_NEWER", "GIVE_BACK"),
     *("CLAIMED", "BEFORES", "END", "SUPERSEDING", "REFRESH_BEHIND", "WAITED_FOR", "SNAPSHOTS"),
+    *("FORMER_EMAIL", "BEHIND_A_NAMESAKE", "MOVING", "UNTOLD"),
 )
 
 
@@ -31,7 +32,7 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     """Every step looks rows up by an index; nothing scans or sorts what grows with the number of open rows."""
     values = {"nth": 4, "size": 10, "limit": 5, "now": 0, "bulk": 0, "ids": "[1]", "id": 1, "until": 1, "event": 1}
     texts = ("sink", "route", "source", "entity", "key", "token")
-    statement = next(getattr(part, name) for part in (sql, _takeover, _returning) if hasattr(part, name))
+    statement = next(getattr(part, name) for part in (sql, _takeover, _returning, _namesakes) if hasattr(part, name))
     db = sqlite3.connect(desk.path)
     try:
         named = dict.fromkeys(re.findall(r":(\w+)", statement), "x") | values | dict.fromkeys(texts, "x")
@@ -42,6 +43,17 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     walks = [step for step in plan if step.startswith("SCAN") and not step.startswith(allowed)]
     assert walks == [], plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_who_gives_an_address_up_is_found_among_the_few_who_do(desk):
+    db = sqlite3.connect(desk.path)
+    try:
+        values = {"source": "x", "entity": "x", "keys": "[]", "routes": "[]"}
+        plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + _namesakes.BEHIND_A_HANDOVER, values).fetchall()]
+    finally:
+        db.close()
+    assert sum("delivery_former_email (former_email=?)" in step for step in plan) == 2, plan
+    assert not any(step.startswith("SCAN") and not re.match(r"SCAN (j|json_each|b|behind)\b", step) for step in plan)
 
 
 def test_whose_place_a_record_took_is_not_looked_for_among_all(desk):

@@ -21,6 +21,7 @@ NAMES = (
     "m007_accounts",
     "m008_made_from",
     "m009_seen",
+    "m010_former_email",
 )
 
 

@@ -86,7 +86,7 @@ class Lane:
         self._holds = Holds(store, name, random_)
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
-        self._namesakes = Namesakes(store, self._settler)
+        self._namesakes = Namesakes(store, self._settler, self.routes)
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         windows = [(limits.calls, limits.per)] if limits.calls else []
         self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)

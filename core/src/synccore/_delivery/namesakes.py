@@ -1,6 +1,7 @@
-"""What is not sent yet for another record's sake: who comes after one that is going, who goes before their facts."""
+"""What is not sent yet for another record's sake: who comes after one that is going or has another address by now,
+who goes before their facts, and the facts that come after their person."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from ..errors import RateLimited
@@ -14,7 +15,9 @@ __all__ = ["Namesakes"]
 #: Between two looks at a record that waits: a quarter of the time it has waited so far, within these.
 SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=1)
 WAITS = "waits until what became of the record that had this address before is known and delivered"
+HANDED_OVER = "waits until the record that had this address before is delivered with what it has instead"
 UNTOLD = "waits until the facts of this record that came before are told"
+MOVING = "waits until this person is delivered with the new address"
 
 
 class Namesakes:
@@ -22,25 +25,26 @@ class Namesakes:
 
     A first delivery waits while the deletion of a record with the same address is open: who is deleted and registers
     again comes under a new number, often before the word of the deletion. Written first, they would not find what the
-    former record leaves behind, and stand there twice. A deletion waits while facts of that record are: told after it,
-    they would make the person anew at a target that makes people of facts.
+    former record leaves behind, and stand there twice. It waits as well, and so does whoever changes to an address,
+    while another record is known to the target under it and is owed with what it has instead: written first, a target
+    that finds people by their address would have one record for both. Where addresses go round, nobody waits.
+
+    A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
+    makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
+    under which another record is known still.
+
+    Args:
+        routes: those that lead to the sink; rows of others are never delivered, and nobody waits for them.
     """
 
-    def __init__(self, store: Store, settler: Settler) -> None:
+    def __init__(self, store: Store, settler: Settler, routes: Collection[str]) -> None:
         self._store = store
         self._settler = settler
+        self._routes = routes
 
     def part(self, route: str, items: Sequence[Item], settlements: list[Settlement], now: datetime) -> list[Item]:
         """Those that may go; what becomes of the others is added to `settlements`."""
-        waiting: dict[int, str] = {}
-        if first := [item for item in items if _is_first(item)]:
-            one = first[0].work.delivery
-            behind = self._store.behind_namesakes(route, one.source, one.entity, _keys(first))
-            waiting |= {id(item): WAITS for item in first if item.work.delivery.key in behind}
-        if going := [item for item in items if item.operation.op == "delete"]:
-            one = going[0].work.delivery
-            untold = self._store.untold(one.sink, one.source, one.entity, _keys(going))
-            waiting |= {id(item): UNTOLD for item in going if item.work.delivery.key in untold}
+        waiting = self._behind(route, items) | self._before_facts(items) | self._facts(items)
         for item in items:
             if (why := waiting.get(id(item))) is not None:
                 wait = min(max((now - item.work.delivery.first_change_at) / 4, SOONEST), LATEST)
@@ -48,11 +52,50 @@ class Namesakes:
                 settlements.append(self._settler.failed(item.work, reason, Snooze(now + wait), None))
         return [item for item in items if id(item) not in waiting]
 
+    def _behind(self, route: str, items: Sequence[Item]) -> dict[int, str]:
+        if not (some := [item for item in items if _has_new_address(item)]):
+            return {}
+        one, keys = some[0].work.delivery, _keys(some)
+        going = self._store.behind_namesakes(route, one.source, one.entity, keys)
+        given = self._store.behind_handovers([route], one.source, one.entity, keys)
+        return _said(some, given, HANDED_OVER) | _said(some, going, WAITS)
+
+    def _before_facts(self, items: Sequence[Item]) -> dict[int, str]:
+        if not (some := [item for item in items if item.operation.op == "delete"]):
+            return {}
+        one = some[0].work.delivery
+        return _said(some, self._store.untold(one.sink, one.source, one.entity, _keys(some)), UNTOLD)
+
+    def _facts(self, items: Sequence[Item]) -> dict[int, str]:
+        owned: dict[tuple[str, str], dict[int, str]] = {}
+        for item in items:
+            known = item.work.snapshot
+            if item.operation.op == "event" and known is not None and known.owner is not None:
+                owned.setdefault((known.source, known.owner.entity), {})[id(item)] = known.owner.key
+        waiting: dict[int, str] = {}
+        for (source, entity), owners in owned.items():
+            people = set(owners.values())
+            moving = self._store.moving(self._routes, source, entity, people)
+            given = self._store.behind_handovers(self._routes, source, entity, people)
+            waiting |= {which: HANDED_OVER for which, key in owners.items() if key in given}
+            waiting |= {which: MOVING for which, key in owners.items() if key in moving}
+        return waiting
+
 
 def _keys(items: Sequence[Item]) -> list[str]:
     return [item.work.delivery.key for item in items]
 
 
-def _is_first(item: Item) -> bool:
-    link = item.work.link
-    return item.operation.op == "upsert" and (link is None or not link.mapped)
+def _said(items: Sequence[Item], keys: Collection[str], why: str) -> dict[int, str]:
+    return {id(item): why for item in items if item.work.delivery.key in keys}
+
+
+def _has_new_address(item: Item) -> bool:
+    """Whether it is delivered for the first time, or its address is no value that it was delivered with."""
+    work = item.work
+    if item.operation.op != "upsert" or work.snapshot is None:
+        return False
+    if work.link is None or not work.link.mapped:
+        return True
+    email = getattr(work.snapshot.data, "email", None)
+    return bool(email) and email not in work.link.mapped.values()

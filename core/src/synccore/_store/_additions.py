@@ -10,6 +10,12 @@ SEEN = """
 ALTER TABLE link ADD COLUMN seen TEXT;
 """
 
+#: The address that a record was delivered with, as long as another one is owed: whoever has that address now waits.
+FORMER_EMAIL = """
+ALTER TABLE delivery ADD COLUMN former_email TEXT;
+CREATE INDEX delivery_former_email ON delivery (former_email) WHERE former_email IS NOT NULL;
+"""
+
 #: Whom an instance was connected to is kept in its plugin state, and nowhere else.
 ACCOUNTS = """
 DROP TABLE account;

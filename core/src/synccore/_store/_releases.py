@@ -14,6 +14,7 @@ RELEASES = (
     "m007_accounts",
     "m008_made_from",
     "m009_seen",
+    "m010_former_email",
 )
 
 

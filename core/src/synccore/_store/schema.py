@@ -11,7 +11,7 @@ from functools import cache
 from sqlite_utils import Database, Migrations
 
 from ..errors import ConfigError
-from ._additions import ACCOUNTS, FACTS, MADE_FROM, SEEN
+from ._additions import ACCOUNTS, FACTS, FORMER_EMAIL, MADE_FROM, SEEN
 from ._releases import RELEASES
 
 __all__ = ["MIGRATIONS", "SCHEMA", "migrate", "overwrite_old_pages"]
@@ -402,7 +402,7 @@ CREATE INDEX history_at ON history (at);
 """
 
 #: The whole schema as it is today, to read and to compare with what the migrations give.
-SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS + MADE_FROM + SEEN
+SCHEMA = _RECORDS + _OUTBOX + _COUNTS + _REST + _TRUTH + FACTS + ACCOUNTS + MADE_FROM + SEEN + FORMER_EMAIL
 
 
 def _release(name: str, script: str) -> None:
@@ -419,7 +419,7 @@ def _release(name: str, script: str) -> None:
 
 
 for _name, _script in zip(
-    RELEASES, (_RECORDS, _OUTBOX, _COUNTS, _REST, _TRUTH, FACTS, ACCOUNTS, MADE_FROM, SEEN), strict=True
+    RELEASES, (_RECORDS, _OUTBOX, _COUNTS, _REST, _TRUTH, FACTS, ACCOUNTS, MADE_FROM, SEEN, FORMER_EMAIL), strict=True
 ):
     _release(_name, _script)
 

@@ -10,6 +10,7 @@ from . import codec, sql
 from ._convert import from_ms, history_values, to_ms
 from ._facts import Facts
 from ._hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
+from ._namesakes import FORMER_EMAIL
 from ._owing import owe
 from ._pen import Pen
 from ._people import key_digest
@@ -45,6 +46,8 @@ class _Intake:
         self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
         #: What is known of the records looked at so far, as long as nothing is written of them.
         self._known: dict[tuple[str, str], Row | None] = {}
+        #: Who has another address than before.
+        self._moved: list[dict[str, str]] = []
         self._look_up()
 
     def take(self) -> Ingested:
@@ -60,6 +63,8 @@ class _Intake:
             name, value = self._unit.cursor
             values = {"source": self._unit.source, "name": name, "value": value, "now": self._now}
             self._tx.execute(sql.PUT_CURSOR, values)
+        if self._moved:
+            self._tx.executemany(FORMER_EMAIL, self._moved)
         self._tx.flush()
         written = self._tx.touched
         return Ingested(
@@ -175,9 +180,13 @@ class _Intake:
             self._put(sql.PUT_SNAPSHOT, change, values)
         before = None if known is None or known["deleted"] else known["data"]
         email = email_of(data)
-        if before is None and email is not None and change.entity == Customer.entity and self._is_news():
+        moves = change.entity == Customer.entity and (known is None or known["email"] != email)
+        if (before is None or moves) and email is not None and change.entity == Customer.entity and self._is_news():
             ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
+        if moves and known is not None and known["email"] is not None:
+            place = {"source": self._unit.source, "entity": change.entity, "key": change.key}
+            self._moved.append(place | {"email": known["email"]})
         self._received(change)
         return "accepted"
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import _claim, codec, sql
+from . import _claim, _namesakes, codec, sql
 from ._convert import maybe_from_ms, to_delivery, to_ms
 from ._owing import write_history
 from .engine import Engine
@@ -42,15 +42,24 @@ class Owing(Engine):
     def behind_namesakes(self, route: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose address another one has that is going: its deletion is open on the route, or
         it is yet to be asked for."""
-        values = {"route": route, "source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
         with self.reading() as view:
-            return {row["key"] for row in view.execute(sql.BEHIND_A_NAMESAKE, values)}
+            return _namesakes.going(view, route, source, entity, keys)
+
+    def behind_handovers(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
+        """Of these, the records whose address another one was delivered with on one of the routes and has no more,
+        as long as what it has instead is open there. Where that goes round, nobody waits."""
+        with self.reading() as view:
+            return _namesakes.handed_over(view, routes, source, entity, keys)
+
+    def moving(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
+        """Of these, the records whose own new address is open on one of the routes, parked ones left aside."""
+        with self.reading() as view:
+            return _namesakes.moving(view, routes, source, entity, keys)
 
     def untold(self, sink: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the owners of events that are open at the sink, parked ones left aside."""
-        values = {"sink": sink, "source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
         with self.reading() as view:
-            return {row["key"] for row in view.execute(sql.UNTOLD, values)}
+            return _namesakes.untold(view, sink, source, entity, keys)
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str

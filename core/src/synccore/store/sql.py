@@ -273,27 +273,6 @@ BEFORES = """
 SELECT d.id, d.before FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.before IS NOT NULL
 """
 
-#: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
-#: to be asked for.
-BEHIND_A_NAMESAKE = """
-SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
-    AND s.key = j.value
-WHERE s.email IS NOT NULL AND EXISTS (
-    SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.source = s.source AND p.entity = s.entity AND p.key <> s.key
-        AND p.replaced_by IS NULL AND (EXISTS (
-            SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
-                AND d.route = :route AND d.settled_at IS NULL AND d.op = 'delete' AND d.state <> 'parked')
-        OR EXISTS (SELECT 1 FROM hint h WHERE h.source = p.source AND h.entity = p.entity AND h.key = p.key
-            AND h.op = 'touch')))
-"""
-
-#: Of these people, those of whom facts are still to be told at the sink. A parked one is waited for by nobody.
-UNTOLD = """
-SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
-    SELECT 1 FROM delivery d WHERE d.source = :source AND d.owner_entity = :entity AND d.owner_key = j.value
-        AND d.sink = :sink AND d.settled_at IS NULL AND d.event IS NOT NULL AND d.state <> 'parked')
-"""
-
 #: Unsorted: asked for in order of the keys SQLite walks through all of them, once for each record of a batch.
 TAKEN_OVER = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ?"
 
@@ -371,8 +350,8 @@ WHOLE = "SELECT d.* FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.val
 #: These need no further try.
 END = """
 UPDATE delivery SET state = :state, maybe_applied = 0, lease_token = NULL, lease_until = NULL, job = NULL,
-    job_position = NULL, submitted_at = NULL, sent = NULL, before = NULL, wait_route = NULL, wait_entity = NULL,
-    wait_key = NULL, waiting_since = NULL, error_kind = NULL, error = NULL, settled_at = :now
+    job_position = NULL, submitted_at = NULL, sent = NULL, before = NULL, former_email = NULL, wait_route = NULL,
+    wait_entity = NULL, wait_key = NULL, waiting_since = NULL, error_kind = NULL, error = NULL, settled_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
 
@@ -414,7 +393,7 @@ FOLD = """
 UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_failed_at = :first_failed_at,
     first_change_at = min(first_change_at, :first_change_at), bulk = min(bulk, :bulk),
     maybe_applied = max(maybe_applied, :maybe_applied), before = coalesce(:before, before),
-    wait_route = :wait_route, wait_entity = :wait_entity,
+    former_email = coalesce(:former_email, former_email), wait_route = :wait_route, wait_entity = :wait_entity,
     wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
 WHERE id = :id
 """

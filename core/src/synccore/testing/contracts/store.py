@@ -26,6 +26,7 @@ from ...store import Settlement, Store, StoreError
 from ._outbox.claim import ClaimingRules
 from ._outbox.desk import Desk, NewOutbox
 from ._outbox.guests import GuestsRules
+from ._outbox.handover import HandoverRules
 from ._outbox.hints import HintsRules
 from ._outbox.ingest import TakingInRules
 from ._outbox.late import LateRules
@@ -36,7 +37,9 @@ from ._outbox.settle import SettlingRules
 __all__ = ["OutboxMachine", "StoreContract"]
 
 
-class StoreContract(ClaimingRules, GuestsRules, HintsRules, LateRules, PeopleRules, SettlingRules, TakingInRules):
+class StoreContract(
+    ClaimingRules, GuestsRules, HandoverRules, HintsRules, LateRules, PeopleRules, SettlingRules, TakingInRules
+):
     """Subclass, give a `place`, run."""
 
     def place(self) -> Callable[[], Store]:

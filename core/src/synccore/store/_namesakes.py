@@ -1,0 +1,95 @@
+"""What has to wait for another record's sake, or for a record's own new address; asked for a batch at a time.
+
+Whoever gives an address up is `former_email` of a row until that is delivered: few rows have one, and nobody else's
+are looked at.
+"""
+
+from collections.abc import Iterable
+
+from . import codec
+from .engine import Transaction
+
+__all__ = ["FORMER_EMAIL", "going", "handed_over", "moving", "untold"]
+
+#: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
+#: to be asked for.
+BEHIND_A_NAMESAKE = """
+SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
+    AND s.key = j.value
+WHERE s.email IS NOT NULL AND EXISTS (
+    SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.source = s.source AND p.entity = s.entity AND p.key <> s.key
+        AND p.replaced_by IS NULL AND (EXISTS (
+            SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
+                AND d.route = :route AND d.settled_at IS NULL AND d.op = 'delete' AND d.state <> 'parked')
+        OR EXISTS (SELECT 1 FROM hint h WHERE h.source = p.source AND h.entity = p.entity AND h.key = p.key
+            AND h.op = 'touch')))
+"""
+
+#: The address that a record had before, on its rows that are owed; the oldest, which is what the target may have.
+FORMER_EMAIL = """
+UPDATE delivery SET former_email = coalesce(former_email, :email)
+WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL AND state = 'ready' AND event IS NULL
+"""
+
+#: Records that are owed with another address than `s` has now, and were delivered with that one. One that is parked
+#: is waited for by nobody, unless a newer state is on its way.
+_GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {key} AND s.deleted = 0
+    CROSS JOIN delivery d ON d.former_email = s.email AND d.source = s.source AND d.entity = s.entity
+        AND d.key <> s.key AND d.settled_at IS NULL AND d.route IN (SELECT value FROM json_each(:routes))
+        AND (d.state <> 'parked' OR EXISTS (
+            SELECT 1 FROM delivery n WHERE n.source = d.source AND n.entity = d.entity AND n.key = d.key
+                AND n.settled_at IS NULL AND n.route = d.route AND n.event IS NULL AND n.state <> 'parked'))
+        AND (d.maybe_applied = 1 OR EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source
+            AND l.entity = d.entity AND l.key = d.key))
+        AND NOT EXISTS (SELECT 1 FROM snapshot p WHERE p.source = d.source AND p.entity = d.entity AND p.key = d.key
+            AND p.email = s.email AND p.deleted = 0)"""
+
+#: Of these keys, those whose address such a record gives up. Where the addresses go round, nobody of that circle
+#: waits: whoever came first would wait for the last.
+BEHIND_A_HANDOVER = f"""
+WITH RECURSIVE behind (start, key) AS (
+    SELECT j.value, d.key FROM json_each(:keys) j CROSS JOIN snapshot {_GIVES_IT_UP.format(key="j.value")}
+    UNION
+    SELECT b.start, d.key FROM behind b CROSS JOIN snapshot {_GIVES_IT_UP.format(key="b.key")})
+SELECT start AS key FROM behind GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0
+"""  # noqa: S608  own constants
+
+#: Of these people, those who are owed with a new address on one of the routes.
+MOVING = """
+SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
+    SELECT 1 FROM delivery d WHERE d.source = :source AND d.entity = :entity AND d.key = j.value
+        AND d.settled_at IS NULL AND d.route IN (SELECT value FROM json_each(:routes)) AND d.former_email IS NOT NULL
+        AND d.op = 'upsert' AND d.state <> 'parked')
+"""
+
+#: Of these people, those of whom facts are still to be told at the sink. A parked one is waited for by nobody.
+UNTOLD = """
+SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
+    SELECT 1 FROM delivery d WHERE d.source = :source AND d.owner_entity = :entity AND d.owner_key = j.value
+        AND d.sink = :sink AND d.settled_at IS NULL AND d.event IS NOT NULL AND d.state <> 'parked')
+"""
+
+
+def going(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
+    """Those behind the end of another record."""
+    return _keys(view, BEHIND_A_NAMESAKE, source, entity, keys, route=route)
+
+
+def handed_over(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:
+    """Those behind another record's new address."""
+    return _keys(view, BEHIND_A_HANDOVER, source, entity, keys, routes=codec.dump_json(list(routes)))
+
+
+def moving(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:
+    """Those behind their own."""
+    return _keys(view, MOVING, source, entity, keys, routes=codec.dump_json(list(routes)))
+
+
+def untold(view: Transaction, sink: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
+    """Those with facts that are to be told first."""
+    return _keys(view, UNTOLD, source, entity, keys, sink=sink)
+
+
+def _keys(view: Transaction, statement: str, source: str, entity: str, keys: Iterable[str], **values: str) -> set[str]:
+    at = {"source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
+    return {row["key"] for row in view.execute(statement, at | values)}

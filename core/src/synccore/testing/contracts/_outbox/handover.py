@@ -1,0 +1,77 @@
+"""An address goes from one record to another: who waits for whom."""
+
+from .desk import Desk
+
+A, B, C = "a@shop.test", "b@shop.test", "c@shop.test"
+
+
+def _behind(desk: Desk, *keys: str, routes: tuple[str, ...] = ("people",)) -> set[str]:
+    found: set[str] = desk.store.behind_handovers(routes, "shop", "customer", keys)
+    return found
+
+
+def _moving(desk: Desk, *keys: str) -> set[str]:
+    found: set[str] = desk.store.moving(["people"], "shop", "customer", keys)
+    return found
+
+
+def _moves(desk: Desk, **emails: str) -> None:
+    desk.take(*(desk.customer(key.strip("_"), email=email) for key, email in emails.items()))
+
+
+class HandoverRules:
+    """Whoever has an address now comes after whoever is owed with another one."""
+
+    def test_who_takes_an_address_is_behind_who_gave_it_up_until_that_is_delivered(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        _moves(desk, _1=C, _7=A)
+        assert (_behind(desk, "1", "2", "7"), _moving(desk, "1", "2", "7")) == ({"7"}, {"1"})
+        assert _behind(desk, "7", routes=("orders",)) == set()
+        running = {d.key: d for d in desk.claim()}
+        assert _behind(desk, "7") == {"7"}
+        desk.settle(running["1"], "submitted", job="j")
+        assert (_behind(desk, "7"), _moving(desk, "1")) == ({"7"}, {"1"})
+        desk.settle(desk.in_job()[0].delivery, link=desk.link("r-1"))
+        assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), set())
+
+    def test_who_was_never_delivered_with_it_is_waited_for_by_nobody(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        _moves(desk, _1=B, _7=A)
+        assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), {"1"})
+
+    def test_a_state_that_goes_back_or_folds_keeps_the_address_that_is_at_the_target(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        _moves(desk, _1=B)
+        (running,) = desk.claim()
+        _moves(desk, _1=C)
+        desk.settle(running, "ready", due_at=desk.now)
+        _moves(desk, _7=A)
+        assert _behind(desk, "7") == {"7"}
+        _moves(desk, _1=A)
+        assert _behind(desk, "7") == set(), "it has that address again: two share it"
+
+    def test_a_parked_one_counts_only_with_a_newer_state_behind_it(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        _moves(desk, _1=B, _7=A)
+        parked = next(d for d in desk.claim() if d.key == "1")
+        desk.settle(parked, "parked", error_kind="rejected", error="no")
+        assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), set())
+        desk.take(desk.customer("1", "Ida", email=B))
+        assert _behind(desk, "7") == {"7"}
+
+    def test_nobody_of_a_circle_waits_and_who_stands_outside_does(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B, _3=C)
+        desk.deliver_all()
+        _moves(desk, _1=B, _2=C, _3=A, _7=A)
+        assert _behind(desk, "1", "2", "3", "7") == {"7"}
+
+    def test_a_deletion_is_no_move_and_is_waited_for(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        _moves(desk, _1=B)
+        desk.take(desk.gone("customer", "1"))
+        _moves(desk, _7=A)
+        assert (_behind(desk, "1", "7"), _moving(desk, "1")) == ({"7"}, set())

@@ -1,0 +1,203 @@
+"""An address goes from one record to another, and a target that finds people by it has one record for both.
+
+Whoever has it now waits until whoever gave it up is delivered with what they have instead, and so do the facts of
+both: a target that makes people of facts would tell them of, or make, somebody else.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from synccore.entities import Payment
+from synccore.errors import RateLimited, Rejected
+from synccore.store import email_digest
+from synccore.testing import Harness, customer
+from synccore.types import Change, EntityRef
+
+ROUTES = {
+    "people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}},
+    "facts": {"entity": "payment", "fields": {"email": "payment.email"}},
+}
+WAITS = "waits until the record that had this address before is delivered with what it has instead"
+
+
+@pytest.fixture
+def app(tmp_path):
+    with Harness(tmp_path, ROUTES) as app:
+        app.emit(customer("1", email="anna@shop.test"), customer("2", email="bob@shop.test"))
+        app.drain()
+        app.sink.calls.clear()
+        yield app
+
+
+def told(app):
+    return [(o.op, o.key, o.fields.get("email")) for call in app.sink.calls for o in call]
+
+
+def is_refused(app, *keys):
+    slow = RateLimited("slow", retry_after=timedelta(minutes=3), scope="operation")
+    app.sink.always(lambda o: slow if o.key in keys else None)
+
+
+def payment(app, owner, email):
+    data = Payment(key=f"p{owner}", succeeded=True, amount=5, currency="USD", at=app.clock.now(), email=email)
+    return Change(
+        entity="payment", key=data.key, op="event", data=data, event_id=data.key, owner=EntityRef("customer", owner)
+    )
+
+
+def test_who_registers_with_an_address_comes_after_whoever_gave_it_up(app):
+    # In one batch, the newer account first.
+    app.emit(customer("7", email="Anna@shop.test"))
+    app.emit(customer("1", email="ann@new.test"))
+    app.follow()
+    app.settle_down()
+    assert told(app) == [("upsert", "1", "ann@new.test"), ("upsert", "7", "Anna@shop.test")]
+
+
+def test_it_waits_as_long_as_that_has_trouble_and_says_why(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("7", email="anna@shop.test"))
+    app.advance(timedelta(minutes=1))
+    assert "7" not in {key for _, key, _ in told(app)}
+    (row,) = app.deliveries(key="7")
+    assert row.error == WAITS
+    app.sink.always(None)
+    app.settle_down()
+    assert [key for _, key, _ in told(app)][-2:] == ["1", "7"]
+
+
+def test_who_changes_to_an_address_waits_as_well(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("2", email="anna@shop.test"))
+    app.drain()
+    assert {key for _, key, _ in told(app)} == {"1"}
+    app.sink.always(None)
+    app.settle_down()
+    assert [key for _, key, _ in told(app)][-2:] == ["1", "2"]
+
+
+def test_a_change_of_something_else_waits_for_nobody(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("2", email="bob@shop.test", first_name="Bob"))
+    app.drain()
+    assert told(app)[-1] == ("upsert", "2", "bob@shop.test")
+
+
+@pytest.mark.parametrize("ring", [("1", "2"), ("1", "2", "3")], ids=["two", "three"])
+def test_addresses_that_go_round_wait_for_nobody(app, ring):
+    mails = [f"m{n}@shop.test" for n in ring]
+    app.emit(*(customer(n, email=mail) for n, mail in zip(ring, mails, strict=True)))
+    app.settle_down()
+    app.sink.calls.clear()
+    app.emit(*(customer(n, email=mail) for n, mail in zip(ring, mails[1:] + mails[:1], strict=True)))
+    app.follow()
+    app.drain()
+    assert sorted(key for _, key, _ in told(app)) == sorted(ring)
+
+
+def test_a_parked_change_holds_up_nobody_until_there_is_a_newer_one(app):
+    app.sink.always(lambda o: Rejected("no") if o.key == "1" else None)
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("7", email="anna@shop.test"))
+    app.drain()
+    assert told(app)[-1] == ("upsert", "7", "anna@shop.test")
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test", first_name="Ann"))
+    app.emit(customer("8", email="anna@shop.test"))
+    app.follow()
+    app.advance(timedelta(minutes=1))
+    assert "8" not in {key for _, key, _ in told(app)}
+
+
+def test_who_takes_an_address_back_is_waited_for_by_nobody(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("1", email="anna@shop.test"))
+    app.emit(customer("7", email="anna@shop.test"))
+    app.follow()
+    app.advance(timedelta(minutes=1))
+    assert told(app)[-1] == ("upsert", "7", "anna@shop.test")
+
+
+def test_who_gave_it_up_and_was_deleted_goes_first(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(Change(entity="customer", key="1", op="delete"), customer("7", email="anna@shop.test"))
+    app.drain()
+    assert "7" not in {key for _, key, _ in told(app)}
+    app.sink.always(None)
+    app.settle_down()
+    assert [(op, key) for op, key, _ in told(app)][-2:] == [("delete", "1"), ("upsert", "7")]
+
+
+@pytest.mark.parametrize("bulk", [False, True], ids=["live", "in a listing"])
+def test_what_a_job_holds_is_waited_for(app, bulk):
+    app.sink.job_from = 1
+    app.emit(customer("7", email="anna@shop.test"), customer("1", email="ann@new.test"), bulk=bulk)
+    app.follow()
+    app.advance(timedelta(minutes=10))
+    assert told(app) == [("upsert", "1", "ann@new.test")]
+    app.sink.finish_jobs()
+    app.advance(timedelta(minutes=10))
+    assert [key for _, key, _ in told(app)] == ["1", "7"]
+
+
+def test_a_fact_waits_until_its_person_is_there_with_a_new_address(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.emit(payment(app, "1", "ann@new.test"), payment(app, "2", "bob@shop.test"))
+    app.advance(timedelta(minutes=1))
+    assert {key for _, key, _ in told(app)} == {"1", "p2"}
+    (row,) = app.deliveries(key="p1")
+    assert row.error == "waits until this person is delivered with the new address"
+    app.sink.always(None)
+    app.settle_down()
+    assert [key for _, key, _ in told(app)][-2:] == ["1", "p1"]
+
+
+def test_a_fact_does_not_wait_for_a_parked_change_nor_for_a_deletion(app):
+    app.sink.always(lambda o: Rejected("no") if o.key == "1" and o.op == "upsert" else None)
+    app.emit(customer("1", email="ann@new.test"), payment(app, "1", "ann@new.test"))
+    app.settle_down()
+    assert told(app)[-1] == ("event", "p1", "ann@new.test")
+    is_refused(app, "2")
+    app.emit(customer("2", email="b@new.test"))
+    app.drain()
+    app.emit(payment(app, "2", "b@new.test"), Change(entity="customer", key="2", op="delete"))
+    app.advance(timedelta(minutes=1))
+    assert ("event", "p2", "b@new.test") in told(app)
+    app.sink.always(None)
+    app.settle_down()
+    assert told(app)[-1][:2] == ("delete", "2")
+
+
+def test_a_fact_of_who_has_the_address_now_is_not_told_of_who_gave_it_up(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.emit(customer("7", email="anna@shop.test"), payment(app, "7", "anna@shop.test"))
+    app.advance(timedelta(minutes=1))
+    assert {key for _, key, _ in told(app)} == {"1"}
+    app.sink.always(None)
+    app.settle_down()
+    assert {key for _, key, _ in told(app)} == {"1", "7", "p7"}
+
+
+def test_nobody_is_remembered_by_an_address_that_was_forgotten(app):
+    is_refused(app, "1")
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    app.app.store.forget("anna@shop.test", email_digest("anna@shop.test"), app.clock.now())
+    with app.app.store.reading() as view:
+        kept = view.execute("SELECT count(*) AS n FROM delivery WHERE former_email = 'anna@shop.test'").fetchone()
+    assert kept["n"] == 0
