@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed
@@ -187,3 +188,35 @@ def test_consent_is_no_property(sink, klaviyo, operation, clock):
     sink.deliver([person_op(operation, True, known=False, extra={"consent_at": clock.now()})])
     assert klaviyo.person("a0@shop.test").properties == {}
     assert isinstance(sink.deliver([person_op(operation, True, True)])[0], Delivered)
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["who gets another address", "who is new"])
+def test_an_opt_in_waits_where_its_address_has_no_profile_yet(sink, klaviyo, operation, clock, anna, moves):
+    """Subscribing would make one, which nothing leads to where the address changes before it is delivered."""
+    klaviyo.fail_next(Fault.status(429, headers={"Retry-After": "30"}, when=lambda r: "profile-import" in r.path))
+    joining = person_op(operation, True, False, known=False, number=7)
+    if moves:
+        joining = evolve(person_op(operation, True, False, remote_id=anna.id), fields=joining.fields)
+    (outcome,) = sink.deliver([joining])
+    assert isinstance(outcome, Failed)
+    assert klaviyo.person("a7@shop.test") is None
+    clock.advance(timedelta(minutes=1))
+    (outcome,) = sink.deliver([joining])
+    assert outcome.note == "subscribed"
+    assert klaviyo.person("a7@shop.test").consent == "SUBSCRIBED"
+
+
+def test_that_of_somebody_who_is_there_waits_for_no_quota(sink, klaviyo, operation, anna):
+    klaviyo.fail_next(Fault.status(429, headers={"Retry-After": "30"}, when=lambda r: "profile-import" in r.path))
+    (outcome,) = sink.deliver([person_op(operation, True, False, remote_id=anna.id)])
+    assert isinstance(outcome, Failed)
+    assert anna.consent == "SUBSCRIBED"
+
+
+def test_no_opt_in_overtakes_the_job_that_holds_another_address(sink, klaviyo, operation, anna):
+    moving = evolve(
+        person_op(operation, True, False, remote_id=anna.id),
+        fields={"email": "a7@shop.test", "accepts_marketing": True},
+    )
+    assert sink.overtake([moving]) == [None]
+    assert klaviyo.person("a7@shop.test") is None

@@ -72,7 +72,9 @@ class Writer:
         leaving = [op for op in operations if changes.get(op.id) is False]
         notes = self._leave([op for op in leaving if not old_email(op)], outcomes)
         notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
-        notes |= self._subscribe([op for op in operations if changes.get(op.id) and address_of(op)], outcomes)
+        # Who has another address than the job knows is subscribed under it when it is written.
+        joining = [op for op in operations if changes.get(op.id) and address_of(op) and not old_email(op)]
+        notes |= self._subscribe(joining, outcomes)
         found: list[Delivered | Failed | None] = []
         for op in operations:
             failed, note = outcomes.get(op.id), notes.get(op.id)
@@ -111,8 +113,12 @@ class Writer:
         return notes
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
-        """Opt-ins go last, for a welcome mail should find the name in place; but they wait for no quota and no job."""
-        joining = [op for op in operations if address_of(op) and _may_join(outcomes[op.id])]
+        """Opt-ins go last, for a welcome mail should find the name in place; but who is there waits for no quota.
+
+        Klaviyo makes a profile for an opt-in: where there is none under the address it waits for the one we write, for
+        nothing would lead to it if the address changed meanwhile.
+        """
+        joining = [op for op in operations if address_of(op) and _may_join(op, outcomes[op.id])]
         waiting = {op.id: outcomes[op.id] for op in joining if isinstance(outcomes[op.id], Failed)}
         notes = self._subscribe(joining, outcomes)
         outcomes |= waiting
@@ -301,8 +307,11 @@ def _known_as(profile: Mapping[str, Any] | None) -> str | None:
     return normalize_email((profile or {}).get("attributes", {}).get("email") or "") or None
 
 
-def _may_join(outcome: Outcome) -> bool:
-    return isinstance(outcome, Delivered) or (isinstance(outcome, Failed) and isinstance(outcome.error, RateLimited))
+def _may_join(operation: Operation, outcome: Outcome) -> bool:
+    if isinstance(outcome, Delivered):
+        return True
+    is_there = operation.link is not None and not old_email(operation)
+    return is_there and isinstance(outcome, Failed) and isinstance(outcome.error, RateLimited)
 
 
 def _take_over(said: Said, outcomes: dict[int, Outcome]) -> dict[int, str]:
