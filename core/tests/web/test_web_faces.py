@@ -57,7 +57,7 @@ ACTS = {
 }
 #: What is no verb: it says an answer in words, or in JSON.
 WORDS = {"documents.json_text", "log.document", "log.told", "waits.remedy"}
-WORDS |= {"pace.left_text", "pace.pace_text"}
+WORDS |= {"pace.left_text", "pace.pace_text", "words.ago", "words.length", "words.plural"}
 
 
 def functions_used_by(face):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._verbs.words import ago
 from synccore._web import described, view
 from synccore.errors import AuthError
 from synccore.secrets import Secret
@@ -252,4 +253,4 @@ def test_stopping_calls_off_who_waits(connectable):
     ],
 )
 def test_ago(seconds, text):
-    assert view.ago(START - timedelta(seconds=seconds), START) == text
+    assert ago(START - timedelta(seconds=seconds), START) == text

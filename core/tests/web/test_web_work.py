@@ -199,8 +199,8 @@ def test_a_pace_is_what_was_seen_lately():
 
 
 @pytest.mark.parametrize(("rate", "rest", "shown"), [
-    (None, 10, ("", "")), (0, 10, ("", "")), (35.4, 12_000, ("35/s", "about 6 min left")),
-    (0.5, 5, ("30/min", "about 10 s left")), (0.001, 10_000, ("less than 1/min", "about 116 days left")),
+    (None, 10, ("", "")), (0, 10, ("", "")), (35.4, 12_000, ("35/s", "about 5 min left")),
+    (0.5, 5, ("30/min", "about 10 s left")), (0.001, 10_000, ("less than 1/min", "about 115 days left")),
     (2, None, ("2/s", "")), (2, 0, ("2/s", "")),
 ])  # fmt: skip
 def test_rates_in_words(rate, rest, shown):

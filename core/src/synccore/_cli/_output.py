@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, Protocol
 
 import click
@@ -12,11 +11,8 @@ from .._verbs.documents import json_text
 
 __all__ = [
     "Shown",
-    "ago",
-    "duration_of",
     "level_text",
     "note",
-    "plural",
     "print_json",
     "progress",
     "state_text",
@@ -102,29 +98,6 @@ def state_text(state: str) -> str:
 def level_text(level: str) -> str:
     """A finding's level, coloured on a terminal."""
     return click.style(level, fg=_LEVEL_COLOURS.get(level))
-
-
-def plural(count: int, noun: str, many: str | None = None) -> str:
-    """ "1 record", "1,200 records"."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
-
-
-def ago(moment: datetime | None, now: datetime) -> str:
-    """ "5m ago", "in 20s", "-" for never."""
-    if moment is None:
-        return "-"
-    seconds = (now - moment).total_seconds()
-    return f"{duration_of(seconds)} ago" if seconds >= 0 else f"in {duration_of(-seconds)}"
-
-
-def duration_of(seconds: float | None) -> str:
-    """The largest unit that says enough: "42s", "5m", "3h", "12d"."""
-    if seconds is None:
-        return "-"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds)}s"
 
 
 class Shown(Protocol):

@@ -97,7 +97,8 @@ def verify(route: str, sample: int, repair: bool, as_json: bool) -> int:
 
 
 def _show_proof(proof: Proof) -> None:
-    from ._output import level_text, plural
+    from .._verbs.words import plural
+    from ._output import level_text
 
     c = proof.counts
     words = {"open": "still owed", "pruned": "settled long ago", "untold": "remembered only"}

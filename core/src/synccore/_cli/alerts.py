@@ -26,17 +26,15 @@ def list_(as_json: bool) -> int:
     from attrs import asdict
 
     from .._verbs.alerts import list_alerts
-    from ._output import ago, print_json, table
+    from .._verbs.words import ago
+    from ._output import print_json, table
 
     with current().look() as app:
         found, now = list_alerts(app), app.clock.now()
     if as_json:
         print_json([asdict(line) for line in found])
         return DONE
-    rows = [
-        (x.name, x.type, ", ".join(x.when), ago(x.last_at, now) if x.last_at else "never", str(len(x.told)))
-        for x in found
-    ]
+    rows = [(x.name, x.type, ", ".join(x.when), ago(x.last_at, now), str(len(x.told))) for x in found]
     table(("alert", "type", "when", "last message", "open"), rows, numbers=("open",), empty="no alerts are configured")
     for line in found:
         for sentence in line.told:

@@ -113,7 +113,7 @@ def _report_json(report: BackfillReport) -> int:
 
 
 def _report(report: BackfillReport, word: str) -> int:
-    from ._output import plural
+    from .._verbs.words import plural
 
     what = ", ".join(report.entities)
     if report.handed_over and not report.seen and not report.errors:

@@ -41,7 +41,8 @@ def check(offline: bool, as_json: bool) -> int:
 
 def _show(report: object) -> None:
     from .._verbs.check import Report
-    from ._output import level_text, plural, table
+    from .._verbs.words import plural
+    from ._output import level_text, table
 
     assert isinstance(report, Report)  # noqa: S101  narrows the type; the import is late
     green, red = click.style("green", fg="green"), click.style("red", fg="red")

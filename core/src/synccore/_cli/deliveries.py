@@ -59,7 +59,8 @@ _COLOURS = {"parked": "red", "done": "green", "ready": "yellow", "running": "cya
 
 
 def _table(found: list[Delivery], now: Any) -> None:
-    from ._output import ago, table
+    from .._verbs.words import ago, due
+    from ._output import table
 
     table(
         ("id", "route", "record", "op", "state", "tries", "when", "why"),
@@ -71,7 +72,7 @@ def _table(found: list[Delivery], now: Any) -> None:
                 d.op,
                 click.style(d.state, fg=_COLOURS.get(d.state)),
                 d.attempts,
-                f"due {ago(d.due_at, now)}" if d.state == "ready" else ago(d.settled_at or d.due_at, now),
+                f"due {due(d.due_at, now)}" if d.state == "ready" else ago(d.settled_at or d.due_at, now),
                 d.error or d.waits or "",
             )
             for d in found
@@ -159,7 +160,8 @@ def dismiss(
 
 
 def _told(acted: Acted, text: str, *, as_json: bool) -> int:
-    from ._output import plural, print_json
+    from .._verbs.words import plural
+    from ._output import print_json
 
     if as_json:
         print_json(acted.document())

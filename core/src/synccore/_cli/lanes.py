@@ -24,7 +24,8 @@ def lanes() -> None:
 def list_(as_json: bool) -> int:
     """List the lanes and their state."""
     from .._verbs.lanes import lanes as read_lanes
-    from ._output import ago, print_json, state_text, table
+    from .._verbs.words import ago, due
+    from ._output import print_json, state_text, table
 
     with current().open_store() as app:
         found = read_lanes(app)
@@ -38,8 +39,8 @@ def list_(as_json: bool) -> int:
             line.kind,
             state_text(line.state),
             line.ready if line.kind == "sink" else "-",
-            ago(line.changed_at, now),
-            ago(line.until, now),
+            ago(line.changed_at, now) if line.changed_at else "-",
+            due(line.until, now) if line.until else "-",
             line.reason or "",
         )
         for line in found
@@ -75,7 +76,8 @@ def resume(name: str, as_json: bool) -> int:
     """Go on now, whatever held it. Says what still waits, and until when."""
     from .._verbs.lanes import resume as resume_lane
     from .._verbs.waits import until_text
-    from ._output import plural, print_json
+    from .._verbs.words import plural
+    from ._output import print_json
 
     with current().open_store() as app:
         found, now = resume_lane(app, named_lane(app, name)), app.clock.now()

@@ -153,7 +153,8 @@ def plan(route: str, as_json: bool) -> int:
 
 
 def _show_plan(found: Plan) -> None:
-    from ._output import plural, table
+    from .._verbs.words import plural
+    from ._output import table
 
     click.echo(f"a backfill of {found.route} would take {plural(found.seen, 'record')}:")
     rows = [(kind, f"{count:,}", ", ".join(found.examples[kind])) for kind, count in found.counts.items()]

@@ -47,7 +47,8 @@ def set_(name: str, as_json: bool) -> int:
 def list_(as_json: bool) -> int:
     """List the names of the stored secrets, never their values."""
     from .._verbs.secrets import stored
-    from ._output import ago, print_json, table
+    from .._verbs.words import ago
+    from ._output import print_json, table
 
     with current().open_store() as app:
         found, now = stored(app), app.clock.now()

@@ -51,29 +51,26 @@ def _show(found: Overview, now: datetime) -> None:
 
 
 def _show_instances(found: Overview, now: datetime) -> None:
-    from ._output import ago, duration_of, state_text, table
+    from .._verbs.words import ago, length
+    from ._output import state_text, table
 
     document, told = found.document, {need.name for need in found.needs}
     click.echo(f"daemon: {'running' if found.running else 'not running'}")
     rows = []
     for name, source in document["sources"].items():
         for entity, one in source["entities"].items() or [("-", {})]:
-            polled = one.get("last_poll_at")
-            when = ago(polled, now) if polled else "never"
-            rows.append(
-                (name, source["type"], state_text(source["state"]), entity, f"{one.get('snapshots', 0):,}", when)
-            )
+            known, polled = f"{one.get('snapshots', 0):,}", ago(one.get("last_poll_at"), now)
+            rows.append((name, source["type"], state_text(source["state"]), entity, known, polled))
     click.echo()
     columns = ("source", "type", "state", "entity", "known", "last poll")
     table(columns, rows, numbers=("known",), empty="no sources are configured")
     click.echo()
     numbers = ("owed", "parked", "delivered", "skipped")
+    ages = {name: s["oldest_ready_seconds"] for name, s in document["sinks"].items()}
+    waits = {name: "-" if age is None else length(age) for name, age in ages.items()}
     table(
         ("sink", "type", "state", *numbers, "waiting for"),
-        [
-            (name, s["type"], state_text(s["state"]), *_counts(s), duration_of(s["oldest_ready_seconds"]))
-            for name, s in document["sinks"].items()
-        ],
+        [(name, s["type"], state_text(s["state"]), *_counts(s), waits[name]) for name, s in document["sinks"].items()],
         numbers=numbers,
         empty="no sinks are configured",
     )

@@ -14,6 +14,7 @@ from .deliveries import retry
 from .find import Hit, find
 from .preview import preview
 from .why import why_left_out
+from .words import plural
 
 __all__ = ["Asked", "fetch", "read_now", "search_now", "send_again"]
 
@@ -74,7 +75,7 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
 
 
 def _owed(count: int) -> str:
-    return "1 delivery is owed" if count == 1 else f"{count:,} deliveries are owed"
+    return f"{plural(count, 'delivery is', 'deliveries are')} owed"
 
 
 def search_now(app: App, source: str, email: str) -> Asked:
@@ -109,7 +110,7 @@ def send_again(app: App, route_name: str, key: str) -> Asked:
     rows = [d for d in app.store.deliveries(route=route.name, key=key, state="parked") if d.source == route.source]
     if rows:
         acted = retry(app, [row.id for row in rows], None)
-        return Asked(text=f"{acted.count:,} parked {'one is' if acted.count == 1 else 'ones are'} owed again")
+        return Asked(text=f"{plural(acted.count, 'parked one is', 'parked ones are')} owed again")
     link = app.store.link(route.name, route.source, route.entity, key)
     if link is None or link.left:
         return _owe(app, route, key)

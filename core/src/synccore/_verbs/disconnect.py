@@ -9,6 +9,7 @@ from ..errors import SynccoreError, redact
 from ..oauth import credentials_lock
 from ..store import StoreError
 from .waits import remedy
+from .words import plural
 
 __all__ = ["Disconnected", "disconnect", "hold", "scrub"]
 
@@ -56,7 +57,7 @@ def disconnect(app: App, name: str, *, keep_grant: bool = False) -> Disconnected
     with credentials_lock(unit.context):
         app.vault(name).wipe()
     failed += scrub(app)
-    done.append(f"{stored} stored credential{'s' if stored != 1 else ''} erased" if stored else "nothing was stored")
+    done.append(f"{plural(stored, 'stored credential')} erased" if stored else "nothing was stored")
     return Disconnected(name=name, done=tuple(done), failed=tuple(failed))
 
 

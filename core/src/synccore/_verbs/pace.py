@@ -4,6 +4,8 @@ import threading
 from collections import deque
 from datetime import datetime, timedelta
 
+from .words import length
+
 __all__ = ["Pace", "left_text", "pace_text"]
 
 #: Looks further back say little of now.
@@ -44,8 +46,4 @@ def left_text(rest: int | None, rate: float | None) -> str:
     """ "about 6 min left"; nothing where it is not known."""
     if rest is None or not rate or rest <= 0:
         return ""
-    seconds = rest / rate
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"about {seconds / size:.0f} {unit} left"
-    return f"about {max(seconds, 1):.0f} s left"
+    return f"about {length(max(round(rest / rate), 1))} left"

@@ -16,6 +16,7 @@ from .changed import changed_routes
 from .needs import Need, needs
 from .troubles import stuck
 from .waits import lane_state, remedy, until_text, waiting_sinks
+from .words import plural
 
 __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 
@@ -196,7 +197,7 @@ def _work(app: App, daemons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if (unit := app.sources.get(job.source)) is not None:
             yield f"{named_listing(job)}: {_how_far(job)}{listing_waits(app, unit, running=running)}"
     for source, count in app.store.hint_counts().items():
-        told = "1 record is" if count == 1 else f"{count:,} records are"
+        told = plural(count, "record is", "records are")
         yield f"{told} to be read again at {source}, which said that something changed and not what"
     yield from _jobs(app)
     for wait in waiting_sinks(app):

@@ -1,8 +1,10 @@
-"""One vocabulary for terminal, dashboard and documents: each word once, and what it means."""
+"""One vocabulary for terminal, dashboard and documents: each word once, and what it means; times and counts too."""
+
+from datetime import datetime
 
 from attrs import frozen
 
-__all__ = ["GLOSSARY", "Word"]
+__all__ = ["GLOSSARY", "Word", "ago", "due", "length", "plural"]
 
 
 @frozen
@@ -54,3 +56,30 @@ GLOSSARY: dict[str, tuple[Word, ...]] = {
         Word("error", "it cannot work as it is configured, or refuses everything: read the reason"),
     ),
 }
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """ "just now", "12 s ago", "3 min ago", "5 h ago", "2 days ago"; "never" for None."""
+    if moment is None:
+        return "never"
+    seconds = int((now - moment).total_seconds())
+    return f"{length(seconds)} ago" if seconds >= 2 else "just now"
+
+
+def due(moment: datetime, now: datetime) -> str:
+    """As `ago`, of what may be still to come: "in 20 s"."""
+    return f"in {length((moment - now).total_seconds())}" if moment > now else ago(moment, now)
+
+
+def length(seconds: float) -> str:
+    """A length of time in one unit."""
+    whole = int(seconds)
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if whole >= size * (2 if unit == "days" else 1):
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """ "1 record", "1,200 records"."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

@@ -12,8 +12,9 @@ from starlette.routing import BaseRoute, Route
 
 from .._verbs.deliveries import Acted, dismiss, retry
 from .._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
+from .._verbs.words import length, plural
 from .site import Form, Site, attachment
-from .view import harmless, length, record_path
+from .view import harmless, record_path
 
 __all__ = ["Parked", "as_csv"]
 
@@ -101,7 +102,7 @@ class Parked:
         ids = [int(one)] if _is_number(one) else ids_of(self._site.app, cause) if cause and not one else []
         acted: Acted | None = act(ids) if ids else None
         count = acted.count if acted else 0
-        self._site.say(request, f"{count:,} {'delivery' if count == 1 else 'deliveries'} {word}", well=count > 0)
+        self._site.say(request, f"{plural(count, 'delivery', 'deliveries')} {word}", well=count > 0)
         for text in acted.notes if acted else ():
             self._site.say(request, text, well=False)
         return self._back(request, form)

@@ -11,6 +11,7 @@ from attrs import frozen
 from .._verbs.log import told
 from .._verbs.needs import Need
 from .._verbs.waits import remedy
+from .._verbs.words import ago, length
 
 if TYPE_CHECKING:
     from ..store import HistoryEntry
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Line",
     "Row",
-    "ago",
     "harmless",
-    "length",
     "lines",
     "number",
     "overall",
@@ -86,25 +85,6 @@ class Line:
 def record_path(source: str, entity: str, key: str) -> str:
     """The address of a record's page, from the first page on."""
     return "people/record?" + urlencode({"source": source, "entity": entity, "key": key})
-
-
-def ago(moment: datetime | None, now: datetime) -> str:
-    """ "just now", "12 s ago", "3 min ago", "5 h ago", "2 days ago"; "never" for None."""
-    if moment is None:
-        return "never"
-    seconds = max(0, int((now - moment).total_seconds()))
-    if seconds < 2:
-        return "just now"
-    return f"{length(seconds)} ago"
-
-
-def length(seconds: float) -> str:
-    """A length of time in one unit."""
-    whole = int(seconds)
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if whole >= size * (2 if unit == "days" else 1):
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
 
 
 def value(given: Any, most: int = 400) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..._verbs.words import plural
 from ..._workshop.stage import RouteLine, Stage, Wave
 
 __all__ = ["LiveShow", "PlainShow", "Show", "open_show", "summary", "wave_text"]
@@ -51,7 +52,7 @@ class PlainShow:
         batches = self._stage.batches
         while batches:
             sink, size = batches.popleft()
-            click.echo(f"{sink}: {size} {'record' if size == 1 else 'records'} in one batch")
+            click.echo(f"{sink}: {plural(size, 'record')} in one batch")
 
     def say(self, text: str) -> None:
         """A sentence."""
