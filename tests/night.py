@@ -24,8 +24,8 @@ from synccore._cli._session import Session
 from synccore._daemon.alerts import AlertWatch
 from synccore._daemon.sources import SourceWorker
 from synccore._plugins import load_plugins
-from synccore._verbs.changed import note_routes
 from synccore._verbs.connect import connect
+from synccore._verbs.parts.changed import note_routes
 from synccore._web import Metrics, WebServer, create_web
 from synccore.testing import AutoBrowser, FakeClock, LoopbackServer, Reply, Request
 from synccore.types import WebhookRequest

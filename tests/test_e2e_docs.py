@@ -103,7 +103,7 @@ def test_what_is_installed_is_what_the_first_configuration_names():
 
 
 def test_the_glossary_of_the_documents_is_that_of_the_product():
-    from synccore._verbs.words import GLOSSARY
+    from synccore._verbs.parts.words import GLOSSARY
 
     page = (ROOT / "docs/operating.md").read_text(encoding="utf-8").split("<!-- words -->")[1]
     told = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", page, re.MULTILINE))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from synccore._verbs.check_mapping import constant_of
+from synccore._verbs.parts.check_mapping import constant_of
 from synccore.errors import AuthError, ConfigError, RateLimited, Transient
 from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo
 

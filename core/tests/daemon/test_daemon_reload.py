@@ -17,8 +17,8 @@ import tomlkit
 
 from synccore._app.context import SystemClock
 from synccore._daemon.run import Daemon, run_daemon
-from synccore._verbs.changed import changed_routes
 from synccore._verbs.deliveries import retry
+from synccore._verbs.parts.changed import changed_routes
 from synccore._verbs.reload import reload
 from synccore._verbs.status import overview
 from synccore.store import StoreError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synccore._verbs.compare import differing, same
+from synccore._verbs.parts.compare import differing, same
 
 VALUES = st.recursive(
     st.none()

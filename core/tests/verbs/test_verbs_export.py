@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from synccore._verbs.documents import json_text
 from synccore._verbs.export import export
 from synccore._verbs.forget import forget
+from synccore._verbs.parts.documents import json_text
 from synccore.entities import Order, Payment
 from synccore.errors import Rejected
 from synccore.store import Ingest

@@ -55,9 +55,8 @@ ACTS = {
         ("forget", ADA, "--yes"),
     ),
 }
-#: What is no verb: it says an answer in words, or in JSON.
-WORDS = {"documents.json_text", "log.document", "log.told", "waits.remedy"}
-WORDS |= {"pace.left_text", "pace.pace_text", "words.ago", "words.length", "words.plural"}
+#: What is no verb: it says an answer in words, or in JSON. So does much of `_verbs/parts`.
+WORDS = {"log.document", "log.told"}
 
 
 def functions_used_by(face):
@@ -72,7 +71,15 @@ def functions_used_by(face):
 
 def test_every_verb_with_two_faces_is_compared_here():
     both = {*functions_used_by("_cli")} & {*functions_used_by("_web")}
+    both = {name for name in both if not name.startswith("parts.")}
     assert both - WORDS == {*LOOKS, *ACTS} - {"preview.preview"}, "a record's page previews by the verb `person`"
+
+
+def test_every_module_of_the_verbs_is_asked_from_above():
+    """What is not, no person asks for: it is a part of what they ask for."""
+    above = "\n".join(p.read_text() for room in ("_cli", "_web", "_daemon") for p in (CORE / room).rglob("*.py"))
+    verbs = {p.stem for p in (CORE / "_verbs").glob("*.py")} - {"__init__"}
+    assert {verb for verb in verbs if f"_verbs.{verb} import" not in above} == set()
 
 
 def listen(patch, verb):

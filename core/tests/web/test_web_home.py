@@ -7,7 +7,7 @@ import pytest
 
 from synccore._app.app import App
 from synccore._app.running import RUNNING
-from synccore._verbs.changed import note_routes
+from synccore._verbs.parts.changed import note_routes
 from synccore._verbs.status import overview
 from synccore._verbs.troubles import FAILED
 from synccore.store import Hold, Ingest

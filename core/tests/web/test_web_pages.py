@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._verbs.words import ago
+from synccore._verbs.parts.words import ago
 from synccore._web import described, view
 from synccore.errors import AuthError
 from synccore.secrets import Secret

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from synccore._verbs.activity import SLOTS, STEP, last_day
-from synccore._verbs.pace import Pace, left_text, pace_text
+from synccore._verbs.parts.pace import Pace, left_text, pace_text
 from synccore._web.chart import chart
 from synccore.errors import Rejected
 from synccore.testing import START, customer

@@ -265,7 +265,7 @@ def test_guest_who_registers_stays_one_contact_with_the_accounts_key(shop, org):
 
 
 def test_check_of_default_routes_finds_no_error(shop, org):
-    from synccore._verbs.check_mapping import check_mapping
+    from synccore._verbs.parts.check_mapping import check_mapping
 
     app = shop(
         org,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from .._verbs.documents import json_text
+from .._verbs.parts.documents import json_text
 
 __all__ = [
     "Shown",

@@ -97,7 +97,7 @@ def verify(route: str, sample: int, repair: bool, as_json: bool) -> int:
 
 
 def _show_proof(proof: Proof) -> None:
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
     from ._output import level_text
 
     c = proof.counts

@@ -26,7 +26,7 @@ def list_(as_json: bool) -> int:
     from attrs import asdict
 
     from .._verbs.alerts import list_alerts
-    from .._verbs.words import ago
+    from .._verbs.parts.words import ago
     from ._output import print_json, table
 
     with current().look() as app:

@@ -87,7 +87,7 @@ def reconcile(source: str, confirm_deletions: bool, as_json: bool) -> int:
 
 
 def _watching(app: App, shown: Shown) -> Callable[[Progress], None]:
-    from .._verbs.pace import Pace, left_text, pace_text
+    from .._verbs.parts.pace import Pace, left_text, pace_text
 
     pace = Pace()
 
@@ -113,7 +113,7 @@ def _report_json(report: BackfillReport) -> int:
 
 
 def _report(report: BackfillReport, word: str) -> int:
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
 
     what = ", ".join(report.entities)
     if report.handed_over and not report.seen and not report.errors:

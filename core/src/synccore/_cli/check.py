@@ -41,7 +41,7 @@ def check(offline: bool, as_json: bool) -> int:
 
 def _show(report: object) -> None:
     from .._verbs.check import Report
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
     from ._output import level_text, table
 
     assert isinstance(report, Report)  # noqa: S101  narrows the type; the import is late

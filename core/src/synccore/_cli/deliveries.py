@@ -59,7 +59,7 @@ _COLOURS = {"parked": "red", "done": "green", "ready": "yellow", "running": "cya
 
 
 def _table(found: list[Delivery], now: Any) -> None:
-    from .._verbs.words import ago, due
+    from .._verbs.parts.words import ago, due
     from ._output import table
 
     table(
@@ -160,7 +160,7 @@ def dismiss(
 
 
 def _told(acted: Acted, text: str, *, as_json: bool) -> int:
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
     from ._output import print_json
 
     if as_json:

@@ -24,7 +24,7 @@ def lanes() -> None:
 def list_(as_json: bool) -> int:
     """List the lanes and their state."""
     from .._verbs.lanes import lanes as read_lanes
-    from .._verbs.words import ago, due
+    from .._verbs.parts.words import ago, due
     from ._output import print_json, state_text, table
 
     with current().open_store() as app:
@@ -57,7 +57,7 @@ def list_(as_json: bool) -> int:
 def pause(name: str, reason: str, as_json: bool) -> int:
     """Deliver nothing to a sink, or ask a source nothing, until it is resumed."""
     from .._verbs.lanes import pause as pause_lane
-    from .._verbs.waits import remedy
+    from .._verbs.parts.waits import remedy
     from ._output import print_json
 
     with current().open_store() as app:
@@ -75,8 +75,8 @@ def pause(name: str, reason: str, as_json: bool) -> int:
 def resume(name: str, as_json: bool) -> int:
     """Go on now, whatever held it. Says what still waits, and until when."""
     from .._verbs.lanes import resume as resume_lane
-    from .._verbs.waits import until_text
-    from .._verbs.words import plural
+    from .._verbs.parts.waits import until_text
+    from .._verbs.parts.words import plural
     from ._output import print_json
 
     with current().open_store() as app:

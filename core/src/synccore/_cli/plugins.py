@@ -61,7 +61,7 @@ def list_(as_json: bool) -> int:
 
 def _brings(provides: Iterable[str]) -> str:
     """Filters are many and are counted; the rest is named."""
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
 
     named = [p for p in provides if not p.startswith("filter ")]
     filters = sum(1 for p in provides if p.startswith("filter "))

@@ -153,7 +153,7 @@ def plan(route: str, as_json: bool) -> int:
 
 
 def _show_plan(found: Plan) -> None:
-    from .._verbs.words import plural
+    from .._verbs.parts.words import plural
     from ._output import table
 
     click.echo(f"a backfill of {found.route} would take {plural(found.seen, 'record')}:")

@@ -46,8 +46,8 @@ def set_(name: str, as_json: bool) -> int:
 @json_option
 def list_(as_json: bool) -> int:
     """List the names of the stored secrets, never their values."""
+    from .._verbs.parts.words import ago
     from .._verbs.secrets import stored
-    from .._verbs.words import ago
     from ._output import print_json, table
 
     with current().open_store() as app:

@@ -51,7 +51,7 @@ def _show(found: Overview, now: datetime) -> None:
 
 
 def _show_instances(found: Overview, now: datetime) -> None:
-    from .._verbs.words import ago, length
+    from .._verbs.parts.words import ago, length
     from ._output import state_text, table
 
     document, told = found.document, {need.name for need in found.needs}

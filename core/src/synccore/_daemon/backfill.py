@@ -24,7 +24,7 @@ from .._verbs.backfill import (
     stuck,
     watch_daemon,
 )
-from .._verbs.changed import note_routes
+from .._verbs.parts.changed import note_routes
 from ..errors import RateLimited, SynccoreError, Transient
 from ..store import BackfillJob
 from ..types import Settled

@@ -11,7 +11,7 @@ from attrs import fields
 from .._app.app import App
 from .._app.base import on_signals
 from .._app.running import Reloaded
-from .._verbs.changed import note_routes
+from .._verbs.parts.changed import note_routes
 from .._web.app import create_web
 from .._web.metrics import Metrics
 from .._web.server import WebServer

@@ -15,7 +15,7 @@ from ..entities import Entity
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .matches import Matches, both_sides, not_said
+from .parts.matches import Matches, both_sides, not_said
 
 __all__ = ["Adoption", "adopt"]
 

@@ -9,12 +9,12 @@ from .._ingest.rules import rules_of
 from ..errors import SynccoreError
 from ..store import DirtyRule, Ingest, LinkUpdate
 from ..types import Change, Link, RouteSpec
-from .compare import differing
 from .deliveries import retry
 from .find import Hit, find
+from .parts.compare import differing
+from .parts.words import plural
 from .preview import preview
 from .why import why_left_out
-from .words import plural
 
 __all__ = ["Asked", "fetch", "read_now", "search_now", "send_again"]
 

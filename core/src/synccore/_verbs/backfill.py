@@ -14,7 +14,7 @@ from .._app.units import SourceUnit, lane_name
 from .._ingest.rules import rules_of
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts
-from .waits import remedy, until_text, waiting_sinks
+from .parts.waits import remedy, until_text, waiting_sinks
 
 __all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
 

@@ -12,8 +12,8 @@ from .._app.owners import foreign_files
 from .._app.units import Unit
 from ..errors import AnotherAccount, AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
-from .check_mapping import check_mapping, check_routes
-from .waits import lane_state, remedy
+from .parts.check_mapping import check_mapping, check_routes
+from .parts.waits import lane_state, remedy
 
 __all__ = ["InstanceReport", "Report", "check", "findings_of", "naming", "problem_of"]
 

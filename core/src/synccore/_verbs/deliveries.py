@@ -10,7 +10,7 @@ from .._delivery.gate import open_by_hand
 from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
-from .changed import file_notes
+from .parts.changed import file_notes
 
 __all__ = ["SHOWN", "Acted", "Shown", "dismiss", "document", "listed", "retry", "show"]
 

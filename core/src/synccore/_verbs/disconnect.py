@@ -8,8 +8,8 @@ from .._app.app import App
 from ..errors import SynccoreError, redact
 from ..oauth import credentials_lock
 from ..store import StoreError
-from .waits import remedy
-from .words import plural
+from .parts.waits import remedy
+from .parts.words import plural
 
 __all__ = ["Disconnected", "disconnect", "hold", "scrub"]
 

@@ -10,7 +10,7 @@ from .._delivery.gate import RESUMED, open_by_hand
 from ..errors import redact
 from ..store import LaneRecord, RouteCounts
 from ..values import timestamp
-from .waits import lane_state, reached
+from .parts.waits import lane_state, reached
 
 __all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]
 

@@ -7,10 +7,10 @@ from attrs import frozen
 
 from .._app.app import App
 from .._settings.conditions import DEFAULT, parse_condition
-from .changed import Changed
-from .check_mapping import lost_routes
+from .parts.changed import Changed
+from .parts.check_mapping import lost_routes
+from .parts.waits import remedy
 from .troubles import troubles
-from .waits import remedy
 
 __all__ = ["Need", "needs"]
 

@@ -9,9 +9,9 @@ from .._app.app import App
 from .._app.records import Heard, Records, ability, lookup, read_back, reader
 from ..errors import MappingError
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
-from .changed import file_notes
-from .compare import differing
-from .matches import Matches, both_sides, not_said
+from .parts.changed import file_notes
+from .parts.compare import differing
+from .parts.matches import Matches, both_sides, not_said
 
 __all__ = ["Plan", "plan"]
 

@@ -11,8 +11,8 @@ from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
-from .changed import file_notes
-from .compare import differing, same
+from .parts.changed import file_notes
+from .parts.compare import differing, same
 from .why import Standing, record_for, standing_of, why_left_out
 
 __all__ = ["Answer", "FieldLine", "Preview", "answer", "preview"]

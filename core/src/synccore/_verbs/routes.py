@@ -8,9 +8,9 @@ from attrs import frozen
 from .._app.app import App
 from ..store import HistoryEntry, RouteCounts
 from ..types import RouteSpec
-from .changed import Changed, changed_routes
 from .log import Wanted, trail
 from .parked import Cause, causes
+from .parts.changed import Changed, changed_routes
 
 __all__ = ["About", "RouteLine", "about", "routes"]
 

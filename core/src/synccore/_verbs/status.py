@@ -12,11 +12,11 @@ from .._delivery.steps import LaneTrouble
 from .._settings.conditions import LATE
 from ..entities import ENTITIES
 from ..store import BackfillJob, RouteCounts, UnreadableRecord
-from .changed import changed_routes
 from .needs import Need, needs
+from .parts.changed import changed_routes
+from .parts.waits import lane_state, remedy, until_text, waiting_sinks
+from .parts.words import plural
 from .troubles import stuck
-from .waits import lane_state, remedy, until_text, waiting_sinks
-from .words import plural
 
 __all__ = ["Overview", "listing_waits", "named_listing", "overview", "status"]
 

@@ -12,7 +12,7 @@ from .._delivery.steps import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
-from .waits import held_remedy, moment, remedy
+from .parts.waits import held_remedy, moment, remedy
 
 __all__ = ["FAILED", "stuck", "troubles"]
 

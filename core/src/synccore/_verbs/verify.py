@@ -12,7 +12,7 @@ from ..entities import FACTS
 from ..errors import SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, Roomier, RouteSpec, Successor
-from .compare import differing
+from .parts.compare import differing
 
 __all__ = ["Proof", "verify"]
 

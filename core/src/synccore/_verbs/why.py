@@ -11,7 +11,7 @@ from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry, email_digest, key_digest
 from ..types import EntityRef, Link, RouteSpec, Snapshot
 from .find import find
-from .waits import held_remedy, lane_state, moment, remedy, until_text
+from .parts.waits import held_remedy, lane_state, moment, remedy, until_text
 
 __all__ = [
     "Standing",

@@ -5,9 +5,9 @@ from attrs import frozen
 from .._app.app import App
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts, RunningJob
-from .pace import Pace
+from .parts.pace import Pace
+from .parts.waits import waiting_sinks
 from .status import listing_waits, named_listing
-from .waits import waiting_sinks
 
 __all__ = ["Listing", "Owing", "Work", "stop_listing", "work"]
 

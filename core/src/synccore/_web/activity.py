@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from .._verbs.activity import Day, last_day
-from .._verbs.documents import json_text
 from .._verbs.log import COLUMNS, Wanted, document, trail
+from .._verbs.parts.documents import json_text
 from ..store import HistoryEntry
 from . import view
 from .chart import chart

@@ -9,10 +9,10 @@ from starlette.routing import BaseRoute, Route
 
 from .._verbs.again import fetch, send_again
 from .._verbs.backfill import ask_reconcile
-from .._verbs.documents import json_text
 from .._verbs.export import export
 from .._verbs.find import AMONG, find, older_than_searched, sources_to_ask
 from .._verbs.forget import forget
+from .._verbs.parts.documents import json_text
 from .._verbs.person import email_of, person
 from .._verbs.why import why
 from ..entities import normalize_email

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from .._verbs.log import told
 from .._verbs.needs import Need
-from .._verbs.waits import remedy
-from .._verbs.words import ago, length
+from .._verbs.parts.waits import remedy
+from .._verbs.parts.words import ago, length
 
 if TYPE_CHECKING:
     from ..store import HistoryEntry

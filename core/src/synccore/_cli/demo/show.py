@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..._verbs.words import plural
+from ..._verbs.parts.words import plural
 from ..._workshop.stage import RouteLine, Stage, Wave
 
 __all__ = ["LiveShow", "PlainShow", "Show", "open_show", "summary", "wave_text"]

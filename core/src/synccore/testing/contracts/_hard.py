@@ -288,7 +288,7 @@ class HardSinkCases(SinkStand):
 
     def test_the_default_mapping_fits_what_is_described(self, on: Stage) -> None:
         """Else `synccore check` is red on every installation."""
-        from ..._verbs.check_mapping import check_mapping
+        from ..._verbs.parts.check_mapping import check_mapping
 
         described = {o.name: o for o in on.sink.describe()}
         findings = check_mapping(on.app.app.routes["people"], described)

@@ -13,13 +13,13 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from .._app.app import App
-from .._app.base import Base
-from .._app.made_by import NOTES
-from .._app.running import digest_of
-from .._settings import SettingsError, read_file
-from ..entities import FACTS
-from ..types import RouteSpec
+from ..._app.app import App
+from ..._app.base import Base
+from ..._app.made_by import NOTES
+from ..._app.running import digest_of
+from ..._settings import SettingsError, read_file
+from ...entities import FACTS
+from ...types import RouteSpec
 
 __all__ = ["Changed", "changed_routes", "file_notes", "note_routes"]
 

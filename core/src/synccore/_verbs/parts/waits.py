@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from attrs import frozen
 
-from .._app.accounts import known_account
-from .._app.base import Base
-from ..store import LaneRecord, RouteCounts
+from ..._app.accounts import known_account
+from ..._app.base import Base
+from ...store import LaneRecord, RouteCounts
 
 __all__ = ["SinkWait", "held_remedy", "lane_state", "moment", "reached", "remedy", "until_text", "waiting_sinks"]
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from ..values import timestamp
+from ...values import timestamp
 
 __all__ = ["json_text"]
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ..values import amount, moment
+from ...values import amount, moment
 
 __all__ = ["differing", "same"]
 

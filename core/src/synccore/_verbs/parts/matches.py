@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from .._app.app import App
-from .._app.records import Heard, Records, same_account, shop_records
-from .._delivery.policy import error_text
-from ..store import Store
-from ..types import Failed, Link, Retry, RouteSpec
+from ..._app.app import App
+from ..._app.records import Heard, Records, same_account, shop_records
+from ..._delivery.policy import error_text
+from ...store import Store
+from ...types import Failed, Link, Retry, RouteSpec
 
 __all__ = ["Matches", "both_sides", "not_said"]
 

@@ -4,9 +4,9 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._app.app import App
-from ..config import suggest
-from ..types import FieldInfo, FieldOptions, Finding, ObjectInfo, RouteSpec
+from ..._app.app import App
+from ...config import suggest
+from ...types import FieldInfo, FieldOptions, Finding, ObjectInfo, RouteSpec
 
 __all__ = ["check_mapping", "check_routes", "constant_of", "lost_routes"]
 
