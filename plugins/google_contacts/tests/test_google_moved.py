@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from synccore.errors import RateLimited
-from synccore.types import Delivered, Failed, Unchanged
+from synccore.types import Delivered, Failed, Identity, Unchanged
 
 #: Orders tried: more of them at night, where time is not short.
 ORDERS = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 15
@@ -70,6 +70,22 @@ def test_a_contact_renamed_shortly_before_a_change_stays_one(rigs, count, told, 
     assert len(rig.google.contacts()) == count
     assert set(marks(rig).values()) == {1}
     assert {p["names"][0]["givenName"] for p in rig.google.contacts()} == {"Zoe"}
+
+
+@pytest.mark.parametrize("listed", ["for the first time", "anew"])
+def test_a_listing_that_still_shows_the_former_name_makes_no_second_contact_of_it(rigs, listed):
+    rig = rigs(lag=timedelta(seconds=90))
+    rig.put(1, **person_fields(1))
+    rig.clock.advance(timedelta(seconds=60) if listed == "for the first time" else timedelta(hours=1))
+    name = rig.google.rename(rig.links["shop:1"].remote_id)
+    rig.sink.read([rig.links["shop:1"]])
+    if listed == "anew":
+        rig.google.book().feed.expire()
+    rig.clock.advance(timedelta(seconds=45))
+    for _ in range(2):
+        found = rig.sink.find(Identity(uids=("shop:customer:1",)))
+        assert [link.remote_id for link in found] == [name]
+        rig.clock.advance(timedelta(hours=1))
 
 
 @pytest.mark.parametrize("how", ["rename", "merge", "merge under a new name"])

@@ -103,6 +103,11 @@ class Index:
             name = later
         return name
 
+    def _known_as(self, name: str) -> Person | None:
+        """The contact that had this name before, where it has another one now."""
+        later = self.resolve(name)
+        return None if later == name else self.person(later)
+
     def with_marker(self, uid: str) -> set[str]:
         """Contacts that carry the marker."""
         return set(self._by["markers"].get(uid, ()))
@@ -452,7 +457,8 @@ class Index:
                 self._unlearn(name)
                 items[f"person:{name}"] = None
                 continue
-            if missing is not None and updated(person) <= updated(missing["person"]):
+            late = missing["person"] if missing is not None else self._known_as(name)
+            if late is not None and updated(person) <= updated(late):
                 continue  # the listing does not know yet
             if written and written["name"] == name and updated(person) >= written["updated"]:
                 took = self._clock.now() - datetime.fromisoformat(written["at"])
