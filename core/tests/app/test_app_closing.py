@@ -10,7 +10,7 @@ ROUTES = {"people": {"entity": "customer", "sink": "slow", "fields": {"email": "
 
 
 def test_a_close_that_never_ends_holds_up_neither_start_nor_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("synccore._app.app.CLOSE_WITHIN", timedelta(milliseconds=20))
+    monkeypatch.setattr("synccore._app.units.CLOSE_WITHIN", timedelta(milliseconds=20))
     released = threading.Event()
     sink = ScriptedSink()
     sink.close = released.wait

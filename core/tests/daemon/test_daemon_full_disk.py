@@ -46,7 +46,7 @@ def test_a_listing_goes_on_as_soon_as_the_store_works(tmp_path, monkeypatch, whe
             raise StoreError("terminated by an administrator")
 
         places = {"a page": (harness.app.intake, "submit"), "the plugin": (harness.source, "poll")}
-        place = places.get(where, (worker, "_recognise"))
+        place = places.get(where, (worker._standing, "recognise"))
         with monkeypatch.context() as patch:
             patch.setattr(*place, away)
             with pytest.raises(StoreError):

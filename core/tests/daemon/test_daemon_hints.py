@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from synccore._daemon.sources import LOOK, SourceWorker
+from synccore._daemon.sources import SourceWorker
+from synccore._daemon.standing import LOOK
 from synccore.errors import RateLimited, Transient
 from synccore.testing import Harness, customer
 from synccore.types import Change, Unreadable, WebhookRequest

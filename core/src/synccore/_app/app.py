@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random as random_module
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -12,9 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from .._contained import contained
 from .._delivery import writeback
-from .._delivery.policy import describe_bug
 from .._delivery.prepare import Preparer
 from .._ingest.intake import Intake
 from .._ingest.listing import Lister
@@ -30,7 +27,6 @@ from .._settings import (
     load_settings,
     read_file,
 )
-from .._settings.references import SecretMissing
 from ..config import Problem
 from ..entities import ENTITIES
 from ..errors import ConfigError
@@ -39,7 +35,6 @@ from ..types import Clock, Limits, Log, ObjectType, RouteSpec, Settled
 from .accounts import another_account
 from .base import Base, readable
 from .context import InstanceContext
-from .discreet import Discreet
 from .logs import Logs
 from .made_by import NOTES, made_by
 from .peek import database_in, peek, table
@@ -48,9 +43,6 @@ from .units import SinkUnit, SourceUnit, Unit
 if TYPE_CHECKING:
     from .._delivery.engine import Engine
     from .._delivery.lane import Lane
-
-#: How long a plugin may take to release what it holds, before it is left alone.
-CLOSE_WITHIN = timedelta(seconds=5)
 
 
 class App(Base):
@@ -112,9 +104,9 @@ class App(Base):
         self.sinks = {name: self.sinks[name] for name in self.settings.sinks}
         for sink in self.sinks.values():
             # Opened once to ask for its objects, which the routes' defaults come from; now with those routes.
-            self._close(sink)
+            sink.close(self.log)
             sink.context.routes = self._routes_of(sink.name)
-            self._open(sink)
+            sink.open()
         for instance in self.settings.sources.values():
             self._open_source(instance)
 
@@ -236,47 +228,17 @@ class App(Base):
     def _open_sink(self, settings: InstanceSettings) -> Sequence[ObjectType]:
         unit = SinkUnit(settings.name, settings, self.context(settings))
         self.sinks[settings.name] = unit
-        self._open(unit)
+        unit.open()
         return unit.objects
 
     def _open_source(self, settings: InstanceSettings) -> None:
         unit = SourceUnit(settings.name, settings, self.context(settings))
         unit.context.routes = self._routes_of(settings.name)
         self.sources[settings.name] = unit
-        self._open(unit)
+        unit.open()
 
     def _routes_of(self, instance: str) -> tuple[RouteSpec, ...]:
         return tuple(r for r in self.routes.values() if instance in (r.source, r.sink))
-
-    def _open(self, unit: Unit) -> None:
-        unit.instance, unit.error, unit.unasked = None, None, False
-        try:
-            with contained():
-                opened = unit.settings.descriptor.open(unit.settings.config, unit.context)
-            kinds = getattr(opened, "objects", None) or getattr(unit.settings.descriptor, "objects", None) or ()
-            unit.instance = Discreet(opened, unit.secrets, {o.name: o.sayable for o in kinds if o.sayable})
-        except SecretMissing as error:
-            unit.error, unit.unasked = error.message, True
-        except ConfigError as error:
-            unit.error = error.message
-        except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
-            unit.error = describe_bug(error)
-
-    def _close(self, unit: Unit) -> None:
-        if unit.instance is None:
-            return
-        # In a thread, since a plugin may wait for ever; whatever it holds ends with the process then.
-        closing = threading.Thread(target=self._close_guarded, args=(unit.name, unit.instance), daemon=True)
-        closing.start()
-        closing.join(CLOSE_WITHIN.total_seconds())
-        if closing.is_alive():
-            self.log.warning("close did not end", instance=unit.name, after=str(CLOSE_WITHIN))
-
-    def _close_guarded(self, name: str, instance: Any) -> None:
-        try:
-            instance.close()
-        except Exception as error:  # noqa: BLE001  the others still close
-            self.log.warning("close failed", instance=name, error=type(error).__name__)
 
     def unit(self, name: str) -> Unit:
         """A source or sink by name. Raises ConfigError with the names there are."""
@@ -495,5 +457,4 @@ class App(Base):
     def release(self) -> None:
         """Close every instance; the store stays open for whoever shares it."""
         for unit in (*self.sources.values(), *self.sinks.values()):
-            self._close(unit)
-            unit.instance = None
+            unit.close(self.log)

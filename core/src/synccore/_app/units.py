@@ -2,20 +2,29 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 from attrs import define, fields, has
 
+from .._contained import contained
+from .._delivery.policy import describe_bug
 from .._settings import InstanceSettings
+from .._settings.references import SecretMissing
+from ..errors import ConfigError
 from ..hookspecs import SinkType, SourceType
 from ..secrets import Secret
-from ..types import Limits, ObjectType
+from ..types import Limits, Log, ObjectType
 from .context import InstanceContext
+from .discreet import Discreet
 
 __all__ = ["SinkUnit", "SourceUnit", "Unit", "lane_name"]
 
 
+#: How long a plugin may take to release what it holds, before it is left alone.
+CLOSE_WITHIN = timedelta(seconds=5)
 _SEPARATORS = re.compile(r"[\s\"',:{}\\]++")
 #: Shorter parts of a document of secrets are its words.
 _SHORTEST = 12
@@ -38,6 +47,33 @@ class Unit:
     #: It was not opened because a secret is not here, where somebody only looks: nothing is wrong with it.
     unasked: bool = False
 
+    def open(self) -> None:
+        """Open the instance, anew where it was open."""
+        self.instance, self.error, self.unasked = None, None, False
+        try:
+            with contained():
+                opened = self.settings.descriptor.open(self.settings.config, self.context)
+            kinds = getattr(opened, "objects", None) or getattr(self.settings.descriptor, "objects", None) or ()
+            self.instance = Discreet(opened, self.secrets, {o.name: o.sayable for o in kinds if o.sayable})
+        except SecretMissing as error:
+            self.error, self.unasked = error.message, True
+        except ConfigError as error:
+            self.error = error.message
+        except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
+            self.error = describe_bug(error)
+
+    def close(self, log: Log) -> None:
+        """Let the instance release what it holds."""
+        if self.instance is None:
+            return
+        # In a thread, since a plugin may wait for ever; whatever it holds ends with the process then.
+        closing = threading.Thread(target=_close, args=(self.name, self.instance, log), daemon=True)
+        closing.start()
+        closing.join(CLOSE_WITHIN.total_seconds())
+        if closing.is_alive():
+            log.warning("close did not end", instance=self.name, after=str(CLOSE_WITHIN))
+        self.instance = None
+
     def secrets(self) -> Iterator[str]:
         """The texts of every secret this process has read for the instance so far."""
         config = self.settings.config
@@ -47,6 +83,13 @@ class Unit:
                 yield from _parts(value.shown)
         for text in list(getattr(self.context.vault, "shown", {}).values()):
             yield from _parts(text)
+
+
+def _close(name: str, instance: Any, log: Log) -> None:
+    try:
+        instance.close()
+    except Exception as error:  # noqa: BLE001  the others still close
+        log.warning("close failed", instance=name, error=type(error).__name__)
 
 
 def _parts(secret: str) -> Iterator[str]:

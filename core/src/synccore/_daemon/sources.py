@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from .._app.accounts import another_account
 from .._app.app import App
 from .._app.units import SourceUnit, lane_name
-from .._delivery.policy import PauseLane, Tried, decide, error_text, source_state
-from .._delivery.recognition import EVERY as RECOGNISE_EVERY
+from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
@@ -20,20 +18,17 @@ from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
-from ..errors import AnotherAccount, ConfigError, SignatureError, Transient
-from ..store import BackfillJob, Hint, Ingest, Ingested, LaneRecord, StoreError, email_of
-from ..types import Settled, WebhookRequest
+from ..errors import ConfigError, SignatureError
+from ..store import BackfillJob, Hint, Ingest, Ingested, StoreError, email_of
+from ..types import WebhookRequest
 from .beginning import Beginning
 from .faults import not_taken
 from .progress import NowAndThen
+from .standing import LOOK, RECHECK, Standing
 from .writebacks import WriteBacks
 
 #: How often the shop's webhooks are looked at.
 HEAL_EVERY = timedelta(minutes=10)
-#: How soon a source that failed in a way only a person can mend is asked again.
-RECHECK = timedelta(minutes=5)
-#: A source that is away, or in maintenance for as long as it may say, is looked for at least this often.
-LOOK = timedelta(seconds=30)
 #: Where it stands that webhooks were not taken and nothing was compared since.
 GAP = "gap"
 #: Hints followed at a time.
@@ -53,8 +48,7 @@ class SourceWorker:
         self._settings: SourceSettings = unit.settings.config
         self._lister: Lister = app.lister(unit.name)
         self._rules = rules_of(app.routes.values(), unit.name)
-        self._retry_at: datetime | None = None
-        self._failures = 0
+        self._standing = Standing(app, unit)
         self._healed_at: datetime | None = None
         #: When a comparison was last owed because webhooks were not taken.
         self._swept_at: datetime | None = None
@@ -64,7 +58,6 @@ class SourceWorker:
         self._compared: set[str] = set()
         #: Entities polled since then: what came while nobody listened is asked for at once, however rare the polls.
         self._polled: set[str] = set()
-        self._recognised_at: datetime | None = None
         #: Entity that was never listed -> what its first listing holds back.
         self._holds: dict[str, ExitStack] = {}
         #: Routes that are new here, and what keeps them from telling anything before it is known what was.
@@ -103,19 +96,19 @@ class SourceWorker:
     def follow_hints(self) -> bool:
         """Ask for what the source only named, and forget whom it says is to be forgotten; whether anything was done."""
         now = self._clock.now()
-        if not self._may_ask(now):
+        if not self._standing.may_ask(now):
             return False
         try:
-            self._recognise()
+            self._standing.recognise()
         except Exception as trouble:  # noqa: BLE001  the policy decides
-            self._failed(trouble)
+            self._standing.failed(trouble)
             return False
         hints = self._store.hints(self._unit.name, now, HINTS)
         followed = self._follower.follow([hint for hint in hints if hint.op == "touch"])
         for hint, error in followed.failed:
             self._later(hint, error)
         if followed.answered:
-            self._succeeded()
+            self._standing.succeeded()
         for hint in hints:
             if hint.op == "forget":
                 self._forget(hint)
@@ -123,11 +116,13 @@ class SourceWorker:
 
     def _later(self, hint: Hint, error: Exception) -> None:
         now = self._clock.now()
-        decision = decide(error, Tried(attempts=hint.attempts, lane_failures=self._failures), now, self._app.random)
+        decision = decide(
+            error, Tried(attempts=hint.attempts, lane_failures=self._standing.failures), now, self._app.random
+        )
         if isinstance(decision, PauseLane):
-            if self._retry_at is None or self._retry_at <= now:
-                self._failed(error)
-            self._store.snooze_hint(hint, self._retry_at or now + LOOK, error_text(error))
+            if self._standing.retry_at is None or self._standing.retry_at <= now:
+                self._standing.failed(error)
+            self._store.snooze_hint(hint, self._standing.retry_at or now + LOOK, error_text(error))
             return
         until = getattr(decision, "at", None) or getattr(decision, "until", None) or now + RECHECK
         self._store.snooze_hint(hint, until, error_text(error))
@@ -148,7 +143,7 @@ class SourceWorker:
 
     def poll_all(self) -> bool:
         """Poll every entity now; whether all went well. One that a person paused is left alone, and that is well."""
-        if self._store.lane(lane_name(self._unit.name)).state == "paused":
+        if self._standing.paused():
             return True
         went_well = True
         self.hold_first()
@@ -162,7 +157,7 @@ class SourceWorker:
         """Poll what is due, queue a comparison where its time has come, look after the webhooks."""
         self._begin()
         now = self._clock.now()
-        if not self._may_ask(now):
+        if not self._standing.may_ask(now):
             return
         for entity in self._settings.entities:
             missed = self._settings.poll is not None and entity not in self._polled
@@ -233,19 +228,19 @@ class SourceWorker:
 
     def _poll(self, entity: str) -> bool:
         try:
-            self._recognise()
-            self._lister.poll(entity, self._unless_paused)
+            self._standing.recognise()
+            self._lister.poll(entity, self._standing.unless_paused)
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001  the policy decides; the next poll goes on from the cursor
-            self._failed(error)
+            self._standing.failed(error)
             self._listing_failed(entity, error)
             return False
         now = self._clock.now()
         self._store.put_cursor(self._unit.name, f"polled:{entity}", now.isoformat(), now)
         self._listing_failed(entity, None)
         self._polled.add(entity)
-        self._succeeded()
+        self._standing.succeeded()
         return True
 
     def _listing_failed(self, entity: str, error: Exception | None) -> None:
@@ -294,7 +289,7 @@ class SourceWorker:
         try:
             healed = heal(f"{url.rstrip('/')}/hooks/{self._unit.name}")
         except Exception as error:  # noqa: BLE001  the policy decides
-            self._failed(error)
+            self._standing.failed(error)
             return
         lane, said = self._store.lane(lane_name(self._unit.name)), "; ".join(healed) or None
         if lane.state == "ok" and lane.reason == said:
@@ -302,87 +297,29 @@ class SourceWorker:
             return
         if said:
             self._app.log.warning("webhooks healed", source=self._unit.name, what=said)
-            self._put_state("ok", said)
+            self._standing.put_state("ok", said)
             self.queue_reconcile(now)
         elif lane.state == "ok":
-            self._put_state("ok", None)
-
-    # -- state
-
-    def _recognise(self) -> None:
-        """Before the first work, after trouble and now and then: is this the shop its records are of?
-
-        Raises AnotherAccount otherwise.
-        """
-        now = self._clock.now()
-        if self._recognised_at is not None and now - self._recognised_at < RECOGNISE_EVERY:
-            return
-        if another := another_account(self._store, self._unit.name, self._unit.instance, source=True):
-            raise AnotherAccount(another)
-        self._recognised_at = now
-
-    def _may_ask(self, now: datetime) -> bool:
-        """Not while a person paused it, nor before its time after a failure, unless a person resumed it."""
-        lane = self._store.lane(lane_name(self._unit.name))
-        if lane.state == "ok" and lane.until is None:
-            self._retry_at = None
-        return lane.state != "paused" and (self._retry_at is None or now >= self._retry_at)
-
-    def _unless_paused(self, _: Listed) -> None:
-        """Between two pages: the listing of a source that a person paused goes on from its cursor later."""
-        if self._store.lane(lane_name(self._unit.name)).state == "paused":
-            raise Stopped
-
-    def _failed(self, error: Exception) -> None:
-        """What the policy says of it. Raises a StoreError: our own trouble, and over as soon as the store works."""
-        self._recognised_at = None
-        if isinstance(error, StoreError):
-            raise error
-        now = self._clock.now()
-        decision = decide(error, Tried(lane_failures=self._failures), now, self._app.random)
-        self._failures += 1
-        until = getattr(decision, "until", None) or now + RECHECK
-        # A shop in maintenance says ten minutes and means ten seconds; one that asks us to slow down means it.
-        longest = LOOK if isinstance(error, Transient) else RECHECK
-        self._retry_at = min(until, now + longest)
-        self._put_state(source_state(error, decision), error_text(error), self._retry_at)
-
-    def _succeeded(self) -> None:
-        self._retry_at, self._failures = None, 0
-        lane = self._store.lane(lane_name(self._unit.name))
-        if lane.state != "ok" or lane.changed_at is None:
-            self._put_state("ok", None)
-
-    def _put_state(self, state: str, reason: str | None, until: datetime | None = None) -> None:
-        """Keep it, unless a person paused the source meanwhile."""
-        name, now = lane_name(self._unit.name), self._clock.now()
-        before = self._store.lane(name)
-        if before.state == "paused":
-            return
-        since = (before.changed_at if state == before.state != "ok" else None) or now
-        self._store.put_lane(LaneRecord(sink=name, state=state, reason=reason, until=until, changed_at=since))
-        if (before.state, before.reason) != (state, reason):
-            told = Settled(at=now, sink=self._unit.name, outcome="lane", lane_state=state, reason=reason)
-            self._app.observe(told)
+            self._standing.put_state("ok", None)
 
     # -- jobs
 
     def work_job(self) -> bool:
         """Go on with the oldest listing that was handed over; whether there was one."""
         job = self._store.next_backfill(self._unit.name)
-        if job is None or not self._may_ask(self._clock.now()):
+        if job is None or not self._standing.may_ask(self._clock.now()):
             return False
         try:
-            self.run_job(job, watch=self._unless_paused)
+            self.run_job(job, watch=self._standing.unless_paused)
         except Stopped:
             return False
         except MassDeletionError:
             pass  # kept with the job, and shown by `status`
         except ConfigError as error:
             if not job.filters:  # a filter that the source does not know says nothing about the source
-                self._failed(error)
+                self._standing.failed(error)
         except Exception as error:  # noqa: BLE001  transient: the job stays and goes on from its cursor
-            self._failed(error)
+            self._standing.failed(error)
             self._store.update_backfill(job.id, error=error_text(error), now=self._clock.now())
             self._listing_failed(job.entity, error)
         return True
@@ -392,8 +329,8 @@ class SourceWorker:
 
         Raises what the source raises, and MassDeletionError; a job that cannot succeed has failed then.
         """
-        self._recognised_at = None  # a comparison with another shop finds every record gone
-        self._recognise()
+        self._standing.doubt()  # a comparison with another shop finds every record gone
+        self._standing.recognise()
         reconciling = job.kind == "reconcile"
         cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
         before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0
@@ -436,7 +373,7 @@ class SourceWorker:
         self._end(job, "done", None)
         self._listing_failed(job.entity, None)
         self._release()
-        self._succeeded()
+        self._standing.succeeded()
         return listed
 
     def _doubt(self, entity: str, message: str | None) -> None:
