@@ -8,6 +8,7 @@ from random import Random
 
 from synccore._plugins import Plugins, load_plugins
 
+from . import hands
 from .truth import faults
 from .world import STEPS, Step, World
 
@@ -21,8 +22,10 @@ RARE = {"restore": 0.3, "forget": 0.3, "sweep": 0.5, "outage": 0.5}
 def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
     """The life of a seed."""
     luck = Random(seed)
-    weights = [OFTEN.get(name, RARE.get(name, 1)) for name in STEPS]
-    return tuple(Step(name, luck.randrange(10**6)) for name in luck.choices(list(STEPS), weights, k=length))
+    often = {name: OFTEN.get(name, RARE.get(name, 1)) for name in STEPS}
+    often |= {name: hands.OFTEN.get(name, 1) for name in hands.STEPS_OF_HANDS}
+    names = luck.choices(list(often), list(often.values()), k=length)
+    return tuple(Step(name, luck.randrange(10**6)) for name in names)
 
 
 def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> list[str]:
@@ -32,7 +35,7 @@ def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> li
         World(Path(folder), seed, plugins or load_plugins(environ={})) as world,
     ):
         for step in steps:
-            world.live(step)
+            hands.live(world, step)
         world.rest()
         return faults(world)
 

@@ -25,6 +25,13 @@ class Held:
     email: str
     first: str
     last: str
+    #: Digits alone: each vendor writes numbers in its own way.
+    phone: str = ""
+
+    @staticmethod
+    def digits(text: str | None) -> str:
+        """The digits of a telephone number."""
+        return "".join(c for c in text or "" if c.isdigit())
 
 
 class Target(Closing):
@@ -75,6 +82,12 @@ class Target(Closing):
     def owner(self, luck: Random) -> None:
         """Somebody works in the account by hand."""
 
+    def refuse(self, email: str) -> None:
+        """Nothing more is taken of who has that address, until `come_back`."""
+
+    def fill(self) -> None:
+        """Nobody new is taken, until `come_back`."""
+
     def _is_write(self, request: Any) -> bool:
         return request.method in self.writes and "token" not in request.path
 
@@ -106,9 +119,21 @@ class Klaviyo(Target):
     def people(self) -> list[Held]:
         found = [p.attributes for p in self.server.store.people.values()]
         return [
-            Held(email=a.get("email") or "", first=a.get("first_name") or "", last=a.get("last_name") or "")
+            Held(
+                email=a.get("email") or "",
+                first=a.get("first_name") or "",
+                last=a.get("last_name") or "",
+                phone=Held.digits(a.get("phone_number")),
+            )
             for a in found
         ]
+
+    def refuse(self, email: str) -> None:
+        self.server.refuse[email] = ("invalid", "this address is not taken")
+
+    def come_back(self) -> None:
+        super().come_back()
+        self.server.refuse.clear()
 
     def payments(self) -> list[str]:
         """The order of every payment it was told of, as often as it was told."""
@@ -141,12 +166,30 @@ class Google(Target):
         name = (contact.get("names") or [{}])[0]
         first, last = name.get("givenName", ""), name.get("familyName", "")
         addresses = [entry["value"] for entry in contact.get("emailAddresses") or [{"value": ""}]]
-        return [Held(email=address, first=first, last=last) for address in addresses]
+        phone = Held.digits((contact.get("phoneNumbers") or [{}])[0].get("value"))
+        return [Held(email=address, first=first, last=last, phone=phone) for address in addresses]
 
     def owner(self, luck: Random) -> None:
         contacts = self.server.contacts()
         if contacts:
             self.server.rename(luck.choice(contacts)["resourceName"])
+
+    def refuse(self, email: str) -> None:
+        before = self.server.refuse
+
+        def refuse(person: Mapping[str, Any]) -> str | None:
+            held = {entry.get("value") for entry in person.get("emailAddresses") or ()}
+            return "Request contains an invalid argument." if email in held else before(person)
+
+        self.server.refuse = refuse
+
+    def fill(self) -> None:
+        self.server.capacity = len(self.server.contacts())
+
+    def come_back(self) -> None:
+        super().come_back()
+        self.server.refuse = lambda person: None
+        self.server.capacity = 25_000
 
 
 class Salesforce(Target):
@@ -174,9 +217,26 @@ class Salesforce(Target):
 
     def people(self) -> list[Held]:
         return [
-            Held(email=r.get("Email") or "", first=r.get("FirstName") or "", last=r.get("LastName") or "")
+            Held(
+                email=r.get("Email") or "",
+                first=r.get("FirstName") or "",
+                last=r.get("LastName") or "",
+                phone=Held.digits(r.get("Phone")),
+            )
             for r in self.server.records("Contact")
         ]
+
+    def refuse(self, email: str) -> None:
+        rule = ("Contact", lambda record: record.get("Email") == email, "this address is not taken")
+        self.server.org.validation_rules.append(rule)
+
+    def fill(self) -> None:
+        self.server.org.storage_full = True
+
+    def come_back(self) -> None:
+        super().come_back()
+        self.server.org.validation_rules.clear()
+        self.server.org.storage_full = False
 
 
 TARGETS: tuple[type[Target], ...] = (Klaviyo, Google, Salesforce)

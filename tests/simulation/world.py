@@ -18,6 +18,7 @@ from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.connect import connect
 from synccore._verbs.deliveries import retry
 from synccore._verbs.forget import forget
+from synccore._verbs.lanes import resume
 from synccore._verbs.restore import put_in_place, settle_in
 from synccore.errors import SynccoreError
 from synccore.testing import FakeClock
@@ -68,6 +69,8 @@ class World(Closing):
         #: Addresses that were mailed when their account was deleted. What the account said last may never have been
         #: heard; who registers with that address again before the deletion is followed takes the record over as it is.
         self.unheard: set[str] = set()
+        #: Telephone -> everybody who ever had it.
+        self.phones: dict[str, set[int]] = {}
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -209,9 +212,11 @@ class World(Closing):
     def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
         self._losing = 0.0
-        self.store.fuse = None
-        for target in self.targets.values():
+        self.store.fuse = self.store.look = None
+        for name, target in self.targets.items():
             target.come_back()
+            self._go_on(name)
+        self._go_on("shop")
         self.shop.clear_faults()
         late, self._late = self._late, []
         for request in late:
@@ -243,11 +248,24 @@ class World(Closing):
 
     # -- living
 
-    def live(self, step: Step) -> None:
+    def live(self, step: Step, steps: "Mapping[str, Callable[[World, Random], Any]] | None" = None) -> None:
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
-        STEPS[step.name](self, Random(f"{self._seed} {step.name} {step.luck}"))
+        (steps or STEPS)[step.name](self, Random(f"{self._seed} {step.name} {step.luck}"))
         self.listen()
+
+    def overlap(self, change: Callable[[], None]) -> None:
+        """Let that happen once between the shop's next answer and what the process does with it."""
+        asked = len(self.shop.requests)
+
+        def look() -> None:
+            if any(r.method == "GET" and r.path.endswith(("/customers", "/orders")) for r in self.shop.requests[asked:]):
+                self.store.look = None
+                fuse, self.store.fuse = self.store.fuse, None
+                change()
+                self.store.fuse = fuse
+
+        self.store.look = look
 
     def listen(self) -> None:
         """Remember what people say about marketing; who registers anew and says nothing takes nothing back."""
@@ -368,7 +386,15 @@ class World(Closing):
         luck.choice(list(self.targets.values())).go_away(luck)
 
     def _relief(self, luck: Random) -> None:
-        luck.choice(list(self.targets.values())).come_back()
+        name = luck.choice(list(self.targets))
+        self.targets[name].come_back()
+        self.run(lambda: self._go_on(name))
+        self.run(lambda: self._go_on("shop"))
+
+    def _go_on(self, name: str) -> None:
+        """What the operator held goes on."""
+        if self.app.lane_of(name).state == "paused":
+            resume(self.app, name)
 
     def _owner(self, luck: Random) -> None:
         luck.choice(list(self.targets.values())).owner(luck)

@@ -101,6 +101,17 @@ def test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once(listening, learn
     assert facts(told).keys() == {"failed:1", "paid"}
 
 
+@pytest.mark.parametrize("status", ["on-hold", "cancelled", "pending", "refunded"])
+def test_a_renewal_that_was_paid_and_moved_on_before_anybody_looked_was_paid(listening, learn, status):
+    """The date of the payment is the fact; the status is what became of the order."""
+    box = listening.subscribe(listening.add_customer("ada@shop.test"))
+    told = learn()
+    order = listening.renew(box)
+    listening.edit_order(order, status=status)
+    told += learn()
+    assert facts(told) == {"paid": (True, 1, None, None)}
+
+
 def test_a_renewal_saved_again_while_it_waits_failed_once(listening, learn, clock):
     listening.shop.retry_hours = (12,)
     box = listening.subscribe(listening.add_customer("ada@shop.test"))

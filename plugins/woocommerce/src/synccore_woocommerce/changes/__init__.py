@@ -32,7 +32,6 @@ DRAFTS = ("checkout-draft", "auto-draft", "draft")
 TRASH = "trash"
 #: Where the instance's state keeps the shop's time zone.
 ZONE = "time_zone"
-_PAID = ("processing", "completed", "refunded")
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 
 #: Takes what cannot be read.
@@ -284,7 +283,7 @@ class Translator:
             if failure.at
         ]
         paid = date_of(record, "date_paid", self.zone())
-        if record.get("status") in _PAID and paid is not None:
+        if paid is not None:  # whatever became of the order since
             changes.append(self._attempt(record, owner, "paid", history, None, subscription))
         return changes
 

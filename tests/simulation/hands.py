@@ -1,0 +1,74 @@
+"""What people do besides: telephones, vendors who refuse, an operator who pauses, a change between
+a page's being read and its being taken in."""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from synccore._verbs.lanes import pause
+
+from .world import STEPS, Step, World
+
+__all__ = ["OFTEN", "STEPS_OF_HANDS", "live"]
+
+#: How often each happens beside a step of `world.STEPS` that happens once.
+OFTEN = {"telephone": 2, "overlap": 0.5, "pause": 0.5}
+
+
+def live(world: World, step: Step) -> None:
+    """Let one thing happen, of the world's own steps or of those here."""
+    world.live(step, {**STEPS, **STEPS_OF_HANDS})
+
+
+def _telephone(world: World, luck: Random) -> None:
+    """Somebody gets a number, another one, none, or that of somebody else."""
+    if (number := world.customer(luck)) is None:
+        return
+    known = [p for c in world.shop.customers.values() if (p := c["billing"]["phone"])]
+    fate = luck.random()
+    phone = f"+4930901820{luck.randrange(100):02}"
+    if fate < 0.25:
+        phone = ""
+    elif fate < 0.4 and known:
+        phone = luck.choice(known)
+    world.phones.setdefault(phone, set()).add(number)
+    world.shop.edit_customer(number, billing={"phone": phone})
+
+
+def _overlap(world: World, luck: Random) -> None:
+    """Somebody changes after a page was read and before it is taken in; the webhook comes first."""
+    number = world.customer(luck)
+
+    def change() -> None:
+        if number in world.shop.customers:
+            world.shop.edit_customer(number, first_name=luck.choice(("Gil", "Hao", "Ida")))
+            world.shop.run_queue()
+
+    if number is not None:
+        world.overlap(change)
+
+
+def _refuse(world: World, luck: Random) -> None:
+    """A target takes nothing of somebody any more."""
+    if (number := world.customer(luck)) is not None:
+        luck.choice(list(world.targets.values())).refuse(world.shop.customers[number]["email"])
+
+
+def _full(world: World, luck: Random) -> None:
+    """A target has no room for anybody new."""
+    luck.choice(list(world.targets.values())).fill()
+
+
+def _pause(world: World, luck: Random) -> None:
+    """The operator holds the shop or a target; `relief`, or the end, lets them go on."""
+    name = luck.choice([*world.targets, "shop"])
+    world.run(lambda: pause(world.app, name, "by hand"))
+
+
+STEPS_OF_HANDS: Mapping[str, Callable[[World, Random], Any]] = {
+    "telephone": _telephone,
+    "overlap": _overlap,
+    "refuse": _refuse,
+    "full": _full,
+    "pause": _pause,
+}
