@@ -1,6 +1,7 @@
 """Lives of the whole product (see `simulation`); `benchmarks/simulate.py` lives many more."""
 
 import os
+from datetime import timedelta
 
 import pytest
 from simulation.lives import draw, live
@@ -36,6 +37,23 @@ def test_a_guest_whose_address_changes_is_one_person_at_each_target(plugins, tmp
             assert "moved@shop.test" in emails, target.name
             assert "g@shop.test" not in emails, target.name
         assert faults(world) == []
+
+
+def test_a_payment_whose_webhook_was_lost_is_told_though_a_comparison_finds_it_first(plugins, tmp_path):
+    with World(tmp_path, 1, plugins) as world:
+        box = world.shop.subscribe(next(iter(world.shop.customers)) + 3)
+        world.rest()
+        world.withheld = []
+        world.clock.advance(timedelta(minutes=1))
+        world.shop.renew(box)
+        world.shop.run_queue()
+        world.worker.queue_reconcile(world.clock.now())
+        while world.worker.work_job():
+            pass
+        world.withheld = None
+        world.rest()
+        assert faults(world) == []
+        assert len(world.targets["marketing"].payments()) == 1
 
 
 def test_a_life_is_the_same_each_time():

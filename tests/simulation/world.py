@@ -259,7 +259,9 @@ class World(Closing):
         asked = len(self.shop.requests)
 
         def look() -> None:
-            if any(r.method == "GET" and r.path.endswith(("/customers", "/orders")) for r in self.shop.requests[asked:]):
+            if any(
+                r.method == "GET" and r.path.endswith(("/customers", "/orders")) for r in self.shop.requests[asked:]
+            ):
                 self.store.look = None
                 fuse, self.store.fuse = self.store.fuse, None
                 change()

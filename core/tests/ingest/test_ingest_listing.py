@@ -1,9 +1,10 @@
 """Polls, backfills and comparisons over a source that fails, shrinks and is killed in the middle."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 from structlog.testing import capture_logs
 
 from synccore._app.units import lane_name
@@ -19,6 +20,7 @@ from synccore.store import Ingest, Ingested, StoreError
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits, Page
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
 
@@ -387,7 +389,8 @@ def test_what_is_known_already_holds_nothing(tmp_path):
         app.drain()
         app.sink.calls.clear()
         with worker.listing(["customer", "membership"]):
-            app.emit(*(customer(f"{n:03}", email=f"q{n}@shop.test", version=9) for n in range(50)), bulk=True)
+            long_ago = [evolve(customer(f"{n:03}", email=f"q{n}@shop.test", version=9), at=LONG_AGO) for n in range(50)]
+            app.emit(*long_ago, bulk=True)
             app.drain()
             assert [len(call) for call in app.sink.calls] == [20, 20]
 

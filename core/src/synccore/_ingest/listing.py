@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
-from ..store import Ingest, Rules, Store
+from ..store import NEWS_SINCE, Ingest, Rules, Store
 from ..types import Change, Clock, Page, Unreadable
 from .hints import parted
 from .intake import Intake
@@ -159,6 +159,8 @@ class Lister:
     def _done(self, entity: str) -> None:
         now = self._clock.now()
         self._store.put_cursor(self._name, f"listed:{entity}", now.isoformat(), now)
+        if self._store.get_cursor(self._name, NEWS_SINCE + entity) is None:
+            self._store.put_cursor(self._name, NEWS_SINCE + entity, now.isoformat(), now)
 
     def _adopt_cursor(self, entity: str, cursor_name: str) -> None:
         """A finished full listing is as good as a first poll: the next one starts from it."""

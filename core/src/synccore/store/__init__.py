@@ -38,6 +38,7 @@ from .owing import Owing
 from .people import People
 from .records import Records
 from .rows import (
+    NEWS_SINCE,
     BackfillJob,
     ClaimRule,
     Delivery,
@@ -67,6 +68,7 @@ from .taking import Taking
 from .trail import Trail
 
 __all__ = [
+    "NEWS_SINCE",
     "BackfillJob",
     "ClaimRule",
     "Copying",

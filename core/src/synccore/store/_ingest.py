@@ -38,6 +38,8 @@ class _Intake:
         self._now = now
         self._facts = facts
         self._dirtied = 0
+        #: Whether what is taken in right now is the past.
+        self._past = unit.bulk
         self._sinks: set[str] = set()
         self._sweeps = self._open_sweeps()
         #: As of when what comes is true: of a listing or a fetch, when the source was asked.
@@ -100,13 +102,15 @@ class _Intake:
         if (change.entity, change.key) in self._answered:
             # The answer to a hint that gives it again: the record cannot be read, and asking once more does not help.
             return "unchanged"
-        give_hint(self._tx, self._unit.source, change, bulk=self._unit.bulk, now=self._now)
+        self._past = self._unit.bulk
+        give_hint(self._tx, self._unit.source, change, bulk=self._past, now=self._now)
         self._received(change)
         return "hinted"
 
     # -- the three kinds of change
 
     def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
+        self._past = self._is_past(change, None)
         owner = self._owner(change, data)
         values = self._values(change, data, codec.Written(data), owner) | {"event_id": event_id, "at": self._at(change)}
         new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
@@ -114,7 +118,7 @@ class _Intake:
         late = new and not change.late_ok and self._is_history(change)
         for rule in self._rules(change.entity):
             if rule.target == "self" and (new or rule.route in self._unit.force):
-                self._owe_event(rule, change.key, event, owner, late=late)
+                self._owe_event(rule, change.key, event, owner, late=late, bulk=self._past if new else self._unit.bulk)
             elif rule.target == "owner" and new and owner is not None:
                 self._dirty_owner(rule, owner)
         if new and not late:
@@ -130,6 +134,7 @@ class _Intake:
         known = self._snapshot(change.entity, change.key)
         if known is None:
             return "unchanged"
+        self._past = self._is_past(change, known)
         if _older(change.version, known["version"]) or self._was_read_before(known):
             return "stale"
         buried = {
@@ -151,6 +156,7 @@ class _Intake:
 
     def _upsert(self, change: Change, data: Entity) -> _Fate:
         known = self._snapshot(change.entity, change.key)
+        self._past = self._is_past(change, known)
         if self._taken_over(change, data, known):
             return "stale"
         if self._facts.unread:
@@ -197,6 +203,19 @@ class _Intake:
     def _is_news(self) -> bool:
         """Not a listing of the past, whose every record is new here; a comparison is one of what is now."""
         return not self._unit.bulk or bool(self._sweeps)
+
+    def _is_past(self, change: Change, known: Row | None) -> bool:
+        """Whether nobody is to be told of it as of something new: it was so before all was listed for the first time."""
+        if not self._unit.bulk:
+            return False
+        since = self._facts.news_since.get(change.entity)
+        if since is None:
+            return True
+        if change.at is None:
+            # Without a date only what was known before shows that it is new.
+            return known is None or change.op == "event"
+        later = known is None or change.op == "delete" or to_ms(change.at) > int(known["changed_at"])
+        return not later or to_ms(change.at) < since
 
     def _is_outdated(self, change: Change, known: Row) -> bool:
         """Whether what is known is newer than this state."""
@@ -269,7 +288,7 @@ class _Intake:
             unit.source,
             key,
             op,
-            bulk=unit.bulk,
+            bulk=self._past or not changed and unit.bulk,
             now=self._now,
             changed=changed,
             before=before,
@@ -286,14 +305,16 @@ class _Intake:
         owner = None if ref is None else self._snapshot(ref.entity, ref.key)
         return made_from(rule.made_by, (known["fingerprint"], "" if owner is None else owner["fingerprint"]))
 
-    def _owe_event(self, rule: DirtyRule, key: str, event: int, owner: EntityRef | None, *, late: bool) -> None:
+    def _owe_event(
+        self, rule: DirtyRule, key: str, event: int, owner: EntityRef | None, *, late: bool, bulk: bool
+    ) -> None:
         values = {
             "route": rule.route,
             "sink": rule.sink,
             "source": self._unit.source,
             "entity": rule.entity,
             "key": key,
-            "bulk": int(self._unit.bulk),
+            "bulk": int(bulk),
             "event": event,
             "outcome": "late" if late else None,
             "owner_entity": owner and owner.entity,
@@ -308,7 +329,7 @@ class _Intake:
 
     def _received(self, change: Change) -> None:
         """The first line of a record's trail. A listing of the past would only repeat what `delivered` says."""
-        if self._unit.bulk:
+        if self._past:
             return
         entry = HistoryEntry(
             at=from_ms(self._now),

@@ -13,6 +13,11 @@ from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot, Unr
 DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
 
 
+#: With an entity behind it, the cursor that keeps when all of it had been listed for the first time: what is dated
+#: later is news, whoever finds it.
+NEWS_SINCE = "news_since:"
+
+
 @frozen(kw_only=True)
 class DirtyRule:
     """What a change of one entity owes one route.
@@ -39,7 +44,8 @@ class Ingest:
     """One accepted unit: a webhook's changes, or one page of a listing with the cursor that follows it.
 
     Attributes:
-        bulk: the past (backfill, reconcile, first listing): its deliveries come after live ones.
+        bulk: a listing (backfill, reconcile, first listing). What it brings is the past, and comes after live ones; but
+            for what changed since all was listed for the first time, which is news that nobody told.
         force: routes that get a delivery even where the snapshot did not change (backfill).
         cursor: (name, value) stored in the same transaction; see `get_cursor`.
         sweep: mark the keys as seen in this running full comparison.

@@ -138,7 +138,8 @@ class Operation:
     #: When the first of the changes it brings was taken in, by our clock: what is older at the target no earlier try of
     #: it has made.
     since: datetime | None = None
-    #: True for backfills and reconciles: the past, not news. A sink fires no automation for it.
+    #: True for the past, not news: what a first listing brings, and what a backfill sends again. A sink fires no
+    #: automation for it.
     bulk: bool = False
     #: True where an earlier try may have been carried out (lost answer, crash).
     maybe_applied: bool = False

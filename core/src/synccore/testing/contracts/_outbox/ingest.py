@@ -1,10 +1,11 @@
 """What a change leaves behind: snapshot, debt, or nothing."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
-from ....store import DirtyRule, Ingest
+from ....store import NEWS_SINCE, DirtyRule, Ingest
 from ....types import Change, EntityRef
 from .desk import Desk
 
@@ -196,6 +197,47 @@ class TakingInRules:
         assert not desk.store.deliveries()[0].bulk
         desk.take(desk.customer("1", "C"), bulk=True)
         assert not desk.store.deliveries()[0].bulk
+
+    def test_what_a_comparison_is_the_first_to_tell_is_news_and_not_the_past(self, desk: Desk) -> None:
+        """A lost webhook's fact is told by whoever finds it; what was so before the first listing ended is history."""
+        before, since, after = (desk.now + timedelta(minutes=n) for n in (-1, 0, 1))
+        desk.take(desk.customer("1", "A", at=before), desk.customer("2", "A", at=before), desk.customer("3"))
+        desk.deliver_all()
+        desk.store.put_cursor("shop", f"{NEWS_SINCE}customer", since.isoformat(), desk.now)
+        desk.store.put_cursor("shop", f"{NEWS_SINCE}payment", since.isoformat(), desk.now)
+        desk.take(
+            desk.payment("e1", at=before),
+            desk.payment("e2", at=after),
+            desk.payment("e3"),
+            desk.customer("1", "B", at=before),  # the source reads more of it than it did
+            desk.customer("2", "B", at=after),
+            desk.customer("3", "B"),
+            desk.customer("4", at=before),
+            desk.customer("5", at=after),
+            desk.customer("6"),
+            bulk=True,
+            sweep="s",
+        )
+        told = {d.event_id or d.key: d.bulk for d in desk.store.deliveries(state="ready")}
+        past, news = dict.fromkeys(("e1", "e3", "1", "4", "6"), True), dict.fromkeys(("e2", "2", "3", "5"), False)
+        assert told == past | news
+        heard = Counter(h.key for h in desk.store.history() if h.outcome == "received")
+        assert heard == {"1": 1, "2": 2, "3": 2, "5": 1, "p": 1}
+
+    def test_a_deletion_that_a_comparison_finds_is_news(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        desk.deliver_all()
+        desk.store.put_cursor("shop", f"{NEWS_SINCE}customer", desk.now.isoformat(), desk.now)
+        desk.take(desk.gone("customer", "1"), bulk=True, sweep="s")
+        assert [d.bulk for d in desk.store.deliveries(state="ready")] == [False]
+
+    def test_a_backfill_gives_a_new_route_the_old_events_as_the_past(self, desk: Desk) -> None:
+        desk.store.put_cursor("shop", f"{NEWS_SINCE}payment", desk.now.isoformat(), desk.now)
+        desk.take(desk.payment("e1", at=desk.now + timedelta(minutes=1)))
+        desk.rules["payment"].append(DirtyRule(route="mails", sink="mail", entity="payment"))
+        fact = desk.payment("e1", at=desk.now + timedelta(minutes=1))
+        assert desk.take(fact, force=frozenset({"mails"}), bulk=True).dirtied == 1
+        assert [d.bulk for d in desk.store.deliveries(sink="mail")] == [True]
 
     def test_force_owes_what_did_not_change_and_only_there(self, desk: Desk) -> None:
         desk.rules["customer"].append(DirtyRule(route="news", sink="mail", entity="customer"))
