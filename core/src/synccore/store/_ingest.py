@@ -205,7 +205,7 @@ class _Intake:
         return not self._unit.bulk or bool(self._sweeps)
 
     def _is_past(self, change: Change, known: Row | None) -> bool:
-        """Whether nobody is to be told of it as of something new: it was so before all was listed for the first time."""
+        """Whether it is nothing new to tell of: it was so before all was listed for the first time."""
         if not self._unit.bulk:
             return False
         since = self._facts.news_since.get(change.entity)
@@ -288,7 +288,7 @@ class _Intake:
             unit.source,
             key,
             op,
-            bulk=self._past or not changed and unit.bulk,
+            bulk=self._past or (unit.bulk and not changed),
             now=self._now,
             changed=changed,
             before=before,
