@@ -63,8 +63,8 @@ class Packed(Sequence[T], Generic[T]):
         return self._part(places // PART)[places % PART]
 
 
-def in_parts(items: Iterable[T], size: int = PART) -> Iterator[list[T]]:
+def in_parts(items: Iterable[T]) -> Iterator[list[T]]:
     """Lists of at most so many, one at a time."""
     left = iter(items)
-    while part := list(islice(left, size)):
+    while part := list(islice(left, PART)):
         yield part

@@ -105,7 +105,7 @@ class Preparer:
             return self._leave(work, op_id, mapped.reason)
         fields = mapped.fields
         changed = self._changed(work, fields, mapped.blank)
-        if work.delivery.op != "event" and self._unchanged(work, fields, changed):
+        if work.delivery.op != "event" and self._unchanged(work, changed):
             return Prepared(operation=None, skip="unchanged", made_from=self._made_from(work))
         if self.route.after and work.parent is None:
             self._wait(work)
@@ -195,7 +195,7 @@ class Preparer:
         comes = work.owner is None or not work.owner.deleted
         return link.parent_id is not None and work.parent is None and new_owner and comes
 
-    def _unchanged(self, work: Work, fields: Mapping[str, Any], changed: frozenset[str]) -> bool:
+    def _unchanged(self, work: Work, changed: frozenset[str]) -> bool:
         if work.link is None or work.delivery.maybe_applied or self.moved(work) or self._to_move(work, work.link):
             return False
         if not work.link.mapped:

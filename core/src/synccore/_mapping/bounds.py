@@ -145,7 +145,7 @@ def _percent(template: Any, _: Any) -> None:
 _CLOSED = frozenset({"to_bytes", "translate", "maketrans", "format_map", "expandtabs"})
 
 
-def bounded_call(function: Any, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+def bounded_call(function: Any, arguments: tuple[Any, ...]) -> None:
     """Refuse a method of a text, list or number whose result would be too large, before it is called."""
     function = getattr(function, "__wrapped__", function)  # the sandbox's own `format`
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")

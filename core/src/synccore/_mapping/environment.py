@@ -81,7 +81,7 @@ class Environment(ImmutableSandboxedEnvironment):
     def call(self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """So are methods, and a call takes as long as some turns of a loop."""
         self.meter.step(CALL_STEPS)
-        bounded_call(__obj, args, kwargs)
+        bounded_call(__obj, args)
         return bounded(super().call(__context, __obj, *args, **kwargs))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -151,7 +151,7 @@ class _Constants(NodeTransformer):
                 case nodes.Call(node=nodes.Getattr(node=nodes.Const(value=owner), attr=name), args=args_):
                     if _constant(args_):
                         method, values = self._environment.getattr(owner, name), _values(args_)
-                        bounded_call(method, tuple(values), {})
+                        bounded_call(method, tuple(values))
                 case nodes.Call(node=nodes.Name(name="range"), args=args_) if _constant(args_):
                     _range(*_values(args_))
                 case nodes.List(items=items) | nodes.Tuple(items=items) if _constant(items):

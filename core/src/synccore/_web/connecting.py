@@ -84,9 +84,8 @@ class _WebBrowser:
 class Connects:
     """The connects that wait for a person."""
 
-    def __init__(self, connect: Callable[[str, Browser, bool], Connected], patience: timedelta = PATIENCE) -> None:
+    def __init__(self, connect: Callable[[str, Browser, bool], Connected]) -> None:
         self._connect = connect
-        self._patience = patience
         self._waiting: list[_WebBrowser] = []
         self._lock = threading.Lock()
 
@@ -95,7 +94,7 @@ class Connects:
 
         `switch_account`: the person said that another account than the last one is meant.
         """
-        browser = _WebBrowser(redirect_uri, self._patience)
+        browser = _WebBrowser(redirect_uri, PATIENCE)
         thread = threading.Thread(
             target=self._run, args=(name, browser, switch_account), name=f"synccore-connect-{name}"
         )

@@ -36,9 +36,7 @@ class Guard:
     nothing is shown where a `public` address is set: a proxy that adds no header would show the page to everybody.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, log: Log, hosts: frozenset[str], open_house: bool, public: bool = False
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, log: Log, hosts: frozenset[str], open_house: bool, public: bool) -> None:
         self._app = app
         self._log = log
         self._hosts = hosts

@@ -138,7 +138,7 @@ def read_body(answer: httpx.Response, most: int, into: IO[bytes] | None = None) 
     coding = answer.headers.get("content-encoding", "identity").strip().lower()
     pieces = answer.iter_raw(_PIECE)
     if coding not in ("", "identity"):
-        pieces = _unpacked(pieces, coding, most)
+        pieces = _unpacked(pieces, coding)
     if into is not None:
         _write(pieces, most, into)
         return b""
@@ -162,7 +162,7 @@ def _write(pieces: Iterable[bytes], most: int, into: IO[bytes]) -> None:
     into.seek(0)
 
 
-def _unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes]:
+def _unpacked(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
     """gzip and deflate, never more than a piece beyond what may be held."""
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise httpx.DecodingError(f"the answer is packed as {redact(coding, 40)}, which was not asked for")

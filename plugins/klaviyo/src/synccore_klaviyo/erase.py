@@ -29,11 +29,9 @@ _OWED = "erase:"
 _IN_JOB = "job:"
 
 
-def request_deletion(client: Client, *, remote_id: str = "", email: str = "") -> None:
-    """Ask Klaviyo to delete a person and all events for good, by exactly one identifier."""
-    person: dict[str, Any] = {"type": "profile", "attributes": {} if remote_id else {"email": email}}
-    if remote_id:
-        person["id"] = remote_id
+def request_deletion(client: Client, remote_id: str) -> None:
+    """Ask Klaviyo to delete a person and all events for good."""
+    person = {"type": "profile", "id": remote_id, "attributes": {}}
     attributes = {"profile": {"data": person}}
     client.call(ERASE, body={"data": {"type": "data-privacy-deletion-job", "attributes": attributes}})
 
@@ -118,7 +116,7 @@ class Eraser:
     def _erase_again(self, name: str) -> None:
         email = self._context.vault.get(name)
         if email and (remote_id := find_by_email(self._client, email)):
-            request_deletion(self._client, remote_id=remote_id)
+            request_deletion(self._client, remote_id)
         self._context.vault.delete(name)
         self._state.put({name: None})
 
@@ -126,7 +124,7 @@ class Eraser:
         """Ask for the deletion, and look whether it was done."""
         if not find(self._client, "id", [remote_id]):
             return True
-        request_deletion(self._client, remote_id=remote_id)
+        request_deletion(self._client, remote_id)
         for wait in LOOKS:
             self._clock.sleep(wait)
             if not find(self._client, "id", [remote_id]):

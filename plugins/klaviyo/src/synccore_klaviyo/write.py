@@ -281,7 +281,7 @@ class Writer:
     def _remove(self, link: Link) -> Delivered:
         if not link.ours:
             return self._clear(link, "not deleted, for it was there before or is shared: ")
-        request_deletion(self._client, remote_id=link.remote_id)
+        request_deletion(self._client, link.remote_id)
         return Delivered(note="deletion of the profile requested")
 
     def _clear(self, link: Link, why: str = "") -> Delivered:

@@ -1,7 +1,6 @@
 """`synccore demo`: the whole thing on loopback, with nobody's account."""
 
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,11 +40,12 @@ def demo(ctx: click.Context, once: bool, customers: int, database: str) -> int:
     nothing of it is left afterwards (but with --database what stands there).
     """
     click.echo("starting a shop and a stand-in of each target on this machine, and connecting to them ...", err=True)
+    from ..._app.base import on_signals
     from ..._workshop.stage import open_stage
     from .show import open_show, summary
 
     with open_stage(Session.of(ctx).plugins(), customers, database, _log_to) as stage:
-        with _ends_on_signal(stage), open_show(stage, once=once) as show:
+        with on_signals(stage.app.stopping.set), open_show(stage, once=once) as show:
             well = _play(stage, show, customers, once=once)
         stage.app.stopping.set()
         summary(stage)
@@ -82,25 +82,6 @@ def _edit(stage: "Stage", show: "Show") -> bool:
     if not isinstance(show, LiveShow):
         show.wave(wave)
     return arrived
-
-
-@contextmanager
-def _ends_on_signal(stage: "Stage") -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the play, and the daemon in an orderly way."""
-
-    def stop(*_: object) -> None:
-        stage.app.stopping.set()
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: whoever calls decides when it ends
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

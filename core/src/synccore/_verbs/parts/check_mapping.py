@@ -83,8 +83,7 @@ def _field(route: RouteSpec, name: str, value: Any, fields: Mapping[str, FieldIn
     path = f"routes.{route.name}.fields.{name}"
     info = fields.get(name)
     if info is None:
-        if not _within(name, fields):
-            yield _error(path, f"{route.object} has no field {name}{suggest(name, tuple(fields))}")
+        yield from _unknown(route, path, name, fields)
         return
     options = route.options.get(name, FieldOptions())
     if not info.createable and not info.updateable:
@@ -133,13 +132,17 @@ def _required(route: RouteSpec, fields: Mapping[str, FieldInfo]) -> Iterator[Fin
             )
 
 
+def _unknown(route: RouteSpec, path: str, name: str, fields: Mapping[str, FieldInfo]) -> Iterator[Finding]:
+    if not _within(name, fields):
+        yield _error(path, f"{route.object} has no field {name}{suggest(name, tuple(fields))}")
+
+
 def _match(route: RouteSpec, fields: Mapping[str, FieldInfo]) -> Iterator[Finding]:
     path = f"routes.{route.name}.match"
     for name in route.match:
         info = fields.get(name)
         if info is None:
-            if not _within(name, fields):
-                yield _error(path, f"{route.object} has no field {name}{suggest(name, tuple(fields))}")
+            yield from _unknown(route, path, name, fields)
             continue
         if not info.unique:
             yield _warning(

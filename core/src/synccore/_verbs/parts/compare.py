@@ -1,6 +1,6 @@
 """Whether a value that was delivered and one read back mean the same."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,9 +10,9 @@ from ...values import amount, moment
 __all__ = ["differing", "same"]
 
 
-def differing(delivered: Mapping[str, Any], remote: Mapping[str, Any], names: Iterable[str] | None = None) -> list[str]:
-    """The names (of `delivered`, or those given) whose value differs at the target, sorted."""
-    return sorted(n for n in (delivered if names is None else names) if not same(delivered.get(n), remote.get(n)))
+def differing(delivered: Mapping[str, Any], remote: Mapping[str, Any]) -> list[str]:
+    """The names of `delivered` whose value differs at the target, sorted."""
+    return sorted(n for n, value in delivered.items() if not same(value, remote.get(n)))
 
 
 def same(mine: Any, theirs: Any) -> bool:
