@@ -1,20 +1,26 @@
-"""What holds for all tests of the repository: hypothesis profiles, quick processes, a log that none leaves changed."""
+"""What holds for all tests of the repository: hypothesis profiles, quick processes, files in memory, a log that none
+leaves changed."""
 
 import gc
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from scratch import in_memory
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Every process that the tests start would compile all that it imports.
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent / ".pytest_cache" / "bytecode")
+
+if (memory := in_memory()) is not None:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 # A shared machine is slow now and then: no test may fail because of it. A contract runs in several classes.
 settings.register_profile(
@@ -41,8 +47,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes the longest begins first, so that at the end no process waits for another."""
-    whole = Path(__file__).parent / "tests"
-    items.sort(key=lambda item: whole not in item.path.parents)
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/"))
 
 
 @pytest.fixture(autouse=True)

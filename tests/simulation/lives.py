@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from scratch import in_memory
+
 from synccore._plugins import Plugins, load_plugins
 
 from . import hands
@@ -31,7 +33,7 @@ def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
 def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> list[str]:
     """Live it, let everything come to rest, and give what is wrong then."""
     with (
-        tempfile.TemporaryDirectory(prefix="life-") as folder,
+        tempfile.TemporaryDirectory(prefix="life-", dir=in_memory()) as folder,
         World(Path(folder), seed, plugins or load_plugins(environ={})) as world,
     ):
         for step in steps:

@@ -87,7 +87,7 @@ def redact(
     text = text if whole else text[:searched]
     for secret in secrets:
         text = _without(text, secret, "[secret]", words=len(secret) < _SURE)
-    for label, value in _longest_first(known or {}):
+    for label, value in _longest_first(known or {}, text):
         text = _without(text, value, f"[{label}]", words=len(value) < _SURE, name=value != value.lower() in _NAMES_TOO)
     if limit is None:
         return text
@@ -107,10 +107,16 @@ def conceal(error: BaseException, known: Mapping[str, Any], secrets: Iterable[st
     error.args = tuple(redact(a, 2000, known=known, secrets=secrets) if isinstance(a, str) else a for a in error.args)
 
 
-def _longest_first(known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A whole name before its parts."""
-    found = {(label, text) for label, value in known.items() for text in _texts(value)}
+def _longest_first(known: Mapping[str, Any], text: str) -> list[tuple[str, str]]:
+    """What the text may hold of what is known, a whole name before its parts."""
+    folded = _folded(text)
+    found = {(label, own) for label, value in known.items() for own in _texts(value) if _may_hold(folded, own)}
     return sorted(found, key=lambda pair: (-len(pair[1]), pair))
+
+
+def _may_hold(folded: str, value: str) -> bool:
+    plain = _UNCHANGED.match(value)
+    return plain is None or plain[1].lower() in folded
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:
@@ -120,11 +126,11 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
         enough = len(text) >= (_FEWEST_DIGITS if text.isdecimal() else _SHORTEST)
         if enough and (text.lower() not in _VOCABULARY or text.lower() in _NAMES_TOO):
             yield text
+    elif isinstance(value, (list, tuple, set, frozenset)) and depth < 5:  # the union is dearer
+        for inner in value:
+            yield from _texts(inner, depth + 1)
     elif isinstance(value, Mapping) and depth < 5:
         for inner in value.values():
-            yield from _texts(inner, depth + 1)
-    elif isinstance(value, list | tuple | set | frozenset) and depth < 5:
-        for inner in value:
             yield from _texts(inner, depth + 1)
     elif value is not None and not isinstance(value, bool | bytes | Mapping):
         yield from _texts(str(value), depth)
@@ -132,8 +138,7 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
 
 def _without(text: str, value: str, mark: str, *, words: bool, name: bool = False) -> str:
     """The text without a value, as it stands or as JSON, HTML and addresses write it."""
-    plain = _UNCHANGED.match(value)
-    if len(value) < _SHORTEST or (plain and plain[1].lower() not in _folded(text)):
+    if len(value) < _SHORTEST or not _may_hold(_folded(text), value):
         return text
     forms = {value}
     if not (value.isascii() and value.isalnum()):

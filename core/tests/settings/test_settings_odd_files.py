@@ -79,7 +79,7 @@ EDITS = st.lists(
         "x = " + "[" * 200 + "]" * 200,
         "x = " + "{a=" * 3000 + "1" + "}" * 3000,
         ".".join(["a"] * 3000) + " = 1",
-        "[" + ".".join(["a"] * 20_000) + "]",
+        "[" + ".".join(["a"] * 12_000) + "]",  # deeper than Python goes anywhere
         '[synccore]\ndatabase = "a\\u0000b"',
         '[server]\npublic_url = "https://a\\u0000b"',
         '[sources."a\\u0000b"]\ntype = "x"',

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-from attrs import define, fields, has
+from attrs import define, field, fields, has
 
 from .._contained import contained
 from .._delivery.policy import describe_bug
@@ -46,6 +46,8 @@ class Unit:
     error: str | None = None
     #: It was not opened because a secret is not here, where somebody only looks: nothing is wrong with it.
     unasked: bool = False
+    #: What each secret is made of: they are asked for with every answer of the instance.
+    _parted: dict[str, tuple[str, ...]] = field(factory=dict, init=False, repr=False, eq=False)
 
     def open(self) -> None:
         """Open the instance, anew where it was open."""
@@ -77,12 +79,13 @@ class Unit:
     def secrets(self) -> Iterator[str]:
         """The texts of every secret this process has read for the instance so far."""
         config = self.settings.config
-        for attribute in fields(type(config)) if has(type(config)) else ():
-            value = getattr(config, attribute.name)
-            if isinstance(value, Secret) and value.shown:
-                yield from _parts(value.shown)
-        for text in list(getattr(self.context.vault, "shown", {}).values()):
-            yield from _parts(text)
+        values = (getattr(config, a.name) for a in (fields(type(config)) if has(type(config)) else ()))
+        read = [value.shown for value in values if isinstance(value, Secret) and value.shown]
+        read += getattr(self.context.vault, "shown", {}).values()
+        # Nothing is kept of one that is no longer there.
+        self._parted = parted = {text: self._parted.get(text) or tuple(_parts(text)) for text in read}
+        for parts in parted.values():
+            yield from parts
 
 
 def _close(name: str, instance: Any, log: Log) -> None:

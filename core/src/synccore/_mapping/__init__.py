@@ -1,5 +1,6 @@
 """Shapes records for targets: expressions, filters, and what differs from the last delivery."""
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -27,4 +28,5 @@ def compile_mapper(
 
     Raises ConfigError (with all problems, where the mapper finds several).
     """
-    return plugins.mappers[route.mapper].open(route, {**plugins.filters, **filters})
+    # The sink's own stay apart: what is compiled then serves every sink.
+    return plugins.mappers[route.mapper].open(route, ChainMap(dict(filters), dict(plugins.filters)))

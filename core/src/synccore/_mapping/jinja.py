@@ -5,6 +5,7 @@ other value is a constant.
 """
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,12 +22,15 @@ from ..hookspecs import Mapper, MapperType
 from ..types import MapContext, RouteSpec, Skip, Snapshot
 from .bounds import LONGEST_SOURCE
 from .environment import Environment, hopeless, make_environment
+from .late import OWN, are_late, late
 from .names import find_unknown
 from .scope import absent, scope, visible
 from .together import Field, is_template, together
 from .values import ValueFault, plain
 
 Names = dict[str, Any]
+Filters = Mapping[str, Callable[..., Any]]
+_NONE: Filters = {}
 _WHEN = "when"
 
 
@@ -49,10 +53,11 @@ class JinjaMapper:
         self._together = self._compile(names)
         self._stop_at_problems()
 
-    def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
-        """The fields' values, empty ones as None or "". Raises MappingError."""
+    def map(self, snapshot: Snapshot, context: MapContext, own: Filters = _NONE) -> Mapping[str, Any] | Skip:
+        """The fields' values, empty ones as None or "", with a sink's own filters. Raises MappingError."""
         try:
             names = scope(snapshot, context)
+            names[OWN] = own
         except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None
         if self._when is not None and not self._run(_WHEN, self._when, {**self._globals, **names}, truth=True):
@@ -216,8 +221,24 @@ def _compiled(written: _Written, filters: frozenset[tuple[str, Callable[..., Any
     return JinjaMapper(written.route, make_environment(dict(filters)))
 
 
-def _open(route: RouteSpec, filters: Mapping[str, Callable[..., Any]]) -> Mapper:
-    return _compiled(_Written(repr(route), route), frozenset(filters.items()))
+@attrs.frozen
+class _WithOwn:
+    """What is compiled for all, with the filters of one sink."""
+
+    _mapper: JinjaMapper
+    _own: Filters
+
+    def map(self, snapshot: Snapshot, context: MapContext) -> Mapping[str, Any] | Skip:
+        """As `JinjaMapper.map`."""
+        return self._mapper.map(snapshot, context, self._own)
+
+
+def _open(route: RouteSpec, filters: Filters) -> Mapper:
+    own = filters.maps[0] if isinstance(filters, ChainMap) else _NONE
+    written = _Written(repr(route), route)
+    if not own or not are_late(own):
+        return _compiled(written, frozenset(filters.items()))
+    return _WithOwn(_compiled(written, frozenset({**filters, **{name: late(name) for name in own}}.items())), own)
 
 
 MAPPER = MapperType(name="jinja", summary="Jinja expressions and templates", open=_open)

@@ -15,6 +15,7 @@ from jinja2 import nodes
 
 from .environment import Environment, public, text
 from .filters import NEEDS_ZONE
+from .late import LATE
 
 __all__ = ["straight"]
 
@@ -101,9 +102,9 @@ class _Writer:
         arguments = [self._value(node.node)[0], *(self._value(a)[0] for a in node.args)]
         arguments += [f"{name}={self._value(value)[0]}" for name, value in named.items()]
         if hasattr(found, "jinja_pass_arg"):
-            if getattr(found, "__wrapped__", None) not in NEEDS_ZONE:
+            if getattr(found, "__wrapped__", None) not in NEEDS_ZONE and not hasattr(found, LATE):
                 raise _Bent
-            arguments.insert(0, "names")  # asked for the zone alone, which is among them
+            arguments.insert(0, "names")  # asked for the zone or the sink's filters alone, which are among them
         called = self._keep(found)
         return self._once((called, *arguments), f"{called}({', '.join(arguments)})", None)[0]
 
