@@ -1,8 +1,6 @@
 """Plugins' code that raises what no `except Exception` meets: it ends nobody's thread and nobody's process."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 __all__ = ["ForeignExit", "contained", "tellable"]
 
@@ -11,21 +9,26 @@ class ForeignExit(RuntimeError):
     """A plugin wanted to end the process, or raised what is no `Exception` or says nothing: a bug as any other."""
 
 
-@contextmanager
-def contained() -> Iterator[None]:
-    """Make a bug of whatever is no `Exception` (SystemExit, a cancelled task, another library's timeout).
+class contained:  # noqa: N801  read as a word of its own: `with contained():`
+    """Makes a bug of whatever is no `Exception` (SystemExit, a cancelled task, another library's timeout).
 
-    Ctrl-C stays what it is: signals arrive in the main thread only.
+    Ctrl-C stays what it is: signals arrive in the main thread only. A class, since it is entered for every record.
     """
-    try:
-        yield
-    except Exception as error:
-        if (told := tellable(error)) is error:
-            raise
-        raise told from None
-    except BaseException as error:
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, Exception):
+            if (told := tellable(error)) is not error:
+                raise told from None
+            return
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise
+            return
         raise _named(error) from None
 
 

@@ -42,7 +42,8 @@ __all__ = [
 
 def normalize_email(email: str) -> str:
     """The form e-mail addresses are compared in: trimmed, Unicode NFC, lower case. Dots and +tags stay."""
-    return unicodedata.normalize("NFC", email.strip()).lower()
+    email = email.strip()
+    return (email if email.isascii() else unicodedata.normalize("NFC", email)).lower()
 
 
 def guest_key(email: str) -> str:

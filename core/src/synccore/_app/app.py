@@ -283,7 +283,8 @@ class App(Base):
         own = getattr(self.sinks[spec.sink].instance, "filters", {})
         as_read = self.routes.get(spec.name) is spec and not own
         mapper = self.settings.mappers[spec.name] if as_read else compile_mapper(spec, self.plugins, own)
-        zone = partial(self._zone, spec.source)
+        tells = hasattr(self.sources[spec.source].instance, "time_zone")
+        zone = partial(self._zone, spec.source) if tells else lambda: None
         return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=self._made_by(spec))
 
     def _made_by(self, route: RouteSpec) -> str | None:

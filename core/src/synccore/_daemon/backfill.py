@@ -117,7 +117,7 @@ def _here(app: App, unit: SourceUnit, jobs: Sequence[BackfillJob], *, deliver: b
             raise
         finally:
             listed.set()
-            app.engine.wake(app.engine.lanes)
+            app.engine.wake_all()
         while delivering is not None and not wait([delivering], WATCH_EVERY.total_seconds()).done:
             watch(delivery_progress(app, unit, tally.settled))
         if delivering is not None:

@@ -121,7 +121,6 @@ class Engine:
     def _repeat(self, lane: Lane) -> None:
         # A thread that was given up has been replaced, and takes nothing more.
         while not (self._stopping.is_set() or lane.given_up):
-            lane.wake.clear()
             try:
                 step = lane.step()
             except Exception as error:  # noqa: BLE001  a lane must not die while the process lives
@@ -133,7 +132,7 @@ class Engine:
                 self._working(lane.name)
             if step.idle_until is not None:
                 wait = min(step.idle_until - self._clock.now(), self._store.look_every)
-                lane.wake.wait(max(wait.total_seconds(), 0))
+                lane.bell.wait(wait.total_seconds())
 
     def _rescue(self) -> None:
         while not self._stopping.wait(RESCUE_EVERY.total_seconds()):
@@ -158,7 +157,12 @@ class Engine:
         """There is work for these."""
         for sink in sinks:
             if lane := self.lanes.get(sink):
-                lane.wake.set()
+                lane.bell.ring()
+
+    def wake_all(self) -> None:
+        """Every thread looks whether what it waits for is still to come."""
+        for lane in self.lanes.values():
+            lane.bell.ring_for_all()
 
     def halt(self) -> None:
         """Claim nothing more; what runs may finish."""
@@ -168,8 +172,7 @@ class Engine:
         """Stop claiming, let running calls finish, and give back what does not end in time."""
         self._stopping.set()
         self._listening.close()
-        for lane in self.lanes.values():
-            lane.wake.set()
+        self.wake_all()
         end = time.monotonic() + patience.total_seconds()
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0))
@@ -247,13 +250,12 @@ class Engine:
     def _exhaust(self, lane: Lane, more: Callable[[], bool] = lambda: False) -> int:
         settled = 0
         while not self._stopping.is_set():
-            lane.wake.clear()
             step = lane.step()
             settled += step.settled
             if step.idle_until is not None:
                 if not more():
                     break
-                lane.wake.wait(MORE.total_seconds())
+                lane.bell.wait(MORE.total_seconds())
         return settled
 
     def next_try(self) -> datetime | None:

@@ -14,6 +14,7 @@ from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import ClaimRule, Delivery, DirtyRule, Settlement, Store, StoreError, Work
 from ..types import Clock, Delivered, Failed, Limits, Operation, Settled, Submitted, Unchanged
+from .bell import Bell
 from .calls import Caller
 from .doubtful import Doubtful
 from .gate import Gate
@@ -72,7 +73,7 @@ class Lane:
         self.name = name
         self.limits = limits
         self.gate = Gate(store, name)
-        self.wake = threading.Event()
+        self.bell = Bell()
         #: Token -> the lease that runs in this process.
         self.in_flight: dict[str, Flight] = {}
         #: Tokens of steps that failed and whose rows could not be given back yet.
@@ -142,6 +143,7 @@ class Lane:
         with time_limit(self.limits.deadline + LEASE_MARGIN):
             deliveries, token = self._claim(now)
             if deliveries:
+                self.bell.ring()  # for what this one left
                 return Step(settled=collected + self._run(deliveries, token))
         return Step(settled=collected, idle_until=None if collected else self._next_due(now))
 
@@ -166,7 +168,7 @@ class Lane:
             closing = self._recognition.ask(now, self.gate.record.failures)
         if closing is not None:
             self._close(closing)
-        self.wake.set()
+        self.bell.ring()
         return closing is None
 
     def _claim(self, now: datetime) -> tuple[Sequence[Delivery], str]:

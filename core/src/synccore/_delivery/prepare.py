@@ -115,7 +115,7 @@ class Preparer:
         if later and work.link is not None:
             held = {n: v for n, v in work.link.mapped.items() if n in later}
             fields = {n: v for n, v in fields.items() if n not in later} | held
-        operation = self._operation(work, op_id, fields, changed - later.keys())
+        operation = self._operation(work, op_id, fields, changed.difference(later) if later else changed)
         if later:
             return Prepared(operation=evolve(operation, later=frozenset(later)))
         return Prepared(operation=operation, made_from=self._made_from(work))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from attrs import evolve
@@ -51,21 +52,29 @@ class Settler:
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
         remote_id = outcome.remote_id or (work.link.remote_id if work.link else None)
         link = self._link_update(work, operation, outcome, remote_id)
-        return self._settlement(
-            work,
+        delivery = work.delivery
+        return Settlement(
+            delivery_id=delivery.id,
+            token=delivery.lease_token or "",
             # Let go of without a link: what says that the route does not want it is the row, as with one skipped.
             to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
             link=link,
             owes=(*self._owed(work, remote_id), *self._again(work, operation)),
             made_from=made_from,
-            history=self._entry(
-                work,
-                word,
+            history=HistoryEntry(
+                at=self.clock.now(),
+                route=delivery.route,
+                sink=self._sink,
+                source=delivery.source,
+                entity=delivery.entity,
+                key=delivery.key,
                 op=operation.op,
+                outcome=word,
                 remote_id=remote_id,
                 fields=_sent(operation, outcome),
                 note=_note(work, operation, outcome, why),
                 duration_ms=elapsed,
+                delivery_id=delivery.id,
             ),
         )
 
@@ -308,6 +317,12 @@ def _held(operation: Operation, outcome: Delivered | Unchanged) -> Mapping[str, 
     return {name: value for name, value in operation.fields.items() if name not in outcome.left_out}
 
 
+@lru_cache(maxsize=64)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    """Most records of a listing have the same."""
+    return tuple(sorted(names))
+
+
 def _sent(operation: Operation, outcome: Delivered | Unchanged) -> tuple[str, ...]:
     """The names that really went to the target: changed, not left out, and there (or emptied) now."""
     if not isinstance(outcome, Delivered):
@@ -316,13 +331,15 @@ def _sent(operation: Operation, outcome: Delivered | Unchanged) -> tuple[str, ..
         return tuple(sorted(operation.changed - outcome.left_out.keys()))
     held = _held(operation, outcome)
     if held is operation.fields and held.keys() >= operation.changed:
-        return tuple(sorted(operation.changed))
+        return _in_order(operation.changed)
     emptied = {name for name in operation.changed if operation.fields.get(name) is None}
     return tuple(sorted(n for n in operation.changed - outcome.left_out.keys() if n in held or n in emptied))
 
 
 def _note(work: Work, operation: Operation, outcome: Delivered | Unchanged, why: str | None) -> str | None:
     """Everything worth a word, for the trail: what the sink says, what was left out, what the record was let go for."""
+    if not (why or outcome.note or outcome.left_out or operation.op == "leave"):
+        return None  # most of them
     told = [why] if why else []
     # What was asked for is what was done, unless the sink says otherwise: it did nothing, or follows its own setting.
     otherwise = outcome.note and (operation.gone or isinstance(outcome, Unchanged))

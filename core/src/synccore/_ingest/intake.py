@@ -33,6 +33,9 @@ def _name(text: str) -> str:
 
 def _storable(change: Any) -> Any:
     """A change whose names can be stored and sent; what its record holds is mended where it is written."""
+    key = change.key
+    if change.event_id is change.owner is None and not change.replaces and key.isascii() and "\0" not in key:
+        return change  # most of them
     names = (change.key, change.event_id, change.owner.key if change.owner else None, *change.replaces)
     if all(name is None or name == _name(name) for name in names):
         return change

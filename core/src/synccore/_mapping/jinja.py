@@ -44,6 +44,7 @@ class JinjaMapper:
         self._globals = environment.globals
         self._meter = environment.meter
         names = visible(route)
+        self._absent = absent(route)
         self._when = self._read_when(names)
         self._fields = {
             name: self._read(f"fields.{name}", value, names, absent(route) if name in route.defaulted else {})
@@ -56,7 +57,7 @@ class JinjaMapper:
     def map(self, snapshot: Snapshot, context: MapContext, own: Filters = _NONE) -> Mapping[str, Any] | Skip:
         """The fields' values, empty ones as None or "", with a sink's own filters. Raises MappingError."""
         try:
-            names = scope(snapshot, context)
+            names = scope(snapshot, context, self._absent)
             names[OWN] = own
         except Exception as error:  # noqa: BLE001  the cause may hold the record's values
             raise self._error("", "", f"the record does not hold together ({type(error).__name__})") from None

@@ -21,10 +21,13 @@ def absent(route: RouteSpec) -> dict[str, None]:
     return {plural: None for entity, plural in PLURALS.items() if entity not in route.include}
 
 
-def scope(snapshot: Snapshot, context: MapContext) -> dict[str, Any]:
-    """The names of one record: the entity, its owner as `customer` (None without one), and what is included."""
+def scope(snapshot: Snapshot, context: MapContext, beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The names of one record: the entity, its owner as `customer` (None without one), and what is included.
+
+    `beside`: what is `absent`, where it is known already.
+    """
     names: dict[str, Any] = {
-        **absent(context.route),
+        **(absent(context.route) if beside is None else beside),
         "previous": context.previous,
         "source": snapshot.source,
         "key": snapshot.key,

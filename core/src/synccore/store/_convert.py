@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from attrs import AttrsInstance, fields
@@ -104,11 +104,6 @@ to_unreadable = _Reader(UnreadableRecord)
 to_history = _Reader(HistoryEntry, delivery_id="delivery")
 
 
-#: Columns of `history` that hold what the attribute of that name says.
-_HISTORY = [a.name for a in fields(HistoryEntry) if a.name not in ("at", "fields", "delivery_id", "id")]
-_of_history = attrgetter(*_HISTORY)
-
-
 def _owner(row: Row) -> EntityRef | None:
     return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
 
@@ -150,11 +145,27 @@ def to_link(row: Row) -> Link:
     )
 
 
+@lru_cache(maxsize=64)  # the records of a listing have the same fields
+def _names(fields: tuple[str, ...]) -> str:
+    return codec.dump_json(fields)
+
+
 def history_values(entry: HistoryEntry, delivery_id: int | None = None) -> dict[str, Any]:
     """The parameters of `sql.ADD_HISTORY`."""
     return {
-        **dict(zip(_HISTORY, _of_history(entry), strict=True)),
         "at": to_ms(entry.at),
-        "fields": codec.dump_json(entry.fields) if entry.fields else "[]",
+        "route": entry.route,
+        "sink": entry.sink,
+        "source": entry.source,
+        "entity": entry.entity,
+        "key": entry.key,
+        "op": entry.op,
+        "outcome": entry.outcome,
+        "remote_id": entry.remote_id,
+        "fields": _names(entry.fields) if entry.fields else "[]",
+        "error_kind": entry.error_kind,
+        "error": entry.error,
+        "note": entry.note,
+        "duration_ms": entry.duration_ms,
         "delivery": delivery_id if entry.delivery_id is None else entry.delivery_id,
     }

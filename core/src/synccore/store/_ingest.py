@@ -93,7 +93,8 @@ class _Intake:
             return self._delete(change)
         if change.data is None:
             raise ValueError(f"an upsert needs data: {change.entity} {change.key}")
-        self._mark_seen(change)
+        if self._sweeps:
+            self._mark_seen(change)
         if self._is_forgotten(change, change.data):
             return "forgotten"
         return self._upsert(change, change.data)
@@ -252,12 +253,11 @@ class _Intake:
     def _dirty(
         self, entity: str, key: str, op: Op, owners: Iterable[EntityRef | None], before: str | None = None
     ) -> None:
-        distinct = dict.fromkeys(owner for owner in owners if owner is not None)
         for rule in self._rules(entity):
             if rule.target == "self":
                 self._owe(rule, key, op, before=before)
                 continue
-            for owner in distinct:
+            for owner in dict.fromkeys(owner for owner in owners if owner is not None):
                 self._dirty_owner(rule, owner)
 
     def _dirty_forced(self, entity: str, key: str, owner: EntityRef | None) -> None:

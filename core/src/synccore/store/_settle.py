@@ -212,7 +212,13 @@ def _put_link(
     tx: Pen, row: Row | Mapping[str, Any], update: LinkUpdate, now: int, made_from: str | None = None
 ) -> bool:
     """Whether there is a link now that was written."""
-    values = {name: row[name] for name in ("route", "source", "entity", "key")} | {"now": now}
+    values: dict[str, Any] = {
+        "route": row["route"],
+        "source": row["source"],
+        "entity": row["entity"],
+        "key": row["key"],
+        "now": now,
+    }
     if update.remove:
         tx.execute(sql.DROP_LINK, values)
         return False
@@ -225,25 +231,20 @@ def _put_link(
     seen = None
     if update.seen is not None:
         seen = tx.execute(_OLDEST, values | {"seen": codec.dump_entity(update.seen)}).fetchone()["data"]
-    tx.later(
-        sql.PUT_LINK[update.fields is not None, update.adopted is not None],
-        values
-        | {
-            "sink": row["sink"],
-            "object": update.object,
-            "remote_id": remote_id,
-            "etag": update.etag,
-            "fields": None if update.fields is None else codec.dump_fields(dict(update.fields)),
-            "left_out": dump_json(dict(update.left_out)),
-            "asked": None if update.asked is None else codec.dump_fields(dict(update.asked)),
-            "adopted": update.adopted,
-            "made": dump_json(dict(update.made)),
-            "parent_id": update.parent_id,
-            "left": update.left,
-            "made_from": made_from,
-            "seen": seen,
-        },
-    )
+    values["sink"] = row["sink"]
+    values["object"] = update.object
+    values["remote_id"] = remote_id
+    values["etag"] = update.etag
+    values["fields"] = None if update.fields is None else codec.dump_fields(dict(update.fields))
+    values["left_out"] = dump_json(dict(update.left_out)) if update.left_out else "{}"
+    values["asked"] = None if update.asked is None else codec.dump_fields(dict(update.asked))
+    values["adopted"] = update.adopted
+    values["made"] = dump_json(dict(update.made)) if update.made else "{}"
+    values["parent_id"] = update.parent_id
+    values["left"] = update.left
+    values["made_from"] = made_from
+    values["seen"] = seen
+    tx.later(sql.PUT_LINK[update.fields is not None, update.adopted is not None], values)
     return True
 
 

@@ -20,6 +20,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,7 @@ from cattrs.fns import identity
 
 from ..entities import ENTITIES, Entity
 from ..values import mended
+from ._reading import NotShort, read
 
 __all__ = [
     "Written",
@@ -214,9 +216,9 @@ def _make_converter(free: Callable[[Any, type], Any]) -> Converter:
     """`free` reads mappings of anything."""
     made = Converter(forbid_extra_keys=True, omit_if_default=True, detailed_validation=False)
     readers = {**dict.fromkeys((str, int, bool), _structure_strict), Decimal: _decimal, datetime: _datetime}
-    for kind, read in readers.items():
-        made.register_structure_hook(kind, read)
-        made.register_structure_hook_func(_is(kind | None), _or_none(read, kind))
+    for kind, reader in readers.items():
+        made.register_structure_hook(kind, reader)
+        made.register_structure_hook_func(_is(kind | None), _or_none(reader, kind))
     for kind, write in ((Decimal, str), (datetime, datetime.isoformat)):
         made.register_unstructure_hook(kind, write)
         made.register_unstructure_hook_func(_is(kind | None), _none_or(write))
@@ -270,8 +272,12 @@ def fingerprint(data: Entity) -> str:
 def load_entity(entity: str, text: str) -> Entity:
     """The entity again. Raises ValueError where the text is not one."""
     try:
-        converter = _TAGGED_CONVERTER if '"$":' in text else _CONVERTER
-        return converter.structure(load_json(text), ENTITIES[entity])
+        tagged = '"$":' in text
+        if not tagged:
+            with suppress(NotShort):
+                short: Entity = read(ENTITIES[entity], load_json(text))
+                return short
+        return (_TAGGED_CONVERTER if tagged else _CONVERTER).structure(load_json(text), ENTITIES[entity])
     except (ArithmeticError, AttributeError, ForbiddenExtraKeysError, LookupError, TypeError, ValueError) as error:
         # The type of the error only: its text may quote the record.
         raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from None
