@@ -245,6 +245,7 @@ BUGS: dict[str, Bug] = {
     "a_whole_batch_is_one_that_the_target_takes": ("deliver", takes_ten_at_most),
     "looking_up_finds_everybody": ("_find", looks_at_the_first_page),
     "a_page_in_between_makes_nobody_gone": ("erase", takes_a_page_for_gone),
+    "a_foreign_200_is_no_proof_of_an_erasure": ("erase", takes_a_page_for_gone),
     "whom_a_lost_answer_made_is_deleted_like_all_others": ("_find", takes_its_own_for_found),
     "a_rate_limit_that_lasts_is_not_asked_again_within_the_call": ("_write", tries_again_at_once),
     "check_names_the_account": ("check", lambda real, sink: Check()),

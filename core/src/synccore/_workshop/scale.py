@@ -76,6 +76,7 @@ RULES: Mapping[str, tuple[Level, frozenset[str]]] = {
                 "what_its_owner_wrote_since_is_let_go_of_as_it_is",
                 "what_a_route_lets_go_of_is_let_go_of",
                 "a_page_in_between_makes_nobody_gone",
+                "a_foreign_200_is_no_proof_of_an_erasure",
                 "a_refusal_is_no_answer",
                 "all_of_whom_a_person_is_known_by_are_found",
                 "every_record_of_an_address_is_found",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from synccore.errors import AuthError, RateLimited
+from synccore.errors import AuthError, RateLimited, Transient
 from synccore.http import Budget, Response
 from synccore.http import Client as Http
 from synccore.types import Allowance, Context
@@ -166,13 +166,18 @@ class Client:
 
     def delete(self, name: str) -> None:
         """Move one contact to the bin. Raises NotFound."""
-        self._call("DELETE", f"/v1/{name}:deleteContact", write=1)
+        self._delete("DELETE", f"/v1/{name}:deleteContact", write=1)
 
     def batch_delete(self, names: Sequence[str]) -> None:
         """Move up to 500 contacts to the bin. Raises NotFound, EntriesRejected."""
-        self._call(
+        self._delete(
             "POST", "/v1/people:batchDeleteContacts", json={"resourceNames": list(names)}, write=DELETE_BATCH_COST
         )
+
+    def _delete(self, method: str, path: str, **options: Any) -> None:
+        """Google answers a deletion with an empty object: whatever else comes with a 200 is not Google's word."""
+        if self._call(method, path, **options):
+            raise Transient("the answer to a deletion is not Google's", maybe_applied=True)
 
     # -- labels
 

@@ -90,7 +90,7 @@ class Mailroom:
         return [held.get(link.remote_id) for link in links]
 
     def erase(self, link: Link) -> None:
-        self._call("PUT", "/recipients", json=[{"id": link.remote_id, "delete": True}])
+        self._rows("PUT", "/recipients", json=[{"id": link.remote_id, "delete": True}])
 
     def close(self) -> None:
         self._http.close()
