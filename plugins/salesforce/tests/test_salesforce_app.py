@@ -215,6 +215,27 @@ def test_who_is_forgotten_while_a_job_runs_is_gone_when_it_has_ended(shop, org):
     assert {r["Email"] for r in org.records("Contact")} == {f"ann{n}@shop.test" for n in range(300) if n != 7}
 
 
+@pytest.mark.parametrize("recreate", [False, True])
+def test_what_a_job_could_not_write_of_the_forgotten_advises_nobody_to_make_them_again(shop, org, recreate):
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c"], "recreate": recreate})
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)
+    app.settle_down()
+    org.job_polls = 3
+    app.emit(*(ann(str(n), email=f"ann{n}@shop.test", phone="+1 212 555 2000") for n in range(300)), bulk=True)
+    app.app.engine.lanes["sales"].step()
+    assert not forget(app.app, "ann7@shop.test").complete
+    app.settle_down()
+    (parked,) = app.deliveries(state="parked")
+    assert "forget" in parked.error
+    assert "recreate" not in parked.error
+    app.app.store.retry([parked.id], app.clock.now())
+    app.settle_down()
+    assert "ann7@shop.test" not in {r["Email"] for r in org.records("Contact")}
+    assert forget(app.app, "ann7@shop.test").complete
+    assert app.deliveries(state="parked") == []
+    assert len(org.records("Contact")) == 299
+
+
 def test_kill_between_submitting_and_remembering(shop, org):
     app = shop(org, people={"object": "Contact", "match": ["WooId__c"]})
     app.emit(*(ann(str(n), email=f"ann{n}@shop.test") for n in range(300)), bulk=True)

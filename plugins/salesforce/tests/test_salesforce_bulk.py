@@ -1,10 +1,18 @@
 """Backlogs through Bulk API 2.0."""
 
+from functools import partial
+
 import pytest
 
 from synccore.errors import RateLimited, Rejected, Transient, WaitFor
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, FieldOptions, Identity, Job, Retry, Submitted, Unchanged
+
+
+@pytest.fixture
+def bench(bench):
+    """Benches on which a job begins early."""
+    return partial(bench, bulk_threshold=200)
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ COLLECTION = 200
 _URL_CHARS = 12_000
 #: The longest statement is 100,000 characters; a long one travels in a body, by the composite resource.
 _SOQL_CHARS = 90_000
-_IN_VALUES = 200
+#: Values in one list: few, as long as five queries hold all of them.
+_IN_VALUES, _MOST_IN_VALUES = 200, 1000
 #: Queries and collections in one composite request (REST guide, "Composite").
 _PARTS = 5
 #: May stand in an address as they are, which keeps it short; "+" may not.
@@ -114,6 +115,8 @@ class Client:
         self._unrouted = 0
         #: None until tried; some proxies and users have no composite resource.
         self._composes: bool | None = None
+        #: False once a query was too long even inside the body of a composite request.
+        self._takes_long = True
 
     def close(self) -> None:
         """Close the connection pools."""
@@ -250,23 +253,29 @@ class Client:
         tail = ")" + (f" AND {where}" if where else "")
         texts = [literal(v) for v in dict.fromkeys(values)]
         what = "queryAll" if deleted else "query"
-        statements = [head + ",".join(part) + tail for part in _parts(texts, _SOQL_CHARS - len(head) - len(tail))]
-        if len(statements) > 1 or any(len(quote(s, safe=_BARE)) > _URL_CHARS for s in statements):
-            paths = [f"{what}?q={quote(s, safe=_BARE)}" for s in statements]
-            pages = self._query_parts(paths) if self._composes is not False else None
-            if pages is not None:
-                yield from pages
-                return
-            room = _URL_CHARS - len(quote(head + tail, safe=_BARE))
-            statements = [head + ",".join(part) + tail for part in _parts(texts, room, lambda t: quote(t, safe=_BARE))]
-        for statement in statements:
+
+        def statements(room: int, most: int, size: Callable[[str], int]) -> list[str]:
+            return [head + ",".join(part) + tail for part in _parts(texts, room - size(head + tail), most, size)]
+
+        count = min(max(_IN_VALUES, -(-len(texts) // _PARTS)), _MOST_IN_VALUES)
+        found = statements(_SOQL_CHARS, count, len) if self._takes_long else []
+        short = len(found) == 1 and _in_address(found[0]) <= _URL_CHARS
+        pieces = found if short else statements(_URL_CHARS, _IN_VALUES, _in_address)
+        for these in (found, pieces):
+            if len(these) > 1 or (these and not short):
+                pages = self._query_parts([f"{what}?q={quote(s, safe=_BARE)}" for s in these])
+                if pages is not None:
+                    yield from pages
+                    return
+        for statement in pieces:
             yield from self.query(statement, deleted=deleted)
 
     def _query_parts(self, paths: Sequence[str]) -> Iterator[dict[str, Any]] | None:
         """The records of several queries, five to a call; None where the org has no composite resource."""
-        first = self._compose([("GET", p, None, {}) for p in paths[:_PARTS]])
+        first = self._compose([("GET", p, None, {}) for p in paths[:_PARTS]]) if self._composes is not False else None
         if first is None or any(a.status in (414, 431) for a in first):
-            # Too long even inside a body: in shorter pieces, then.
+            # Too long even inside a body: in shorter pieces, then, from now on.
+            self._takes_long = first is None and self._takes_long
             return None
 
         def rest() -> Iterator[dict[str, Any]]:
@@ -362,6 +371,21 @@ class Client:
         body = {"allOrNone": False, "records": list(records)}
         return _checked(self.call(method, path, json=body, headers=headers).json(), len(records))
 
+    def change(self, name: str, record_id: str, fields: Mapping[str, Any]) -> None:
+        """Change one record. Raises Refused."""
+        self._silent("PATCH", f"sobjects/{name}/{record_id}", json=fields)
+
+    def remove(self, name: str, record_id: str) -> None:
+        """Move one record to the Recycle Bin. Raises Refused."""
+        self._silent("DELETE", f"sobjects/{name}/{record_id}")
+
+    def _silent(self, method: str, path: str, **options: Any) -> None:
+        """What Salesforce answers with 204 and no word: whatever else comes with a 200 is not its own."""
+        answer = self.call(method, path, **options)
+        if answer.status != 204 or answer.body:
+            text = f"HTTP {answer.status} with another answer than Salesforce gives: {answer.structure()}"
+            raise Transient(text, maybe_applied=True)
+
     def save_one(
         self, name: str, key: tuple[str, str] | None, fields: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[str, Any]:
@@ -433,13 +457,17 @@ class Client:
             yield from csv.DictReader(text)
 
 
-def _parts(texts: Sequence[str], room: int, encoded: Callable[[str], str] = str) -> Iterator[list[str]]:
-    """Values in lists of at most 200 and at most `room` characters."""
+def _in_address(soql: str) -> int:
+    return len(quote(soql, safe=_BARE))
+
+
+def _parts(texts: Sequence[str], room: int, most: int, length: Callable[[str], int]) -> Iterator[list[str]]:
+    """Values in lists of at most `most` and at most `room` characters."""
     part: list[str] = []
     size = 0
     for text in texts:
-        cost = len(encoded(text)) + 1
-        if part and (size + cost > room or len(part) == _IN_VALUES):
+        cost = length(text) + 1
+        if part and (size + cost > room or len(part) == most):
             yield part
             part, size = [], 0
         part.append(text)

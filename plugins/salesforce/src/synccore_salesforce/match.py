@@ -1,18 +1,20 @@
 """Finds the records that exist already, in few queries, and never guesses between two."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import RateLimited, Rejected, SynccoreError
+from synccore.types import Operation
 
 from .client import Client
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
 from .mapping.row import AGREED, KEPT, Row
 from .mapping.values import same
-from .schema import PERSON_ACCOUNT, Field
+from .schema import PERSON_ACCOUNT, Field, Schema, api_name
 
 __all__ = ["AfterAnother", "Finder", "SeveralFound", "fold"]
 
@@ -58,6 +60,65 @@ class Finder:
         self._shaper = shaper
         self._schema = shaper.schema
         self._matching = shaper.matching
+        #: What was asked for ahead: (field, condition) -> the columns of each record, and folded value -> the records.
+        self._known: dict[tuple[str, str], tuple[frozenset[str], dict[str, list[Mapping[str, Any]]]]] = {}
+
+    # -- asking
+
+    def ahead(self, operations: Sequence[Operation]) -> None:
+        """Ask at once what `resolve` is going to ask for parts of these; forgets what was asked ahead before."""
+        wanted: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+        for op in operations:
+            if op.link is not None and not op.link.left:
+                continue
+            with suppress(Rejected):  # said where the record is shaped
+                for target in self._matching.search:
+                    if (value := self._shaper.search_value(op, target)) is not None:
+                        wanted[target.name, self._kind][fold(value)] = value
+                looks = op.maybe_applied or self._shaper.may_keep(op)
+                if looks and (key := self._shaper.key_of(op)) is not None:
+                    wanted[key[0], ""][fold(key[1])] = key[1]
+        columns = self._columns_of(operations)
+        self._known = {}
+        for (column, where), values in wanted.items():
+            found: dict[str, list[Mapping[str, Any]]] = {value: [] for value in values}
+            asked = columns | {column}
+            for record in self._select(asked, column, values.values(), where):
+                found.setdefault(fold(record[column]), []).append(record)
+            self._known[column, where] = asked, found
+
+    def _columns_of(self, operations: Iterable[Operation]) -> frozenset[str]:
+        """Whatever rows of these may have to be compared with."""
+        names = {"Id", "LastName", "Name", "RecordTypeId", "AccountId", KEY_FIELD}
+        names |= {f.name for f in self._matching.search}
+        parents = {}
+        for op in operations:
+            names.update(op.fields)
+            if op.parent is not None:
+                parents[api_name(op.parent.object)] = op.settings
+        names |= {self._shaper.parent_field(name, settings).name for name, settings in parents.items()}
+        found = (self._schema.get(self._column(self._schema, n)) for n in names)
+        return frozenset(f.name for f in found if f is not None)
+
+    @property
+    def _kind(self) -> str:
+        """Which records of the object are searched."""
+        if self._shaper.route.object == PERSON_ACCOUNT:
+            return "IsPersonAccount = true"
+        return "IsPersonAccount = false" if self._matching.company and self._schema.has_person_accounts else ""
+
+    def _select(
+        self, columns: Iterable[str], column: str, values: Iterable[Any], where: str = ""
+    ) -> Iterator[Mapping[str, Any]]:
+        """Records of the route's object, from what was asked ahead where all of it was."""
+        asked, known = self._known.get((column, where), (frozenset(), {}))
+        columns, values = sorted(columns), list(values)
+        folded = dict.fromkeys(map(fold, values))
+        if asked.issuperset(columns) and known.keys() >= folded.keys():
+            return (record for value in folded for record in known[value])
+        return self._client.select(columns, self._schema.name, column, values, where=where)
+
+    # -- finding
 
     def resolve(self, rows: Sequence[Row], *, by_key: bool = False, outright: bool = False) -> dict[int, SynccoreError]:
         """Give rows the ids of records that exist, and drop what must not be overwritten there.
@@ -93,15 +154,15 @@ class Finder:
             columns |= {f.name for f in self._matching.search if schema is self._schema}
             columns |= {row.key[0]} if row.key else set()
             columns |= row.keep | row.soft
-            columns |= {self._column(row, n) for n in row.fields}
+            columns |= {self._column(schema, n) for n in row.fields}
             origin = ("CreatedDate", "CreatedById") if row.op.maybe_applied and not row.key else ()
             columns |= {f.name for f in map(schema.get, (KEY_FIELD, *origin)) if f is not None}
         return sorted(columns)
 
     @staticmethod
-    def _column(row: Row, name: str) -> str:
+    def _column(schema: Schema, name: str) -> str:
         relation, dot, _ = name.partition(".")
-        lookup = row.schema.relation(relation) if dot else None
+        lookup = schema.relation(relation) if dot else None
         return lookup.name if lookup else name
 
     def _read(self, rows: Sequence[Row], column: str, value: Callable[[Row], str | None]) -> None:
@@ -110,7 +171,11 @@ class Finder:
         values = [v for r in rows if (v := value(r))]
         columns = self._columns(rows, column)
         # 15-character ids are case-sensitive; ours have 18, which may be folded.
-        found = {fold(r[column]): r for r in self._client.select(columns, rows[0].object, column, values)}
+        if rows[0].object == self._schema.name:
+            records = self._select(columns, column, values)
+        else:
+            records = self._client.select(columns, rows[0].object, column, values)
+        found = {fold(r[column]): r for r in records}
         for row in rows:
             if record := found.get(fold(value(row))):
                 self._take(row, record, own=column != "Id" or self._is_own(row, record))
@@ -138,13 +203,10 @@ class Finder:
                 values.append(value)
         if not values:
             return
-        where = "IsPersonAccount = true" if self._shaper.route.object == PERSON_ACCOUNT else ""
-        if self._matching.company and self._schema.has_person_accounts:
-            where = "IsPersonAccount = false"
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         sharers = [r for rows in wanted.values() for r in rows]
         columns = self._columns(sharers)
-        for record in self._client.select(columns, self._schema.name, target.name, values, where=where):
+        for record in self._select(columns, target.name, values, self._kind):
             found[fold(record[target.name])].append(record)
         for value, mine in wanted.items():
             self._settle(mine, found[value], target, failures)
@@ -206,7 +268,7 @@ class Finder:
                 row.drop(name, KEPT)
         before = row.op.link.parent_id if row.op.link else None
         for name in [n for n in row.fields if n in row.soft or "." in n]:
-            there = record.get(self._column(row, name))
+            there = record.get(self._column(row.schema, name))
             if row.guarded and there and str(there)[:15] != (before or "")[:15]:
                 row.drop(name, KEPT)
         if row.company:

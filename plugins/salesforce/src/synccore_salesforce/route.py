@@ -10,6 +10,7 @@ from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult,
 from .client import Client
 from .companies import Accounts
 from .erase.remove import Remover
+from .erased import Erasures
 from .made import MadeAccounts
 from .mapping.record import Shaper
 from .mapping.row import Row
@@ -42,13 +43,14 @@ class Route:
         self._client = client
         self.shaper = Shaper(route, schema, catalog)
         self.finder = Finder(client, self.shaper)
-        follower = Follower(client, self.shaper, self.finder)
+        erasures = Erasures(state, clock)
+        follower = Follower(client, self.shaper, self.finder, erasures)
         self.writer = Writer(client, catalog, clock, follower, duplicate_rule)
         made = MadeAccounts(client, catalog, state)
         self._accounts = Accounts(client, catalog, self.shaper, made)
         self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
         self._reader = Reader(client, catalog, route, schema, follower)
-        self._remover = Remover(client, catalog, self.shaper, self.writer, made)
+        self._remover = Remover(client, catalog, self.shaper, self.writer, made, erasures)
 
     @property
     def searches(self) -> bool:

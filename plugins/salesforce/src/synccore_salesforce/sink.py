@@ -47,8 +47,10 @@ __all__ = ["SINK", "SalesforceSink"]
 #: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
 _BULK_ROWS = 10_000
 _REMOVALS = ("delete", "leave")
-#: Operations looked up at once for a job: five queries of 200 in one request.
+#: Operations looked up at once: five queries of 200 in one request, whatever a request may write.
 _SLICE = 1000
+#: Operations of a job whose keys and addresses are asked for at once: five queries of 1,000.
+_WAVE = 5000
 #: Refusals of a bulk row that the same row may survive when it is written on its own.
 _WORTH_A_TRY = (
     *GONE_CODES,
@@ -61,7 +63,7 @@ _WORTH_A_TRY = (
 
 def _limits(config: Config | None = None) -> Limits:
     return Limits(
-        max_batch=COLLECTION,
+        max_batch=_SLICE,
         # One writer: parallel writes lock each other out, and search-then-create would race.
         max_in_flight=1,
         bulk_batch=_BULK_ROWS,
@@ -126,17 +128,18 @@ class SalesforceSink:
             return []
         self._admit(operations)
         outcomes: dict[int, Outcome] = self._bulk.held(operations)
-        if len(operations) - len(outcomes) > COLLECTION:
+        # More than a lane hands over otherwise, or than the operator says, are worth a job.
+        if len(operations) - len(outcomes) > min(_SLICE, max(COLLECTION, self._config.bulk_threshold)):
             rest = [op for op in operations if op.id not in outcomes] if outcomes else operations
             outcomes.update(self._in_bulk(rest))
         outcomes.update(self._in_collections([op for op in operations if op.id not in outcomes]))
         return self._answer(operations, outcomes)
 
     def _in_collections(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """200 at a time; what stops one request stops the rest."""
+        """As many at a time as one look takes; what stops one request stops the rest."""
         outcomes: dict[int, Outcome] = {}
         stop: SynccoreError | None = None
-        for chunk in chunked(operations, COLLECTION):
+        for chunk in chunked(operations, _SLICE):
             found = {op.id: Failed(stop) for op in chunk} if stop else self._guarded(chunk)
             stop = stop or unsent(list(found.values()))
             outcomes.update(found)
@@ -156,7 +159,7 @@ class SalesforceSink:
         return found
 
     def _guarded(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
-        """A request's worth of operations; an error that stops it is the outcome of each."""
+        """A look's worth of operations; an error that stops it is the outcome of each."""
         try:
             outcomes = self._live(operations)
             if later := [op for op in operations if _leader(outcomes[op.id]) is not None]:
@@ -201,12 +204,14 @@ class SalesforceSink:
     def _bulk_rows(self, route: Route, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> Iterator[Row]:
         """The rows of a job, a slice at a time. Those that others with the same value wait for are left out."""
         twins = route.twins(op for op in operations if op.op not in _REMOVALS)
-        for part in chunked((op for op in operations if op.op not in _REMOVALS and op.id not in twins), _SLICE):
-            for row in route.rows(part, outcomes, bulk=True):
-                if writable(row):
-                    yield row
-                else:
-                    outcomes[row.op.id] = unchanged(row)
+        for wave in chunked((op for op in operations if op.op not in _REMOVALS and op.id not in twins), _WAVE):
+            route.finder.ahead(wave)
+            for part in chunked(wave, _SLICE):
+                for row in route.rows(part, outcomes, bulk=True):
+                    if writable(row):
+                        yield row
+                    else:
+                        outcomes[row.op.id] = unchanged(row)
 
     def collect(self, job: Job) -> Iterable[Outcome] | None:
         """What came of a bulk job, or None while it runs. Rows that may pass on their own are written on their own."""

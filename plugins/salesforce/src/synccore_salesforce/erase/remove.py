@@ -13,6 +13,7 @@ from synccore.errors import Rejected, SynccoreError
 from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
 
 from ..client import COLLECTION, Client, chunked
+from ..erased import Erasures
 from ..errors import GONE_CODES, Problem, Refused, classify, problems_of
 from ..made import MadeAccounts
 from ..mapping.defaults import KEY_FIELD
@@ -39,12 +40,21 @@ def _why(link: Link) -> str:
 class Remover:
     """Takes away the records of one route."""
 
-    def __init__(self, client: Client, catalog: Catalog, shaper: Shaper, writer: Writer, made: MadeAccounts) -> None:
+    def __init__(
+        self,
+        client: Client,
+        catalog: Catalog,
+        shaper: Shaper,
+        writer: Writer,
+        made: MadeAccounts,
+        erasures: Erasures,
+    ) -> None:
         self._client = client
         self._catalog = catalog
         self._shaper = shaper
         self._writer = writer
         self._made = made
+        self._erasures = erasures
         self._schema = shaper.schema
 
     # -- operations
@@ -289,6 +299,8 @@ class Remover:
         Raises Refused where Salesforce lets the record neither go nor be made nameless.
         """
         outcome = self._erase(link)
+        if outcome.outcome == "deleted":
+            self._erasures.note(link.remote_id)
         for name, record_id in link.made.items():
             self._erase_made(name, record_id, link)
         contact = link.remote_id[:15]
@@ -327,19 +339,18 @@ class Remover:
         return str(record.get("ConvertedContactId") or "") or None
 
     def _remove_one(self, schema: Schema, record_id: str) -> None:
-        path = f"sobjects/{schema.name}/{record_id}"
         try:
-            self._client.call("DELETE", path)
+            self._client.remove(schema.name, record_id)
         except Refused as error:
             if schema.name != "Order" or error.problem.code in GONE_CODES or error.status == 404:
                 raise
-            self._client.call("PATCH", path, json={"Status": "Draft"})
-            self._client.call("DELETE", path)
+            self._client.change(schema.name, record_id, {"Status": "Draft"})
+            self._client.remove(schema.name, record_id)
 
     def _release(self, link: Link, why: str) -> Erased:
         empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False)
         if empty:
-            self._client.call("PATCH", f"sobjects/{self._schema.name}/{link.remote_id}", json=empty)
+            self._client.change(self._schema.name, link.remote_id, empty)
         return Erased("released", _LET_GO.format(why=why) if empty else f"let go of: {why}")
 
     def _anonymise(self, schema: Schema, record_id: str, link: Link) -> Erased:
@@ -353,7 +364,7 @@ class Remover:
         values["LastName" if person else "Name"] = NOBODY
         if not person:
             values = {n: v for n, v in values.items() if n not in ("FirstName", "LastName", "Salutation")}
-        self._client.call("PATCH", f"sobjects/{schema.name}/{record_id}", json=values)
+        self._client.change(schema.name, record_id, values)
         return Erased("anonymised", "Salesforce keeps the record for what hangs on it; its name and values are erased")
 
     def _erase_made(self, name: str, record_id: str, link: Link) -> None:
@@ -370,7 +381,7 @@ class Remover:
                 return
             for contact in contacts:
                 # Else it would go with the account, whoever made it.
-                self._client.call("PATCH", f"sobjects/Contact/{contact}", json={"AccountId": None})
+                self._client.change("Contact", contact, {"AccountId": None})
             self._remove_one(schema, record_id)
         except Refused as error:
             if error.problem.code in GONE_CODES or error.status == 404:

@@ -24,6 +24,8 @@ LEAD_TO_CONTACT = {
 }
 _LEAD_ONLY = ("Company", "Status", "Rating", "AnnualRevenue", "NumberOfEmployees")
 OPT_OUTS = ("hasoptedoutofemail", "personhasoptedoutofemail")
+#: Required fields, and what stands in where the shop has nothing.
+_STAND_INS = (("LastName", LAST_NAME_FALLBACK), ("Name", NAME_FALLBACK))
 #: What two people may share without being one company.
 _PERSONAL = ("email", "phone")
 _OPTED_OUT = "only an opt-out is written: clear_opt_out = true takes one back"
@@ -69,6 +71,12 @@ class Shaper:
     def is_person(self) -> bool:
         """True for person accounts."""
         return self._person
+
+    def may_keep(self, op: Operation) -> bool:
+        """Whether something of it may not be written over what a record already holds, whoever made that."""
+        if any(option.keep_existing for option in op.options.values()):
+            return True
+        return any(op.fields.get(fallback) and not op.fields.get(name) for name, fallback in _STAND_INS)
 
     # -- one row
 
@@ -271,7 +279,7 @@ class Shaper:
 
     def _required_names(self, row: Row) -> None:
         """LastName and an account's Name are required: a stand-in, where the shop has none, replaces no real one."""
-        for name, fallback in (("LastName", LAST_NAME_FALLBACK), ("Name", NAME_FALLBACK)):
+        for name, fallback in _STAND_INS:
             target, value = self.schema.get(name), row.op.fields.get(fallback)
             if target is None or not value or row.op.fields.get(name) or (name == "Name" and self._person):
                 continue

@@ -119,6 +119,8 @@ class FakeSalesforce(Switches, LoopbackServer):
         return Reply(200, {"DailyApiRequests": {"Max": self.call_limit, "Remaining": remaining}})
 
     def _query(self, request: Request, parts: list[str]) -> Reply:
+        if self.longest_query is not None and len(request.target) > self.longest_query:
+            return _error(414, "URI_TOO_LONG", "the address is too long")
         if len(parts) > 1:
             rows = self._pages.pop(parts[1], None)
             if rows is None:

@@ -12,8 +12,9 @@ class Switches:
 
     Attributes that tests set: `rotate` (refresh tokens change with each use), `session_calls` (calls a new session is
     good for), `calls_used` and `call_limit`, `page_size` of queries, `job_polls` (how often a job is still running),
-    `terse_rows` (rows of a collection do not name the duplicates found), `api_enabled`, `installed`, `composite` (off:
-    the resource is not there), `dependencies_described` (off: describe does not say which state is whose).
+    `longest_query` (characters that a query's address may have inside a composite request), `terse_rows` (rows of a
+    collection do not name the duplicates found), `api_enabled`, `installed`, `composite` (off: the resource is not
+    there), `dependencies_described` (off: describe does not say which state is whose).
     """
 
     #: Address of the loopback server.
@@ -36,6 +37,7 @@ class Switches:
         self.calls_used = 0
         self.call_limit = 15_000
         self.page_size = 2000
+        self.longest_query: int | None = None
         self.job_polls = 1
         self.terse_rows = False
         self.composite = True

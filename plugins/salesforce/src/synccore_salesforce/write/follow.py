@@ -8,6 +8,7 @@ from attrs import evolve
 from synccore.errors import Rejected, SynccoreError
 
 from ..client import Client
+from ..erased import Erasures, Forgotten
 from ..errors import Refused
 from ..mapping.record import Shaper
 from ..mapping.row import Row
@@ -22,10 +23,11 @@ _MERGED = ("Account", "Contact", "Lead", "Case")
 class Follower:
     """Follows the records of one route."""
 
-    def __init__(self, client: Client, shaper: Shaper, finder: Finder) -> None:
+    def __init__(self, client: Client, shaper: Shaper, finder: Finder, erasures: Erasures) -> None:
         self._client = client
         self._shaper = shaper
         self._finder = finder
+        self._erasures = erasures
 
     def follow(self, rows: Sequence[Row]) -> dict[int, SynccoreError | None]:
         """Point rows at where their records are now.
@@ -51,7 +53,9 @@ class Follower:
                 row.notes.append("the record was merged: its survivor is used")
             else:
                 lost.append(row)
-        verdicts.update(self._rematch(lost))
+        erased = self._erasures.of(row.id for row in lost if row.id)
+        verdicts.update({row.op.id: Forgotten() for row in lost if row.id in erased})
+        verdicts.update(self._rematch([row for row in lost if row.id not in erased]))
         return verdicts
 
     def states(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -1,14 +1,14 @@
 """Writes rows by sObject Collections and sees each one through: locks, races, duplicates, merged records."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Clock, Delivered, Failed, Outcome, Unchanged
 
-from ..client import COLLECTION, Client, Save, chunked
+from ..client import COLLECTION, Client, Save
 from ..errors import GONE_CODES, Problem, Refused, classify, held, problems_of, waits_for
 from ..mapping.regions import without_region
 from ..mapping.row import Row
@@ -264,14 +264,9 @@ class Writer:
                 groups[row.object, row.key[0]].append(row)
             else:
                 groups["create", ""].append(row)
-        chunks = [
-            chunk
-            for group in groups.values()
-            for chunk in chunked(sorted(group, key=lambda r: (r.object, r.parent)), COLLECTION)
-        ]
         results: list[tuple[Row, Result]] = []
         stop: SynccoreError | None = None
-        for several in chunked(chunks, _TOGETHER):
+        for several in _requests(groups.values()):
             if stop is not None:
                 results += [(row, stop) for chunk in several for row in chunk]
                 continue
@@ -332,6 +327,23 @@ class Writer:
             return [(row, hold or error) for row in rows]
         half = len(rows) // 2
         return [*self._save_chunks([rows[:half]]), *self._save_chunks([rows[half:]])]
+
+
+def _requests(groups: Iterable[Sequence[Row]]) -> Iterator[list[list[Row]]]:
+    """Collections that travel in one request, 200 rows together: what an org does with a row takes its time, and a lost
+    answer is one about all of them."""
+    request: list[list[Row]] = []
+    for group in groups:
+        rows = sorted(group, key=lambda r: (r.object, r.parent))
+        while rows:
+            room = COLLECTION - sum(map(len, request))
+            if not room or len(request) == _TOGETHER:
+                yield request
+                request, room = [], COLLECTION
+            request.append(rows[:room])
+            rows = rows[room:]
+    if request:
+        yield request
 
 
 def _target(row: Row) -> tuple[str, ...]:
