@@ -210,14 +210,21 @@ class Plugins:
 
 
 def load_plugins(
-    *, environ: Mapping[str, str] = os.environ, entry_points: "Iterable[EntryPoint] | None" = None
+    *,
+    environ: Mapping[str, str] = os.environ,
+    entry_points: "Iterable[EntryPoint] | None" = None,
+    beside: Plugins | None = None,
 ) -> Plugins:
-    """Core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises."""
-    return Plugins(lambda: _load_all(environ, entry_points))
+    """Core's own plugin and every installed one that `SYNCCORE_PLUGINS` does not leave out. Never raises.
+
+    Args:
+        beside: what is loaded already, core's own among it: it is not asked again.
+    """
+    return Plugins(lambda: _load_all(environ, entry_points, beside))
 
 
 def _load_all(
-    environ: Mapping[str, str], entry_points: "Iterable[EntryPoint] | None"
+    environ: Mapping[str, str], entry_points: "Iterable[EntryPoint] | None", beside: Plugins | None
 ) -> tuple[list[_Loaded], list[PluginStatus]]:
     # Takes longer to import than all there is to loading a plugin, and most looks into the outbox need none.
     from importlib.metadata import EntryPoint
@@ -229,10 +236,10 @@ def _load_all(
     wanted = _wanted(environ.get(LIMIT_VARIABLE))
 
     core = EntryPoint("core", "synccore._own", GROUP)
-    loaded: list[_Loaded] = []
-    statuses: list[PluginStatus] = []
-    taken: dict[str, PluginStatus] = {}
-    for (name, version), point in [(("synccore", __version__), core), *((key[0], p) for key, p in points)]:
+    loaded, statuses = (list(beside._loaded), list(beside.statuses)) if beside is not None else ([], [])  # noqa: SLF001
+    taken = {name: p.status for p in loaded for name in (f"plugin {p.status.name}", *p.status.provides)}
+    own = [(("synccore", __version__), core)] if beside is None else []
+    for (name, version), point in [*own, *((key[0], p) for key, p in points)]:
         status = PluginStatus(point.name, name, version, "loaded")
         matched = {_normal(name), _normal(point.name)}
         if wanted is not None and point is not core and not matched & set(wanted):

@@ -27,6 +27,7 @@ from .scripted import EmitterSource, ScriptedSink, emitter_type, scripted_type
 
 if TYPE_CHECKING:
     from .._app.app import App
+    from .._plugins import Plugins
     from ..store import Delivery, HistoryEntry, Ingested
 
 __all__ = ["Harness", "customer", "upsert"]
@@ -38,10 +39,11 @@ def _installed() -> tuple[EntryPoint, ...]:
 
 
 @cache
-def _installed_sinks() -> frozenset[str]:
+def _loaded(*points: EntryPoint) -> "Plugins":
+    """Loaded once: what a plugin brings is the same each time."""
     from .._plugins import load_plugins
 
-    return frozenset(load_plugins(environ={}, entry_points=_installed()).sinks)
+    return load_plugins(environ={}, entry_points=points)
 
 
 class _EntryPoint:
@@ -129,16 +131,16 @@ class Harness(Closing):
         from .._app.app import App
         from .._plugins import load_plugins
 
-        points = _installed() if self._installed else ()
-        known = _installed_sinks() if points else frozenset()
-        sinks = [kind for kind, _ in self._types.values() if kind.name not in known]
+        loaded = _loaded(*(_installed() if self._installed else ()))
+        sinks = [kind for kind, _ in self._types.values() if kind.name not in loaded.sinks]
         module = SimpleNamespace(
             synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
             synccore_sinks=hookimpl(_named("synccore_sinks", sinks)),
             synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
             synccore_template_filters=hookimpl(_named("synccore_template_filters", self._filters)),
         )
-        plugins = load_plugins(environ={}, entry_points=[*points, _EntryPoint("harness", module)])  # type: ignore[list-item]
+        own = _EntryPoint("harness", module)
+        plugins = load_plugins(environ={}, entry_points=[own], beside=loaded)  # type: ignore[list-item]
         app = App.open(self._path, environ={}, clock=self.clock, random=random.Random(1), plugins=plugins)  # noqa: S311
         app.store.rescue(self.clock.now(), all_running=True)
         return app
