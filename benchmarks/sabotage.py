@@ -44,7 +44,7 @@ def _core(promise: str, file: str, old: str, new: str, *tests: str) -> Sabotage:
 SABOTAGES = (
     _core(
         "settle without the fence",
-        "store/_settle.py",
+        "store/_rules/settle.py",
         '        if tokens[row["id"]] == (row["lease_token"] if row["state"] == "running" else row["job"])\n',
         "",
         STORE,
@@ -84,10 +84,12 @@ SABOTAGES = (
         "maybe_applied=False,",
         DELIVERY,
     ),
-    _core("drop REFRESH_BLOCKED", "store/_owing.py", "tx.executemany(sql.REFRESH_BLOCKED, distinct)", "pass", STORE),
+    _core(
+        "drop REFRESH_BLOCKED", "store/_rules/owing.py", "tx.executemany(sql.REFRESH_BLOCKED, distinct)", "pass", STORE
+    ),
     _core(
         "let a person's facts overtake each other",
-        "store/_owing.py",
+        "store/_rules/owing.py",
         'tx.executemany(sql.REFRESH_OWNER, [slot for slot in distinct if slot["owner_key"] is not None])',
         "pass",
         STORE,
@@ -101,14 +103,14 @@ SABOTAGES = (
     ),
     _core(
         "claim a key twice",
-        "store/_claim.py",
+        "store/_rules/claim.py",
         "    tx.execute(sql.BLOCK_OTHERS, ids)\n",
         "",
         STORE,
     ),
     _core(
         "swap live and bulk",
-        "store/_claim.py",
+        "store/_rules/claim.py",
         "    for bulk in (False, True):\n        best",
         "    for bulk in (True, False):\n        best",
         STORE,
@@ -129,17 +131,22 @@ SABOTAGES = (
     ),
     _core(
         "keep no newer state when a row is folded",
-        "store/_owing.py",
+        "store/_rules/owing.py",
         '        tx.execute("DELETE FROM delivery WHERE id = ?", (row["id"],))\n',
         '        tx.execute("DELETE FROM delivery WHERE id = ?", (newer["id"],))\n',
         STORE,
     ),
     _core(
-        "take an older version", "store/_ingest.py", 'change.version < int(known["version"])', "False", STORE, INGEST
+        "take an older version",
+        "store/_rules/ingest.py",
+        'change.version < int(known["version"])',
+        "False",
+        STORE,
+        INGEST,
     ),
     _core(
         "take a page in that was read before the change",
-        "store/_ingest.py",
+        "store/_rules/ingest.py",
         'self._read_at is not None and self._read_at < int(known["known_at"])',
         "False",
         STORE,
@@ -180,16 +187,18 @@ SABOTAGES = (
     ),
     _core(
         "see nothing that arrives while a comparison runs",
-        "store/_ingest.py",
+        "store/_rules/ingest.py",
         "        self._mark_seen(change)\n        if self._is_forgotten",
         "        if self._is_forgotten",
         STORE,
         INGEST,
     ),
-    _core("tell a fact twice", "store/_ingest.py", "rowcount > 0 and not late", "rowcount >= 0 and not late", STORE),
+    _core(
+        "tell a fact twice", "store/_rules/ingest.py", "rowcount > 0 and not late", "rowcount >= 0 and not late", STORE
+    ),
     _core(
         "take in who was forgotten",
-        "store/_ingest.py",
+        "store/_rules/ingest.py",
         "        if not self._facts.tombstones:\n            return False\n",
         "        return False\n",
         STORE,
@@ -197,7 +206,7 @@ SABOTAGES = (
     ),
     _core(
         "leave the guest's links behind",
-        "store/_takeover.py",
+        "store/_rules/takeover.py",
         "    tx.execute(MOVE_LINKS, where)\n",
         "",
         STORE,
@@ -272,7 +281,7 @@ SABOTAGES = (
     ),
     _core(
         "lose what a job was sent",
-        "store/_settle.py",
+        "store/_rules/settle.py",
         '"sent": None if settlement.sent is None else codec.dump_fields(settlement.sent),',
         '"sent": None,',
         STORE,
@@ -281,7 +290,7 @@ SABOTAGES = (
     # Mends of single faults taken back: the lives, meetings and crash points have to see them, not their own tests.
     _core(
         "forget somebody whom a call makes anew at this moment",
-        "store/_people.py",
+        "store/_rules/people.py",
         "sinks = _sent_to_now(tx, refs, lease_clock)",
         "sinks: list[str] = []",
         "tests/test_interleavings.py",
@@ -309,7 +318,7 @@ SABOTAGES = (
     ),
     _core(
         "drop REFRESH_BLOCKED, seen by whole lives",
-        "store/_owing.py",
+        "store/_rules/owing.py",
         "tx.executemany(sql.REFRESH_BLOCKED, distinct)",
         "pass",
         *LIVES,

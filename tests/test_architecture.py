@@ -50,8 +50,10 @@ def way(page):
 BACK = {
     ("core/src/synccore/_delivery/prepare.py", "plugins/woocommerce/src/synccore_woocommerce/source.py"): "the shop's "
     "time zone, by a function that the app hands to the mapping",
-    ("core/src/synccore/store/_settle.py", "core/src/synccore/store/_owing.py"): "what waits for the settled row may "
-    "go now, by the rules by which it waits",
+    (
+        "core/src/synccore/store/_rules/settle.py",
+        "core/src/synccore/store/_rules/owing.py",
+    ): "what waits for the settled row may go now, by the rules by which it waits",
 }
 
 

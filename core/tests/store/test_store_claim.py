@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from synccore.store import _namesakes, _returning, _takeover, sql
+from synccore.store import sql
+from synccore.store._rules import namesakes, returning, takeover
 
 
 def test_an_idle_claim_takes_no_write_lock(desk):
@@ -32,7 +33,7 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     """Every step looks rows up by an index; nothing scans or sorts what grows with the number of open rows."""
     values = {"nth": 4, "size": 10, "limit": 5, "now": 0, "bulk": 0, "ids": "[1]", "id": 1, "until": 1, "event": 1}
     texts = ("sink", "route", "source", "entity", "key", "token")
-    statement = next(getattr(part, name) for part in (sql, _takeover, _returning, _namesakes) if hasattr(part, name))
+    statement = next(getattr(part, name) for part in (sql, takeover, returning, namesakes) if hasattr(part, name))
     db = sqlite3.connect(desk.path)
     try:
         named = dict.fromkeys(re.findall(r":(\w+)", statement), "x") | values | dict.fromkeys(texts, "x")
@@ -49,7 +50,7 @@ def test_who_gives_an_address_up_is_found_among_the_few_who_do(desk):
     db = sqlite3.connect(desk.path)
     try:
         values = {"source": "x", "entity": "x", "keys": "[]", "routes": "[]"}
-        plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + _namesakes.BEHIND_A_HANDOVER, values).fetchall()]
+        plan = [row[3] for row in db.execute("EXPLAIN QUERY PLAN " + namesakes.BEHIND_A_HANDOVER, values).fetchall()]
     finally:
         db.close()
     assert sum("delivery_former_email (former_email=?)" in step for step in plan) == 2, plan

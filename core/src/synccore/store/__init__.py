@@ -29,7 +29,7 @@ from datetime import datetime
 
 from . import looks
 from ._convert import to_ms
-from ._people import key_digest
+from ._rules.people import key_digest
 from .copying import Copying
 from .engine import DiskFull, Engine, Result, Row, RunningDaemon, StoreError, Transaction, UnderWay
 from .keeping import Keeping

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from . import sql
 from ._convert import to_ms
-from ._owing import fold_or_ready, refresh, slot_of, tell
+from ._rules.owing import fold_or_ready, refresh, slot_of, tell
 from .engine import Engine, Transaction
 
 __all__ = ["Moving"]

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import _claim, _namesakes, codec, sql
+from . import codec, sql
 from ._convert import maybe_from_ms, to_delivery, to_ms
-from ._owing import write_history
+from ._rules import claim, namesakes
+from ._rules.owing import write_history
 from .engine import Engine
 from .rows import ClaimRule, Delivery, HistoryEntry, JobWork, Work
 
@@ -22,12 +23,12 @@ class Owing(Engine):
         `routes` counts only these: rows of a route that left the configuration are never claimed.
         """
         with self.reading() as view:
-            return _claim.due(view, sink, routes, to_ms(now), limit)
+            return claim.due(view, sink, routes, to_ms(now), limit)
 
     def next_due(self, sink: str, *, routes: Sequence[str] | None = None) -> datetime | None:
         """When the next delivery can be claimed; None where none is ready, or all that are wait for their key."""
         with self.reading() as view:
-            return _claim.next_due(view, sink, routes)
+            return claim.next_due(view, sink, routes)
 
     def later(self, sink: str, now: datetime) -> tuple[int, datetime | None]:
         """How many ready deliveries are not due yet, and when the first of them is."""
@@ -43,23 +44,23 @@ class Owing(Engine):
         """Of these, the records whose address another one has that is going: its deletion is open on the route, or
         it is yet to be asked for."""
         with self.reading() as view:
-            return _namesakes.going(view, route, source, entity, keys)
+            return namesakes.going(view, route, source, entity, keys)
 
     def behind_handovers(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose address another one was delivered with on one of the routes and has no more,
         as long as what it has instead is open there. Where that goes round, nobody waits."""
         with self.reading() as view:
-            return _namesakes.handed_over(view, routes, source, entity, keys)
+            return namesakes.handed_over(view, routes, source, entity, keys)
 
     def moving(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose own new address is open on one of the routes, parked ones left aside."""
         with self.reading() as view:
-            return _namesakes.moving(view, routes, source, entity, keys)
+            return namesakes.moving(view, routes, source, entity, keys)
 
     def untold(self, sink: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the owners of events that are open at the sink, parked ones left aside."""
         with self.reading() as view:
-            return _namesakes.untold(view, sink, source, entity, keys)
+            return namesakes.untold(view, sink, source, entity, keys)
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str
@@ -72,11 +73,11 @@ class Owing(Engine):
         """
         # An idle lane asks often and finds nothing: it must not wait for (or hold up) those who write.
         with self.reading() as view:
-            if _claim.find_route(view, sink, rules, to_ms(now)) is None:
+            if claim.find_route(view, sink, rules, to_ms(now)) is None:
                 return []
         with self.claiming(sink) as tx:
             until = self.lease_clock(tx, to_ms(now)) + lease // timedelta(milliseconds=1)
-            return _claim.claim(tx, sink, rules, to_ms(now), until, token)
+            return claim.claim(tx, sink, rules, to_ms(now), until, token)
 
     def load(
         self,
@@ -92,7 +93,7 @@ class Owing(Engine):
         else the owner's.
         """
         with self.reading() as view:
-            return _claim.Gatherer(view, include, after, after_entity).gather_all(deliveries)
+            return claim.Gatherer(view, include, after, after_entity).gather_all(deliveries)
 
     def behind_jobs(self, sink: str, limit: int) -> list[tuple[Delivery, Mapping[str, Any]]]:
         """Open states that wait for a job with an older one and were not handed over yet, with what the job holds."""
@@ -127,15 +128,15 @@ class Owing(Engine):
     ) -> list[Work]:
         """As `load`, for keys without a delivery (preview, plan, adopt, verify): made-up deliveries with id 0."""
         with self.reading() as view:
-            made_up = [_claim.made_up(view, route, source, entity, key) for key in keys]
-            return _claim.Gatherer(view, include, after, after_entity).gather_all(made_up)
+            made_up = [claim.made_up(view, route, source, entity, key) for key in keys]
+            return claim.Gatherer(view, include, after, after_entity).gather_all(made_up)
 
     def jobs(self, sink: str, *, skip: Collection[str] = ()) -> list[JobWork]:
         """Submitted jobs of a sink, the oldest first; `skip` leaves out jobs that are not wanted now."""
         with self.reading() as view:
-            return _claim.jobs(view, sink, skip)
+            return claim.jobs(view, sink, skip)
 
     def load_job(self, job: JobWork, ids: Sequence[int]) -> list[Work]:
         """Some of a job's rows, as they were sent and in their order; without those that left it meanwhile."""
         with self.reading() as view:
-            return _claim.load_job(view, job, ids)
+            return claim.load_job(view, job, ids)

@@ -6,9 +6,9 @@ from typing import Any
 
 from ..entities import normalize_email
 from ..types import Link
-from . import _people
 from ._convert import to_ms
-from ._held import held
+from ._rules import people
+from ._rules.held import held
 from .engine import Engine
 
 __all__ = ["People"]
@@ -20,22 +20,22 @@ class People(Engine):
     def retry(self, ids: Sequence[int], now: datetime) -> int:
         """Parked -> ready, attempts reset; folded where a newer ready row exists. How many."""
         with self.writing() as tx:
-            return _people.retry(tx, ids, to_ms(now))
+            return people.retry(tx, ids, to_ms(now))
 
     def dismiss(self, ids: Sequence[int], now: datetime, note: str | None = None) -> int:
         """Parked -> dismissed; `note` says in the trail why. How many."""
         with self.writing() as tx:
-            return _people.dismiss(tx, ids, to_ms(now), note)
+            return people.dismiss(tx, ids, to_ms(now), note)
 
     def keys_by_email(self, email: str) -> list[tuple[str, str]]:
         """(source, customer key) of people with this address (normalised by the store)."""
         with self.reading() as view:
-            return _people.keys_by_email(view, email)
+            return people.keys_by_email(view, email)
 
     def forgotten_at(self, *digests: str) -> datetime | None:
         """When somebody with one of these digests (`email_digest`, `key_digest`) was forgotten; None: nobody was."""
         with self.reading() as view:
-            return _people.forgotten_at(view, digests)
+            return people.forgotten_at(view, digests)
 
     def held(self, email: str, digest: str) -> Mapping[str, list[dict[str, Any]]]:
         """All that is held of a person: table -> rows, times as times and JSON as what it says."""
@@ -45,7 +45,7 @@ class People(Engine):
     def sent_of(self, email: str) -> frozenset[str]:
         """Marks of what was sent of a person so far, for `forget`."""
         with self.reading() as view:
-            return frozenset(_people.sent(view, _people.refs_of(view, normalize_email(email))))
+            return frozenset(people.sent(view, people.refs_of(view, normalize_email(email))))
 
     def forget(self, email: str, digest: str, now: datetime, *, known: Collection[str] | None = None) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
@@ -57,4 +57,4 @@ class People(Engine):
 
         What was said of others keeps its place without the person's values. `scrub` afterwards."""
         with self.writing() as tx:
-            return _people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)), known)
+            return people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)), known)

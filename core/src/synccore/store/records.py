@@ -8,10 +8,11 @@ from datetime import datetime
 from attrs import evolve
 
 from ..types import Link, Snapshot
-from . import _settle, looks, sql
+from . import looks, sql
 from ._convert import to_link, to_ms, to_snapshot
-from ._owing import owe, write_history
-from ._pen import Pen
+from ._rules import settle
+from ._rules.owing import owe, write_history
+from ._rules.pen import Pen
 from .engine import Engine, Transaction
 from .rows import DirtyRule, HistoryEntry, LinkUpdate
 
@@ -38,7 +39,7 @@ class Records(Engine):
     ) -> None:
         """Write a link outside a settle (adopt), with its history line."""
         with self.writing() as tx:
-            _settle.put_link(tx, route, source, entity, key, update, to_ms(now))
+            settle.put_link(tx, route, source, entity, key, update, to_ms(now))
             if history is not None:
                 write_history(tx, history)
 
@@ -46,7 +47,7 @@ class Records(Engine):
         """Write the links of many keys in one transaction; how many."""
         with self.writing() as tx:
             for key, update in updates.items():
-                _settle.put_link(tx, route, source, entity, key, update, to_ms(now))
+                settle.put_link(tx, route, source, entity, key, update, to_ms(now))
         return len(updates)
 
     def owe_unwritten(
@@ -171,7 +172,7 @@ class Records(Engine):
         """Remember what the target really holds of these keys, and owe them again, as the past; rows made."""
         with self.writing() as tx:
             for key, update in updates.items():
-                _settle.put_link(tx, rule.route, source, rule.entity, key, update, to_ms(now))
+                settle.put_link(tx, rule.route, source, rule.entity, key, update, to_ms(now))
             return _owe_all(tx, rule, source, updates, now)
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from . import _returning, _settle, sql
+from . import sql
 from ._convert import to_ms
+from ._rules import returning, settle
 from .engine import Engine
 from .rows import Settlement
 
@@ -23,13 +24,13 @@ class Settling(Engine):
         A row that goes back to ready while a newer ready row of the same route and key exists is folded into it.
         """
         with self.writing() as tx:
-            return _settle.settle(tx, settlements, to_ms(now))
+            return settle.settle(tx, settlements, to_ms(now))
 
     def release(self, token: str, now: datetime, *, sent: bool) -> int:
         """Give all running deliveries of a lease back unharmed (shutdown). `sent`: they may have been carried out."""
         with self.writing() as tx:
             rows = tx.execute(sql.LEASED, {"token": token}).fetchall()
-            return _returning.give_back(tx, rows, maybe_applied=sent)
+            return returning.give_back(tx, rows, maybe_applied=sent)
 
     def rescue(self, now: datetime, *, all_running: bool = False, keep: Collection[str] = ()) -> int:
         """Give back deliveries whose lease is over (all of them at the start of the only daemon), maybe_applied set.
@@ -42,4 +43,4 @@ class Settling(Engine):
                 return 0
         with self.writing() as tx:
             rows = [row for row in tx.execute(sql.OVERDUE, overdue).fetchall() if row["lease_token"] not in keep]
-            return _returning.give_back(tx, rows, maybe_applied=True)
+            return returning.give_back(tx, rows, maybe_applied=True)

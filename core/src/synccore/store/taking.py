@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from . import _ingest, looks, sql
+from . import looks, sql
 from ._convert import from_ms, to_hint, to_ms
+from ._rules import ingest
 from .engine import Engine
 from .rows import Hint, Ingest, Ingested
 
@@ -28,7 +29,7 @@ class Taking(Engine):
     def ingest(self, batch: Sequence[Ingest], now: datetime) -> list[Ingested]:
         """Take several units in one transaction (group commit): all durable when this returns, or none."""
         with self.writing() as tx:
-            return _ingest.ingest(tx, batch, to_ms(now))
+            return ingest.ingest(tx, batch, to_ms(now))
 
     def get_cursor(self, source: str, name: str) -> str | None:
         """A stored cursor; `name` is for instance "poll:customer"."""

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from . import looks
 from ._convert import from_ms, maybe_ms, to_delivery, to_history, to_ms, to_unreadable
-from ._people import owned_refs
+from ._rules.people import owned_refs
 from .engine import Engine, Transaction
 from .rows import Delivery, DeliveryState, HistoryEntry, ParkedCause, RouteCounts, RunningJob, UnreadableRecord
 

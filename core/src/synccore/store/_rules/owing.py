@@ -6,12 +6,12 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from ..types import Op
-from . import sql
-from ._convert import from_ms, history_values
-from ._pen import Pen
-from .engine import Row, Transaction
-from .rows import DirtyRule, HistoryEntry
+from ...types import Op
+from .. import sql
+from .._convert import from_ms, history_values
+from ..engine import Row, Transaction
+from ..rows import DirtyRule, HistoryEntry
+from .pen import Pen
 
 __all__ = [
     "Slot",

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..entities import normalize_email
-from ._convert import from_ms
-from ._people import KEYED, Ref, refs_of
-from ._traces import Traces
-from .engine import Row, Transaction
+from ...entities import normalize_email
+from .._convert import from_ms
+from ..engine import Row, Transaction
+from .people import KEYED, Ref, refs_of
+from .traces import Traces
 
 __all__ = ["held"]
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import codec
-from .engine import Result, Transaction
+from .. import codec
+from ..engine import Result, Transaction
 
 __all__ = ["Pen"]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from . import sql
-from ._owing import fold_or_ready, refresh, slot_of
-from .codec import dump_json
-from .engine import Row, Transaction
+from .. import sql
+from ..codec import dump_json
+from ..engine import Row, Transaction
+from .owing import fold_or_ready, refresh, slot_of
 
 __all__ = ["BEHIND_NEWER", "GIVE_BACK", "give_back"]
 

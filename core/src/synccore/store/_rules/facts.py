@@ -3,10 +3,10 @@
 from datetime import datetime
 from functools import cached_property
 
-from . import sql
-from ._convert import to_ms
-from .engine import Transaction
-from .rows import NEWS_SINCE
+from .. import sql
+from .._convert import to_ms
+from ..engine import Transaction
+from ..rows import NEWS_SINCE
 
 __all__ = ["Facts"]
 

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..types import Op
-from . import codec, sql
-from ._convert import history_values, to_ms
-from ._owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
-from ._pen import Pen
-from ._returning import BEHIND_NEWER
-from .codec import dump_json
-from .engine import Row, Transaction
-from .rows import DirtyRule, LinkUpdate, Settlement
+from ...types import Op
+from .. import codec, sql
+from .._convert import history_values, to_ms
+from ..codec import dump_json
+from ..engine import Row, Transaction
+from ..rows import DirtyRule, LinkUpdate, Settlement
+from .owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
+from .pen import Pen
+from .returning import BEHIND_NEWER
 
 __all__ = ["put_link", "settle"]
 

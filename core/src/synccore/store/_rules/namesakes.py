@@ -6,8 +6,8 @@ are looked at.
 
 from collections.abc import Iterable
 
-from . import codec
-from .engine import Transaction
+from .. import codec
+from ..engine import Transaction
 
 __all__ = ["FORMER_EMAIL", "going", "handed_over", "moving", "untold"]
 

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from attrs import evolve
 
-from ..types import EntityRef, Link, Snapshot
-from . import codec, sql
-from ._convert import from_ms, to_delivery, to_link, to_snapshot
-from .engine import Row, Transaction
-from .rows import ClaimRule, Delivery, JobWork, Work
+from ...types import EntityRef, Link, Snapshot
+from .. import codec, sql
+from .._convert import from_ms, to_delivery, to_link, to_snapshot
+from ..engine import Row, Transaction
+from ..rows import ClaimRule, Delivery, JobWork, Work
 
 __all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "load_job", "made_up", "next_due", "routes_of"]
 

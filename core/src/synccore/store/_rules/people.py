@@ -5,14 +5,14 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from ..entities import Customer, normalize_email
-from ..types import Link
-from . import sql
-from ._convert import from_ms, to_link
-from ._hints import drop_hints
-from ._owing import end_event, fold_or_ready, refresh, slot_of, tell
-from ._traces import Traces
-from .engine import Row, Transaction, UnderWay
+from ...entities import Customer, normalize_email
+from ...types import Link
+from .. import sql
+from .._convert import from_ms, to_link
+from ..engine import Row, Transaction, UnderWay
+from .hints import drop_hints
+from .owing import end_event, fold_or_ready, refresh, slot_of, tell
+from .traces import Traces
 
 __all__ = [
     "KEYED",

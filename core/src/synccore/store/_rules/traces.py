@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import redact
-from .engine import Transaction
+from ...errors import redact
+from ..engine import Transaction
 
 __all__ = ["Traces"]
 

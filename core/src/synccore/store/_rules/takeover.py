@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import sql
-from ._owing import Slot, end_event, refresh, slot_of, tell
-from .engine import Row, Transaction
+from .. import sql
+from ..engine import Row, Transaction
+from .owing import Slot, end_event, refresh, slot_of, tell
 
 __all__ = ["MOVE_OWNED_EVENTS", "move"]
 

@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from ..entities import Customer, Entity, guest_key
-from ..types import Change, EntityRef, Op
-from . import codec, sql
-from ._convert import from_ms, history_values, to_ms
-from ._facts import Facts
-from ._hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
-from ._namesakes import FORMER_EMAIL
-from ._owing import owe
-from ._pen import Pen
-from ._people import key_digest
-from ._takeover import move
-from .engine import Row, Transaction
-from .rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
+from ...entities import Customer, Entity, guest_key
+from ...types import Change, EntityRef, Op
+from .. import codec, sql
+from .._convert import from_ms, history_values, to_ms
+from ..engine import Row, Transaction
+from ..rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
+from .facts import Facts
+from .hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
+from .namesakes import FORMER_EMAIL
+from .owing import owe
+from .pen import Pen
+from .people import key_digest
+from .takeover import move
 
 __all__ = ["ingest"]
 

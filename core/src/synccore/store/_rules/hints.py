@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from ..types import Change, EntityRef, Unreadable
-from . import sql
-from ._owing import refresh_record
-from .engine import Transaction
-from .rows import Hint
+from ...types import Change, EntityRef, Unreadable
+from .. import sql
+from ..engine import Transaction
+from ..rows import Hint
+from .owing import refresh_record
 
 __all__ = ["ask_after_namesakes", "drop_hints", "end_hint", "give_hint", "put_unreadable"]
 
