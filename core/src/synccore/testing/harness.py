@@ -23,7 +23,7 @@ from ..entities import Customer
 from ..hookspecs import SinkType, hookimpl
 from ..types import Change, EntityRef, Limits
 from .clock import FakeClock
-from .scripted import EmitterSource, ScriptedSink, emitter_type, scripted_type
+from .scripted import EmitterSource, ScriptedSink, emitters_type, scripted_type
 
 if TYPE_CHECKING:
     from .._app.app import App
@@ -80,7 +80,7 @@ def customer(key: str, *, version: int | None = None, **values: Any) -> Change:
 
 
 class Harness(Closing):
-    """An app around one source `shop` and one sink `crm` (or further `sinks`).
+    """An app around one source `shop` (or several `sources`) and one sink `crm` (or further `sinks`).
 
     Args:
         folder: where configuration and database go.
@@ -88,6 +88,7 @@ class Harness(Closing):
         sink_types: instance name -> (type, its configuration), beside or instead of the scripted `crm`;
             without a configuration (None) the type is only installed.
         server: the `[server]` table.
+        sources: names of the shops, the first of which is the one that is meant where none is named.
         installed: load the installed plugins as well, for their sinks and filters.
         filters: a plugin's own filters for expressions, as its `synccore_template_filters` gives them.
     """
@@ -105,10 +106,12 @@ class Harness(Closing):
         mappers: Sequence[Any] = (),
         filters: Mapping[str, Callable[..., Any]] | None = None,
         installed: bool = False,
+        sources: Sequence[str] = ("shop",),
     ) -> None:
         self.folder = folder
         self.clock = clock or FakeClock()
-        self.source = EmitterSource()
+        self.sources = {name: EmitterSource() for name in sources}
+        self.source = self.sources[sources[0]]
         self.sink = ScriptedSink()
         self._mappers = tuple(mappers)
         self._installed = installed
@@ -116,10 +119,13 @@ class Harness(Closing):
         self._types = {"crm": (scripted_type(self.sink, limits=limits), {}), **(sink_types or {})}
         config = {
             "server": dict(server or {}),
-            "sources": {"shop": {"type": "emitter", **(source_table or {"entities": _entities(routes)})}},
+            "sources": {
+                name: {"type": "emitter", **(source_table or {"entities": _entities(routes)})} for name in sources
+            },
             "sinks": {name: {"type": k.name, **t} for name, (k, t) in self._types.items() if t is not None},
             "routes": {
-                name: {"source": "shop", "sink": "crm", "object": "thing", **table} for name, table in routes.items()
+                name: {"source": sources[0], "sink": "crm", "object": "thing", **table}
+                for name, table in routes.items()
             },
         }
         self._path = folder / "synccore.toml"
@@ -134,7 +140,7 @@ class Harness(Closing):
         loaded = _loaded(*(_installed() if self._installed else ()))
         sinks = [kind for kind, _ in self._types.values() if kind.name not in loaded.sinks]
         module = SimpleNamespace(
-            synccore_sources=hookimpl(_named("synccore_sources", [emitter_type(self.source)])),
+            synccore_sources=hookimpl(_named("synccore_sources", [emitters_type(self.sources)])),
             synccore_sinks=hookimpl(_named("synccore_sinks", sinks)),
             synccore_mappers=hookimpl(_named("synccore_mappers", self._mappers)),
             synccore_template_filters=hookimpl(_named("synccore_template_filters", self._filters)),
@@ -147,24 +153,28 @@ class Harness(Closing):
 
     # -- doing
 
-    def emit(self, *changes: Change, bulk: bool = False) -> "Ingested":
+    def emit(self, *changes: Change, bulk: bool = False, source: str | None = None) -> "Ingested":
         """Take changes in as one webhook would (or, `bulk`, as one page of a backfill)."""
         from .._ingest.rules import only, rules_of
         from ..store import Ingest
 
-        self.source.put(*(c for c in changes if c.op in ("upsert", "delete")))
-        rules = rules_of(self.app.routes.values(), "shop")
+        name = source or next(iter(self.sources))
+        self.sources[name].put(*(c for c in changes if c.op in ("upsert", "delete")))
+        rules = rules_of(self.app.routes.values(), name)
         force = only(rules, None) if bulk else frozenset()
-        return self.app.intake.submit(Ingest(source="shop", changes=changes, rules=rules, bulk=bulk, force=force))
+        return self.app.intake.submit(Ingest(source=name, changes=changes, rules=rules, bulk=bulk, force=force))
 
     def follow(self) -> list[str]:
-        """Ask the source for all that it only named so far, as its thread does; the keys asked for."""
+        """Ask the sources for all that they only named so far, as their threads do; the keys asked for."""
+        return [key for name in self.sources for key in self._follow(name)]
+
+    def _follow(self, name: str) -> list[str]:
         from .._ingest.hints import Follower
         from .._ingest.rules import rules_of
 
-        rules = rules_of(self.app.routes.values(), "shop")
-        follower = Follower("shop", self.source, rules, intake=self.app.intake, clock=self.clock)
-        hints = [h for h in self.app.store.hints("shop", self.clock.now(), 100) if h.op == "touch"]
+        rules = rules_of(self.app.routes.values(), name)
+        follower = Follower(name, self.sources[name], rules, intake=self.app.intake, clock=self.clock)
+        hints = [h for h in self.app.store.hints(name, self.clock.now(), 100) if h.op == "touch"]
         follower.follow(hints)
         return [hint.key for hint in hints]
 
@@ -191,7 +201,8 @@ class Harness(Closing):
     def _upcoming(self, end: datetime) -> datetime | None:
         """When something is to be done next. What the source named is due later where the clock was set back."""
         now = self.clock.now()
-        named = [hint.due_at for hint in self.app.store.hints("shop", end, 100) if hint.due_at > now]
+        hints = [hint for name in self.sources for hint in self.app.store.hints(name, end, 100)]
+        named = [hint.due_at for hint in hints if hint.due_at > now]
         return min(filter(None, (self.app.engine.next_try(), *named)), default=None)
 
     def crash(self) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..config import SourceSettings
 from ..entities import ENTITIES
@@ -35,7 +35,15 @@ from ..types import (
     WriteBack,
 )
 
-__all__ = ["EmitterConfig", "EmitterSource", "ScriptedConfig", "ScriptedSink", "emitter_type", "scripted_type"]
+__all__ = [
+    "EmitterConfig",
+    "EmitterSource",
+    "ScriptedConfig",
+    "ScriptedSink",
+    "emitter_type",
+    "emitters_type",
+    "scripted_type",
+]
 
 #: What a script may answer for a call: an exception is raised, an outcome is given for every operation, a callable
 #: is asked per operation (None: behave).
@@ -338,11 +346,16 @@ class EmitterSource:
 
 def emitter_type(source: EmitterSource, name: str = "emitter") -> SourceType:
     """A source type whose instances are this one object."""
+    return evolve(emitters_type({}), name=name, open=lambda _config, _context: source)
+
+
+def emitters_type(sources: Mapping[str, EmitterSource]) -> SourceType:
+    """A source type whose instances are these objects, by name."""
     return SourceType(
-        name=name,
+        name="emitter",
         summary="A source in memory.",
         config=EmitterConfig,
-        open=lambda _config, _context: source,
+        open=lambda _config, context: sources[context.name],
         entities=tuple(ENTITIES),
     )
 

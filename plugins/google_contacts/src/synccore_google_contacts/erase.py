@@ -12,6 +12,7 @@ from synccore.values import phone
 from .index import Index
 from .mapping import CONTACT
 from .round import Rounds
+from .whose import whose
 from .write import Writer
 from .write.plan import ERASE, GONE
 
@@ -53,7 +54,7 @@ def _find(index: Index, identity: Identity) -> list[Link]:
 
 
 def _link(index: Index, name: str, uids: frozenset[str]) -> Link:
-    alive = index.markers_of(name) - index.dead_on(name)
+    alive = whose(index, name).alive
     own = sorted(alive & uids)
     source, entity, key = (own[0] if own else "::").split(":", 2)
     others = len(alive - uids)

@@ -21,13 +21,12 @@ from typing import Any
 
 from attrs import asdict, define, field
 
-from synccore.entities import normalize_email
 from synccore.types import Context
 
 from .client import Client
 from .errors import SyncTokenExpired
-from .mapping import phone_key
-from .merge import looks_merged, markers, same, surviving
+from .keys import Keys, keys_of
+from .merge import grown, looks_merged, same, surviving
 from .schema import Person, contact_source, updated
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
@@ -53,13 +52,6 @@ class Own:
     wants: dict[str, list[str]] = field(factory=dict)
 
 
-@define
-class _Keys:
-    markers: set[str]
-    emails: set[str]
-    phones: set[str]
-
-
 class Index:
     """Use it only while holding the account's lock."""
 
@@ -70,7 +62,7 @@ class Index:
         self.account = account
         self.state = context.state(account)
         self._version: int | None = None
-        self._keys: dict[str, _Keys] = {}
+        self._keys: dict[str, Keys] = {}
         self._by: dict[str, dict[str, set[str]]] = {"markers": {}, "emails": {}, "phones": {}}
 
     # -- questions
@@ -124,9 +116,9 @@ class Index:
         """The markers on a contact."""
         return self._keys[name].markers
 
-    def dead_on(self, name: str) -> set[str]:
-        """The markers on a contact whose customers were deleted in the shop."""
-        return {m for m in self._keys[name].markers if self.state.get(f"gone:{m}") is not None}
+    def buried(self, uid: str) -> bool:
+        """Whether the customer was deleted in the shop."""
+        return self.state.get(f"gone:{uid}") is not None
 
     def bury(self, uid: str) -> None:
         """The customer was deleted in the shop: whoever comes with its address may have its contact."""
@@ -134,12 +126,16 @@ class Index:
 
     def revive(self, uid: str) -> None:
         """The customer is there (again)."""
-        if self.state.get(f"gone:{uid}") is not None:
+        if self.buried(uid):
             self.state.put({f"gone:{uid}": None})
 
     def emails_of(self, name: str) -> set[str]:
         """The addresses of a contact, in the form they are compared in."""
         return self._keys[name].emails
+
+    def alike(self, name: str) -> set[str]:
+        """Further contacts with an address of this one."""
+        return {other for email in self.emails_of(name) for other in self.with_email(email)} - {name}
 
     def addresses(self) -> dict[str, set[str]]:
         """Address -> the contacts that have it."""
@@ -213,7 +209,11 @@ class Index:
                 items |= {f"vanished:{name}": {"at": now, "person": self.person(name)}, f"person:{name}": None}
                 self._unlearn(name)
         self._put(items)
-        return {name: found[name]["resourceName"] if name in found else None for name in asked}
+        if len(found) < len(asked):
+            self._went(self._vanished())
+        return {
+            name: found[name]["resourceName"] if name in found else self.state.get(f"alias:{name}") for name in asked
+        }
 
     def learn(self, people: Iterable[Person]) -> None:
         """Contacts as a read by name shows them, met outside the listing."""
@@ -222,6 +222,7 @@ class Index:
             items |= self._seen(person)
             items[f"vanished:{person['resourceName']}"] = None
         self._put(items)
+        self._went(self._vanished())
 
     def forget(self) -> None:
         """Forget the owner's contacts; what we wrote on which stays, so that a reconnect makes none twice."""
@@ -242,7 +243,7 @@ class Index:
 
     def _learn(self, name: str, person: Person) -> None:
         self._unlearn(name)
-        keys = self._keys[name] = _keys_of(person)
+        keys = self._keys[name] = keys_of(person)
         for kind, table in self._by.items():
             for value in getattr(keys, kind):
                 table.setdefault(value, set()).add(name)
@@ -280,14 +281,14 @@ class Index:
         """Contacts that are this one now. More than one, or one beside it, were merged by the owner.
 
         What was written on any of them counts as ours as far as it is still there; the contact itself does only
-        where all of them were made by us.
+        where all of them were made by us, and nothing came to it from one that was never seen.
         """
         name = person["resourceName"]
         items: dict[str, Any] = {}
-        was = (last or {}).get(formers[0]) or self.person(formers[0])
-        renamed = len(formers) == 1 and same(was, person)
-        before = [*formers, *([name] if name in self._keys and not renamed else [])]
-        owns = [own for n in before if (own := self.own(n)) is not None]
+        were = [(last or {}).get(former) or self.person(former) for former in formers]
+        if name in self._keys and not (len(formers) == 1 and same(were[0], person)):
+            were.append(self.person(name))
+        owns = [own for n in (*formers, *([name] if len(were) > len(formers) else [])) if (own := self.own(n))]
         for former in formers:
             items |= {f"alias:{former}": name, f"own:{former}": None, f"person:{former}": None}
             items[f"vanished:{former}"] = None
@@ -301,12 +302,15 @@ class Index:
                         value = [*there, *(e for e in value if e not in there)]
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
-            made = len(owns) == len(before) and all(own.made for own in owns)
+            made = len(owns) == len(were) and all(own.made for own in owns) and not grown(were, person)
             wants = {uid: prints for own in owns for uid, prints in own.wants.items()}
             items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label, wants))
         return items
 
     # -- contacts that Google no longer knows
+
+    def _vanished(self) -> dict[str, Person]:
+        return {key.removeprefix("vanished:"): record["person"] for key, record in self.state.scan("vanished:")}
 
     def vanished(self, uid: str, name: str | None, emails: set[str], phones: set[str]) -> timedelta | None:
         """How long a contact of this customer may still turn up under another name; None: none is missing.
@@ -316,7 +320,7 @@ class Index:
         """
         left: timedelta | None = None
         for key, record in self.state.scan("vanished:"):
-            keys = _keys_of(record["person"])
+            keys = keys_of(record["person"])
             whose = key.removeprefix("vanished:") == name or uid in keys.markers
             if whose or keys.emails & emails or (keys.phones & phones and not (keys.emails and emails)):
                 wait = LONGEST_LAG - (self._clock.now() - datetime.fromisoformat(record["at"]))
@@ -324,18 +328,26 @@ class Index:
         return left if left is not None and left > timedelta(0) else None
 
     def _bury_vanished(self, ended: Mapping[str, Person]) -> None:
-        """The listing has told the end of these. One whose address and number stand on another contact went into it."""
-        items: dict[str, Any] = {}
+        """The listing has told the end of these."""
+        went = self._went(ended)
+        over = [name for name in ended if name not in went and name not in self._keys]
+        self._put({f"{kind}:{name}": None for name in over for kind in ("own", "vanished")})
+
+    def _went(self, ended: Mapping[str, Person]) -> set[str]:
+        """Those of which address and number stand on another contact went into it, maybe several into one."""
+        heirs: dict[str, dict[str, Person]] = {}
         for name, person in ended.items():
             heir = None if self.state.get(f"alias:{name}") else self._heir(name, person)
             if heir is not None:
-                items |= self._became([name], self.person(heir), {name: person})
-            elif name not in self._keys:
-                items |= {f"own:{name}": None, f"vanished:{name}": None}
+                heirs.setdefault(heir, {})[name] = person
+        items: dict[str, Any] = {}
+        for heir, formers in heirs.items():
+            items |= self._became(list(formers), self.person(heir), formers)
         self._put(items)
+        return {name for formers in heirs.values() for name in formers}
 
     def _heir(self, name: str, person: Person) -> str | None:
-        keys = _keys_of(person)
+        keys = keys_of(person)
         lists = [self.with_email(e) for e in keys.emails] + [self.with_phone(p) for p in keys.phones]
         lists = lists or [self.with_marker(m) for m in keys.markers]
         heirs = set[str].intersection(*lists) - {name} if lists else set()
@@ -408,7 +420,7 @@ class Index:
 
     def _full(self, params: str) -> None:
         started = self._clock.now()
-        vanished = {key.removeprefix("vanished:"): record["person"] for key, record in self.state.scan("vanished:")}
+        vanished = self._vanished()
         unseen = {*self._keys, *vanished}
         self.state.put({"sync": None})
         token = self._follow(None, unseen)
@@ -477,18 +489,6 @@ def _update_time(person: Mapping[str, Any]) -> datetime:
         return datetime.fromisoformat(str(contact_source(person)["updateTime"]))
     except (KeyError, ValueError):
         return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-def _keys_of(person: Person) -> _Keys:
-    return _Keys(
-        markers=markers(person),
-        emails={normalize_email(str(e["value"])) for e in person.get("emailAddresses", ()) if e.get("value")},
-        phones={
-            key
-            for p in person.get("phoneNumbers", ())
-            if p.get("value") and (key := phone_key(str(p["value"]), p.get("canonicalForm")))
-        },
-    )
 
 
 def _fingerprint(params: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The sink remembers per contact which values it wrote itself (`own`). Those it ma
 app wrote stays: parts they filled are left alone, and in repeated fields ours is added beside theirs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -303,6 +303,13 @@ def looks_merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two states hold the same, labels left out: one contact under two names."""
     return all(_plain(before, name) == _plain(after, name) for name in WRITABLE if name != "memberships")
+
+
+def grown(before: Iterable[Mapping[str, Any]], after: Mapping[str, Any]) -> bool:
+    """Whether something stands on it that stood on none of those it was before: another contact may have gone in."""
+    known = list(before)
+    typed = (name for name in WRITABLE if name not in RESERVED and name != "externalIds")
+    return any(_plain(after, name) - {e for one in known for e in _plain(one, name)} for name in typed)
 
 
 _UNTYPED = (*SINGLE, *RESERVED, "externalIds")

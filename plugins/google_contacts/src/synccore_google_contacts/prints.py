@@ -7,6 +7,7 @@ of the values that stand there are ours, and so give way to newer ones; all othe
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .index import Own
 from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
 from .merge import Merge, print_of
 
@@ -52,3 +53,9 @@ def prints_of(own: Mapping[str, Any]) -> set[str]:
             {print_of(name, spec.identity(e)) for e in value} if isinstance(spec, Entries) else {print_of(name, value)}
         )
     return found
+
+
+def alone(own: Own, uid: str) -> set[str]:
+    """The fields in which something of ours stands that no other record wants there."""
+    theirs = {p for other, prints in own.wants.items() if other != uid for p in prints}
+    return {name for name, value in own.fields.items() if prints_of({name: value}) - theirs}

@@ -1,6 +1,6 @@
 """A contact as flat fields, for people and for proof."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,6 +10,7 @@ from synccore.types import Link
 
 from .index import Index
 from .mapping import FLAT, Entries, Part, address_value, cut_fields, field_named, plain
+from .prints import alone
 
 
 @frozen
@@ -36,21 +37,23 @@ class Reader:
         if name is None:
             return None
         own = index.own(name)
-        return flat(index.person(name), link.fields, own.fields if own else {}, self.used)
+        uid = f"{link.source}:{link.entity}:{link.key}"
+        return flat(index.person(name), link.fields, alone(own, uid) if own else (), self.used)
 
 
 def flat(
-    person: Mapping[str, Any], delivered: Mapping[str, Any], own: Mapping[str, Any], used: Iterable[str] = ()
+    person: Mapping[str, Any], delivered: Mapping[str, Any], alone: Collection[str], used: Iterable[str] = ()
 ) -> dict[str, Any]:
     """The contact under the names and in the shape `deliver` takes.
 
     Where it holds what was delivered, beside whatever else, the value is the delivered one; otherwise it is what
-    stands there. A field that was emptied is None as long as nothing of ours (`own`) stands in it: what the owner put
-    there is no remains. Fields of `delivered` that are not there are None, others are left out.
+    stands there. A field that was emptied is None as long as nothing of this record alone (`alone`) stands in it:
+    what the owner put there, and what is another customer's, is no remains. Fields of `delivered` that are not there
+    are None, others are left out.
     """
     found: dict[str, Any] = dict.fromkeys(delivered)
     for name in (*FLAT, *used, *delivered):
-        if name in delivered and delivered[name] in (None, "") and name not in own:
+        if name in delivered and delivered[name] in (None, "") and name not in alone:
             continue
         value = _value(person, name, delivered.get(name))
         if value is not None:
@@ -59,12 +62,12 @@ def flat(
 
 
 def held(
-    person: Mapping[str, Any], asked: Mapping[str, Any], own: Mapping[str, Any], kept: Iterable[str]
+    person: Mapping[str, Any], asked: Mapping[str, Any], alone: Collection[str], kept: Iterable[str]
 ) -> dict[str, Any]:
     """What the contact now holds of the fields that were asked for; what was kept as it was is left out."""
     cut = cut_fields(asked)
     wanted = {name: value for name, value in asked.items() if name not in kept}
-    there = flat(person, {name: None if name in cut else value for name, value in wanted.items()}, own)
+    there = flat(person, {name: None if name in cut else value for name, value in wanted.items()}, alone)
     return {name: there.get(name) for name in wanted}
 
 

@@ -16,6 +16,7 @@ from .config import Config
 from .index import Index, Own
 from .labels import Labels
 from .pause import check_held, hold
+from .prints import alone
 from .read import held
 from .schema import Person, contact_source
 
@@ -81,7 +82,7 @@ class Round:
         op = work.op
         self.outcomes[op.id] = Delivered(
             remote_id=name, etag=contact_source(person).get("etag"), note=work.note, adopted=not work.own.made,
-            left_out=work.kept, fields=held(person, op.fields, work.own.fields, work.kept),
+            left_out=work.kept, fields=held(person, op.fields, alone(work.own, op.uid), work.kept),
         )  # fmt: skip
 
     def unchanged(
@@ -96,7 +97,7 @@ class Round:
         """It is there already."""
         self.outcomes[op.id] = Unchanged(
             remote_id=name, etag=contact_source(person).get("etag"), note=note, adopted=not own.made,
-            left_out=kept, fields=held(person, op.fields, own.fields, kept),
+            left_out=kept, fields=held(person, op.fields, alone(own, op.uid), kept),
         )  # fmt: skip
 
     def fail(self, op: Operation, error: SynccoreError) -> None:

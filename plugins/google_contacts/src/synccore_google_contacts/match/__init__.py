@@ -6,6 +6,7 @@ from synccore.types import Ambiguous, Link, LookupResult, Operation, Retry
 
 from ..round import Round, Rounds
 from ..schema import contact_source
+from ..whose import whose
 from .look import prepare, settle_doubts, waiting
 from .search import search, sought, still, warm_up
 from .twin import Match, find
@@ -53,11 +54,11 @@ class Finder:
         if not self._taken(name, op.uid):
             self._owners[name] = op.uid
         person: Mapping[str, object] = round_.index.person(name)
-        marks = round_.index.markers_of(name)
+        alive = whose(round_.index, name).alive
         return Link(
             object=op.object, remote_id=name, etag=contact_source(person).get("etag"),
-            adopted=not round_.index.made(name), marked=op.uid in marks,
-            common=op.uid in marks and len(marks - round_.index.dead_on(name)) > 1,
+            adopted=not round_.index.made(name), marked=op.uid in round_.index.markers_of(name),
+            common=op.uid in alive and len(alive) > 1,
         )  # fmt: skip
 
     def _taken(self, name: str, uid: str) -> bool:

@@ -32,6 +32,9 @@ def prepare(round_: Round) -> None:
         # another customer's too, or the owner's, since a merge of a moment ago. And what was written without an answer
         # stands there, and not in the index.
         index.refresh(read)
+    if rivals := {other for name in ending if name in index for other in index.alike(name)}:
+        # An address of theirs on it may have come with a merge that nothing tells of yet.
+        index.refresh(rivals)
 
 
 def ending_as(round_: Round, op: Operation) -> str | None:

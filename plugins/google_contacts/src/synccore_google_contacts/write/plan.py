@@ -18,11 +18,12 @@ from ..index import Index, Own
 from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match.look import ending_as, waiting
-from ..match.twin import Match, find, inherited
+from ..match.twin import Match, find
 from ..merge import Merge, is_guest, mark, markers, surviving, unmark
 from ..prints import prints_of, recalled, tell, unknown
 from ..round import Round, Work
 from ..schema import WRITABLE, Person, contact_source
+from ..whose import whose
 
 #: Why a field was not written.
 KEPT = "kept: the owner's own entry"
@@ -136,12 +137,13 @@ class _Planner:
         changed = op.changed if known else frozenset(op.fields)
         mine = link.mapped if link is not None else {}
         adopting = not known and not ours and not own.fields
-        heirlooms = inherited(self.index, op, name)
+        holders = whose(self.index, name)
+        heirlooms = holders.inherited(op)
         # What one who is gone has there stays as well: they may come again.
-        others = self.index.markers_of(name) - heirlooms - {op.uid}
+        others = holders.everybody - heirlooms - {op.uid}
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
-            inherited=_prints(own, heirlooms), theirs=_prints(own, others), written=unknown(own.fields, person),
+            inherited=holders.wanted(heirlooms), theirs=holders.wanted(others), written=unknown(own.fields, person),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         if is_guest(op.uid) and not (wanted_emails(op.fields) or wanted_phones(op.fields)):
@@ -215,11 +217,10 @@ class _Planner:
         """Take off or delete what is this record's alone."""
         person, own = self.index.person(name), self.index.own(name) or Own(made=self.index.made(name))
         own = self._recalled(op, own, person)
-        others = self.index.markers_of(name) - self.index.dead_on(name) - {op.uid}
-        erasing = op.settings.get(ERASE, False)
-        if erasing:
-            # Whoever is forgotten is so as the guest they were as well, whose marker may stand there still.
-            others = {marker for marker in others if not is_guest(marker)}
+        erasing = bool(op.settings.get(ERASE, False))
+        holders = whose(self.index, name)
+        # Whoever is forgotten is so as the guest they were as well, whose marker may stand there still.
+        others = holders.beside(link, op.uid, as_guest=erasing)
         shared = link.shared > 1 or bool(others)
         if shared and not erasing:
             note = "kept: another customer is this contact too"
@@ -227,12 +228,12 @@ class _Planner:
             return None
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        theirs = _prints(own, others).union(*(prints_of(_built(fields)) for fields in link.others))
+        theirs = holders.wanted(others).union(*(prints_of(_built(fields)) for fields in link.others))
         merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs)
         if policy != "unlabel":
             merge.let_go()
         if erasing:
-            unmark(merge, {op.uid} | self.index.dead_on(name))
+            unmark(merge, holders.everybody - others)
         label = None if shared else own.label or self._label(op)
         remove = label if label is not None and _has_label(person, label) else None
         note = _released(policy, shared=shared, ours=own.made and not link.adopted, label=remove is not None)
@@ -241,7 +242,7 @@ class _Planner:
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
         # What one who is gone wanted there tells later who came again.
-        away = {op.uid} if erasing or not (op.gone or op.op == "delete") else set()
+        away = holders.everybody - others if erasing else set() if op.gone or op.op == "delete" else {op.uid}
         left = Own(merge.own, own.made, wants={uid: prints for uid, prints in own.wants.items() if uid not in away})
         return Work(op, name=name, body={**_stamp(person), **fields}, mask=frozenset(fields), own=left, remove=remove,
                     note=note)  # fmt: skip
@@ -298,11 +299,6 @@ def _told(merge: Merge) -> dict[str, list[dict[str, Any]]]:
 
 def _wanted(wants: Mapping[str, list[str]], op: Operation) -> dict[str, list[str]]:
     return {**wants, op.uid: sorted(prints_of(_built(op.fields)))}
-
-
-def _prints(own: Own, uids: Collection[str]) -> set[str]:
-    """The fingerprints of what these records want on the contact."""
-    return {p for uid in uids for p in own.wants.get(uid, ())}
 
 
 def _built(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -325,9 +325,11 @@ def _add_label(round_: Round, works: list[Work], label: str) -> None:
 def _unlabel(round_: Round, works: list[Work]) -> None:
     for label in {w.remove or "" for w in works}:
         members = [w for w in works if w.remove == label]
-        names = [w.name or "" for w in members]
+        names, missing = [w.name or "" for w in members], frozenset[str]()
         try:
-            _, last = round_.people.modify_members(label, remove=names)
+            missing, last = round_.people.modify_members(label, remove=names)
+            if unknown := [w for w in members if w.name in missing]:
+                _reread(round_, unknown, NotFound())
             if last:
                 # A contact must keep one label: first into "My contacts", then off ours.
                 round_.people.modify_members(MY_CONTACTS, add=sorted(last))
@@ -336,7 +338,7 @@ def _unlabel(round_: Round, works: list[Work]) -> None:
             round_.labels.forget(round_.label_name(members[0].op))
         release(round_.index.state)
         fresh = round_.people.batch_get(names)
-        for work in members:
+        for work in (w for w in members if w.name not in missing):
             person = fresh.get(work.name or "", {"resourceName": work.name})
             round_.index.store([person] if work.name in fresh else (), {person["resourceName"]: work.own})
             round_.done(work, person["resourceName"], person)
