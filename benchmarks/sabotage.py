@@ -305,7 +305,7 @@ SABOTAGES = (
     _core(
         "lose maybe_applied on a failure, seen by whole lives",
         "_delivery/lane.py",
-        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure)",
+        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure_of_it)",
         "return False",
         *LIVES,
     ),

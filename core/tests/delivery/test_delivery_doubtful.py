@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from synccore.entities import Customer, guest_key
-from synccore.errors import Transient
+from synccore.errors import RateLimited, Rejected, Transient
 from synccore.store import ClaimRule
 from synccore.testing import Harness, upsert
-from synccore.types import Change, Limits, Link, Retry
+from synccore.types import Change, Failed, Limits, Link, Retry
 
 EMAIL = "ann@shop.test"
 ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
@@ -53,6 +53,44 @@ def test_so_does_one_that_came_while_the_create_was_under_way(harness):
     harness.emit(guest())
     harness.settle_down()
     assert people(harness) == ["Anna"]
+
+
+@pytest.mark.parametrize("when", ["after it was parked", "while it was tried"])
+def test_what_was_parked_in_doubt_is_looked_for_by_the_state_that_comes_next(harness, when):
+    def carried_out(operation):
+        harness.sink._apply(operation)
+        if when == "while it was tried":
+            harness.emit(guest("Anna"))
+        return Failed(Rejected("the second call was refused"), partly=True)
+
+    harness.sink.then(carried_out)
+    harness.emit(guest())
+    harness.app.engine.lanes["crm"].step()
+    if when == "after it was parked":
+        assert harness.states() == {"parked": 1}
+        harness.emit(guest("Anna"))
+    harness.settle_down()
+    assert people(harness) == ["Anna"]
+
+
+@pytest.mark.parametrize(
+    "error", [Rejected("no"), RateLimited("later", scope="operation"), Transient("locked", outage=False)]
+)
+def test_what_a_refused_change_wrote_in_part_is_undone_when_the_shop_takes_it_back(harness, error):
+    def in_part(operation):
+        harness.sink._apply(operation)
+        return Failed(error, partly=True)
+
+    harness.emit(guest())
+    harness.drain()
+    harness.sink.then(in_part)
+    harness.emit(guest("Anna"))
+    harness.drain()
+    assert people(harness) == ["Anna"]
+    harness.emit(guest())
+    harness.settle_down()
+    assert people(harness) == ["Ann"]
+    assert "parked" not in harness.states()
 
 
 def test_where_nothing_was_made_it_is_made_once(harness):

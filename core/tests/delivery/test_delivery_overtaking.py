@@ -42,6 +42,20 @@ def test_a_newer_state_overtakes_its_job_once(submitted):
     assert (held["shop:customer:1"]["email"], held["shop:customer:2"]["name"]) == ("newer@shop.test", "B")
 
 
+def test_what_was_done_at_once_is_undone_when_the_shop_takes_it_back_before_the_job_ends(submitted):
+    submitted.emit(customer("1", email="new@shop.test", first_name="A"))
+    submitted.drain()
+    submitted.clock.advance(timedelta(minutes=1))
+    submitted.emit(customer("1", email="p1@shop.test", first_name="A"))
+    submitted.drain()
+    submitted.sink.job_from = None
+    submitted.sink.finish_jobs()
+    submitted.settle_down()
+    assert [[(o.key, o.fields["email"]) for o in call] for call in submitted.sink.calls[1:]] == [
+        [("1", "p1@shop.test")]
+    ]
+
+
 def test_what_could_not_be_done_at_once_is_tried_again(submitted):
     answers = [[Failed(Transient("away"))], [Delivered(note="at once")]]
     submitted.sink.overtake = lambda operations: answers.pop(0)

@@ -103,7 +103,7 @@ class Discreet:
         match answer:
             case Failed(error=error):
                 conceal(told := tellable(error), self._known(about), self._secrets())
-                return Failed(told)
+                return evolve(answer, error=told)
             case Delivered() | Unchanged() if answer.note or answer.left_out:
                 # Fields are left out for few reasons, and each look goes through all that the record holds.
                 said = {text: self._clean(text, about) for text in (answer.note, *answer.left_out.values()) if text}

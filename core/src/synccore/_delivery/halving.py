@@ -28,6 +28,11 @@ class Answer:
     sent: bool = True
     unsure: bool = False
 
+    @property
+    def unsure_of_it(self) -> bool:
+        """Whether something of it may be there, as far as core or the sink knows."""
+        return self.unsure or (isinstance(self.outcome, Failed) and self.outcome.partly)
+
 
 def cause_of(outcome: Outcome) -> str | None:
     """What is equal for refusals with one cause; None for what is no refusal. A bug refuses too."""

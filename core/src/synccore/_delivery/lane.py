@@ -492,7 +492,7 @@ class Lane:
 
 def _unsure(work: Work, error: BaseException, answer: Answer | None = None) -> bool:
     """Whether it may have been carried out: the target is asked before it is made again."""
-    return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure)
+    return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure_of_it)
 
 
 def _without_etag(operation: Operation) -> Operation:

@@ -110,7 +110,8 @@ class Owing(Engine):
     def overtaken(self, deliveries: Sequence[Delivery], entries: Sequence[HistoryEntry]) -> None:
         """These states were handed over; what was done at once goes into the trail."""
         with self.writing() as tx:
-            values = [{"id": d.id, "seen": to_ms(d.last_change_at)} for d in deliveries]
+            done = {entry.delivery_id for entry in entries}
+            values = [{"id": d.id, "seen": to_ms(d.last_change_at), "done": int(d.id in done)} for d in deliveries]
             tx.executemany(sql.OVERTAKEN, values)
             for entry in entries:
                 write_history(tx, entry, entry.delivery_id)

@@ -116,8 +116,10 @@ _BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l
 
 #: A record without a link may have been made all the same: after a restore by what the backup does not know, and for
 #: an account by the create of the guest it took over. One with a link may hold another state than the link says, where
-#: the record changed since the backup (2).
-_DOUBTFUL = """CASE WHEN :doubt = 2 OR NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
+#: the record changed since the backup (2). Either may, where a parked row says so.
+_DOUBTFUL = """CASE WHEN :doubt = 2 OR EXISTS (SELECT 1 FROM delivery u WHERE u.source = :source
+        AND u.entity = :entity AND u.key = j.key AND u.settled_at IS NULL AND u.route = :route AND u.state = 'parked'
+        AND u.event IS NULL AND u.maybe_applied = 1) OR NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
         AND l.source = :source AND l.entity = :entity AND l.key = j.key) AND (:doubt = 1 OR EXISTS (
         SELECT 1 FROM snapshot p CROSS JOIN delivery d ON d.route = :route AND d.source = p.source
             AND d.entity = p.entity AND d.key = p.key AND d.event IS NULL AND d.maybe_applied = 1
@@ -295,8 +297,11 @@ WHERE o.sink = :sink AND o.route = :route AND o.state = 'ready' AND o.bulk = 1 A
 ORDER BY o.last_change_at LIMIT :limit
 """
 
-#: This state was handed over; a newer one is again.
-OVERTAKEN = "UPDATE delivery SET overtaken = max(coalesce(overtaken, 0), :seen) WHERE id = :id AND state = 'ready'"
+#: This state was handed over; a newer one is again. Of what something was done the target holds no state that is known.
+OVERTAKEN = """
+UPDATE delivery SET overtaken = max(coalesce(overtaken, 0), :seen), maybe_applied = max(maybe_applied, :done)
+WHERE id = :id AND state = 'ready'
+"""
 
 #: Lease them, as far as they are still to be had.
 LEASE = """
@@ -398,10 +403,10 @@ UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_f
 WHERE id = :id
 """
 
-#: What waits behind a row that is parked goes on from the state that one began with.
+#: What waits behind a row that is parked goes on from the state that one began with, and doubts what that one doubts.
 HAND_ON_BEFORE = """
-UPDATE delivery SET before = coalesce(:before, before) WHERE route = :route AND source = :source
-    AND entity = :entity AND key = :key AND state = 'ready' AND event IS NULL
+UPDATE delivery SET before = coalesce(:before, before), maybe_applied = max(maybe_applied, :maybe_applied)
+WHERE route = :route AND source = :source AND entity = :entity AND key = :key AND state = 'ready' AND event IS NULL
 """
 
 #: Earlier parked rows of a route and key, which a later delivery of the newest state makes pointless.

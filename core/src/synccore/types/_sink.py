@@ -216,9 +216,15 @@ class Submitted:
 
 @frozen
 class Failed:
-    """It did not work, for the reason the error states (one of `synccore.errors`; anything else counts as a bug)."""
+    """It did not work, for the reason the error states (one of `synccore.errors`; anything else counts as a bug).
+
+    Attributes:
+        partly: something of it is at the target, by an earlier call for the same operation. The next state is sent
+            whole then, even where it is what was delivered last; a create is looked up first.
+    """
 
     error: Exception
+    partly: bool = field(default=False, kw_only=True)
 
 
 Outcome = Delivered | Unchanged | Submitted | Failed

@@ -128,7 +128,7 @@ class Writer:
         try:
             return _take_over(self._consent.opt_in(operations), outcomes)
         except SynccoreError as error:
-            outcomes |= {op.id: Failed(error) for op in operations}
+            outcomes |= {op.id: _but_for(outcomes.get(op.id), error) for op in operations}
             return {}
 
     # -- what goes how
@@ -318,13 +318,20 @@ def _take_over(said: Said, outcomes: dict[int, Outcome]) -> dict[int, str]:
     notes = {}
     for number, one in said.items():
         if isinstance(one, SynccoreError):
-            outcomes[number] = Failed(one)
+            outcomes[number] = _but_for(outcomes.get(number), one)
         else:
             notes[number] = one
     return notes
 
 
+def _but_for(outcome: Outcome | None, error: SynccoreError) -> Failed:
+    """The consent did not get through; what did is at Klaviyo."""
+    return Failed(error, partly=isinstance(outcome, Delivered))
+
+
 def _noted(outcome: Outcome, note: str | None) -> Outcome:
     if note and isinstance(outcome, Delivered):
         return evolve(outcome, note=f"{outcome.note}; {note}" if outcome.note else note)
+    if note and isinstance(outcome, Failed):
+        return evolve(outcome, partly=True)  # the consent did get through
     return outcome

@@ -123,7 +123,7 @@ def _move_on(
         tx.later(sql.MOVE, {**dict(row), **values, "state": "submitted"})
     else:
         tx.execute(sql.MOVE, {**dict(row), **values, "state": "parked"})
-        tx.execute(sql.HAND_ON_BEFORE, dict(row))
+        tx.execute(sql.HAND_ON_BEFORE, {**dict(row), **values})
         _supersede_parked(tx, row, "parked", now)
 
 

@@ -73,6 +73,21 @@ class HardSinkCases(SinkStand):
         on.deliver()
         self._is_as_mapped(on, on.link(0))
 
+    @pytest.mark.parametrize("status", [400, 429, 503])
+    def test_what_a_refused_update_wrote_in_part_is_undone_with_it(self, on: Stage, status: int) -> None:
+        """Several calls for one record, and the second refused: what the first one wrote only the sink knows of."""
+        on.emit()
+        on.deliver()
+        second = self._writes(on) + 2
+        refusal = Fault.status(status, {"error": "no"}, when=lambda r: self.is_write(r) and self._writes(on) == second)
+        on.stand_in.fail_next(refusal)
+        on.emit(first_name="Between", accepts_marketing=True, phone="+1 212 555 9999")
+        on.app.drain()
+        on.stand_in.clear_faults()
+        on.emit()
+        on.deliver()
+        self._is_as_mapped(on, on.link(0))
+
     def test_a_lost_answer_to_a_deletion_is_harmless(self, on: Stage) -> None:
         """Deleted already, and asked to delete again."""
         on.emit(2)
