@@ -80,6 +80,17 @@ def test_one_moves_one_is_forgotten_one_is_deleted(acme, org):
     assert (left["LastName"], left["AccountId"]) == ("Lee1", beta["Id"])
 
 
+def test_nothing_that_we_made_keeps_the_name_of_whoever_left_a_company_named_after_them(acme, org):
+    acme.emit(person(5, "Ann Lee5"))
+    acme.settle_down()
+    acme.emit(person(5, "Beta Ltd"))
+    acme.settle_down()
+    assert {"Ann Lee5", "Beta Ltd"} < {a["Name"] for a in org.records("Account")}
+    assert forget(acme.app, "ann5@shop.test").complete
+    assert "Lee5" not in str([r for name in org.org.objects for r in org.records(name)])
+    untouched(org)
+
+
 def test_nothing_is_left_of_a_buyer_whose_order_made_an_account(shop, org):  # noqa: F811
     app = shop(
         org,

@@ -165,6 +165,51 @@ def test_the_account_of_a_customer_who_found_a_company_goes_with_them(shop, how)
     assert "Ann Lee7" not in {r["Name"] for r in shop.org.records("Account")}
 
 
+@pytest.mark.parametrize("stays", ["nobody", "sales", "renamed"])
+def test_a_company_named_after_its_owner_is_not_left_under_that_name(shop, stays):
+    """The owner left it, and is forgotten: nothing that we made bears the name."""
+    send(shop, 7, "Ann Lee7, Joiner")
+    own = shop.found("Account", Name="Ann Lee7, Joiner")["Id"]
+    send(shop, 7, "Beta Ltd")
+    send(shop, 7, "ACME Inc")
+    if stays == "sales":
+        shop.org.org.insert("Contact", {"LastName": "Sales", "AccountId": own})
+    if stays == "renamed":
+        shop.org.org.objects["Account"].records[own]["Name"] = "Lee7 Woodworks"
+    forget(shop, 7)
+    there = {a["Id"]: a["Name"] for a in shop.org.records("Account")}
+    assert not any("Ann Lee7" in name for name in there.values())
+    assert there.get(own) == {"nobody": None, "sales": "Erased", "renamed": "Lee7 Woodworks"}[stays]
+    assert "Beta Ltd" in there.values(), "no person's name"
+    untouched(shop)
+
+
+def test_a_company_that_its_owner_left_to_others_keeps_its_name_when_the_owner_is_deleted(shop):
+    for n in (7, 8):
+        send(shop, n, "Ann Lee7")
+    send(shop, 7, "Beta Ltd")
+    for name in (PEOPLE, FIRMS):
+        shop.one("7", kind="delete", route=name)
+    assert shop.found("Account", Name="Ann Lee7")["Id"] == account_of(shop, 8)
+
+
+def test_a_company_named_after_its_owner_loses_the_name_where_others_work_on_it(shop):
+    send(shop, 7, "Ann Lee7")
+    own = account_of(shop, 7)
+    shop.org.org.insert("Contact", {"LastName": "Sales", "AccountId": own})
+    assert forget(shop, 7)["Account"] == "anonymised"
+    assert shop.org.org.objects["Account"].records[own]["Name"] == "Erased"
+
+
+def test_an_account_named_after_a_person_goes_with_them_from_a_company_that_was_there(shop):
+    send(shop, 7, None)
+    send(shop, 7, "ACME Inc")
+    assert account_of(shop, 7) == shop.org.acme
+    forget(shop, 7)
+    assert "Ann Lee7" not in {r["Name"] for r in shop.org.records("Account")}
+    untouched(shop)
+
+
 def test_overwriting_is_a_setting_and_still_renames_nobody(bench, route, org):
     acme = org.org.insert("Account", {"Name": "ACME Inc", "Phone": "+1 800"})
     crm = bench(route(FIRMS, "Account", match=("Name",), settings={"existing": "overwrite"}))

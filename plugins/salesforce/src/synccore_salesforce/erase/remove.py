@@ -17,6 +17,7 @@ from ..erased import Erasures
 from ..errors import GONE_CODES, Problem, Refused, classify, problems_of
 from ..made import MadeAccounts
 from ..mapping.defaults import KEY_FIELD
+from ..mapping.owners import left_behind, mark_of, named_after
 from ..mapping.record import Shaper
 from ..mapping.row import STILL, Row, is_converted
 from ..mapping.values import same
@@ -114,8 +115,7 @@ class Remover:
                     outcomes[op.id] = Failed(error)
         if self._schema.name == "Account":
             for link in (op.link for op in operations if op.link):
-                for name, record_id in link.made.items():
-                    self._erase_made(name, record_id, link)
+                self._erase_all_made(link, forget=False)
         return outcomes
 
     def _deleted(self, op: Operation, result: Mapping[str, Any]) -> Outcome:
@@ -197,7 +197,7 @@ class Remover:
         moving = {
             r.op.id: r
             for r in rows
-            if r.id is None and r.op.link is not None and r.op.link.remote_id not in r.made.values()
+            if r.id is None and r.op.link is not None and r.made.get("Account") != r.op.link.remote_id
         }
         for op_id, outcome in self._let_go([r.op for r in moving.values()], "moved away", moved=True).items():
             if not isinstance(outcome, Failed):
@@ -301,8 +301,7 @@ class Remover:
         outcome = self._erase(link)
         if outcome.outcome == "deleted":
             self._erasures.note(link.remote_id)
-        for name, record_id in link.made.items():
-            self._erase_made(name, record_id, link)
+        self._erase_all_made(link, forget=True)
         contact = link.remote_id[:15]
         for account in self._made.of([contact]).values():
             self._erase_made("Account", account, link)
@@ -316,7 +315,7 @@ class Remover:
         if not link.ours:
             return self._release(link, _why(link))
         if schema.name == "Account" and link.remote_id[:15] in self._used([link]):
-            if link.mapped.get("Name"):
+            if (name := link.mapped.get("Name")) and not named_after(name, link.mapped):
                 return self._release(link, "records of others hang on it")
             return self._anonymise(schema, link.remote_id, link)
         contact = self._contact_of(schema, link.remote_id)
@@ -366,6 +365,31 @@ class Remover:
             values = {n: v for n, v in values.items() if n not in ("FirstName", "LastName", "Salutation")}
         self._client.change(schema.name, record_id, values)
         return Erased("anonymised", "Salesforce keeps the record for what hangs on it; its name and values are erased")
+
+    def _erase_all_made(self, link: Link, *, forget: bool) -> None:
+        left = left_behind(link)
+        for name in link.made.keys() - left.keys():
+            self._erase_made(name, link.made[name], link)
+        self._erase_left(link, {m: i for m, i in left.items() if i[:15] != link.remote_id[:15]}, forget=forget)
+
+    def _erase_left(self, link: Link, left: Mapping[str, str], *, forget: bool) -> None:
+        """Accounts named after the person, who left them: they go; where others are by now, who is forgotten is not
+        named there any more."""
+        schema = self._catalog.find("Account") if left else None
+        if schema is None:
+            return
+        names = {
+            str(a["Id"])[:15]: a["Name"] for a in self._client.select(["Id", "Name"], "Account", "Id", left.values())
+        }
+        for mark, record_id in left.items():
+            name = names.get(record_id[:15])
+            if name is None or mark_of(name) != mark:
+                continue  # gone, or renamed since: theirs who did that
+            account = evolve(link, object="Account", remote_id=record_id, fields={}, asked=None, made={})
+            if not self._hanging({record_id: account}, _BELOW):
+                self._erase_made("Account", record_id, account)
+            elif forget:
+                self._anonymise(schema, record_id, account)
 
     def _erase_made(self, name: str, record_id: str, link: Link) -> None:
         """A record made for the person: it goes, an account not where others were put into it or work on it."""

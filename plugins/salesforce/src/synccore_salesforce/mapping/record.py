@@ -12,6 +12,7 @@ from synccore.values import encodable
 from ..errors import RouteHeld
 from ..schema import PERSON_ACCOUNT, Catalog, Field, Schema, api_name
 from .defaults import HELPERS, ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, NAME_FALLBACK, default_fields, is_default_match
+from .owners import mark_of, named_after
 from .regions import fit_regions
 from .row import AGREED, CONTACT_PREFIX, NO_FIELD, NOT_WRITABLE, SHARED, STILL, Row, lacking
 from .values import can_cut, convert, same, too_long
@@ -96,9 +97,8 @@ class Shaper:
         if link is not None and known:
             row.before = link.fields
             row.left = {n: r for n, r in link.left_out.items() if n not in op.changed}
-        if moves and op.link is not None and op.link.ours and not op.link.mapped.get("Name"):
-            # The account that was named after the person stays theirs: it goes when they do.
-            row.made["Account"] = op.link.remote_id
+        if moves and op.link is not None:
+            self._left_account(row, op.link)
         changed = self._with_twins(op) | (lacking(self.schema, link) if link is not None else frozenset())
         for name, value in op.fields.items():
             if not known or name in changed:
@@ -121,6 +121,15 @@ class Shaper:
         if self.schema.name == "Lead" and (row.id or "").startswith(CONTACT_PREFIX):
             self.as_contact(row)
         return row
+
+    @staticmethod
+    def _left_account(row: Row, link: Link) -> None:
+        """What bears the person's name stays theirs, wherever they moved: it goes when they do."""
+        name = link.mapped.get("Name")
+        if link.ours and not name:
+            row.made["Account"] = link.remote_id
+        elif not link.adopted and named_after(name, link.mapped):
+            row.made[mark_of(name)] = link.remote_id
 
     def _may_write(self, link: Link, op: Operation, *, known: bool) -> bool:
         # What a lookup found, and nothing was ever written to, is not known to be ours.

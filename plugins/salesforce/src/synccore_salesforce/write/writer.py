@@ -48,8 +48,10 @@ def delivered(row: Row) -> Delivered:
     )
 
 
-def unchanged(row: Row) -> Unchanged:
-    """The outcome of a row of which nothing is left to write."""
+def unchanged(row: Row) -> Delivered | Unchanged:
+    """The outcome of a row of which nothing is left to write; what was made for it before has to be remembered."""
+    if row.made:
+        return delivered(row)
     return Unchanged(
         remote_id=row.id, fields=row.held(), left_out=row.reasons(), note=_note(row), adopted=row.takes_over
     )
