@@ -146,7 +146,7 @@ def definitions(room):
     return found
 
 
-PACKAGES = [p.parent for p in ROOT.glob("plugins/*/src/*/client.py") if p.parent.name != "synccore_salesforce"]
+PACKAGES = [p.parent for p in ROOT.glob("plugins/*/src/*/client.py")]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)

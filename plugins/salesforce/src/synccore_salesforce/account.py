@@ -1,21 +1,22 @@
 """Signing in to one org and staying with it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 from attrs import evolve
 
-from synccore.errors import AnotherAccount, AuthError, ConfigError
+from synccore.errors import AnotherAccount, AuthError, ConfigError, Rejected, Transient
 from synccore.oauth import Browser, OAuth, TokenError, Tokens
 from synccore.types import Account, Context
 
-from .client import org_of
+from .client import Client, org_of
 from .config import Config
+from .schema import Catalog
 
-__all__ = ["Session"]
+__all__ = ["Connection", "Session"]
 
 _JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 #: Salesforce refuses assertions that are valid for longer than a few minutes.
@@ -188,6 +189,48 @@ class Session(OAuth):
                 f"The stored tokens are erased. Salesforce could not be told ({trouble}): revoke the app under Setup."
             )
         return "The grant is revoked and the stored tokens are erased."
+
+
+class Connection:
+    """The org that a sink is connected to."""
+
+    def __init__(self, session: Session, client: Client, catalog: Catalog) -> None:
+        self._session = session
+        self._client = client
+        self._catalog = catalog
+
+    def account(self) -> Account:
+        """The org the session is for. No call beyond the session itself."""
+        return account_of(self._session.valid(), {}, {})
+
+    def look(self) -> tuple[Account, Mapping[str, Any]]:
+        """Org and user, as far as the scope allows asking, and what the org says of itself."""
+        tokens, user, org = self._session.valid(), self._user(), self._org()
+        return account_of(tokens, user, org), org
+
+    def connect(self, browser: Browser) -> Account:
+        """Sign in by the configured flow and say which org and user it is."""
+        self._session.sign_in(browser)
+        return self.look()[0]
+
+    def disconnect(self, *, keep_grant: bool) -> str:
+        """Revoke the grant and wipe the tokens."""
+        self._catalog.forget()
+        return self._session.sign_out(keep_grant=keep_grant)
+
+    def _user(self) -> Mapping[str, Any]:
+        try:
+            return self._client.userinfo()
+        except (Rejected, AuthError, Transient):
+            # For display only: a token with nothing but the scope api may not ask.
+            return {}
+
+    def _org(self) -> Mapping[str, Any]:
+        try:
+            found = list(self._client.query("SELECT Id,Name,IsSandbox FROM Organization LIMIT 1"))
+        except (Rejected, Transient):
+            return {}
+        return found[0] if found else {}
 
 
 def account_of(tokens: Tokens, user: Any, org: Any) -> Account:

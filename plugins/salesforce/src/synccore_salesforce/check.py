@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import AuthError, ConfigError, Rejected, Transient
-from synccore.types import Account, Check, FieldInfo, Finding, ObjectInfo, RouteSpec
+from synccore.errors import ConfigError, Rejected
+from synccore.types import Check, Context, FieldInfo, Finding, ObjectInfo, RouteSpec
 
-from .account import Session, account_of
+from .account import Connection
 from .client import Client
 from .config import Config
 from .errors import Refused
@@ -18,7 +18,7 @@ from .mapping.defaults import ITEMS, KEY_FIELD, LAST_NAME_FALLBACK, NAME_FALLBAC
 from .mapping.values import convert
 from .schema import PERSON_ACCOUNT, Catalog, Field, Schema
 
-__all__ = ["Checker", "described", "described_object"]
+__all__ = ["Checker"]
 
 #: Keys hold `source:entity:key`; a guest's key alone has 38 characters.
 _KEY_LENGTH = 80
@@ -50,45 +50,38 @@ _PAIRED = ("StateCode", "CountryCode")
 class Checker:
     """Looks at one connection."""
 
-    def __init__(self, config: Config, client: Client, session: Session, catalog: Catalog) -> None:
+    def __init__(
+        self, config: Config, context: Context, connection: Connection, client: Client, catalog: Catalog
+    ) -> None:
         self._config = config
+        self._context = context
+        self._connection = connection
         self._client = client
-        self._session = session
         self._catalog = catalog
 
-    def account(self) -> Account:
-        """Org and user, as far as the scope allows asking."""
-        return account_of(self._session.valid(), self._user(), self._org())
-
-    def _user(self) -> Mapping[str, Any]:
-        try:
-            return self._client.userinfo()
-        except (Rejected, AuthError, Transient):
-            # For display only: a token with nothing but the scope api may not ask.
-            return {}
-
-    def _org(self) -> Mapping[str, Any]:
-        try:
-            found = list(self._client.query("SELECT Id,Name,IsSandbox FROM Organization LIMIT 1"))
-        except (Rejected, Transient):
-            return {}
-        return found[0] if found else {}
-
-    def check(self, routes: Sequence[RouteSpec]) -> Check:
+    def check(self) -> Check:
         """Raises AuthError, ConfigError and Transient where the connection itself does not work."""
         self._version()
         try:
             self._client.limits()
         except Refused as error:
             raise ConfigError(f"the API answers but does not let us in: {error.message}") from error
-        account = account_of(self._session.valid(), self._user(), org := self._org())
+        account, org = self._connection.look()
         self._catalog.forget()
         findings = [*self._environment(org), *self._usage()]
-        for route in routes:
+        for route in self._context.routes:
             findings += route_findings(route, self._catalog)
         governor = self._client.governor
         detail = f"API v{self._config.api_version}, {governor.used} of {governor.limit} calls used in 24 hours"
         return Check(account=account, detail=detail, findings=tuple(findings))
+
+    def describe(self) -> list[ObjectInfo]:
+        """The objects of the routes, with what the sink takes beyond their own fields."""
+        return _described(self._catalog, self._context.routes)
+
+    def describe_object(self, name: str) -> ObjectInfo:
+        """Any object of the org. Raises ConfigError where the connected user sees none of that name."""
+        return _described_object(self._catalog, self._context.routes, name)
 
     def _version(self) -> None:
         served = [str(v.get("version")) for v in self._client.versions()]
@@ -334,7 +327,7 @@ def _record_type(route: RouteSpec, catalog: Catalog, path: str) -> Iterator[Find
 # -- describe
 
 
-def described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]:
+def _described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]:
     """The routes' objects; each also lists what the sink takes beyond the object's own fields."""
     by_object: dict[str, list[RouteSpec]] = {}
     for route in routes:
@@ -348,10 +341,10 @@ def described(catalog: Catalog, routes: Iterable[RouteSpec]) -> list[ObjectInfo]
     return found
 
 
-def described_object(catalog: Catalog, routes: Iterable[RouteSpec], name: str) -> ObjectInfo:
+def _described_object(catalog: Catalog, routes: Iterable[RouteSpec], name: str) -> ObjectInfo:
     """Any object of the org; one of a route with what the sink takes beyond its fields. Raises ConfigError."""
     mine = [r for r in routes if r.object.lower() == name.lower()]
-    if found := described(catalog, mine):
+    if found := _described(catalog, mine):
         return found[0]
     schema = catalog.second_look(name)
     if schema is None:

@@ -22,7 +22,7 @@ from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
 from .config import is_safe_url
-from .errors import Problem, Refused, classify, problems_of
+from .errors import Problem, Refused, error_of, problems_of
 from .limits import Governor
 
 __all__ = ["Client", "Save", "chunked", "literal", "org_of", "user_of"]
@@ -102,7 +102,7 @@ _NOT_SALESFORCE = (408, 421, 425, 429)
 class Client:
     """One org, one user. Safe to share between threads.
 
-    Every method may raise AuthError, RateLimited, Transient and ConfigError as `classify` says, and Refused where
+    Every method may raise AuthError, RateLimited, Transient and ConfigError as `error_of` says, and Refused where
     Salesforce turns the request down.
     """
 
@@ -196,7 +196,7 @@ class Client:
             return fault
         if not problems and answer.status == 403:
             return Transient(problem.text)
-        error = classify(problem, answer.status, write=method != "GET")
+        error = error_of(problem, answer.status, write=method != "GET")
         if isinstance(error, RateLimited) and "concurrent" not in problem.message.lower():
             error.retry_after = self.governor.refused()
         return error

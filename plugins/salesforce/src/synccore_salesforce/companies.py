@@ -6,7 +6,7 @@ from typing import Any
 from synccore.types import Failed, Link, Outcome
 
 from .client import COLLECTION, Client, chunked
-from .errors import Problem, classify, problems_of
+from .errors import Problem, error_of, problems_of
 from .made import MadeAccounts
 from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
@@ -147,4 +147,4 @@ def _uid(parent: Link) -> str:
 
 
 def _failure(result: Mapping[str, Any]) -> Outcome:
-    return Failed(classify((*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]))
+    return Failed(error_of((*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]))

@@ -28,7 +28,7 @@ __all__ = [
     "Problem",
     "Refused",
     "RouteHeld",
-    "classify",
+    "error_of",
     "failed_alike",
     "held",
     "problems_of",
@@ -187,7 +187,7 @@ class RouteHeld(RateLimited):
         super().__init__(message, retry_after=wait or ROUTE_PAUSE, scope="route")
 
 
-def classify(problem: Problem, status: int = 400, *, write: bool = False) -> SynccoreError:
+def error_of(problem: Problem, status: int = 400, *, write: bool = False) -> SynccoreError:
     """What a problem means to core.
 
     Args:

@@ -24,7 +24,7 @@ from .mapping.row import Row
 from .mapping.values import csv_cell
 from .match import fold
 
-__all__ = ["POLL", "Bulk", "Ended"]
+__all__ = ["POLL", "Ended", "Jobs"]
 
 _INTENT = "bulk:"
 #: When each job was begun, apart: what a job holds is read of one job at a time.
@@ -87,7 +87,7 @@ class Ended:
                 row.left = dict(value)
 
 
-class Bulk:
+class Jobs:
     """The jobs of one sink."""
 
     def __init__(self, client: Client, context: Context) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import RateLimited, Rejected, SynccoreError
-from synccore.types import Operation
+from synccore.types import Ambiguous, Link, LookupResult, Operation
 
 from .client import Client
 from .mapping.defaults import KEY_FIELD
@@ -119,6 +119,31 @@ class Finder:
         return self._client.select(columns, self._schema.name, column, values, where=where)
 
     # -- finding
+
+    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        """Per operation: the link to what exists, what could be it, or None. Writes nothing."""
+        results: dict[int, LookupResult] = {}
+        rows: list[Row] = []
+        for op in operations:
+            try:
+                rows.append(self._shaper.row(op))
+            except Rejected:
+                # Cannot be written as it is; whether it exists is then no question.
+                results[op.id] = None
+        errors = self.resolve(rows, by_key=True)
+        for row in rows:
+            error = errors.get(row.op.id)
+            if isinstance(error, SeveralFound):
+                results[row.op.id] = Ambiguous(error.candidates)
+            elif row.id is not None:
+                results[row.op.id] = Link(
+                    object=self._shaper.route.object,
+                    remote_id=row.id,
+                    adopted=not row.own,
+                    marked=row.own,
+                    common=row.company,
+                )
+        return [results.get(op.id) for op in operations]
 
     def resolve(self, rows: Sequence[Row], *, by_key: bool = False, outright: bool = False) -> dict[int, SynccoreError]:
         """Give rows the ids of records that exist, and drop what must not be overwritten there.

@@ -14,12 +14,12 @@ from synccore.types import Failed, Outcome, Unchanged
 from synccore.values import amount, json_number
 
 from .client import COLLECTION, Client, chunked
-from .errors import Problem, Refused, classify, problems_of
+from .errors import Problem, Refused, error_of, problems_of
 from .mapping.defaults import ITEMS
 from .mapping.row import Row
 from .match import Finder, fold
 from .products import Line, Products, entry_of
-from .write.writer import Writer, delivered
+from .rows.save import Saver, delivered
 
 __all__ = ["Orders"]
 
@@ -40,9 +40,9 @@ class _Plan:
 class Orders:
     """Writes the orders of one route."""
 
-    def __init__(self, client: Client, writer: Writer, finder: Finder, products: Products) -> None:
+    def __init__(self, client: Client, saver: Saver, finder: Finder, products: Products) -> None:
         self._client = client
-        self._writer = writer
+        self._saver = saver
         self._finder = finder
         self._products = products
 
@@ -123,7 +123,7 @@ class Orders:
 
     def _write_orders(self, plans: Sequence[_Plan], outcomes: dict[int, Outcome]) -> list[_Plan]:
         by_id = {p.row.op.id: p for p in plans}
-        found = self._writer.write([p.row for p in plans])
+        found = self._saver.write([p.row for p in plans])
         locked = [by_id[i] for i, o in found.items() if isinstance(o, Failed) and _is_locked(o.error)]
         if locked:
             found.update(self._unlock(locked))
@@ -138,7 +138,7 @@ class Orders:
         for plan in open_again:
             plan.activate = True
             plan.row.drop("Status")
-        return {**outcomes, **self._writer.write([p.row for p in open_again])}
+        return {**outcomes, **self._saver.write([p.row for p in open_again])}
 
     def _set_status(self, plans: Sequence[_Plan], status: str, outcomes: dict[int, Outcome]) -> list[_Plan]:
         """Status has to be the only field of its update."""
@@ -147,7 +147,7 @@ class Orders:
             Row(op=p.row.op, schema=p.row.schema, fields={"Status": status}, id=p.row.id, before=p.row.before)
             for p in plans
         ]
-        found = self._writer.write(rows)
+        found = self._saver.write(rows)
         for plan in plans:
             outcome = found[plan.row.op.id]
             if isinstance(outcome, Failed):
@@ -206,7 +206,7 @@ class Orders:
         for (plan, _), result in zip(part, results, strict=True):
             if not result.get("success"):
                 problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
-                failed.setdefault(plan.row.op.id, classify(problem))
+                failed.setdefault(plan.row.op.id, error_of(problem))
 
 
 def _with_status(row: Row, status: str) -> Outcome:

@@ -12,7 +12,7 @@ from synccore.types import Operation
 from synccore.values import amount
 
 from .client import COLLECTION, Client, chunked, literal
-from .errors import Problem, classify, problems_of
+from .errors import Problem, error_of, problems_of
 from .mapping.defaults import ITEMS
 from .match import fold
 from .schema import Catalog
@@ -151,7 +151,7 @@ class Products:
             for result in self._client.create(sent, {}):
                 if not result.get("success"):
                     problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
-                    error = classify(problem)
+                    error = error_of(problem)
                     raise error if isinstance(error, Transient) else Rejected(f"{name}: {error.message}")
                 ids.append(str(result["id"]))
         return ids

@@ -11,8 +11,8 @@ from .mapping.defaults import HELPERS, ITEMS
 from .mapping.record import LEAD_TO_CONTACT
 from .mapping.row import CONTACT_PREFIX, lacking
 from .mapping.values import canonical, canonical_items
+from .rows.follow import Follower
 from .schema import Catalog, Schema
-from .write.follow import Follower
 
 __all__ = ["Reader"]
 

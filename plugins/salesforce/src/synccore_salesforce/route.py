@@ -5,22 +5,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.types import Ambiguous, Clock, Erased, Failed, Link, LookupResult, Operation, Outcome, RouteSpec, State
+from synccore.types import (
+    Clock,
+    Context,
+    Erased,
+    Failed,
+    Link,
+    LookupResult,
+    Operation,
+    Outcome,
+    RouteSpec,
+    State,
+)
 
 from .client import Client
 from .companies import Accounts
-from .erase.remove import Remover
+from .config import Config
 from .erased import Erasures
+from .errors import RouteHeld
 from .made import MadeAccounts
 from .mapping.record import Shaper
 from .mapping.row import Row
-from .match import Finder, SeveralFound, fold
+from .match import Finder, fold
 from .orders import Orders
 from .products import Products
 from .read import Reader
+from .remove import Remover
+from .rows.follow import Follower
+from .rows.save import Saver
 from .schema import Catalog, Schema
-from .write.follow import Follower
-from .write.writer import Writer
 
 __all__ = ["Route"]
 
@@ -45,12 +58,12 @@ class Route:
         self.finder = Finder(client, self.shaper)
         erasures = Erasures(state, clock)
         follower = Follower(client, self.shaper, self.finder, erasures)
-        self.writer = Writer(client, catalog, clock, follower, duplicate_rule)
+        self.saver = Saver(client, catalog, clock, follower, duplicate_rule)
         made = MadeAccounts(client, catalog, state)
         self._accounts = Accounts(client, catalog, self.shaper, made)
-        self._orders = Orders(client, self.writer, self.finder, Products(client, catalog))
+        self._orders = Orders(client, self.saver, self.finder, Products(client, catalog))
         self._reader = Reader(client, catalog, route, schema, follower)
-        self._remover = Remover(client, catalog, self.shaper, self.writer, made, erasures)
+        self._remover = Remover(client, catalog, self.shaper, self.saver, made, erasures)
 
     @property
     def searches(self) -> bool:
@@ -93,34 +106,13 @@ class Route:
 
     def write(self, rows: Sequence[Row]) -> dict[int, Outcome]:
         """Write rows by collections."""
-        return self._orders.write(rows) if self.has_items else self.writer.write(rows)
+        return self._orders.write(rows) if self.has_items else self.saver.write(rows)
 
     # -- looking
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
         """Per operation: the link to what exists, what could be it, or None. Writes nothing."""
-        results: dict[int, LookupResult] = {}
-        rows: list[Row] = []
-        for op in operations:
-            try:
-                rows.append(self.shaper.row(op))
-            except Rejected:
-                # Cannot be written as it is; whether it exists is then no question.
-                results[op.id] = None
-        errors = self.finder.resolve(rows, by_key=True)
-        for row in rows:
-            error = errors.get(row.op.id)
-            if isinstance(error, SeveralFound):
-                results[row.op.id] = Ambiguous(error.candidates)
-            elif row.id is not None:
-                results[row.op.id] = Link(
-                    object=self.spec.object,
-                    remote_id=row.id,
-                    adopted=not row.own,
-                    marked=row.own,
-                    common=row.company,
-                )
-        return [results.get(op.id) for op in operations]
+        return self.finder.lookup(operations)
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
         """Per link: the record's values under the mapped names, or None where it is gone."""
@@ -135,3 +127,39 @@ class Route:
     def erase(self, link: Link) -> Erased:
         """Erase the person behind a link, with the records made for them."""
         return self._remover.erase(link)
+
+
+class Routes:
+    """The routes of one sink, each opened for the length of a call."""
+
+    def __init__(self, config: Config, context: Context, client: Client, catalog: Catalog) -> None:
+        self._config = config
+        self._context = context
+        self._client = client
+        self._catalog = catalog
+        self._specs = {r.name: r for r in context.routes}
+
+    def of_link(self, link: Link) -> Route:
+        """That delivered a link, or another one to the same object."""
+        spec = self._specs.get(link.route) or next(
+            (s for s in self._specs.values() if s.object == link.object),
+            RouteSpec(name=link.route, source=link.source, entity=link.entity, sink=self._context.name,
+                      object=link.object, fields=link.fields),
+        )  # fmt: skip
+        return self._open(spec)
+
+    def of(self, op: Operation) -> Route:
+        """That an operation belongs to."""
+        return self._open(
+            self._specs.get(op.route)
+            or RouteSpec(name=op.route, source=op.source, entity=op.entity, sink=self._context.name, object=op.object,
+                         fields=op.fields, match=op.match, options=op.options, settings=op.settings)
+        )  # fmt: skip
+
+    def _open(self, spec: RouteSpec) -> Route:
+        schema = self._catalog.find(spec.object)
+        if schema is None:
+            raise RouteHeld(f"the connected user sees no object {spec.object} in this org: see synccore check")
+        context = self._context
+        state, rule = context.state(), self._config.duplicate_rule
+        return Route(spec, schema, self._client, self._catalog, context.clock, state, rule)

@@ -12,17 +12,17 @@ from attrs import evolve
 from synccore.errors import Rejected, SynccoreError
 from synccore.types import Delivered, Erased, Failed, Link, Operation, Outcome, Unchanged
 
-from ..client import COLLECTION, Client, chunked
-from ..erased import Erasures
-from ..errors import GONE_CODES, Problem, Refused, classify, problems_of
-from ..made import MadeAccounts
-from ..mapping.defaults import KEY_FIELD
-from ..mapping.owners import left_behind, mark_of, named_after
-from ..mapping.record import Shaper
-from ..mapping.row import STILL, Row, is_converted
-from ..mapping.values import same
-from ..schema import Catalog, Field, Schema
-from ..write.writer import Writer
+from .client import COLLECTION, Client, chunked
+from .erased import Erasures
+from .errors import GONE_CODES, Problem, Refused, error_of, problems_of
+from .made import MadeAccounts
+from .mapping.defaults import KEY_FIELD
+from .mapping.owners import left_behind, mark_of, named_after
+from .mapping.record import Shaper
+from .mapping.row import STILL, Row, is_converted
+from .mapping.values import same
+from .rows.save import Saver
+from .schema import Catalog, Field, Schema
 
 __all__ = ["Remover"]
 
@@ -46,14 +46,14 @@ class Remover:
         client: Client,
         catalog: Catalog,
         shaper: Shaper,
-        writer: Writer,
+        saver: Saver,
         made: MadeAccounts,
         erasures: Erasures,
     ) -> None:
         self._client = client
         self._catalog = catalog
         self._shaper = shaper
-        self._writer = writer
+        self._saver = saver
         self._made = made
         self._erasures = erasures
         self._schema = shaper.schema
@@ -93,7 +93,7 @@ class Remover:
                 outcomes[op.id] = Unchanged(remote_id=op.link.remote_id, note=f"not flagged: {_why(op.link)}")
             elif op.link is not None:
                 rows.append(Row(op=op, schema=self._schema, fields={flag.name: True}, id=op.link.remote_id))
-        return outcomes | self._writer.write(rows)
+        return outcomes | self._saver.write(rows)
 
     def _delete(self, operations: Sequence[Operation]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -126,7 +126,7 @@ class Remover:
         if problem.code in GONE_CODES:
             return Unchanged(remote_id=remote_id, note="already deleted in Salesforce")
         if problem.code != "DELETE_FAILED" or op.link is None or self._schema.name not in ("Contact", "Account"):
-            return Failed(classify(problem))
+            return Failed(error_of(problem))
         # Orders hang on it, and Salesforce keeps those: as much of the person goes as can.
         erased = self._anonymise(self._schema, op.link.remote_id, op.link)
         self._made.keep(op.link.remote_id[:15])
@@ -190,7 +190,7 @@ class Remover:
             for op in operations
             if op.link
         ]
-        self._writer.write(rows)
+        self._saver.write(rows)
 
     def leave_behind(self, rows: Sequence[Row], outcomes: dict[int, Outcome]) -> None:
         """Let go of the records that rows move away from: no link leads back there to erase a person's values later."""
@@ -224,7 +224,7 @@ class Remover:
                 rows.append(row)
             else:
                 outcomes[op.id] = Unchanged(remote_id=link.remote_id, note=text)
-        for op_id, outcome in self._writer.write(rows).items():
+        for op_id, outcome in self._saver.write(rows).items():
             outcomes[op_id] = evolve(outcome, fields=None, left_out={}) if isinstance(outcome, Delivered) else outcome
         return outcomes
 

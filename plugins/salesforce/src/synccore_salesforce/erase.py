@@ -3,19 +3,49 @@
 from collections.abc import Sequence
 from typing import Any
 
-from synccore.types import Identity, Link, RouteSpec
+from synccore.errors import Transient
+from synccore.types import Context, Erased, Identity, Link, RouteSpec
 
-from ..client import Client
-from ..mapping.defaults import KEY_FIELD
-from ..match import fold
-from ..schema import Catalog, Schema, api_name
+from .client import Client
+from .jobs import Jobs
+from .mapping.defaults import KEY_FIELD
+from .match import fold
+from .route import Routes
+from .schema import Catalog, Schema, api_name
 
-__all__ = ["find"]
+__all__ = ["Eraser"]
 
 _ADDRESSES = ("Email", "PersonEmail")
 
 
-def find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identity: Identity) -> list[Link]:
+class Eraser:
+    """Finds and takes away one person."""
+
+    def __init__(self, context: Context, client: Client, catalog: Catalog, jobs: Jobs, routes: Routes) -> None:
+        self._context = context
+        self._client = client
+        self._catalog = catalog
+        self._jobs = jobs
+        self._routes = routes
+
+    def find(self, identity: Identity) -> Sequence[Link]:
+        """The person's records on the routes' objects, by key and by address.
+
+        Raises Transient while a job may still make one: nobody who is inside a job is gone.
+        """
+        if job := self._jobs.holding([r.name for r in self._context.routes], identity.uids):
+            raise Transient(f"import job {job} may still write them: run forget again once it has ended", outage=False)
+        return _find(self._client, self._catalog, self._context.routes, identity)
+
+    def erase(self, link: Link) -> Erased:
+        """Delete the record (it goes to the org's Recycle Bin, which Salesforce empties after 15 days).
+
+        What others use or made is let go of; what Salesforce keeps for its orders is made nameless.
+        """
+        return self._routes.of_link(link).erase(link)
+
+
+def _find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identity: Identity) -> list[Link]:
     """The records on the routes' objects, and the accounts that orders made.
 
     A record found by its key was made (or stamped) by this sync; one found by its address alone was not.

@@ -9,13 +9,13 @@ from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, Syncc
 from synccore.types import Clock, Delivered, Failed, Outcome, Unchanged
 
 from ..client import COLLECTION, Client, Save
-from ..errors import GONE_CODES, Problem, Refused, classify, held, problems_of, waits_for
+from ..errors import GONE_CODES, Problem, Refused, error_of, held, problems_of, waits_for
 from ..mapping.regions import without_region
 from ..mapping.row import Row
 from ..schema import Catalog
 from .follow import Follower
 
-__all__ = ["Writer", "delivered", "unchanged", "writable"]
+__all__ = ["Saver", "delivered", "unchanged", "writable"]
 
 #: Collections that travel in one composite request.
 _TOGETHER = 5
@@ -57,7 +57,7 @@ def unchanged(row: Row) -> Delivered | Unchanged:
     )
 
 
-class Writer:
+class Saver:
     """Carries rows to the org."""
 
     def __init__(self, client: Client, catalog: Catalog, clock: Clock, follower: Follower, duplicate_rule: str) -> None:
@@ -143,7 +143,7 @@ class Writer:
             # What changed in the org is seen at the next try.
             self._catalog.second_look(row.object)
             return hold
-        return classify(problem)
+        return error_of(problem)
 
     # -- remedies: each is tried once per row
 

@@ -1,1 +1,0 @@
-"""Taking people away: whose records are meant, and what becomes of each."""

@@ -1,0 +1,1 @@
+"""What becomes of rows: written by sObject Collections (`save`), looked for where they went (`follow`)."""

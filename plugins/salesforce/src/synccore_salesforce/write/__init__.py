@@ -1,1 +1,0 @@
-"""Writing records: in collections, each row seen through to its end."""
