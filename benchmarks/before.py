@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import peers
+import live
+import stage
 
 COMMANDS = ("--help", "status", "log", "deliveries list")
 
@@ -48,20 +49,19 @@ def in_turns(
 
 def jobs(python: Path, count: int, address: str) -> tuple[float, ...]:
     """Processor seconds of the first and the second backfill."""
-    return tuple(cost.processor for cost in peers.backfills(count, address, python))
+    return tuple(cost.processor for cost in stage.backfills(count, address, python))
 
 
 def commands(python: Path, address: str) -> tuple[float, ...]:
     """Processor seconds of what a person waits for."""
-    with peers.shop(10, address) as directory:
-        peers.measured(peers.ours("backfill", "shop", python=python), directory)
-        return tuple(peers.measured(peers.ours(*w.split(), python=python), directory).processor for w in COMMANDS)
+    with stage.shop(10, address) as directory:
+        stage.measured(stage.ours("backfill", "shop", python=python), directory)
+        return tuple(stage.measured(stage.ours(*w.split(), python=python), directory).processor for w in COMMANDS)
 
 
 def webhooks(python: Path, seconds: float, address: str) -> tuple[float, ...]:
     """Seconds for a thousand webhooks, sent as fast as they are taken, until the target has the last one."""
-    peers.ask(address, "POST", "/forget")
-    rate, late = peers.flood(python, seconds, address)
+    rate, late = live.flood(python, seconds, address)
     return (1000 * (seconds + late) / (rate * seconds),)
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     pythons = (installed(options.now, options.keep), installed(options.commit, options.keep))
     began = time.perf_counter()
-    with peers.plugin(), peers.target() as address:
+    with stage.plugin(), stage.target() as address:
         names = [
             "first backfill",
             "second backfill",

@@ -1,11 +1,13 @@
 """A target on loopback: 20 ms a call, at most 200 records in one, and it counts what it was given.
 
-`POST /batch` takes a JSON array, `GET /seen` says how many calls and different ids there were, `POST /forget` begins
-anew. Its port is the first line on stdout.
+`POST /batch` takes a JSON array, `GET /seen` says how many calls and different ids there were, `GET /when` at what time
+each id was last had (once it is answered), `POST /forget` begins anew. Its port is the first line on stdout.
 """
 
 import asyncio
 import json
+import time
+from collections.abc import Mapping
 
 LATENCY, MOST = 0.02, 200
 
@@ -15,12 +17,14 @@ class Target:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.ids: set[str] = set()
+        self.ids: dict[str, float] = {}
 
-    async def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, int]]:
+    async def answer(self, method: str, path: str, body: bytes) -> tuple[int, Mapping[str, float]]:
         """One request's status and document."""
         if path == "/seen":
             return 200, {"calls": self.calls, "ids": len(self.ids)}
+        if path == "/when":
+            return 200, self.ids
         if path == "/forget":
             self.__init__()
             return 200, {}
@@ -29,7 +33,7 @@ class Target:
         await asyncio.sleep(LATENCY)
         if len(records) > MOST:
             return 413, {}
-        self.ids.update(record["id"] for record in records)
+        self.ids |= dict.fromkeys((record["id"] for record in records), time.time())
         return 200, {"ok": len(records)}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
