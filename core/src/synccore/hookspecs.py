@@ -161,7 +161,9 @@ class Sink(Protocol):
     `collect`, `overtake`, `find`, `account`, `foretell(operations) -> Sequence[str | None]` (for `preview`: in words,
     without network and writing nothing, what `deliver` would come to where the mapping does not show it),
     `page_of(link) -> str | None` (no network: the https:// address where people see the record at the vendor's),
-    `budgets() -> Sequence[Allowance]` (no network: quotas, used and left), `connect(browser) -> Account`,
+    `adopted(links)` (no network: these records of other people are linked by `adopt`, and nothing there says whose they
+    are before the first delivery: nobody else is to be given one), `budgets() -> Sequence[Allowance]` (no network:
+    quotas, used and left), `connect(browser) -> Account`,
     `disconnect(keep_grant=False) -> str`.
 
     A record others use or that we did not make (`link.shared > 1`, `link.adopted`; `link.ours` is False) is never

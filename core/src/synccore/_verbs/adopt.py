@@ -5,12 +5,14 @@ written with no fields, so that the first delivery writes what differs. It keeps
 the shop changes before that delivery, a consent above all, is a change then.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from attrs import asdict, define, field
+from attrs import asdict, define, evolve, field
 
 from .._app.app import App
-from .._app.records import Heard, Records, lookup
+from .._app.records import Heard, Records, ability, lookup
 from ..entities import Entity
 from ..errors import MappingError
 from ..store import HistoryEntry, LinkUpdate
@@ -20,6 +22,8 @@ from .parts.matches import Matches, both_sides, not_said
 __all__ = ["Adoption", "adopt"]
 
 EXAMPLES = 20
+#: Links told of and written at a time.
+CHUNK = 500
 
 
 @define
@@ -61,15 +65,36 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     with both_sides(app, route, heard, remember=not dry_run) as (records, matches):
         _find(app, route, records, matches, result, heard)
         matches.seal()
-        for key, twin, _, rivals in matches.found():
-            if rivals:
-                result.ambiguous += 1
-                result.example(key, "ambiguous", candidates=[twin.remote_id], shared_with=list(rivals))
+        for chunk in _chunks(_sure(matches, result)):
+            if dry_run:
                 continue
-            result.sure += 1
-            if not dry_run:
+            _tell(app, route, chunk)
+            for key, twin in chunk:
                 _write(app, route, key, twin, records.data(key))
     return result
+
+
+def _sure(matches: Matches, result: Adoption) -> Iterator[tuple[str, Link]]:
+    for key, twin, _, rivals in matches.found():
+        if rivals:
+            result.ambiguous += 1
+            result.example(key, "ambiguous", candidates=[twin.remote_id], shared_with=list(rivals))
+        else:
+            result.sure += 1
+            yield key, twin
+
+
+def _chunks(found: Iterable[tuple[str, Link]]) -> Iterator[list[tuple[str, Link]]]:
+    left = iter(found)
+    while chunk := list(islice(left, CHUNK)):
+        yield chunk
+
+
+def _tell(app: App, route: RouteSpec, chunk: list[tuple[str, Link]]) -> None:
+    """Nothing at the target says whose these are before they are first written: the sink is to know."""
+    tell = ability(app, route.sink, "adopted")
+    if tell is not None:
+        tell([evolve(twin, source=route.source, entity=route.entity, key=key) for key, twin in chunk])
 
 
 def _find(app: App, route: RouteSpec, records: Records, matches: Matches, result: Adoption, heard: Heard) -> None:

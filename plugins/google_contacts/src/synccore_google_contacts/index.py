@@ -19,13 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import asdict, define, field
+from attrs import asdict, evolve
 
 from synccore.types import Context
 
 from .client import Client
 from .errors import SyncTokenExpired
-from .keys import Keys, keys_of
+from .known import Keys, Own, keys_of
 from .merge import grown, looks_merged, same, surviving
 from .schema import Person, contact_source, updated
 
@@ -39,17 +39,6 @@ FULL_EVERY = timedelta(days=6)
 LONGEST_LAG = timedelta(minutes=10)
 #: A request that was cut off may still be carried out for so long.
 SHORTEST_LAG = timedelta(seconds=30)
-
-
-@define
-class Own:
-    """What we did to a contact: the values we wrote, whether we made it, the label we gave it, and the fingerprints of
-    what each record (uid) wants there, by which two who were merged are told apart."""
-
-    fields: dict[str, Any] = field(factory=dict)
-    made: bool = False
-    label: str | None = None
-    wants: dict[str, list[str]] = field(factory=dict)
 
 
 class Index:
@@ -182,6 +171,14 @@ class Index:
             items["write"] = {
                 "name": last["resourceName"], "updated": updated(last), "at": self._clock.now().isoformat()
             }  # fmt: skip
+        self._put(items)
+
+    def expect(self, owners: Mapping[str, str]) -> None:
+        """These customers (name -> uid) have contacts on which nothing was written for them yet."""
+        items: dict[str, Any] = {}
+        for name, uid in owners.items():
+            own = self.own(name) or Own(made=self.made(name))
+            items[f"own:{name}"] = asdict(evolve(own, wants={uid: [], **own.wants}))
         self._put(items)
 
     def drop(self, names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ of the values that stand there are ours, and so give way to newer ones; all othe
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .index import Own
+from .known import Own
 from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
 from .merge import Merge, print_of
 

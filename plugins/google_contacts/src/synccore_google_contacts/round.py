@@ -13,7 +13,8 @@ from synccore.types import Context, Delivered, Failed, Operation, Outcome, Uncha
 from .account import Connection
 from .client import Client
 from .config import Config
-from .index import Index, Own
+from .index import Index
+from .known import Own
 from .labels import Labels
 from .pause import check_held, hold
 from .prints import alone

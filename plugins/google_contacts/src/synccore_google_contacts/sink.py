@@ -80,6 +80,10 @@ class GoogleContacts:
         """The contact each operation would be written to. Writes nothing at Google."""
         return self._finder.lookup(operations)
 
+    def adopted(self, links: Sequence[Link]) -> None:
+        """These contacts are these customers' from now on."""
+        self._finder.adopted(links)
+
     # -- reading and erasing
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:

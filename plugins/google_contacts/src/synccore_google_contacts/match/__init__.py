@@ -36,6 +36,11 @@ class Finder:
             settle_doubts(round_, round_.operations)
             return [self._look(round_, op) for op in round_.operations]
 
+    def adopted(self, links: Sequence[Link]) -> None:
+        """These contacts are these customers', of which nothing on them tells before they are first written."""
+        with self._rounds.index() as index:
+            index.expect({link.remote_id: f"{link.source}:{link.entity}:{link.key}" for link in links})
+
     def forget(self) -> None:
         """What was promised; what was written says it by now."""
         self._turns.clear()

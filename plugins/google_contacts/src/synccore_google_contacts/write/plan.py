@@ -14,7 +14,8 @@ from synccore.errors import RateLimited, Rejected
 from synccore.types import Link, Operation, Unchanged
 
 from ..errors import AccountFull
-from ..index import Index, Own
+from ..index import Index
+from ..known import Own
 from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match.look import ending_as, waiting

@@ -1,6 +1,8 @@
-"""What a contact is found by: markers, addresses, numbers."""
+"""What is known of one contact: what it is found by (markers, addresses, numbers), and what we did to it."""
 
-from attrs import define
+from typing import Any
+
+from attrs import define, field
 
 from synccore.entities import normalize_email
 
@@ -16,6 +18,17 @@ class Keys:
     markers: set[str]
     emails: set[str]
     phones: set[str]
+
+
+@define
+class Own:
+    """What we did to a contact: the values we wrote, whether we made it, the label we gave it, and the fingerprints of
+    what each record (uid) wants there, by which two who were merged are told apart."""
+
+    fields: dict[str, Any] = field(factory=dict)
+    made: bool = False
+    label: str | None = None
+    wants: dict[str, list[str]] = field(factory=dict)
 
 
 def keys_of(person: Person) -> Keys:
