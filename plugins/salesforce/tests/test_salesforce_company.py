@@ -15,7 +15,7 @@ from synccore._verbs.preview import preview
 from synccore._verbs.verify import verify
 from synccore.entities import Address, Refund
 from synccore.errors import SynccoreError
-from synccore.testing import AutoBrowser, customer, upsert
+from synccore.testing import AutoBrowser, Fault, customer, upsert
 from synccore.types import Change
 
 from .test_salesforce_app import ann, only, purchase, shop, states  # noqa: F401  shop is a fixture
@@ -225,6 +225,59 @@ def test_another_login_url_gets_nothing_until_connect(shop, org, make_org):  # n
     assert app.app.store.lane("sales").state == "needs_auth"
     assert "other settings" in app.app.store.lane("sales").reason
     assert {d.state for d in app.deliveries(state="ready")} == {"ready"}
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_another_org_behind_the_login_gets_nothing_while_the_process_runs(shop, org, calls):  # noqa: F811
+    """The session ends (at once, or between the look and the write), and the new one is for another org."""
+    app = shop(org, people={"object": "Contact", "match": ["WooId__c", "Email"]})
+    app.emit(person(1))
+    app.settle_down()
+    was = org.org.id
+    org.org.id = was[:-3] + "99" + was[-1]
+    if calls:
+        org.fail_next(Fault.status(401, [{"errorCode": "INVALID_SESSION_ID"}], when=lambda r: r.method != "GET"))
+    else:
+        org.sign_in.expire()
+    held, seen = org.records("Contact"), len(org.requests)
+    app.emit(customer("1", **{**vars_of(1), "phone": "+1 212 555 9999"}), *(person(n) for n in range(2, 9)))
+    for _ in range(3):
+        app.advance(timedelta(minutes=30))
+    assert org.records("Contact") == held
+    written = [r for r in org.requests[seen:] if r.method != "GET" and "/services/data/" in r.path]
+    assert len(written) == calls, "the one that was refused"
+    lane = app.app.store.lane("sales")
+    assert lane.state in ("error", "needs_auth")
+    assert was in lane.reason
+    assert org.org.id in lane.reason
+    assert {d.state for d in app.deliveries(state="ready")} == {"ready"}
+    connect(app.app, "sales", AutoBrowser(org.approve), switch_account=True)
+    app.settle_down()
+    assert len(org.records("Contact")) > len(held)
+
+
+@pytest.mark.parametrize("how", ["keep", "clear", "delete"])
+def test_a_route_that_wants_somebody_no_more_does_as_it_says(shop, org, how):  # noqa: F811
+    app = shop(org, people={"object": "Contact", "when": "customer.company != 'Gone'", "on_leave": how})
+    app.emit(person(1), person(2))
+    app.settle_down()
+    app.emit(person(1, "Gone"))
+    app.settle_down()
+    there = {c["LastName"]: c for c in org.records("Contact")}
+    assert there["Lee2"]["Email"] == "ann2@shop.test"
+    if how == "delete":
+        assert there.keys() == {"Lee2"}
+    else:
+        assert there["Lee1"]["Email"] == (None if how == "clear" else "ann1@shop.test")
+    app.emit(person(1))
+    app.settle_down()
+    assert {c["Email"] for c in org.records("Contact")} == {"ann1@shop.test", "ann2@shop.test"}
+    assert {d.state for d in app.deliveries()} <= {"done", "skipped"}, states(app)
+
+
+def test_a_way_of_leaving_that_salesforce_has_not_is_a_mistake(shop, org):  # noqa: F811
+    with pytest.raises(SynccoreError, match="unlabel"):
+        shop(org, people={"object": "Contact", "when": "customer.company != 'Gone'", "on_leave": "unlabel"})
 
 
 def test_a_refund_lowers_the_amount_of_a_deal_and_shows_on_an_order(shop, org):  # noqa: F811
