@@ -13,12 +13,12 @@ from synccore.types import Context, Delivered, Failed, Operation, Outcome, Uncha
 from .account import Connection
 from .client import Client
 from .config import Config
+from .flat import held
 from .index import Index
 from .known import Own
 from .labels import Labels
 from .pause import check_held, hold
 from .prints import alone
-from .read import held
 from .schema import Person, contact_source
 
 #: Reads and writes of one contact before a conflict is handed back (seen to happen right after a read:

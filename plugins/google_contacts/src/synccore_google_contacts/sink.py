@@ -63,7 +63,7 @@ class GoogleContacts:
         self._rounds = Rounds(config, context, self._client, self._connection)
         self._checker = Checker(config, context, self._connection, self._client)
         self._finder = Finder(self._rounds)
-        self._reader = Reader(self._rounds.index, [name for route in context.routes for name in route.fields])
+        self._reader = Reader(self._rounds, [name for route in context.routes for name in route.fields])
         self._writer = Writer(self._rounds)
         self._eraser = Eraser(self._rounds, self._writer, context.clock)
         #: For the dashboard and `plugins show`.
