@@ -326,6 +326,7 @@ SPECIAL = {
     "a_twin_is_found_however_its_address_is_written",
     "one_way_of_looking_up_does_not_hide_another",
     "what_is_let_go_of_keeps_none_of_our_values",
+    "what_the_target_takes_now_is_said",
     "what_its_owner_wrote_since_is_let_go_of_as_it_is",
 }
 #: Of those what the generated contract stages all the same.

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from attrs import evolve
 
 from synccore.errors import BatchRejected, Transient
-from synccore.types import Delivered, Erased, FieldInfo, Limits, Link, ObjectInfo, Submitted, Unchanged
+from synccore.types import Delivered, Erased, FieldInfo, Limits, Link, ObjectInfo, Roomier, Submitted, Unchanged
 
 
 def test_jobs(sample, sound, jobs, contract_of, passes, fails, tmp_path):
@@ -427,3 +427,48 @@ def test_letting_go_of_a_record(sample, sound, contract_of, passes, fails, tmp_p
     for way in ("unlabel", "clear", "delete"):
         for kind, verdict in ((Leaving, passes), (Ignoring, fails), (Pretending, fails)):
             verdict(contract_of(sample, kind), case, tmp_path / f"{way}-{kind.__name__}", way=way)
+
+
+def test_what_a_target_takes_now_and_did_not_before(sample, sound, contract_of, passes, fails, tmp_path):
+    class Growing(sound):
+        """Writes no telephone numbers until the target has a place for them."""
+
+        room = False
+
+        def _write(self, operation):
+            if self.room:
+                return super()._write(operation)
+            fields = {n: v for n, v in operation.fields.items() if n != "phone"}
+            outcome = super()._write(evolve(operation, fields=fields))
+            return evolve(outcome, fields=fields, left_out={"phone": "the target has no such field"})
+
+        def read(self, links):
+            return [self.told(values, link) for values, link in zip(super().read(links), links, strict=True)]
+
+        def told(self, values, link):
+            return Roomier(values, lacking=frozenset({"phone"} & link.left_out.keys())) if self.room else values
+
+    class Silent(Growing):
+        def told(self, values, link):
+            return values
+
+    class Stubborn(Growing):
+        """Says so, and leaves it out again."""
+
+        def _write(self, operation):
+            self.room, room = False, self.room
+            try:
+                return super()._write(operation)
+            finally:
+                self.room = room
+
+    case = "what_the_target_takes_now_is_said"
+    for kind, verdict in ((Growing, passes), (Silent, fails), (Stubborn, fails)):
+        grown = type(kind.__name__, (kind,), {})
+
+        def enlarge(self, stand_in, grown=grown):
+            grown.room = True
+            return True
+
+        route = {"fields": {"phone": "customer.phone"}}
+        verdict(contract_of(sample, grown, enlarge=enlarge, route=route), case, tmp_path / kind.__name__)

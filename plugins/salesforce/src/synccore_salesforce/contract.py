@@ -62,6 +62,11 @@ class TestContact(SinkContract):
         stand_in.org.save(self.object, fields, record_id=remote_id)
         return True
 
+    def enlarge(self, stand_in: FakeSalesforce) -> bool:
+        """An administrator makes a field of the default mapping."""
+        stand_in.add_field(self.object, "Customer_Since__c", type="date")
+        return True
+
     def exchange_account(self, stand_in: FakeSalesforce) -> bool:
         """The login leads to another org; sessions of the one before have ended."""
         stand_in.sign_in.expire()

@@ -168,6 +168,11 @@ class SinkStand:
         """Let the same credentials lead to another account; False where the stand-in has one only."""
         return False
 
+    def enlarge(self, stand_in: Any) -> bool:
+        """Let the target take a mapped field that it did not take before (somebody made it, or gave the permission to
+        write it); False where all targets of the kind take the same."""
+        return False
+
     def theirs(self, stand_in: Any, fields: Mapping[str, Any]) -> str | None:
         """Let the stand-in hold a record that its owner made, with these values under the names of the mapping.
 

@@ -11,7 +11,7 @@ import pytest
 from ..._app.accounts import known_account, remember_account
 from ...entities import Address
 from ...errors import BatchRejected, Rejected, SynccoreError
-from ...types import Delivered, Failed, Identity, Link, LookupResult, Operation, Unchanged
+from ...types import Delivered, Failed, Identity, Link, LookupResult, Operation, Roomier, Unchanged
 from ..harness import upsert
 from ..server import Fault
 from ._hard import HardSinkCases
@@ -248,6 +248,28 @@ class TruthSinkCases(HardSinkCases):
         on.app.drain()
         assert self._writes(on) == writes, "something was written to another account"
         assert on.app.app.store.lane("target").state in ("error", "needs_auth")
+
+    def test_what_the_target_takes_now_is_said(self, on: Stage) -> None:
+        """A field that was left out for want of room is there by now: whoever reads is told (`Roomier`), and what is
+        sent again holds it. Else a field that is made later stays empty on all records that do not change."""
+        self._needs(on, "read")
+        on.emit()
+        on.deliver()
+        (before,), link = on.sink.read([on.link(0)]), on.link(0)
+        assert not isinstance(before, Roomier), "said to take more, before it does"
+        if not self.enlarge(on.stand_in):
+            pytest.skip("all targets of this kind take the same fields (else write enlarge)")
+        on.app.clock.advance(timedelta(hours=2))  # descriptions are kept for a while
+        (now,) = on.sink.read([link])
+        assert isinstance(now, Roomier), "read() does not say that the target takes now what it did not"
+        assert now.lacking, "read() does not name what the record lacks"
+        assert now.lacking <= link.left_out.keys(), "lacking: what no delivery left out"
+        (operation,) = self._operations(on, 1)
+        again = attrs.evolve(operation, link=link, changed=now.lacking)
+        (outcome,) = on.sink.deliver([again])
+        assert isinstance(outcome, Delivered), f"sent again: {type(outcome).__name__}"
+        left = now.lacking & outcome.left_out.keys()
+        assert not left, f"sent again, and still left out: {', '.join(sorted(left))}"
 
     @pytest.mark.parametrize(
         "whose", [pytest.param({"adopted": True}, id="adopted"), pytest.param({"shared": 2}, id="shared")]
