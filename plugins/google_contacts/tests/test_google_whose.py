@@ -65,6 +65,12 @@ def live(tmp_path, monkeypatch):
             id="what another's contact went into a moment ago is not deleted",
         ),
         pytest.param(
+            [*ALL, ("deletes", ("shop", 3)), ("types_in", ("shop", 3)),
+             ("marries", ("shop", 3), ("shop", 2), "new", "none")],
+            {},
+            id="whom the owner typed in again on another's contact has that",
+        ),
+        pytest.param(
             [("says", ("other", 5), ("shop", 1)), ("settle",), ("marries", ("shop", 1), ("other", 5), "kept", "both"),
              ("says", ("other", 5), ("other", 1))],
             {},

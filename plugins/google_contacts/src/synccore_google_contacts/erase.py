@@ -78,5 +78,5 @@ def _erased(outcome: Outcome) -> Erased | None:
     if note == "deleted":
         return Erased("deleted", "Google keeps it in the bin for 30 days")
     if note == GONE:
-        return None
+        return Erased("deleted", GONE)
     return Erased("released", note)

@@ -35,7 +35,7 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
     """
     if op.link is not None:
         name = index.resolve(op.link.remote_id)
-        if name in index and (not whose(index, name).foreign(op) or _merged(index, op, name)):
+        if name in index and not _foreign(index, op, name):
             return Match(name, "link")
     marked = sorted(index.with_marker(op.uid))
     if marked:
@@ -44,8 +44,8 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
     for field in op.match or ("email", "phone"):
         candidates = _candidates(index, op, field)
         # One that is the record's too is so once the other who has it was written.
-        free = (n for n in candidates if not taken(n) or whose(index, n).claimed(op))
-        found = sorted(n for n in free if not whose(index, n).foreign(op))
+        free = (n for n in candidates if not taken(n) or whose(index, n).claimed(op) or _merged(index, op, n))
+        found = sorted(n for n in free if not _foreign(index, op, n))
         if len(found) == 1:
             return Match(found[0], field)
         if found:
@@ -67,14 +67,20 @@ def _candidates(index: Index, op: Operation, field: str) -> set[str]:
     return found
 
 
+def _foreign(index: Index, op: Operation, name: str) -> bool:
+    return whose(index, name).foreign(op) and not _merged(index, op, name)
+
+
 def _merged(index: Index, op: Operation, name: str) -> bool:
     """Whether the record's own contact became this one, of which nothing else tells any more: what it alone is known by
-    stands there."""
-    if op.link is None or index.resolve(op.link.remote_id) != name:
+    stands there, and nowhere else a contact of its own."""
+    if op.link is None:
         return False
-    there = index.emails_of(name).intersection(wanted_emails(op.link.mapped))
-    there_now = whose(index, name)
-    return bool({print_of("email", e) for e in there} - there_now.wanted(there_now.everybody))
+    own = index.resolve(op.link.remote_id)
+    if own != name and own in index:
+        return False
+    there, holders = index.emails_of(name).intersection(wanted_emails(op.link.mapped)), whose(index, name)
+    return bool({print_of("email", e) for e in there} - holders.wanted(holders.everybody))
 
 
 def namesakes(index: Index) -> dict[str, str]:
