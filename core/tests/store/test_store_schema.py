@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from synccore._store import _releases, schema
+from synccore._store import _new, _releases, schema
 from synccore._store.sqlite import open_sqlite
 from synccore.errors import ConfigError
 
@@ -48,6 +48,18 @@ def test_the_schema_from_scratch_is_what_migrations_give(tmp_path):
     assert dump(tmp_path / "a.db") == written(tmp_path / "b.db")
 
 
+def test_a_new_file_is_what_the_migrations_would_make_of_it(tmp_path):
+    open_sqlite(tmp_path / "new.db").close()
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as old:
+        schema.MIGRATIONS.apply(Database(old, execute_plugins=False))
+        applied = old.execute("SELECT migration_set, name FROM _sqlite_migrations ORDER BY id").fetchall()
+
+    assert dump(tmp_path / "new.db") == dump(tmp_path / "old.db")
+    with closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        assert new.execute("SELECT migration_set, name FROM _sqlite_migrations ORDER BY id").fetchall() == applied
+        assert schema.migrate(new) == ()
+
+
 @pytest.mark.parametrize("stop", range(len(NAMES)))
 def test_every_older_database_is_brought_up_to_date(tmp_path, stop):
     path = tmp_path / "old.db"
@@ -61,7 +73,7 @@ def test_every_older_database_is_brought_up_to_date(tmp_path, stop):
 def test_a_new_file_is_whole_or_empty(tmp_path, monkeypatch):
     path = tmp_path / "a.db"
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_blank", lambda: b"no database")
+        patch.setattr(_new, "_blank", lambda: b"no database")
         with pytest.raises(ConfigError, match="not a SQLite database"):
             open_sqlite(path)
     assert dump(path) == []

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..store import Store, StoreError, Transaction
 from ._database import BUSY_TIMEOUT, Database, create_file
 from ._locks import FileLocks
+from ._new import fill, is_new
 from ._releases import is_current
 
 __all__ = ["SqliteStore", "open_sqlite", "restore_sqlite"]
@@ -106,7 +107,9 @@ class SqliteStore(Store):
         with self._locks.named("schema"), self._database.exclusive() as connection:
             if is_current(connection):
                 return ()
-            from . import schema
+            if is_new(connection):
+                return fill(connection)
+            from . import schema  # only an older file needs what carries migrations out
 
             return schema.migrate(connection)
 
