@@ -113,6 +113,6 @@ def test_the_glossary_of_the_documents_is_that_of_the_product():
 
 def test_nobody_says_set_aside():
     """One word for it everywhere: parked."""
-    pages = [README, *ROOT.glob("docs/*.md"), *ROOT.glob("core/src/**/_web/templates/*.html")]
+    pages = [README, *ROOT.glob("docs/*.md"), *ROOT.glob("core/src/**/_web/dashboard/templates/*.html")]
     pages += [*ROOT.glob("core/src/**/_cli/**/*.py"), *ROOT.glob("core/src/**/_verbs/*.py")]
     assert [p.name for p in pages if "set aside" in p.read_text(encoding="utf-8")] == []

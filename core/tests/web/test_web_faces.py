@@ -18,7 +18,7 @@ from synccore._cli import cli
 from synccore._cli._session import Session
 from synccore._verbs.parked import causes
 from synccore._verbs.plugins import Video
-from synccore._web.site import VIDEO_HOST
+from synccore._web.dashboard.site import VIDEO_HOST
 from synccore.testing import customer
 
 CORE = Path(synccore.__file__).parent

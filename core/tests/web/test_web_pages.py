@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from synccore._verbs.parts.words import ago
-from synccore._web import described, view
+from synccore._web.dashboard import described, view
 from synccore.errors import AuthError
 from synccore.secrets import Secret
 from synccore.store import HistoryEntry

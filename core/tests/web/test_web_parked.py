@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from synccore._verbs.parked import advice, cause_id
-from synccore._web.parked import as_csv
+from synccore._web.dashboard.parked import as_csv
 from synccore.errors import Rejected
 from synccore.testing import customer
 
@@ -80,7 +80,7 @@ def test_what_is_not_parked_is_left_alone(site, words, form):
 
 
 def test_a_long_list_has_pages(site, words, monkeypatch):
-    monkeypatch.setattr("synccore._web.parked.PAGE", 2)
+    monkeypatch.setattr("synccore._web.dashboard.parked.PAGE", 2)
     first = site.visitor().get("/parked/cause?" + urlencode(cause()))
     assert ("=Name3" in first.text, "=Name1" in first.text, "Further ones" in first.text) == (True, False, True)
     [two] = [d.id for d in site.house.app.store.deliveries(state="parked", key="2")]

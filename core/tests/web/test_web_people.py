@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from synccore._web import record_view, view
+from synccore._web.dashboard import record_view, view
 from synccore.entities import Address, Customer, Order, OrderLine
 from synccore.errors import Rejected
 from synccore.testing import START, customer, upsert
@@ -206,7 +206,7 @@ def test_every_fact_has_a_text():
 
 def test_old_records_are_read_for_a_name_only_when_somebody_asks(site, words, monkeypatch):
     """What no index leads to costs the same in a shop of a million."""
-    monkeypatch.setattr("synccore._web.people.AMONG", 1)
+    monkeypatch.setattr("synccore._web.dashboard.people.AMONG", 1)
     monkeypatch.setattr("synccore._verbs.find.AMONG", 1)
     text = words(site.visitor().act("/people", q="lovelace"))
     assert "among the newest records only; 2 are older" in text

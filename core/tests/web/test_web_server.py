@@ -134,7 +134,7 @@ def test_a_bug_in_a_page_is_a_500_without_its_words(open_site, monkeypatch):
     def fail(*_, **__):
         raise ValueError("ada@shop.test")
 
-    monkeypatch.setattr("synccore._web.home.overview", fail)
+    monkeypatch.setattr("synccore._web.dashboard.home.overview", fail)
     with capture_logs() as logs:
         answer = site.visitor().get("/")
     assert (answer.status, "ada" in answer.text, "ada" in str(logs)) == (500, False, False)

@@ -7,7 +7,7 @@ import pytest
 
 from synccore._verbs.activity import SLOTS, STEP, last_day
 from synccore._verbs.parts.pace import Pace, left_text, pace_text
-from synccore._web.chart import chart
+from synccore._web.dashboard.chart import chart
 from synccore.errors import Rejected
 from synccore.testing import START, customer
 
@@ -123,7 +123,7 @@ def test_work_that_does_not_exist_cannot_begin(site, what):
 
 
 def test_the_trail_is_filtered_and_paged(site, words, monkeypatch):
-    monkeypatch.setattr("synccore._web.activity.PAGE", 3)
+    monkeypatch.setattr("synccore._web.dashboard.activity.PAGE", 3)
     site.house.deliver(2)
     site.house.park(2, "no")
     text = words(site.visitor().get("/activity?outcome=parked"))

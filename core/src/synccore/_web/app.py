@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Route
 from .._settings import is_loopback
 from .._verbs.status import status
 from ..errors import ConfigError
+from .dashboard.pages import Pages
 from .guard import LOOPBACK_NAMES, Guard, host_name
 from .hooks import Door, Hooks
 from .metrics import CONTENT_TYPE
-from .pages import Pages
 from .sessions import Sessions
 
 __all__ = ["create_web"]

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.check import findings_of
-from .._verbs.routes import about, routes
-from .._verbs.trial import WHEN, Trial, trial
-from ..errors import SynccoreError
-from ..types import FieldOptions, RouteSpec
+from ..._verbs.check import findings_of
+from ..._verbs.routes import about, routes
+from ..._verbs.trial import WHEN, Trial, trial
+from ...errors import SynccoreError
+from ...types import FieldOptions, RouteSpec
 from . import view
 from .described import as_written
 from .site import Form, Site

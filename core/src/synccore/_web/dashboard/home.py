@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.log import Wanted, trail
-from .._verbs.reload import reload
-from .._verbs.status import overview
+from ..._verbs.log import Wanted, trail
+from ..._verbs.reload import reload
+from ..._verbs.status import overview
 from . import view
 from .needs import card
 from .site import Form, Site

@@ -11,12 +11,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from .._app.app import App
-from ..errors import SynccoreError
+from ..._app.app import App
+from ...errors import SynccoreError
+from ..hooks import Door, TooLarge, read_body
+from ..sessions import COOKIE, LIFETIME, Sessions
+from ..visitor import Origins, Proxies
 from . import view
-from .hooks import Door, TooLarge, read_body
-from .sessions import COOKIE, LIFETIME, Sessions
-from .visitor import Origins, Proxies
 
 __all__ = ["VIDEO_HOST", "Endpoint", "Form", "Site", "attachment"]
 
@@ -56,7 +56,7 @@ class Site:
         self._said: dict[str, list[tuple[str, bool]]] = {}
         self._guard = threading.Lock()
         self._templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("synccore._web"),
+            loader=jinja2.PackageLoader("synccore._web.dashboard"),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,

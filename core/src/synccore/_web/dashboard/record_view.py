@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import fields, has
 
-from ..entities import Address, OrderLine
-from ..types import Snapshot
+from ...entities import Address, OrderLine
+from ...types import Snapshot
 from . import view
 
 __all__ = ["facts_of"]

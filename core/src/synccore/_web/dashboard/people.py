@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.again import fetch, send_again
-from .._verbs.backfill import ask_reconcile
-from .._verbs.export import export
-from .._verbs.find import AMONG, find, older_than_searched, sources_to_ask
-from .._verbs.forget import forget
-from .._verbs.parts.documents import json_text
-from .._verbs.person import email_of, person
-from .._verbs.why import why
-from ..entities import normalize_email
+from ..._verbs.again import fetch, send_again
+from ..._verbs.backfill import ask_reconcile
+from ..._verbs.export import export
+from ..._verbs.find import AMONG, find, older_than_searched, sources_to_ask
+from ..._verbs.forget import forget
+from ..._verbs.parts.documents import json_text
+from ..._verbs.person import email_of, person
+from ..._verbs.why import why
+from ...entities import normalize_email
 from . import record_view, view
 from .site import Form, Site, attachment
 from .view import record_path

@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import fields, frozen, has
 
-from .._verbs.plugins import Video
-from ..config import Schedule, format_duration
-from ..secrets import Secret
+from ..._verbs.plugins import Video
+from ...config import Schedule, format_duration
+from ...secrets import Secret
 from .site import VIDEO_HOST
 
 __all__ = ["Setting", "as_written", "plays", "settings_of"]

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
 
-from .._verbs.needs import Need
+from ..._verbs.needs import Need
 
 __all__ = ["Card", "card"]
 

@@ -7,16 +7,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from ..hooks import Door
+from ..sessions import Sessions
 from .access import Access
 from .activity import Activity
 from .glossary import Glossary
 from .home import Home
-from .hooks import Door
 from .instances import Instances
 from .parked import Parked
 from .people import People
 from .routes import Routes
-from .sessions import Sessions
 from .site import Site
 from .work import Work
 
@@ -60,5 +60,5 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return PlainTextResponse("not here", 404)
-    content = importlib.resources.files("synccore._web").joinpath("static", name).read_bytes()
+    content = importlib.resources.files("synccore._web.dashboard").joinpath("static", name).read_bytes()
     return Response(content, media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})

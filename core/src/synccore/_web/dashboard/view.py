@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from .._verbs.log import told
-from .._verbs.needs import Need
-from .._verbs.parts.waits import remedy
-from .._verbs.parts.words import ago, length
+from ..._verbs.log import told
+from ..._verbs.needs import Need
+from ..._verbs.parts.waits import remedy
+from ..._verbs.parts.words import ago, length
 
 if TYPE_CHECKING:
-    from ..store import HistoryEntry
+    from ...store import HistoryEntry
 
 __all__ = [
     "Line",

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from .sessions import COOKIE, DEVICE, DEVICE_LIFETIME, LIFETIME
+from ..sessions import COOKIE, DEVICE, DEVICE_LIFETIME, LIFETIME
+from ..visitor import household
 from .site import Site
-from .visitor import household
 
 __all__ = ["Access"]
 

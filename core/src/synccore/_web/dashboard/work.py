@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.backfill import ask_backfill, ask_reconcile
-from .._verbs.parts.pace import Pace, left_text, pace_text
-from .._verbs.work import stop_listing, work
-from ..errors import ConfigError
+from ..._verbs.backfill import ask_backfill, ask_reconcile
+from ..._verbs.parts.pace import Pace, left_text, pace_text
+from ..._verbs.work import stop_listing, work
+from ...errors import ConfigError
 from .site import Form, Site
 
 __all__ = ["Work"]

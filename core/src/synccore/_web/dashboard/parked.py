@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.deliveries import Acted, dismiss, retry
-from .._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
-from .._verbs.parts.words import length, plural
+from ..._verbs.deliveries import Acted, dismiss, retry
+from ..._verbs.parked import Cause, Record, cause_of, causes, ids_of, records
+from ..._verbs.parts.words import length, plural
 from .site import Form, Site, attachment
 from .view import harmless, record_path
 

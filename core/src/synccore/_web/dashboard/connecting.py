@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
-from .._verbs.connect import Connected
-from ..errors import AuthError, SynccoreError
-from ..oauth import Browser
+from ..._verbs.connect import Connected
+from ...errors import AuthError, SynccoreError
+from ...oauth import Browser
 
 __all__ = ["Connects", "Done", "Go"]
 

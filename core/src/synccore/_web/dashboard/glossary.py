@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.parts.words import GLOSSARY
+from ..._verbs.parts.words import GLOSSARY
 from .site import Site
 
 __all__ = ["Glossary"]

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.activity import Day, last_day
-from .._verbs.log import COLUMNS, Wanted, document, trail
-from .._verbs.parts.documents import json_text
-from ..store import HistoryEntry
+from ..._verbs.activity import Day, last_day
+from ..._verbs.log import COLUMNS, Wanted, document, trail
+from ..._verbs.parts.documents import json_text
+from ...store import HistoryEntry
 from . import view
 from .chart import chart
 from .site import Site, attachment

@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .._verbs.connect import connect
-from .._verbs.disconnect import disconnect
-from .._verbs.instance import instance
-from .._verbs.lanes import pause, resume
-from .._verbs.plugins import Shown, show
-from .._verbs.status import status
+from ..._verbs.connect import connect
+from ..._verbs.disconnect import disconnect
+from ..._verbs.instance import instance
+from ..._verbs.lanes import pause, resume
+from ..._verbs.plugins import Shown, show
+from ..._verbs.status import status
+from ..sessions import COOKIE
 from . import view
 from .connecting import Connects, Done
 from .described import plays, settings_of
-from .sessions import COOKIE
 from .site import Form, Site
 
 __all__ = ["Instances"]

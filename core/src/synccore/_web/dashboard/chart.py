@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from .._verbs.activity import STEP, Day
+from ..._verbs.activity import STEP, Day
 from .view import number
 
 __all__ = ["Bar", "Chart", "chart"]
