@@ -71,6 +71,8 @@ class World(Closing):
         self.unheard: set[str] = set()
         #: Telephone -> everybody who ever had it.
         self.phones: dict[str, set[int]] = {}
+        #: Addresses that an account had before its own, for others to take.
+        self.given_up: set[str] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -281,9 +283,16 @@ class World(Closing):
         """Somebody makes an account."""
         self._people += 1
         number, first = self._people, luck.choice(NAMES)
+        email = self._from_another(luck) or f"p{number}@shop.test"
         consent = [{"key": CONSENT, "value": "yes"}] if luck.random() < 0.4 else []
         fields = {"first_name": first, "last_name": f"Nr{number}", "meta_data": consent}
-        self.shop.add_customer(f"p{number}@shop.test", **fields)
+        self.shop.add_customer(email, **fields)
+
+    def _from_another(self, luck: Random) -> str | None:
+        """An address that somebody gave up, now and then."""
+        taken = {c["email"] for c in self.shop.customers.values()}
+        free = sorted(self.given_up - taken - self.forgotten - self.forgetting)
+        return luck.choice(free) if free and luck.random() < 0.3 else None
 
     def customer(self, luck: Random) -> int | None:
         """Somebody with an account, staff left out."""
@@ -294,7 +303,9 @@ class World(Closing):
             return
         if luck.random() < 0.2:
             self._people += 1
-            self.shop.edit_customer(number, email=f"p{self._people}@shop.test")
+            email = self._from_another(luck) or f"p{self._people}@shop.test"
+            self.given_up.add(self.shop.customers[number]["email"])
+            self.shop.edit_customer(number, email=email)
         else:
             self.shop.edit_customer(number, first_name=luck.choice(NAMES))
 
