@@ -72,6 +72,17 @@ def test_a_contact_renamed_shortly_before_a_change_stays_one(rigs, count, told, 
     assert {p["names"][0]["givenName"] for p in rig.google.contacts()} == {"Zoe"}
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_contact_renamed_time_and_again_between_two_looks_stays_ours(rigs, times):
+    rig = rigs(on_delete="delete")
+    name = rig.put(1, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(hours=1))
+    for _ in range(times):
+        name = rig.google.rename(name)
+    rig.deliver(rig.op(1, op="delete"))
+    assert rig.google.contacts() == []
+
+
 @pytest.mark.parametrize("listed", ["for the first time", "anew"])
 def test_a_listing_that_still_shows_the_former_name_makes_no_second_contact_of_it(rigs, listed):
     rig = rigs(lag=timedelta(seconds=90))

@@ -285,10 +285,11 @@ class Index:
         were = [(last or {}).get(former) or self.person(former) for former in formers]
         if name in self._keys and not (len(formers) == 1 and same(were[0], person)):
             were.append(self.person(name))
-        owns = [own for n in (*formers, *([name] if len(were) > len(formers) else [])) if (own := self.own(n))]
+        known = [n for n, was in zip([*formers, name], were, strict=False) if was or self.own(n)]  # not between looks
+        owns = [own for n in known if (own := self.own(n))]
         for former in formers:
-            items |= {f"alias:{former}": name, f"own:{former}": None, f"person:{former}": None}
-            items[f"vanished:{former}"] = None
+            items |= dict.fromkeys((f"own:{former}", f"person:{former}", f"vanished:{former}"))
+            items[f"alias:{former}"] = name
             self._unlearn(former)
         if owns:
             fields: dict[str, Any] = {}
@@ -299,7 +300,7 @@ class Index:
                         value = [*there, *(e for e in value if e not in there)]
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
-            made = len(owns) == len(were) and all(own.made for own in owns) and not grown(were, person)
+            made = len(owns) == len(known) and all(own.made for own in owns) and not grown(were, person)
             wants = {uid: prints for own in owns for uid, prints in own.wants.items()}
             items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label, wants))
         return items
