@@ -193,17 +193,25 @@ class Google(Target):
 
 
 class Salesforce(Target):
-    """Contacts, found by the store's key."""
+    """Contacts, found by the store's key, and a deal for every order."""
 
     name = "crm"
     routes: ClassVar = {
-        "people": {"entity": "customer", "object": "Contact", "match": ["WooId__c"], "on_delete": "delete"}
+        "people": {"entity": "customer", "object": "Contact", "match": ["WooId__c"], "on_delete": "delete"},
+        "deals": {
+            "entity": "order",
+            "object": "Opportunity",
+            "match": ["WooId__c"],
+            "after": "people",
+            "on_delete": "delete",
+        },
     }
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         self.server = FakeSalesforce()
         self.browser = AutoBrowser(self.server.approve)
-        self.server.add_field("Contact", "WooId__c", length=100, external_id=True, unique=True)
+        for kind in ("Contact", "Opportunity"):
+            self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
 
     def config(self) -> Mapping[str, Any]:
         server = self.server
@@ -225,6 +233,10 @@ class Salesforce(Target):
             )
             for r in self.server.records("Contact")
         ]
+
+    def deals(self) -> list[tuple[int, str]]:
+        """Order and stage of every deal."""
+        return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["StageName"]) for r in self.server.records("Opportunity")]
 
     def refuse(self, email: str) -> None:
         rule = ("Contact", lambda record: record.get("Email") == email, "this address is not taken")

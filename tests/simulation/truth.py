@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from attrs import evolve
 
+from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
-from .targets import Held, Klaviyo, Target
+from .targets import Held, Klaviyo, Salesforce, Target
 from .world import World
 
 __all__ = ["faults"]
@@ -23,6 +25,8 @@ def faults(world: World) -> list[str]:
         if isinstance(target, Klaviyo):
             found += _payments(world, target)
             found += _consent(world, target)
+        if isinstance(target, Salesforce):
+            found += _deals(world, target)
     return found + list(_statements(world, silent=bool(found)))
 
 
@@ -86,6 +90,8 @@ def _payments(world: World, target: Klaviyo) -> Iterator[str]:
     for fact, times in told.items():
         if times > 1:
             yield f"{target.name}: {fact} was told {times} times"
+    if world.heard_all and world.deaths == 0:
+        yield from _order_of_facts(target)
     accounts = {n for n, c in world.shop.customers.items() if c["role"] in ("customer", "subscriber")}
     for number, order in world.shop.orders.items():
         renewal = any(row["key"] == "_subscription_renewal" for row in order["meta_data"])
@@ -97,6 +103,33 @@ def _payments(world: World, target: Klaviyo) -> Iterator[str]:
             yield f"{target.name}: {number} failed and is not told of"
 
 
+def _order_of_facts(target: Klaviyo) -> Iterator[str]:
+    """Where every webhook came, a person's facts are told in the order in which they happened."""
+    last: dict[str, datetime] = {}
+    for event in target.server.store.events:
+        if event["time"] < last.get(event["profile"], event["time"]):
+            yield f"{target.name}: a fact of {event['email']} was told after a later one"
+        last[event["profile"]] = event["time"]
+
+
+#: Statuses of orders -> the stage of their deal.
+WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
+
+
+def _deals(world: World, target: Salesforce) -> Iterator[str]:
+    """One for every order that is nobody's who was forgotten, with the stage of its status."""
+    told = target.deals()
+    held = Counter(number for number, _ in told)
+    for number, order in world.shop.orders.items():
+        if order["status"] != DRAFT and held[number] != 1:
+            yield f"{target.name}: {number} ({order['status']}) is a deal {held[number]} times"
+    for number, stage in told:
+        status = world.shop.orders.get(number, {"status": None})["status"]
+        wanted = "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
+        if status is None or stage != wanted:
+            yield f"{target.name}: the deal of {number} is {stage} and the order {status}"
+
+
 def _consent(world: World, target: Klaviyo) -> Iterator[str]:
     for email in target.mailed() - world.unheard:
         if (word := world.said.get(email)) != "yes":
@@ -104,7 +137,10 @@ def _consent(world: World, target: Klaviyo) -> Iterator[str]:
 
 
 def _statements(world: World, *, silent: bool) -> Iterator[str]:
-    """`verify` says that all is well where it is, and never where it is not."""
+    """`verify` says that all is well where it is, and never where it is not; `status` asks for nobody then."""
+    if not silent:
+        for need in overview(world.app).needs:
+            yield f"status: {need.sentence}"
     for route in world.app.routes:
         report = verify(world.app, route)
         if report.ok and silent:

@@ -80,6 +80,8 @@ class World(Closing):
         #: What the network does to the next deliveries.
         self._network = Random(f"network {seed}")
         self._losing = 0.0
+        #: Whether every webhook came at once.
+        self.heard_all = True
         self._late: list[WebhookRequest] = []
         self._known: list[WebhookRequest] = []
         #: Where deliveries are put instead of being made.
@@ -384,6 +386,7 @@ class World(Closing):
 
     def _lose(self, luck: Random) -> None:
         self._losing = luck.choice((0.0, 0.2, 0.5))
+        self.heard_all = self.heard_all and not self._losing
 
     def _light(self, luck: Random) -> None:
         self.store.fuse = luck.choice((0, 1, 2, 3, 5, 8, 20, 60, 150)) + luck.randrange(4)
