@@ -175,3 +175,23 @@ def test_what_a_dead_process_had_claimed_goes_on_at_once(harness):
     assert store.claim(row.sink, rules, now, timedelta(minutes=9), "of a process that died")
     harness.app.engine.recover()
     assert [(d.state, d.maybe_applied) for d in harness.deliveries()] == [("ready", True)]
+
+
+def test_what_an_update_without_an_answer_wrote_where_nothing_was_is_emptied(tmp_path):
+    fields = {"name": "customer.first_name", "phone": "customer.phone"}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
+        bare = Customer(key="7", first_name="Ann")
+        app.emit(upsert(bare))
+        app.drain()
+
+        def carried_out_and_lost(operation):
+            app.sink._apply(operation)
+            return Transient("no answer", maybe_applied=True)
+
+        app.sink.then(carried_out_and_lost)
+        app.emit(upsert(Customer(key="7", first_name="Ann", phone="+49301")))
+        app.drain()
+        app.emit(upsert(bare))
+        app.settle_down()
+        (record,) = app.sink.records.values()
+        assert record.get("phone") is None

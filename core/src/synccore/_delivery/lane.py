@@ -349,7 +349,7 @@ class Lane:
                 later = hold.until + timedelta(seconds=1) if answer.sent else now
                 unsure = _unsure(item.work, outcome.error, answer)
                 held = self._settler.failed(item.work, outcome.error, Snooze(later), elapsed, maybe_applied=unsure)
-                book.add([held])
+                book.add([self._settler.unheard(item.work, item.operation, held)])
                 continue
             settlement, closing = self._outcome(item, answer, elapsed, others=others)
             book.add([settlement])
@@ -372,7 +372,8 @@ class Lane:
                 return self._settler.submitted(item.work, operation, outcome, elapsed), None
             case Failed():
                 unsure = _unsure(item.work, outcome.error, answer)
-                return self._failure(item.work, outcome.error, elapsed, others=others, maybe_applied=unsure)
+                told, closing = self._failure(item.work, outcome.error, elapsed, others=others, maybe_applied=unsure)
+                return self._settler.unheard(item.work, operation, told), closing
 
     def _failed(self, work: Work, error: BaseException, *, maybe_applied: bool = False) -> Settlement:
         settlement, closing = self._failure(work, error, None, others=False, maybe_applied=maybe_applied)

@@ -229,6 +229,15 @@ class Settler:
             history=self._entry(work, word, error_kind=kind, error=text, duration_ms=elapsed),
         )
 
+    def unheard(self, work: Work, operation: Operation, settlement: Settlement) -> Settlement:
+        """As it is, and, where the try may have been carried out, with what the linked record may hold besides."""
+        link = work.link
+        if not settlement.maybe_applied or operation.op != "upsert" or link is None or not link.mapped:
+            return settlement
+        sent = {name: operation.fields.get(name) for name in operation.changed - link.mapped.keys()}
+        more = {name: value for name, value in sent.items() if value is not None}
+        return evolve(settlement, may_hold={**link.mapped, **more}) if more else settlement
+
     def _settlement(self, work: Work, **values: Any) -> Settlement:
         return Settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
 

@@ -272,6 +272,9 @@ class Settlement:
     #: Waits for a parent: (route, entity, key) whose link, once written, makes this row due at once.
     wait: tuple[str, str, str] | None = None
     link: LinkUpdate | None = None
+    #: A try without an answer: what the linked record may hold besides, field by field; the next state is compared with
+    #: that too, so that what was blank before is emptied again.
+    may_hold: Mapping[str, Any] | None = None
     job: str | None = None
     #: Fields and idempotency key as sent, kept for `submitted`.
     sent: Mapping[str, Any] | None = None

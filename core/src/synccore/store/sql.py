@@ -463,6 +463,8 @@ PUT_LINK = {
 
 #: What the link's fields were made from, if it is known.
 MADE_FROM = f"UPDATE link SET made_from = :made_from WHERE {_LINK}"  # noqa: S608  own constant
+#: What may be at the twin besides.
+MAY_HOLD = f"UPDATE link SET asked = :asked WHERE {_LINK}"  # noqa: S608  own constant
 #: Forget a link.
 DROP_LINK = f"DELETE FROM link WHERE {_LINK}"  # noqa: S608  own constant
 

@@ -50,6 +50,9 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
             # Looked at, and not written: the newest state is there all the same, or it is not.
             place = {name: row[name] for name in ("route", "source", "entity", "key")}
             pen.later(sql.MADE_FROM, place | {"made_from": settlement.made_from})
+        if settlement.may_hold is not None:
+            place = {name: row[name] for name in ("route", "source", "entity", "key")}
+            pen.later(sql.MAY_HOLD, place | {"asked": codec.dump_fields(dict(settlement.may_hold))})
         _tell(pen, row, settlement, now)
     _wake(pen, linked, now)
     for row, settlement in held:

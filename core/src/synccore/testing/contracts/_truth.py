@@ -106,6 +106,25 @@ class TruthSinkCases(HardSinkCases):
         if not self._emptied_there(on, before):
             pytest.skip("the mapping has no field that the shop can empty")
 
+    def test_what_an_unheard_update_wrote_where_nothing_was_is_emptied_with_it(self, on: Stage) -> None:
+        """The same of fields that were blank before: what nobody heard of is not the owner's own."""
+        self._needs(on, "read")
+        on.emit(**EMPTIED)
+        on.emit(first=1)
+        on.deliver()
+        bare, full = on.link(0), on.link(1)
+        blank = [name for name, value in full.fields.items() if value and not bare.fields.get(name)]
+        if not blank:
+            pytest.skip("the mapping has no field that the shop can empty")
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_status(502)))
+        on.emit()
+        on.app.drain()
+        on.emit(**EMPTIED)
+        on.deliver()
+        (there,) = on.sink.read([attrs.evolve(on.link(0), fields={**dict.fromkeys(blank), **on.link(0).fields})])
+        left = [name for name in blank if (there or {}).get(name)]
+        assert not left, f"written without an answer, emptied in the shop, and still there: {', '.join(left)}"
+
     def _emptied_there(self, on: Stage, before: Mapping[str, Any]) -> list[str]:
         """What the shop emptied of customer 0 since those fields: it is to be empty at the target."""
         link = on.link(0)

@@ -96,6 +96,15 @@ class SettlingRules:
         again = desk.claim()
         assert [(d.key, d.attempts, d.maybe_applied) for d in again] == [("2", 0, sent)]
 
+    def test_what_an_unheard_try_may_have_written_is_what_the_next_state_is_compared_with(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        desk.deliver_all()
+        held = desk.store.link("people", "shop", "customer", "1").fields
+        desk.take(desk.customer("1", "B"))
+        desk.settle(desk.claim()[0], "ready", maybe_applied=True, may_hold={**held, "phone": "1"})
+        link = desk.store.link("people", "shop", "customer", "1")
+        assert (link.fields, link.mapped) == (held, {**held, "phone": "1"})
+
     def test_maybe_applied_stays_until_the_row_is_settled(self, desk: Desk) -> None:
         desk.take(desk.customer("1"))
         desk.settle(desk.claim()[0], "ready", maybe_applied=True)
