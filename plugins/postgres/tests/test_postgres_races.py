@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from synccore.entities import Customer
-from synccore.store import ClaimRule, DirtyRule, Ingest, LaneRecord, StoreError, _claim, sql
+from synccore.store import ClaimRule, DirtyRule, Ingest, LaneRecord, StoreError, sql
+from synccore.store._rules import claim
 from synccore.types import Change
 from synccore_postgres.engine import PostgresStore
 from synccore_postgres.presence import PLACE
@@ -124,7 +125,7 @@ def test_claims_of_one_sink_take_turns_and_those_of_others_do_not_wait(server, s
 
 
 def claim_in(tx):
-    return [d.key for d in _claim.claim(tx, "crm", [PEOPLE], MS, MS + 60_000, "one")]
+    return [d.key for d in claim.claim(tx, "crm", [PEOPLE], MS, MS + 60_000, "one")]
 
 
 def test_a_change_waits_for_the_claim_of_its_key_and_the_claim_for_the_change(store):
