@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from synccore.errors import ConfigError
-from synccore.hookspecs import Sink, SinkType
+from synccore.hookspecs import SinkType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
@@ -164,17 +163,11 @@ class SalesforceSink:
         return self._eraser.find(identity)
 
 
-def _open(config: Any, context: Context) -> Sink:
-    if not isinstance(config, Config):
-        raise ConfigError("this is no configuration of a Salesforce sink")
-    return SalesforceSink(config, context)
-
-
 SINK = SinkType(
     name="salesforce",
     summary="Salesforce: contacts, accounts, person accounts, leads, orders and any other object",
     config=Config,
-    open=_open,
+    open=SalesforceSink,
     objects=OBJECTS,
     advice=ADVICE,
     limits=_limits(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from synccore.hookspecs import Source, SourceType
+from synccore.hookspecs import SourceType
 from synccore.oauth import Browser
 from synccore.types import (
     Account,
@@ -138,14 +138,10 @@ class WooCommerce:
         self._shop.close()
 
 
-def _open(config: Config, context: Context) -> Source:
-    return WooCommerce(config, context)
-
-
 SOURCE = SourceType(
     name="woocommerce",
     summary="a WooCommerce shop: customers, orders, memberships, subscriptions, renewal payments",
     config=Config,
-    open=_open,
+    open=WooCommerce,
     entities=ENTITIES,
 )
