@@ -287,6 +287,20 @@ SABOTAGES = (
         STORE,
         DELIVERY,
     ),
+    _core(
+        "deliver who has an address now before who gave it up",
+        "_delivery/namesakes.py",
+        "given = self._store.behind_handovers([route], one.source, one.entity, keys)",
+        "given: set[str] = set()",
+        DELIVERY,
+    ),
+    _core(
+        "tell facts by an address under which nobody was delivered yet",
+        "_delivery/namesakes.py",
+        "moving = self._store.moving(self._routes, source, entity, people)",
+        "moving: set[str] = set()",
+        DELIVERY,
+    ),
     # Mends of single faults taken back: the lives, meetings and crash points have to see them, not their own tests.
     _core(
         "forget somebody whom a call makes anew at this moment",

@@ -327,6 +327,8 @@ SPECIAL = {
     "one_way_of_looking_up_does_not_hide_another",
     "what_is_let_go_of_keeps_none_of_our_values",
     "what_the_target_takes_now_is_said",
+    "who_was_deleted_at_the_target_is_there_once_after_a_change",
+    "who_was_merged_at_the_target_is_there_once_after_a_change",
     "what_its_owner_wrote_since_is_let_go_of_as_it_is",
 }
 #: Of those what the generated contract stages all the same.

@@ -472,3 +472,35 @@ def test_what_a_target_takes_now_and_did_not_before(sample, sound, contract_of, 
 
         route = {"fields": {"phone": "customer.phone"}}
         verdict(contract_of(sample, grown, enlarge=enlarge, route=route), case, tmp_path / kind.__name__)
+
+
+def test_what_vanished_at_the_target(sample, sound, contract_of, passes, fails, tmp_path):
+    class Following(sound):
+        """Whoever carries our own id is the record, wherever the link leads."""
+
+        def _write(self, operation):
+            there = self._find(operation)
+            return super()._write(evolve(operation, link=there) if there else operation)
+
+    class Forgiving(sound):
+        """A record that is not there any more needs no change."""
+
+        def _write(self, operation):
+            link = operation.link
+            if link and self._client.call("PATCH", f"/people/{link.remote_id}", json=dict(operation.fields)) is None:
+                return Delivered(remote_id=link.remote_id)
+            return super()._write(operation)
+
+    def vanish(_, stand_in, remote_id):
+        return stand_in.people.pop(remote_id) is not None
+
+    def merge(_, stand_in, kept, other):
+        stand_in.people[kept]["external_id"] = stand_in.people.pop(other)["external_id"]
+        return kept
+
+    case = "who_was_deleted_at_the_target_is_there_once_after_a_change"
+    passes(contract_of(sample, sound, vanish=vanish), case, tmp_path / "sound")
+    fails(contract_of(sample, Forgiving, vanish=vanish), case, tmp_path / "forgiving")
+    case = "who_was_merged_at_the_target_is_there_once_after_a_change"
+    passes(contract_of(sample, Following, merge=merge), case, tmp_path / "following")
+    fails(contract_of(sample, sound, merge=merge), case, tmp_path / "twice")

@@ -47,6 +47,17 @@ class TestContacts(SinkContract):
         stand_in.edit(remote_id, names=[{**name, "familyName": fields["family_name"]}])
         return True
 
+    def vanish(self, stand_in: FakePeople, remote_id: str) -> bool:
+        """The owner deletes a contact."""
+        stand_in.remove(remote_id)
+        return True
+
+    def merge(self, stand_in: FakePeople, kept: str, other: str) -> str:
+        """The owner merges two contacts, and Google tells neither the former name nor whose it was."""
+        book = stand_in.book()
+        book.told = book.forwards = False
+        return stand_in.merge(kept, other, under="new", markers="none")
+
     def exchange_account(self, stand_in: FakePeople) -> bool:
         """The stored grant is another person's."""
         sign_in = stand_in.sign_in

@@ -49,6 +49,11 @@ class TestProfiles(SinkContract):
         stand_in.store.people[remote_id].attributes.update(fields)
         return True
 
+    def vanish(self, stand_in: FakeKlaviyo, remote_id: str) -> bool:
+        """Somebody deletes a profile."""
+        stand_in.store.delete(stand_in.store.people[remote_id])
+        return True
+
     def exchange_account(self, stand_in: FakeKlaviyo) -> bool:
         """The key of another account: it is empty."""
         stand_in.become("ZyX987", "Another shop")

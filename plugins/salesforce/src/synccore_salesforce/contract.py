@@ -62,6 +62,16 @@ class TestContact(SinkContract):
         stand_in.org.save(self.object, fields, record_id=remote_id)
         return True
 
+    def vanish(self, stand_in: FakeSalesforce, remote_id: str) -> bool:
+        """Somebody deletes a contact."""
+        stand_in.org.remove(self.object, remote_id)
+        return True
+
+    def merge(self, stand_in: FakeSalesforce, kept: str, other: str) -> str:
+        """Somebody merges two contacts."""
+        stand_in.org.merge(self.object, other, kept)
+        return kept
+
     def enlarge(self, stand_in: FakeSalesforce) -> bool:
         """An administrator makes a field of the default mapping."""
         stand_in.add_field(self.object, "Customer_Since__c", type="date")

@@ -184,6 +184,15 @@ class SinkStand:
         """Let the owner of a record write these values over ours, under the names of the mapping; True once it did."""
         return False
 
+    def vanish(self, stand_in: Any, remote_id: str) -> bool:
+        """Let somebody at the target delete a record; True once it is gone."""
+        return False
+
+    def merge(self, stand_in: Any, kept: str, other: str) -> str | None:
+        """Let somebody at the target merge the second record into the first; gives the remote id of what is left. None
+        where nobody can."""
+        return None
+
     def unauthorised(self) -> Fault:
         """How the vendor answers to credentials it does not accept any more."""
         return Fault.status(401, {"error": "unauthorized"})

@@ -122,6 +122,40 @@ class WhoseSinkCases(TruthSinkCases):
         (remote,) = on.sink.read([link])
         assert (remote or {}).get(name) == "Rewritten", f"let go of, and {name} is not as its owner wrote it"
 
+    def test_who_was_deleted_at_the_target_is_there_once_after_a_change(self, on: Stage) -> None:
+        """A moment ago: the link leads nowhere, and whatever lists the records may not know it yet."""
+        on.emit(2)
+        on.deliver()
+        if not self.vanish(on.stand_in, on.link(0).remote_id):
+            pytest.skip("nobody deletes anything there (else write vanish)")
+        on.emit(1, last_name="Since")
+        on.deliver()
+        if {d.key for d in on.app.deliveries(state="parked")} == {"0"}:
+            assert on.held() == on.expected(2)[1:], "parked, and made nevertheless"
+            return  # a person is asked whether it is to come back
+        assert on.held() == on.expected(2), "deleted at the target a moment before a change: lost, or there twice"
+        self._leads_somewhere(on)
+
+    def test_who_was_merged_at_the_target_is_there_once_after_a_change(self, on: Stage) -> None:
+        """Into a record of its owner's, a moment ago: the change goes there, and makes no second one."""
+        on.emit(2)
+        on.deliver()
+        (operation,) = self._operations(on, 1)
+        there = self._theirs(on, self._another(operation, 0))
+        left = self.merge(on.stand_in, there, on.link(0).remote_id)
+        if left is None:
+            pytest.skip("nobody merges anything there (else write merge)")
+        before = len(on.held())
+        on.emit(1, last_name="Since")
+        on.deliver()
+        assert len(on.held()) == before, "merged at the target a moment before a change: made a second time, or lost"
+        assert on.link(0).remote_id == left, "merged at the target, and the link does not lead to what is left"
+        self._leads_somewhere(on)
+
+    def _leads_somewhere(self, on: Stage) -> None:
+        if callable(getattr(on.sink, "read", None)):
+            assert None not in on.sink.read([on.link(0), on.link(1)]), "the link leads to nothing"
+
     def test_nobody_is_remembered_who_was_erased(self, on: Stage) -> None:
         """`context.state()` is kept in plain, and core erases nothing there: key by ids, or let `erase` do it."""
         on.emit(2)
