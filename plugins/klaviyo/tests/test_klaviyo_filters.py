@@ -142,23 +142,6 @@ def test_the_list_for_templates_is_short_and_starts_with_what_is_active():
     assert state["subscriptions"][0]["total"] == 10
 
 
-@pytest.mark.parametrize(
-    ("number", "country", "expected"),
-    [
-        ("0151 23456789", "DE", "+4915123456789"),
-        ("+44 7400 123456", None, "+447400123456"),
-        ("12", "DE", "12"),
-        ("no phone", "DE", "no phone"),
-        ("  ", "DE", None),
-        (None, "DE", None),
-        ("0151 23456789", None, "0151 23456789"),
-        ("0151 23456789", "XX", "0151 23456789"),
-    ],
-)
-def test_phones_become_e164_or_stay_as_typed(number, country, expected):
-    assert filters.phone(number, country) == expected
-
-
 def test_the_first_address_that_is_there_counts():
     owner = Customer(key="1", email=None, billing=Address(email=" A@Shop.test "))
     payment = Payment(key="1", succeeded=True, amount=Decimal(1), currency="EUR", at=NOW, email="b@shop.test")

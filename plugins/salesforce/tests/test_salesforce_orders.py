@@ -1,10 +1,16 @@
 """Orders with their items, drafts and activation, and what stands in for them."""
 
+from decimal import Decimal
+
 import pytest
 
+from synccore.entities import OrderLine
 from synccore.errors import Rejected, Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Identity, Unchanged
+from synccore.values import money
+from synccore_salesforce.mapping.defaults import items
+from synccore_salesforce.mapping.values import canonical_items
 
 CUSTOMERS = "customers"
 
@@ -362,3 +368,11 @@ def test_orders_of_a_backlog_are_written_whole(crm):
     assert all(isinstance(o, Delivered) for o in crm.deliver(*operations))
     assert len(crm.org.records("OrderItem")) == 450
     assert crm.context.calls - before < 40
+
+
+def test_a_price_is_rounded_as_every_amount_is():
+    """Half up, as core's `money` and Salesforce itself: half to even would send another price, and find it changed."""
+    bought = OrderLine(key="1", name="Tea", sku="TEA", quantity=Decimal(2), total=Decimal("5.33"))
+    assert [i["price"] for i in items([bought])] == [money("2.665")] == ["2.67"]
+    typed, kept = item("TEA", price="2.665"), item("TEA", price=2.67)
+    assert canonical_items([typed]) == canonical_items([kept])

@@ -52,29 +52,21 @@ class Settler:
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
         remote_id = outcome.remote_id or (work.link.remote_id if work.link else None)
         link = self._link_update(work, operation, outcome, remote_id)
-        delivery = work.delivery
-        return Settlement(
-            delivery_id=delivery.id,
-            token=delivery.lease_token or "",
+        return self._settlement(
+            work,
             # Let go of without a link: what says that the route does not want it is the row, as with one skipped.
             to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
             link=link,
             owes=(*self._owed(work, remote_id), *self._again(work, operation)),
             made_from=made_from,
-            history=HistoryEntry(
-                at=self.clock.now(),
-                route=delivery.route,
-                sink=self._sink,
-                source=delivery.source,
-                entity=delivery.entity,
-                key=delivery.key,
+            history=self._entry(
+                work,
+                word,
                 op=operation.op,
-                outcome=word,
                 remote_id=remote_id,
                 fields=_sent(operation, outcome),
                 note=_note(work, operation, outcome, why),
                 duration_ms=elapsed,
-                delivery_id=delivery.id,
             ),
         )
 

@@ -25,29 +25,6 @@ __all__ = ["FILTERS", "NEEDS_ZONE", "ZONE_NAME"]
 #: The name under which expressions hold the shop's time zone, for filters alone.
 ZONE_NAME = "_zone"
 
-#: Currencies whose smallest unit is not a hundredth (ISO 4217).
-_DECIMALS = dict.fromkeys(
-    (
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "UYI",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ),
-    0,
-) | (dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3))
 _MOST_DIGITS = 1000
 _HASHES = ("sha256", "sha1", "sha512", "md5")
 
@@ -259,12 +236,7 @@ def number(value: Any) -> Decimal | None:
 
 def money(value: Any, currency: str | None = None, places: int | None = None) -> str | None:
     """An amount as text with the currency's decimals (two without one): 1234.5 -> "1234.50"."""
-    amount = number(value)
-    if amount is None:
-        return None
-    if places is None:
-        places = _DECIMALS.get((currency or "").upper(), 2)
-    return str(amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+    return values.money(value, currency, places)
 
 
 def int_(value: Any, default: Any = None, base: int = 10) -> Any:

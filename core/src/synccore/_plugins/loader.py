@@ -58,7 +58,7 @@ class PluginStatus:
     Attributes:
         name: the entry point's name.
         reason: why it is not loaded; empty for `loaded`.
-        provides: what it brings, for people: "sink klaviyo", "filter klaviyo_phone".
+        provides: what it brings, for people: "sink klaviyo", "filter klaviyo_email".
     """
 
     name: str

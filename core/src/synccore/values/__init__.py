@@ -8,7 +8,7 @@ Sources of facts: numbering plans from `phonenumbers`; ISO 3166-1, ISO 3166-2 an
 Both are loaded when first needed.
 """
 
-from ._amounts import amount, json_number
+from ._amounts import amount, json_number, money
 from ._countries import State, country, country_name, state
 from ._moments import day, instant, moment, timestamp
 from ._phones import Phone, phone, read_phone
@@ -26,6 +26,7 @@ __all__ = [
     "json_number",
     "mended",
     "moment",
+    "money",
     "phone",
     "read_phone",
     "state",

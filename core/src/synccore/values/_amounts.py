@@ -1,13 +1,36 @@
 """Amounts."""
 
 import re
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, overload
 
 from ._texts import MOST
 
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _GROUP_SIGNS = " '\u2019\u00a0\u202f"
+#: Currencies whose smallest unit is not a hundredth (ISO 4217).
+_DECIMALS = dict.fromkeys(
+    (
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ),
+    0,
+) | (dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3))
 
 
 def amount(value: Any) -> Decimal | None:
@@ -64,6 +87,16 @@ def _ungrouped(text: str, mark: str) -> str | None:
     if not others or not 1 <= len(first) <= 3 or any(len(group) != 3 for group in others):
         return None
     return first + "".join(others) + point + fraction
+
+
+def money(value: Any, currency: str | None = None, places: int | None = None) -> str | None:
+    """An amount as text with its currency's decimals (two without one), rounded half up: 1234.5 -> "1234.50"."""
+    exact = amount(value)
+    if exact is None:
+        return None
+    if places is None:
+        places = _DECIMALS.get((currency or "").upper(), 2)
+    return str(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
 
 
 @overload

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import fields, has
 
-from ...entities import Address, OrderLine
+from ...entities import Address, OrderLine, PersonName
 from ...types import Snapshot
 from . import view
 
@@ -37,7 +37,7 @@ def _facts(data: Any) -> Iterator[tuple[str, str]]:
 
 
 def _address(address: Address) -> str:
-    name = " ".join(filter(None, (address.first_name, address.last_name)))
+    name = PersonName(first=address.first_name, last=address.last_name).full
     town = " ".join(filter(None, (address.postcode, address.city)))
     place = ", ".join(filter(None, (town, address.state, address.country)))
     lines = (name, address.company, address.line1, address.line2, place, address.email, address.phone)

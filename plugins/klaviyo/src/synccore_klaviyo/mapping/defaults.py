@@ -142,7 +142,7 @@ def _profile(prefix: str, *, external: bool) -> Defaults:
         "email": "customer | klaviyo_email",
         "first_name": "customer.person.first",
         "last_name": "customer.person.last",
-        "phone_number": "customer.phone | klaviyo_phone(customer.billing.country)",
+        "phone_number": "customer.phone | phone(customer.billing.country)",
         "organization": "customer.company or customer.billing.company",
         "locale": "customer.locale",
         "location": "customer.billing | klaviyo_location",

@@ -11,7 +11,6 @@ from typing import Any
 
 from synccore.entities import Address, Customer, Membership, Order, OrderLine, Payment, Subscription, normalize_email
 from synccore.values import json_number
-from synccore.values import phone as read_phone
 
 from ..plans import by_slug
 from ..profile import iso
@@ -33,13 +32,6 @@ def email(*records: Any) -> str | None:
         if isinstance(record, str) and record.strip():
             return normalize_email(record)
     return None
-
-
-def phone(number: Any, *countries: Any) -> str | None:
-    """E.164 where the number is valid in one of the countries, else as typed: the sink leaves it out and says so."""
-    if not isinstance(number, str) or not number.strip():
-        return None
-    return read_phone(number, *countries) or number.strip()
 
 
 #: Names of Klaviyo's -> attributes of an address.
@@ -297,7 +289,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "klaviyo_items": lines,
     "klaviyo_location": location,
     "klaviyo_member_since": member_since,
-    "klaviyo_phone": phone,
     "klaviyo_plan": by_slug,
     "klaviyo_plans_of": plans_of,
     "klaviyo_products": products,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from synccore.types import Defaults, ObjectType, RouteSpec
+from synccore.values import money
 
 __all__ = [
     "HELPERS",
@@ -220,7 +221,7 @@ def items(lines: Sequence[Any]) -> list[dict[str, str]]:
                 "sku": line.sku or "",
                 "name": line.name,
                 "quantity": str(line.quantity),
-                "price": str(Decimal(price).quantize(Decimal("0.01"))),
+                "price": money(price) or "",
             }
         )
     return found

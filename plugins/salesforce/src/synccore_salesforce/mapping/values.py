@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from synccore.errors import Rejected
-from synccore.values import amount, encodable, instant, json_number
+from synccore.values import amount, encodable, instant, json_number, money
 
 from ..schema import Field
 
@@ -128,7 +128,7 @@ def canonical_items(items: Any) -> list[dict[str, str]]:
     found = []
     for item in items or ():
         named = str(item.get("sku") or item.get("name") or "").strip().casefold()
-        numbers = {n: f"{amount(item.get(n)) or 0:.2f}" for n in ("quantity", "price")}
+        numbers = {n: money(item.get(n)) or "0.00" for n in ("quantity", "price")}
         found.append({"item": named, **numbers})
     return sorted(found, key=lambda i: tuple(i.values()))
 
