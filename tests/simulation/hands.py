@@ -1,4 +1,4 @@
-"""What people do besides: telephones, vendors who refuse, an operator who pauses, a change between
+"""What people do besides: telephones, an owner who merges, vendors who refuse, an operator who pauses, a change between
 a page's being read and its being taken in."""
 
 from collections.abc import Callable, Mapping
@@ -7,12 +7,13 @@ from typing import Any
 
 from synccore._verbs.lanes import pause
 
+from .targets import Google
 from .world import STEPS, Step, World
 
 __all__ = ["OFTEN", "STEPS_OF_HANDS", "live"]
 
 #: How often each happens beside a step of `world.STEPS` that happens once.
-OFTEN = {"telephone": 2, "overlap": 0.5, "pause": 0.5}
+OFTEN = {"telephone": 2, "overlap": 0.5, "merge": 0.5, "pause": 0.5}
 
 
 def live(world: World, step: Step) -> None:
@@ -48,6 +49,17 @@ def _overlap(world: World, luck: Random) -> None:
         world.overlap(change)
 
 
+def _merge(world: World, luck: Random) -> None:
+    """The owner of the address book takes two contacts for one, whatever becomes of our marks."""
+    target = next(t for t in world.targets.values() if isinstance(t, Google))
+    names = sorted(contact["resourceName"] for contact in target.server.contacts())
+    if len(names) > 1:
+        kept, other = luck.sample(names, 2)
+        under, markers = luck.choice(("kept", "other", "new")), luck.choice(("both", "kept", "none"))
+        target.server.merge(kept, other, under=under, markers=markers)
+        target.merged = True
+
+
 def _refuse(world: World, luck: Random) -> None:
     """A target takes nothing of somebody any more."""
     if (number := world.customer(luck)) is not None:
@@ -68,6 +80,7 @@ def _pause(world: World, luck: Random) -> None:
 STEPS_OF_HANDS: Mapping[str, Callable[[World, Random], Any]] = {
     "telephone": _telephone,
     "overlap": _overlap,
+    "merge": _merge,
     "refuse": _refuse,
     "full": _full,
     "pause": _pause,

@@ -153,6 +153,8 @@ class Google(Target):
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         plenty = {"critical_read": 10**6, "critical_write": 10**6, "write": 10**6, "group_read": 10**6}
         lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
+        #: Whether the owner has made one of two contacts.
+        self.merged = False
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=lag)
         self.browser = Owner()
 
@@ -168,6 +170,10 @@ class Google(Target):
         addresses = [entry["value"] for entry in contact.get("emailAddresses") or [{"value": ""}]]
         phone = Held.digits((contact.get("phoneNumbers") or [{}])[0].get("value"))
         return [Held(email=address, first=first, last=last, phone=phone) for address in addresses]
+
+    def addresses(self) -> list[list[str]]:
+        """Of each contact."""
+        return [[e["value"] for e in c.get("emailAddresses") or ()] for c in self.server.contacts()]
 
     def owner(self, luck: Random) -> None:
         contacts = self.server.contacts()

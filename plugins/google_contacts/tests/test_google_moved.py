@@ -362,6 +362,19 @@ def test_who_is_forgotten_on_a_merged_contact_leaves_no_company(rig, forgotten):
     assert companies(rig) == {"Firm 9"}
 
 
+@pytest.mark.parametrize("markers", ["both", "kept", "none"])
+def test_who_has_no_link_any_more_is_taken_off_a_merged_contact_by_their_address(rig, markers):
+    """Their deletion let go of it; what nobody knows of them but the address goes when they are forgotten."""
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    rig.google.merge(one, two, markers=markers)
+    identity = Identity(emails=("ann2@shop.test",), phones=("+14155550002",), uids=("shop:customer:2",))
+    (found,) = rig.sink.find(identity)
+    assert rig.sink.erase(found).outcome == "released"
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == ["ann1@shop.test"]
+    assert values(person, "phoneNumbers") == ["+14155550001"]
+
+
 def equal(n, **more):
     """One of two customers of one company, at one address."""
     there = {"street": "Weg 1", "city": "Ulm", "country": "DE"}

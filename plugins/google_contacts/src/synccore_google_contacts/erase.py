@@ -50,16 +50,18 @@ def _find(index: Index, identity: Identity) -> list[Link]:
     found |= {name for email in emails for name in index.with_email(email)}
     for number in filter(None, map(phone, identity.phones)):
         found |= {n for n in index.with_phone(number) if not index.emails_of(n) or emails & index.emails_of(n)}
-    return [_link(index, name, frozenset(identity.uids)) for name in sorted(found)]
+    return [_link(index, name, identity) for name in sorted(found)]
 
 
-def _link(index: Index, name: str, uids: frozenset[str]) -> Link:
-    alive = whose(index, name).alive
+def _link(index: Index, name: str, identity: Identity) -> Link:
+    """As what it is held there: where it is others' too, the person's addresses and numbers are theirs to take off."""
+    alive, uids = whose(index, name).alive, frozenset(identity.uids)
     own = sorted(alive & uids)
     source, entity, key = (own[0] if own else "::").split(":", 2)
     others = len(alive - uids)
+    held = {"email": list(identity.emails), "phone": list(identity.phones)}
     return Link(object=CONTACT.name, remote_id=name, adopted=not index.made(name), shared=1 + others,
-                source=source, entity=entity, key=key)  # fmt: skip
+                source=source, entity=entity, key=key, fields={n: v for n, v in held.items() if v})  # fmt: skip
 
 
 def _erasing(link: Link, at: datetime) -> Operation:
