@@ -60,7 +60,7 @@ class Whose:
         their address."""
         theirs = self._of_the_shop(op)
         prints = {print_of("email", e) for e in wanted_emails(op.fields)}
-        elsewhere = prints & self.wanted(self.alive - theirs) and self.wants.keys() >= theirs
+        elsewhere = prints & self.wanted(self.alive - theirs)
         return bool(self.inherited(op)) or bool(elsewhere and not prints & self.wanted(theirs))
 
     def inherited(self, op: Operation) -> set[str]:
