@@ -5,6 +5,7 @@ import importlib.util
 import re
 import threading
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,31 @@ def test_a_webhook_is_followed_down_the_table_and_never_up(still_world, settle_d
         assert [name for name in files if name not in reached] == begins, f"{page}: only where a thread begins"
         entered = iter(called for _, called in calls)
         assert [name for name in files if name not in entered] == [], f"{page}: entered in this order"
+
+
+def imports_of(package):
+    """Module -> the modules of this package that it imports, wherever in it; of a package what is in its `__init__`."""
+    files = {".".join(f.relative_to(package.parent).with_suffix("").parts): f for f in package.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): file for name, file in files.items()}
+    found = {}
+    for module, file in files.items():
+        inside = module.split(".") if file.stem == "__init__" else module.split(".")[:-1]
+        named = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = inside[: len(inside) + 1 - node.level] if node.level else []
+                origin = ".".join([*above, *filter(None, [node.module])])
+                named |= {name if (name := f"{origin}.{alias.name}") in files else origin for alias in node.names}
+        found[module] = (named & {*files}) - {module}
+    return found
+
+
+@pytest.mark.parametrize("package", [CORE, *ROOT.glob("plugins/*/src/*")], ids=lambda p: p.name)
+def test_no_module_is_imported_by_what_it_imports(package):
+    """What import-linter holds among neighbours, for a room and its own modules too."""
+    TopologicalSorter(imports_of(package)).prepare()
 
 
 def test_every_sabotage_finds_the_text_that_it_changes():
