@@ -14,6 +14,7 @@ from synccore.types import (
     LookupResult,
     Operation,
     Outcome,
+    Retry,
     RouteSpec,
     State,
 )
@@ -23,6 +24,7 @@ from .companies import Accounts
 from .config import Config
 from .erased import Erasures
 from .errors import RouteHeld
+from .jobs import POLL, Jobs
 from .made import MadeAccounts
 from .mapping.record import Shaper
 from .mapping.row import Row
@@ -138,6 +140,26 @@ class Routes:
         self._client = client
         self._catalog = catalog
         self._specs = {r.name: r for r in context.routes}
+
+    def lookup(self, operations: Sequence[Operation], jobs: Jobs) -> list[LookupResult]:
+        """Per operation of one route: what exists. A job that still runs may make what is not there yet: whoever may
+        be in it waits."""
+        if not operations:
+            return []
+        # Before the records: a job that ends in between has made what is then found.
+        held = jobs.held([op for op in operations if op.maybe_applied and op.link is None])
+        waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
+        found = self.of(operations[0]).lookup(operations)
+        return [waits.get(op.id, result) for op, result in zip(operations, found, strict=True)]
+
+    def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
+        """Per link, of whatever routes: the record's values, or None where it is gone."""
+        found: dict[int, Mapping[str, Any] | None] = {}
+        for name in dict.fromkeys((link.route, link.object) for link in links):
+            mine = [i for i, link in enumerate(links) if (link.route, link.object) == name]
+            route = self.of_link(links[mine[0]])
+            found.update(zip(mine, route.read([links[i] for i in mine]), strict=True))
+        return [found[i] for i in range(len(links))]
 
     def of_link(self, link: Link) -> Route:
         """That delivered a link, or another one to the same object."""

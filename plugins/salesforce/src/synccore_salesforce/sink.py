@@ -1,6 +1,6 @@
 """The Salesforce sink: translates between synccore's operations and the org's records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,6 @@ from synccore.types import (
     Check,
     Context,
     Erased,
-    Failed,
     Identity,
     Job,
     Limits,
@@ -21,7 +20,6 @@ from synccore.types import (
     ObjectInfo,
     Operation,
     Outcome,
-    Retry,
 )
 
 from .account import Connection, Session
@@ -30,7 +28,7 @@ from .client import Client
 from .config import Config
 from .erase import Eraser
 from .errors import ADVICE
-from .jobs import POLL, Jobs
+from .jobs import Jobs
 from .limits import Governor
 from .mapping.defaults import OBJECTS
 from .route import Routes
@@ -130,26 +128,12 @@ class SalesforceSink:
     # -- looking and erasing
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
-        """What exists already: by external id, then by the other match fields.
+        """What exists already: by external id, then by the other match fields."""
+        return self._routes.lookup(operations, self._jobs)
 
-        A job that still runs may make what is not there yet: a deletion waits for it.
-        """
-        if not operations:
-            return []
-        # Before the records: a job that ends in between has made what is then found.
-        held = self._jobs.held([op for op in operations if op.maybe_applied and op.link is None])
-        waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
-        found = self._routes.of(operations[0]).lookup(operations)
-        return [waits.get(op.id, result) for op, result in zip(operations, found, strict=True)]
-
-    def read(self, links: Sequence[Link]) -> Sequence[Any]:
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """The records as they are now."""
-        found: dict[int, Any] = {}
-        for name in dict.fromkeys((link.route, link.object) for link in links):
-            mine = [i for i, link in enumerate(links) if (link.route, link.object) == name]
-            route = self._routes.of_link(links[mine[0]])
-            found.update(zip(mine, route.read([links[i] for i in mine]), strict=True))
-        return [found[i] for i in range(len(links))]
+        return self._routes.read(links)
 
     def erase(self, link: Link) -> Erased:
         """Delete the record (it goes to the org's Recycle Bin, which Salesforce empties after 15 days).
