@@ -50,25 +50,18 @@ def test(name: str | None, as_json: bool) -> int:
 
     Example: synccore alerts test night
     """
-    from .._verbs.alerts import send_test
-    from ..errors import SynccoreError
+    from attrs import asdict
+
+    from .._verbs.alerts import send_tests
     from ._output import print_json
 
-    results = []
     with current().open() as app:
-        names = [named(name, app.settings.alerts, "alert")] if name else list(app.settings.alerts)
-        for one in names:
-            try:
-                send_test(app, one)
-            except SynccoreError as error:
-                results.append({"alert": one, "sent": False, "error": error.message})
-            else:
-                results.append({"alert": one, "sent": True, "error": None})
+        results = send_tests(app, named(name, app.settings.alerts, "alert") if name else None)
     if as_json:
-        print_json(results)
+        print_json([asdict(result) for result in results])
     else:
         for result in results:
-            click.echo(f"{result['alert']}: {'sent' if result['sent'] else result['error']}")
+            click.echo(f"{result.alert}: {'sent' if result.sent else result.error}")
         if not results:
             click.echo("no alerts are configured: see [alerts.NAME] in docs/configuration.md")
-    return DONE if results and all(r["sent"] for r in results) else FINDINGS
+    return DONE if results and all(result.sent for result in results) else FINDINGS

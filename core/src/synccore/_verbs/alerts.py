@@ -7,7 +7,7 @@ from attrs import frozen
 
 from .._app.app import App
 from .._settings import AlertSettings
-from ..errors import ConfigError
+from ..errors import ConfigError, SynccoreError
 from ..hookspecs import AlertChannel, AlertType
 from ..types import Notice
 
@@ -16,11 +16,12 @@ __all__ = [
     "TOLD",
     "WELL",
     "AlertLine",
+    "Tested",
     "close_channel",
     "list_alerts",
     "namespace",
     "open_channel",
-    "send_test",
+    "send_tests",
 ]
 
 #: Keys of an alert's durable state: when the last message went out, what was told and is not well again, and when a
@@ -39,6 +40,15 @@ class AlertLine:
     when: tuple[str, ...]
     told: tuple[str, ...]
     last_at: datetime | None
+
+
+@frozen(kw_only=True)
+class Tested:
+    """What became of a test message."""
+
+    alert: str
+    sent: bool
+    error: str | None = None
 
 
 def namespace(name: str) -> str:
@@ -77,12 +87,23 @@ def close_channel(channel: AlertChannel) -> None:
         close()
 
 
-def send_test(app: App, name: str) -> None:
-    """Send a message that says it is a test. Raises ConfigError for an unknown name, and what the channel raises."""
-    alert = app.settings.alerts.get(name)
-    if alert is None:
+def send_tests(app: App, name: str | None = None) -> list[Tested]:
+    """Send a message that says it is a test, through one alert or all. Raises ConfigError for an unknown name."""
+    if name is not None and name not in app.settings.alerts:
         known = ", ".join(app.settings.alerts) or "none"
         raise ConfigError(f"no alert is called {name!r}; there are: {known}", path="alerts")
+    return [_tested(app, one) for one in ([name] if name else app.settings.alerts)]
+
+
+def _tested(app: App, name: str) -> Tested:
+    try:
+        _send_test(app, name, app.settings.alerts[name])
+    except SynccoreError as error:
+        return Tested(alert=name, sent=False, error=error.message)
+    return Tested(alert=name, sent=True)
+
+
+def _send_test(app: App, name: str, alert: AlertSettings) -> None:
     text = f"This is a test of [alerts.{name}]: whoever reads it will be told when something needs a person."
     channel = open_channel(app, alert)
     try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from synccore.entities import normalize_email
 from synccore.errors import Rejected
 from synccore.values import amount, encodable, instant, json_number, money
 
@@ -117,7 +118,7 @@ def canonical(target: Field, value: Any) -> Any:
     if target.type in ("reference", "id"):
         return full_id(found)
     if target.type == "email":
-        return found.strip().lower()
+        return normalize_email(found)
     if target.type == "multipicklist":
         return ";".join(sorted(found.split(";")))
     return found.replace("\r\n", "\n").strip() or None
