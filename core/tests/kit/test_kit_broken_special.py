@@ -113,6 +113,33 @@ def test_who_has_a_name_in_common(sample, sound, contract_of, passes, fails, tmp
     fails(contract_of(sample, Guessing), case, tmp_path / "guessing")
 
 
+def test_a_number_that_cannot_be_sent(sample, sound, contract_of, passes, fails, tmp_path):
+    class Emptying(sound):
+        """Takes long numbers alone (`last_name` stands for one here), and the former one out where one is left out."""
+
+        def _write(self, operation):
+            number = operation.fields.get("last_name") or ""
+            if len(number) > 2:
+                return super()._write(operation)
+            held = {n: v for n, v in operation.fields.items() if n != "last_name"}
+            sent = {**held, "last_name": self.instead_of(operation)}
+            return evolve(
+                super()._write(evolve(operation, fields=sent)), fields=held, left_out={"last_name": "not a number"}
+            )
+
+        def instead_of(self, operation):
+            return None
+
+    class Keeping(Emptying):
+        def instead_of(self, operation):
+            return operation.link and operation.link.fields.get("last_name")
+
+    route = {"fields": {"last_name": "customer.phone"}}
+    case = "a_telephone_that_is_left_out_leaves_no_former_one"
+    passes(contract_of(sample, Emptying, route=route), case, tmp_path / "sound", number="12")
+    fails(contract_of(sample, Keeping, route=route), case, tmp_path / "keeping", number="12")
+
+
 def test_children(sample, sound, contract_of, passes, fails, tmp_path):
     def hangs_on(parent_of):
         class Children(sound):

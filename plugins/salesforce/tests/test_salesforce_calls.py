@@ -164,6 +164,18 @@ class TestStates:
         record = crm.found("Contact")
         assert (record["MailingStateCode"], record["MailingCountryCode"]) == (None, "DE")
 
+    @pytest.mark.parametrize("described", [True, False])
+    def test_neither_do_a_state_and_country_that_the_org_does_not_take(self, bench, person, picky, described):
+        picky.dependencies_described = described
+        crm = bench(at=picky)
+        crm.one("1", person(1, MailingStateCode="NY", MailingCountryCode="US"))
+        crm.one("1", person(1, MailingStateCode="CA", MailingCountryCode="DE"))
+        record = crm.found("Contact")
+        assert (record["MailingStateCode"], record["MailingCountryCode"]) == (None, "DE")
+        crm.one("1", person(1, MailingStateCode="CA", MailingCountryCode="XX"))
+        record = crm.found("Contact")
+        assert (record["MailingStateCode"], record["MailingCountryCode"]) == (None, None)
+
 
 def test_a_job_is_written_through_a_file_and_not_held_in_memory(bench, person, monkeypatch):
     crm = bench()

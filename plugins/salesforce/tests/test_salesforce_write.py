@@ -246,6 +246,9 @@ def test_invalid_email_is_held_or_dropped(bench, person, route):
     outcome = crm.one("2", person(2, Email="ann@nowhere"), route="loose")
     assert "Email left out" in outcome.note
     assert crm.found("Contact").get("Email") is None
+    crm.one("2", person(2, Email="ann@shop.test"), route="loose")
+    crm.one("2", person(2, Email="ann@nowhere"), route="loose")
+    assert crm.found("Contact").get("Email") is None, "the former address is not theirs any more"
 
 
 class TestParents:

@@ -73,12 +73,15 @@ class Profile:
         unset: custom properties to take away.
         held: what Klaviyo holds of the mapping once it is sent, under the names of the mapping.
         left_out: field -> why it is not sent, free of values.
+        written: names of what we wrote there before for this record alone. Where the new value cannot be sent, the old
+            one is nobody's any more and goes.
     """
 
     attributes: Mapping[str, Any]
     unset: tuple[str, ...] = ()
     held: Mapping[str, Any] = field(factory=dict, repr=False)
     left_out: Mapping[str, str] = field(factory=dict)
+    written: frozenset[str] = frozenset()
 
     @property
     def email(self) -> str | None:
@@ -103,9 +106,10 @@ class Profile:
     def without(self, names: Collection[str], reason: str) -> "Profile":
         """The same without these, for that reason."""
         gone = [n for n in names if n in self.attributes]
+        kept = {k: v for k, v in self.attributes.items() if k not in gone}
         return evolve(
             self,
-            attributes={k: v for k, v in self.attributes.items() if k not in gone},
+            attributes=kept | dict.fromkeys(n for n in gone if n in self.written),
             held={k: v for k, v in self.held.items() if k not in gone},
             left_out={**self.left_out, **dict.fromkeys(gone, reason)},
         )
@@ -139,11 +143,19 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
         attributes["properties"] = properties
     if isinstance(block := operation.fields.get("properties"), Mapping):
         held["properties"] = {k: v for k, v in block.items() if v is not None}
-    profile = Profile(attributes=attributes, unset=unset, held=held, left_out=left_out)
+    written = _written(operation.link)
+    attributes |= dict.fromkeys(n for n in left_out.keys() & written if left_out[n] in (INVALID_PHONE, FOREIGN))
+    profile = Profile(attributes=attributes, unset=unset, held=held, left_out=left_out, written=written)
     size = len(dumps(profile.resource("0" * 26)))
     if size > PROFILE_LIMIT:
         raise Rejected(f"the profile takes {size} bytes, Klaviyo accepts {PROFILE_LIMIT}")
     return profile
+
+
+def _written(link: Link | None) -> frozenset[str]:
+    """The telephone number, if one of ours stands there for this record alone."""
+    mine = link is not None and link.shared <= 1 and link.fields.get("phone_number")
+    return frozenset({"phone_number"} if mine else ())
 
 
 def empty(link: Link) -> Profile:

@@ -188,6 +188,23 @@ class TruthSinkCases(HardSinkCases):
         assert on.held() == on.expected(2)
         assert len({on.link(n).remote_id for n in range(2)}) == 2, "two people share a record"
 
+    @pytest.mark.parametrize("number", ["+4915123456789", "12"], ids=["somebody-elses", "no-number"])
+    def test_a_telephone_that_is_left_out_leaves_no_former_one(self, on: Stage, number: str) -> None:
+        """The new number cannot be sent, or is somebody else's there: the old one is not this person's any more."""
+        self._needs(on, "read")
+        on.emit(1, first=1, phone="+4915123456789")
+        on.emit(phone="+4915123456780")
+        on.deliver()
+        before = on.link(0)
+        names = [name for name, value in before.fields.items() if value == "+4915123456780"]
+        if not names:
+            pytest.skip("the mapping has no telephone number")
+        on.emit(phone=number)
+        on.deliver()
+        (there,) = on.sink.read([before])
+        left = [name for name in names if (there or {}).get(name) == "+4915123456780"]
+        assert not left, f"a number that the customer has no more stays in {', '.join(left)}"
+
     def test_who_registers_again_before_the_deletion_was_followed_is_there_once(self, on: Stage) -> None:
         """A new account comes before the word that the old one with its address was deleted."""
         on.emit()

@@ -38,8 +38,8 @@ class _Address:
         if row.fields.get(self._country) is not None and target.choices:
             known = target.choose(str(row.fields[self._country]))
             if known is None:
-                row.drop(self._country, NO_COUNTRY)
-                row.drop(self._state, NO_COUNTRY)
+                row.refuse(self._country, NO_COUNTRY)
+                row.refuse(self._state, NO_COUNTRY)
                 row.notes.append(f"{self._country} left out: {NO_COUNTRY}")
                 return
             row.fields[self._country] = country = known
@@ -65,20 +65,13 @@ class _Address:
 
     def _leave_state(self) -> None:
         row = self._row
-        row.drop(self._state, NO_STATE)
+        row.refuse(self._state, NO_STATE)
         row.notes.append(f"{self._state} left out: {NO_STATE}")
-        if row.id is not None and self._mapped_before(self._state):
-            # What stood there belonged to another address.
-            row.fields[self._state] = None
 
     def _mapped(self, name: str) -> str | None:
         mapped = self._row.mapped_name(name)
         value = self._row.op.fields.get(mapped) if mapped else None
         return str(value) if value else None
-
-    def _mapped_before(self, name: str) -> bool:
-        mapped = self._row.mapped_name(name)
-        return bool(mapped and self._row.before.get(mapped))
 
 
 def without_region(row: Row, catalog: Catalog, names: tuple[str, ...]) -> bool:
@@ -90,11 +83,11 @@ def without_region(row: Row, catalog: Catalog, names: tuple[str, ...]) -> bool:
         for name in guilty:
             country = row.fields.get(name.replace("State", "Country")) or ""
             catalog.remember_refused(str(row.fields[name]), str(country))
-            row.drop(name, NO_STATE)
+            row.refuse(name, NO_STATE)
         row.notes.append(f"{', '.join(guilty)} left out: {NO_STATE}")
         return True
     for name in countries:
-        row.drop(name, NO_COUNTRY)
+        row.refuse(name, NO_COUNTRY)
     if countries:
         row.notes.append(f"{', '.join(countries)} left out: {NO_COUNTRY}")
     return bool(countries)

@@ -118,6 +118,13 @@ class Row:
         if reason is not None and (mapped := self.mapped_name(name)):
             self.left[mapped] = reason
 
+    def refuse(self, name: str, reason: str) -> None:
+        """The org does not take the value: what we wrote there before is not the new one's, and goes."""
+        mapped = self.mapped_name(name)
+        self.drop(name, reason)
+        if self.id is not None and mapped and self.before.get(mapped):
+            self.fields[name] = None
+
     def mapped_name(self, name: str) -> str | None:
         """How the mapping spells a field of the object."""
         wanted = name.lower()

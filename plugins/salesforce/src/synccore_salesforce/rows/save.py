@@ -204,7 +204,7 @@ class Saver:
         row.tried.add("email")
         names = [n for n in row.fields if n in problem.fields or (not problem.fields and n.endswith("Email"))]
         for name in names:
-            row.drop(name, "Salesforce refuses the address")
+            row.refuse(name, "Salesforce refuses the address")
         row.notes.append(f"{', '.join(names)} left out: Salesforce refuses the address")
         return bool(names)
 
