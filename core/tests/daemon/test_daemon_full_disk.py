@@ -71,7 +71,7 @@ def test_deliveries_go_on_by_themselves_as_soon_as_the_store_works(tmp_path, mon
                 patch.setattr(harness.app.store, name, full)
             with pytest.raises(StoreError):
                 lane.step()
-        assert lane.in_flight == {}
+        assert lane.claims.in_flight == {}
         # No lease runs out meanwhile: the clock stands still.
         harness.drain()
         assert len(harness.sink.records) == 1

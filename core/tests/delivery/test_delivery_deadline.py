@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from attrs import frozen
 
-from synccore._delivery.lane import LEASE_MARGIN
+from synccore._delivery.claims import LEASE_MARGIN
 from synccore.hookspecs import SinkType
 from synccore.http import Client, _time, time_left
 from synccore.testing import FakeContext, Fault, Harness, LoopbackServer, Reply, customer

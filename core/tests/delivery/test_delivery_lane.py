@@ -440,10 +440,10 @@ def test_calls_are_counted_in_the_outbox_for_all_processes(tmp_path, monkeypatch
         one = people.app.engine.lanes["crm"]
         people.crash()  # the first app goes on working all the same
         two = people.app.engine.lanes["crm"]
-        claim = one._claim
+        claim = one.claims.take
 
-        def claims_late(now):
-            claimed = claim(now)
+        def claims_late():
+            claimed = claim()
             two.step()
             return claimed
 
@@ -451,7 +451,7 @@ def test_calls_are_counted_in_the_outbox_for_all_processes(tmp_path, monkeypatch
         for _ in range(3):
             two.step()
             with monkeypatch.context() as patch:
-                patch.setattr(one, "_claim", claims_late)
+                patch.setattr(one.claims, "take", claims_late)
                 one.step()
             for lane in (two, one, one, two):
                 lane.step()

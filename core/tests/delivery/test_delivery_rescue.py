@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from synccore._delivery import engine as engine_module
-from synccore._delivery.lane import LEASE_MARGIN
+from synccore._delivery.claims import LEASE_MARGIN
 from synccore._delivery.watch import MOST_LOST
 from synccore._verbs.status import status
 from synccore._verbs.troubles import troubles
@@ -54,7 +54,7 @@ def test_a_claim_that_fails_leaves_no_trace(app, monkeypatch):
     disk.full = {"claim"}
     with pytest.raises(StoreError):
         lane(app).step()
-    assert lane(app).in_flight == {}
+    assert lane(app).claims.in_flight == {}
     disk.full = set()
     app.drain()
     assert len(app.sink.by_uid()) == 3
@@ -77,10 +77,10 @@ def test_what_could_not_be_given_back_is_given_back_at_the_next_step(app, monkey
 
 def test_a_stuck_call_keeps_its_own_rows_and_no_others(app):
     store, clock = app.app.store, app.clock
-    stuck, _ = lane(app)._claim(clock.now())
+    stuck, _ = lane(app).claims.take()
     token = stuck[0].lease_token
     app.emit(customer("9", email="p9@shop.test"))
-    (dead,) = store.claim(lane(app).name, [lane(app)._rule("people")], clock.now(), timedelta(minutes=1), "gone")
+    (dead,) = store.claim(lane(app).name, [lane(app).claims._rule("people")], clock.now(), timedelta(minutes=1), "gone")
     clock.advance(timedelta(hours=1))
     assert store.rescue(clock.now(), keep={token}) == 1
     assert {d.key for d in store.deliveries(state="running")} == {d.key for d in stuck}
@@ -89,7 +89,7 @@ def test_a_stuck_call_keeps_its_own_rows_and_no_others(app):
 
 def test_the_engine_spares_the_calls_it_runs(app, monkeypatch):
     engine = app.app.engine
-    deliveries, token = lane(app)._claim(app.clock.now())
+    deliveries, token = lane(app).claims.take()
     told = []
     monkeypatch.setattr(app.app.store, "rescue", lambda now, **named: told.append(named) or 0)
     rounds = iter([False, True])
@@ -251,7 +251,7 @@ def test_a_lost_thread_takes_nothing_more_however_its_step_ends(app, stuck, monk
     monkeypatch.setattr(engine_module, "TROUBLE_WAIT", timedelta(0))
     monkeypatch.setattr(store, "settle", full)
     taken = []
-    monkeypatch.setattr(lane(app), "_claim", lambda _: taken.append(1) or engine.halt() or ([], ""))
+    monkeypatch.setattr(lane(app).claims, "take", lambda: taken.append(1) or engine.halt() or ([], ""))
     stuck.end()
     assert not thread.is_alive()
     assert taken == []

@@ -137,7 +137,7 @@ class Engine:
     def _rescue(self) -> None:
         while not self._stopping.wait(RESCUE_EVERY.total_seconds()):
             # A call past its deadline still holds its rows: giving them back now would send them twice.
-            running = {token for lane in self.lanes.values() for token in list(lane.in_flight)}
+            running = {token for lane in self.lanes.values() for token in list(lane.claims.in_flight)}
             try:
                 self._replace_lost()
                 self._store.rescue(self._clock.now(), keep=running)
@@ -177,7 +177,7 @@ class Engine:
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0))
         for lane in self.lanes.values():
-            for token in list(lane.in_flight):
+            for token in list(lane.claims.in_flight):
                 self._store.release(token, self._clock.now(), sent=True)
         self._threads.clear()
 
@@ -267,7 +267,7 @@ class Engine:
             opens = lane.gate.open_at(now)
             if opens is None:
                 continue
-            if (due := lane.next_due(now)) is not None:
+            if (due := lane.claims.next_due(now)) is not None:
                 moments.append(max(opens, due))
             if lane.name in submitted:
                 moments.append(max(opens, now + self._store.look_every))

@@ -2,8 +2,6 @@
 
 import contextlib
 import random
-import secrets
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +10,11 @@ from attrs import evolve
 
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
-from ..store import ClaimRule, Delivery, DirtyRule, Settlement, Store, StoreError, Work
+from ..store import Delivery, DirtyRule, Settlement, Store, Work
 from ..types import Clock, Delivered, Failed, Limits, Operation, Settled, Submitted, Unchanged
 from .bell import Bell
 from .calls import Caller
+from .claims import LEASE_MARGIN, Claims
 from .doubtful import Doubtful
 from .gate import Gate
 from .halving import MANY, Answer, cause_of, deliver_halving, in_doubt
@@ -30,12 +29,10 @@ from .recognition import Recognition
 from .settle import Book, Settler
 from .steps import Closing, Item, Operations, Step
 from .unlisted import Unlisted
-from .watch import Flight, Watch
+from .watch import Watch
 
 #: Where the calls of every sink are counted, by all daemons.
 CALLS = "synccore:calls"
-#: A lease outlives the call's deadline by this much, so that a slow call still settles.
-LEASE_MARGIN = timedelta(seconds=60)
 NOT_BACK = TimeoutError("the call did not come back, long past its deadline")
 
 
@@ -74,17 +71,22 @@ class Lane:
         self.limits = limits
         self.gate = Gate(store, name)
         self.bell = Bell()
-        #: Token -> the lease that runs in this process.
-        self.in_flight: dict[str, Flight] = {}
-        #: Tokens of steps that failed and whose rows could not be given back yet.
-        self._unreleased: set[str] = set()
         self._preparers, self._after_entity = preparers, after_entity
         self._store, self._clock, self._random = store, clock, random_
-        self._observe, self._measure, self._full = observe, measure, full
+        self._observe, self._measure = observe, measure
         self._watch = Watch(clock)
         self._recognition = Recognition(self._watch.watched(another_account), limits.look_within, random_)
         self._call = Caller(name, sink, self._watch)
         self._holds = Holds(store, name, random_)
+        self.claims = Claims(
+            *(name, self.routes, limits),
+            store=store,
+            clock=clock,
+            gate=self.gate,
+            holds=self._holds,
+            watch=self._watch,
+            full=full,
+        )
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
         self._namesakes = Namesakes(store, self._settler, self.routes)
@@ -93,10 +95,8 @@ class Lane:
         self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
-        self._last_batch: tuple[datetime, bool] | None = None
         self._jobs = self._begin_jobs()
         self._recognising = self._watch.turn()
-        self._gathering = threading.Lock()
         self._overtaking = Overtaking(
             name, limits, preparers, self._call, store, self._settler, held_since, self._watch.turn()
         )
@@ -125,7 +125,7 @@ class Lane:
     def step(self) -> Step:
         """Do one round. Never raises for what a plugin or a record does."""
         now = self._clock.now()
-        self._release()
+        self.claims.release()
         if self.gate.refresh():
             self._resumed()
         self._holds.refresh()
@@ -141,17 +141,11 @@ class Lane:
             return Step(settled=collected, idle_until=free)
         # No call begins after the lease: wherever this process was stopped, others have sent what is newer since.
         with time_limit(self.limits.deadline + LEASE_MARGIN):
-            deliveries, token = self._claim(now)
+            deliveries, token = self.claims.take()
             if deliveries:
                 self.bell.ring()  # for what this one left
                 return Step(settled=collected + self._run(deliveries, token))
         return Step(settled=collected, idle_until=None if collected else self._next_due(now))
-
-    def _release(self) -> None:
-        """Give back what a step that failed left running. A full disk takes no "given back" either: then later."""
-        for token in list(self._unreleased):
-            self._store.release(token, self._clock.now(), sent=True)
-            self._unreleased.discard(token)
 
     def _recognise(self, now: datetime) -> bool:
         """Whether this is the account its links belong to, as far as that has to be asked now."""
@@ -171,71 +165,8 @@ class Lane:
         self.bell.ring()
         return closing is None
 
-    def _claim(self, now: datetime) -> tuple[Sequence[Delivery], str]:
-        # One thread gathers at a time: several would share out what makes one batch.
-        with self._gathering:
-            now = self._clock.now()
-            self._linger(now)
-            return self._claimed(now)
-
-    def _claimed(self, now: datetime) -> tuple[Sequence[Delivery], str]:
-        token = self._store.holder + secrets.token_hex(8)
-        rules = [self._rule(route) for route in self._free(now)]
-        self.in_flight[token] = Flight(threading.current_thread())
-        found: Packed[Delivery] = Packed()
-        try:
-            found.extend(
-                self._store.claim(self.name, rules, self._clock.now(), self.limits.deadline + LEASE_MARGIN, token)
-            )
-        except StoreError:
-            # The answer was lost, not for sure the claim: what it may hold is given back, not left to its lease.
-            self._unreleased.add(token)
-            raise
-        finally:
-            if found:
-                self.in_flight[token] = Flight(threading.current_thread(), found)
-            else:
-                self.in_flight.pop(token, None)
-        return found, token
-
-    def _free(self, now: datetime) -> list[str]:
-        """The routes that are not held."""
-        return [route for route in self._preparers if self._holds.until(route, now) is None]
-
-    def next_due(self, now: datetime) -> datetime | None:
-        """When something owed may be tried next, as far as the routes' holds go."""
-        self._holds.refresh()
-        moments = [self._store.next_due(self.name, routes=self._free(now))]
-        for route in self._preparers:
-            if (until := self._holds.until(route, now)) is not None:
-                due = self._store.next_due(self.name, routes=[route])
-                moments.append(due and max(due, until))
-        return min((m for m in moments if m is not None), default=None)
-
-    def _rule(self, route: str) -> ClaimRule:
-        limits = self.limits
-        alone = self.gate.probing or self._holds.probing(route) or self._watch.suspicious
-        bulk_batch = 1 if alone else max(limits.bulk_batch or 0, limits.max_batch)
-        return ClaimRule(
-            route=route,
-            max_batch=1 if alone else limits.max_batch,
-            bulk_batch=bulk_batch,
-            bulk_threshold=1 if alone else limits.bulk_threshold,
-            bulk_at_least=self._full(route, bulk_batch),
-        )
-
-    def _linger(self, now: datetime) -> None:
-        """Under load (the last batch was short and has just gone) wait a moment for a fuller one."""
-        if self._last_batch is None or self.limits.max_batch == 1:
-            return
-        ended, full = self._last_batch
-        if full or now - ended > self.limits.linger:
-            return
-        if 0 < self._store.due(self.name, now, self.limits.max_batch, routes=self.routes) < self.limits.max_batch:
-            self._clock.sleep(self.limits.linger)
-
     def _next_due(self, now: datetime) -> datetime:
-        moments = [m for m in (self.next_due(now), *self._jobs.ask_at.values()) if m is not None and m > now]
+        moments = [m for m in (self.claims.next_due(now), *self._jobs.ask_at.values()) if m is not None and m > now]
         return min([*moments, now + self._store.look_every])
 
     def _run(self, deliveries: Sequence[Delivery], token: str) -> int:
@@ -260,14 +191,12 @@ class Lane:
                 self._close(closing)
         except BaseException:
             # Not the record's fault (the store failed, or the process is going down): give everything back.
-            self._unreleased.add(token)
-            self._release()
+            self.claims.give_back(token)
             raise
         finally:
-            self.in_flight.pop(token, None)
+            self.claims.ended(token)
         self._watch.cleared(delivery.id for delivery in deliveries)
-        ended = self._clock.now()
-        self._last_batch = (ended, len(deliveries) >= self.limits.max_batch)
+        self.claims.went(deliveries)
         return book.settled
 
     def _load(self, deliveries: Sequence[Delivery]) -> list[Work]:
@@ -481,13 +410,13 @@ class Lane:
         """
         late = self._watch.later_than(self.limits.deadline + LEASE_MARGIN)
         for thread in late:
-            flights = {token: f for token, f in self.in_flight.items() if f.thread is thread and f.deliveries}
+            flights = {token: f for token, f in self.claims.in_flight.items() if f.thread is thread and f.deliveries}
             settlements = [self._failed(w, NOT_BACK) for f in flights.values() for w in self._load(f.deliveries)]
             self._settler.settle(settlements, self._clock.now())
             self._jobs.give_up(thread)
             self._watch.lose(thread, (s.delivery_id for s in settlements if s.to != "parked"))
             for token in flights:
-                self.in_flight.pop(token, None)
+                self.claims.ended(token)
         return len(late)
 
 

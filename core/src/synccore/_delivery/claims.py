@@ -1,0 +1,135 @@
+"""What a lane takes to be done: what is due and not held, a batch of one route at a time, under a lease."""
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from ..store import ClaimRule, Delivery, Store, StoreError
+from ..types import Clock, Limits
+from .gate import Gate
+from .holds import Holds
+from .packed import Packed
+from .watch import Flight, Watch
+
+__all__ = ["LEASE_MARGIN", "Claims"]
+
+#: A lease outlives the call's deadline by this much, so that a slow call still settles.
+LEASE_MARGIN = timedelta(seconds=60)
+
+
+class Claims:
+    """The leases of one lane in this process.
+
+    Args:
+        full: (route, batch) -> how many of its bulk rows have to be due before they go.
+    """
+
+    def __init__(
+        self,
+        sink: str,
+        routes: tuple[str, ...],
+        limits: Limits,
+        *,
+        store: Store,
+        clock: Clock,
+        gate: Gate,
+        holds: Holds,
+        watch: Watch,
+        full: Callable[[str, int], int],
+    ) -> None:
+        #: Token -> the lease that runs in this process.
+        self.in_flight: dict[str, Flight] = {}
+        #: Tokens of steps that failed and whose rows could not be given back yet.
+        self._unreleased: set[str] = set()
+        self._sink, self._routes, self._limits = sink, routes, limits
+        self._store, self._clock = store, clock
+        self._gate, self._holds, self._watch, self._full = gate, holds, watch, full
+        self._last_batch: tuple[datetime, bool] | None = None
+        self._gathering = threading.Lock()
+
+    def take(self) -> tuple[Sequence[Delivery], str]:
+        """What is to be done now, and the token of its lease."""
+        # One thread gathers at a time: several would share out what makes one batch.
+        with self._gathering:
+            now = self._clock.now()
+            self._linger(now)
+            return self._taken(now)
+
+    def _taken(self, now: datetime) -> tuple[Sequence[Delivery], str]:
+        token = self._store.holder + secrets.token_hex(8)
+        rules = [self._rule(route) for route in self._free(now)]
+        self.in_flight[token] = Flight(threading.current_thread())
+        found: Packed[Delivery] = Packed()
+        try:
+            found.extend(
+                self._store.claim(self._sink, rules, self._clock.now(), self._limits.deadline + LEASE_MARGIN, token)
+            )
+        except StoreError:
+            # The answer was lost, not for sure the claim: what it may hold is given back, not left to its lease.
+            self._unreleased.add(token)
+            raise
+        finally:
+            if found:
+                self.in_flight[token] = Flight(threading.current_thread(), found)
+            else:
+                self.in_flight.pop(token, None)
+        return found, token
+
+    def _free(self, now: datetime) -> list[str]:
+        """The routes that are not held."""
+        return [route for route in self._routes if self._holds.until(route, now) is None]
+
+    def _rule(self, route: str) -> ClaimRule:
+        limits = self._limits
+        alone = self._gate.probing or self._holds.probing(route) or self._watch.suspicious
+        bulk_batch = 1 if alone else max(limits.bulk_batch or 0, limits.max_batch)
+        return ClaimRule(
+            route=route,
+            max_batch=1 if alone else limits.max_batch,
+            bulk_batch=bulk_batch,
+            bulk_threshold=1 if alone else limits.bulk_threshold,
+            bulk_at_least=self._full(route, bulk_batch),
+        )
+
+    def _linger(self, now: datetime) -> None:
+        """Under load (the last batch was short and has just gone) wait a moment for a fuller one."""
+        most = self._limits.max_batch
+        if self._last_batch is None or most == 1:
+            return
+        ended, full = self._last_batch
+        if full or now - ended > self._limits.linger:
+            return
+        if 0 < self._store.due(self._sink, now, most, routes=self._routes) < most:
+            self._clock.sleep(self._limits.linger)
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When something owed may be tried next, as far as the routes' holds go."""
+        self._holds.refresh()
+        moments = [self._store.next_due(self._sink, routes=self._free(now))]
+        for route in self._routes:
+            if (until := self._holds.until(route, now)) is not None:
+                due = self._store.next_due(self._sink, routes=[route])
+                moments.append(due and max(due, until))
+        return min((m for m in moments if m is not None), default=None)
+
+    # -- how a lease ends
+
+    def went(self, deliveries: Sequence[Delivery]) -> None:
+        """A batch was delivered just now."""
+        self._last_batch = (self._clock.now(), len(deliveries) >= self._limits.max_batch)
+
+    def ended(self, token: str) -> None:
+        """The lease runs here no more."""
+        self.in_flight.pop(token, None)
+
+    def give_back(self, token: str) -> None:
+        """A step failed: its rows are for whoever comes next."""
+        self._unreleased.add(token)
+        self.release()
+
+    def release(self) -> None:
+        """Give back what a step that failed left running. A full disk takes no "given back" either: then later."""
+        for token in list(self._unreleased):
+            self._store.release(token, self._clock.now(), sent=True)
+            self._unreleased.discard(token)
