@@ -8,10 +8,10 @@ from attrs import evolve, frozen
 
 from synccore.entities import normalize_email
 from synccore.errors import Rejected
-from synccore.types import Ambiguous, Link, LookupResult, Operation
+from synccore.types import Ambiguous, Failed, Link, LookupResult, Operation
 
 from .client import PROFILES, Client
-from .profile import build, check_email
+from .profile import build, check_email, refusal
 
 __all__ = ["SKEW", "Finder", "find", "find_by_email", "is_older"]
 
@@ -56,7 +56,13 @@ class Finder:
     client: Client
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
-        """The twins of operations by their match fields, e-mail by default; the first identifier that finds one wins.
+        """The twins of operations; of one that could not be sent: why."""
+        refused = {op.id: Failed(error) for op in operations if (error := refusal(op))}
+        found = iter(self.twins([op for op in operations if op.id not in refused]))
+        return [refused[op.id] if op.id in refused else next(found) for op in operations]
+
+    def twins(self, operations: Sequence[Operation]) -> list[LookupResult]:
+        """By their match fields, e-mail by default; the first identifier that finds one wins.
 
         Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
         since and holds a property of ours as we would send it counts as made by us.

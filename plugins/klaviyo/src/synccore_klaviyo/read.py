@@ -35,7 +35,7 @@ class Reader:
         if not asking:
             return {}
         links: dict[int, Link] = {}
-        for op, twin in zip(asking, Finder(self.client).lookup(asking), strict=True):
+        for op, twin in zip(asking, Finder(self.client).twins(asking), strict=True):
             found = op.link or twin
             if isinstance(found, Link):
                 # With the fields as names, so that the very ones at stake are read.

@@ -36,7 +36,6 @@ from .mapping.defaults import check_settings, objects
 from .mapping.filters import named
 from .match import Finder
 from .plans import PlanNames
-from .profile import refusal
 from .read import Reader
 from .track import Events
 from .write import Writer
@@ -113,10 +112,8 @@ class KlaviyoSink:
         # Before the profiles: a job that ends in between has made what is then found, and is there to be deleted.
         held = self._jobs.held([op for op in operations if op.op == "delete"])
         waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}
-        refused = {op.id: error for op in operations if (error := refusal(op))}
-        found = iter(self._finder.lookup([op for op in operations if op.id not in refused]))
-        results = [Failed(refused[op.id]) if op.id in refused else next(found) for op in operations]
-        return [waits.get(op.id, result) for op, result in zip(operations, results, strict=True)]
+        found = self._finder.lookup(operations)
+        return [waits.get(op.id, result) for op, result in zip(operations, found, strict=True)]
 
     def foretell(self, operations: Sequence[Operation]) -> Sequence[str | None]:
         """For a preview: which events a change would be, or that it is only remembered."""
