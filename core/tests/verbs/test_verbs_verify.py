@@ -126,6 +126,23 @@ def test_a_record_that_was_let_go_of_is_not_missing(tmp_path, on_leave):
             app.app.store.prune(app.clock.now() + timedelta(days=1))
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "changed"])
+def test_what_the_route_wants_no_longer_and_leaves_as_it_is_may_change(tmp_path, gone):
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": FIELDS, "when": "customer.phone"}}) as app:
+        app.emit(*everyone(1))
+        app.drain()
+        app.emit(customer("0", email="p0@shop.test"))
+        app.drain()
+        ((remote_id, record),) = app.sink.records.items()
+        record["name"] = "Changed by hand"
+        if gone:
+            del app.sink.records[remote_id]
+        proof = verify(app.app, "people")
+        assert (proof.ok, proof.proved, proof.gone, proof.drift) == (True, True, [], {})
+        app.emit(*everyone(1))
+        assert not verify(app.app, "people").ok
+
+
 # -- preview
 
 
