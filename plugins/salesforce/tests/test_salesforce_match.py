@@ -243,6 +243,38 @@ class TestMoved:
         record = crm.found("Contact")
         assert (record["FirstName"], record["WooId__c"]) == ("Anna", "shop:customer:1")
 
+    @pytest.mark.parametrize("whose", ["another customer's", "sales' own"])
+    @pytest.mark.parametrize("end", ["deleted", "forgotten"])
+    def test_what_another_record_was_merged_into_is_not_one_customers_to_delete(self, bench, person, route, whose, end):
+        """The other customer's link knows nothing of the merge before their next delivery."""
+        crm = bench(route(match=("WooId__c",), settings={"on_delete": "delete"}))
+        crm.one("1", person(1, FirstName="Ann"))
+        other = {"LastName": "Lee2", "FirstName": "Bea", "Email": "bea@shop.test"}
+        if whose == "another customer's":
+            crm.one("2", person(2, FirstName="Bea"))
+            loser = crm.links["crm_customers", "2"].remote_id
+        else:
+            loser = crm.org.org.insert("Contact", other)
+        link = crm.links["crm_customers", "1"]
+        crm.org.org.merge("Contact", loser, link.remote_id)
+        if end == "deleted":
+            outcome = crm.one("1", {}, kind="delete")
+            assert "merged" in outcome.note
+        else:
+            assert crm.sink.erase(link).outcome == "released"
+        record = crm.found("Contact")
+        assert (record["Id"], record["FirstName"]) == (link.remote_id, None)
+        assert end == "deleted" or record["WooId__c"] is None
+
+    def test_a_record_into_which_a_double_of_the_same_customer_went_is_deleted(self, bench, person, route):
+        crm = bench(route(match=("WooId__c",), settings={"on_delete": "delete"}))
+        crm.one("1", person(1))
+        link = crm.links["crm_customers", "1"]
+        double = crm.org.org.insert("Contact", {"LastName": "Lee1", "WooId__c": "shop:customer:1"}, raw=True)
+        crm.org.org.merge("Contact", double, link.remote_id)
+        crm.one("1", {}, kind="delete")
+        assert crm.org.records("Contact") == []
+
     def test_deleted_record_is_not_made_again_by_default(self, bench, person):
         crm = bench()
         crm.one("1", person(1))

@@ -31,6 +31,7 @@ NOBODY = "Erased"
 #: Objects whose records go with an account, and that may be somebody's work.
 _WORK = ("Opportunity", "Case")
 _BELOW = ("Contact", *_WORK)
+_MERGED_INTO = "somebody merged another record into it"
 _LET_GO = "let go of: {why}; what this sync had written there is emptied"
 
 
@@ -102,7 +103,10 @@ class Remover:
         used = self._used(op.link for op in ours if op.link)
         if kept := [op for op in ours if op.link and op.link.remote_id[:15] in used]:
             outcomes.update(self._let_go(kept, _LET_GO.format(why="records of others hang on it")))
-        linked = [op for op in ours if op not in kept]
+        merged = self._merged([op.link for op in ours if op.link])
+        if shared := [op for op in ours if op not in kept and op.link and op.link.remote_id[:15] in merged]:
+            outcomes.update(self._let_go(shared, _LET_GO.format(why=_MERGED_INTO)))
+        linked = [op for op in ours if op.id not in outcomes]
         if self._schema.name == "Order":
             self._reopen(linked)
         for part in chunked(linked, COLLECTION):
@@ -272,6 +276,26 @@ class Remover:
         by_id = {link.remote_id: link for link in links}
         return self._hanging(by_id, _BELOW) if self._schema.name == "Account" and by_id else set()
 
+    def _merged(self, links: Sequence[Link]) -> set[str]:
+        """Those into which somebody merged a record that is not the link's customer's: they are theirs as well, which
+        core learns with their next delivery."""
+        key = self._schema.get(KEY_FIELD)
+        if self._schema.get("MasterRecordId") is None or not links:
+            return set()
+        by_id = {link.remote_id[:15]: link for link in links}
+        columns = ["Id", "MasterRecordId", *([key.name] if key else [])]
+        ids = [link.remote_id for link in links]
+        try:
+            gone = list(self._client.select(columns, self._schema.name, "MasterRecordId", ids, deleted=True))
+        except Refused:
+            return set()  # the user may not look into the Recycle Bin
+        return {
+            survivor
+            for record in gone
+            if (link := by_id.get(survivor := str(record["MasterRecordId"])[:15])) is not None
+            and str((key and record.get(key.name)) or "").casefold() != _uid(link).casefold()
+        }
+
     def _hanging(self, by_id: Mapping[str, Link], names: Sequence[str]) -> set[str]:
         """Of the accounts `by_id`, those below which a record of `names` is not of the link's customer."""
         used: set[str] = set()
@@ -318,6 +342,8 @@ class Remover:
             if (name := link.mapped.get("Name")) and not named_after(name, link.mapped):
                 return self._release(link, "records of others hang on it")
             return self._anonymise(schema, link.remote_id, link)
+        if schema is self._schema and self._merged([link]):
+            return self._release(link, _MERGED_INTO)
         contact = self._contact_of(schema, link.remote_id)
         try:
             self._remove_one(schema, link.remote_id)
@@ -429,6 +455,10 @@ class Remover:
 
 def _is_gone(result: Mapping[str, Any]) -> bool:
     return any(p.code in GONE_CODES for p in problems_of(result.get("errors")))
+
+
+def _uid(link: Link) -> str:
+    return f"{link.source}:{link.entity}:{link.key}"
 
 
 def _belongs(mark: str, link: Link, name: str) -> bool:
