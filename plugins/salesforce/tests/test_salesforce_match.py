@@ -324,7 +324,21 @@ class TestMoved:
         assert erased.outcome == "released"
         assert seen or contact in (erased.note or "")
         assert crm.org.records("Lead") == []
-        assert crm.found("Contact")["LastName"] == "Lee1"
+        record = crm.found("Contact")
+        assert record["LastName"] == "Lee1"
+        # What was written to the contact goes with the person; what sales has is theirs.
+        assert record["MailingCity"] == (None if seen else "Rome")
+
+    def test_values_on_a_converted_leads_contact_are_emptied_when_it_is_let_go_of(self, bench, person, route):
+        crm = bench(route("leads", "Lead", match=("WooId__c",), settings={"on_delete": "delete"}))
+        lead = person(1, Company="Lee Ltd", City="Rome")
+        crm.one("1", lead)
+        contact = crm.org.org.convert(crm.links["leads", "1"].remote_id)
+        crm.org.org.save("Contact", {"Phone": "theirs"}, record_id=contact)
+        crm.one("1", {**lead, "City": "Bari"})
+        crm.one("1", {}, kind="delete")
+        record = crm.found("Contact")
+        assert (record["LastName"], record["Phone"], record["MailingCity"]) == ("Lee1", "theirs", None)
 
     def test_backfilled_leads_are_assigned_to_nobody(self, bench, person, route):
         crm = bench(route("leads", "Lead", match=("WooId__c",)))

@@ -18,7 +18,7 @@ from .errors import GONE_CODES, Problem, Refused, error_of, problems_of
 from .made import MadeAccounts
 from .mapping.defaults import KEY_FIELD
 from .mapping.owners import left_behind, mark_of, named_after
-from .mapping.record import Shaper
+from .mapping.record import LEAD_TO_CONTACT, Shaper
 from .mapping.row import STILL, Row, is_converted
 from .mapping.values import same
 from .rows.save import Saver
@@ -221,7 +221,8 @@ class Remover:
             if link is None:
                 continue
             text = note or _LET_GO.format(why=_why(link))
-            row = Row(op=op, schema=self._schema, fields={}, id=link.remote_id)
+            schema, renamed = self._place(link)
+            row = Row(op=op, schema=schema, renamed=renamed, fields={}, id=link.remote_id)
             row.fields = self._own_values(link, records.get(link.remote_id[:15]), alone=link.ours and not moved)
             row.notes.append(text)
             if row.fields:
@@ -234,35 +235,47 @@ class Remover:
 
     # -- what is whose
 
+    def _place(self, link: Link) -> tuple[Schema, Mapping[str, str]]:
+        """The object a link leads to, and mapped names that are called otherwise there: a lead may be a contact now."""
+        contact = self._catalog.find("Contact") if is_converted(self._schema, link) else None
+        return (contact, LEAD_TO_CONTACT) if contact else (self._schema, {})
+
     def _records(self, links: Iterable[Link]) -> dict[str, Mapping[str, Any]]:
         """The records as they are now, by the first 15 characters of their ids."""
-        links = list(links)
-        names = {t.name for link in links for n in link.fields if (t := self._schema.get(n))}
-        names |= {t.name for t in self._keys()}
-        if not links:
-            return {}
-        found = self._client.select(["Id", *sorted(names)], self._schema.name, "Id", [x.remote_id for x in links])
-        return {str(r["Id"])[:15]: r for r in found}
+        found: dict[str, Mapping[str, Any]] = {}
+        places: dict[str, list[Link]] = {}
+        for link in links:
+            places.setdefault(self._place(link)[0].name, []).append(link)
+        for name, mine in places.items():
+            schema, renamed = self._place(mine[0])
+            names = {t.name for x in mine for n in x.fields if (t := schema.get(renamed.get(n, n)))}
+            names |= {t.name for t in self._keys()} if schema is self._schema else set()
+            records = self._client.select(["Id", *sorted(names)], name, "Id", [x.remote_id for x in mine])
+            found |= {str(r["Id"])[:15]: r for r in records}
+        return found
 
     def _own_values(self, link: Link, record: Mapping[str, Any] | None, *, alone: bool) -> dict[str, Any]:
         """Fields that hold what this sync put there, each with its blank. An opt-out is never taken back."""
         if record is None:
             return {}
-        match = () if alone else self._shaper.matching.search
+        schema, renamed = self._place(link)
+        # Names, since a converted lead's contact has fields of its own.
+        match = () if alone else {t.name for t in self._shaper.matching.search}
         empty: dict[str, Any] = {}
         for name, ours in link.fields.items():
-            target = self._schema.get(name)
+            target = schema.get(renamed.get(name, name))
             if target is None or not target.updateable or target.required or target.type == "boolean":
                 continue
-            if target in match or target.external_id or link.left_out.get(name) not in (None, STILL):
+            if target.name in match or target.external_id or link.left_out.get(name) not in (None, STILL):
                 continue
-            if link.wanted(name, ours):
+            if link.wanted(name, ours) or link.wanted(target.name, ours):
                 continue
             theirs = record.get(target.name)
             if theirs not in (None, "") and same(target, ours, theirs):
                 empty[target.name] = None
         uid = f"{link.source}:{link.entity}:{link.key}".casefold()
-        for key in () if alone else self._keys():
+        # A contact that a lead became has a key of its own, if any.
+        for key in () if alone or schema is not self._schema else self._keys():
             if key.updateable and str(record.get(key.name) or "").casefold() == uid:
                 empty[key.name] = None
         return empty
@@ -375,7 +388,7 @@ class Remover:
     def _release(self, link: Link, why: str) -> Erased:
         empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False)
         if empty:
-            self._client.change(self._schema.name, link.remote_id, empty)
+            self._client.change(self._place(link)[0].name, link.remote_id, empty)
         return Erased("released", _LET_GO.format(why=why) if empty else f"let go of: {why}")
 
     def _anonymise(self, schema: Schema, record_id: str, link: Link) -> Erased:
