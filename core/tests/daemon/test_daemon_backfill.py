@@ -107,6 +107,19 @@ def test_a_route_that_its_target_holds_for_longer_than_a_command_is_patient_ends
     assert "the org has no room" in report.errors[0]
 
 
+def test_routes_after_a_held_one_do_not_keep_it_going(tmp_path):
+    routes = {"firms": PEOPLE["people"], "people": {**PEOPLE["people"], "after": "firms"}}
+    with Harness(tmp_path, routes, source_table=SHOP) as app:
+        app.source.put(*(customer(str(n), email=f"p{n}@shop.test") for n in range(30)))
+        app.sink.always(RateLimited("the org has no room", retry_after=timedelta(minutes=5), scope="route"))
+        began = app.clock.now()
+        report, _ = run(app, lambda _: app.app.stop() if app.clock.now() - began > timedelta(minutes=20) else None)
+        assert app.clock.now() - began < timedelta(minutes=12)
+        assert (report.owed, report.parked) == (60, 0)
+        assert "route firms waits until" in report.errors[0]
+        assert report.errors[1] == "30 owed to crm: route people waits for route firms"
+
+
 def test_interrupted_while_it_delivers_it_claims_nothing_more_and_says_so(people):
     def stopping(_):
         people.app.stop()

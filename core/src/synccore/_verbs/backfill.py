@@ -3,7 +3,7 @@
 The daemon does the work where one runs; without one `synccore._daemon.backfill` does it in the asking process.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import timedelta
 
 from attrs import evolve, frozen
@@ -14,6 +14,7 @@ from .._app.units import SourceUnit, lane_name
 from .._ingest.rules import rules_of
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts
+from ..types import RouteSpec
 from .parts.waits import remedy, until_text, waiting_sinks
 
 __all__ = ["CONFIRMED", "WATCH_EVERY", "Asked", "BackfillReport", "Progress", "Watch", "ask_backfill", "ask_reconcile"]
@@ -198,19 +199,29 @@ def _held_routes(app: App, unit: SourceUnit, sink: str) -> list[str]:
     reasons = []
     now = app.clock.now()
     counts = app.store.counts_by_route()
-    holds = {hold.route: hold for hold in app.store.holds(sink)}
+    holds = {h.route: h for h in app.store.holds(sink) if max(h.until - now, now - h.since) > PATIENCE}
     for route in app.routes.values():
         if (route.source, route.sink) != (unit.name, sink) or not (
             ready := counts.get(route.name, RouteCounts()).ready
         ):
             continue
-        hold = holds.get(route.name)
-        if hold is None or max(hold.until - now, now - hold.since) <= PATIENCE:
+        if hold := holds.get(route.name):
+            why = f"{until_text(hold.until, now)} ({hold.reason})"
+        elif parent := _held_parent(app, route, holds):
+            # What could go without it went before; the rest is set aside until its parents are delivered.
+            why = f"for route {parent}"
+        else:
             return []
-        reasons.append(
-            f"{ready:,} owed to {sink}: route {route.name} waits {until_text(hold.until, now)} ({hold.reason})"
-        )
+        reasons.append(f"{ready:,} owed to {sink}: route {route.name} waits {why}")
     return reasons
+
+
+def _held_parent(app: App, route: RouteSpec, holds: Container[str]) -> str | None:
+    """The held route that this one comes after, at once or by way of others."""
+    parent = route.after
+    while parent is not None and parent not in holds:
+        parent = app.routes[parent].after
+    return parent
 
 
 def _held_source(app: App, unit: SourceUnit) -> str | None:
