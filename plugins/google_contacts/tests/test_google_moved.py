@@ -298,6 +298,14 @@ def test_a_second_contact_beside_a_merged_one_of_a_deleted_customer_is_named(rig
     assert rig.sink.namesakes() == {name: second}
 
 
+def test_a_contact_typed_in_and_merged_with_anothers_before_its_customer_came_is_named(rig):
+    theirs = rig.put(1, **person_fields(1)).remote_id
+    typed = rig.google.add(names=[{"givenName": "Ann"}], emailAddresses=[{"value": "ann2@shop.test"}])
+    rig.google.merge(theirs, typed)
+    ours = rig.put(2, **person_fields(2)).remote_id
+    assert rig.sink.namesakes() == {theirs: ours}
+
+
 def test_a_customer_that_comes_back_is_no_longer_gone(rig):
     made = rig.put(1, **person_fields(1))
     rig.deliver(rig.op(1, op="delete"))

@@ -89,9 +89,13 @@ class Whose:
         return frozenset(u for u in others if not is_guest(u) or u in known)
 
     def has(self, email: str) -> bool:
-        """Whether somebody who is there has it; where somebody else on it is gone, with this very address."""
+        """Whether somebody who is there has it with this very address, as far as is known what they want there."""
         address = print_of("email", email)
-        return any(not self.gone or uid not in self.wants or address in self.wants[uid] for uid in self.alive)
+        return any(uid not in self.wants or address in self.wants[uid] for uid in self.alive)
+
+    def holds(self, email: str) -> bool:
+        """Whether somebody who is there has it, maybe from the owner; beside one who is gone it may be that one's."""
+        return self.has(email) or bool(self.alive and not self.gone)
 
 
 def whose(index: Index, name: str) -> Whose:

@@ -85,10 +85,14 @@ def _merged(index: Index, op: Operation, name: str) -> bool:
 
 def namesakes(index: Index) -> dict[str, str]:
     """Contacts that have the address of a customer's contact and are not that customer's -> that contact: maybe a
-    second one, such as one typed in before a write that Google's listing and search did not show yet."""
+    second one, such as one typed in before a write that Google's listing and search did not show yet, or one that the
+    owner merged with another customer's."""
     found: dict[str, str] = {}
     for email, names in index.addresses().items():
-        theirs = sorted(n for n in names if whose(index, n).has(email))
+        if len(names) < 2:
+            continue
+        holders = {n: whose(index, n) for n in sorted(names)}
+        theirs = [n for n, w in holders.items() if w.has(email)] or [n for n, w in holders.items() if w.holds(email)]
         if theirs:
             found |= {n: theirs[0] for n in names if n not in theirs}
     return found
