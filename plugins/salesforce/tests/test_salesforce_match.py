@@ -329,6 +329,17 @@ class TestMoved:
         # What was written to the contact goes with the person; what sales has is theirs.
         assert record["MailingCity"] == (None if seen else "Rome")
 
+    def test_what_a_converted_leads_contact_lacks_is_filled(self, bench, person, route):
+        crm = bench(route("leads", "Lead", match=("WooId__c",)))
+        lead = person(1, Company="Lee Ltd", City="Rome", Phone="1")
+        crm.one("1", lead)
+        contact = crm.org.org.convert(crm.links["leads", "1"].remote_id)
+        crm.org.org.save("Contact", {"Phone": None, "FirstName": "theirs"}, record_id=contact)
+        crm.one("1", {**lead, "City": "Bari"})
+        record = crm.found("Contact")
+        assert (record["FirstName"], record["Phone"], record["MailingCity"]) == ("theirs", "1", "Bari")
+        assert not record.get("WooId__c")
+
     def test_values_on_a_converted_leads_contact_are_emptied_when_it_is_let_go_of(self, bench, person, route):
         crm = bench(route("leads", "Lead", match=("WooId__c",), settings={"on_delete": "delete"}))
         lead = person(1, Company="Lee Ltd", City="Rome")

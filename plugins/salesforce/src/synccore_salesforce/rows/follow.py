@@ -132,9 +132,14 @@ class Follower:
             # It stays in the org, read-only and with the person's name, until they are forgotten.
             row.made["Lead"] = row.id
         row.id, row.adopted = contact, True
-        self._shaper.as_contact(row)
+        whole = self._shaper.row(evolve(row.op, link=None))
+        for each in (row, whole):
+            self._shaper.as_contact(each)
         columns = sorted({t.name for n in row.op.fields if (t := row.target(n)) is not None})
         # What it holds now, not what the lead held.
         row.before = {}
         row.record = next(iter(self._client.select(["Id", *columns], row.object, "Id", [contact])), None)
+        for name, value in whole.fields.items():
+            if row.record is not None and row.record.get(name) in (None, ""):
+                row.fields.setdefault(name, value)
         row.notes.append("the lead was converted: its contact is used")
