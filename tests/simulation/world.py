@@ -92,6 +92,9 @@ class World(Closing):
         #: they are gone from the shop by now they stay at the targets, and nobody there can say whose they are.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
+        #: Who had a number at a target when a backup came back that may not know of it: where the shop has emptied it
+        #: since, nobody knows that it was ours.
+        self.unknown: set[str] = set()
         self.deaths = 0
         self._write_config()
         for _ in range(4):
@@ -217,6 +220,8 @@ class World(Closing):
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
         self._losing = 0.0
         self.store.fuse = self.store.look = None
+        if self.store.dead:
+            self._bury()
         for name, target in self.targets.items():
             target.come_back()
             self._go_on(name)
@@ -432,6 +437,7 @@ class World(Closing):
         since = self.held() - self._saved
         # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
         self.lost |= since | {""} if since else set()
+        self.unknown |= {person.email for target in self.targets.values() for person in target.people() if person.phone}
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.clock) as base:
             put_in_place(base, self._backup)
