@@ -98,17 +98,18 @@ class Doubtful:
         return until if until is not None and until > self._clock.now() else None
 
     def _lookup(self, route: str, items: Sequence[Item]) -> list[LookupResult | Failed]:
-        """Under its own key; what is not there, under the keys that it took over."""
-        found = list(self._call.lookup([i.operation for i in items]))
+        """Under its own key; what does not carry it, under the keys that it took over."""
+        found = list(self._call.lookup([self._since_the_first(route, i) for i in items]))
         former = [
             (at, operation)
             for at, (item, result) in enumerate(zip(items, found, strict=True))
-            if result is None
+            if result is None or (isinstance(result, Link) and not result.marked)
             for operation in self._former(route, item)
         ]
         if former:
             for (at, _), result in zip(former, self._call.lookup([o for _, o in former]), strict=True):
-                found[at] = found[at] or result
+                if found[at] is None or (isinstance(result, Link) and result.marked):
+                    found[at] = result
         return found
 
     def _former(self, route: str, item: Item) -> list[Operation]:
@@ -124,8 +125,17 @@ class Doubtful:
         for key, work in former.items():
             fields = _as_it_was(preparer, work)
             if fields is not None:
-                operations.append(evolve(item.operation, key=key, fields=fields, changed=frozenset(fields)))
+                first = self._since_the_first(route, item)
+                operations.append(evolve(first, key=key, fields=fields, changed=frozenset(fields)))
         return operations
+
+    def _since_the_first(self, route: str, item: Item) -> Operation:
+        """An earlier try may have been that of a guest whose place it took: what is older than theirs is not ours."""
+        one = item.work.delivery
+        keys = self._store.taken_over(one.source, one.entity, one.key)
+        rows = [row for key in keys for row in self._store.deliveries(route=route, key=key)]
+        former = [d.first_change_at for d in rows if (d.source, d.entity) == (one.source, one.entity)]
+        return evolve(item.operation, since=min([one.first_change_at, *former]))
 
 
 def _is_doubtful(operation: Operation) -> bool:

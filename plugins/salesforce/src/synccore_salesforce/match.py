@@ -267,6 +267,8 @@ class Finder:
 
     def _take(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
         link = row.op.link
+        # A lookup knew it by the key of the guest that this customer was: the answer to that create was lost.
+        own = own or (link is not None and link.marked)
         if row.id is None or (link is not None and not link.mapped and not link.left):
             # Found now, or found by a lookup and never written: whose it is, the key on it tells.
             row.adopted = not own
@@ -316,6 +318,8 @@ class Finder:
     def _key(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
         assert row.key is not None  # noqa: S101  the caller looked
         name, value = row.key
+        if own and record.get(name) not in (None, "", value):
+            row.fields[name] = value
         if own or (row.op.link is not None and row.before):
             return
         row.drop(name)

@@ -88,6 +88,19 @@ class HardSinkCases(SinkStand):
         on.deliver()
         self._is_as_mapped(on, on.link(0))
 
+    def test_a_guest_whose_create_was_lost_and_who_registers_is_as_the_account_is(self, on: Stage) -> None:
+        """Found under the guest's key: made by us, so that the account's newest state is what it holds."""
+        guest = attrs.evolve(self.customer(0), key="guest:0", guest=True)
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.emit(upsert(guest))
+        on.app.drain()
+        on.app.emit(upsert(self.customer(0, first_name="Registered"), replaces=("guest:0",)))
+        on.deliver()
+        assert on.held() == on.expected(1), on.errors()
+        self._is_as_mapped(on, on.link(0))
+        kept = [name for name, why in on.link(0).left_out.items() if why.startswith("kept")]
+        assert not kept, f"taken for somebody else's: {', '.join(kept)}"
+
     def test_a_lost_answer_to_a_deletion_is_harmless(self, on: Stage) -> None:
         """Deleted already, and asked to delete again."""
         on.emit(2)
