@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from synccore.testing import FakeClock
-from synccore_google_contacts.testing import FakePeople
+from synccore._verbs.connect import connect
+from synccore._verbs.forget import forget
+from synccore.testing import FakeClock, Harness, customer
+from synccore_google_contacts.sink import SINK
+from synccore_google_contacts.testing import AutoBrowser, FakePeople, settings
 
 #: Lives tried: more of them at night, where time is not short.
 LIVES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 3
@@ -127,3 +130,23 @@ def test_a_contact_that_was_never_seen_and_went_into_ours_keeps_it_from_being_de
     name = rig.google.merge(ours, mine, under="other")
     rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
     assert values(rig.google.contact(name), "emailAddresses") == ["nan@home.test"]
+
+
+@pytest.mark.parametrize("on_leave", ["keep", "unlabel"])
+def test_of_a_customer_of_two_shops_who_is_forgotten_nothing_stays(tmp_path, on_leave):
+    clock = FakeClock()
+    with FakePeople(clock=clock.now, quota=PLENTY) as google:
+        table = {k: v for k, v in settings(google).items() if k != "type"}
+        route = {"entity": "customer", "object": "contact", "sink": "contacts", "on_leave": on_leave}
+        route["when"] = "customer.company"
+        routes = {"one": route, "two": {**route, "source": "other"}}
+        with Harness(tmp_path, routes, sink_types={"contacts": (SINK, table)}, clock=clock, installed=True,
+                     sources=("shop", "other")) as app:  # fmt: skip
+            connect(app.app, "contacts", AutoBrowser())
+            for company in ("Firm", ""):
+                for source in ("shop", "other"):
+                    app.emit(customer("1", email="ann1@shop.test", first_name="Ann", company=company), source=source)
+                    app.settle_down()
+            assert len(google.contacts()) == 1
+            assert forget(app.app, "ann1@shop.test").complete
+        assert google.contacts() == []

@@ -124,15 +124,18 @@ class Records(Engine):
             return [to_link(row) for row in rows]
 
     def with_others(self, link: Link, but: Collection[tuple[str, str, str]] = ()) -> Link:
-        """The link with what all others that share its record hold there; `but` (source, entity, key) do not count."""
+        """The link with what all others that share its record hold there; `but` (source, entity, key) do not count, nor
+        as ones that share it."""
         if link.shared <= 1:
             return link
         mine = (link.route, link.source, link.entity, link.key)
         with self.reading() as view:
             rows = view.execute("SELECT * FROM linked WHERE remote_id = ? AND sink = ?", (link.remote_id, link.sink))
             found = [to_link(row) for row in rows]
-        others = [x for x in found if not x.left and (x.source, x.entity, x.key) not in but]
-        return evolve(link, others=[x.fields for x in others if (x.route, x.source, x.entity, x.key) != mine])
+        others = [x for x in found if (x.source, x.entity, x.key) not in but]
+        others = [x for x in others if (x.route, x.source, x.entity, x.key) != mine]
+        shared = 1 + len(others) if but else link.shared
+        return evolve(link, shared=shared, others=[x.fields for x in others if not x.left])
 
     def snapshot_counts(self, source: str) -> Mapping[str, int]:
         """Live snapshots per entity."""
