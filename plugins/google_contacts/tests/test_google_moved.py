@@ -383,6 +383,17 @@ def test_who_has_no_link_any_more_is_taken_off_a_merged_contact_by_their_address
     assert values(person, "phoneNumbers") == ["+14155550001"]
 
 
+def test_an_address_that_came_to_another_customers_contact_by_a_merge_goes_with_its_person(rig):
+    """Whatever the contact was that went into it: nothing of who is forgotten stays on a customer's contact."""
+    one = rig.put(1, **person_fields(1)).remote_id
+    typed = rig.google.add(names=[{"givenName": "Bea"}], emailAddresses=[{"value": "Bea@shop.test"}])
+    rig.google.merge(one, typed)
+    (found,) = rig.sink.find(Identity(emails=("bea@shop.test",), phones=(), uids=("shop:customer:2",)))
+    assert rig.sink.erase(found).outcome == "released"
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == ["ann1@shop.test"]
+
+
 def equal(n, **more):
     """One of two customers of one company, at one address."""
     there = {"street": "Weg 1", "city": "Ulm", "country": "DE"}

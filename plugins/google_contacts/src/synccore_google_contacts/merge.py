@@ -86,6 +86,16 @@ class Merge:
         empty = dict.fromkeys(self.mine if self.shared else (*self.own, *self.mine))
         self.apply(empty, empty.keys(), {})
 
+    def claim_addresses(self) -> None:
+        """The record's own addresses are what we wrote, whoever they look like: contacts went into one another."""
+        spec = field_named("email")
+        assert isinstance(spec, Entries)  # noqa: S101  known from the mapping
+        owned = list(self.own.get(spec.name, ()))
+        known, mine = {spec.identity(e) for e in owned}, self._mine(spec)
+        owned += [e for e in self.entries(spec.person_field) if spec.identity(e) in mine - known]
+        if owned:
+            self.own[spec.name] = owned
+
     # -- one entry, several fields
 
     def _claim(self, spec: Part, text: str) -> None:

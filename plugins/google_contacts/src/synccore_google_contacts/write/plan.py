@@ -231,6 +231,9 @@ class _Planner:
             return Work(op, name=name, delete=True)
         theirs = holders.wanted(others).union(*(prints_of(_built(fields)) for fields in link.others))
         merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs)
+        if erasing and others:
+            # Nobody types a stranger's address into a customer's contact: it came there when two were made one.
+            merge.claim_addresses()
         if policy != "unlabel":
             merge.let_go()
         if erasing:
