@@ -208,7 +208,7 @@ def _held_routes(app: App, unit: SourceUnit, sink: str) -> list[str]:
         if hold := holds.get(route.name):
             why = f"{until_text(hold.until, now)} ({hold.reason})"
         elif parent := _held_parent(app, route, holds):
-            # What could go without it went before; the rest is set aside until its parents are delivered.
+            # What could go without it went before; the rest waits until its parents are delivered.
             why = f"for route {parent}"
         else:
             return []

@@ -73,13 +73,13 @@ class Mailroom:
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if not operations:
             return []
-        rows = [{"id": o.uid, "delete": o.op == "delete", **o.fields} for o in operations]
+        rows = [{"id": _id(o), "delete": o.op == "delete", **o.fields} for o in operations]
         answers = self._rows("PUT", "/recipients", json=rows)
-        return [self._outcome(o, answers.get(o.uid, {})) for o in operations]
+        return [self._outcome(o, answers.get(_id(o), {})) for o in operations]
 
     def _outcome(self, operation: Operation, row: Mapping[str, Any]) -> Outcome:
         error: SynccoreError | None = Rejected(row["error"]) if row.get("error") else None
-        return Failed(error) if error else Delivered(remote_id=operation.uid)
+        return Failed(error) if error else Delivered(remote_id=_id(operation))
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         held = self._rows("POST", "/find", json=[o.uid for o in operations])
@@ -94,6 +94,11 @@ class Mailroom:
 
     def close(self) -> None:
         self._http.close()
+
+
+def _id(operation: Operation) -> str:
+    """A guest who registered keeps the id they had before."""
+    return operation.link.remote_id if operation.link is not None else operation.uid
 
 
 SINK = SinkType(
