@@ -14,10 +14,13 @@ from typing import Any
 
 import outbox as rows_of
 import salesforce_calls
+from attrs import evolve
 from stage import Line
 
 from synccore._store.sqlite import open_sqlite
+from synccore.entities import Customer
 from synccore.testing import Harness
+from synccore.types import Change
 
 #: Records in one call of the API, at most.
 GOOGLE_BATCH = SALESFORCE_BATCH = 200
@@ -54,22 +57,30 @@ def _google(count: int) -> int:
 
 
 def _klaviyo(count: int) -> int:
+    from synccore.testing import FakeClock
     from synccore_klaviyo.sink import SINK
     from synccore_klaviyo.testing import FakeKlaviyo
 
-    with tempfile.TemporaryDirectory() as folder, FakeKlaviyo() as klaviyo:
+    clock = FakeClock()
+    with tempfile.TemporaryDirectory() as folder, FakeKlaviyo(clock=clock.now) as klaviyo:
         table = {"api_key": klaviyo.key, "api_url": klaviyo.url}
         routes = {"people": {"sink": "marketing", "entity": "customer", "object": "profile"}}
-        with Harness(Path(folder), routes, sink_types={"marketing": (SINK, table)}, installed=True) as app:
+        with Harness(Path(folder), routes, sink_types={"marketing": (SINK, table)}, clock=clock, installed=True) as app:
             _deliver(app, count)
             return klaviyo.count("POST", "/api/profile-bulk-import-jobs")
 
 
 def _deliver(app: Harness, count: int) -> None:
-    app.emit(*salesforce_calls.people(count), bulk=True)
+    app.emit(*map(_alone, salesforce_calls.people(count)), bulk=True)
     app.settle_down()
     wrong = [d for d in app.deliveries() if d.state not in ("done", "skipped")]
     assert not wrong, wrong[:3]
+
+
+def _alone(change: Change) -> Change:
+    """With a number of their own: of those who share one all but the first are written one by one."""
+    assert isinstance(change.data, Customer)
+    return evolve(change, data=evolve(change.data, phone=f"+4930{90_000_000 + int(change.key)}"))
 
 
 def outbox(options: argparse.Namespace, _: str) -> Iterator[Line]:
