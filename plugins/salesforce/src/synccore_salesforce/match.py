@@ -65,10 +65,13 @@ class Finder:
 
     # -- asking
 
-    def ahead(self, operations: Sequence[Operation]) -> None:
-        """Ask at once what `resolve` is going to ask for parts of these; forgets what was asked ahead before."""
+    def ahead(self, operations: Callable[[], Iterable[Operation]]) -> None:
+        """Ask at once what `resolve` is going to ask for parts of these; forgets what was asked ahead before.
+
+        `operations` gives them anew each time.
+        """
         wanted: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-        for op in operations:
+        for op in operations():
             if op.link is not None and not op.link.left:
                 continue
             with suppress(Rejected):  # said where the record is shaped
@@ -78,7 +81,7 @@ class Finder:
                 looks = op.maybe_applied or self._shaper.may_keep(op)
                 if looks and (key := self._shaper.key_of(op)) is not None:
                     wanted[key[0], ""][fold(key[1])] = key[1]
-        columns = self._columns_of(operations)
+        columns = self._columns_of(operations()) if wanted else frozenset()
         self._known = {}
         for (column, where), values in wanted.items():
             found: dict[str, list[Mapping[str, Any]]] = {value: [] for value in values}

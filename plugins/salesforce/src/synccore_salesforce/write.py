@@ -126,10 +126,12 @@ class Writer:
     def _bulk_rows(self, route: Route, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> Iterator[Row]:
         """The rows of a job, a slice at a time. Those that others with the same value wait for are left out."""
         twins = route.twins(op for op in operations if op.op not in _REMOVALS)
-        for wave in chunked((op for op in operations if op.op not in _REMOVALS and op.id not in twins), _WAVE):
-            route.finder.ahead(wave)
-            for part in chunked(wave, SLICE):
-                for row in route.rows(part, outcomes, bulk=True):
+        going = [n for n, op in enumerate(operations) if op.op not in _REMOVALS and op.id not in twins]
+        for wave in chunked(going, _WAVE):
+            # Operations are held packed: by their places, a look's worth is never out of it at once.
+            route.finder.ahead(lambda wave=wave: (operations[n] for n in wave))  # type: ignore[misc]
+            for part in chunked(wave, COLLECTION):
+                for row in route.rows([operations[n] for n in part], outcomes, bulk=True):
                     if writable(row):
                         yield row
                     else:
