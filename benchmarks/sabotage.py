@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 ROOT = Path(__file__).parents[1]
 CORE = "core/src/synccore"
@@ -41,7 +41,7 @@ def _core(promise: str, file: str, old: str, new: str, *tests: str) -> Sabotage:
     return Sabotage(promise, f"{CORE}/{file}", old, new, tests)
 
 
-SABOTAGES = (
+_EACH = (
     _core(
         "settle without the fence",
         "store/_rules/settle.py",
@@ -310,41 +310,6 @@ SABOTAGES = (
         "tests/test_interleavings.py",
     ),
     _core(
-        "forget the lookup after a lost answer, seen by whole lives",
-        "_delivery/doubtful.py",
-        "sure = [item for item in items if not _is_doubtful(item.operation)]",
-        "sure = list(items)",
-        *LIVES,
-    ),
-    _core(
-        "lose maybe_applied on a failure, seen by whole lives",
-        "_delivery/lane.py",
-        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure_of_it)",
-        "return False",
-        *LIVES,
-    ),
-    _core(
-        "restore without doubt, seen by whole lives",
-        "_verbs/restore.py",
-        "app.store.doubt(tuple(app.sources), now)",
-        "0",
-        *LIVES,
-    ),
-    _core(
-        "drop REFRESH_BLOCKED, seen by whole lives",
-        "store/_rules/owing.py",
-        "tx.executemany(sql.REFRESH_BLOCKED, distinct)",
-        "pass",
-        *LIVES,
-    ),
-    _core(
-        "deliver who has an address now before who gave it up, seen by whole lives",
-        "_delivery/namesakes.py",
-        "given = self._store.behind_handovers([route], one.source, one.entity, keys)",
-        "given: set[str] = set()",
-        *LIVES,
-    ),
-    _core(
         "delete before the facts are told, seen by whole lives",
         "_delivery/namesakes.py",
         "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
@@ -373,31 +338,10 @@ SABOTAGES = (
         *LIVES,
     ),
     _core(
-        "take an older version, seen by whole lives",
-        "store/_rules/ingest.py",
-        'change.version < int(known["version"])',
-        "False",
-        *LIVES,
-    ),
-    _core(
-        "take a page in that was read before the change, seen by whole lives",
-        "store/_rules/ingest.py",
-        'self._read_at is not None and self._read_at < int(known["known_at"])',
-        "False",
-        *LIVES,
-    ),
-    _core(
         "lose an opt-out from before the first delivery, seen by whole lives",
         "_delivery/prepare.py",
         "before=self._before(work) if op is None and not (work.link and work.link.mapped) else None,",
         "before=None,",
-        *LIVES,
-    ),
-    _core(
-        "park everything when a target refuses everything, seen by whole lives",
-        "_delivery/holds.py",
-        "        if run.count <= MANY:\n",
-        "        if run.count:\n",
         *LIVES,
     ),
     Sabotage(
@@ -420,6 +364,35 @@ SABOTAGES = (
         "fields={n: v for n, v in held.items() if v})",
         "fields={})",
         LIVES,
+    ),
+    _core(
+        "lose maybe_applied on a failure, seen by whole lives",
+        "_delivery/lane.py",
+        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure_of_it)",
+        "return False",
+        *LIVES,
+    ),
+)
+
+#: Those that whole lives, too, have to see.
+_SEEN_BY_LIVES = frozenset(
+    {
+        "forget the lookup after a lost answer",
+        "restore without doubt",
+        "drop REFRESH_BLOCKED",
+        "deliver who has an address now before who gave it up",
+        "take an older version",
+        "take a page in that was read before the change",
+        "park everything when a target refuses everything",
+    }
+)
+
+SABOTAGES = (
+    *_EACH,
+    *(
+        evolve(one, promise=f"{one.promise}, seen by whole lives", tests=LIVES)
+        for one in _EACH
+        if one.promise in _SEEN_BY_LIVES
     ),
 )
 

@@ -10,15 +10,12 @@ from synccore._verbs.lanes import pause
 from .targets import Google
 from .world import STEPS, Step, World
 
-__all__ = ["OFTEN", "STEPS_OF_HANDS", "live"]
-
-#: How often each happens beside a step of `world.STEPS` that happens once.
-OFTEN = {"telephone": 2, "overlap": 0.5, "merge": 0.5, "pause": 0.5}
+__all__ = ["ALL_STEPS", "live"]
 
 
 def live(world: World, step: Step) -> None:
     """Let one thing happen, of the world's own steps or of those here."""
-    world.live(step, {**STEPS, **STEPS_OF_HANDS})
+    world.live(step, ALL_STEPS[step.name])
 
 
 def _telephone(world: World, luck: Random) -> None:
@@ -77,7 +74,9 @@ def _pause(world: World, luck: Random) -> None:
     world.run(lambda: pause(world.app, name, "by hand"))
 
 
-STEPS_OF_HANDS: Mapping[str, Callable[[World, Random], Any]] = {
+#: The world's own steps, and those here.
+ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
+    **STEPS,
     "telephone": _telephone,
     "overlap": _overlap,
     "merge": _merge,

@@ -12,21 +12,28 @@ from synccore._plugins import Plugins, load_plugins
 
 from . import hands
 from .truth import faults
-from .world import STEPS, Step, World
+from .world import Step, World
 
 __all__ = ["draw", "live", "shrink"]
 
 #: How often a step happens where it is not once.
-OFTEN = {"cron": 8, "pass": 4, "edit": 3, "register": 2, "order": 2, "renew": 2, "light": 2, "trouble": 2, "replay": 2}
-RARE = {"restore": 0.3, "forget": 0.3, "sweep": 0.5, "outage": 0.5}
+OFTEN = {
+    "cron": 8,
+    "pass": 4,
+    "edit": 3,
+    **dict.fromkeys(("register", "order", "renew", "light", "trouble", "replay", "telephone"), 2),
+}
+RARE = {
+    **dict.fromkeys(("restore", "forget"), 0.3),
+    **dict.fromkeys(("sweep", "outage", "overlap", "merge", "pause"), 0.5),
+}
 
 
 def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
     """The life of a seed."""
     luck = Random(seed)
-    often = {name: OFTEN.get(name, RARE.get(name, 1)) for name in STEPS}
-    often |= {name: hands.OFTEN.get(name, 1) for name in hands.STEPS_OF_HANDS}
-    names = luck.choices(list(often), list(often.values()), k=length)
+    weights = [OFTEN.get(name, RARE.get(name, 1)) for name in hands.ALL_STEPS]
+    names = luck.choices(list(hands.ALL_STEPS), weights, k=length)
     return tuple(Step(name, luck.randrange(10**6)) for name in names)
 
 

@@ -36,14 +36,13 @@ def registered(world: World) -> dict[str, Held]:
         c["email"]: Held(
             email=c["email"], first=c["first_name"], last=c["last_name"], phone=Held.digits(c["billing"]["phone"])
         )
-        for c in world.shop.customers.values()
-        if c["role"] in ("customer", "subscriber")
+        for c in world.accounts().values()
     }
 
 
 def guests(world: World) -> set[str]:
     """Who bought something without an account that still exists; staff buy as guests too."""
-    accounts = {n for n, c in world.shop.customers.items() if c["role"] in ("customer", "subscriber")}
+    accounts = world.accounts()
     orders = [o for o in world.shop.orders.values() if o["status"] != DRAFT and o["customer_id"] not in accounts]
     return {o["billing"]["email"] for o in orders if o["id"] not in world.left} - registered(world).keys()
 
@@ -103,7 +102,7 @@ def _payments(world: World, target: Klaviyo) -> Iterator[str]:
             yield f"{target.name}: {fact} was told {times} times"
     if world.heard_all and world.deaths == 0:
         yield from _order_of_facts(target)
-    accounts = {n for n, c in world.shop.customers.items() if c["role"] in ("customer", "subscriber")}
+    accounts = world.accounts()
     for number, order in world.shop.orders.items():
         renewal = any(row["key"] == "_subscription_renewal" for row in order["meta_data"])
         if not renewal or order["customer_id"] not in accounts:

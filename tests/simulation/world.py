@@ -257,10 +257,10 @@ class World(Closing):
 
     # -- living
 
-    def live(self, step: Step, steps: "Mapping[str, Callable[[World, Random], Any]] | None" = None) -> None:
+    def live(self, step: Step, act: "Callable[[World, Random], Any]") -> None:
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
-        (steps or STEPS)[step.name](self, Random(f"{self._seed} {step.name} {step.luck}"))
+        act(self, Random(f"{self._seed} {step.name} {step.luck}"))
         self.listen()
 
     def overlap(self, change: Callable[[], None]) -> None:
@@ -301,9 +301,13 @@ class World(Closing):
         free = sorted(self.given_up - taken - self.forgotten - self.forgetting)
         return luck.choice(free) if free and luck.random() < 0.3 else None
 
+    def accounts(self) -> dict[int, dict[str, Any]]:
+        """All accounts, staff left out."""
+        return {n: c for n, c in self.shop.customers.items() if c["role"] in ("customer", "subscriber")}
+
     def customer(self, luck: Random) -> int | None:
-        """Somebody with an account, staff left out."""
-        return _one(luck, [n for n, c in self.shop.customers.items() if c["role"] in ("customer", "subscriber")])
+        """Somebody with an account."""
+        return _one(luck, list(self.accounts()))
 
     def _edit(self, luck: Random) -> None:
         if (number := self.customer(luck)) is None:

@@ -99,12 +99,15 @@ class Doubtful:
 
     def _lookup(self, route: str, items: Sequence[Item]) -> list[LookupResult | Failed]:
         """Under its own key; what does not carry it, under the keys that it took over."""
-        found = list(self._call.lookup([self._since_the_first(route, i) for i in items]))
+        places = [item.work.delivery for item in items]
+        keys = [self._store.taken_over(one.source, one.entity, one.key) for one in places]
+        asked = [self._since_the_first(route, item, taken) for item, taken in zip(items, keys, strict=True)]
+        found = list(self._call.lookup([item.operation for item in asked]))
         former = [
             (at, operation)
-            for at, (item, result) in enumerate(zip(items, found, strict=True))
+            for at, (item, taken, result) in enumerate(zip(asked, keys, found, strict=True))
             if result is None or (isinstance(result, Link) and not result.marked)
-            for operation in self._former(route, item)
+            for operation in self._former(route, item, taken)
         ]
         if former:
             for (at, _), result in zip(former, self._call.lookup([o for _, o in former]), strict=True):
@@ -112,10 +115,9 @@ class Doubtful:
                     found[at] = result
         return found
 
-    def _former(self, route: str, item: Item) -> list[Operation]:
+    def _former(self, route: str, item: Item, keys: Sequence[str]) -> list[Operation]:
         """The same create as it was sent for a guest before the account took its place."""
         delivery, preparer = item.work.delivery, self._preparers[route]
-        keys = self._store.taken_over(delivery.source, delivery.entity, delivery.key)
         works = self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include)
         former = {work.delivery.key: work for work in works}
         if self._store.restored_at(delivery.source) is not None:
@@ -125,17 +127,17 @@ class Doubtful:
         for key, work in former.items():
             fields = _as_it_was(preparer, work)
             if fields is not None:
-                first = self._since_the_first(route, item)
-                operations.append(evolve(first, key=key, fields=fields, changed=frozenset(fields)))
+                operations.append(evolve(item.operation, key=key, fields=fields, changed=frozenset(fields)))
         return operations
 
-    def _since_the_first(self, route: str, item: Item) -> Operation:
+    def _since_the_first(self, route: str, item: Item, keys: Sequence[str]) -> Item:
         """An earlier try may have been that of a guest whose place it took: what is older than theirs is not ours."""
         one = item.work.delivery
-        keys = self._store.taken_over(one.source, one.entity, one.key)
         rows = [row for key in keys for row in self._store.deliveries(route=route, key=key)]
         former = [d.first_change_at for d in rows if (d.source, d.entity) == (one.source, one.entity)]
-        return evolve(item.operation, since=min([one.first_change_at, *former]))
+        if not former:
+            return item
+        return evolve(item, operation=evolve(item.operation, since=min(one.first_change_at, *former)))
 
 
 def _is_doubtful(operation: Operation) -> bool:

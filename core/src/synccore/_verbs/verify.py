@@ -245,7 +245,7 @@ class _Sample:
         find = ability(self._app, self._route.sink, "find")
         if find is None or not links:
             return
-        uids = tuple(f"{link.source}:{link.entity}:{link.key}" for link in links)
+        uids = tuple(link.uid for link in links)
         try:
             found: Sequence[Link] = patient(self._app.clock, lambda: find(Identity(uids=uids)))
         except SynccoreError as error:
@@ -295,7 +295,7 @@ class _Sample:
         emails = tuple({e for s in snapshots if s is not None and (e := email_of(s.data))})
         if find is None or not emails:
             return {}
-        uids = tuple(f"{link.source}:{link.entity}:{link.key}" for link in links)
+        uids = tuple(link.uid for link in links)
         theirs = {link.remote_id for link in (*links, *find(Identity(uids=uids)))}
         others = [x for x in find(Identity(emails=emails)) if x.object == self._route.object]
         return {x.remote_id: "" for x in others if x.remote_id not in theirs}

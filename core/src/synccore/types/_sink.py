@@ -59,6 +59,11 @@ class Link:
     common: bool = False
 
     @property
+    def uid(self) -> str:
+        """As `Operation.uid`: `source:entity:key`."""
+        return f"{self.source}:{self.entity}:{self.key}"
+
+    @property
     def mapped(self) -> Mapping[str, Any]:
         """The fields the mapping asked for at the last delivery: a new mapping is compared with these."""
         return self.fields if self.asked is None else self.asked

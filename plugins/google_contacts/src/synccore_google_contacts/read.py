@@ -38,5 +38,5 @@ class Reader:
         if name is None:
             return None
         own = index.own(name)
-        uid = f"{link.source}:{link.entity}:{link.key}"
+        uid = link.uid
         return flat(index.person(name), link.fields, alone(own, uid) if own else (), self.used)

@@ -146,7 +146,7 @@ class Eraser:
             return Holding(link.remote_id.removeprefix(_IN_JOB) or None, datetime.fromisoformat(link.made["since"]))
         if not link.source or link.object != "profile":
             return None
-        return self._jobs.holding([link.route], [f"{link.source}:{link.entity}:{link.key}"])
+        return self._jobs.holding([link.route], [link.uid])
 
     def _owe(self, email: str | None, holding: Holding) -> None:
         if email:

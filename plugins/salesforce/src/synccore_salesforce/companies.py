@@ -90,14 +90,14 @@ class Accounts:
         """An account for each contact that has none, under the customer's key, and the contact moved into it."""
         schema = self._catalog.find("Account")
         keyed = self._keyed(schema, bare)
-        made |= self._made.of(bare) | {i: keyed[fold(_uid(p))] for i, p in bare.items() if fold(_uid(p)) in keyed}
+        made |= self._made.of(bare) | {i: keyed[fold(p.uid)] for i, p in bare.items() if fold(p.uid) in keyed}
         records: dict[str, dict[str, Any]] = {}
         for i, parent in bare.items():
             if i not in made:
                 name = " ".join(str(v) for n in ("FirstName", "LastName") if (v := contacts[i].get(n)))
                 records[i] = {"attributes": {"type": "Account"}, "Name": name[:255] or "Customer"}
                 if _has_key(schema) and parent.key:
-                    records[i][KEY_FIELD] = _uid(parent)
+                    records[i][KEY_FIELD] = parent.uid
         failed: dict[str, Outcome] = {}
         # What the key does not find again has to be known by what is stored before it is made.
         self._made.intend({i: str(r["Name"]) for i, r in records.items() if KEY_FIELD not in r})
@@ -124,7 +124,7 @@ class Accounts:
         """Accounts made before, by key: after a kill, or by a route of their own."""
         if not _has_key(schema):
             return {}
-        uids = [_uid(p) for p in bare.values() if p.key]
+        uids = [p.uid for p in bare.values() if p.key]
         return {
             fold(a[KEY_FIELD]): str(a["Id"]) for a in self._client.select(["Id", KEY_FIELD], "Account", KEY_FIELD, uids)
         }
@@ -140,10 +140,6 @@ def _hangs_anew(row: Row) -> bool:
     link, parent = row.op.link, row.op.parent
     moved = link is not None and parent is not None and link.parent_id not in (None, parent.remote_id)
     return moved or not row.op.previous
-
-
-def _uid(parent: Link) -> str:
-    return f"{parent.source}:{parent.entity}:{parent.key}"
 
 
 def _failure(result: Mapping[str, Any]) -> Outcome:

@@ -273,7 +273,7 @@ class Remover:
             theirs = record.get(target.name)
             if theirs not in (None, "") and same(target, ours, theirs):
                 empty[target.name] = None
-        uid = f"{link.source}:{link.entity}:{link.key}".casefold()
+        uid = link.uid.casefold()
         # A contact that a lead became has a key of its own, if any.
         for key in () if alone or schema is not self._schema else self._keys():
             if key.updateable and str(record.get(key.name) or "").casefold() == uid:
@@ -306,7 +306,7 @@ class Remover:
             survivor
             for record in gone
             if (link := by_id.get(survivor := str(record["MasterRecordId"])[:15])) is not None
-            and str((key and record.get(key.name)) or "").casefold() != _uid(link).casefold()
+            and str((key and record.get(key.name)) or "").casefold() != link.uid.casefold()
         }
 
     def _hanging(self, by_id: Mapping[str, Link], names: Sequence[str]) -> set[str]:
@@ -468,10 +468,6 @@ class Remover:
 
 def _is_gone(result: Mapping[str, Any]) -> bool:
     return any(p.code in GONE_CODES for p in problems_of(result.get("errors")))
-
-
-def _uid(link: Link) -> str:
-    return f"{link.source}:{link.entity}:{link.key}"
 
 
 def _belongs(mark: str, link: Link, name: str) -> bool:

@@ -58,7 +58,7 @@ class _Intake:
             put_unreadable(self._tx, self._unit.source, record, now=self._now)
             self._facts.unread = True
             if record.key is not None:
-                fates[self._hint(Change(entity=record.entity, key=record.key, op="touch"))] += 1
+                fates[self._take(Change(entity=record.entity, key=record.key, op="touch"))] += 1
         for hint in self._unit.answers:
             self._sinks |= end_hint(self._tx, hint)
         if self._unit.cursor is not None:
@@ -81,6 +81,7 @@ class _Intake:
         )
 
     def _take(self, change: Change) -> _Fate:
+        self._past = self._unit.bulk and self._is_past(change)
         if change.op == "event":
             if change.data is None or change.event_id is None:
                 raise ValueError(f"an event needs data and event_id: {change.entity} {change.key}")
@@ -103,15 +104,13 @@ class _Intake:
         if (change.entity, change.key) in self._answered:
             # The answer to a hint that gives it again: the record cannot be read, and asking once more does not help.
             return "unchanged"
-        self._past = self._unit.bulk
-        give_hint(self._tx, self._unit.source, change, bulk=self._past, now=self._now)
+        give_hint(self._tx, self._unit.source, change, bulk=self._unit.bulk, now=self._now)
         self._received(change)
         return "hinted"
 
     # -- the three kinds of change
 
     def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
-        self._past = self._is_past(change, None)
         owner = self._owner(change, data)
         values = self._values(change, data, codec.Written(data), owner) | {"event_id": event_id, "at": self._at(change)}
         new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
@@ -135,7 +134,6 @@ class _Intake:
         known = self._snapshot(change.entity, change.key)
         if known is None:
             return "unchanged"
-        self._past = self._is_past(change, known)
         if _older(change.version, known["version"]) or self._was_read_before(known):
             return "stale"
         buried = {
@@ -157,7 +155,6 @@ class _Intake:
 
     def _upsert(self, change: Change, data: Entity) -> _Fate:
         known = self._snapshot(change.entity, change.key)
-        self._past = self._is_past(change, known)
         if self._taken_over(change, data, known):
             return "stale"
         if self._facts.unread:
@@ -187,8 +184,9 @@ class _Intake:
             self._put(sql.PUT_SNAPSHOT, change, values)
         before = None if known is None or known["deleted"] else known["data"]
         email = email_of(data)
-        moves = change.entity == Customer.entity and (known is None or known["email"] != email)
-        if (before is None or moves) and email is not None and change.entity == Customer.entity and self._is_news():
+        person = change.entity == Customer.entity
+        moves = person and (known is None or known["email"] != email)
+        if person and (before is None or moves) and email is not None and self._is_news():
             ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         if moves and known is not None and known["email"] is not None:
@@ -205,13 +203,12 @@ class _Intake:
         """Not a listing of the past, whose every record is new here; a comparison is one of what is now."""
         return not self._unit.bulk or bool(self._sweeps)
 
-    def _is_past(self, change: Change, known: Row | None) -> bool:
-        """Whether it is nothing new to tell of: it was so before all was listed for the first time."""
-        if not self._unit.bulk:
-            return False
+    def _is_past(self, change: Change) -> bool:
+        """Whether a listing brings nothing new to tell of: it was so before all was listed for the first time."""
         since = self._facts.news_since.get(change.entity)
-        if since is None:
+        if since is None or change.op in ("touch", "forget"):
             return True
+        known = None if change.op == "event" else self._snapshot(change.entity, change.key)
         if change.at is None:
             # Without a date only what was known before shows that it is new.
             return known is None or change.op == "event"

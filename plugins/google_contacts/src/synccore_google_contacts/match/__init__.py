@@ -39,7 +39,7 @@ class Finder:
     def adopted(self, links: Sequence[Link]) -> None:
         """These contacts are these customers', of which nothing on them tells before they are first written."""
         with self._rounds.index() as index:
-            index.expect({link.remote_id: f"{link.source}:{link.entity}:{link.key}" for link in links})
+            index.expect({link.remote_id: link.uid for link in links})
 
     def forget(self) -> None:
         """What was promised; what was written says it by now."""
