@@ -28,6 +28,7 @@ from synccore_woocommerce.testing import settings as woocommerce_settings
 
 from .mortal import Died, MortalStore
 from .targets import TARGETS, Target
+from .wire import Wire
 
 __all__ = ["STEPS", "Step", "World"]
 
@@ -59,6 +60,7 @@ class World(Closing):
         self.shop = FakeWooCommerce(clock=self.clock)
         self.shop.hooks.post = self._arrive
         self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
+        self._wire = Wire([self.shop, *(target.server for target in self.targets.values())])
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
         #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
@@ -88,8 +90,7 @@ class World(Closing):
         self.withheld: list[WebhookRequest] | None = None
         self._people = 0
         self._backup: Path | None = None
-        #: Whom a target held when the backup was made, and who came since and is unknown to what was restored: where
-        #: they are gone from the shop by now they stay at the targets, and nobody there can say whose they are.
+        #: Whom a target held when the backup was made, and who came since: gone from the shop by now, they stay there.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
         #: Who had a number at a target when a backup came back that may not know of it: where the shop has emptied it
@@ -107,8 +108,8 @@ class World(Closing):
     def close(self) -> None:
         """End the process and the servers."""
         self.app.close()
-        for server in (self.shop, *self.targets.values()):
-            server.close()
+        for thing in (self._wire, self.shop, *self.targets.values()):
+            thing.close()
 
     # -- the process
 
@@ -292,8 +293,7 @@ class World(Closing):
         number, first = self._people, luck.choice(NAMES)
         email = self._from_another(luck) or f"p{number}@shop.test"
         consent = [{"key": CONSENT, "value": "yes"}] if luck.random() < 0.4 else []
-        fields = {"first_name": first, "last_name": f"Nr{number}", "meta_data": consent}
-        self.shop.add_customer(email, **fields)
+        self.shop.add_customer(email, first_name=first, last_name=f"Nr{number}", meta_data=consent)
 
     def _from_another(self, luck: Random) -> str | None:
         """An address that somebody gave up, now and then."""
