@@ -229,6 +229,13 @@ def makes_all_anew_for_one(real, sink, operations):
     return real(sink, [evolve(operation, link=None) for operation in operations] if gone else operations)
 
 
+def makes_another_for_a_new_key(real, sink, operation):
+    known, link = sink.__dict__.setdefault("known", {}), operation.link
+    mine = link is None or known[link.remote_id] == operation.uid
+    outcome = real(sink, operation if mine else evolve(operation, link=None))
+    return known.update({outcome.remote_id: operation.uid}) or outcome
+
+
 def takes_a_refusal_for_gone(real, sink, link):
     try:
         return real(sink, link)
@@ -286,6 +293,7 @@ BUGS: dict[str, Bug] = {
     "what_an_unheard_update_wrote_where_nothing_was_is_emptied_with_it": ("deliver", believes_an_error),
     "what_a_refused_update_wrote_in_part_is_undone_with_it": ("_write", forgets_its_first_call),
     "a_guest_whose_create_was_lost_and_who_registers_is_as_the_account_is": ("deliver", believes_an_error),
+    "a_guest_who_registers_and_moves_on_is_there_once": ("_write", makes_another_for_a_new_key),
     "a_lost_answer_to_a_deletion_is_harmless": ("_write", must_find_what_it_deletes),
     "a_call_refused_as_a_whole_parks_one_record_at_most": ("deliver", blames_all_for_one),
     "the_default_mapping_fits_what_is_described": (
@@ -332,6 +340,7 @@ SPECIAL = {
     "a_telephone_that_is_left_out_leaves_no_former_one",
     "who_was_deleted_at_the_target_is_there_once_after_a_change",
     "who_was_merged_at_the_target_is_there_once_after_a_change",
+    "whose_lost_create_was_merged_at_the_target_is_there_once",
     "what_its_owner_wrote_since_is_let_go_of_as_it_is",
 }
 #: Of those what the generated contract stages all the same.

@@ -531,3 +531,21 @@ def test_what_vanished_at_the_target(sample, sound, contract_of, passes, fails, 
     case = "who_was_merged_at_the_target_is_there_once_after_a_change"
     passes(contract_of(sample, Following, merge=merge), case, tmp_path / "following")
     fails(contract_of(sample, sound, merge=merge), case, tmp_path / "twice")
+
+
+def test_what_was_merged_before_it_was_heard_of(sample, sound, contract_of, passes, fails, tmp_path):
+    class Finding(sound):
+        """Whoever has the address is the record, where nobody carries our own id."""
+
+        def _find(self, operation):
+            there = self._client.call("GET", "/people", params={"email": operation.fields["email"]})
+            by_address = Link(object="person", remote_id=there[0]["id"]) if there else None
+            return super()._find(operation) or by_address
+
+    def merge(_, stand_in, kept, other):
+        stand_in.people[kept]["email"] = stand_in.people.pop(other)["email"]
+        return kept
+
+    case = "whose_lost_create_was_merged_at_the_target_is_there_once"
+    passes(contract_of(sample, Finding, merge=merge), case, tmp_path / "finding")
+    fails(contract_of(sample, sound, merge=merge), case, tmp_path / "twice")

@@ -155,7 +155,7 @@ def near(server: LoopbackServer, request: httpx.Request) -> httpx.Response:
 def settle(rig, operations, limit=40):
     """What core does: ask `lookup` where a create may have been carried out, wait as told, deliver again."""
     pending = list(operations)
-    unsure: set[str] = set()
+    unsure = {op.key for op in operations if op.maybe_applied}
     for _ in range(limit):
         asked = [op for op in pending if op.key in unsure]
         waits = []

@@ -1,6 +1,7 @@
 """Which contact is the customer, and what is kept of it."""
 
 import pytest
+from attrs import evolve
 from google_help import marks_on, person_fields, values
 
 from synccore.errors import Rejected
@@ -157,6 +158,33 @@ def test_a_guest_who_registers_stays_one_contact(rig):
     assert account.remote_id == guest.remote_id
     marks = marks_on(rig.google.contact(account.remote_id))
     assert marks == ["shop:customer:7"]
+
+
+def register(rig, guest, key):
+    """A guest makes an account: core moves the link, and nothing was delivered of the account yet."""
+    rig.links[f"shop:{key}"] = evolve(rig.links.pop(f"shop:{guest}"), key=str(key))
+
+
+def test_a_guest_who_registers_and_moves_on_before_the_next_delivery_stays_one_contact(rig):
+    guest = rig.put("guest:abc", **person_fields(1))
+    register(rig, "guest:abc", 7)
+    rig.put(7, **person_fields(2, phone="+14155550001"))
+    # Whoever has the former address now is somebody else.
+    other = rig.put(8, **person_fields(1, given_name="Zoe", phone="+14155550008"))
+    assert other.remote_id != guest.remote_id
+    person = rig.google.contact(guest.remote_id)
+    assert marks_on(person) == ["shop:customer:7"]
+    assert values(person, "emailAddresses") == ["ann2@shop.test"]
+    assert values(person, "names", "givenName") == ["Ann2"]
+
+
+@pytest.mark.parametrize("policy", ["delete", "unlabel"])
+def test_a_guest_who_registers_and_is_deleted_before_the_next_delivery_is_gone(rig, policy):
+    guest = rig.put("guest:abc", **person_fields(1))
+    register(rig, "guest:abc", 7)
+    rig.deliver(rig.op(7, op="delete", settings={"on_delete": policy}))
+    assert guest.remote_id not in rig.google.members("Customers")
+    assert len(rig.google.contacts()) == (policy != "delete")
 
 
 def test_two_shops_share_the_contact_of_one_person(rig):

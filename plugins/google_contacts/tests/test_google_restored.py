@@ -3,7 +3,7 @@
 from copy import copy
 
 import pytest
-from google_help import marks_on, person_fields, values
+from google_help import by_email, marks_on, person_fields, settle, values
 
 from synccore.types import Identity
 
@@ -96,3 +96,40 @@ def test_who_is_forgotten_leaves_nothing_that_was_written_since_the_backup(rig):
     assert {k: v for k, v in after.items() if k not in ("etag", "metadata")} == {
         k: v for k, v in before.items() if k not in ("etag", "metadata")
     }
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("markers", ["both", "kept", "none"])
+@pytest.mark.parametrize("under", ["kept", "other", "new"])
+def test_who_came_since_the_backup_and_was_merged_with_another_customer_has_one_contact(rig, known, markers, under):
+    rig.put(1 if known else 3, **person_fields(1 if known else 3))
+    backup = Backup(rig)
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    backup.put_back(rig)
+    name = rig.google.merge(one, two, under=under, markers=markers)
+    for n in (2, 1):
+        settle(rig, [rig.op(n, maybe=not (known and n == 1), **person_fields(n))])
+    for n in (1, 2):
+        assert [p["resourceName"] for p in by_email(rig.google.contacts(), f"ann{n}@shop.test")] == [name]
+        assert rig.links[f"shop:{n}"].remote_id == name
+
+
+def test_of_several_who_came_since_the_backup_on_one_contact_none_gets_another(rig):
+    rig.put(3, **person_fields(3))
+    backup = Backup(rig)
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    backup.put_back(rig)
+    name = rig.google.merge(one, two, markers="none")
+    settle(rig, [rig.op(n, maybe=True, **person_fields(n)) for n in (1, 2)])
+    assert {rig.links[f"shop:{n}"].remote_id for n in (1, 2)} == {name}
+    assert len(rig.google.contacts()) == 2
+
+
+def test_whose_former_address_somebody_new_has_shares_no_contact_with_them_after_a_restore(rig):
+    rig.put(1, **person_fields(1))
+    backup = Backup(rig)
+    made = rig.put(1, **person_fields(5)).remote_id
+    backup.put_back(rig)
+    # Ann is known by her former address, and who has it now came since.
+    settle(rig, [rig.op(2, maybe=True, **person_fields(5, given_name="Zoe"))])
+    assert rig.links["shop:2"].remote_id != made

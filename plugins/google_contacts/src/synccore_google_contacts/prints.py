@@ -40,8 +40,12 @@ def recalled(own: Mapping[str, Any], person: Mapping[str, Any], names: Iterable[
 
 def unknown(own: Mapping[str, Any], person: Mapping[str, Any]) -> set[str]:
     """The fingerprints on the contact of which the index knows nothing."""
-    told = {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
-    return told - prints_of(own)
+    return told(person) - prints_of(own)
+
+
+def told(person: Mapping[str, Any]) -> set[str]:
+    """The fingerprints on the contact: what we wrote there, for whomever."""
+    return {p for e in person.get("clientData", ()) if e.get("key") == WROTE for p in str(e.get("value")).split()}
 
 
 def prints_of(own: Mapping[str, Any]) -> set[str]:

@@ -65,17 +65,19 @@ class Whose:
 
     def inherited(self, op: Operation) -> set[str]:
         """Those whose place the record takes: customers who are gone, and guests of the shop who registered, whose
-        address, or number where an address says nothing else, is the record's now. Of whom is not known what they
-        wanted there, where nobody else wants it."""
+        address, or number where an address says nothing else, is the record's now, or was when it was last delivered
+        (a guest who registers and moves on at once). Of whom is not known what they wanted there, where nobody else
+        wants it."""
         former = set() if op.uid in self.everybody else set(self.gone)
         if not is_guest(op.uid):
             former |= {uid for uid in self.everybody if is_guest(uid) and uid.startswith(f"{op.source}:")}
         if not former:
             return set()
-        emails = set(wanted_emails(op.fields))
+        states = (op.fields, op.previous)
+        emails = {e for fields in states for e in wanted_emails(fields)}
         prints = {print_of("email", e) for e in emails}
         if not emails or not self.emails:
-            prints |= {print_of("phone", p) for p in wanted_phones(op.fields)}
+            prints |= {print_of("phone", p) for fields in states for p in wanted_phones(fields)}
         nobodys = not prints & self.wanted(self.everybody - former - {op.uid})
         return {uid for uid in former if prints & self.wanted([uid]) or (nobodys and uid not in self.wants)}
 

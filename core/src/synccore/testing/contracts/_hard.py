@@ -101,6 +101,20 @@ class HardSinkCases(SinkStand):
         kept = [name for name, why in on.link(0).left_out.items() if why.startswith("kept")]
         assert not kept, f"taken for somebody else's: {', '.join(kept)}"
 
+    def test_a_guest_who_registers_and_moves_on_is_there_once(self, on: Stage) -> None:
+        """Nothing was delivered under the account's own key yet, and it has another address: what is there is theirs
+        all the same, and nothing of it is who has the former address now."""
+        on.app.emit(upsert(attrs.evolve(self.customer(0), key="guest:0", guest=True)))
+        on.deliver()
+        moved = self.customer(1, key="0")
+        on.app.emit(upsert(self.customer(0), replaces=("guest:0",)))
+        on.app.emit(upsert(moved))
+        on.app.emit(upsert(self.customer(0, key="1", last_name="Another", phone="+1 212 555 9999")))
+        on.deliver()
+        assert on.held() == on.expected(2), on.errors()
+        assert on.link(0).remote_id != on.link(1).remote_id, "whoever has the former address now has the record as well"
+        self._is_as_mapped(on, on.link(0))
+
     def test_a_lost_answer_to_a_deletion_is_harmless(self, on: Stage) -> None:
         """Deleted already, and asked to delete again."""
         on.emit(2)

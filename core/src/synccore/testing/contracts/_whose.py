@@ -152,6 +152,22 @@ class WhoseSinkCases(TruthSinkCases):
         assert on.link(0).remote_id == left, "merged at the target, and the link does not lead to what is left"
         self._leads_somewhere(on)
 
+    def test_whose_lost_create_was_merged_at_the_target_is_there_once(self, on: Stage) -> None:
+        """Into the record of another customer, before anybody heard of it: that record is theirs as well."""
+        self._needs(on, "lookup")
+        on.emit()
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.emit(1, first=1)
+        on.app.drain()
+        on.app.clock.advance(self.lag)
+        (made,) = on.sink.lookup(self._operations(on, 2)[1:])
+        assert isinstance(made, Link), "a create without an answer was carried out, and lookup() does not find it"
+        if self.merge(on.stand_in, on.link(0).remote_id, made.remote_id) is None:
+            pytest.skip("nobody merges anything there (else write merge)")
+        on.deliver()
+        assert len(set(on.held())) == len(on.held()), "merged at the target before it was heard of: made a second time"
+
     def _leads_somewhere(self, on: Stage) -> None:
         if callable(getattr(on.sink, "read", None)):
             assert None not in on.sink.read([on.link(0), on.link(1)]), "the link leads to nothing"

@@ -9,6 +9,7 @@ from synccore.types import Operation
 from ..index import Index
 from ..mapping import wanted_emails, wanted_phones
 from ..merge import print_of
+from ..prints import told
 from ..whose import whose
 
 
@@ -44,7 +45,7 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
     for field in op.match or ("email", "phone"):
         candidates = _candidates(index, op, field)
         # One that is the record's too is so once the other who has it was written.
-        free = (n for n in candidates if not taken(n) or whose(index, n).claimed(op) or _merged(index, op, n))
+        free = (n for n in candidates if not taken(n) or whose(index, n).claimed(op) or _joined(index, op, n))
         found = sorted(n for n in free if not _foreign(index, op, n))
         if len(found) == 1:
             return Match(found[0], field)
@@ -68,7 +69,12 @@ def _candidates(index: Index, op: Operation, field: str) -> set[str]:
 
 
 def _foreign(index: Index, op: Operation, name: str) -> bool:
-    return whose(index, name).foreign(op) and not _merged(index, op, name)
+    return whose(index, name).foreign(op) and not _joined(index, op, name)
+
+
+def _joined(index: Index, op: Operation, name: str) -> bool:
+    """Whether the owner merged what was the record's into it, of which nothing else tells."""
+    return _merged(index, op, name) or _made_and_merged(index, op, name)
 
 
 def _merged(index: Index, op: Operation, name: str) -> bool:
@@ -81,6 +87,15 @@ def _merged(index: Index, op: Operation, name: str) -> bool:
         return False
     there, holders = index.emails_of(name).intersection(wanted_emails(op.link.mapped)), whose(index, name)
     return bool({print_of("email", e) for e in there} - holders.wanted(holders.everybody))
+
+
+def _made_and_merged(index: Index, op: Operation, name: str) -> bool:
+    """Whether it was the record's by a create without an answer, or by one of a database that a backup replaced: its
+    address stands there, and neither wants it there anybody of whom we know, nor did we write it for them."""
+    if not op.maybe_applied or op.previous:
+        return False
+    there, holders = index.emails_of(name).intersection(wanted_emails(op.fields)), whose(index, name)
+    return bool({print_of("email", e) for e in there} - holders.wanted(holders.everybody) - told(index.person(name)))
 
 
 def namesakes(index: Index) -> dict[str, str]:

@@ -220,8 +220,8 @@ class _Planner:
         own = self._recalled(op, own, person)
         erasing = bool(op.settings.get(ERASE, False))
         holders = whose(self.index, name)
-        # Whoever is forgotten is so as the guest they were as well, whose marker may stand there still.
-        others = holders.beside(link, op.uid, as_guest=erasing)
+        # Whoever goes does so as the guest they were as well, whose marker may stand there still.
+        others = holders.beside(link, op.uid, as_guest=erasing) - holders.inherited(op)
         shared = link.shared > 1 or bool(others)
         if shared and not erasing:
             note = "kept: another customer is this contact too"
