@@ -97,11 +97,12 @@ class Target(Closing):
 
 
 class Klaviyo(Target):
-    """Profiles, and an event for every payment."""
+    """Profiles, and an event for every payment. Under `adopt` the former profile of who gets an address that has one
+    already would stay, as its documentation says."""
 
     name = "marketing"
     routes: ClassVar = {
-        "profiles": {"entity": "customer", "object": "profile", "on_delete": "erase"},
+        "profiles": {"entity": "customer", "object": "profile", "on_delete": "erase", "on_conflict": "merge"},
         "payments": {"entity": "payment", "object": "event"},
     }
 

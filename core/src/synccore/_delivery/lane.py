@@ -18,6 +18,7 @@ from .claims import LEASE_MARGIN, Claims
 from .doubtful import Doubtful
 from .gate import Gate
 from .halving import MANY, Answer, cause_of, deliver_halving, in_doubt
+from .heirs import Heirs
 from .holds import Holds
 from .jobs import Jobs
 from .namesakes import Namesakes
@@ -90,6 +91,7 @@ class Lane:
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
         self._namesakes = Namesakes(store, self._settler, self.routes)
+        self._heirs = Heirs(store, self._settler)
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         windows = [(limits.calls, limits.per)] if limits.calls else []
         self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)
@@ -210,6 +212,7 @@ class Lane:
         """Those that are to be sent now; what becomes of the others is added to `settlements`."""
         items = self._unlisted.part(route, items, settlements, self._clock.now())
         items = self._namesakes.part(route, items, settlements, self._clock.now())
+        items = self._heirs.part(route, items, settlements, self._clock.now())
         items = self._doubtful.settle(route, items, settlements)
         return (item.going() for item in items)
 

@@ -10,7 +10,7 @@ from .policy import Snooze
 from .settle import Settler
 from .steps import Item
 
-__all__ = ["Namesakes"]
+__all__ = ["Namesakes", "hold_back"]
 
 #: Between two looks at a record that waits: a quarter of the time it has waited so far, within these.
 SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=1)
@@ -45,11 +45,8 @@ class Namesakes:
     def part(self, route: str, items: Sequence[Item], settlements: list[Settlement], now: datetime) -> list[Item]:
         """Those that may go; what becomes of the others is added to `settlements`."""
         waiting = self._behind(route, items) | self._before_facts(items) | self._facts(items)
-        for item in items:
-            if (why := waiting.get(id(item))) is not None:
-                wait = min(max((now - item.work.delivery.first_change_at) / 4, SOONEST), LATEST)
-                reason = RateLimited(why, retry_after=wait, scope="operation")
-                settlements.append(self._settler.failed(item.work, reason, Snooze(now + wait), None))
+        held = [(item, why) for item in items if (why := waiting.get(id(item))) is not None]
+        settlements.extend(hold_back(self._settler, item, why, now) for item, why in held)
         return [item for item in items if id(item) not in waiting]
 
     def _behind(self, route: str, items: Sequence[Item]) -> dict[int, str]:
@@ -80,6 +77,12 @@ class Namesakes:
             waiting |= {which: HANDED_OVER for which, key in owners.items() if key in given}
             waiting |= {which: MOVING for which, key in owners.items() if key in moving}
         return waiting
+
+
+def hold_back(settler: Settler, item: Item, why: str, now: datetime) -> Settlement:
+    """Look at it again, the later the longer it waits."""
+    wait = min(max((now - item.work.delivery.first_change_at) / 4, SOONEST), LATEST)
+    return settler.failed(item.work, RateLimited(why, retry_after=wait, scope="operation"), Snooze(now + wait), None)
 
 
 def _keys(items: Sequence[Item]) -> list[str]:

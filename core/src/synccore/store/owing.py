@@ -9,7 +9,7 @@ from ._convert import maybe_from_ms, to_delivery, to_ms
 from ._rules import claim, namesakes
 from ._rules.owing import write_history
 from .engine import Engine
-from .rows import ClaimRule, Delivery, HistoryEntry, JobWork, Work
+from .rows import ClaimRule, Delivery, Heir, HistoryEntry, JobWork, Work
 
 __all__ = ["Owing"]
 
@@ -61,6 +61,11 @@ class Owing(Engine):
         """Of these, the owners of events that are open at the sink, parked ones left aside."""
         with self.reading() as view:
             return namesakes.untold(view, sink, source, entity, keys)
+
+    def heirs(self, route: str, source: str, entity: str, keys: Collection[str]) -> dict[str, Heir]:
+        """Of these, the records whose place another one took: key -> that one."""
+        with self.reading() as view:
+            return namesakes.heirs(view, route, source, entity, keys)
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str

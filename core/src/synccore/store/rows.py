@@ -187,6 +187,16 @@ class Work:
         return self.delivery.op == "delete" or (self.snapshot is not None and self.snapshot.deleted)
 
 
+@frozen
+class Heir:
+    """The record that took another one's place, on one route."""
+
+    #: Its own twin; None where it has none.
+    remote_id: str | None
+    #: Whether it, or what hung on the former one's twin, is still to be delivered.
+    owed: bool
+
+
 @frozen(kw_only=True)
 class ClaimRule:
     """How much of one route a claim takes; order of the rules is the order of preference among equals."""

@@ -380,7 +380,7 @@ class _Intake:
                 continue
             known = self._snapshot(change.entity, old)
             if known is not None and not known["deleted"]:
-                move(self._tx, known, change.key, now=self._now, known_at=self._known_at)
+                move(self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._known_at)
                 self._known.clear()
                 moved = True
         return moved

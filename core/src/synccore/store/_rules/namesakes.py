@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from .. import codec
 from ..engine import Transaction
+from ..rows import Heir
 
-__all__ = ["FORMER_EMAIL", "going", "handed_over", "moving", "untold"]
+__all__ = ["FORMER_EMAIL", "going", "handed_over", "heirs", "moving", "untold"]
 
 #: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
 #: to be asked for.
@@ -69,6 +70,26 @@ SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
         AND d.sink = :sink AND d.settled_at IS NULL AND d.event IS NOT NULL AND d.state <> 'parked')
 """
 
+#: Of these keys, those whose place another record took, that one's twin on the route, and whether it is still to be
+#: delivered with the address they share, or what hung on the former twin. Parked ones are waited for by nobody.
+HEIRS = """
+SELECT s.key, h.remote_id, CASE WHEN EXISTS (
+        SELECT 1 FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.replaced_by
+            AND d.settled_at IS NULL AND d.route = :route AND d.event IS NULL AND d.state <> 'parked'
+            AND (h.remote_id IS NULL OR d.former_email IS NOT NULL OR d.maybe_applied = 1 OR d.state <> 'ready'))
+    OR EXISTS (SELECT 1 FROM link l
+        CROSS JOIN snapshot c ON c.source = s.source AND c.owner_entity = s.entity AND c.owner_key = s.replaced_by
+        CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key AND k.sink = l.sink
+            AND k.parent_id = l.remote_id
+        CROSS JOIN delivery d ON d.source = k.source AND d.entity = k.entity AND d.key = k.key
+            AND d.settled_at IS NULL AND d.route = k.route AND d.event IS NULL AND d.state <> 'parked'
+        WHERE l.route = :route AND l.source = s.source AND l.entity = s.entity AND l.key = s.key)
+    THEN 1 ELSE 0 END AS owed
+FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity AND s.key = j.value
+LEFT JOIN link h ON h.route = :route AND h.source = s.source AND h.entity = s.entity AND h.key = s.replaced_by
+WHERE s.replaced_by IS NOT NULL
+"""
+
 
 def going(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
     """Those behind the end of another record."""
@@ -88,6 +109,12 @@ def moving(view: Transaction, routes: Iterable[str], source: str, entity: str, k
 def untold(view: Transaction, sink: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
     """Those with facts that are to be told first."""
     return _keys(view, UNTOLD, source, entity, keys, sink=sink)
+
+
+def heirs(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> dict[str, Heir]:
+    """Whoever took the place of these."""
+    at = {"route": route, "source": source, "entity": entity, "keys": codec.dump_json(list(keys))}
+    return {row["key"]: Heir(row["remote_id"], bool(row["owed"])) for row in view.execute(HEIRS, at)}
 
 
 def _keys(view: Transaction, statement: str, source: str, entity: str, keys: Iterable[str], **values: str) -> set[str]:

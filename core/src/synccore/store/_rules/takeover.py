@@ -5,7 +5,9 @@ from typing import Any
 
 from .. import sql
 from ..engine import Row, Transaction
-from .owing import Slot, end_event, refresh, slot_of, tell
+from ..rows import DirtyRule, Rules
+from .owing import Slot, end_event, owe, refresh, slot_of, tell
+from .pen import Pen
 
 __all__ = ["MOVE_OWNED_EVENTS", "move"]
 
@@ -15,12 +17,14 @@ UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key =
     SELECT 1 FROM link o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity AND o.key = :new)
 """
 
-#: ... what is under way, unless something of the new key is.
+#: ... what is under way, unless something of the new key is, or has been: what it makes would take that one's place.
 MOVE_UNDER_WAY = """
 UPDATE delivery SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND settled_at IS NULL
     AND state IN ('running', 'submitted') AND NOT EXISTS (
         SELECT 1 FROM delivery o WHERE o.source = :source AND o.entity = :entity AND o.key = :new
             AND o.settled_at IS NULL AND o.sink = delivery.sink AND o.state IN ('running', 'submitted'))
+    AND NOT EXISTS (SELECT 1 FROM link o WHERE o.route = delivery.route AND o.source = :source
+        AND o.entity = :entity AND o.key = :new)
 """
 
 #: ... and what it waits for.
@@ -36,18 +40,46 @@ UPDATE delivery SET owner_key = :new WHERE source = :source AND owner_entity = :
     AND settled_at IS NULL RETURNING *
 """
 
+#: Routes on which the old key has, or may have, a record of its own beside that of the new one; `doubt` where nobody
+#: knows what came of its create.
+_BESIDE = """
+SELECT route, max(doubt) AS doubt FROM (
+    SELECT l.route, 0 AS doubt FROM link l WHERE l.source = :source AND l.entity = :entity AND l.key = :old
+    UNION ALL SELECT d.route, CASE WHEN d.state IN ('ready', 'parked') THEN 1 ELSE 0 END FROM delivery d
+    WHERE d.source = :source AND d.entity = :entity AND d.key = :old AND d.settled_at IS NULL AND d.event IS NULL
+        AND (d.state IN ('running', 'submitted') OR d.maybe_applied = 1 AND EXISTS (SELECT 1 FROM link o
+            WHERE o.route = d.route AND o.source = d.source AND o.entity = d.entity AND o.key = :new))) found
+GROUP BY route
+"""
+
+#: What the new key owns by now and hangs under the old one's record at a target.
+_HANGING = """
+SELECT k.route, k.entity, k.key FROM link l
+CROSS JOIN snapshot c ON c.source = l.source AND c.owner_entity = l.entity AND c.owner_key = :new AND c.deleted = 0
+CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key AND k.sink = l.sink
+    AND k.parent_id = l.remote_id
+WHERE l.source = :source AND l.entity = :entity AND l.key = :old
+"""
+
 _OWNED = "source = :source AND owner_entity = :entity AND owner_key = :old"
 _OLD = "source = :source AND entity = :entity AND key = :old"
 
 
-def move(tx: Transaction, known: Row, key: str, *, now: int, known_at: int) -> None:
-    """What belonged to the snapshot `known` is the record's with this key from now on."""
+def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int) -> None:
+    """What belonged to the snapshot `known` is the record's with this key from now on.
+
+    A key that has a record of its own at a target keeps that one: there the other one goes, once what hangs on it has
+    moved, and the person stands there once.
+    """
     source, entity = known["source"], known["entity"]
     where = {"source": source, "entity": entity, "old": known["key"], "new": key, "now": now}
-    # A key that has a link of its own on a route keeps it.
+    # What is under way goes on under the new key, so that the account is not sent beside it.
+    tx.execute(MOVE_UNDER_WAY, where)
     tx.execute(MOVE_LINKS, where)
     for table in ("snapshot", "event"):
         tx.execute(f"UPDATE {table} SET owner_key = :new WHERE {_OWNED}", where)  # noqa: S608  constant text
+    beside = {row["route"]: int(row["doubt"]) for row in tx.execute(_BESIDE, where)}
+    hanging = tx.execute(_HANGING, where).fetchall() if beside else []
     _move_owed(tx, where, f"taken over by {entity} {key}")
     tx.execute(
         "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
@@ -64,11 +96,21 @@ def move(tx: Transaction, known: Row, key: str, *, now: int, known_at: int) -> N
     # The guest's events stand in one row with the account's now.
     owned = tx.execute(MOVE_OWNED_EVENTS, where).fetchall()
     refresh(tx, slots + [slot_of(row) for row in owned])
+    for row in hanging:
+        for rule in _own(rules, row["entity"], row["route"]):
+            owe(tx, rule, source, row["key"], "upsert", bulk=False, now=now)
+    for route, doubt in beside.items():
+        for rule in _own(rules, entity, route):
+            owe(tx, rule, source, known["key"], "delete", bulk=False, now=now, doubt=doubt)
+
+
+def _own(rules: Rules, entity: str, route: str) -> list[DirtyRule]:
+    """What a change of such a record owes its own route."""
+    return [rule for rule in rules.get(entity, ()) if rule.route == route and rule.target == "self"]
 
 
 def _move_owed(tx: Transaction, where: Mapping[str, Any], note: str) -> None:
-    """What is under way goes on under the new key, so that the account is not sent beside it; the rest ends."""
-    tx.execute(MOVE_UNDER_WAY, where)
+    """What waits ends."""
     tx.execute(MOVE_AWAITED, where)
     tx.execute(f"DELETE FROM awaited WHERE {_OLD}", where)  # noqa: S608  constant text
     open_rows = tx.execute(

@@ -127,6 +127,20 @@ class EndingSinkCases(WhoseSinkCases):
         self._deleted(on, 1)
         assert len(on.held()) == 2 * usual, "made by us, its answer lost, deleted in the shop, and not as others are"
 
+    def test_an_account_that_gets_a_guests_address_is_there_as_it_is(self, on: Stage) -> None:
+        """Both were there, one person from now on: the account's record is the one that stays, the guest's goes."""
+        on.emit(2)
+        on.deliver()
+        self._deleted(on, 1)
+        usual = len(on.held()) - 1
+        guest = attrs.evolve(self.customer(2), key="guest:2", guest=True)
+        on.app.emit(upsert(guest))
+        on.deliver()
+        on.app.emit(upsert(self.customer(0, email=guest.email), replaces=("guest:2",)))
+        on.deliver()
+        assert 1 <= on.held().count(guest.email or "") <= 1 + usual, on.errors()
+        self._is_as_mapped(on, on.link(0))
+
     def _deleted(self, on: Stage, number: int) -> None:
         on.app.source.records.pop(("customer", str(number)), None)
         on.app.emit(Change(entity="customer", key=str(number), op="delete"))

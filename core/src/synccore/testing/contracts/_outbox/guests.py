@@ -3,7 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
+from attrs import evolve
+
 from ....entities import guest_key
+from ....store import Heir
 from ....types import EntityRef
 from .desk import Desk
 
@@ -40,6 +43,68 @@ class GuestsRules:
             desk.settle(delivery, link=desk.link("R-" + delivery.key))
         desk.take(account(desk, "Ada L"))
         assert desk.store.link("people", "shop", "customer", "12").remote_id == "R-12"
+
+    def test_a_record_of_the_guests_own_beside_it_goes(self, desk: Desk) -> None:
+        """Else one person stands there twice. It goes after the account, which keeps its own."""
+        self._both(desk)
+        assert desk.rows(state="ready") == [f"people {GUEST} delete ready", "people 12 upsert ready"]
+        assert desk.store.heirs("people", "shop", "customer", [GUEST, "12"]) == {GUEST: Heir("R-12", owed=True)}
+        assert desk.store.heirs("mail", "shop", "customer", [GUEST]) == {GUEST: Heir(None, owed=False)}
+        for delivery in desk.claim():
+            if delivery.key == "12":
+                desk.settle(delivery, link=desk.link("R-12"))
+        assert desk.store.heirs("people", "shop", "customer", [GUEST]) == {GUEST: Heir("R-12", owed=False)}
+
+    def test_nobody_waits_for_an_account_that_is_parked(self, desk: Desk) -> None:
+        self._both(desk)
+        for delivery in desk.claim():
+            if delivery.key == "12":
+                desk.settle(delivery, "parked", error_kind="rejected", error="no")
+        assert desk.store.heirs("people", "shop", "customer", [GUEST]) == {GUEST: Heir("R-12", owed=False)}
+
+    def test_what_hangs_on_it_moves_before_it_goes(self, desk: Desk) -> None:
+        desk.take(desk.order("o1", GUEST))
+        hanging = evolve(desk.link("O"), sink="crm", parent_id=f"R-{GUEST}")
+        desk.store.put_link("orders", "shop", "order", "o1", hanging, desk.now)
+        for delivery in desk.claim([desk.claim_rule("orders")]):
+            desk.settle(delivery)
+        self._both(desk)
+        assert "orders o1 upsert ready" in desk.rows(state="ready")
+        for delivery in desk.claim([desk.claim_rule("people")]):
+            if delivery.key == "12":
+                desk.settle(delivery, link=desk.link("R-12"))
+        assert desk.store.heirs("people", "shop", "customer", [GUEST])[GUEST].owed
+        desk.settle(desk.claim([desk.claim_rule("orders")])[0], link=evolve(hanging, parent_id="R-12"))
+        assert not desk.store.heirs("people", "shop", "customer", [GUEST])[GUEST].owed
+
+    def test_what_nobody_heard_of_goes_too(self, desk: Desk) -> None:
+        """The answer to the guest's create was lost: what it may have made is looked for, and deleted."""
+        desk.take(guest(desk), desk.customer("12", email="12@shop.test"))
+        for delivery in desk.claim():
+            if delivery.key == "12":
+                desk.settle(delivery, link=desk.link("R-12"))
+            else:
+                desk.settle(delivery, "ready", due_at=desk.now, maybe_applied=True)
+        desk.take(account(desk))
+        (row,) = desk.store.deliveries(key=GUEST, state="ready")
+        assert (row.op, row.maybe_applied) == ("delete", True)
+
+    def test_a_create_under_way_takes_no_other_records_place(self, desk: Desk) -> None:
+        desk.take(desk.customer("12", email="12@shop.test"))
+        desk.settle(desk.claim()[0], link=desk.link("R-12"))
+        desk.take(guest(desk))
+        running = desk.claim()[0]
+        desk.take(account(desk))
+        assert desk.settle(running, link=desk.link("R"))
+        assert desk.store.link("people", "shop", "customer", "12").remote_id == "R-12"
+        assert f"people {GUEST} delete ready" in desk.rows(state="ready")
+
+    def _both(self, desk: Desk) -> None:
+        """Guest and account are at the target, and then it is one person."""
+        desk.take(guest(desk), desk.customer("12", email="12@shop.test"))
+        for delivery in desk.claim([desk.claim_rule("people")]):
+            desk.settle(delivery, link=desk.link(f"R-{delivery.key}"))
+        desk.take(account(desk))
 
     def test_what_the_guest_owned_belongs_to_the_account(self, desk: Desk) -> None:
         desk.take(guest(desk), desk.order("o1", GUEST), desk.payment("e1", owner=GUEST))

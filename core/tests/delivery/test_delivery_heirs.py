@@ -1,0 +1,76 @@
+"""An account that is at the target gets the address of a guest who is there too: one person, once."""
+
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from synccore.entities import Customer, guest_key
+from synccore.errors import RateLimited
+from synccore.testing import Harness, customer, upsert
+
+ROUTES = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
+MAIL = "gina@shop.test"
+GUEST = guest_key(MAIL)
+WAITS = "waits until the record that took its place, and what hung on it, is delivered"
+
+
+@pytest.fixture
+def app(tmp_path):
+    with Harness(tmp_path, ROUTES) as app:
+        app.emit(upsert(Customer(key=GUEST, email=MAIL, guest=True)), customer("7", email="old@shop.test"))
+        app.drain()
+        app.sink.calls.clear()
+        yield app
+
+
+def gets_the_address(app):
+    app.emit(upsert(Customer(key="7", email=MAIL, first_name="Gina"), replaces=(GUEST,)))
+
+
+def told(app):
+    return [(o.op, o.key) for call in app.sink.calls for o in call]
+
+
+def test_it_is_there_once_and_the_account_goes_first(app):
+    gets_the_address(app)
+    app.settle_down()
+    assert told(app) == [("upsert", "7"), ("delete", GUEST)]
+    assert list(app.sink.records.values()) == [{"email": MAIL, "name": "Gina"}]
+    assert app.app.store.link("people", "shop", "customer", GUEST) is None
+
+
+def test_the_guest_stays_as_long_as_the_account_has_trouble_and_says_why(app):
+    slow = RateLimited("slow", retry_after=timedelta(minutes=3), scope="operation")
+    app.sink.always(lambda o: slow if o.key == "7" else None)
+    gets_the_address(app)
+    app.advance(timedelta(minutes=1))
+    assert {key for _, key in told(app)} == {"7"}
+    (row,) = [d for d in app.deliveries(key=GUEST) if d.op == "delete"]
+    assert row.error == WAITS
+    app.sink.always(None)
+    app.settle_down()
+    assert told(app)[-1] == ("delete", GUEST)
+
+
+def test_a_target_that_makes_one_of_both_loses_nothing(app):
+    there = app.app.store.link("people", "shop", "customer", GUEST).remote_id
+    deliver = app.sink.deliver
+    app.sink.deliver = lambda operations: [evolve(outcome, remote_id=there) for outcome in deliver(operations)]
+    gets_the_address(app)
+    app.settle_down()
+    assert told(app) == [("upsert", "7")]
+    assert app.app.store.link("people", "shop", "customer", "7").remote_id == there
+    assert app.app.store.link("people", "shop", "customer", GUEST) is None
+    assert app.history()[-1].note == "the record that took its place is the same one at the target"
+
+
+def test_a_guest_who_is_one_again_is_not_deleted(app):
+    app.emit(
+        upsert(Customer(key="7", email=MAIL, first_name="Gina"), replaces=(GUEST,)),
+        customer("7", email="new@shop.test", first_name="Gina"),
+        upsert(Customer(key=GUEST, email=MAIL, guest=True)),
+    )
+    app.settle_down()
+    assert {op for op, _ in told(app)} == {"upsert"}
+    assert sorted(r["email"] for r in app.sink.records.values()) == [MAIL, "new@shop.test"]
