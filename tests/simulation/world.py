@@ -73,8 +73,8 @@ class World(Closing):
         self.unheard: set[str] = set()
         #: Telephone -> everybody who ever had it.
         self.phones: dict[str, set[int]] = {}
-        #: Addresses that an account had before its own, for others to take.
-        self.given_up: set[str] = set()
+        #: Address that an account had before its own, for others to take -> that account.
+        self.given_up: dict[str, int] = {}
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -298,7 +298,7 @@ class World(Closing):
     def _from_another(self, luck: Random) -> str | None:
         """An address that somebody gave up, now and then."""
         taken = {c["email"] for c in self.shop.customers.values()}
-        free = sorted(self.given_up - taken - self.forgotten - self.forgetting)
+        free = sorted(self.given_up.keys() - taken - self.forgotten - self.forgetting)
         return luck.choice(free) if free and luck.random() < 0.3 else None
 
     def accounts(self) -> dict[int, dict[str, Any]]:
@@ -315,7 +315,7 @@ class World(Closing):
         if luck.random() < 0.2:
             self._people += 1
             email = self._from_another(luck) or f"p{self._people}@shop.test"
-            self.given_up.add(self.shop.customers[number]["email"])
+            self.given_up[self.shop.customers[number]["email"]] = number
             self.shop.edit_customer(number, email=email)
         else:
             self.shop.edit_customer(number, first_name=luck.choice(NAMES))
@@ -344,8 +344,8 @@ class World(Closing):
                 # was ever to be seen.
                 if known is None or known.data.email != email:
                     self.doubted.add(billed)
-            # Of a guest who registered: they are a guest again where nobody was told of the account.
-            if (billed == email) != (order["customer_id"] == number):
+            # Of a guest who registered, and moved on: a guest again where nobody was told of the account, or the move.
+            if (billed == email) != (order["customer_id"] == number) or self.given_up.get(billed) == number:
                 self.doubted.add(billed)
         self.shop.delete_customer(number)
 

@@ -133,3 +133,39 @@ def test_whose_former_address_somebody_new_has_shares_no_contact_with_them_after
     # Ann is known by her former address, and who has it now came since.
     settle(rig, [rig.op(2, maybe=True, **person_fields(5, given_name="Zoe"))])
     assert rig.links["shop:2"].remote_id != made
+
+
+@pytest.mark.parametrize(("since", "erasing"), [("made", True), ("renamed", True), ("renamed", False)])
+def test_a_contact_that_was_made_or_renamed_since_the_backup_goes_as_a_whole(rig, since, erasing):
+    name = rig.put(1, **person_fields(1)).remote_id if since == "renamed" else None
+    backup = Backup(rig)
+    if name is None:
+        rig.put(1, **person_fields(1))
+    else:
+        rig.google.rename(name)
+        rig.put(1, **person_fields(1, phone="+14155550222"))
+    backup.put_back(rig)
+    _end(rig, erasing=erasing)
+    assert rig.google.contacts() == []
+
+
+def test_what_the_owner_added_since_stays_when_they_are_forgotten(rig):
+    backup = Backup(rig)
+    made = rig.put(1, **person_fields(1)).remote_id
+    rig.google.edit(made, userDefined=[{"key": "shoe size", "value": "42"}])
+    backup.put_back(rig)
+    _end(rig, erasing=True)
+    (person,) = rig.google.contacts()
+    assert person["userDefined"][0]["value"] == "42"
+    assert "emailAddresses" not in person
+
+
+def _end(rig, *, erasing):
+    """The shop deletes customer 1, or the operator forgets them."""
+    if not erasing:
+        rig.leave(1, "delete")
+        return
+    person = Identity(uids=["shop:customer:1"], emails=["ann1@shop.test"], phones=["+14155550222"])
+    known = {link.remote_id: link for link in rig.sink.find(person)}
+    for link in [*filter(None, [rig.links.get("shop:1")]), *known.values()]:
+        rig.sink.erase(link)

@@ -60,7 +60,9 @@ def _link(index: Index, name: str, identity: Identity) -> Link:
     source, entity, key = (own[0] if own else "::").split(":", 2)
     others = len(alive - uids)
     held = {"email": list(identity.emails), "phone": list(identity.phones)}
-    return Link(object=CONTACT.name, remote_id=name, adopted=not index.made(name), shared=1 + others,
+    # Who made what carries a marker shows when ours is taken off: where nothing else is left, it was ours.
+    adopted = not (index.made(name) or index.markers_of(name))
+    return Link(object=CONTACT.name, remote_id=name, adopted=adopted, shared=1 + others,
                 source=source, entity=entity, key=key, fields={n: v for n, v in held.items() if v})  # fmt: skip
 
 

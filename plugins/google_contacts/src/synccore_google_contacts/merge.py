@@ -315,6 +315,12 @@ def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     return all(_plain(before, name) == _plain(after, name) for name in WRITABLE if name != "memberships")
 
 
+def bare(person: Mapping[str, Any]) -> bool:
+    """Whether nothing stands on it but markers and labels."""
+    typed = any(person.get(name) for name in WRITABLE if name not in (*RESERVED, "externalIds"))
+    return not typed and all(e.get("type") == EXTERNAL for e in person.get("externalIds", ()))
+
+
 def grown(before: Iterable[Mapping[str, Any]], after: Mapping[str, Any]) -> bool:
     """Whether something stands on it that stood on none of those it was before: another contact may have gone in."""
     known = list(before)

@@ -20,7 +20,7 @@ from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match.look import ending_as, waiting
 from ..match.twin import Match, find
-from ..merge import Merge, is_guest, mark, markers, surviving, unmark
+from ..merge import Merge, bare, is_guest, mark, markers, surviving, unmark
 from ..prints import prints_of, recalled, tell, unknown
 from ..round import Round, Work
 from ..schema import WRITABLE, Person, contact_source
@@ -238,6 +238,9 @@ class _Planner:
             merge.let_go()
         if erasing:
             unmark(merge, holders.everybody - others)
+        if policy == "delete" and not (shared or link.adopted) and bare({**person, **merge.fields}):
+            # All of it was ours: a restored backup may not know that the contact is.
+            return Work(op, name=name, delete=True)
         label = None if shared else own.label or self._label(op)
         remove = label if label is not None and _has_label(person, label) else None
         note = _released(policy, shared=shared, ours=own.made and not link.adopted, label=remove is not None)
