@@ -8,6 +8,7 @@ from attrs import evolve
 from synccore._daemon.sources import SourceWorker
 from synccore._verbs.lanes import lanes, pause, resume
 from synccore._verbs.status import overview, status
+from synccore._verbs.troubles import troubles
 from synccore.errors import RateLimited, Transient
 from synccore.http import Budget
 from synccore.testing import Harness, ScriptedSink, customer
@@ -126,10 +127,16 @@ def test_what_a_lane_waited_for_is_not_shown_once_it_is_over(house):
     assert status(house.app)["sinks"]["crm"]["reason"] is None
 
 
-def test_a_wait_that_is_over_says_so(house):
+@pytest.mark.parametrize("state", ["circuit_open", "rate_limited"])
+def test_a_wait_that_is_over_is_told_as_long_as_something_waits(house, state):
     now = house.clock.now()
-    lane = evolve(house.app.store.lane("crm"), state="circuit_open", reason="HTTP 503", until=now + DAY, changed_at=now)
+    lane = evolve(house.app.store.lane("crm"), state=state, reason="HTTP 503", until=now + DAY, changed_at=now)
     house.app.store.put_lane(lane)
     assert "HTTP 503, until" in status(house.app)["sinks"]["crm"]["reason"]
+    assert state in {trouble.kind for trouble in troubles(house.app)}
     house.clock.advance(2 * DAY)
+    # Nothing is called for: what was owed came to its end without a call.
+    assert status(house.app)["sinks"]["crm"]["state"] == "ok"
+    assert state not in {trouble.kind for trouble in troubles(house.app)}
+    house.emit(customer("1", email="a@shop.test"))
     assert status(house.app)["sinks"]["crm"]["reason"] == "HTTP 503; the wait is over, it is tried next"

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from .._app.app import App
 from .._app.units import Unit, lane_name
 from .._delivery.steps import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
-from .parts.waits import held_remedy, moment, remedy
+from .parts.waits import forgotten, held_remedy, moment, remedy
 
 __all__ = ["FAILED", "stuck", "troubles"]
 
@@ -47,7 +49,8 @@ def _instances(app: App, now: datetime) -> Iterator[Trouble]:
     for name, source in app.sources.items():
         yield from _instance(name, source, app.store.lane(lane_name(name)), now)
     for name, sink in app.sinks.items():
-        yield from _instance(name, sink, app.store.lane(name), now)
+        lane = app.store.lane(name)
+        yield from _instance(name, sink, evolve(lane, state="ok") if forgotten(app, lane) else lane, now)
 
 
 def _lasting(kind: str, name: str, since: datetime, now: datetime, sentence: str, **more: Any) -> Trouble:

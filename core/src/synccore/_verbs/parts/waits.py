@@ -9,10 +9,22 @@ from ..._app.accounts import known_account
 from ..._app.base import Base
 from ...store import LaneRecord, RouteCounts
 
-__all__ = ["SinkWait", "held_remedy", "lane_state", "moment", "reached", "remedy", "until_text", "waiting_sinks"]
+__all__ = [
+    "SinkWait",
+    "forgotten",
+    "held_remedy",
+    "lane_state",
+    "moment",
+    "reached",
+    "remedy",
+    "until_text",
+    "waiting_sinks",
+]
 
 #: States that end by themselves: what shows them says when.
 _TIMED = ("ok", "rate_limited", "circuit_open", "error")
+#: Those that nobody has to mend: only the next call tells whether they are over.
+_PASSING = ("rate_limited", "circuit_open")
 
 
 @frozen(kw_only=True)
@@ -54,9 +66,17 @@ def lane_state(app: Base, name: str) -> tuple[str, str | None]:
         return record.state, record.reason
     if record.until > now:
         return record.state, f"{record.reason or record.state}, {until_text(record.until, now)}"
-    if record.state == "ok":
+    if record.state == "ok" or forgotten(app, record):
         return "ok", None  # what it waited for is over
     return record.state, f"{record.reason or record.state}; the wait is over, it is tried next"
+
+
+def forgotten(app: Base, lane: LaneRecord) -> bool:
+    """Whether a sink's wait is over and nobody waits any more: what was owed came to its end without a call (it is as
+    it was, or was dismissed), and only the next one tells how the target is."""
+    if lane.sink not in app.sinks or lane.state not in _PASSING or lane.until is None:
+        return False
+    return lane.until <= app.clock.now() and not app.store.counts_by_sink().get(lane.sink, RouteCounts()).owed
 
 
 def remedy(state: str, name: str) -> str | None:
