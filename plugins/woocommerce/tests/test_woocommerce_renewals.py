@@ -1,6 +1,7 @@
 """Renewal payments: each attempt told once, with its number, reason and dates, whatever the shop's retry setting."""
 
 from datetime import datetime, timedelta
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,23 @@ def test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once(listening, learn
         listening.edit_order(order, status=status)
         told += learn()
     assert facts(told).keys() == {"failed:1", "paid"}
+
+
+@pytest.mark.parametrize("status", ["on-hold", "pending"])
+def test_a_failed_renewal_that_is_cancelled_and_taken_up_again_by_hand_failed_once(listening, learn, clock, status):
+    """The mark of the failure stays as well; only another failure, or another retry, is news."""
+    box = listening.subscribe(listening.add_customer("ada@shop.test"))
+    told = learn()
+    order = listening.renew(box, paid=False)
+    told += learn()
+    for one in ("cancelled", status, "cancelled", status):
+        clock.advance(timedelta(hours=1))
+        listening.edit_order(order, status=one)
+        told += learn()
+    assert facts(told).keys() == {"failed:1"}
+    listening.retry_renewal(order, paid=False)
+    told += learn()
+    assert facts(told).keys() == {"failed:1", "failed:2"}
 
 
 @pytest.mark.parametrize("status", ["on-hold", "cancelled", "pending", "refunded"])
@@ -222,6 +240,24 @@ def test_seen_again_in_any_order_nothing_is_counted_twice(kinds, random):
         history = history.seen(sight)
     assert count(history) == before
     assert History.from_json(history.to_json()) == history
+
+
+HELD = [("failed", 1), ("", 2), ("waiting", 3)]
+
+
+@pytest.mark.parametrize("order", list(permutations(HELD)))
+def test_a_hold_that_comes_late_or_early_invents_no_failure(order):
+    history = History()
+    for kind, version in order:
+        history = history.seen(Sight(version=version, kind=kind))
+    assert [f.number for f in history.failures if f.at] == [1]
+
+
+def test_a_failure_between_two_holds_is_not_lost_where_it_comes_late():
+    history = History()
+    for kind, version in [*HELD, ("failed", 4), ("", 5), ("waiting", 8), ("failed", 7)]:
+        history = history.seen(Sight(version=version, kind=kind))
+    assert count(history) == 3
 
 
 @settings(deadline=None)

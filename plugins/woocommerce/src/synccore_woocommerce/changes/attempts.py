@@ -3,8 +3,9 @@
 The API has no list of attempts. An order that is `failed` tells of one. With automatic retry on, Subscriptions moves
 the order on to `pending` in the same request, so that nobody ever sees `failed`: then the order's meta data says that
 its payment failed, and the subscription when it is tried again. Each sight of an order is kept with its version, and
-a failure is a run of sights that no other state interrupts. A sight that arrives late finds its place among the others,
-and what was told once keeps its number.
+a failure is a run of sights that no other state interrupts. An order that is owed once more after it was cancelled has
+the mark still, and failed no second time. A sight that arrives late finds its place among the others, and what was
+told once keeps its number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,10 +55,11 @@ class History:
         before = self.sights[place - 1] if place else None
         after = self.sights[place] if place < len(self.sights) else None
         if not sight.kind:
-            parts = before is not None and after is not None and before.failure == after.failure != 0
+            within = before is not None and after is not None and before.failure == after.failure != 0
+            parts = within and after is not None and _is_told(after)
             grown = self._with(place, sight)
             return grown._parted(place + 1) if parts else grown  # noqa: SLF001  its own
-        number = self._known(sight, before, after)
+        number = self._known(sight, place)
         if number:
             marked = evolve(self, failures=_marked(self.failures, number, sight.retry))
             return evolve(marked, sights=self._with(place, evolve(sight, failure=number)).sights)
@@ -88,21 +90,30 @@ class History:
         )
         return evolve(self, sights=sights, failures=(*self.failures, new))
 
-    def _known(self, sight: Sight, before: Sight | None, after: Sight | None) -> int:
+    def _known(self, sight: Sight, place: int) -> int:
         """The failure that a sight belongs to by its neighbours; 0 for a new one."""
+        before = self.sights[place - 1] if place else None
+        after = self.sights[place] if place < len(self.sights) else None
         if sight.kind == "failed":
             if before is not None and before.kind == "failed":
                 return before.failure
-            # The retry rule moves on what failed a moment before.
-            return after.failure if after is not None and self._may_follow(after, before) else 0
+            # The retry rule moves on what failed a moment before, and a hold has the mark of whatever failed before it.
+            follows = after if after is not None and after.kind else self._held_after(place)
+            return follows.failure if follows is not None and follows.failure != self._last(place) else 0
         if before is not None and before.kind and self._retry_of(before.failure) in ("", sight.retry):
             return before.failure
-        if before is not None and before.kind and not sight.retry:
-            return before.failure
+        if not _is_told(sight) and (last := self._last(place)):
+            return last
         return after.failure if after is not None and after.kind and after.retry == sight.retry else 0
 
-    def _may_follow(self, after: Sight, before: Sight | None) -> bool:
-        return bool(after.kind) and (before is None or before.failure != after.failure)
+    def _held_after(self, place: int) -> Sight | None:
+        """The next sight of an order that is owed, where it tells of no failure by itself."""
+        following = next((s for s in self.sights[place:] if s.kind), None)
+        return following if following is not None and not _is_told(following) else None
+
+    def _last(self, place: int) -> int:
+        """The last failure before that place; 0: none."""
+        return next((s.failure for s in reversed(self.sights[:place]) if s.failure), 0)
 
     def _retry_of(self, number: int) -> str:
         return next((f.retry for f in self.failures if f.number == number), "")
@@ -135,6 +146,12 @@ class History:
             sights=tuple(_sight(row) for row in data.get("sights", ())),
             failures=tuple(_failure(row) for row in data.get("failures", ())),
         )
+
+
+def _is_told(sight: Sight) -> bool:
+    """Whether a sight tells of a failure by itself. One that waits for no retry only has the mark of a former one:
+    somebody cancelled the order by hand, and took it up again."""
+    return sight.kind == "failed" or bool(sight.retry)
 
 
 def _marked(failures: Sequence[Failure], number: int, retry: str) -> tuple[Failure, ...]:
