@@ -4,9 +4,11 @@ import pytest
 from attrs import evolve
 
 from synccore._verbs.forget import forget
+from synccore.entities import Order
 from synccore.store import LinkUpdate
-from synccore.testing import Harness, customer
+from synccore.testing import Harness, customer, upsert
 from synccore.testing.scripted import ScriptedSink, scripted_type
+from synccore.types import Change
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -75,6 +77,24 @@ def test_a_sink_that_left_is_named_and_everything_is_kept(tmp_path):
         assert "put it back" in failed.error
         assert failed.outcome is None, "nothing came of it"
         assert app.app.store.keys_by_email("a@shop.test")
+
+
+def test_what_was_deleted_before_a_target_failed_is_made_anew_for_whose_it_is_by_then(tmp_path):
+    """The order stays in the shop: a guest's, once the account is gone. It is no part of who is forgotten."""
+    routes = {**PEOPLE, "orders": {"entity": "order", "fields": {"number": "order.number"}}}
+    with Harness(tmp_path, routes) as app:
+        order = Order(key="o", number="17", status="new", currency="EUR", total=5)
+        app.emit(customer("1", email="a@shop.test"), upsert(order, owner="1"))
+        app.drain()
+        linked(app, "1", "old-1", route="older", sink="hub")
+        assert not forget(app.app, "a@shop.test").complete
+        app.emit(Change(entity="customer", key="1", op="delete"), upsert(order))
+        app.drain()
+        assert list(app.sink.records.values()) == [{"number": "17"}]
+        put_back = LinkUpdate(object="thing", remote_id="old-1", sink="hub", remove=True)
+        app.app.store.put_link("older", "shop", "customer", "1", put_back, app.clock.now())
+        assert forget(app.app, "a@shop.test").complete
+        assert list(app.sink.records.values()) == [{"number": "17"}]
 
 
 @pytest.mark.parametrize("finds", [False, True])

@@ -18,7 +18,7 @@ from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
-from ..store import Delivery, JobWork, StoreError, UnderWay, email_digest
+from ..store import Delivery, JobWork, LinkUpdate, StoreError, UnderWay, email_digest
 from ..types import Erased as Outcome
 from ..types import Identity, Link, Skip
 from ..values import phone
@@ -120,9 +120,12 @@ def forget(app: App, email: str) -> Forgotten:
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
     identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
+    gone: list[Link] = []
     for link in targets_of(app, email):
         result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
+        if result.erased[-1].outcome == "deleted":
+            gone.append(link)
     _erase_found(app, identity, result, done, targets)
     # What is known here of a job names the record, which a sink's own word about that job does not.
     named = {e.sink for e in in_jobs}
@@ -131,6 +134,7 @@ def forget(app: App, email: str) -> Forgotten:
     followed = {e.sink for e in result.pending}
     result.erased += [e for e in in_jobs if e.sink not in followed]
     if result.failed:
+        _let_go(app, gone)
         return result
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
@@ -138,6 +142,7 @@ def forget(app: App, email: str) -> Forgotten:
             links = app.store.forget(email, email_digest(email), app.clock.now(), known=known)
         except UnderWay as error:
             result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
+            _let_go(app, gone)
             return result
         for link in links:
             fresh = (_sink_of(app, link), link.remote_id) not in done
@@ -150,6 +155,14 @@ def forget(app: App, email: str) -> Forgotten:
         result.erased.append(here)
     result.complete = not result.failed and not result.pending
     return result
+
+
+def _let_go(app: App, gone: Iterable[Link]) -> None:
+    """What a target has deleted is nobody's twin any more, also where others failed and all else is kept here: what the
+    person owned may be somebody else's before it is tried again, and has to be made anew then."""
+    for link in gone:
+        update = LinkUpdate(object=link.object, remote_id=link.remote_id, sink=_sink_of(app, link), remove=True)
+        app.store.put_link(link.route, link.source, link.entity, link.key, update, app.clock.now())
 
 
 def _records(app: App, email: str) -> Iterable[tuple[str, str, str]]:
