@@ -134,7 +134,7 @@ def forget(app: App, email: str) -> Forgotten:
     followed = {e.sink for e in result.pending}
     result.erased += [e for e in in_jobs if e.sink not in followed]
     if result.failed:
-        _let_go(app, gone)
+        _let_go(app, gone, in_jobs)
         return result
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
@@ -142,7 +142,7 @@ def forget(app: App, email: str) -> Forgotten:
             links = app.store.forget(email, email_digest(email), app.clock.now(), known=known)
         except UnderWay as error:
             result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
-            _let_go(app, gone)
+            _let_go(app, gone, in_jobs)
             return result
         for link in links:
             fresh = (_sink_of(app, link), link.remote_id) not in done
@@ -157,12 +157,15 @@ def forget(app: App, email: str) -> Forgotten:
     return result
 
 
-def _let_go(app: App, gone: Iterable[Link]) -> None:
-    """What a target has deleted is nobody's twin any more, also where others failed and all else is kept here: what the
-    person owned may be somebody else's before it is tried again, and has to be made anew then."""
+def _let_go(app: App, gone: Iterable[Link], in_jobs: Iterable[Erased]) -> None:
+    """What the person owned and a target has deleted is nobody's twin any more, though all else is kept here as long as
+    another target fails: it may be somebody else's before that is tried again, and has to be made anew then. The person
+    is not, and what a job holds neither: there the link tells a sink that who is gone was deleted."""
+    held = {(one.route, one.entity, one.key) for one in in_jobs}
     for link in gone:
-        update = LinkUpdate(object=link.object, remote_id=link.remote_id, sink=_sink_of(app, link), remove=True)
-        app.store.put_link(link.route, link.source, link.entity, link.key, update, app.clock.now())
+        if link.entity != Customer.entity and (link.route, link.entity, link.key) not in held:
+            update = LinkUpdate(object=link.object, remote_id=link.remote_id, sink=_sink_of(app, link), remove=True)
+            app.store.put_link(link.route, link.source, link.entity, link.key, update, app.clock.now())
 
 
 def _records(app: App, email: str) -> Iterable[tuple[str, str, str]]:
