@@ -11,8 +11,9 @@ from synccore.values import phone
 
 from .index import Index
 from .mapping import CONTACT
+from .merge import print_of
 from .round import Rounds
-from .whose import whose
+from .whose import apart, whose
 from .write import Writer
 from .write.plan import ERASE, GONE
 
@@ -45,10 +46,11 @@ def _find(index: Index, identity: Identity) -> list[Link]:
         if (lost := index.left(uid)) is not None and lost[1] > timedelta(0) and not index.with_marker(uid):
             reason = "the answer to a create was lost: Google's listing may show the contact yet"
             raise RateLimited(reason, retry_after=lost[1], scope="operation")
-    emails = {normalize_email(e) for e in identity.emails}
-    found = {name for uid in identity.uids for name in index.with_marker(uid)}
+    emails, phones = {normalize_email(e) for e in identity.emails}, set(filter(None, map(phone, identity.phones)))
+    known_by = {print_of("email", e) for e in emails} | {print_of("phone", p) for p in phones}
+    found = {n for uid in identity.uids for n in index.with_marker(uid) if not apart(index, n, uid, known_by)}
     found |= {name for email in emails for name in index.with_email(email)}
-    for number in filter(None, map(phone, identity.phones)):
+    for number in phones:
         found |= {n for n in index.with_phone(number) if not index.emails_of(n) or emails & index.emails_of(n)}
     return [_link(index, name, identity) for name in sorted(found)]
 

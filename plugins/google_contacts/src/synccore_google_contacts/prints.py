@@ -7,9 +7,10 @@ of the values that stand there are ours, and so give way to newer ones; all othe
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .known import Own
+from .known import Own, keys_of
 from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
 from .merge import Merge, print_of
+from .schema import Person
 
 #: `clientData` key of the fingerprints, separated by blanks.
 WROTE = "synccore.wrote"
@@ -56,6 +57,22 @@ def prints_of(own: Mapping[str, Any]) -> set[str]:
         found |= (
             {print_of(name, spec.identity(e)) for e in value} if isinstance(spec, Entries) else {print_of(name, value)}
         )
+    return found
+
+
+def standing(person: Person) -> set[str]:
+    """The fingerprints of the addresses and numbers on the contact, whoever wrote them."""
+    keys = keys_of(person)
+    return {print_of("email", e) for e in keys.emails} | {print_of("phone", p) for p in keys.phones}
+
+
+def built(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Mapped fields as the index keeps what was written."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        spec = field_named(name)
+        if spec is not None and value is not None:
+            found[name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
     return found
 
 

@@ -4,7 +4,7 @@ Two things tell: the markers on it, which a merge by the owner may lose, and wha
 index leaves empty. A customer has it by either.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import frozen
 
@@ -13,6 +13,7 @@ from synccore.types import Link, Operation
 from .index import Index
 from .mapping import wanted_emails, wanted_phones
 from .merge import is_guest, print_of
+from .prints import standing, told
 
 
 @frozen
@@ -107,3 +108,13 @@ def whose(index: Index, name: str) -> Whose:
     everybody = frozenset({*index.markers_of(name), *wants})
     gone = frozenset(uid for uid in everybody if index.buried(uid))
     return Whose(everybody - gone, gone, wants, frozenset(index.emails_of(name)))
+
+
+def apart(index: Index, name: str, uid: str, known_by: Collection[str]) -> bool:
+    """Whether a marker was put on by another installation, with a shop of the same name: we never wrote on the contact,
+    and nothing of what its record is known by (fingerprints) was ever written there, or stands there."""
+    if index.own(name) is not None or index.intended(uid):
+        return False
+    person = index.person(name)
+    written = told(person)
+    return bool(written and known_by) and not written.union(standing(person)).intersection(known_by)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from synccore.types import Ambiguous, Link, LookupResult, Operation, Retry
+from synccore.errors import Rejected
+from synccore.types import Ambiguous, Failed, Link, LookupResult, Operation, Retry
 
 from ..round import Round, Rounds
 from ..schema import contact_source
 from ..whose import whose
 from .look import prepare, settle_doubts, waiting
 from .search import search, sought, still, warm_up
-from .twin import Match, find
+from .twin import ANOTHER, Match, find
 
 __all__ = ["Finder"]
 
@@ -25,7 +26,7 @@ class Finder:
         self._turns: dict[str, int] = {}
         self._owners: dict[str, str] = {}
 
-    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
+    def lookup(self, operations: Sequence[Operation]) -> list[LookupResult | Failed]:
         """The contact each operation would be written to. Writes nothing at Google."""
         with self._rounds.begin(operations) as round_:
             looked_for, left = sought(round_, round_.operations)
@@ -46,10 +47,12 @@ class Finder:
         self._turns.clear()
         self._owners.clear()
 
-    def _look(self, round_: Round, op: Operation) -> LookupResult:
+    def _look(self, round_: Round, op: Operation) -> LookupResult | Failed:
         # Asked for again, it keeps its turn.
         self._turns.setdefault(op.uid, len(self._turns))
         match = find(round_.index, op, lambda name: self._taken(name, op.uid))
+        if match.another:
+            return Failed(Rejected(ANOTHER))
         if match.candidates and round_.ambiguous(op) == "skip":
             return Ambiguous(match.candidates)
         name = _name(round_, op, match)

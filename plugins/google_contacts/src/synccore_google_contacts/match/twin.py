@@ -9,8 +9,14 @@ from synccore.types import Operation
 from ..index import Index
 from ..mapping import wanted_emails, wanted_phones
 from ..merge import print_of
-from ..prints import told
-from ..whose import whose
+from ..prints import built, prints_of, told
+from ..whose import apart, whose
+
+#: Why a record is not written to the contact that carries its key.
+ANOTHER = (
+    "a contact of somebody else carries the key of this customer: another installation writes to this account, with a "
+    "shop of the same name. Give the shops different names, in one of the two before its first delivery"
+)
 
 
 @frozen
@@ -21,11 +27,13 @@ class Match:
         name: the one contact; None where there is none, or where there are several.
         by: link, marker, email or phone.
         candidates: the contacts between which nothing decides.
+        another: the one contact with the record's marker is another person's: see `namesake`.
     """
 
     name: str | None = None
     by: str = ""
     candidates: tuple[str, ...] = ()
+    another: bool = False
 
 
 def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name: False) -> Match:
@@ -40,8 +48,8 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
             return Match(name, "link")
     marked = sorted(index.with_marker(op.uid))
     if marked:
-        made = [n for n in marked if index.made(n)]
-        return Match((made or marked)[0], "marker")
+        name = next((n for n in marked if index.made(n)), marked[0])
+        return Match(name, "marker", another=_anothers(index, op, name))
     for field in op.match or ("email", "phone"):
         candidates = _candidates(index, op, field)
         # One that is the record's too is so once the other who has it was written.
@@ -52,6 +60,22 @@ def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name
         if found:
             return Match(candidates=tuple(found))
     return Match()
+
+
+#: By these somebody is known who has the same key.
+_KNOWN_BY = ("email", "phone", "url")
+_NAMES = ("given_name", "family_name")
+
+
+def _anothers(index: Index, op: Operation, name: str) -> bool:
+    """Whether the contact with the record's key is another installation's customer's. Who has the very names that were
+    written there has another address, and number, by now."""
+    if op.link is not None:
+        return False
+    known_by, names = (prints_of(built({n: op.fields.get(n) for n in some})) for some in (_KNOWN_BY, _NAMES))
+    if names and names <= told(index.person(name)):
+        return False
+    return apart(index, name, op.uid, known_by)
 
 
 def _candidates(index: Index, op: Operation, field: str) -> set[str]:

@@ -17,11 +17,11 @@ from ..errors import AccountFull
 from ..index import Index
 from ..known import Own
 from ..labels import MY_CONTACTS
-from ..mapping import FLAT, MAX_LENGTH, Part, cut_fields, field_named, wanted_emails, wanted_phones
+from ..mapping import FLAT, MAX_LENGTH, cut_fields, field_named, wanted_emails, wanted_phones
 from ..match.look import ending_as, waiting
-from ..match.twin import Match, find
+from ..match.twin import ANOTHER, Match, find
 from ..merge import Merge, bare, is_guest, mark, markers, surviving, unmark
-from ..prints import prints_of, recalled, tell, unknown
+from ..prints import built, prints_of, recalled, standing, tell, unknown
 from ..round import Round, Work
 from ..schema import WRITABLE, Person, contact_source
 from ..whose import whose
@@ -73,6 +73,8 @@ class _Planner:
             if chosen is None:
                 return None
             match = chosen
+        if match.another:
+            raise Rejected(ANOTHER)
         if match.name is not None:
             if self.taken.setdefault(match.name, op.id) != op.id:
                 return None  # one person under two keys: one after the other
@@ -142,9 +144,13 @@ class _Planner:
         heirlooms = holders.inherited(op)
         # What one who is gone has there stays as well: they may come again.
         others = holders.everybody - heirlooms - {op.uid}
+        theirs = holders.wanted(others)
+        if others - holders.wants.keys():
+            # Of another installation's customer nobody here knows what they want: what stands there may be theirs.
+            theirs |= standing(person)
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
-            inherited=holders.wanted(heirlooms), theirs=holders.wanted(others), written=unknown(own.fields, person),
+            inherited=holders.wanted(heirlooms), theirs=theirs, written=unknown(own.fields, person),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         if is_guest(op.uid) and not (wanted_emails(op.fields) or wanted_phones(op.fields)):
@@ -187,7 +193,7 @@ class _Planner:
         made = self.index.made(name)
         if op.link is None or op.uid not in markers(person):
             return Own(made=made)
-        return Own(surviving(_built(op.link.fields), person), made)
+        return Own(surviving(built(op.link.fields), person), made)
 
     @staticmethod
     def _recalled(op: Operation, own: Own, person: Mapping[str, Any]) -> Own:
@@ -229,7 +235,7 @@ class _Planner:
             return None
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
-        theirs = holders.wanted(others).union(*(prints_of(_built(fields)) for fields in link.others))
+        theirs = holders.wanted(others).union(*(prints_of(built(fields)) for fields in link.others))
         merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs)
         if erasing and others:
             # Nobody types a stranger's address into a customer's contact: it came there when two were made one.
@@ -305,17 +311,7 @@ def _told(merge: Merge) -> dict[str, list[dict[str, Any]]]:
 
 
 def _wanted(wants: Mapping[str, list[str]], op: Operation) -> dict[str, list[str]]:
-    return {**wants, op.uid: sorted(prints_of(_built(op.fields)))}
-
-
-def _built(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Mapped fields as the index keeps what was written."""
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        spec = field_named(name)
-        if spec is not None and value is not None:
-            found[name] = spec.text(value) if isinstance(spec, Part) else spec.build(value)
-    return found
+    return {**wants, op.uid: sorted(prints_of(built(op.fields)))}
 
 
 def _note(op: Operation, written: Collection[str], kept: Collection[str]) -> str | None:
