@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from attrs import evolve
 
 from synccore.errors import AuthError, RateLimited, Rejected, Transient
 from synccore.testing import Fault
@@ -134,6 +135,21 @@ def test_a_phone_that_is_somebody_elses_is_left_out(sink, klaviyo, operation):
     assert outcome.remote_id == klaviyo.person("a@shop.test").id != other.id
     assert outcome.left_out == {"phone_number": "it belongs to another profile"}
     assert other.attributes["phone_number"] == "+4915123456789"
+
+
+def test_a_number_that_was_sent_without_an_answer_goes_with_one_that_is_somebody_elses(sink, klaviyo, operation):
+    klaviyo.add_person(email="b@shop.test", phone_number="+4915123456789")
+    mine = klaviyo.add_person(email="a@shop.test", phone_number="+4915123456780")
+    op = operation(
+        fields={"email": "a@shop.test", "phone_number": "+4915123456789"},
+        previous={"email": "a@shop.test"},
+        remote_id=mine.id,
+        maybe_applied=True,
+    )
+    asked = {"email": "a@shop.test", "phone_number": "+4915123456780"}
+    outcome = one(sink, evolve(op, link=evolve(op.link, asked=asked)))
+    assert outcome.left_out == {"phone_number": "it belongs to another profile"}
+    assert mine.attributes.get("phone_number") is None
 
 
 def test_a_new_address_that_has_a_profile_moves_the_link_there(sink, klaviyo, operation):

@@ -226,8 +226,9 @@ class Settler:
         link = work.link
         if not settlement.maybe_applied or operation.op != "upsert" or link is None or not link.mapped:
             return settlement
-        sent = {name: operation.fields.get(name) for name in operation.changed - link.mapped.keys()}
-        more = {name: value for name, value in sent.items() if value is not None}
+        more = {
+            n: held for n in operation.changed if (held := _more(link.mapped, n, operation.fields.get(n))) is not None
+        }
         return evolve(settlement, may_hold={**link.mapped, **more}) if more else settlement
 
     def _settlement(self, work: Work, **values: Any) -> Settlement:
@@ -275,6 +276,17 @@ class Settler:
                     )
                 )
         return sum(s.to in _FINAL and s.delivery_id not in lost for s in settlements)
+
+
+def _more(known: Mapping[str, Any], name: str, sent: Any) -> Any:
+    """What a field may hold besides what was asked for last, by what was sent; None: nothing. A group's parts count."""
+    if name not in known:
+        return sent
+    group = known[name]
+    if not isinstance(group, Mapping) or not isinstance(sent, Mapping):
+        return None
+    more = {part: value for part, value in sent.items() if part not in group and value is not None}
+    return {**group, **more} if more else None
 
 
 def _was_tried(error: BaseException, elapsed: int | None) -> bool:
