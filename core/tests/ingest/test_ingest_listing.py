@@ -250,22 +250,49 @@ def test_webhooks_that_come_together_share_a_commit_and_none_is_answered_before_
 def test_webhooks_that_wait_for_a_store_that_is_away_are_refused_together():
     """Each would wait ten seconds for it, one after the other: minutes, for those that came last."""
     asked = []
+    refused = []
 
     class Away:
         def ingest(self, batch, now):
             asked.append(len(batch))
-            if len(asked) == 1:
-                for ticket in tickets:
-                    intake._waiting.append(ticket)
+            while len(asked) == 1 and len(intake._waiting) < 4:
+                threading.Event().wait(0.001)
             raise StoreError("away")
 
-    intake = Intake(Away(), FakeClock(), lambda _: None)
-    tickets = [_Ticket(unit(str(n))) for n in range(3)]
-    for key in ("first", "second"):
+    def submit(key):
         with pytest.raises(StoreError, match="away"):
             intake.submit(unit(key))
+        refused.append(key)
+
+    intake = Intake(Away(), FakeClock(), lambda _: None)
+    threads = [threading.Thread(target=submit, args=(str(n),)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
     assert asked == [1, 4]
-    assert {str(ticket.error) for ticket in tickets} == {"away"}
+    assert len(refused) == 5
+
+
+def test_who_is_interrupted_while_waiting_leaves_the_turn_to_those_behind():
+    class Interrupted:
+        def acquire(self):
+            raise KeyboardInterrupt
+
+        def release(self):
+            pass
+
+    intake = Intake(SlowStore(), FakeClock(), lambda _: None)
+    first, second = (_Ticket(unit(key)) for key in "12")
+    first.turn = Interrupted()
+    intake._waiting += [first, second]
+    intake._pass_on()
+    assert first.leads
+    with pytest.raises(KeyboardInterrupt):
+        intake._wait(first)
+    assert second.leads
+    intake._wait(second)
+    assert intake._waiting == [second]
 
 
 def test_while_a_listing_fills_the_outbox_its_batches_go_full(tmp_path):

@@ -20,10 +20,10 @@ class _Ticket:
         self.unit = unit
         self.result: Ingested | None = None
         self.error: Exception | None = None
-
-    @property
-    def settled(self) -> bool:
-        return self.result is not None or self.error is not None
+        #: Whether it is this one's turn to commit for all who wait; whoever says so opens `turn`.
+        self.leads = False
+        self.turn = threading.Lock()
+        self.turn.acquire()
 
 
 def _name(text: str) -> str:
@@ -69,23 +69,54 @@ class Intake:
         self._store = store
         self._clock = clock
         self._wake = wake
-        self._waiting: list[_Ticket] = []
         self._guard = threading.Lock()
-        self._committing = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        #: Whether somebody commits, or was told that it is their turn.
+        self._led = False
 
     def submit(self, unit: Ingest) -> Ingested:
         """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
         ticket = _Ticket(evolve(unit, changes=tuple(map(_storable, unit.changes))))
         with self._guard:
             self._waiting.append(ticket)
-        with self._committing:
-            if not ticket.settled:
-                with self._guard:
-                    group, self._waiting = self._waiting, []
-                self._commit(group)
+            ticket.leads, self._led = not self._led, True
+        if not ticket.leads:
+            self._wait(ticket)
+        if ticket.leads:
+            self._lead()
         if ticket.result is None:
             raise ticket.error or RuntimeError("an intake ticket was lost")
         return ticket.result
+
+    def _wait(self, ticket: _Ticket) -> None:
+        try:
+            ticket.turn.acquire()
+        except BaseException:
+            # Interrupted: leave the queue, and the turn to whoever is behind.
+            with self._guard:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                if ticket.leads:
+                    self._pass_on()
+            raise
+
+    def _lead(self) -> None:
+        """Commit for all who wait, then wake each of them alone, and who commits next first."""
+        with self._guard:
+            group, self._waiting = self._waiting, []
+        try:
+            self._commit(group)
+        finally:
+            with self._guard:
+                self._pass_on()
+            for ticket in group:
+                ticket.turn.release()
+
+    def _pass_on(self) -> None:
+        self._led = bool(self._waiting)
+        if self._led:
+            self._waiting[0].leads = True
+            self._waiting[0].turn.release()
 
     def _commit(self, group: list[_Ticket]) -> None:
         try:

@@ -24,6 +24,15 @@ _BLOCKED = f"""CASE WHEN {_HELD_ROW}
     OR event IS NOT NULL AND id > {_FIRST_OF_KEY}
     OR owner_key IS NOT NULL AND id > {_FIRST_OF_OWNER} THEN 1 ELSE 0 END"""
 
+#: What is true of a whole source: anybody was ever forgotten, the outbox came back from a backup and the source has
+#: not been compared since, something of it cannot be read, so many comparisons run.
+FACTS = """
+SELECT EXISTS (SELECT 1 FROM tombstone) AS tombstones,
+    EXISTS (SELECT 1 FROM cursor WHERE source = :source AND name = 'restored') AS doubt,
+    EXISTS (SELECT 1 FROM unreadable WHERE source = :source) AS unread,
+    (SELECT count(*) FROM sweep WHERE source = :source) AS sweeps
+"""
+
 # -- snapshots and events --------------------------------------------------------------------------------------------
 
 #: The stored state of one record.
@@ -70,6 +79,12 @@ SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = 
 NAMESAKES = """
 SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = :entity AND key <> :key AND deleted = 0
     AND NOT coalesce(json_extract(data, '$.guest'), 0) ORDER BY id DESC LIMIT 3
+"""
+
+#: Those of these addresses that are known from whatever record.
+EMAILS_KNOWN = """
+SELECT j.value AS email FROM json_each(:emails) j
+WHERE EXISTS (SELECT 1 FROM snapshot s WHERE s.email = j.value AND s.email IS NOT NULL)
 """
 
 #: Live records of one owner, oldest first.
@@ -233,9 +248,6 @@ SELECT sink FROM delivery WHERE source = :source AND entity = :entity AND key = 
 
 #: A record can be read after all.
 READ_AFTER_ALL = "DELETE FROM unreadable WHERE source = :source AND entity = :entity AND key = :key"
-
-#: Whether this outbox came back from a backup, and the source has not been compared since.
-RESTORED = "SELECT 1 FROM cursor WHERE source = :source AND name = 'restored'"
 
 #: What could not be read, once per place.
 PUT_UNREADABLE = """

@@ -24,16 +24,22 @@ _Fate = Literal["accepted", "unchanged", "stale", "forgotten", "hinted"]
 
 
 def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
-    """Take several units; the caller commits."""
-    facts = {source: Facts(tx, source) for source in {unit.source for unit in batch}}
-    return [_Intake(tx, unit, now, facts[unit.source]).take() for unit in batch]
+    """Take several units, as if their changes were those of one; the caller commits."""
+    pen = Pen(tx)
+    facts = {
+        source: Facts(pen, source, [unit for unit in batch if unit.source == source])
+        for source in dict.fromkeys(unit.source for unit in batch)
+    }
+    taken = [_Intake(pen, unit, now, facts[unit.source]).take() for unit in batch]
+    pen.flush()
+    return taken
 
 
 class _Intake:
     """One unit on its way in."""
 
-    def __init__(self, tx: Transaction, unit: Ingest, now: int, facts: Facts) -> None:
-        self._tx = Pen(tx)
+    def __init__(self, pen: Pen, unit: Ingest, now: int, facts: Facts) -> None:
+        self._tx = pen
         self._unit = unit
         self._now = now
         self._facts = facts
@@ -46,13 +52,11 @@ class _Intake:
         self._read_at = None if unit.read_at is None else to_ms(unit.read_at)
         self._known_at = now if self._read_at is None else self._read_at
         self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
-        #: What is known of the records looked at so far, as long as nothing is written of them.
-        self._known: dict[tuple[str, str], Row | None] = {}
         #: Who has another address than before.
         self._moved: list[dict[str, str]] = []
-        self._look_up()
 
     def take(self) -> Ingested:
+        forced = self._tx.touched[sql.OWE_ANYWAY]
         fates = Counter(map(self._take, self._unit.changes))
         for record in self._unit.unreadable:
             put_unreadable(self._tx, self._unit.source, record, now=self._now)
@@ -67,8 +71,10 @@ class _Intake:
             self._tx.execute(sql.PUT_CURSOR, values)
         if self._moved:
             self._tx.executemany(FORMER_EMAIL, self._moved)
-        self._tx.flush()
-        written = self._tx.touched
+        if self._unit.force:
+            # What did not change may be owed already: only writing it tells.
+            self._tx.flush()
+            self._dirtied += self._tx.touched[sql.OWE_ANYWAY] - forced
         return Ingested(
             accepted=fates["accepted"],
             unchanged=fates["unchanged"],
@@ -76,7 +82,7 @@ class _Intake:
             forgotten=fates["forgotten"],
             hinted=fates["hinted"],
             unreadable=len(self._unit.unreadable),
-            dirtied=self._dirtied + written[sql.OWE] + written[sql.OWE_ANYWAY],
+            dirtied=self._dirtied,
             sinks=frozenset(self._sinks),
         )
 
@@ -186,7 +192,8 @@ class _Intake:
         email = email_of(data)
         person = change.entity == Customer.entity
         moves = person and (known is None or known["email"] != email)
-        if person and (before is None or moves) and email is not None and self._is_news():
+        asks = person and (before is None or moves) and self._is_news()
+        if asks and email is not None and self._facts.may_be_shared(email):
             ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         if moves and known is not None and known["email"] is not None:
@@ -279,7 +286,7 @@ class _Intake:
 
     def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True, before: str | None = None) -> None:
         unit = self._unit
-        owe(
+        new = owe(
             self._tx,
             rule,
             unit.source,
@@ -292,6 +299,8 @@ class _Intake:
             doubt=2 if changed and self._facts.doubt else int(self._facts.doubt),
             made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
         )
+        if changed:
+            self._dirtied += new
         self._sinks.add(rule.sink)
 
     def _made_from(self, rule: DirtyRule, key: str) -> str | None:
@@ -381,36 +390,18 @@ class _Intake:
             known = self._snapshot(change.entity, old)
             if known is not None and not known["deleted"]:
                 move(self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._known_at)
-                self._known.clear()
+                self._facts.known.clear()
                 moved = True
         return moved
 
     # -- looking
 
-    def _look_up(self) -> None:
-        """Read what is known of all records of the unit, and of their owners, at once."""
-        wanted: dict[str, set[str]] = {}
-        for change in self._unit.changes:
-            wanted.setdefault(change.entity, set()).update((change.key, *change.replaces))
-            if change.owner is not None:
-                wanted.setdefault(change.owner.entity, set()).add(change.owner.key)
-        for entity, keys in wanted.items():
-            if len(keys) > 1:
-                self._known.update(dict.fromkeys((entity, key) for key in keys))
-                values = {"source": self._unit.source, "entity": entity, "keys": codec.dump_json(list(keys))}
-                for row in self._tx.execute(sql.SNAPSHOTS, values):
-                    self._known[entity, row["key"]] = row
-
     def _snapshot(self, entity: str, key: str) -> Row | None:
-        place = (entity, key)
-        if place not in self._known:
-            values = {"source": self._unit.source, "entity": entity, "key": key}
-            self._known[place] = self._tx.execute(sql.SNAPSHOT, values).fetchone()
-        return self._known[place]
+        return self._facts.snapshot(entity, key)
 
     def _put(self, statement: str, change: Change, values: dict[str, Any]) -> None:
         """Write a record's row; whoever asks for it again reads it anew."""
-        self._known.pop((change.entity, change.key), None)
+        self._facts.known.pop((change.entity, change.key), None)
         self._tx.later(statement, values)
 
     def _owned(self, owner: EntityRef, entity: str) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def owe(
     before: str | None = None,
     doubt: int = 0,
     made_from: str | None = None,
-) -> None:
-    """A route owes a key; written with the other keys that it owes alike.
+) -> bool:
+    """A route owes a key; written with the other keys that it owes alike. Whether it is not among those yet.
 
     `changed` False: only where none is ready yet, and the link was not made from the same (`made_from`). `before`: the
     state the record had before. `doubt`: 1 where a record without a link may be at the target all the same, 2 where
@@ -82,7 +82,7 @@ def owe(
         "due_at": now + delay if changed and not bulk else now,
         "now": now,
     }
-    pen.owe(sql.OWE if changed else sql.OWE_ANYWAY, alike, key, before if changed else made_from)
+    return pen.owe(sql.OWE if changed else sql.OWE_ANYWAY, alike, key, before if changed else made_from)
 
 
 def refresh(tx: Transaction, slots: Iterable[Slot]) -> None:

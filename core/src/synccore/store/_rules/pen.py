@@ -29,8 +29,11 @@ class Pen:
         """Write this before anything is executed, and at the latest when `flush` is called."""
         self._waiting.setdefault(statement, []).append(values)
 
-    def owe(self, statement: str, alike: Mapping[str, Any], key: str, known: str | None) -> None:
-        """As `later`, for a statement of `:owed`: keys, each with what is known of it, written all at once."""
+    def owe(self, statement: str, alike: Mapping[str, Any], key: str, known: str | None) -> bool:
+        """As `later`, for a statement of `:owed`: keys, each with what is known of it, written all at once.
+
+        Whether the key is not among those that wait already.
+        """
         place = alike["route"], alike["source"]
         group = self._owed.get(place)
         if group is not None and group[:2] != (statement, alike):
@@ -39,8 +42,10 @@ class Pen:
         if group is None:
             group = self._owed[place] = statement, alike, {}
         keys = group[2]
+        new = key not in keys
         if keys.get(key) is None:
             keys[key] = known
+        return new
 
     def flush(self) -> None:
         """Write what waits."""

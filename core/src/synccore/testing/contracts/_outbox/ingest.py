@@ -57,6 +57,39 @@ class TakingInRules:
         desk.settle(running)
         assert desk.store.load(desk.claim())[0].snapshot.data.first_name == "B"
 
+    def test_units_of_one_commit_end_as_one_after_the_other(self, desk: Desk) -> None:
+        """What a later one needs to know of an earlier one is known, though both are read and written together."""
+        alone = [
+            desk.customer("1", "A", version=2),
+            desk.customer("1", "B", version=3),
+            desk.customer("1", "Old", version=1),
+            desk.customer("1", "B", version=3),
+            desk.order("o1", "1"),
+            desk.customer("2", email="c3@shop.test"),
+            desk.customer("3"),
+            desk.gone("customer", "1"),
+        ]
+        units = [Ingest(source="shop", changes=[change], rules=desk.rules) for change in alone]
+        done = desk.store.ingest(units, desk.now)
+        assert [(d.accepted, d.unchanged, d.stale, d.dirtied) for d in done] == [
+            (1, 0, 0, 1),
+            (1, 0, 0, 1),
+            (0, 0, 1, 0),
+            (0, 1, 0, 0),
+            (1, 0, 0, 2),  # the order, and its customer's route
+            (1, 0, 0, 1),
+            (1, 0, 0, 1),
+            (1, 0, 0, 1),
+        ]
+        assert desk.rows() == [
+            "people 1 delete ready",
+            "orders o1 upsert ready",
+            *(f"people {n} upsert ready" for n in "23"),
+        ]
+        # Two accounts have one address: the one that was there is asked for, and both wait.
+        assert [(h.op, h.key) for h in desk.store.hints("shop", desk.now, 10)] == [("touch", "2")]
+        assert [(d.route, d.key) for d in desk.claim()] == [("people", "1")]
+
     def test_keys_and_former_states_are_owed_as_they_are(self, desk: Desk) -> None:
         """Whatever a shop calls its records, and in one unit with others."""
         keys = ["plain", "a\"b'c\\d", "ümlaut 😀", "tab\tand\nline", "$.x", "1"]
