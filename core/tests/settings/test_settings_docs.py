@@ -8,7 +8,7 @@ import pytest
 
 from synccore._plugins import load_plugins
 from synccore._settings import describe_config, load_settings
-from synccore._settings.model import AlertTable, CoreTable, RouteTable, ServerTable
+from synccore._settings.model import AlertTable, CoreTable, RouteTable, ServerTable, SinkTable
 from synccore.config import SourceSettings
 from synccore.types import FieldOptions
 
@@ -27,6 +27,7 @@ def section(title):
         ("`[server]`", ServerTable),
         ("`[alerts.NAME]`", AlertTable),
         ("`[sources.NAME]`", SourceSettings),
+        ("`[sources.NAME]`", SinkTable),
         ("`[routes.NAME]`", RouteTable),
     ],
 )

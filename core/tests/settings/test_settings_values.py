@@ -34,6 +34,16 @@ def test_an_empty_file_is_a_valid_configuration_with_defaults(files):
     assert (settings.sources, settings.sinks, settings.routes, settings.warnings) == ({}, {}, {}, ())
 
 
+def test_every_sink_may_linger_but_not_for_long(files, base):
+    assert files.load(base).sinks["crm"].linger is None
+    assert files.load(base + 'linger = "50ms"\n').sinks["crm"].linger == timedelta(milliseconds=50)
+    (problem,) = files.problems(base + 'linger = "1m"\n')
+    assert problem.startswith("sinks.crm.linger: is at most 10s")
+    (problem,) = files.problems(base + 'lnger = "50ms"\n')
+    assert "did you mean linger" in problem
+    assert "unknown key" in files.problems(SHOP_KEYS + 'linger = "50ms"\n')[0]
+
+
 @pytest.mark.parametrize(
     ("line", "name", "expected"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-from attrs import define, field, fields, has
+from attrs import define, evolve, field, fields, has
 
 from .._contained import contained
 from .._delivery.policy import describe_bug
@@ -131,7 +131,8 @@ class SinkUnit(Unit):
     def limits(self) -> Limits:
         """The instance's limits, where it states some, else the type's."""
         limits: Limits = getattr(self.instance, "limits", None) or self._type.limits
-        return limits
+        linger = self.settings.linger
+        return limits if linger is None else evolve(limits, linger=linger)
 
     @property
     def objects(self) -> Sequence[ObjectType]:

@@ -23,6 +23,7 @@ class Claims:
 
     Args:
         full: (route, batch) -> how many of its bulk rows have to be due before they go.
+        ring: wakes a thread of the lane.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Claims:
         holds: Holds,
         watch: Watch,
         full: Callable[[str, int], int],
+        ring: Callable[[], None],
     ) -> None:
         #: Token -> the lease that runs in this process.
         self.in_flight: dict[str, Flight] = {}
@@ -44,17 +46,34 @@ class Claims:
         self._unreleased: set[str] = set()
         self._sink, self._routes, self._limits = sink, routes, limits
         self._store, self._clock = store, clock
-        self._gate, self._holds, self._watch, self._full = gate, holds, watch, full
-        self._last_batch: tuple[datetime, bool] | None = None
+        self._gate, self._holds, self._watch, self._full, self._ring = gate, holds, watch, full, ring
+        #: Route -> when its last batch was claimed, where it was not full.
+        self._short_since: dict[str, datetime] = {}
         self._gathering = threading.Lock()
+        self._guard = threading.Lock()
+        #: Whether a thread gathers, and whether another one had reason to look meanwhile.
+        self._gathers = self._looked_for = False
 
     def take(self) -> tuple[Sequence[Delivery], str]:
         """What is to be done now, and the token of its lease."""
         # One thread gathers at a time: several would share out what makes one batch.
         with self._gathering:
-            now = self._clock.now()
-            self._linger(now)
-            return self._taken(now)
+            with self._guard:
+                self._gathers = True
+            try:
+                self._linger(self._clock.now())
+                return self._taken(self._clock.now())
+            finally:
+                with self._guard:
+                    self._gathers, again, self._looked_for = False, self._looked_for, False
+                if again:
+                    self._ring()
+
+    def gathered_elsewhere(self) -> bool:
+        """Whether another thread is about to take what is due: it rings for what it leaves."""
+        with self._guard:
+            self._looked_for |= self._gathers
+            return self._gathers
 
     def _taken(self, now: datetime) -> tuple[Sequence[Delivery], str]:
         token = self._store.holder + secrets.token_hex(8)
@@ -72,6 +91,7 @@ class Claims:
         finally:
             if found:
                 self.in_flight[token] = Flight(threading.current_thread(), found)
+                self._note(found[0].route, len(found), now)
             else:
                 self.in_flight.pop(token, None)
         return found, token
@@ -93,15 +113,23 @@ class Claims:
         )
 
     def _linger(self, now: datetime) -> None:
-        """Under load (the last batch was short and has just gone) wait a moment for a fuller one."""
-        most = self._limits.max_batch
-        if self._last_batch is None or most == 1:
+        """While changes come one after the other, a batch that is not full begins `linger` after the route's last one:
+        so each takes what came in that time, and a change that comes alone waits for nothing."""
+        waits = {r: since + self._limits.linger - now for r, since in self._short_since.items()}
+        waiting = [route for route, wait in waits.items() if wait > timedelta(0)]
+        if not waiting:
             return
-        ended, full = self._last_batch
-        if full or now - ended > self._limits.linger:
+        free = [route for route in self._routes if route not in waiting]
+        if free and self._store.due(self._sink, now, 1, routes=free):
             return
-        if 0 < self._store.due(self._sink, now, most, routes=self._routes) < most:
-            self._clock.sleep(self._limits.linger)
+        if 0 < self._store.due(self._sink, now, self._limits.max_batch, routes=waiting) < self._limits.max_batch:
+            self._clock.sleep(min(waits[route] for route in waiting))
+
+    def _note(self, route: str, claimed: int, now: datetime) -> None:
+        if claimed < self._limits.max_batch:
+            self._short_since[route] = now
+        else:
+            self._short_since.pop(route, None)
 
     def next_due(self, now: datetime) -> datetime | None:
         """When something owed may be tried next, as far as the routes' holds go."""
@@ -114,10 +142,6 @@ class Claims:
         return min((m for m in moments if m is not None), default=None)
 
     # -- how a lease ends
-
-    def went(self, deliveries: Sequence[Delivery]) -> None:
-        """A batch was delivered just now."""
-        self._last_batch = (self._clock.now(), len(deliveries) >= self._limits.max_batch)
 
     def ended(self, token: str) -> None:
         """The lease runs here no more."""

@@ -121,6 +121,9 @@ class Engine:
     def _repeat(self, lane: Lane) -> None:
         # A thread that was given up has been replaced, and takes nothing more.
         while not (self._stopping.is_set() or lane.given_up):
+            if lane.claims.gathered_elsewhere():
+                lane.bell.wait(self._store.look_every.total_seconds())
+                continue
             try:
                 step = lane.step()
             except Exception as error:  # noqa: BLE001  a lane must not die while the process lives

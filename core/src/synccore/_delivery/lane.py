@@ -87,6 +87,7 @@ class Lane:
             holds=self._holds,
             watch=self._watch,
             full=full,
+            ring=self.bell.ring,
         )
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
@@ -198,7 +199,6 @@ class Lane:
         finally:
             self.claims.ended(token)
         self._watch.cleared(delivery.id for delivery in deliveries)
-        self.claims.went(deliveries)
         return book.settled
 
     def _load(self, deliveries: Sequence[Delivery]) -> list[Work]:

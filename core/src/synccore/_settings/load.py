@@ -26,10 +26,11 @@ from .model import (
     ServerTable,
     Settings,
     SettingsError,
+    SinkTable,
 )
 from .references import SecretResolver, StoredSecret
 from .routes import ObjectsOf, read_routes
-from .structure import INVALID, Structurer
+from .structure import INVALID, Structurer, attributes
 
 __all__ = ["find_config", "load_outline", "load_settings"]
 
@@ -38,6 +39,8 @@ CONFIG_VARIABLE = "SYNCCORE_CONFIG"
 _SECTIONS = ("synccore", "server", "alerts", "sources", "sinks", "routes")
 #: What whoever looks can do without.
 _PARTS_OF_ITS_OWN = ("server", "alerts.", "sources.", "sinks.", "routes.")
+#: Keys of every sink.
+_OF_SINKS = frozenset(f.name for f in attributes(SinkTable))
 #: Names stand in addresses (/hooks/NAME), keys (NAME:customer:12) and on the command line.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 #: Tables within tables; a configuration has five or so.
@@ -347,10 +350,13 @@ def _instance(
         reader.problem(_unknown_type(kind, word, types, plugins), "type")
         return None
     descriptor = types[kind]
-    config = reader.read_table({k: v for k, v in table.items() if k != "type"}, descriptor.config)
-    if config is INVALID:
+    # A plugin's own key of that name is the plugin's.
+    common = _OF_SINKS - {f.alias or f.name for f in attributes(descriptor.config)} if word == "sink" else set()
+    config = reader.read_table({k: v for k, v in table.items() if k != "type"}, descriptor.config, extra=sorted(common))
+    own = reader.read_table({k: table[k] for k in common if k in table}, SinkTable)
+    if config is INVALID or own is INVALID:
         return None
-    return InstanceSettings(name=name, type=kind, descriptor=descriptor, config=config)
+    return InstanceSettings(name=name, type=kind, descriptor=descriptor, config=config, linger=own.linger)
 
 
 def _unknown_type(kind: str, word: str, types: Mapping[str, Any], plugins: Plugins) -> str:

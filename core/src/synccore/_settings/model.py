@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ..config import ConfigProblems, Problem, option, parse_duration
+from ..config import ConfigProblems, Problem, format_duration, option, parse_duration
 from ..hookspecs import AlertType, Mapper, SinkType, SourceType
 from ..secrets import Secret
 from ..types import RouteSpec
@@ -17,6 +17,7 @@ from .conditions import Condition
 __all__ = ["AlertSettings", "InstanceSettings", "ServerSettings", "Settings", "SettingsError"]
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8484
+LONGEST_LINGER = timedelta(seconds=10)
 
 
 class SettingsError(ConfigProblems):
@@ -88,6 +89,22 @@ class ServerSettings:
     trusted_proxies: tuple[str, ...] = ()
 
 
+def _short(_: object, attribute: Any, value: timedelta | None) -> None:
+    if value is not None and value > LONGEST_LINGER:
+        raise ValueError(f"is at most {format_duration(LONGEST_LINGER)}; what waits longer is the delay of a route")
+
+
+@frozen(kw_only=True)
+class SinkTable:
+    """What every `[sinks.NAME]` has beside the settings of its type; None means: not written."""
+
+    linger: timedelta | None = option(
+        default=None,
+        help="how long a change may wait for others that go in the same call, while changes come one after the other",
+        validator=_short,
+    )
+
+
 @frozen(kw_only=True)
 class InstanceSettings:
     """One `[sources.NAME]`, `[sinks.NAME]` or `[alerts.NAME]`; `config` is of the type's configuration class."""
@@ -96,6 +113,8 @@ class InstanceSettings:
     type: str
     descriptor: SourceType | SinkType | AlertType
     config: Any
+    #: Of a sink: instead of the linger of its limits.
+    linger: timedelta | None = None
 
 
 @frozen(kw_only=True)
