@@ -28,6 +28,7 @@ poll = "24h"
 [sinks.crm]
 type = "bench"
 url = "{target}"
+{sink}
 [routes.people]
 source = "shop"
 entity = "customer"
@@ -122,10 +123,12 @@ def ask(address: str, method: str, path: str) -> dict[str, Any]:
 
 
 @contextmanager
-def shop(count: int, address: str, port: int = 0) -> Iterator[Path]:
-    """A directory with a configuration."""
+def shop(count: int, address: str, port: int = 0, sink: str = "") -> Iterator[Path]:
+    """A directory with a configuration; `sink` are further lines of the sink's."""
     with tempfile.TemporaryDirectory(prefix="synccore-peers-") as name:
-        (Path(name) / "synccore.toml").write_text(SETTINGS.format(count=count, target=address, port=port or 18491))
+        (Path(name) / "synccore.toml").write_text(
+            SETTINGS.format(count=count, target=address, port=port or 18491, sink=sink)
+        )
         yield Path(name)
 
 

@@ -17,6 +17,7 @@ from .._web.metrics import Metrics
 from .._web.server import WebServer
 from ..config import Problem
 from ..errors import ConfigError
+from ..http import prepare
 from ..secrets import Secret
 from ..store import DiskFull, StoreError
 from ..types import WebhookRequest
@@ -96,6 +97,7 @@ class Daemon:
 
     def __init__(self, app: App) -> None:
         self._first = app
+        prepare()  # the first change after a start is somebody's too
         self.metrics = Metrics()
         self._works = Works(app, self.metrics)
         self._state: str | None = "starting"

@@ -10,7 +10,7 @@ be (unpacked), a wait is a day at most.
 
 from ._answer import Response, parse_json, parse_retry_after, target_fault
 from ._budget import Budget, Window
-from ._client import LARGEST, Client
+from ._client import LARGEST, Client, prepare
 from ._time import time_left, time_limit
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Window",
     "parse_json",
     "parse_retry_after",
+    "prepare",
     "target_fault",
     "time_left",
     "time_limit",

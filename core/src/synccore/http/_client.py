@@ -20,12 +20,25 @@ from ._time import time_left, time_limit
 if TYPE_CHECKING:
     from ._wire import Wire
 
-__all__ = ["LARGEST", "Client"]
+__all__ = ["LARGEST", "Client", "prepare"]
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 #: Bytes of an answer, unpacked. A hundred orders with all that plugins add to them are a few millions; what is larger
 #: by nature (the results of a bulk job) is asked for with a `largest` of its own.
 LARGEST = 8_000_000
+
+
+def prepare() -> None:
+    """Load what the first request of a process needs: a tenth of a second that somebody waits for otherwise."""
+    _library().prepare()
+
+
+def _library() -> "type[Wire]":
+    # httpx brings a command line where rich is installed: 5 MB and a third of its import, left out here.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    from ._wire import Wire
+
+    return Wire
 
 
 class Client(Closing):
@@ -119,11 +132,8 @@ class Client(Closing):
     def _wire(self) -> "Wire":
         with self._opening:
             if self._opened is None:
-                # httpx brings a command line where rich is installed: 5 MB and a third of its import, left out here.
-                sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-                from ._wire import Wire
-
-                self._opened = Wire(self._base_url, headers=self._headers, auth=self._auth, verify=self._verify)
+                wire = _library()
+                self._opened = wire(self._base_url, headers=self._headers, auth=self._auth, verify=self._verify)
             return self._opened
 
     def get(self, url: str, **options: Any) -> Response:

@@ -50,6 +50,11 @@ class Wire(Closing):
         #: What a path is put behind; it ends with a slash, or a path would go on with the name of the host.
         self._base = str(base) + "/" * (not str(base).endswith("/")) if plain else None
 
+    @staticmethod
+    def prepare() -> None:
+        """Read what takes long, once for all."""
+        _trusted()
+
     def send(
         self,
         method: str,

@@ -94,8 +94,8 @@ class Limits:
             means max_batch.
         calls: `deliver` calls per `per` that core makes at most, counted in the outbox for all hosts; None where
             the vendor states none. A batch that fails as a whole and is halved counts once.
-        linger: how long a change may wait for others that go in the same call. While changes come one after the other, a
-            call that is not full begins no sooner than this after the route's last one; a change that comes alone
+        linger: how long a change may wait for others that go in the same call. While changes come one after the other,
+            a call that is not full begins no sooner than this after the route's last one; a change that comes alone
             waits for nothing. The operator may say otherwise (`linger` of the sink).
         deadline: how long one `deliver` may take, its lookups included. Calls of `synccore.http.Client` end by then;
             what was not sent yet goes with the next batch, no attempt used.
