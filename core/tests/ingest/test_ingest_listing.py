@@ -275,24 +275,31 @@ def test_webhooks_that_wait_for_a_store_that_is_away_are_refused_together():
 
 
 def test_who_is_interrupted_while_waiting_leaves_the_turn_to_those_behind():
-    class Interrupted:
-        def acquire(self):
-            raise KeyboardInterrupt
-
-        def release(self):
-            pass
-
     intake = Intake(SlowStore(), FakeClock(), lambda _: None)
     first, second = (_Ticket(unit(key)) for key in "12")
-    first.turn = Interrupted()
     intake._waiting += [first, second]
     intake._pass_on()
     assert first.leads
-    with pytest.raises(KeyboardInterrupt):
-        intake._wait(first)
-    assert second.leads
-    intake._wait(second)
+    intake._leave(first)
     assert intake._waiting == [second]
+    assert second.leads
+    assert second.turn.acquire(blocking=False)
+
+
+def test_whoever_commits_lets_come_again_who_came_side_by_side():
+    store = SlowStore()
+    store.gate.set()
+    intake = Intake(store, FakeClock(), lambda _: None)
+    intake._expected, intake._patience = 3, 10.0
+    threads = [threading.Thread(target=intake.submit, args=(unit(key),)) for key in "123"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert store.groups == [3]
+    intake.submit(unit("4"))  # alone, and waited for no longer than a part of that commit's time
+    assert store.groups == [3, 1]
+    assert intake._expected == 1
 
 
 def test_while_a_listing_fills_the_outbox_its_batches_go_full(tmp_path):

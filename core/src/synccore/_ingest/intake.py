@@ -1,6 +1,7 @@
 """The one door into the outbox. Concurrent webhooks share one commit: whoever comes first commits for all who wait."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,9 @@ from ..values import encodable
 #: What a value of the wrong kind ends in, wherever it is met first.
 _MALFORMED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 _COUNTS = tuple(field.name for field in fields(Ingested) if field.name != "sinks")
+
+#: What share of the last commit's time the next one waits for those who shared it, and how many seconds at most.
+PATIENCE, MOST_PATIENCE = 0.5, 0.001
 
 
 class _Ticket:
@@ -73,6 +77,10 @@ class Intake:
         self._waiting: list[_Ticket] = []
         #: Whether somebody commits, or was told that it is their turn.
         self._led = False
+        #: How many may share the next commit (those of the last one, and who came during it), and for how many seconds
+        #: they are waited for: a share of what that one took.
+        self._expected, self._patience = 1, 0.0
+        self._all_here = threading.Condition(self._guard)
 
     def submit(self, unit: Ingest) -> Ingested:
         """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
@@ -80,34 +88,45 @@ class Intake:
         with self._guard:
             self._waiting.append(ticket)
             ticket.leads, self._led = not self._led, True
-        if not ticket.leads:
-            self._wait(ticket)
-        if ticket.leads:
-            self._lead()
+            if len(self._waiting) == self._expected:
+                self._all_here.notify()
+        try:
+            if not ticket.leads:
+                ticket.turn.acquire()
+            group = self._gathered() if ticket.leads else []
+        except BaseException:
+            self._leave(ticket)
+            raise
+        if group:
+            self._lead(group)
         if ticket.result is None:
             raise ticket.error or RuntimeError("an intake ticket was lost")
         return ticket.result
 
-    def _wait(self, ticket: _Ticket) -> None:
-        try:
-            ticket.turn.acquire()
-        except BaseException:
-            # Interrupted: leave the queue, and the turn to whoever is behind.
-            with self._guard:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
+    def _gathered(self) -> list[_Ticket]:
+        """All who wait. Where several came side by side they are let come again: to share a commit costs a third."""
+        with self._guard:
+            self._all_here.wait_for(lambda: len(self._waiting) >= self._expected, self._patience)
+            group, self._waiting = self._waiting, []
+        return group
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """Interrupted while it waited: the turn is left to whoever is behind."""
+        with self._guard:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
                 if ticket.leads:
                     self._pass_on()
-            raise
 
-    def _lead(self) -> None:
-        """Commit for all who wait, then wake each of them alone, and who commits next first."""
-        with self._guard:
-            group, self._waiting = self._waiting, []
+    def _lead(self, group: list[_Ticket]) -> None:
+        """Commit for all, then wake each of them alone, and who commits next first."""
+        began = time.perf_counter()
         try:
             self._commit(group)
         finally:
             with self._guard:
+                self._expected = len(group) + len(self._waiting)
+                self._patience = min(PATIENCE * (time.perf_counter() - began), MOST_PATIENCE)
                 self._pass_on()
             for ticket in group:
                 ticket.turn.release()
