@@ -237,6 +237,16 @@ def makes_all_anew_for_one(real, sink, operations):
     return real(sink, [evolve(operation, link=None) for operation in operations] if gone else operations)
 
 
+def takes_what_it_did_not_hear_of_for_found(real, sink, operation):
+    known = sink.__dict__.setdefault("unheard", set())
+    try:
+        outcome = real(sink, operation)
+    except Transient:
+        known.add(operation.uid)
+        raise
+    return evolve(outcome, adopted=True) if operation.uid in known else outcome
+
+
 def makes_another_for_a_new_key(real, sink, operation):
     known, link = sink.__dict__.setdefault("known", {}), operation.link
     mine = link is None or known[link.remote_id] == operation.uid
@@ -301,6 +311,7 @@ BUGS: dict[str, Bug] = {
     "what_an_unheard_update_wrote_where_nothing_was_is_emptied_with_it": ("deliver", believes_an_error),
     "what_a_refused_update_wrote_in_part_is_undone_with_it": ("_write", forgets_its_first_call),
     "a_guest_whose_create_was_lost_and_who_registers_is_as_the_account_is": ("deliver", believes_an_error),
+    "whom_an_unheard_update_changed_counts_as_made_by_us_still": ("_write", takes_what_it_did_not_hear_of_for_found),
     "a_guest_who_registers_and_moves_on_is_there_once": ("_write", makes_another_for_a_new_key),
     "an_account_that_gets_a_guests_address_is_there_as_it_is": ("_write", deletes_by_address),
     "a_lost_answer_to_a_deletion_is_harmless": ("_write", must_find_what_it_deletes),

@@ -1,5 +1,7 @@
 """Two installations, each with a database of its own, on one address book: neither knows what the other knows."""
 
+from datetime import timedelta
+
 import pytest
 from google_help import marks_on, person_fields, values
 
@@ -77,3 +79,18 @@ def test_the_same_shop_is_known_again_where_the_database_is_new(rig, apart):
         apart(rig).put(1, **person_fields(2, given_name="Zoe", family_name="Test", email="x@shop.test")).remote_id
         == made
     )
+
+
+def test_whom_two_installations_make_at_once_is_named_by_both(rig, apart):
+    there = apart(rig)
+    rig.google.book().feed.lag = rig.google.book().search_lag = timedelta(minutes=2)
+    ours, theirs = rig.put(1, **person_fields(1)).remote_id, outlet(there, 9, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(minutes=10))
+    assert rig.sink.namesakes() == {theirs: ours}
+    assert there.sink.namesakes() == {ours: theirs}
+    # Merged as asked for, both have it.
+    name = rig.google.merge(ours, theirs)
+    rig.put(1, **person_fields(1, company="Acme"))
+    outlet(there, 9, **person_fields(1, company="Best"))
+    assert {r.links[key].remote_id for r, key in ((rig, "shop:1"), (there, "outlet:9"))} == {name}
+    assert rig.sink.namesakes() == there.sink.namesakes() == {}

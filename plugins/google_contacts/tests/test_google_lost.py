@@ -151,3 +151,15 @@ def test_what_an_update_without_an_answer_left_there_is_ours(rig, fault):
     (contact,) = rig.google.contacts()
     assert {e["value"] for e in contact["emailAddresses"]} == {"own@shop.test", "last@shop.test"}
     assert [e["value"] for e in contact["phoneNumbers"]] == ["+4930333333"]
+
+
+@pytest.mark.parametrize("owner", [{}, {"nicknames": [{"value": "Nan"}]}])
+def test_an_update_without_an_answer_is_no_merge_by_the_owner(rig, owner):
+    made = rig.put(1, email="old@shop.test", given_name="Ann", family_name="Lee").remote_id
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda r: r.method in ("PATCH", "POST")))
+    settle(rig, [rig.op(1, email="old@shop.test", given_name="Zoe", family_name="Lee", phone="+4930222222")])
+    if owner:  # which is one
+        other = rig.google.add(names=[{"givenName": "Annie"}], **owner)
+        rig.google.merge(other, made, under="other", markers="both")
+    rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
+    assert len(rig.google.contacts()) == len(owner)

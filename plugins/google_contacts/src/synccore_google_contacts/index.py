@@ -26,7 +26,8 @@ from synccore.types import Context
 from .client import Client
 from .errors import SyncTokenExpired
 from .known import Keys, Own, keys_of
-from .merge import grown, looks_merged, same, surviving
+from .merge import grown, same, surviving
+from .prints import went_in
 from .schema import Person, contact_source, updated
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
@@ -260,7 +261,7 @@ class Index:
         name = person["resourceName"]
         items = self._renamed(person, formers)
         own = self.own(name)
-        if own is not None and f"own:{name}" not in items and looks_merged(self.person(name) or person, person):
+        if own is not None and f"own:{name}" not in items and went_in(self.person(name) or person, person):
             items[f"own:{name}"] = asdict(Own(surviving(own.fields, person), False, own.label, own.wants))
         items[f"person:{name}"] = person
         self._learn(name, person)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .known import Own, keys_of
-from .mapping import MAX_LENGTH, Entries, Part, field_named, plain
-from .merge import Merge, print_of
-from .schema import Person
+from .mapping import FLAT, MAX_LENGTH, Entries, Part, field_named, plain, whole
+from .merge import Merge, looks_merged, markers, print_of
+from .schema import RESERVED, WRITABLE, Person
 
 #: `clientData` key of the fingerprints, separated by blanks.
 WROTE = "synccore.wrote"
@@ -80,3 +80,28 @@ def alone(own: Own, uid: str) -> set[str]:
     """The fields in which something of ours stands that no other record wants there."""
     theirs = {p for other, prints in own.wants.items() if other != uid for p in prints}
     return {name for name, value in own.fields.items() if prints_of({name: value}) - theirs}
+
+
+def went_in(before: Person, after: Person) -> bool:
+    """Whether another contact went into this one, and what is new on it is no write of ours without an answer."""
+    return looks_merged(before, after) and not _written_unheard(before, after)
+
+
+def _written_unheard(before: Person, after: Person) -> bool:
+    """The fingerprints are other ones, and tell all that is new; a merge brings a second set of them, or a marker."""
+    sets = sum(e.get("key") == WROTE for e in after.get("clientData", ()))
+    if sets != 1 or told(after) == told(before) or markers(after) - markers(before):
+        return False
+    fields = [name for name in WRITABLE if name not in RESERVED and name != "externalIds"]
+    known = {name: {whole(e) for e in before.get(name, ())} for name in fields}
+    new = [(name, e) for name in fields for e in after.get(name, ()) if whole(e) not in known[name]]
+    return all(_is_told(name, entry, told(after)) for name, entry in new)
+
+
+def _is_told(person_field: str, entry: Mapping[str, Any], prints: set[str]) -> bool:
+    """Whether the fingerprints tell the entry, with all that flat fields hold of it."""
+    names = (*FLAT, f"custom.{entry.get('key')}") if person_field == "userDefined" else FLAT
+    specs = [spec for n in names if (spec := field_named(n)) is not None and spec.person_field == person_field]
+    parts = {print_of(s.name, entry[s.key]) for s in specs if isinstance(s, Part) and entry.get(s.key)}
+    wholes = {print_of(s.name, s.identity(entry)) for s in specs if isinstance(s, Entries) and s.owns(entry)}
+    return bool(parts | wholes) and parts <= prints and (not wholes or bool(wholes & prints))

@@ -91,8 +91,12 @@ class Whose:
         known = {u for u in others if mine and u in self.wants and not mine & self.wanted([u])}
         return frozenset(u for u in others if not is_guest(u) or u in known)
 
+    def surely_has(self, email: str) -> bool:
+        """Whether somebody of whom that is known has it with this very address."""
+        return print_of("email", email) in self.wanted(self.alive)
+
     def has(self, email: str) -> bool:
-        """Whether somebody who is there has it with this very address, as far as is known what they want there."""
+        """As `surely_has`, or somebody of whom that is not known (another installation's customer) has it."""
         address = print_of("email", email)
         return any(uid not in self.wants or address in self.wants[uid] for uid in self.alive)
 

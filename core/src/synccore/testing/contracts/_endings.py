@@ -127,6 +127,15 @@ class EndingSinkCases(WhoseSinkCases):
         self._deleted(on, 1)
         assert len(on.held()) == 2 * usual, "made by us, its answer lost, deleted in the shop, and not as others are"
 
+    def test_whom_an_unheard_update_changed_counts_as_made_by_us_still(self, on: Stage) -> None:
+        """Another name and a new number: that was us, and nobody who came there in between."""
+        on.emit(1, phone=None)
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.emit(1, first_name="Zoe")
+        on.deliver()
+        assert not on.link(0).adopted, "made it, and after a lost answer to a change says that it was there before"
+
     def test_an_account_that_gets_a_guests_address_is_there_as_it_is(self, on: Stage) -> None:
         """Both were there, one person from now on: the account's record is the one that stays, the guest's goes."""
         on.emit(2)

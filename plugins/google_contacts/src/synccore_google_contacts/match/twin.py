@@ -10,7 +10,7 @@ from ..index import Index
 from ..mapping import wanted_emails, wanted_phones
 from ..merge import print_of
 from ..prints import built, prints_of, told
-from ..whose import apart, whose
+from ..whose import Whose, apart, whose
 
 #: Why a record is not written to the contact that carries its key.
 ANOTHER = (
@@ -131,7 +131,7 @@ def namesakes(index: Index) -> dict[str, str]:
         if len(names) < 2:
             continue
         holders = {n: whose(index, n) for n in sorted(names)}
-        theirs = [n for n, w in holders.items() if w.has(email)] or [n for n, w in holders.items() if w.holds(email)]
-        if theirs:
+        ways = (Whose.surely_has, Whose.has, Whose.holds)
+        if theirs := next(filter(None, ([n for n, w in holders.items() if way(w, email)] for way in ways)), None):
             found |= {n: theirs[0] for n in names if n not in theirs}
     return found
