@@ -290,6 +290,33 @@ def test_what_was_found_and_could_not_be_finished_stays_in_doubt(people, then):
     assert people.states() == {"done": 4}
 
 
+@pytest.mark.parametrize(
+    "then",
+    [RateLimited("slow", retry_after=timedelta(minutes=1)), Rejected("no"), Conflict("changed"), Transient("away")],
+)
+def test_what_a_bug_behind_a_change_wrote_is_undone_though_its_second_try_wrote_nothing(people, then):
+    emit(people, 2)
+    people.drain()
+    for_real, calls = people.sink.deliver, []
+
+    def deliver(operations):
+        calls.append(operations)
+        if len(calls) > 1:
+            raise then
+        for operation in operations:
+            people.sink._apply(operation)
+        raise KeyError("id")
+
+    people.sink.deliver = deliver
+    people.emit(*(customer(str(n), email=f"new{n}@shop.test") for n in range(2)))
+    people.drain()
+    assert made(people) == ["new0@shop.test", "new1@shop.test"]
+    people.sink.deliver = for_real
+    emit(people, 2)
+    people.settle_down(timedelta(hours=1))
+    assert made(people) == ["p0@shop.test", "p1@shop.test"]
+
+
 def test_a_mapper_that_wants_to_end_the_process_parks_its_record_and_no_other(tmp_path):
     class Mapper:
         def map(self, snapshot, context):

@@ -123,8 +123,9 @@ class _Halving:
                 case _:
                     going.append(evolve(operation, maybe_applied=True))
         settled |= zip((o.id for o in going), self.deliver(going), strict=True)
-        # What was found is known to this call alone: a later one has to look it up again.
-        return [evolve(settled[o.id], unsure=o.id in found) for o in operations]
+        # What was found is known to this call alone: a later one has to look it up again. And whatever becomes of a
+        # change now, the first call may have written it.
+        return [evolve(settled[o.id], unsure=True) for o in operations]
 
 
 def _creates(operation: Operation) -> bool:
