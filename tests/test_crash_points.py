@@ -5,6 +5,7 @@ from itertools import count
 from random import Random
 
 import pytest
+from simulation.ledger import Ledger
 from simulation.targets import TARGETS
 from simulation.truth import faults
 from simulation.world import World
@@ -20,7 +21,7 @@ def plugins():
     return load_plugins(environ={})
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*TARGETS, Ledger], ids=lambda target: target.name)
 def test_a_death_at_any_statement_loses_and_doubles_nobody(plugins, tmp_path, target):
     """Somebody registers; their webhooks, what is read because of them, and the delivery end at the n-th statement."""
     with World(tmp_path, 1, plugins, targets=[target]) as world:

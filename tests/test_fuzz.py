@@ -68,14 +68,14 @@ def test_a_signed_webhook_with_anything_in_it_is_taken_or_refused_and_changes_no
     with World(tmp_path, 1, plugins) as world:
         luck = Random(7)
         secret = world.app.vault("shop").get("webhook_secret") or ""
-        world.withheld = held = []
+        world.network.withheld = held = []
         for _ in range(3):
             world.register(luck)
         world._order(luck)
         world._subscribe(luck)
         world._renew(luck)
         world.shop.run_queue()
-        world.withheld = None
+        world.network.withheld = None
         world.listen()
         assert len({request.headers["x-wc-webhook-topic"] for request in held}) > 2
         for _ in range(TIMES):

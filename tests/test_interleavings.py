@@ -53,11 +53,11 @@ def sweep_and_webhook(world: World) -> Pair:
 
 
 def two_webhooks(world: World) -> Pair:
-    world.withheld = held = []
+    world.network.withheld = held = []
     for name in ("Ben", "Ada"):
         renamed(world, name)
         world.shop.run_queue()
-    world.withheld = None
+    world.network.withheld = None
 
     def follow(request: WebhookRequest) -> Callable[[], object]:
         return lambda: (world.receive(request), world.turn())

@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from simulation.ledger import Ledger
 from simulation.lives import draw, live
 from simulation.truth import faults
 from simulation.world import World
@@ -25,6 +26,12 @@ def test_whatever_happens_each_target_ends_as_the_shop_is(plugins, seed):
     assert live(seed, draw(seed), plugins) == []
 
 
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_whatever_happens_a_target_without_keys_ends_as_the_shop_is(plugins, seed):
+    """All trouble is its own: what is found by no key is doubled by whatever is forgotten."""
+    assert live(seed, draw(seed), plugins, [Ledger]) == []
+
+
 def test_a_guest_whose_address_changes_is_one_person_at_each_target(plugins, tmp_path):
     with World(tmp_path, 1, plugins) as world:
         billing = {"first_name": "Gus", "last_name": "Gast"}
@@ -43,14 +50,14 @@ def test_a_payment_whose_webhook_was_lost_is_told_though_a_comparison_finds_it_f
     with World(tmp_path, 1, plugins) as world:
         box = world.shop.subscribe(next(iter(world.shop.customers)) + 3)
         world.rest()
-        world.withheld = []
+        world.network.withheld = []
         world.clock.advance(timedelta(minutes=1))
         world.shop.renew(box)
         world.shop.run_queue()
         world.worker.queue_reconcile(world.clock.now())
         while world.worker.work_job():
             pass
-        world.withheld = None
+        world.network.withheld = None
         world.rest()
         assert faults(world) == []
         assert len(world.targets["marketing"].payments()) == 1

@@ -1,4 +1,4 @@
-"""The whole product in one thread, on a clock that only the simulation moves: a shop, its webhooks, three targets.
+"""The whole product in one thread, on a clock that only the simulation moves: a shop, its webhooks, its targets.
 
 Core and the plugins are real and talk to their stand-ins; people, the network, the vendors and the machine misbehave as
 a seed says. A life is a list of steps, each with luck of its own, so that any part of it can be taken out and the rest
@@ -6,6 +6,9 @@ still means the same: that is how a failing life is shrunk.
 
     mortal   an outbox whose process dies at any statement
     targets  what each vendor holds, as somebody with its own login would see it
+    ledger   one more target, without keys, that makes whatever it is told to make
+    moments  what must not be so at any moment, asked at each write to the ledger
+    network  what is between the shop and the process
     world    the shop, the process and the steps of a life
     truth    what must be so once everything is quiet
     lives    draw, live, shrink

@@ -48,7 +48,9 @@ def _overlap(world: World, luck: Random) -> None:
 
 def _merge(world: World, luck: Random) -> None:
     """The owner of the address book takes two contacts for one, whatever becomes of our marks."""
-    target = next(t for t in world.targets.values() if isinstance(t, Google))
+    target = world.targets.get(Google.name)
+    if not isinstance(target, Google):
+        return
     names = sorted(contact["resourceName"] for contact in target.server.contacts())
     if len(names) > 1:
         kept, other = luck.sample(names, 2)
@@ -60,17 +62,19 @@ def _merge(world: World, luck: Random) -> None:
 def _refuse(world: World, luck: Random) -> None:
     """A target takes nothing of somebody any more."""
     if (number := world.customer(luck)) is not None:
-        luck.choice(list(world.targets.values())).refuse(world.shop.customers[number]["email"])
+        for target in world.some(luck):
+            target.refuse(world.shop.customers[number]["email"])
 
 
 def _full(world: World, luck: Random) -> None:
     """A target has no room for anybody new."""
-    luck.choice(list(world.targets.values())).fill()
+    for target in world.some(luck):
+        target.fill()
 
 
 def _pause(world: World, luck: Random) -> None:
-    """The operator holds the shop or a target; `relief`, or the end, lets them go on."""
-    name = luck.choice([*world.targets, "shop"])
+    """The operator holds the shop or a vendor; `relief`, or the end, lets them go on."""
+    name = luck.choice([*(vendor.name for vendor in world.vendors), "shop"])
     world.run(lambda: pause(world.app, name, "by hand"))
 
 

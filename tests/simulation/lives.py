@@ -11,8 +11,9 @@ from scratch import in_memory
 from synccore._plugins import Plugins, load_plugins
 
 from . import hands
+from .targets import Target
 from .truth import faults
-from .world import Step, World
+from .world import ALL_TARGETS, Step, World
 
 __all__ = ["draw", "live", "shrink"]
 
@@ -37,11 +38,16 @@ def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
     return tuple(Step(name, luck.randrange(10**6)) for name in names)
 
 
-def live(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> list[str]:
+def live(
+    seed: int,
+    steps: Sequence[Step],
+    plugins: Plugins | None = None,
+    targets: Sequence[type[Target]] = ALL_TARGETS,
+) -> list[str]:
     """Live it, let everything come to rest, and give what is wrong then."""
     with (
         tempfile.TemporaryDirectory(prefix="life-", dir=in_memory()) as folder,
-        World(Path(folder), seed, plugins or load_plugins(environ={})) as world,
+        World(Path(folder), seed, plugins or load_plugins(environ={}), targets) as world,
     ):
         for step in steps:
             hands.live(world, step)

@@ -1,7 +1,7 @@
 """What each vendor holds, as somebody with a login of their own sees it, and the trouble it can be in."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar
 
@@ -139,6 +139,10 @@ class Klaviyo(Target):
     def payments(self) -> list[str]:
         """The order of every payment it was told of, as often as it was told."""
         return [str(e["properties"].get("OrderId")) + "/" + e["metric"] for e in self.server.store.events]
+
+    def told(self) -> list[tuple[str, datetime]]:
+        """Whom it was told something of, and when that happened."""
+        return [(event["profile"], event["time"]) for event in self.server.store.events]
 
     def mailed(self) -> set[str]:
         people = self.server.store.people.values()

@@ -9,6 +9,7 @@ from attrs import evolve
 from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
+from .ledger import Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .world import World
 
@@ -22,11 +23,13 @@ def faults(world: World) -> list[str]:
     found = list(_outbox(world))
     for target in world.targets.values():
         found += _people(world, target)
-        if isinstance(target, Klaviyo):
+        if isinstance(target, Klaviyo | Ledger):
             found += _payments(world, target)
             found += _consent(world, target)
-        if isinstance(target, Salesforce):
+        if isinstance(target, Salesforce | Ledger):
             found += _deals(world, target)
+        if isinstance(target, Ledger):
+            found += target.seen
     return found + list(_statements(world, silent=bool(found)))
 
 
@@ -95,12 +98,12 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     return person == wanted
 
 
-def _payments(world: World, target: Klaviyo) -> Iterator[str]:
+def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     told = Counter(target.payments())
     for fact, times in told.items():
         if times > 1:
             yield f"{target.name}: {fact} was told {times} times"
-    if world.heard_all and world.deaths == 0:
+    if world.network.heard_all and world.deaths == 0:
         yield from _order_of_facts(target)
     accounts = world.accounts()
     for number, order in world.shop.orders.items():
@@ -113,20 +116,20 @@ def _payments(world: World, target: Klaviyo) -> Iterator[str]:
             yield f"{target.name}: {number} failed and is not told of"
 
 
-def _order_of_facts(target: Klaviyo) -> Iterator[str]:
+def _order_of_facts(target: Klaviyo | Ledger) -> Iterator[str]:
     """Where every webhook came, a person's facts are told in the order in which they happened."""
     last: dict[str, datetime] = {}
-    for event in target.server.store.events:
-        if event["time"] < last.get(event["profile"], event["time"]):
-            yield f"{target.name}: a fact of {event['email']} was told after a later one"
-        last[event["profile"]] = event["time"]
+    for whose, at in target.told():
+        if at < last.get(whose, at):
+            yield f"{target.name}: a fact of {whose} was told after a later one"
+        last[whose] = at
 
 
 #: Statuses of orders -> the stage of their deal.
 WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
 
 
-def _deals(world: World, target: Salesforce) -> Iterator[str]:
+def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
     """One for every order that is nobody's who was forgotten, with the stage of its status."""
     told = target.deals()
     held = Counter(number for number, _ in told)
@@ -136,11 +139,13 @@ def _deals(world: World, target: Salesforce) -> Iterator[str]:
     for number, stage in told:
         status = world.shop.orders.get(number, {"status": None})["status"]
         wanted = "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
+        if isinstance(target, Ledger):
+            wanted = status
         if status is None or stage != wanted:
             yield f"{target.name}: the deal of {number} is {stage} and the order {status}"
 
 
-def _consent(world: World, target: Klaviyo) -> Iterator[str]:
+def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     for email in target.mailed() - world.unheard:
         if (word := world.said.get(email)) != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"

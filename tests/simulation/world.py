@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from synccore._app.app import App
 from synccore._app.base import Base
 from synccore._closing import Closing
 from synccore._daemon.sources import SourceWorker
-from synccore._plugins import Plugins
+from synccore._plugins import Plugins, load_plugins
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.connect import connect
 from synccore._verbs.deliveries import retry
@@ -26,17 +27,19 @@ from synccore.types import WebhookRequest
 from synccore_woocommerce.testing import FakeWooCommerce
 from synccore_woocommerce.testing import settings as woocommerce_settings
 
+from .ledger import Ledger
+from .moments import CONSENT, Witness, meanwhile
 from .mortal import Died, MortalStore
+from .network import HOOK, Network
 from .targets import TARGETS, Target
 from .wire import Wire
 
-__all__ = ["STEPS", "Step", "World"]
+__all__ = ["ALL_TARGETS", "STEPS", "Step", "World"]
 
 _Thing = TypeVar("_Thing")
 ENTITIES = ("customer", "order", "subscription", "payment")
+ALL_TARGETS: tuple[type[Target], ...] = (*TARGETS, Ledger)
 NAMES = ("Ada", "Ben", "Cléo", "Dörte", "Emre", "Fay", "李")
-CONSENT = "newsletter"
-HOOK = "https://hooks.shop.test"
 
 
 @frozen
@@ -50,17 +53,29 @@ class Step:
 class World(Closing):
     """Everything there is. Nothing happens but in `live` and `rest`."""
 
-    def __init__(self, folder: Path, seed: int, plugins: Plugins, targets: Iterable[type[Target]] = TARGETS) -> None:
+    def __init__(
+        self, folder: Path, seed: int, plugins: Plugins, targets: Iterable[type[Target]] = ALL_TARGETS
+    ) -> None:
         luck = Random(f"world {seed}")
         self.folder = folder
         self._config = folder / "synccore.toml"
         self.clock = FakeClock()
-        self._plugins = plugins
         self._seed = seed
         self.shop = FakeWooCommerce(clock=self.clock)
-        self.shop.hooks.post = self._arrive
-        self.targets = {kind.name: kind(self.clock, luck) for kind in targets}
-        self._wire = Wire([self.shop, *(target.server for target in self.targets.values())])
+        self.network = Network(Random(f"network {seed}"), self.receive)
+        self.shop.hooks.post = self.network.arrive
+        vendors = [kind for kind in targets if kind is not Ledger]
+        self.targets: dict[str, Target] = {kind.name: kind(self.clock, luck) for kind in vendors}
+        self._wire = Wire([self.shop, *(vendor.server for vendor in self.targets.values())])
+        self._plugins = plugins
+        self.ledger = Ledger(self.clock, Random(f"ledger {seed}")) if Ledger in targets else None
+        #: Those that a step may choose. What happens to one of them may happen to the ledger as well.
+        self.vendors: list[Target] = list(self.targets.values())
+        if self.ledger is not None:
+            self.vendors = self.vendors or [self.ledger]
+            self.targets[Ledger.name] = self.ledger
+            self.ledger.meanwhile, self.ledger.witness = partial(meanwhile, self), Witness(self)
+            self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
         #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
@@ -79,15 +94,6 @@ class World(Closing):
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
         self.forgetting: set[str] = set()
-        #: What the network does to the next deliveries.
-        self._network = Random(f"network {seed}")
-        self._losing = 0.0
-        #: Whether every webhook came at once.
-        self.heard_all = True
-        self._late: list[WebhookRequest] = []
-        self._known: list[WebhookRequest] = []
-        #: Where deliveries are put instead of being made.
-        self.withheld: list[WebhookRequest] | None = None
         self._people = 0
         self._backup: Path | None = None
         #: Whom a target held when the backup was made, and who came since: gone from the shop by now, they stay there.
@@ -177,29 +183,6 @@ class World(Closing):
 
     # -- the network
 
-    def _arrive(self, url: str, body: bytes, headers: Mapping[str, str]) -> int | None:
-        """A delivery of the shop's: lost, late, twice, answered or not."""
-        if body.startswith(b"webhook_id="):
-            return 200  # a ping, while the process waits for the webhook to be made
-        request = WebhookRequest(
-            method="POST", path=url.removeprefix(HOOK), headers={k.lower(): v for k, v in headers.items()}, body=body
-        )
-        if self.withheld is not None:
-            self.withheld.append(request)
-            return 200
-        fate = self._network.random()
-        if fate < self._losing:
-            return None
-        self._known.append(request)
-        if fate < self._losing * 1.5:
-            self._late.append(request)
-            return 200  # a proxy took it and hands it on later
-        answer = self.receive(request)
-        if fate > 1 - self._losing / 2:
-            self.receive(request)
-            return None  # it came, and came again; the answer did not
-        return answer
-
     def receive(self, request: WebhookRequest) -> int:
         """Let the process take a delivery; what it answers."""
         try:
@@ -211,6 +194,11 @@ class World(Closing):
             return 400
         return 200
 
+    def some(self, luck: Random) -> list[Target]:
+        """A vendor, and as often as not the ledger as well."""
+        chosen = [luck.choice(self.vendors)]
+        return [*chosen, self.ledger] if self.ledger is not None and luck.random() < 0.5 else chosen
+
     def held(self) -> set[str]:
         """Who is at any target."""
         return {person.email for target in self.targets.values() for person in target.people()}
@@ -219,7 +207,6 @@ class World(Closing):
 
     def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
-        self._losing = 0.0
         self.store.fuse = self.store.look = None
         if self.store.dead:
             self._bury()
@@ -228,9 +215,7 @@ class World(Closing):
             self._go_on(name)
         self._go_on("shop")
         self.shop.clear_faults()
-        late, self._late = self._late, []
-        for request in late:
-            self.receive(request)
+        self.network.rest()
         self.shop.run_queue()
         self._settle(limit)
         self._compare()
@@ -273,11 +258,15 @@ class World(Closing):
                 r.method == "GET" and r.path.endswith(("/customers", "/orders")) for r in self.shop.requests[asked:]
             ):
                 self.store.look = None
-                fuse, self.store.fuse = self.store.fuse, None
-                change()
-                self.store.fuse = fuse
+                self.unharmed(change)
 
         self.store.look = look
+
+    def unharmed(self, act: Callable[[], object]) -> None:
+        """Nobody dies of what happens in between."""
+        fuse, self.store.fuse = self.store.fuse, None
+        act()
+        self.store.fuse = fuse
 
     def listen(self) -> None:
         """Remember what people say about marketing; who registers anew and says nothing takes nothing back."""
@@ -295,10 +284,15 @@ class World(Closing):
         consent = [{"key": CONSENT, "value": "yes"}] if luck.random() < 0.4 else []
         self.shop.add_customer(email, first_name=first, last_name=f"Nr{number}", meta_data=consent)
 
+    @property
+    def gone(self) -> set[str]:
+        """Who was forgotten, or is to be."""
+        return self.forgotten | self.forgetting
+
     def _from_another(self, luck: Random) -> str | None:
         """An address that somebody gave up, now and then."""
         taken = {c["email"] for c in self.shop.customers.values()}
-        free = sorted(self.given_up.keys() - taken - self.forgotten - self.forgetting)
+        free = sorted(self.given_up.keys() - taken - self.gone)
         return luck.choice(free) if free and luck.random() < 0.3 else None
 
     def accounts(self) -> dict[int, dict[str, Any]]:
@@ -388,14 +382,10 @@ class World(Closing):
         self.turn()
 
     def _replay(self, luck: Random) -> None:
-        if (request := _one(luck, self._late or self._known)) is not None:
-            if request in self._late:
-                self._late.remove(request)
-            self.receive(request)
+        self.network.replay(luck)
 
     def _lose(self, luck: Random) -> None:
-        self._losing = luck.choice((0.0, 0.2, 0.5))
-        self.heard_all = self.heard_all and not self._losing
+        self.network.lose(luck.choice((0.0, 0.2, 0.5)))
 
     def _light(self, luck: Random) -> None:
         self.store.fuse = luck.choice((0, 1, 2, 3, 5, 8, 20, 60, 150)) + luck.randrange(4)
@@ -405,15 +395,17 @@ class World(Closing):
         self._start()
 
     def _trouble(self, luck: Random) -> None:
-        luck.choice(list(self.targets.values())).fail(luck)
+        for target in self.some(luck):
+            target.fail(luck)
 
     def _outage(self, luck: Random) -> None:
-        luck.choice(list(self.targets.values())).go_away(luck)
+        for target in self.some(luck):
+            target.go_away(luck)
 
     def _relief(self, luck: Random) -> None:
-        name = luck.choice(list(self.targets))
-        self.targets[name].come_back()
-        self.run(lambda: self._go_on(name))
+        for target in self.some(luck):
+            target.come_back()
+            self.run(partial(self._go_on, target.name))
         self.run(lambda: self._go_on("shop"))
 
     def _go_on(self, name: str) -> None:
@@ -422,7 +414,7 @@ class World(Closing):
             resume(self.app, name)
 
     def _owner(self, luck: Random) -> None:
-        luck.choice(list(self.targets.values())).owner(luck)
+        luck.choice(self.vendors).owner(luck)
 
     def _retry(self, luck: Random) -> None:
         self.run(lambda: retry(self.app, [], None))
@@ -447,6 +439,8 @@ class World(Closing):
             put_in_place(base, self._backup)
         self._start()
         settle_in(self.app)
+        if self.ledger is not None:
+            self.ledger.witness = Witness(self)  # what was written since is unknown
 
     def _forget(self, luck: Random) -> None:
         """The shop deletes somebody, and the operator forgets them everywhere."""

@@ -1,0 +1,324 @@
+"""A target without keys, in memory: it makes whatever it is told to make, shows it late, and notes at every write what
+must not be so at any moment."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from importlib.metadata import EntryPoint
+from random import Random
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from attrs import define, frozen
+
+from synccore import hookimpl
+from synccore.errors import RateLimited, Rejected, Transient
+from synccore.hookspecs import SinkType
+from synccore.testing import FakeClock
+from synccore.types import (
+    Check,
+    Context,
+    Delivered,
+    Erased,
+    Failed,
+    Identity,
+    Limits,
+    Link,
+    LookupResult,
+    ObjectInfo,
+    ObjectType,
+    Operation,
+    Outcome,
+    Retry,
+    each,
+)
+
+from .targets import Held, Target
+
+__all__ = ["Entry", "Ledger", "Witness"]
+
+RENEWED, FAILED = "Renewed Subscription", "Failed Subscription Renewal"
+OBJECTS = ("person", "bill", "receipt")
+#: `meanwhile`: the answer is lost, and before that is known the shop has another word of the same record; `locked`,
+#: `partly`: the same of one record that is not written, or not all of it, while all others are.
+TROUBLES = ("away", "busy", "lost", "half", "bug", "meanwhile", "locked", "partly")
+LATER = "what was made last may not be found yet"
+
+
+@define
+class Entry:
+    """One record; nothing in it but the tag says whose it is, and nothing stops a second one with that tag."""
+
+    object: str
+    tag: str
+    fields: dict[str, Any]
+    made_at: datetime
+    parent: str | None = None
+    #: Gets marketing mail: who says yes, until they take it back. A no that never was a yes takes back nothing.
+    mailed: bool = False
+
+    @property
+    def email(self) -> str:
+        return self.fields.get("email") or ""
+
+
+#: Asked before each write: (the operation, what is held) -> what must not be so.
+Witness = Callable[[Operation, Mapping[str, Entry]], Iterator[str]]
+
+
+class Ledger(Target):
+    """People, a bill for every order, a receipt for every payment."""
+
+    name = "ledger"
+    routes: ClassVar = {
+        "entries": {
+            "entity": "customer",
+            "object": "person",
+            "fields": {
+                "email": "customer.email",
+                "first": "customer.first_name",
+                "last": "customer.last_name",
+                "phone": "customer.phone",
+                "mail": "customer.accepts_marketing",
+            },
+        },
+        "bills": {
+            "entity": "order",
+            "object": "bill",
+            "after": "entries",
+            "fields": {"number": "order.key", "status": "order.status"},
+        },
+        "receipts": {
+            "entity": "payment",
+            "object": "receipt",
+            "fields": {"email": "payment.email", "order": "payment.order_key", "good": "payment.succeeded"},
+        },
+    }
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        self.clock = clock
+        #: For so long nothing new is found.
+        self.lag = timedelta(seconds=luck.choice((0, 0, 60, 600)))
+        #: Whether a call takes several records and fails as a whole.
+        self.batches = luck.random() < 0.5
+        self.entries: dict[str, Entry] = {}
+        self.receipts: dict[str, Operation] = {}
+        #: What must not have been so.
+        self.seen: list[str] = []
+        self.witness: Witness | None = None
+        self.troubles: deque[str] = deque()
+        #: What happens while a call is under way.
+        self.meanwhile: Callable[[Operation, Mapping[str, Entry]], None] = lambda *_: None
+        self.away = self.full = False
+        self.refused: set[str] = set()
+        self._made = 0
+
+    # -- the world's side
+
+    def config(self) -> Mapping[str, Any]:
+        return {"type": "ledger"}
+
+    @property
+    def plugin(self) -> EntryPoint:
+        """What brings it: each ledger has one of its own, so that it outlives the process as a vendor does."""
+        kind = SinkType(
+            name="ledger",
+            summary="A target without keys.",
+            config=_Config,
+            open=lambda _, context: _Sink(self, context),
+            objects=tuple(ObjectType(name=name, summary=f"A {name}.", readable=name != "receipt") for name in OBJECTS),
+            limits=Limits(max_batch=10, seen_within=self.lag),
+        )
+
+        def synccore_sinks() -> list[SinkType]:
+            return [kind]
+
+        module = SimpleNamespace(synccore_sinks=hookimpl(synccore_sinks))
+
+        class Point(EntryPoint):
+            def load(self) -> Any:
+                return module
+
+        return Point("ledger", __name__, "synccore")
+
+    def people(self) -> list[Held]:
+        return [
+            Held(
+                email=entry.email,
+                first=entry.fields.get("first") or "",
+                last=entry.fields.get("last") or "",
+                phone=Held.digits(entry.fields.get("phone")),
+            )
+            for entry in self.entries.values()
+            if entry.object == "person"
+        ]
+
+    def mailed(self) -> set[str]:
+        return {entry.email for entry in self.entries.values() if entry.mailed}
+
+    def deals(self) -> list[tuple[int, str]]:
+        """Order and status of every bill."""
+        return [(int(e.fields["number"]), e.fields["status"]) for e in self.entries.values() if e.object == "bill"]
+
+    def payments(self) -> list[str]:
+        """The order of every receipt, with the event that Klaviyo is told of."""
+        told = [receipt.fields for receipt in self.receipts.values()]
+        return [f"{fields['order']}/{RENEWED if fields['good'] else FAILED}" for fields in told]
+
+    def told(self) -> list[tuple[str, datetime]]:
+        """Whom a receipt is of, and when it was paid."""
+        return [(receipt.fields.get("email") or "", receipt.at) for receipt in self.receipts.values()]
+
+    def fail(self, luck: Random) -> None:
+        self.troubles.extend(luck.choice(TROUBLES) for _ in range(luck.randrange(1, 5)))
+
+    def go_away(self, luck: Random) -> None:
+        self.away = True
+
+    def come_back(self) -> None:
+        self.away = self.full = False
+        self.troubles.clear()
+        self.refused.clear()
+
+    def refuse(self, email: str) -> None:
+        self.refused.add(email)
+
+    def fill(self) -> None:
+        self.full = True
+
+    def close(self) -> None:
+        """There is no server."""
+
+    # -- the vendor's side
+
+    def reach(self) -> None:
+        """Any call."""
+        if self.away:
+            raise Transient("503: away")
+
+    def call(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """One call that writes."""
+        self.reach()
+        trouble = self.troubles.popleft() if self.troubles else ""
+        if trouble == "away":
+            raise Transient("503: away")
+        if trouble == "busy":
+            raise RateLimited("429", retry_after=timedelta(seconds=30))
+        if trouble in ("meanwhile", "locked", "partly"):
+            self.meanwhile(operations[0], self.entries)
+        if trouble in ("locked", "partly"):
+            locked = Failed(Transient("this record is locked", outage=False), partly=trouble == "partly")
+            if locked.partly:
+                self._write(operations[0])
+            return [locked, *(self._write(operation) for operation in operations[1:])]
+        done = operations[: (len(operations) + 1) // 2] if trouble in ("half", "bug") else operations
+        outcomes = [self._write(operation) for operation in done]
+        if trouble == "bug":
+            raise KeyError("id")
+        if trouble:
+            raise Transient("the answer was lost", maybe_applied=True)
+        return outcomes
+
+    def _write(self, operation: Operation) -> Outcome:
+        if self.witness is not None:
+            self.seen.extend(self.witness(operation, self.entries))
+        if operation.fields.get("email") in self.refused:
+            return Failed(Rejected("this address is not taken"))
+        if operation.op == "event":
+            if operation.bulk:
+                return Delivered(note="of the past: nobody is told")
+            self.receipts.setdefault(operation.idempotency_key, operation)
+            return Delivered()
+        remote_id = operation.link.remote_id if operation.link is not None else ""
+        if operation.op == "delete":
+            return self._delete(operation, remote_id)
+        entry = self.entries.get(remote_id)
+        if entry is None:
+            if self.full:
+                return Failed(Rejected("there is no room"))
+            self._made += 1
+            remote_id = f"r{self._made}"
+            entry = Entry(operation.object, operation.uid, {}, self.clock.now())
+            self.entries[remote_id] = entry
+        entry.tag = operation.uid
+        entry.fields.update(operation.fields)
+        for name in operation.changed - operation.fields.keys():
+            entry.fields.pop(name, None)
+        was = operation.previous or operation.before or {}
+        entry.mailed = bool(operation.fields.get("mail")) or (entry.mailed and not was.get("mail"))
+        entry.parent = operation.parent.remote_id if operation.parent is not None else None
+        return Delivered(remote_id=remote_id)
+
+    def _delete(self, operation: Operation, remote_id: str) -> Outcome:
+        assert operation.link is not None
+        if operation.link.ours:
+            self.entries.pop(remote_id, None)
+            return Delivered()
+        self.seen.append(f"{operation.uid} is at a record of somebody else")
+        return Delivered(note="let go of")
+
+    def find(self, tag: str, object_: str) -> str | None:
+        """The record with a tag, once that is shown."""
+        shown = self.clock.now() - self.lag
+        found = (r for r, e in self.entries.items() if (e.tag, e.object) == (tag, object_) and e.made_at <= shown)
+        return next(found, None)
+
+
+@frozen(kw_only=True)
+class _Config:
+    """`[sinks.x] type = "ledger"` has no settings."""
+
+
+class _Sink:
+    """The plugin's face."""
+
+    def __init__(self, ledger: Ledger, context: Context) -> None:
+        self._ledger = ledger
+        self._state = context.state()
+
+    def check(self) -> Check:
+        self._ledger.reach()
+        return Check(detail="in memory")
+
+    def describe(self) -> Sequence[ObjectInfo]:
+        self._ledger.reach()
+        return [ObjectInfo(name=name) for name in OBJECTS]
+
+    def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        if self._ledger.lag and any(o.op == "upsert" and o.link is None for o in operations):
+            self._state.put({"made": self._ledger.clock.now().isoformat()})
+        if self._ledger.batches:
+            return self._ledger.call(operations)
+        return each(operations, lambda operation: self._ledger.call([operation])[0])
+
+    def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
+        self._ledger.reach()
+        made = self._state.get("made")
+        wait = self._ledger.lag - (self._ledger.clock.now() - datetime.fromisoformat(made)) if made else timedelta(0)
+        return [self._found(operation, wait) for operation in operations]
+
+    def _found(self, operation: Operation, wait: timedelta) -> LookupResult:
+        if (remote_id := self._ledger.find(operation.uid, operation.object)) is not None:
+            return Link(object=operation.object, remote_id=remote_id, marked=True)
+        return Retry(after=wait, reason=LATER) if wait > timedelta(0) else None
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        self._ledger.reach()
+        found = (self._ledger.entries.get(link.remote_id) for link in links)
+        return [entry and entry.fields for entry in found]
+
+    def find(self, identity: Identity) -> Sequence[Link]:
+        self._ledger.reach()
+        return [
+            Link(object=entry.object, remote_id=remote_id, marked=True)
+            for remote_id, entry in self._ledger.entries.items()
+            if entry.email in identity.emails or entry.tag in identity.uids
+        ]
+
+    def erase(self, link: Link) -> Erased | None:
+        self._ledger.reach()
+        self._ledger.entries.pop(link.remote_id, None)
+        return None
+
+    def close(self) -> None:
+        """Nothing to release."""

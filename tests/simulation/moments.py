@@ -1,0 +1,104 @@
+"""Each write to the ledger: what must not be so at that moment, whatever comes to rest later, and what happens then."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from synccore.types import Operation
+
+from .ledger import Entry
+
+if TYPE_CHECKING:
+    from .world import World
+
+__all__ = ["CONSENT", "Witness", "meanwhile"]
+
+CONSENT = "newsletter"
+
+UNTOLD = """
+SELECT 1 FROM delivery WHERE source = 'shop' AND owner_entity = :entity AND owner_key = :key AND sink = 'ledger'
+    AND event IS NOT NULL AND settled_at IS NULL AND state <> 'parked'
+"""
+
+
+class Witness:
+    """Looks at every write before it is carried out."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        #: Tag -> when what was written last had happened.
+        self._written: dict[str, datetime] = {}
+
+    def __call__(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
+        with self._world.store.asked_by_a_stranger():
+            yield from self._of(operation, entries)
+
+    def _of(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
+        if operation.op == "delete":
+            yield from self._facts(operation)
+        if operation.op != "upsert":
+            return
+        linked = operation.link.remote_id if operation.link is not None else None
+        others = {name: entry for name, entry in entries.items() if entry.object == operation.object and name != linked}
+        if linked is None and any(entry.tag == operation.uid for entry in others.values()):
+            yield f"{operation.uid} is made a second time"
+        if operation.at < self._written.get(operation.uid, operation.at):
+            yield f"{operation.uid} was written and is written as it was before"
+        self._written[operation.uid] = operation.at
+        if operation.object == "person":
+            yield from self._address(
+                operation, linked, {name: e for name, e in entries.items() if e.object == "person"}
+            )
+
+    def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
+        """Two have an address, and it is known that the other one has given it up."""
+        at = _who_has(people, operation.fields.get("email"), but=linked)
+        former, passed = at, {linked}
+        while at is not None:
+            if at in passed or (email := self._moves_to(people[at])) is None:
+                return  # the addresses go round, or nobody knows yet, or it has come to rest there
+            passed.add(at)
+            at = _who_has(people, email)
+        if former is not None:
+            yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
+
+    def _facts(self, operation: Operation) -> Iterator[str]:
+        """Somebody goes, and what they did is not told yet."""
+        with self._world.store.reading() as view:
+            if view.execute(UNTOLD, {"entity": operation.entity, "key": operation.key}).fetchone() is not None:
+                yield f"{operation.uid} is deleted before all facts of it are told"
+
+    def _moves_to(self, entry: Entry) -> str | None:
+        """The address that is known to be owed to it; empty where it is to go."""
+        store = self._world.store
+        row = store.snapshot(*entry.tag.split(":", 2))
+        if row is None or store.deliveries(sink="ledger", key=row.key, state="parked"):
+            return None
+        if row.deleted:
+            return ""
+        return None if row.data.email == entry.email else row.data.email or ""
+
+
+def _who_has(people: Mapping[str, Entry], email: str | None, but: str | None = None) -> str | None:
+    return next((name for name, one in people.items() if email and one.email == email and name != but), None)
+
+
+def meanwhile(world: "World", operation: Operation, entries: Mapping[str, Entry]) -> None:
+    """Before a write is answered its person takes back what they changed, or leaves, or somebody gets their address."""
+    if operation.op == "event":
+        number = world.shop.orders[int(operation.fields["order"])]["customer_id"]
+    else:
+        number = int(operation.key) if operation.entity == "customer" and operation.key.isdigit() else 0
+    if number not in world.accounts():
+        return
+    former = entries[operation.link.remote_id].email if operation.link is not None else ""
+    if operation.op == "event":
+        world.delete(number)
+    elif former in world.given_up.keys() - {c["email"] for c in world.shop.customers.values()} - world.gone:
+        world.shop.add_customer(former, first_name="Heir", last_name=f"Nr{number}")
+    elif was := operation.previous:
+        world.shop.edit_customer(number, first_name=was.get("first") or "", billing={"phone": was.get("phone") or ""})
+    else:
+        said = [{"key": CONSENT, "value": "no"}] if operation.fields.get("mail") else []
+        world.shop.edit_customer(number, first_name=f"{operation.at:Later%S}", meta_data=said)
+    world.unharmed(world.shop.run_queue)
