@@ -22,9 +22,10 @@ def prepare(round_: Round) -> None:
     # A deletion without a link is of a record whose create may have been carried out.
     creates = [op for op in operations if op.link is None]
     unknown = [name for name in linked if name not in index]
-    ending = [index.resolve(op.link.remote_id) for op in operations if op.link and ending_as(round_, op) == "delete"]
+    leaving = [op.link.remote_id for op in operations if op.link and ending_as(round_, op) == "delete"]
     if not round_.listed:
-        index.sync(now=bool(creates or unknown or ending))
+        index.sync(now=bool(creates or unknown or leaving))
+    ending = [index.resolve(name) for name in leaving]  # by the names that the listing has just told
     still = [name for name in unknown if index.resolve(name) not in index]
     unsure = [index.resolve(op.link.remote_id) for op in operations if op.link is not None and op.maybe_applied]
     if read := {*still, *(name for name in (*ending, *unsure) if name in index)}:
