@@ -8,8 +8,8 @@ only telling key is "$".
     a number beyond 64 bits    {"$": "int", "v": "36893488147419103232"}
     a mapping JSON cannot say  {"$": "dict", "v": [[key, value], ...]}     keys that are no text, or a key "$"
 
-Tuples and sets become lists, numbers that are none (infinity) become null. Entities are written by cattrs, strictly,
-and only what differs from the default.
+Tuples and sets become lists, numbers that are none (infinity) become null. Of entities only what differs from the
+default is written; they are read strictly.
 
 What is JSON as it stands (nearly everything) is written and read by orjson, which is fast and strict; the rest by the
 standard library, in the same format.
@@ -26,13 +26,11 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from cattrs import Converter
-from cattrs.errors import ForbiddenExtraKeysError
-from cattrs.fns import identity
 
 from ..entities import ENTITIES, Entity
 from ..values import mended
 from ._reading import NotShort, read
+from ._writing import written
 
 __all__ = [
     "Written",
@@ -167,68 +165,10 @@ def load_fields(text: str) -> Any:
     return _decode(value) if '"$":' in text else value
 
 
-def _structure_strict(value: Any, kind: type) -> Any:
-    if type(value) is kind:
-        return value
-    # bool is an int to Python and not to us.
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"expected {kind.__name__}, not {type(value).__name__}")
+def _as_it_came(value: Any) -> Any:
     return value
 
 
-def _decimal(value: Any, _: type) -> Decimal:
-    return Decimal(_structure_strict(value, str))
-
-
-def _datetime(value: Any, _: type) -> datetime:
-    return datetime.fromisoformat(_structure_strict(value, str))
-
-
-def _is(wanted: Any) -> Callable[[Any], bool]:
-    return lambda kind: bool(kind == wanted)
-
-
-def _is_free(kind: Any) -> bool:
-    return bool(kind == Mapping[str, Any])
-
-
-def _is_json(kind: Any) -> bool:
-    return kind in (str | None, int | None, bool | None) or _is_free(kind)
-
-
-def _as_it_came(value: Any, _: type) -> Any:
-    return value
-
-
-def _untagged(value: Any, _: type) -> Any:
-    return _decode(value)
-
-
-def _or_none(read: Callable[[Any, type], Any], kind: type) -> Callable[[Any, type], Any]:
-    return lambda value, _: None if value is None else read(value, kind)
-
-
-def _none_or(write: Callable[[Any], str]) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None else write(value)
-
-
-def _make_converter(free: Callable[[Any, type], Any]) -> Converter:
-    """`free` reads mappings of anything."""
-    made = Converter(forbid_extra_keys=True, omit_if_default=True, detailed_validation=False)
-    readers = {**dict.fromkeys((str, int, bool), _structure_strict), Decimal: _decimal, datetime: _datetime}
-    for kind, reader in readers.items():
-        made.register_structure_hook(kind, reader)
-        made.register_structure_hook_func(_is(kind | None), _or_none(reader, kind))
-    for kind, write in ((Decimal, str), (datetime, datetime.isoformat)):
-        made.register_unstructure_hook(kind, write)
-        made.register_unstructure_hook_func(_is(kind | None), _none_or(write))
-    made.register_unstructure_hook_func(_is_json, identity)
-    made.register_structure_hook_func(_is_free, free)
-    return made
-
-
-_CONVERTER = _make_converter(_as_it_came)
-_TAGGED_CONVERTER = _make_converter(_untagged)
 #: Attributes that are no part of what a record means.
 _ASIDE = ("raw", "updated_at")
 
@@ -238,7 +178,7 @@ class Written:
 
     def __init__(self, data: Entity) -> None:
         self._entity = data.entity
-        self._meant: dict[str, Any] = _CONVERTER.unstructure(data)
+        self._meant = written(data)
         self._aside = {name: self._meant.pop(name) for name in _ASIDE if name in self._meant}
 
     @property
@@ -255,8 +195,8 @@ class Written:
         values = self._meant | self._aside
         if (text := _as_it_stands(values)) is not None:
             return text.decode()
-        written = _text(_encode(values))
-        return _text(mended(json.loads(written))) if "\\ud" in written else written
+        tagged = _text(_encode(values))
+        return _text(mended(json.loads(tagged))) if "\\ud" in tagged else tagged
 
 
 def dump_entity(data: Entity) -> str:
@@ -277,7 +217,14 @@ def load_entity(entity: str, text: str) -> Entity:
             with suppress(NotShort):
                 short: Entity = read(ENTITIES[entity], load_json(text))
                 return short
-        return (_TAGGED_CONVERTER if tagged else _CONVERTER).structure(load_json(text), ENTITIES[entity])
-    except (ArithmeticError, AttributeError, ForbiddenExtraKeysError, LookupError, TypeError, ValueError) as error:
+        return _read_strictly(entity, text, _decode if tagged else _as_it_came)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # The type of the error only: its text may quote the record.
         raise ValueError(f"the stored {entity} cannot be read: {type(error).__name__}") from None
+
+
+def _read_strictly(entity: str, text: str, free: Callable[[Any], Any]) -> Entity:
+    from ._strict import read_strictly  # hardly ever needed, and long to import
+
+    found: Entity = read_strictly(ENTITIES[entity], load_json(text), free)
+    return found
