@@ -1,6 +1,7 @@
 """Polls, backfills and comparisons over a source that fails, shrinks and is killed in the middle."""
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +12,13 @@ from synccore._app.units import lane_name
 from synccore._daemon.backfill import backfill as run_backfill
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.intake import Intake, _Ticket
+from synccore._ingest.listing import Lister
 from synccore._verbs.again import read_now
 from synccore._verbs.backfill import CONFIRMED
 from synccore._verbs.status import status
 from synccore.entities import Customer, Membership
 from synccore.errors import Rejected, Transient
-from synccore.store import Ingest, Ingested, StoreError
+from synccore.store import DirtyRule, Ingest, Ingested, StoreError
 from synccore.testing import FakeClock, Harness, customer, upsert
 from synccore.types import Change, Limits, Page
 
@@ -457,3 +459,75 @@ def test_progress_counts_rows_of_the_list_and_nothing_they_tell_beside(app):
     listed = app.app.lister("shop").poll("customer", said.append)
     assert [step.seen for step in said] == [3, 9]
     assert (listed.seen, listed.total) == (9, 9)
+
+
+class Paged:
+    """A page of three for each entry: how long it takes, or what is raised in its place."""
+
+    def __init__(self, clock, *pages):
+        self.clock, self.pages = clock, pages
+
+    def poll(self, entity, cursor, filters):
+        for number, page in enumerate(self.pages):
+            if isinstance(page, Exception):
+                raise page
+            self.clock.advance(page)
+            yield Page(changes=[customer(f"{number}{n}") for n in range(3)], cursor=str(number))
+
+
+AT_ONCE, LATE = timedelta(0), timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("pages", "wanted", "commits"),
+    [
+        ([AT_ONCE] * 5, 6, ["01", "23", "4"]),
+        ([AT_ONCE] * 3, 0, ["0", "1", "2"]),
+        ([AT_ONCE] * 3, 1000, ["0", "1", "2"]),
+        ([LATE, LATE, AT_ONCE, AT_ONCE], 6, ["0", "1", "23"]),
+        ([AT_ONCE, AT_ONCE, AT_ONCE, Transient("away")], 6, ["01", "2"]),
+    ],
+    ids=["at once", "nobody waits", "more than a commit holds", "as they come", "then it fails"],
+)
+def test_pages_that_come_at_once_share_a_commit_where_a_lane_waits_for_them(tmp_path, pages, wanted, commits):
+    with Harness(tmp_path, PEOPLE) as app:
+        store, taken = app.app.store, []
+        ingest = store.ingest
+        store.ingest = lambda batch, now: taken.append("".join(u.cursor[1] for u in batch)) or ingest(batch, now)
+        rules = {"customer": [DirtyRule(route="people", sink="crm", entity="customer")]}
+        lister = Lister(
+            "shop",
+            Paged(app.clock, *pages),
+            rules,
+            store=store,
+            intake=app.app.intake,
+            clock=app.clock,
+            stopping=lambda: False,
+            wanted=lambda routes: wanted if routes == {"people"} else 0,
+        )
+        with suppress(Transient):
+            lister.poll("customer")
+        assert taken == commits
+        assert store.get_cursor("shop", "poll:customer") == commits[-1][-1]
+
+
+def test_where_one_of_several_pages_is_not_taken_neither_are_those_after_it():
+    taken = []
+
+    class Refusing:
+        def ingest(self, batch, now):
+            if any(c.key == "1" for u in batch for c in u.changes):
+                raise StoreError("full")
+            taken.extend(c.key for u in batch for c in u.changes)
+            return [Ingested() for _ in batch]
+
+    class Failing(Refusing):
+        def ingest(self, batch, now):
+            if any(c.key == "1" for u in batch for c in u.changes):
+                raise RuntimeError("no more")
+            return super().ingest(batch, now)
+
+    for store, error in ((Refusing(), StoreError), (Failing(), RuntimeError)):
+        with pytest.raises(error):
+            Intake(store, FakeClock(), lambda _: None).submit(unit("0"), unit("1"), unit("2"))
+    assert taken == ["0"]

@@ -440,6 +440,9 @@ class App(Base):
             clock=self.clock,
             stopping=unit.context.stopping,
             filling=self.engine.filling,
+            wanted=self.engine.wanted,
+            lend=self.engine.lend,
+            lent=self.engine.lent,
         )
 
     # -- end

@@ -167,10 +167,13 @@ def _reporter(app: App, unit: SourceUnit, job: BackfillJob, watch: Watch, tally:
 
 def _deliver(app: App, unit: SourceUnit, listed: threading.Event, failed: threading.Event) -> None:
     """What is owed meanwhile; and once everything is listed, all of it."""
-    while not listed.is_set() and not app.stopping.is_set():
-        app.engine.drain_in_parallel(more=lambda: not listed.is_set())
-    if not failed.is_set():
-        deliver_all(app, over=lambda: bool(stuck(app, unit, listing=False)))
+    try:
+        while not listed.is_set() and not app.stopping.is_set():
+            app.engine.drain_in_parallel(more=lambda: not listed.is_set())
+        if not failed.is_set():
+            deliver_all(app, over=lambda: bool(stuck(app, unit, listing=False)))
+    finally:
+        app.engine.return_lent()
 
 
 def deliver_all(app: App, deadline: timedelta | None = None, over: Callable[[], bool] = lambda: False) -> int:

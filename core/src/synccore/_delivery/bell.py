@@ -13,6 +13,8 @@ class Bell:
         self._rung = False
         #: How often all were to wake.
         self._rounds = 0
+        #: How many threads wait.
+        self.waiting = 0
 
     def ring(self) -> None:
         """There may be something to do."""
@@ -31,5 +33,9 @@ class Bell:
         """Until it rings, or for so long; a ring since the last wait counts."""
         with self._changed:
             rounds = self._rounds
-            self._changed.wait_for(lambda: self._rung or self._rounds != rounds, max(seconds, 0))
+            self.waiting += 1
+            try:
+                self._changed.wait_for(lambda: self._rung or self._rounds != rounds, max(seconds, 0))
+            finally:
+                self.waiting -= 1
             self._rung = False

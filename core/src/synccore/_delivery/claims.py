@@ -2,13 +2,15 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ..store import ClaimRule, Delivery, Store, StoreError
+from ..store import ClaimRule, Delivery, Loan, Store, StoreError
 from ..types import Clock, Limits
+from .bell import Bell
 from .gate import Gate
 from .holds import Holds
+from .loans import Loans
 from .packed import Packed
 from .watch import Flight, Watch
 
@@ -38,36 +40,52 @@ class Claims:
         holds: Holds,
         watch: Watch,
         full: Callable[[str, int], int],
-        ring: Callable[[], None],
+        bell: Bell,
     ) -> None:
         #: Token -> the lease that runs in this process.
         self.in_flight: dict[str, Flight] = {}
-        #: Tokens of steps that failed and whose rows could not be given back yet.
-        self._unreleased: set[str] = set()
+        #: Leases whose rows could not be given back yet, and whether they may have been carried out.
+        self._unreleased: dict[str, bool] = {}
         self._sink, self._routes, self._limits = sink, routes, limits
         self._store, self._clock = store, clock
-        self._gate, self._holds, self._watch, self._full, self._ring = gate, holds, watch, full, ring
+        self._gate, self._holds, self._watch, self._full, self._bell = gate, holds, watch, full, bell
         #: Route -> when its last batch was claimed, where it was not full.
         self._short_since: dict[str, datetime] = {}
         self._gathering = threading.Lock()
         self._guard = threading.Lock()
         #: Whether a thread gathers, and whether another one had reason to look meanwhile.
         self._gathers = self._looked_for = False
+        #: Whether the last thread that looked was allowed to take something.
+        self._open = False
+        self._loans = Loans(clock, limits.deadline + LEASE_MARGIN, token=self._new_lease, over=self._not_taken)
 
     def take(self) -> tuple[Sequence[Delivery], str]:
         """What is to be done now, and the token of its lease."""
+        self._open = True
+        if (lent := self._loans.take()) is not None:
+            deliveries, token = lent
+            self.in_flight[token] = Flight(threading.current_thread(), deliveries)
+            return lent
         # One thread gathers at a time: several would share out what makes one batch.
         with self._gathering:
             with self._guard:
                 self._gathers = True
             try:
                 self._linger(self._clock.now())
-                return self._taken(self._clock.now())
+                deliveries, token = self._taken(self._clock.now())
             finally:
                 with self._guard:
                     self._gathers, again, self._looked_for = False, self._looked_for, False
                 if again:
-                    self._ring()
+                    self._bell.ring()
+        if deliveries:
+            self._bell.ring()  # for what this one left
+        return deliveries, token
+
+    def _new_lease(self) -> str:
+        token = self._store.holder + secrets.token_hex(8)
+        self.in_flight[token] = Flight(threading.current_thread())
+        return token
 
     def gathered_elsewhere(self) -> bool:
         """Whether another thread is about to take what is due: it rings for what it leaves."""
@@ -76,9 +94,8 @@ class Claims:
             return self._gathers
 
     def _taken(self, now: datetime) -> tuple[Sequence[Delivery], str]:
-        token = self._store.holder + secrets.token_hex(8)
         rules = [self._rule(route) for route in self._free(now)]
-        self.in_flight[token] = Flight(threading.current_thread())
+        token = self._new_lease()
         found: Packed[Delivery] = Packed()
         try:
             found.extend(
@@ -86,7 +103,7 @@ class Claims:
             )
         except StoreError:
             # The answer was lost, not for sure the claim: what it may hold is given back, not left to its lease.
-            self._unreleased.add(token)
+            self._unreleased[token] = True
             raise
         finally:
             if found:
@@ -141,6 +158,38 @@ class Claims:
                 moments.append(due and max(due, until))
         return min((m for m in moments if m is not None), default=None)
 
+    # -- what comes without being looked for
+
+    def wanted(self, routes: Collection[str]) -> int:
+        """How many rows of these routes make the largest batch that a thread would be given; 0: none would be."""
+        return max((self._loans.size(rule) for rule in self._lendable(routes)), default=0)
+
+    def lend(self, routes: Collection[str], rows: int) -> list[Loan]:
+        """Batches that threads would be given of so many rows that these routes owe anew."""
+        return [loan for rule in self._lendable(routes) for loan in self._loans.promise(rule, rows)]
+
+    def _lendable(self, routes: Collection[str]) -> list[ClaimRule]:
+        # Threads of this process work: they wait for something to do, or will come back from what they do.
+        if not self._open or not (self._bell.waiting or self.in_flight):
+            return []
+        return [self._rule(route) for route in self._free(self._clock.now()) if route in routes]
+
+    def lent(self, loans: Iterable[Loan], lent: Mapping[str, Sequence[Delivery]] | None) -> None:
+        """What was made of them; None: that cannot be told."""
+        if self._loans.given([loan for loan in loans if loan.route in self._routes], lent):
+            self._bell.ring()
+
+    def decline(self) -> None:
+        """Nothing may be delivered now."""
+        self._open = False
+        self._loans.decline()
+
+    def _not_taken(self, token: str, leased: bool) -> None:
+        if leased:
+            self._unreleased[token] = False
+        else:
+            self.ended(token)
+
     # -- how a lease ends
 
     def ended(self, token: str) -> None:
@@ -149,11 +198,12 @@ class Claims:
 
     def give_back(self, token: str) -> None:
         """A step failed: its rows are for whoever comes next."""
-        self._unreleased.add(token)
+        self._unreleased[token] = True
         self.release()
 
     def release(self) -> None:
         """Give back what a step that failed left running. A full disk takes no "given back" either: then later."""
-        for token in list(self._unreleased):
-            self._store.release(token, self._clock.now(), sent=True)
-            self._unreleased.discard(token)
+        for token, sent in list(self._unreleased.items()):
+            self._store.release(token, self._clock.now(), sent=sent)
+            self._unreleased.pop(token, None)
+            self.ended(token)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from ..errors import SynccoreError, redact
-from ..store import Store, StoreError
+from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
 from .lane import Lane
 from .steps import LaneTrouble
@@ -20,8 +20,6 @@ from .steps import LaneTrouble
 RESCUE_EVERY = timedelta(seconds=30)
 #: More rows than any outbox holds.
 NEVER = 2**31
-#: How long a thread that waits for a listing does not look whether it has ended.
-MORE = timedelta(milliseconds=200)
 #: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
 #: For how long a step that failed counts, where no other of that lane gets anything done.
@@ -85,6 +83,26 @@ class Engine:
             self._filled.subtract(routes)
             self.wake(self.lanes)
 
+    def wanted(self, routes: Collection[str]) -> int:
+        """How many rows of these routes make the largest batch that a lane would be given; 0: none would be."""
+        return max((lane.claims.wanted(routes) for lane in self.lanes.values()), default=0)
+
+    def lend(self, routes: Collection[str], rows: int) -> list[Loan]:
+        """Batches that lanes would be given of so many rows that these routes owe anew; what is made of them `lent` is
+        told in any case."""
+        return [loan for lane in self.lanes.values() for loan in lane.claims.lend(routes, rows)]
+
+    def lent(self, loans: Collection[Loan], lent: Mapping[str, Sequence[Delivery]] | None) -> None:
+        """What was made of them, by their tokens; None: that cannot be told."""
+        for lane in self.lanes.values() if loans else ():
+            lane.claims.lent(loans, lent)
+
+    def return_lent(self) -> None:
+        """Nobody takes what was lent any more: all of it goes back unharmed."""
+        for lane in self.lanes.values():
+            lane.claims.decline()
+            lane.claims.release()
+
     def full(self, route: str, batch: int) -> int:
         """How many bulk rows of the route have to be due before they may go; `batch` is how many go at once."""
         if self._held[route] > 0:
@@ -134,8 +152,11 @@ class Engine:
             if step.settled:
                 self._working(lane.name)
             if step.idle_until is not None:
-                wait = min(step.idle_until - self._clock.now(), self._store.look_every)
-                lane.bell.wait(wait.total_seconds())
+                self._idle(lane, step.idle_until)
+
+    def _idle(self, lane: Lane, until: datetime) -> None:
+        wait = min(until - self._clock.now(), self._store.look_every)
+        lane.bell.wait(wait.total_seconds())
 
     def _rescue(self) -> None:
         while not self._stopping.wait(RESCUE_EVERY.total_seconds()):
@@ -179,6 +200,7 @@ class Engine:
         end = time.monotonic() + patience.total_seconds()
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0))
+        self.return_lent()
         for lane in self.lanes.values():
             for token in list(lane.claims.in_flight):
                 self._store.release(token, self._clock.now(), sent=True)
@@ -258,7 +280,7 @@ class Engine:
             if step.idle_until is not None:
                 if not more():
                     break
-                lane.bell.wait(MORE.total_seconds())
+                self._idle(lane, step.idle_until)
         return settled
 
     def next_try(self) -> datetime | None:

@@ -87,7 +87,7 @@ class Lane:
             holds=self._holds,
             watch=self._watch,
             full=full,
-            ring=self.bell.ring,
+            bell=self.bell,
         )
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
@@ -135,20 +135,24 @@ class Lane:
         opens = self.gate.open_at(now)
         if opens is None or opens > now:
             self._recognition.forget()
-            return Step(idle_until=opens or now + self._store.look_every)
+            return self._waits(opens or now + self._store.look_every)
         if not self._recognise(now):
-            return Step(idle_until=now + self._store.look_every)
+            return self._waits(now + self._store.look_every)
         self._overtaking.step(now)
         collected = self._jobs.collect(now)
         if (free := self._budget.free_at(now)) > now:
-            return Step(settled=collected, idle_until=free)
+            return self._waits(free, collected)
         # No call begins after the lease: wherever this process was stopped, others have sent what is newer since.
         with time_limit(self.limits.deadline + LEASE_MARGIN):
             deliveries, token = self.claims.take()
             if deliveries:
-                self.bell.ring()  # for what this one left
                 return Step(settled=collected + self._run(deliveries, token))
         return Step(settled=collected, idle_until=None if collected else self._next_due(now))
+
+    def _waits(self, until: datetime, settled: int = 0) -> Step:
+        """Nothing may be sent before then."""
+        self.claims.decline()
+        return Step(settled=settled, idle_until=until)
 
     def _recognise(self, now: datetime) -> bool:
         """Whether this is the account its links belong to, as far as that has to be asked now."""

@@ -13,15 +13,17 @@ from ..values import encodable
 
 #: What a value of the wrong kind ends in, wherever it is met first.
 _MALFORMED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
-_COUNTS = tuple(field.name for field in fields(Ingested) if field.name != "sinks")
+_COUNTS = tuple(field.name for field in fields(Ingested) if field.name not in ("sinks", "lent"))
 
 #: What share of the last commit's time the next one waits for those who shared it, and how many seconds at most.
 PATIENCE, MOST_PATIENCE = 0.5, 0.001
 
 
 class _Ticket:
-    def __init__(self, unit: Ingest) -> None:
+    def __init__(self, unit: Ingest, before: "_Ticket | None" = None) -> None:
         self.unit = unit
+        #: What has to be taken before it.
+        self.before = before
         self.result: Ingested | None = None
         self.error: Exception | None = None
         #: Whether it is this one's turn to commit for all who wait; whoever says so opens `turn`.
@@ -62,7 +64,7 @@ def _sum(results: Iterable[Ingested]) -> Ingested:
     whole = Ingested()
     for one in results:
         counts = {name: getattr(whole, name) + getattr(one, name) for name in _COUNTS}
-        whole = Ingested(**counts, sinks=whole.sinks | one.sinks)
+        whole = Ingested(**counts, sinks=whole.sinks | one.sinks, lent={**whole.lent, **one.lent})
     return whole
 
 
@@ -82,26 +84,35 @@ class Intake:
         self._expected, self._patience = 1, 0.0
         self._all_here = threading.Condition(self._guard)
 
-    def submit(self, unit: Ingest) -> Ingested:
-        """Take one unit; durable when this returns. Raises what kept it from being taken, and then nothing was."""
-        ticket = _Ticket(evolve(unit, changes=tuple(map(_storable, unit.changes))))
+    def submit(self, *units: Ingest) -> Ingested:
+        """Take units in their order; durable when this returns. Raises what kept one from being taken: then nothing of
+        it was, and nothing of what came after it."""
+        tickets: list[_Ticket] = []
+        for unit in units:
+            storable = evolve(unit, changes=tuple(map(_storable, unit.changes)))
+            tickets.append(_Ticket(storable, tickets[-1] if tickets else None))
+        # They wait as one: whoever takes the first takes all.
+        ticket = tickets[0]
         with self._guard:
-            self._waiting.append(ticket)
+            self._waiting += tickets
             ticket.leads, self._led = not self._led, True
-            if len(self._waiting) == self._expected:
+            if len(self._waiting) >= self._expected:
                 self._all_here.notify()
         try:
             if not ticket.leads:
                 ticket.turn.acquire()
             group = self._gathered() if ticket.leads else []
         except BaseException:
-            self._leave(ticket)
+            self._leave(*tickets)
             raise
         if group:
             self._lead(group)
-        if ticket.result is None:
-            raise ticket.error or RuntimeError("an intake ticket was lost")
-        return ticket.result
+        results = []
+        for one in tickets:
+            if one.result is None:
+                raise one.error or RuntimeError("an intake ticket was lost")
+            results.append(one.result)
+        return results[0] if len(results) == 1 else _sum(results)
 
     def _gathered(self) -> list[_Ticket]:
         """All who wait. Where several came side by side they are let come again: to share a commit costs a third."""
@@ -110,12 +121,12 @@ class Intake:
             group, self._waiting = self._waiting, []
         return group
 
-    def _leave(self, ticket: _Ticket) -> None:
-        """Interrupted while it waited: the turn is left to whoever is behind."""
+    def _leave(self, *tickets: _Ticket) -> None:
+        """Interrupted while they waited: the turn is left to whoever is behind."""
         with self._guard:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-                if ticket.leads:
+            if tickets[0] in self._waiting:
+                self._waiting = [one for one in self._waiting if one not in tickets]
+                if tickets[0].leads:
                     self._pass_on()
 
     def _lead(self, group: list[_Ticket]) -> None:
@@ -138,6 +149,9 @@ class Intake:
             self._waiting[0].turn.release()
 
     def _commit(self, group: list[_Ticket]) -> None:
+        if (first := group[0]).before is not None and first.before.error is not None:
+            first.error = first.before.error  # it stands alone by now
+            return
         try:
             self._write(group)
         except StoreError as error:
@@ -159,7 +173,9 @@ class Intake:
         flawed = []
         tickets = []
         for change in unit.changes:
-            tickets.append(alone := _Ticket(evolve(unit, changes=(change,), unreadable=(), cursor=None, answers=())))
+            tickets.append(
+                alone := _Ticket(evolve(unit, changes=(change,), unreadable=(), cursor=None, answers=(), loans=()))
+            )
             try:
                 self._write([alone])
             except _MALFORMED as error:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
 from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
-from ..store import NEWS_SINCE, Ingest, Rules, Store
+from ..store import NEWS_SINCE, Delivery, Ingest, Ingested, Loan, Rules, Store
 from ..types import Change, Clock, Page, Unreadable
 from .hints import parted
 from .intake import Intake
@@ -17,6 +17,11 @@ from .intake import Intake
 MASS_DELETION_SHARE = 0.1
 #: ... but a single record may go, however small the shop: it is confirmed one by one in any case.
 MASS_DELETION_FREE = 1
+#: Pages that come at once are taken in one commit where a lane waits for what they make together, up to so many
+#: records: a longer transaction would hold up webhooks.
+TOGETHER = 250
+#: What takes longer to come is taken as soon as it is there.
+AT_ONCE = timedelta(milliseconds=100)
 
 
 class Stopped(Exception):
@@ -57,6 +62,9 @@ class Lister:
         clock: Clock,
         stopping: Callable[[], bool],
         filling: Callable[[Collection[str]], AbstractContextManager[None]] = lambda _: nullcontext(),
+        wanted: Callable[[Collection[str]], int] = lambda _: 0,
+        lend: Callable[[Collection[str], int], Sequence[Loan]] = lambda *_: (),
+        lent: Callable[[Sequence[Loan], Mapping[str, Sequence[Delivery]] | None], None] = lambda *_: None,
     ) -> None:
         self._name = name
         self._source = source
@@ -66,6 +74,7 @@ class Lister:
         self._clock = clock
         self._stopping = stopping
         self._filling = filling
+        self._wanted, self._lend, self._lent = wanted, lend, lent
 
     def poll(self, entity: str, report: Report = lambda _: None) -> Listed:
         """What changed since the last poll; the first one lists everything, as the past."""
@@ -120,9 +129,11 @@ class Lister:
     ) -> Listed:
         """Take page by page, from where the cursor of that name stands."""
         listed = Listed()
-        with self._filling({r.route for r in self._rules.get(entity, ())} if bulk else set()):
-            for asked_at, page in self._asked(entity, self._store.get_cursor(self._name, cursor_name), filters):
-                taken = self._intake.submit(
+        routes = {r.route for r in self._rules.get(entity, ())} if bulk else set()
+        with self._filling(routes):
+            asked = self._asked(entity, self._store.get_cursor(self._name, cursor_name), filters)
+            for pages in self._together(asked, routes):
+                units = [
                     Ingest(
                         source=self._name,
                         changes=page.changes,
@@ -134,10 +145,13 @@ class Lister:
                         cursor=(cursor_name, page.cursor),
                         sweep=sweep,
                     )
-                )
+                    for asked_at, page in pages
+                ]
+                taken = self._taken(units, routes)
+                totals = [page.total for _, page in pages if page.total is not None]
                 listed = Listed(
-                    seen=listed.seen + _rows(page, entity),
-                    total=page.total if page.total is not None else listed.total,
+                    seen=listed.seen + sum(_rows(page, entity) for _, page in pages),
+                    total=totals[-1] if totals else listed.total,
                     accepted=listed.accepted + taken.accepted,
                     stale=listed.stale + taken.stale,
                     dirtied=listed.dirtied + taken.dirtied,
@@ -146,6 +160,38 @@ class Lister:
                 if self._stopping():
                     raise Stopped
         return listed
+
+    def _taken(self, units: Sequence[Ingest], routes: Collection[str]) -> Ingested:
+        """Take pages; what they owe anew may go to threads that wait for it."""
+        loans = self._lend(routes, sum(len(unit.changes) for unit in units)) if routes else ()
+        lent = None
+        try:
+            taken = self._intake.submit(*(evolve(unit, loans=loans) for unit in units))
+            lent = taken.lent
+        finally:
+            self._lent(loans, lent)
+        return taken
+
+    def _together(
+        self, pages: Iterator[tuple[datetime, Page]], routes: Collection[str]
+    ) -> Iterator[list[tuple[datetime, Page]]]:
+        """Pages that come at once, as many as a lane waits for. What came is given out, whatever the next one is."""
+        group: list[tuple[datetime, Page]] = []
+        try:
+            for asked_at, page in pages:
+                group.append((asked_at, page))
+                late = self._clock.now() - asked_at > AT_ONCE
+                rows = sum(len(p.changes) for _, p in group)
+                wanted = 0 if late or self._stopping() else self._wanted(routes)
+                if not rows < wanted <= TOGETHER or rows + len(page.changes) > TOGETHER:
+                    full, group = group, []
+                    yield full
+        except Exception:
+            if group:
+                yield group
+            raise
+        if group:
+            yield group
 
     def _asked(self, entity: str, cursor: str | None, filters: Mapping[str, str]) -> Iterator[tuple[datetime, Page]]:
         """Each page with when it was asked for: what arrives by webhook after that is newer than the page."""

@@ -40,6 +40,20 @@ Rules = Mapping[str, Sequence[DirtyRule]]
 
 
 @frozen(kw_only=True)
+class Loan:
+    """A batch that a lane waits for: what a listing owes anew is leased to it as it is written.
+
+    Attributes:
+        size: so many rows of the route, or none.
+    """
+
+    route: str
+    token: str
+    size: int
+    lease: timedelta
+
+
+@frozen(kw_only=True)
 class Ingest:
     """One accepted unit: a webhook's changes, or one page of a listing with the cursor that follows it.
 
@@ -52,6 +66,7 @@ class Ingest:
         unreadable: what could not be read; a `fetch` is owed where there is a key.
         read_at: when the source was asked (a listing, a fetch); None for what the source sent by itself.
         answers: hints that these changes answer; they end in the same transaction.
+        loans: batches that may be made of what this and other units of the same commit owe.
     """
 
     source: str
@@ -64,6 +79,7 @@ class Ingest:
     unreadable: Sequence[Unreadable] = ()
     read_at: datetime | None = None
     answers: Sequence["Hint"] = ()
+    loans: Sequence[Loan] = ()
 
 
 @frozen(kw_only=True)
@@ -112,6 +128,8 @@ class Ingested:
     dirtied: int = 0
     #: Sinks that got work.
     sinks: frozenset[str] = frozenset()
+    #: Token of a loan -> the batch that was made of it.
+    lent: Mapping[str, Sequence["Delivery"]] = field(factory=dict)
 
 
 @frozen(kw_only=True)

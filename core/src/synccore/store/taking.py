@@ -27,9 +27,12 @@ class Taking(Engine):
     """What is new becomes snapshot and debt in one transaction; everything else leaves no trace."""
 
     def ingest(self, batch: Sequence[Ingest], now: datetime) -> list[Ingested]:
-        """Take several units in one transaction (group commit): all durable when this returns, or none."""
+        """Take several units in one transaction (group commit): all durable when this returns, or none.
+
+        What is lent (`Ingest.loans`) stands with the last of them.
+        """
         with self.writing() as tx:
-            return ingest.ingest(tx, batch, to_ms(now))
+            return ingest.ingest(tx, batch, to_ms(now), lambda: self.lease_clock(tx, to_ms(now)))
 
     def get_cursor(self, source: str, name: str) -> str | None:
         """A stored cursor; `name` is for instance "poll:customer"."""

@@ -1,8 +1,10 @@
 """Taking changes in: what is new becomes snapshot and debt in one transaction, everything else leaves no trace."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
+
+from attrs import evolve
 
 from ...entities import Customer, Entity, guest_key
 from ...types import Change, EntityRef, Op
@@ -12,6 +14,7 @@ from ..engine import Row, Transaction
 from ..rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
 from .facts import Facts
 from .hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
+from .lending import Lending
 from .namesakes import FORMER_EMAIL
 from .owing import owe
 from .pen import Pen
@@ -23,26 +26,32 @@ __all__ = ["ingest"]
 _Fate = Literal["accepted", "unchanged", "stale", "forgotten", "hinted"]
 
 
-def ingest(tx: Transaction, batch: Sequence[Ingest], now: int) -> list[Ingested]:
+def ingest(tx: Transaction, batch: Sequence[Ingest], now: int, leases_begin: Callable[[], int]) -> list[Ingested]:
     """Take several units, as if their changes were those of one; the caller commits."""
     pen = Pen(tx)
+    lending = Lending(tx, (loan for unit in batch for loan in unit.loans), now, leases_begin)
     facts = {
         source: Facts(pen, source, [unit for unit in batch if unit.source == source])
         for source in dict.fromkeys(unit.source for unit in batch)
     }
-    taken = [_Intake(pen, unit, now, facts[unit.source]).take() for unit in batch]
+    taken = [_Intake(pen, unit, now, facts[unit.source], lending).take() for unit in batch]
     pen.flush()
+    lent, short = lending.close(pen.lent)
+    if lent or short:
+        taken[-1] = evolve(taken[-1], lent=lent, sinks=taken[-1].sinks | short)
     return taken
 
 
 class _Intake:
     """One unit on its way in."""
 
-    def __init__(self, pen: Pen, unit: Ingest, now: int, facts: Facts) -> None:
+    def __init__(self, pen: Pen, unit: Ingest, now: int, facts: Facts, lending: Lending) -> None:
         self._tx = pen
         self._unit = unit
         self._now = now
-        self._facts = facts
+        self._facts, self._lending = facts, lending
+        #: The record that is taken in right now, where nothing was known of it.
+        self._new: str | None = None
         self._dirtied = 0
         #: Whether what is taken in right now is the past.
         self._past = unit.bulk
@@ -87,7 +96,7 @@ class _Intake:
         )
 
     def _take(self, change: Change) -> _Fate:
-        self._past = self._unit.bulk and self._is_past(change)
+        self._new, self._past = None, self._unit.bulk and self._is_past(change)
         if change.op == "event":
             if change.data is None or change.event_id is None:
                 raise ValueError(f"an event needs data and event_id: {change.entity} {change.key}")
@@ -195,6 +204,7 @@ class _Intake:
         asks = person and (before is None or moves) and self._is_news()
         if asks and email is not None and self._facts.may_be_shared(email):
             ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
+        self._new = change.key if known is None and not change.replaces else None
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
         if moves and known is not None and known["email"] is not None:
             place = {"source": self._unit.source, "entity": change.entity, "key": change.key}
@@ -286,6 +296,8 @@ class _Intake:
 
     def _owe(self, rule: DirtyRule, key: str, op: Op, *, changed: bool = True, before: str | None = None) -> None:
         unit = self._unit
+        lendable = key == self._new and rule.target == "self" and self._past and not self._facts.doubt
+        lease = self._lending.lease(rule, unit.source) if lendable else None
         new = owe(
             self._tx,
             rule,
@@ -298,10 +310,12 @@ class _Intake:
             before=before,
             doubt=2 if changed and self._facts.doubt else int(self._facts.doubt),
             made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
+            lease=lease,
         )
         if changed:
             self._dirtied += new
-        self._sinks.add(rule.sink)
+        if lease is None:
+            self._sinks.add(rule.sink)
 
     def _made_from(self, rule: DirtyRule, key: str) -> str | None:
         known = self._snapshot(rule.entity, key)

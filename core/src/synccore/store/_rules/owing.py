@@ -11,7 +11,7 @@ from .. import sql
 from .._convert import from_ms, history_values
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, HistoryEntry
-from .pen import Pen
+from .pen import OWE_LENT, Pen
 
 __all__ = [
     "Slot",
@@ -62,12 +62,14 @@ def owe(
     before: str | None = None,
     doubt: int = 0,
     made_from: str | None = None,
+    lease: Mapping[str, Any] | None = None,
 ) -> bool:
     """A route owes a key; written with the other keys that it owes alike. Whether it is not among those yet.
 
     `changed` False: only where none is ready yet, and the link was not made from the same (`made_from`). `before`: the
     state the record had before. `doubt`: 1 where a record without a link may be at the target all the same, 2 where
-    what is there may also be another state than the link says.
+    what is there may also be another state than the link says. `lease`: for a record that nothing is known of, see
+    `lending`.
     """
     delay = rule.delay // _MS
     alike = {
@@ -82,6 +84,8 @@ def owe(
         "due_at": now + delay if changed and not bulk else now,
         "now": now,
     }
+    if lease is not None:
+        return pen.owe(OWE_LENT, {**alike, **lease}, key, None)
     return pen.owe(sql.OWE if changed else sql.OWE_ANYWAY, alike, key, before if changed else made_from)
 
 

@@ -30,6 +30,7 @@ from ._outbox.handover import HandoverRules
 from ._outbox.hints import HintsRules
 from ._outbox.ingest import TakingInRules
 from ._outbox.late import LateRules
+from ._outbox.lending import LendingRules
 from ._outbox.machine import OutboxMachine
 from ._outbox.people import PeopleRules
 from ._outbox.settle import SettlingRules
@@ -38,7 +39,15 @@ __all__ = ["OutboxMachine", "StoreContract"]
 
 
 class StoreContract(
-    ClaimingRules, GuestsRules, HandoverRules, HintsRules, LateRules, PeopleRules, SettlingRules, TakingInRules
+    ClaimingRules,
+    GuestsRules,
+    HandoverRules,
+    HintsRules,
+    LateRules,
+    LendingRules,
+    PeopleRules,
+    SettlingRules,
+    TakingInRules,
 ):
     """Subclass, give a `place`, run."""
 
