@@ -121,6 +121,23 @@ def test_after_a_restore_nothing_is_made_before_the_target_would_show_it(tmp_pat
         assert people(harness) == ["Ann"]
 
 
+def test_after_a_restore_what_only_looks_like_the_record_waits_until_the_target_would_show_another(tmp_path):
+    with Harness(tmp_path, ROUTES, limits=Limits(seen_within=timedelta(minutes=10))) as harness:
+        shown = harness.sink.lookup
+        like = Link(object="thing", remote_id="r8", adopted=True)
+        harness.sink.records["r8"] = {"name": "Bob"}
+        harness.sink.lookup = lambda operations: [like] * len(operations)
+        harness.app.store.doubt(["shop"], harness.clock.now())
+        harness.emit(account())
+        harness.app.store.believe_again("shop", harness.clock.now())
+        harness.drain()
+        assert people(harness) == ["Bob"]
+        harness.sink.records["r9"], harness.sink.uids["shop:customer:7"] = {"name": "Ann"}, "r9"
+        harness.sink.lookup = shown
+        harness.settle_down()
+        assert people(harness) == ["Ann", "Bob"]
+
+
 def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_backup_does_not_know(harness):
     key = guest_key(EMAIL)
     harness.sink.records["r9"], harness.sink.uids[f"shop:customer:{key}"] = {"name": "Ann"}, "r9"

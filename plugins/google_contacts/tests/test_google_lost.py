@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from google_help import marks_on, person_fields, settle
+from google_help import by_email, marks_on, person_fields, settle
 
 from synccore.errors import Transient
 from synccore.testing import Fault
@@ -27,6 +27,37 @@ def test_a_create_carried_out_without_an_answer_is_found_and_not_repeated(rigs, 
     rig.google.fail_next(Fault.commit_then_drop(when=creates))
     settle(rig, [rig.op(n, **person_fields(n)) for n in range(count)])
     no_duplicates(rig, count)
+
+
+@pytest.mark.parametrize("whose", ["the owner's", "another customer's"])
+@pytest.mark.parametrize("done", [True, False])
+def test_while_a_lost_create_may_turn_up_no_contact_with_the_address_is_taken_for_it(rigs, whose, done):
+    """The owner wrote the address down somewhere; the listing shows that before it shows what was made."""
+    rig = rigs(lag=timedelta(seconds=120))
+    rig.google.book().search_lag = timedelta(seconds=100)
+    there = rig.google.add(emailAddresses=[{"value": "own@home.test"}])
+    if whose == "another customer's":
+        rig.put(2, **person_fields(2))
+        (there,) = [p["resourceName"] for p in by_email(rig.google.contacts(), "ann2@shop.test")]
+    rig.clock.advance(timedelta(minutes=15))
+    rig.sink.namesakes()  # the listing is read
+    person = rig.google.contact(there)
+    rig.google.edit(there, emailAddresses=[*person["emailAddresses"], {"value": "ann1@shop.test"}])
+    rig.clock.advance(timedelta(seconds=60))
+    rig.google.fail_next((Fault.commit_then_drop if done else Fault.reset)(when=creates))
+    settle(rig, [rig.op(1, **person_fields(1))], limit=80)
+    marked = [p["resourceName"] for p in rig.google.contacts() if "shop:customer:1" in marks_on(p)]
+    assert marked == [rig.links["shop:1"].remote_id]
+    assert (marked == [there]) is not done
+    # Where there are two with one address, it is said.
+    assert set(rig.sink.namesakes().values()) == ({marked[0]} if done else set())
+
+
+def test_two_contacts_with_one_customers_marker_are_named_where_one_is_another_customers_too(rig):
+    both, second = (rig.put(n, **person_fields(n)).remote_id for n in (2, 1))
+    person, twin = (rig.google.contact(name) for name in (both, second))
+    rig.google.edit(both, **{n: [*person[n], *twin[n]] for n in ("clientData", "externalIds", "emailAddresses")})
+    assert rig.sink.namesakes() == {second: both}
 
 
 @pytest.mark.parametrize("fault", [Fault.reset, lambda when: Fault.status(503, when=when),

@@ -60,10 +60,10 @@ class Doubtful:
         except Exception as error:  # noqa: BLE001  the policy decides
             settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in unsure)
             return sure
-        until = self._unseen_until(route) if None in found else None
+        until = self._unseen_until(route) if any(map(_unmarked, found)) else None
         for item, result in zip(unsure, found, strict=True):
             match result:
-                case None if until is not None:
+                case None | Link() if until is not None and _unmarked(result):
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
                 case Link() if result.marked or not _is_delete(item):
                     sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
@@ -106,7 +106,7 @@ class Doubtful:
         former = [
             (at, operation)
             for at, (item, taken, result) in enumerate(zip(asked, keys, found, strict=True))
-            if result is None or (isinstance(result, Link) and not result.marked)
+            if _unmarked(result)
             for operation in self._former(route, item, taken)
         ]
         if former:
@@ -138,6 +138,11 @@ class Doubtful:
         if not former:
             return item
         return evolve(item, operation=evolve(item.operation, since=min(one.first_change_at, *former)))
+
+
+def _unmarked(result: LookupResult | Failed) -> bool:
+    """Whether nothing there carries the record's key. What only looks like it may stand beside the one that does."""
+    return result is None or (isinstance(result, Link) and not result.marked)
 
 
 def _is_doubtful(operation: Operation) -> bool:

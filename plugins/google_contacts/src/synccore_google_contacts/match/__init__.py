@@ -8,7 +8,7 @@ from synccore.types import Ambiguous, Failed, Link, LookupResult, Operation, Ret
 from ..round import Round, Rounds
 from ..schema import contact_source
 from ..whose import whose
-from .look import prepare, settle_doubts, waiting
+from .look import prepare, settle_doubts, unheard, waiting
 from .search import search, sought, still, warm_up
 from .twin import ANOTHER, Match, find
 
@@ -53,6 +53,8 @@ class Finder:
         match = find(round_.index, op, lambda name: self._taken(name, op.uid))
         if match.another:
             return Failed(Rejected(ANOTHER))
+        if match.seems and (wait := unheard(round_, op)):
+            return Retry(after=wait[0], reason=wait[1])
         if match.candidates and round_.ambiguous(op) == "skip":
             return Ambiguous(match.candidates)
         name = _name(round_, op, match)

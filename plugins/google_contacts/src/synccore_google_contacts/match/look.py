@@ -59,15 +59,23 @@ def settle_doubts(round_: Round, operations: Sequence[Operation]) -> None:
         index.sync(now=True)
 
 
+def unheard(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
+    """How long a contact that was made for this record may still turn up: its create was sent and the answer lost.
+    Until then no other is made, and none is taken for it by what stands there; None: no need to wait."""
+    lost = round_.index.left(op.uid)
+    if lost is None or lost[1] <= timedelta(0):
+        return None
+    age, left = lost
+    return min(left, max(timedelta(seconds=2), age)), _waits(round_, "the answer to a create was lost", left)
+
+
 def waiting(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
     """How long no contact may be made for this record, and why; None: no need to wait.
 
     A create of it was sent and its answer lost, or its contact is gone and may turn up under another name.
     """
-    lost = round_.index.left(op.uid)
-    if lost is not None and lost[1] > timedelta(0):
-        age, left = lost
-        return min(left, max(timedelta(seconds=2), age)), _waits(round_, "the answer to a create was lost", left)
+    if (lost := unheard(round_, op)) is not None:
+        return lost
     name = op.link.remote_id if op.link is not None else None
     emails, phones = set(wanted_emails(op.fields)), set(wanted_phones(op.fields))
     missing = round_.index.vanished(op.uid, name, emails, phones)

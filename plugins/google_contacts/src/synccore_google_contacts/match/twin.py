@@ -35,6 +35,11 @@ class Match:
     candidates: tuple[str, ...] = ()
     another: bool = False
 
+    @property
+    def seems(self) -> bool:
+        """Whether only what stands there tells: the record may have one that carries its marker, not shown yet."""
+        return self != Match() and self.by not in ("link", "marker")
+
 
 def find(index: Index, op: Operation, taken: Callable[[str], bool] = lambda name: False) -> Match:
     """The contact that is the operation's record, as far as the index knows.
@@ -125,7 +130,7 @@ def _made_and_merged(index: Index, op: Operation, name: str) -> bool:
 def namesakes(index: Index) -> dict[str, str]:
     """Contacts that have the address of a customer's contact and are not that customer's -> that contact: maybe a
     second one, such as one typed in before a write that Google's listing and search did not show yet, or one that the
-    owner merged with another customer's."""
+    owner merged with another customer's. Nor is one of those needed who all have another one with that address."""
     found: dict[str, str] = {}
     for email, names in index.addresses().items():
         if len(names) < 2:
@@ -134,4 +139,5 @@ def namesakes(index: Index) -> dict[str, str]:
         ways = (Whose.surely_has, Whose.has, Whose.holds)
         if theirs := next(filter(None, ([n for n, w in holders.items() if way(w, email)] for way in ways)), None):
             found |= {n: theirs[0] for n in names if n not in theirs}
+            found |= {n: m for n in theirs for m in theirs if holders[n].alive < holders[m].alive and holders[n].alive}
     return found

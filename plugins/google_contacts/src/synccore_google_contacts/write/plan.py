@@ -5,7 +5,8 @@ creates may be the same person.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from attrs import define, evolve, field
@@ -18,7 +19,7 @@ from ..index import Index
 from ..known import Own
 from ..labels import MY_CONTACTS
 from ..mapping import FLAT, MAX_LENGTH, cut_fields, field_named, wanted_emails, wanted_phones
-from ..match.look import ending_as, waiting
+from ..match.look import ending_as, unheard, waiting
 from ..match.twin import ANOTHER, Match, find
 from ..merge import Merge, bare, is_guest, mark, markers, surviving, unmark
 from ..prints import built, prints_of, recalled, standing, tell, unknown
@@ -32,6 +33,8 @@ KEPT = "kept: the owner's own entry"
 GONE = "the contact is gone already"
 #: Setting of an operation that erases: the marker goes too.
 ERASE = "erase"
+#: How long to wait for what may turn up, and why.
+_Ask = Callable[[Round, Operation], "tuple[timedelta, str] | None"]
 #: Google's limit per contact (help page on contact limits).
 MAX_BYTES = 128 * 1024
 
@@ -68,6 +71,8 @@ class _Planner:
     def upsert(self, op: Operation) -> Work | None:
         self.index.revive(op.uid)
         match = find(self.index, op, lambda name: self.taken.get(name, op.id) != op.id)
+        if match.seems and self._waiting(op, unheard):
+            return None
         if match.candidates:
             chosen = self._choose(op, match)
             if chosen is None:
@@ -102,8 +107,8 @@ class _Planner:
         )
         return None
 
-    def _waiting(self, op: Operation) -> bool:
-        found = waiting(self.round, op)
+    def _waiting(self, op: Operation, ask: _Ask = waiting) -> bool:
+        found = ask(self.round, op)
         if found is not None:
             self.round.fail(op, RateLimited(found[1], retry_after=found[0], scope="operation"))
         return found is not None
