@@ -7,6 +7,7 @@ both: a target that makes people of facts would tell them of, or make, somebody 
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from synccore.entities import Payment
 from synccore.errors import RateLimited, Rejected
@@ -115,6 +116,25 @@ def test_a_parked_change_holds_up_nobody_until_there_is_a_newer_one(app):
     app.follow()
     app.advance(timedelta(minutes=1))
     assert "8" not in {key for _, key, _ in told(app)}
+
+
+def test_who_was_parked_while_another_got_the_address_and_the_record_gets_one_of_its_own(app):
+    """A target that finds people by their address made one of both: who has it now keeps the record."""
+    there = app.app.store.link("people", "shop", "customer", "1").remote_id
+    app.sink.always(lambda o: Rejected("no") if o.key == "1" else None)
+    app.emit(customer("1", email="ann@new.test"))
+    app.drain()
+    deliver = app.sink.deliver
+    app.sink.deliver = lambda operations: [evolve(outcome, remote_id=there) for outcome in deliver(operations)]
+    app.emit(customer("2", email="anna@shop.test"))
+    app.drain()
+    app.sink.deliver = deliver
+    app.sink.always(None)
+    app.app.store.retry([d.id for d in app.deliveries(state="parked")], app.clock.now())
+    app.settle_down()
+    assert app.app.store.link("people", "shop", "customer", "2").remote_id == there
+    assert app.app.store.link("people", "shop", "customer", "1").remote_id != there
+    assert app.sink.calls[-1][0].link is None
 
 
 def test_who_takes_an_address_back_is_waited_for_by_nobody(app):

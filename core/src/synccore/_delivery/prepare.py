@@ -55,10 +55,17 @@ class _Mapped:
 
 
 def beside(operation: Operation, store: Store) -> Operation:
-    """What takes something away knows what the others who share the record want there."""
-    if operation.op == "upsert" or operation.link is None or operation.link.shared <= 1:
+    """What takes something away knows what the others who share the record want there.
+
+    Who was parked with a new address while somebody else got the former one, and the record with it, leaves it to them.
+    """
+    if operation.op == "event" or operation.link is None or operation.link.shared <= 1:
         return operation
-    return evolve(operation, link=store.with_others(operation.link))
+    if operation.op != "upsert":
+        return evolve(operation, link=store.with_others(operation.link))
+    if store.given_away(operation.route, operation.source, operation.entity, operation.key):
+        return evolve(operation, link=None, changed=frozenset(operation.fields))
+    return operation
 
 
 class Preparer:

@@ -10,7 +10,7 @@ from .. import codec
 from ..engine import Transaction
 from ..rows import Heir
 
-__all__ = ["FORMER_EMAIL", "going", "handed_over", "heirs", "moving", "untold"]
+__all__ = ["FORMER_EMAIL", "given_away", "going", "handed_over", "heirs", "moving", "untold"]
 
 #: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
 #: to be asked for.
@@ -89,6 +89,25 @@ FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity
 LEFT JOIN link h ON h.route = :route AND h.source = s.source AND h.entity = s.entity AND h.key = s.replaced_by
 WHERE s.replaced_by IS NOT NULL
 """
+
+#: Whether a record's twin is by now that of another one, which has the address that this one had when it was delivered.
+GIVEN_AWAY = """
+SELECT 1 FROM delivery d
+CROSS JOIN link l ON l.route = d.route AND l.source = d.source AND l.entity = d.entity AND l.key = d.key
+CROSS JOIN link o ON o.remote_id = l.remote_id AND o.object = l.object AND o.sink = l.sink AND o.route = l.route
+    AND o.source = l.source AND o.entity = l.entity AND o.key <> l.key
+CROSS JOIN snapshot s ON s.source = o.source AND s.entity = o.entity AND s.key = o.key AND s.deleted = 0
+    AND s.email = d.former_email
+CROSS JOIN snapshot m ON m.source = l.source AND m.entity = l.entity AND m.key = l.key AND m.email <> s.email
+WHERE d.route = :route AND d.source = :source AND d.entity = :entity AND d.key = :key AND d.settled_at IS NULL
+    AND d.event IS NULL LIMIT 1
+"""
+
+
+def given_away(view: Transaction, route: str, source: str, entity: str, key: str) -> bool:
+    """Whether its twin is another one's by now."""
+    at = {"route": route, "source": source, "entity": entity, "key": key}
+    return view.execute(GIVEN_AWAY, at).fetchone() is not None
 
 
 def going(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:

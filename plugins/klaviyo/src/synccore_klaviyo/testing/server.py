@@ -49,7 +49,7 @@ class FakeKlaviyo(Transport):
     Attributes:
         store: profiles, events and metrics.
         jobs: import jobs by id.
-        refuse: e-mail address -> (code, detail): the import refuses these records one by one.
+        refuse: e-mail address -> (code, detail): these records are refused, each by itself, in a job and in a call.
         throttled: how many 429 it gave.
     """
 
@@ -224,6 +224,8 @@ class FakeKlaviyo(Transport):
     def answer_import(self, data: Any) -> Reply:
         if problems := strict.profile(data):
             return invalid(problems)
+        if refused := self.refuse.get(str(data["attributes"].get("email"))):
+            return invalid([(*refused, "/data/attributes/email")])
         try:
             person, created = self.store.upsert(data)
         except Clash as clash:

@@ -62,6 +62,19 @@ class HandoverRules:
         desk.take(desk.customer("1", "Ida", email=B))
         assert _behind(desk, "7") == {"7"}
 
+    def test_a_twin_that_who_has_the_former_address_was_given_is_that_ones(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        _moves(desk, _1=C)
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", error="no")
+        assert not desk.store.given_away("people", "shop", "customer", "1")
+        _moves(desk, _2=A)
+        desk.settle(desk.claim()[0], link=desk.link("r-1"))
+        assert desk.store.given_away("people", "shop", "customer", "1")
+        assert not desk.store.given_away("people", "shop", "customer", "2")
+        _moves(desk, _1=A)
+        assert not desk.store.given_away("people", "shop", "customer", "1"), "they share it, as they share the address"
+
     def test_nobody_of_a_circle_waits_and_who_stands_outside_does(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B, _3=C)
         desk.deliver_all()
