@@ -29,11 +29,12 @@ class Packed(Sequence[T], Generic[T]):
 
     def extend(self, items: Iterable[T]) -> None:
         """Add to the end."""
-        for item in items:
+        left = iter(items)
+        while part := list(islice(left, PART - len(self._last) or PART)):
             if len(self._last) == PART:
                 self._parts.append(zlib.compress(pickle.dumps(self._last, pickle.HIGHEST_PROTOCOL), 1))
                 self._last = []
-            self._last.append(item)
+            self._last += part
 
     def _part(self, number: int) -> list[T]:
         if number == len(self._parts):

@@ -37,7 +37,9 @@ _MS = timedelta(milliseconds=1)
 
 def to_ms(at: datetime) -> int:
     """Milliseconds since 1970 UTC, rounded down."""
-    return (at - _EPOCH) // _MS
+    since = at - _EPOCH
+    # Of the parts: to divide the whole takes three times as long.
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 @lru_cache(maxsize=1024)  # the rows of a page were made, and are due, at the same time

@@ -127,7 +127,8 @@ class _Intake:
 
     def _event(self, change: Change, data: Entity, event_id: str) -> _Fate:
         owner = self._owner(change, data)
-        values = self._values(change, data, codec.Written(data), owner) | {"event_id": event_id, "at": self._at(change)}
+        values = self._values(change, email_of(data), codec.Written(data), owner)
+        values |= {"event_id": event_id, "at": self._at(change)}
         new = self._tx.execute(sql.PUT_EVENT, values).rowcount > 0
         event = self._tx.execute(sql.EVENT, values).fetchone()["id"]
         late = new and not change.late_ok and self._is_history(change)
@@ -187,18 +188,17 @@ class _Intake:
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
-                self._put(sql.TOUCH_SNAPSHOT, change, self._values(change, data, written, owner) | {"id": known["id"]})
+                self._put(sql.TOUCH_SNAPSHOT, change, self._values(change, None, written, owner) | {"id": known["id"]})
             if not moved and not self._may_have_been_another(change, known):
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
+            email = email_of(data)
         else:
-            values = self._values(change, data, written, owner) | {
-                "fingerprint": fingerprint,
-                "changed_at": self._at(change),
-            }
+            email = email_of(data)
+            values = self._values(change, email, written, owner)
+            values |= {"fingerprint": fingerprint, "changed_at": self._at(change)}
             self._put(sql.PUT_SNAPSHOT, change, values)
         before = None if known is None or known["deleted"] else known["data"]
-        email = email_of(data)
         person = change.entity == Customer.entity
         moves = person and (known is None or known["email"] != email)
         asks = person and (before is None or moves) and self._is_news()
@@ -245,7 +245,9 @@ class _Intake:
         """Whether the source was asked before it told what is known."""
         return self._read_at is not None and self._read_at < int(known["known_at"])
 
-    def _values(self, change: Change, data: Entity, written: codec.Written, owner: EntityRef | None) -> dict[str, Any]:
+    def _values(
+        self, change: Change, email: str | None, written: codec.Written, owner: EntityRef | None
+    ) -> dict[str, Any]:
         return {
             "source": self._unit.source,
             "entity": change.entity,
@@ -254,7 +256,7 @@ class _Intake:
             "version": change.version,
             "owner_entity": owner and owner.entity,
             "owner_key": owner and owner.key,
-            "email": email_of(data),
+            "email": email,
             "known_at": self._known_at,
             "now": self._now,
         }
