@@ -112,6 +112,25 @@ def test_two_hundred_changes_a_second_are_twenty_calls_a_second(app):
     assert sum(waited, timedelta(0)) / len(waited) <= LINGER / 2
 
 
+def test_what_comes_right_after_the_look_waits_as_well(app, monkeypatch):
+    emit(app)
+    step(app)
+    due = app.app.store.due
+
+    def look(*args, **named):
+        found = due(*args, **named)
+        emit(app)
+        return found
+
+    monkeypatch.setattr(app.app.store, "due", look)
+    step(app)
+    monkeypatch.undo()
+    assert sizes(app) == [1]
+    step(app)
+    assert sizes(app) == [1, 1]
+    assert app.clock.now() == START + LINGER
+
+
 def test_who_is_woken_while_another_thread_gathers_leaves_it_to_that_one(app, monkeypatch):
     lane, seen = app.app.engine.lanes["crm"], []
     emit(app)

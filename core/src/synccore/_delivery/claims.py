@@ -71,8 +71,8 @@ class Claims:
             with self._guard:
                 self._gathers = True
             try:
-                self._linger(self._clock.now())
-                deliveries, token = self._taken(self._clock.now())
+                now = self._clock.now()
+                deliveries, token = self._taken(self._clock.now()) if self._lingered(now) else ((), "")
             finally:
                 with self._guard:
                     self._gathers, again, self._looked_for = False, self._looked_for, False
@@ -129,18 +129,20 @@ class Claims:
             bulk_at_least=self._full(route, bulk_batch),
         )
 
-    def _linger(self, now: datetime) -> None:
+    def _lingered(self, now: datetime) -> bool:
         """While changes come one after the other, a batch that is not full begins `linger` after the route's last one:
-        so each takes what came in that time, and a change that comes alone waits for nothing."""
+        so each takes what came in that time, and a change that comes alone waits for nothing. Whether to look."""
         waits = {r: since + self._limits.linger - now for r, since in self._short_since.items()}
         waiting = [route for route, wait in waits.items() if wait > timedelta(0)]
         if not waiting:
-            return
+            return True
         free = [route for route in self._routes if route not in waiting]
         if free and self._store.due(self._sink, now, 1, routes=free):
-            return
-        if 0 < self._store.due(self._sink, now, self._limits.max_batch, routes=waiting) < self._limits.max_batch:
+            return True
+        due = self._store.due(self._sink, now, self._limits.max_batch, routes=waiting)
+        if 0 < due < self._limits.max_batch:
             self._clock.sleep(min(waits[route] for route in waiting))
+        return due > 0  # what comes after this look rings, and would begin too soon
 
     def _note(self, route: str, claimed: int, now: datetime) -> None:
         if claimed < self._limits.max_batch:
