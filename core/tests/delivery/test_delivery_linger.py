@@ -71,6 +71,16 @@ def test_what_comes_soon_after_a_call_waits_until_linger_after_its_beginning(app
     assert sizes(app) == [1, 2]
 
 
+def test_a_clock_that_is_set_back_makes_nothing_wait_longer(app):
+    emit(app)
+    step(app)
+    app.clock.advance(timedelta(hours=-1))
+    back = app.clock.now()
+    emit(app)
+    step(app)
+    assert app.clock.now() == back + LINGER
+
+
 def test_a_full_batch_waits_for_nothing_nor_does_what_comes_after_it(app):
     emit(app)
     step(app)

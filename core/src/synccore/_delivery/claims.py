@@ -132,7 +132,9 @@ class Claims:
     def _lingered(self, now: datetime) -> bool:
         """While changes come one after the other, a batch that is not full begins `linger` after the route's last one:
         so each takes what came in that time, and a change that comes alone waits for nothing. Whether to look."""
-        waits = {r: since + self._limits.linger - now for r, since in self._short_since.items()}
+        # A clock that was set back makes nobody wait longer.
+        linger = self._limits.linger
+        waits = {r: min(since + linger - now, linger) for r, since in self._short_since.items()}
         waiting = [route for route, wait in waits.items() if wait > timedelta(0)]
         if not waiting:
             return True
