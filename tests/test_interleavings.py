@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from simulation.ledger import Ledger
 from simulation.meeting import Meeting
 from simulation.targets import Klaviyo, Salesforce
 from simulation.truth import faults
@@ -127,6 +128,30 @@ def test_whoever_comes_in_between_each_target_ends_as_the_shop_is(plugins, tmp_p
             met = meeting.at(moment)
             world.rest()
             assert faults(world) == [], f"they met at moment {moment}"
+            if not met:
+                break
+        assert moment, "nothing was enumerated"
+
+
+@pytest.mark.parametrize("outer", [0, 1], ids=["the webhook within the listing", "the listing within the webhook"])
+def test_what_is_said_while_a_page_is_read_is_there_without_another_look(plugins, tmp_path, outer):
+    """Within one second: no date says which of two states is the newer one."""
+    with World(tmp_path, 1, plugins, targets=[Ledger]) as world:
+        number = max(world.shop.customers)
+        for moment in count():
+            world.clock.advance(timedelta(seconds=1))
+            world.shop.edit_customer(number, first_name=f"Ben{moment}")
+
+            def webhook(name=f"Ada{moment}") -> None:
+                world.clock.advance(timedelta(milliseconds=1))
+                world.shop.edit_customer(number, first_name=name)
+                world.shop.run_queue()
+
+            acts = (lambda: listed(world), webhook)
+            met = Meeting(world.store, acts[outer], acts[1 - outer]).at(moment)
+            world.turn()
+            (held,) = (p for p in world.targets["ledger"].people() if p.email == world.shop.customers[number]["email"])
+            assert held.first == f"Ada{moment}", f"they met at moment {moment}"
             if not met:
                 break
         assert moment, "nothing was enumerated"

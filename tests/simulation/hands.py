@@ -19,7 +19,7 @@ def live(world: World, step: Step) -> None:
 
 
 def _telephone(world: World, luck: Random) -> None:
-    """Somebody gets a number, another one, none, or that of somebody else."""
+    """Somebody gets a number, another one, none, or that of somebody else; and now and then others get it as well."""
     if (number := world.customer(luck)) is None:
         return
     known = [p for c in world.shop.customers.values() if (p := c["billing"]["phone"])]
@@ -29,6 +29,12 @@ def _telephone(world: World, luck: Random) -> None:
         phone = ""
     elif fate < 0.4 and known:
         phone = luck.choice(known)
+    _calls(world, number, phone)
+    if luck.random() < 0.3 and (others := [n for n, c in world.accounts().items() if c["billing"]["phone"]]):
+        _calls(world, luck.choice(others), phone)
+
+
+def _calls(world: World, number: int, phone: str) -> None:
     world.phones.setdefault(phone, set()).add(number)
     world.shop.edit_customer(number, billing={"phone": phone})
 

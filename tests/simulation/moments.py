@@ -84,11 +84,8 @@ def _who_has(people: Mapping[str, Entry], email: str | None, but: str | None = N
 
 
 def meanwhile(world: "World", operation: Operation, entries: Mapping[str, Entry]) -> None:
-    """Before a write is answered its person takes back what they changed, or leaves, or somebody gets their address."""
-    if operation.op == "event":
-        number = world.shop.orders[int(operation.fields["order"])]["customer_id"]
-    else:
-        number = int(operation.key) if operation.entity == "customer" and operation.key.isdigit() else 0
+    """Before a write is answered its person registers, takes back what they changed, leaves, or has an heir."""
+    number = _account(world, operation)
     if number not in world.accounts():
         return
     former = entries[operation.link.remote_id].email if operation.link is not None else ""
@@ -102,3 +99,19 @@ def meanwhile(world: "World", operation: Operation, entries: Mapping[str, Entry]
         said = [{"key": CONSENT, "value": "no"}] if operation.fields.get("mail") else []
         world.shop.edit_customer(number, first_name=f"{operation.at:Later%S}", meta_data=said)
     world.unharmed(world.shop.run_queue)
+
+
+def _account(world: "World", operation: Operation) -> int:
+    """Whose account it is about; a guest's first write is about the one that they make just now."""
+    if operation.op == "event":
+        return int(world.shop.orders[int(operation.fields["order"])]["customer_id"])
+    if operation.entity != "customer":
+        return 0
+    if operation.key.isdigit():
+        return int(operation.key)
+    email, taken = operation.fields["email"], {c["email"] for c in world.shop.customers.values()}
+    if operation.link is None and email not in taken | world.gone:
+        names = {"first_name": operation.fields.get("first") or "", "last_name": operation.fields.get("last") or ""}
+        world.shop.add_customer(email, **names)
+        world.unharmed(world.shop.run_queue)
+    return 0

@@ -91,7 +91,7 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     shared = any(len(who) > 1 and Held.digits(phone) == wanted.phone for phone, who in world.phones.items())
     if isinstance(target, Klaviyo) and shared and not person.phone:
         wanted = evolve(wanted, phone="")
-    if person.email in world.unknown and not wanted.phone:
+    if person.email in world.unknown and (not wanted.phone or (isinstance(target, Klaviyo) and shared)):
         wanted = evolve(wanted, phone=person.phone)
     if isinstance(target, Google) and target.merged:
         return True  # one name for two, the one that changed last; whose addresses are there is what counts

@@ -55,6 +55,18 @@ def test_so_does_one_that_came_while_the_create_was_under_way(harness):
     assert people(harness) == ["Anna"]
 
 
+def test_a_guest_who_is_one_again_finds_what_was_made_before_they_registered(harness):
+    """The account moves on before anybody asked, and what is bought under the former address is a guest's again."""
+    harness.sink.then(Transient("no answer", maybe_applied=True))
+    harness.emit(guest())
+    harness.drain()
+    harness.emit(account("Anna"))
+    harness.emit(upsert(Customer(key="7", email="new@shop.test", first_name="Anna")))
+    harness.emit(guest())
+    harness.settle_down()
+    assert people(harness) == ["Ann", "Anna"]
+
+
 @pytest.mark.parametrize("when", ["after it was parked", "while it was tried"])
 def test_what_was_parked_in_doubt_is_looked_for_by_the_state_that_comes_next(harness, when):
     def carried_out(operation):

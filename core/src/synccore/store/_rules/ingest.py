@@ -61,6 +61,8 @@ class _Intake:
         self._read_at = None if unit.read_at is None else to_ms(unit.read_at)
         self._known_at = now if self._read_at is None else self._read_at
         self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
+        #: Whose place another one had taken, and who are their own again: a create from before is unanswered for.
+        self._again: set[tuple[str, str]] = set()
         #: Who has another address than before.
         self._moved: list[dict[str, str]] = []
 
@@ -198,6 +200,8 @@ class _Intake:
             values = self._values(change, email, written, owner)
             values |= {"fingerprint": fingerprint, "changed_at": self._at(change)}
             self._put(sql.PUT_SNAPSHOT, change, values)
+        if known is not None and known["replaced_by"] is not None:
+            self._again.add((change.entity, change.key))
         before = None if known is None or known["deleted"] else known["data"]
         person = change.entity == Customer.entity
         moves = person and (known is None or known["email"] != email)
@@ -300,6 +304,7 @@ class _Intake:
         unit = self._unit
         lendable = key == self._new and rule.target == "self" and self._past and not self._facts.doubt
         lease = self._lending.lease(rule, unit.source) if lendable else None
+        doubt = self._facts.doubt or (rule.entity, key) in self._again
         new = owe(
             self._tx,
             rule,
@@ -310,7 +315,7 @@ class _Intake:
             now=self._now,
             changed=changed,
             before=before,
-            doubt=2 if changed and self._facts.doubt else int(self._facts.doubt),
+            doubt=2 if changed and self._facts.doubt else int(doubt),
             made_from=None if changed or self._facts.doubt else self._made_from(rule, key),
             lease=lease,
         )
