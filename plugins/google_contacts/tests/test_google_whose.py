@@ -150,3 +150,13 @@ def test_of_a_customer_of_two_shops_who_is_forgotten_nothing_stays(tmp_path, on_
             assert len(google.contacts()) == 1
             assert forget(app.app, "ann1@shop.test").complete
         assert google.contacts() == []
+
+
+def test_a_name_that_gave_way_to_another_customers_is_no_drift_after_the_next_change_of_whatever(rig):
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    assert rig.google.merge(one, two, under="other") == two
+    done = rig.put(2, **person_fields(2, phone="+14155550999"))
+    assert done.left_out["given_name"].startswith("kept")
+    assert values(rig.google.contact(two), "names", "givenName") == ["Ann1"]
+    again = rig.put(1, **person_fields(1, given_name="Zoe"))
+    assert "given_name" not in again.left_out

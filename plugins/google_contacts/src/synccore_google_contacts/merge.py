@@ -81,6 +81,18 @@ class Merge:
             if not done:
                 self.kept.append(name)
 
+    def gave_way(self, fields: Mapping[str, Any]) -> list[str]:
+        """Fields of which another customer's value stands there, who has the contact too."""
+        found = []
+        for name, value in fields.items():
+            spec = field_named(name)
+            if isinstance(spec, Part) and value is not None:
+                entry = self._own_entry(spec, self.entries(spec.person_field)) or {}
+                there = str(entry.get(spec.key) or "")
+                if there not in ("", spec.text(value)) and print_of(name, there) in self.theirs:
+                    found.append(name)
+        return found
+
     def let_go(self) -> None:
         """Take out what we wrote."""
         empty = dict.fromkeys(self.mine if self.shared else (*self.own, *self.mine))

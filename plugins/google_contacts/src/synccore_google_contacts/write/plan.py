@@ -169,7 +169,8 @@ class _Planner:
         add = label if (label != own.label or back) and not labelled else None
         wants = {uid: prints for uid, prints in own.wants.items() if uid not in heirlooms}
         record = Own(merge.own, own.made, label if labelled else own.label, _wanted(wants, op))
-        kept = self._kept(op, changed, merge.kept)
+        unchanged = {n: v for n, v in op.fields.items() if n not in changed}
+        kept = self._kept(op, changed, [*merge.kept, *merge.gave_way(unchanged)])
         fields = _told(merge)
         if not fields and add is None:
             if record != before:
