@@ -8,6 +8,7 @@ import pytest
 
 from synccore._daemon.backfill import backfill
 from synccore._delivery import loans
+from synccore._delivery.claims import NEVER
 from synccore.errors import Transient
 from synccore.store import DirtyRule, Ingest, LaneRecord
 from synccore.testing.harness import Harness, customer
@@ -54,11 +55,23 @@ def test_a_batch_goes_out_without_a_claim(app):
     lane = app.app.engine.lanes["crm"]
     with at_work(lane):
         lend(app, people(2))
-        claim, app.app.store.claim = app.app.store.claim, None
+        claim, asked = app.app.store.claim, []
+        app.app.store.claim = lambda sink, rules, *_: asked.append([rule.bulk_at_least for rule in rules]) or []
         assert lane.step().settled == 2
         app.app.store.claim = claim
+    assert asked == [[NEVER]]  # for news alone
     assert [len(call) for call in app.sink.calls] == [2]
     assert lane.claims.in_flight == {}
+
+
+def test_news_goes_before_what_is_lent(app):
+    lane = app.app.engine.lanes["crm"]
+    with at_work(lane):
+        lend(app, people(2))
+        app.emit(customer("news", email="news@shop.test"))
+        lane.step()
+        lane.step()
+    assert [[o.key for o in call] for call in app.sink.calls] == [["news"], ["000", "001"]]
 
 
 def test_a_lane_without_threads_is_lent_nothing(app):

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from attrs import evolve
+
 from ..store import ClaimRule, Delivery, Loan, Store, StoreError
 from ..types import Clock, Limits
 from .bell import Bell
@@ -18,6 +20,8 @@ __all__ = ["LEASE_MARGIN", "Claims"]
 
 #: A lease outlives the call's deadline by this much, so that a slow call still settles.
 LEASE_MARGIN = timedelta(seconds=60)
+#: More rows than any outbox holds.
+NEVER = 2**31
 
 
 class Claims:
@@ -62,6 +66,12 @@ class Claims:
     def take(self) -> tuple[Sequence[Delivery], str]:
         """What is to be done now, and the token of its lease."""
         self._open = True
+        if self._loans.waiting and not self._pauses(self._clock.now()):
+            # What is lent is the past: news goes before it.
+            deliveries, token = self._taken(self._clock.now(), news_only=True)
+            if deliveries:
+                self._bell.ring()
+                return deliveries, token
         if (lent := self._loans.take()) is not None:
             deliveries, token = lent
             self.in_flight[token] = Flight(threading.current_thread(), deliveries)
@@ -93,8 +103,10 @@ class Claims:
             self._looked_for |= self._gathers
             return self._gathers
 
-    def _taken(self, now: datetime) -> tuple[Sequence[Delivery], str]:
+    def _taken(self, now: datetime, *, news_only: bool = False) -> tuple[Sequence[Delivery], str]:
         rules = [self._rule(route) for route in self._free(now)]
+        if news_only:
+            rules = [evolve(rule, bulk_at_least=NEVER) for rule in rules]
         token = self._new_lease()
         found: Packed[Delivery] = Packed()
         try:
@@ -132,10 +144,8 @@ class Claims:
     def _lingered(self, now: datetime) -> bool:
         """While changes come one after the other, a batch that is not full begins `linger` after the route's last one:
         so each takes what came in that time, and a change that comes alone waits for nothing. Whether to look."""
-        # A clock that was set back makes nobody wait longer.
-        linger = self._limits.linger
-        waits = {r: min(since + linger - now, linger) for r, since in self._short_since.items()}
-        waiting = [route for route, wait in waits.items() if wait > timedelta(0)]
+        waits = self._pauses(now)
+        waiting = list(waits)
         if not waiting:
             return True
         free = [route for route in self._routes if route not in waiting]
@@ -145,6 +155,13 @@ class Claims:
         if 0 < due < self._limits.max_batch:
             self._clock.sleep(min(waits[route] for route in waiting))
         return due > 0  # what comes after this look rings, and would begin too soon
+
+    def _pauses(self, now: datetime) -> dict[str, timedelta]:
+        """Route -> for how long a batch of it that is not full waits still."""
+        # A clock that was set back makes nobody wait longer.
+        linger = self._limits.linger
+        waits = {r: min(since + linger - now, linger) for r, since in self._short_since.items()}
+        return {route: wait for route, wait in waits.items() if wait > timedelta(0)}
 
     def _note(self, route: str, claimed: int, now: datetime) -> None:
         if claimed < self._limits.max_batch:

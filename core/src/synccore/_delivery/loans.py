@@ -52,6 +52,11 @@ class Loans:
         return size if 1 < size == rule.bulk_batch == rule.bulk_at_least else 0
 
     @property
+    def waiting(self) -> bool:
+        """Whether a batch waits for a thread."""
+        return bool(self._batches)
+
+    @property
     def _room(self) -> int:
         return MOST - self._promised - len(self._batches)
 
