@@ -398,7 +398,8 @@ _EACH = (
 
 #: Those that whole lives, too, have to see. Some they cannot: whom a listing lacks is asked for before it is believed
 #: to be gone, so what came during a comparison costs a call and nobody; and what a target that refuses everything
-#: parked, the operator of a life retries at its end. Others are too rare a chain for some hundred lives.
+#: parked, the operator of a life retries at its end; and a fact that is taken in again is given to no route a second
+#: time. Others are too rare a chain for some hundred lives.
 _SEEN_BY_LIVES = frozenset(
     {
         "forget the lookup after a lost answer",
@@ -411,8 +412,6 @@ _SEEN_BY_LIVES = frozenset(
         "lose maybe_applied when folding",
         "keep no newer state when a row is folded",
         "let a person's facts overtake each other",
-        "tell a fact twice",
-        "tell facts by an address under which nobody was delivered yet",
         "deliver who has an address now before who gave it up",
         "keep what a dead process had claimed",
         "leave the guest's links behind",
