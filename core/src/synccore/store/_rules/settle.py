@@ -194,8 +194,9 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
         if to == "parked":
             tx.execute("DELETE FROM delivery WHERE id = ?", (older["id"],))
             tx.execute(
-                "UPDATE delivery SET first_change_at = min(first_change_at, ?) WHERE id = ?",
-                (older["first_change_at"], row["id"]),
+                "UPDATE delivery SET first_change_at = min(first_change_at, ?),"
+                " former_email = coalesce(?, former_email) WHERE id = ?",
+                (older["first_change_at"], older["former_email"], row["id"]),
             )
             continue
         tx.execute("UPDATE delivery SET state = 'skipped', settled_at = ? WHERE id = ?", (now, older["id"]))

@@ -75,6 +75,17 @@ class HandoverRules:
         _moves(desk, _1=A)
         assert not desk.store.given_away("people", "shop", "customer", "1"), "they share it, as they share the address"
 
+    def test_it_is_so_as_well_where_a_newer_state_was_parked_too(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        _moves(desk, _1=C)
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", error="no")
+        desk.take(desk.customer("1", "Ida", email=C))
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", error="no")
+        _moves(desk, _2=A)
+        desk.settle(desk.claim()[0], link=desk.link("r-1"))
+        assert desk.store.given_away("people", "shop", "customer", "1")
+
     def test_nobody_of_a_circle_waits_and_who_stands_outside_does(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B, _3=C)
         desk.deliver_all()
