@@ -13,13 +13,12 @@ from attrs import frozen
 from ..errors import SynccoreError, redact
 from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
+from .claims import NEVER
 from .lane import Lane
 from .steps import LaneTrouble
 
 #: How often expired leases are looked for.
 RESCUE_EVERY = timedelta(seconds=30)
-#: More rows than any outbox holds.
-NEVER = 2**31
 #: What a lane's thread waits after something that is nobody's fault but ours (disk full, database locked).
 TROUBLE_WAIT = timedelta(seconds=5)
 #: For how long a step that failed counts, where no other of that lane gets anything done.
