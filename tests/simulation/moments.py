@@ -40,7 +40,9 @@ class Witness:
             return
         linked = operation.link.remote_id if operation.link is not None else None
         others = {name: entry for name, entry in entries.items() if entry.object == operation.object and name != linked}
-        if linked is None and any(entry.tag == operation.uid for entry in others.values()):
+        twice = [entry for entry in others.values() if entry.tag == operation.uid]
+        # Who came after a backup and is gone stays there, and nobody knows of it when an old webhook brings them back.
+        if linked is None and any(entry.email not in self._world.lost for entry in twice):
             yield f"{operation.uid} is made a second time"
         if operation.at < self._written.get(operation.uid, operation.at):
             yield f"{operation.uid} was written and is written as it was before"

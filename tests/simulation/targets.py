@@ -57,6 +57,10 @@ class Target(Closing):
         """Who is sent marketing mail."""
         return set()
 
+    def deals(self) -> list[tuple[int, str]]:
+        """Order and stage of every deal."""
+        return []
+
     def fail(self, luck: Random) -> None:
         """The next calls, one to four, go wrong in one of the ways the vendor's calls go wrong."""
         kinds = [

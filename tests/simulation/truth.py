@@ -108,7 +108,7 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     accounts = world.accounts()
     for number, order in world.shop.orders.items():
         renewal = any(row["key"] == "_subscription_renewal" for row in order["meta_data"])
-        if not renewal or order["customer_id"] not in accounts:
+        if not renewal or order["customer_id"] not in accounts or order["billing"]["email"] in world.forgotten:
             continue
         if order["date_paid_gmt"] and not told[f"{number}/Renewed Subscription"]:
             yield f"{target.name}: {number} was paid and is not told of"
@@ -130,13 +130,15 @@ WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
 
 
 def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
-    """One for every order that is nobody's who was forgotten, with the stage of its status."""
+    """One for every order that bears no forgotten address, with the stage of its status."""
     told = target.deals()
     held = Counter(number for number, _ in told)
     for number, order in world.shop.orders.items():
-        if order["status"] != DRAFT and held[number] != 1:
+        if order["status"] != DRAFT and held[number] != 1 and order["billing"]["email"] not in world.forgotten:
             yield f"{target.name}: {number} ({order['status']}) is a deal {held[number]} times"
     for number, stage in told:
+        if number not in world.shop.orders and str(number) in world.lost:
+            continue
         status = world.shop.orders.get(number, {"status": None})["status"]
         wanted = "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
         if isinstance(target, Ledger):

@@ -96,7 +96,7 @@ class World(Closing):
         self.forgetting: set[str] = set()
         self._people = 0
         self._backup: Path | None = None
-        #: Whom a target held when the backup was made, and who came since: gone from the shop by now, they stay there.
+        #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
         #: Who had a number at a target when a backup came back that may not know of it: where the shop has emptied it
@@ -200,8 +200,9 @@ class World(Closing):
         return [*chosen, self.ledger] if self.ledger is not None and luck.random() < 0.5 else chosen
 
     def held(self) -> set[str]:
-        """Who is at any target."""
-        return {person.email for target in self.targets.values() for person in target.people()}
+        """Who is at any target, and which orders."""
+        people = {person.email for target in self.targets.values() for person in target.people()}
+        return people | {str(number) for target in self.targets.values() for number, _ in target.deals()}
 
     # -- quiet
 
