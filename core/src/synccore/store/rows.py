@@ -145,23 +145,23 @@ class Delivery:
     op: Op
     state: DeliveryState
     bulk: bool
-    event_id: str | None
+    event_id: str | None = None
     due_at: datetime
     #: Attempts that count against the record; outages, rate limits and shutdowns do not.
-    attempts: int
+    attempts: int = 0
     #: When the first counted attempt failed.
-    first_failed_at: datetime | None
+    first_failed_at: datetime | None = None
     first_change_at: datetime
     last_change_at: datetime
     #: An earlier try may have been carried out.
-    maybe_applied: bool
-    lease_token: str | None
-    lease_until: datetime | None
-    job: str | None
-    error_kind: str | None
-    error: str | None
+    maybe_applied: bool = False
+    lease_token: str | None = None
+    lease_until: datetime | None = None
+    job: str | None = None
+    error_kind: str | None = None
+    error: str | None = None
     created_at: datetime
-    settled_at: datetime | None
+    settled_at: datetime | None = None
     #: When it began to wait for a parent (WaitFor), for the one-day limit.
     waiting_since: datetime | None = None
     #: The job of an earlier state of this key that it waits for, and when that was submitted.

@@ -244,18 +244,9 @@ def made_up(view: Transaction, route: str, source: str, entity: str, key: str) -
         bulk=False,
         event_id=None if event is None else event["event_id"],
         due_at=at,
-        attempts=0,
-        first_failed_at=None,
         first_change_at=at,
         last_change_at=at,
-        maybe_applied=False,
-        lease_token=None,
-        lease_until=None,
-        job=None,
-        error_kind=None,
-        error=None,
         created_at=at,
-        settled_at=None,
     )
 
 
