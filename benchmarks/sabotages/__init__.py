@@ -1,0 +1,14 @@
+"""The sabotages that `sabotage.py` carries out.
+
+form      what one is
+promises  lines of core, each with the tests beside it
+mends     faults that were mended, put back: whole lives have to see them
+"""
+
+from .form import Sabotage
+from .mends import MENDS
+from .promises import PROMISES, PROMISES_SEEN_BY_LIVES
+
+__all__ = ["SABOTAGES", "Sabotage"]
+
+SABOTAGES = (*PROMISES, *MENDS, *PROMISES_SEEN_BY_LIVES)

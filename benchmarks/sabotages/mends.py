@@ -1,0 +1,81 @@
+"""Mends of single faults taken back: lives, meetings and crash points have to see them, not their own tests."""
+
+from .form import LIVES, core, plugin
+
+__all__ = ["MENDS"]
+
+MENDS = (
+    core(
+        "forget somebody whom a call makes anew at this moment",
+        "store/_rules/people.py",
+        "sinks = _sent_to_now(tx, refs, lease_clock)",
+        "sinks: list[str] = []",
+        "tests/test_interleavings.py",
+    ),
+    core(
+        "delete before the facts are told, seen by whole lives",
+        "_delivery/namesakes.py",
+        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
+        "self._behind(route, items) | self._facts(items)",
+        *LIVES,
+    ),
+    core(
+        "take what a comparison finds for the past, seen by whole lives",
+        "store/_rules/ingest.py",
+        "since = self._facts.news_since.get(change.entity)",
+        "since = None",
+        *LIVES,
+    ),
+    core(
+        "forget what an update without an answer may have written, seen by whole lives",
+        "_delivery/settle.py",
+        "return evolve(settlement, may_hold={**link.mapped, **more}) if more else settlement",
+        "return settlement",
+        *LIVES,
+    ),
+    core(
+        "keep at the target what the shop emptied, seen by whole lives",
+        "_mapping/shape.py",
+        "clear = link is not None and name in link.mapped and name not in link.left_out",
+        "clear = False",
+        *LIVES,
+    ),
+    core(
+        "lose an opt-out from before the first delivery, seen by whole lives",
+        "_delivery/prepare.py",
+        "before=self._before(work) if op is None and not (work.link and work.link.mapped) else None,",
+        "before=None,",
+        *LIVES,
+    ),
+    plugin(
+        "woocommerce",
+        "tell of a payment by the state of its order, seen by whole lives",
+        "changes/__init__.py",
+        "        if paid is not None:  # whatever became of the order since\n",
+        '        if paid is not None and record.get("status") in ("processing", "completed", "refunded"):\n',
+        *LIVES,
+    ),
+    plugin(
+        "klaviyo",
+        "leave a former number on a profile, seen by whole lives",
+        "profile.py",
+        'frozenset({"phone_number"} if mine else ())',
+        "frozenset()",
+        *LIVES,
+    ),
+    plugin(
+        "google_contacts",
+        "forget nobody who has no link on a merged contact, seen by whole lives",
+        "erase.py",
+        "fields={n: v for n, v in held.items() if v})",
+        "fields={})",
+        *LIVES,
+    ),
+    core(
+        "lose maybe_applied on a failure, seen by whole lives",
+        "_delivery/lane.py",
+        "return in_doubt(error) or work.delivery.maybe_applied or (answer is not None and answer.unsure_of_it)",
+        "return False",
+        *LIVES,
+    ),
+)
