@@ -3,14 +3,24 @@
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synccore._plugins import load_plugins
 from synccore._settings import SettingsError, find_config
 from synccore.config import Schedule, format_duration, parse_duration
 from synccore.errors import ConfigError
+
+
+class Speed(StrEnum):
+    SLOW = "slow"
+
+
+Name = NewType("Name", str)
 
 SHOP_KEYS = """
 [sources.shop]
@@ -143,6 +153,24 @@ def test_a_setting_of_several_types_takes_each_and_says_so(files):
     assert files.load(text + "port = 5").sinks["crm"].config.port == 5
     assert files.load(text + 'port = "http"').sinks["crm"].config.port == "http"
     assert files.problems(text + "port = 1.5") == ["sinks.crm.port: is 1.5; accepted: whole number or text"]
+
+
+def test_a_type_beyond_the_documented_ones_is_read_as_strictly_or_told(tmp_path):
+    from synccore._settings.references import SecretResolver
+    from synccore._settings.structure import INVALID, Structurer
+
+    reader = Structurer(tmp_path, SecretResolver({}, lambda _: None, load_plugins(entry_points=[])))
+    assert reader.read("slow", Speed) is Speed.SLOW
+    assert reader.read("Ada", Name) == "Ada"
+    assert reader.problems == []
+    assert reader.read("quick", Speed) is INVALID
+    assert reader.read(1, Name) is INVALID
+    assert reader.read("x", complex) is INVALID
+    assert [str(problem) for problem in reader.problems] == [
+        "'quick' is not a valid Speed",
+        "is text, not 1: write it in quotes",
+        "the plugin declares a setting of type complex, which cannot be written",
+    ]
 
 
 # -- the file as a whole

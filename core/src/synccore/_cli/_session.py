@@ -88,13 +88,7 @@ class Session:
         """The app of the configuration in force. Raises ConfigError, with all problems at once."""
         from .._app.app import App
 
-        app = self._started(partial(App.open, logs=self._logs()))
-        if self._alone:
-            # What is loaded by now stays, and records come and go by the hundred: Python's collector, made for small
-            # programs, would look through all of it hundreds of times a second.
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 100)
-        return app
+        return self._started(partial(App.open, logs=self._logs()))
 
     def look(self) -> App:
         """The app for a verb that only looks: no secret has to be there, mistakes elsewhere are told and left out."""
@@ -130,6 +124,11 @@ class Session:
         for doubt in (*app.doubts, root_warning(app.database_file, os.geteuid())):
             if doubt is not None:
                 say(self.environ, f"note: {doubt}")
+        if self._alone:
+            # What is loaded by now stays, and records come and go by the hundred: Python's collector, made for small
+            # programs, would look through all of it hundreds of times a second.
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 100)
         return app
 
     def database_password(self) -> Secret | None:

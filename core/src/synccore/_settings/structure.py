@@ -1,6 +1,7 @@
 """From TOML values to typed settings: strict, and every mistake at once with its path.
 
-cattrs chooses what to do per type; the hooks here never coerce, and note problems instead of stopping at the first.
+What is done is chosen by type, and is strict: nothing is coerced, and problems are noted instead of stopping at the
+first. What is of none of the documented types is left to cattrs.
 """
 
 import math
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import attrs
-import cattrs
 
 from .._contained import contained
 from ..config import Problem, Schedule, parse_duration, suggest
@@ -39,7 +39,19 @@ class Structurer:
         self.base = base
         self._secrets = secrets
         self._path: list[str] = []
-        self._converter = self._make_converter()
+        self._exact: Mapping[Any, Callable[[Any], Any]] = {
+            str: _text,
+            bool: _bool,
+            int: _int,
+            float: lambda v: float(_number(v)),
+            Decimal: lambda v: Decimal(repr(_number(v))),
+            timedelta: _duration,
+            Schedule: _schedule,
+            Path: self._file,
+            Secret: self._secret,
+            Any: constant,
+            object: constant,
+        }
 
     @property
     def path(self) -> str:
@@ -67,11 +79,9 @@ class Structurer:
     def read(self, value: Any, kind: Any) -> Any:
         """The value as `kind`, or INVALID with its problems noted."""
         try:
-            return self._converter.structure(value, kind)
+            return self._structure(value, kind)
         except ConfigError as error:
             return self.problem(error.message, *((error.path,) if error.path else ()))
-        except cattrs.errors.StructureHandlerNotFoundError:
-            return self.problem(f"the plugin declares a setting of type {type_text(kind)}, which cannot be written")
         except ValueError as error:
             return self.problem(str(error))
 
@@ -127,34 +137,36 @@ class Structurer:
         # attrs' own validators carry the attribute and the value behind the message.
         return self.problem(str(error.args[0]) if error.args else type(error).__name__)
 
-    # -- hooks, one per type
+    # -- by type
 
-    def _make_converter(self) -> cattrs.Converter:
-        converter = cattrs.Converter(detailed_validation=False, prefer_attrib_converters=False)
-        exact: Mapping[Any, Callable[[Any], Any]] = {
-            str: _text,
-            bool: _bool,
-            int: _int,
-            float: lambda v: float(_number(v)),
-            Decimal: lambda v: Decimal(repr(_number(v))),
-            timedelta: _duration,
-            Schedule: _schedule,
-            Path: self._file,
-            Secret: self._secret,
-        }
-        for kind, function in exact.items():
-            converter.register_structure_hook(kind, _ignoring_type(function))
-        by_shape: Sequence[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]]] = (
-            (lambda t: t is Any or t is object, lambda value, _: constant(value)),
-            (lambda t: get_origin(t) is Literal, _literal),
-            (lambda t: get_origin(t) in UNIONS, self._union),
-            (lambda t: get_origin(t) in _LISTS or t in (tuple, list), self._list),
-            (lambda t: get_origin(t) in (dict, Mapping) or t in (dict, Mapping), self._mapping),
-            (lambda t: isinstance(t, type) and attrs.has(t) and t is not Schedule, self.read_table),
-        )
-        for fits, hook in by_shape:
-            converter.register_structure_hook_func(fits, hook)
-        return converter
+    def _structure(self, value: Any, kind: Any) -> Any:
+        if exact := self._exact.get(kind):
+            return exact(value)
+        origin = get_origin(kind) or kind
+        if origin is Literal:
+            return _literal(value, kind)
+        if origin in UNIONS:
+            return self._union(value, kind)
+        if origin in _LISTS:
+            return self._list(value, kind)
+        if origin in (dict, Mapping):
+            return self._mapping(value, kind)
+        if isinstance(kind, type) and attrs.has(kind):
+            return self.read_table(value, kind)
+        return self._by_cattrs(value, kind)
+
+    def _by_cattrs(self, value: Any, kind: Any) -> Any:
+        from cattrs import Converter  # a hundredth of a second, for types that plugins hardly ever use
+        from cattrs.errors import StructureHandlerNotFoundError
+
+        converter = Converter(detailed_validation=False)
+        converter.register_structure_hook_func(lambda inner: inner is not kind, self._structure)
+        for plain in (str, bool, int, float):  # of these it has an idea of its own, which coerces
+            converter.register_structure_hook(plain, self._structure)
+        try:
+            return converter.structure(value, kind)
+        except StructureHandlerNotFoundError:
+            return self.problem(f"the plugin declares a setting of type {type_text(kind)}, which cannot be written")
 
     def _secret(self, value: Any) -> Secret:
         if isinstance(value, str):
@@ -207,10 +219,6 @@ class Structurer:
             with self.at(key):
                 items[key] = self.read(element, item)
         return INVALID if any(i is INVALID for i in items.values()) else items
-
-
-def _ignoring_type(function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda value, _: function(value)
 
 
 # -- single values ---------------------------------------------------------------------------------------------------

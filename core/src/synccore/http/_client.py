@@ -1,7 +1,6 @@
 """The client."""
 
 import json as jsonlib
-import ssl
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,8 @@ from ._answer import Response
 from ._time import time_left, time_limit
 
 if TYPE_CHECKING:
+    import ssl
+
     from ._wire import Wire
 
 __all__ = ["LARGEST", "Client", "prepare"]
@@ -173,7 +174,9 @@ def _within_the_step(timeout: timedelta) -> timedelta:
     return timeout if left is None else min(timeout, left)
 
 
-def _trusting(ca_file: Path) -> ssl.SSLContext:
+def _trusting(ca_file: Path) -> "ssl.SSLContext":
+    import ssl  # a hundredth of a second, and most who open a client only look
+
     try:
         context = ssl.create_default_context()
         context.load_verify_locations(ca_file)
