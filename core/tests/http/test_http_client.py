@@ -1,7 +1,10 @@
 """The HTTP client: what a failure leaves unsure, and quotas that several threads share."""
 
+import gc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -52,6 +55,22 @@ def test_redirects_are_told_and_not_followed(client, echo):
     answer = client.get("/moved")
     assert (answer.status, answer.headers["location"]) == (301, "/elsewhere")
     assert len(echo.requests) == 1
+
+
+@pytest.mark.parametrize("faults", [[], [Fault.reset()], [Fault.truncated()]])
+def test_what_was_sent_goes_with_its_answer_and_does_not_wait_for_a_collector(client, echo, faults):
+    client.post("/x", content="opened")
+    gc.collect()
+    gc.disable()
+    try:
+        for fault in faults:
+            echo.fail_next(fault)
+        with suppress(Transient):
+            client.post("/x", content="a batch of many records")
+        left = sum(type(found) in (httpx.Request, httpx.Response) for found in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left == 0
 
 
 @pytest.mark.parametrize("fault", [Fault.commit_then_drop(), Fault.reset(), Fault.truncated()])

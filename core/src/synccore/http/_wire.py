@@ -14,6 +14,8 @@ from ._transport import TooLarge, bound, no_cookies, read_body
 
 __all__ = ["Wire"]
 
+_NOTHING = httpx.ByteStream(b"")
+
 
 @cache
 def _trusted() -> ssl.SSLContext:
@@ -81,6 +83,8 @@ class Wire(Closing):
                 body = read_body(answer, largest, into if answer.is_success else None)
             finally:
                 answer.close()
+                # It knows its answer, which knows it: both, and all that was sent, would wait for Python's collector.
+                answer.stream = _NOTHING
         except httpx.UnsupportedProtocol as error:
             raise ConfigError(f"the address {redact(str(request.url))} cannot be used: {error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
