@@ -154,6 +154,16 @@ def test_every_connection_is_durable_and_checks_references(desk):
             assert view.execute(f"PRAGMA {ask}").fetchone()[0] == answer
 
 
+def test_no_page_is_written_beside_the_file_while_many_rows_are(desk):
+    """What undoes half a statement is kept in memory; what sorts or compacts a whole file is not."""
+    with desk.store._database.write() as tx:
+        assert tx.execute("PRAGMA temp_store").fetchone()[0] == 2
+    with desk.store._database.exclusive() as connection:
+        assert connection.execute("PRAGMA temp_store").fetchone()[0] == 0
+    with desk.store._database.write() as tx:
+        assert tx.execute("PRAGMA temp_store").fetchone()[0] == 2
+
+
 ROW = (
     "INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, due_at, first_change_at, last_change_at, "
     "created_at, lease_token, lease_until, job, settled_at) "

@@ -17,6 +17,9 @@ __all__ = ["BUSY_TIMEOUT", "Database", "FairLock", "create_file"]
 #: Seconds to wait for another process's write before giving up.
 BUSY_TIMEOUT = 15.0
 _PATH = "synccore.database"
+#: How pages were before a statement that touches many rows, in case that it fails midway: as files below /var/tmp these
+#: are four fifths of all that a batch writes (and hold what people may ask to be forgotten).
+_KEPT_IN_MEMORY = "PRAGMA temp_store = MEMORY"
 
 
 class FairLock:
@@ -75,6 +78,7 @@ class Database:
             # Pages of the log that are moved into the file together, for which whoever commits waits until the disk has
             # them: after a thousand, as SQLite has it, that is one webhook in eighty.
             self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
+            self._writer.execute(_KEPT_IN_MEMORY)
         except sqlite3.Error as error:
             raise _unusable(error, path) from error
 
@@ -171,7 +175,12 @@ class Database:
     def exclusive(self) -> Iterator[sqlite3.Connection]:
         """The writer outside any transaction (migrations, checkpoints)."""
         with self._writing, self._said():
-            yield self._writer
+            # Sorted for a new index, or copied to be compacted, the whole file would be held in memory.
+            self._writer.execute("PRAGMA temp_store = DEFAULT")
+            try:
+                yield self._writer
+            finally:
+                self._writer.execute(_KEPT_IN_MEMORY)
 
     def close(self) -> None:
         """Close all connections; those on loan close when they come back."""
