@@ -3,6 +3,8 @@
 import ast
 import importlib
 import re
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
@@ -191,6 +193,29 @@ def test_the_face_of_a_plugin_hands_each_question_to_the_room_that_answers_it(pa
             for name in asked.keys() & {*answers}:
                 assert name in there[main], f"{room}: {main} does not answer {name}"
                 assert name in asked[name], f"{face.name}: {name} is not handed on to {room}"
+
+
+def test_who_only_names_the_types_of_plugins_imports_none_of_the_rooms_that_work():
+    code = (
+        "import sys; from synccore._plugins import load_plugins; p = load_plugins(environ={}); p.sources, p.sinks;"
+        "print(*(m for m in sys.modules if m.startswith('synccore_')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {f"{p.name}.config" for p in PACKAGES} <= {*done.stdout.split()}
+    working = {
+        "account",
+        "check",
+        "read",
+        "write",
+        "jobs",
+        "erase",
+        "match",
+        "webhooks",
+        "listing",
+        "lookups",
+        "changes",
+    }
+    assert not {f"{p.name}.{room}" for p in PACKAGES for room in working} & {*done.stdout.split()}
 
 
 @pytest.mark.parametrize("kind", ["sink", "source"])

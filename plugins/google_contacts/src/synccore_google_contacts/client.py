@@ -16,13 +16,15 @@ from synccore.types import Allowance, Context
 from .errors import entry_error, error_of
 from .schema import READ_FIELDS, Person
 
-__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "Client"]
+__all__ = ["BATCH", "BATCH_COST", "CONTACT_SOURCE", "DELETE_BATCH", "DELETE_BATCH_COST", "LONGEST_LAG", "Client"]
 
 #: Contacts per batch create, update or get; names per batch delete; members per change of a label.
 BATCH, DELETE_BATCH, MEMBERS = 200, 500, 1000
 #: Critical reads and writes of one batch; writes of one batch delete.
 BATCH_COST, DELETE_BATCH_COST = 6, 10
 PAGE = 1000
+#: Writes may need several minutes to show up in a listing (connections.list reference).
+LONGEST_LAG = timedelta(minutes=10)
 #: Contacts per read by name: Google takes 200, whose address would be longer than proxies let through (8 KB).
 READ_BATCH = 100
 #: Google may take long over a full batch, and an answer given up on has to be reconciled.

@@ -23,7 +23,7 @@ from attrs import asdict, evolve
 
 from synccore.types import Context
 
-from .client import Client
+from .client import LONGEST_LAG, Client
 from .errors import SyncTokenExpired
 from .known import Keys, Own, keys_of
 from .merge import grown, same, surviving
@@ -36,8 +36,6 @@ JOURNAL = 100
 SYNC_EVERY = timedelta(minutes=5)
 #: A sync token lives 7 days after its full listing (connections.list reference).
 FULL_EVERY = timedelta(days=6)
-#: Writes may need several minutes to show up in a listing (connections.list reference).
-LONGEST_LAG = timedelta(minutes=10)
 #: A request that was cut off may still be carried out for so long.
 SHORTEST_LAG = timedelta(seconds=30)
 

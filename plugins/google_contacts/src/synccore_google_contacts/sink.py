@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synccore.errors import ConfigError
 from synccore.hookspecs import SinkType
-from synccore.oauth import Browser
 from synccore.types import (
     Account,
     Allowance,
@@ -23,20 +22,13 @@ from synccore.types import (
     Outcome,
 )
 
-from .account import Connection
-from .check import Checker
-from .client import BATCH, Client
+from .client import BATCH, LONGEST_LAG, Client
 from .config import Config
-from .erase import Eraser
 from .errors import ADVICE
-from .index import LONGEST_LAG, Index
 from .mapping import CONTACT
-from .match import Finder
-from .match.twin import namesakes
-from .pause import release
-from .read import Reader
-from .round import Rounds
-from .write import Writer
+
+if TYPE_CHECKING:
+    from synccore.oauth import Browser
 
 __all__ = ["SINK", "GoogleContacts"]
 
@@ -55,6 +47,15 @@ class GoogleContacts:
     """One Google account as a target."""
 
     def __init__(self, config: Config, context: Context) -> None:
+        # With the first sink: who only names the types needs none of the rooms.
+        from .account import Connection
+        from .check import Checker
+        from .erase import Eraser
+        from .match import Finder
+        from .read import Reader
+        from .round import Rounds
+        from .write import Writer
+
         for route in context.routes:
             _check_settings(route.name, route.settings)
         self._context = context
@@ -96,6 +97,8 @@ class GoogleContacts:
 
     def namesakes(self) -> Mapping[str, str]:
         """Contacts that have the address of a customer's and are not theirs, as far as the listing shows by now."""
+        from .match.twin import namesakes
+
         with self._rounds.index() as index:
             index.sync(now=True)
             return namesakes(index)
@@ -118,12 +121,14 @@ class GoogleContacts:
         """The fields of a contact, and the custom ones the routes use."""
         return self._checker.describe()
 
-    def connect(self, browser: Browser) -> Account:
+    def connect(self, browser: "Browser") -> Account:
         """Let a person connect their Google account."""
         return self._connection.connect(browser)
 
     def disconnect(self, keep_grant: bool = False) -> str:
         """End the grant, wipe the tokens, forget the owner's contacts (not what was written on which)."""
+        from .index import Index
+
         account = self._connection.known()
         # What is on its way to the account ends first: it must not go on with another one's tokens.
         with self._context.lock(f"google:{account.id}") if account else nullcontext():
@@ -143,6 +148,8 @@ class GoogleContacts:
 
     def resume(self) -> None:
         """A person resumed the lane: the account need not be left alone any longer."""
+        from .pause import release
+
         self._client.resume()
         if account := self._connection.known():
             release(self._context.state(account.id))

@@ -23,12 +23,14 @@ from synccore.values import json_number
 from .config import Config
 from .errors import DEFAULT_RETRY, Call, error_of
 
-__all__ = ["MAX_BATCH", "MEDIA_TYPE", "Answer", "Client", "Endpoint", "dumps"]
+__all__ = ["MAX_BATCH", "MEDIA_TYPE", "PROFILES_LIMIT", "Answer", "Client", "Endpoint", "dumps"]
 
 #: Requests and answers since revision 2024-10-15; `application/json` gives 415.
 MEDIA_TYPE = "application/vnd.api+json"
 #: Records that one `deliver` takes by single calls.
 MAX_BATCH = 50
+#: Profiles in one import job.
+PROFILES_LIMIT = 10_000
 #: Longest wait inside one call for a quota; longer waits go back to core. Short: whatever else waits for a thread of
 #: this sink, an opt-out above all, waits as long.
 MAX_WAIT = timedelta(seconds=2)

@@ -15,15 +15,14 @@ from synccore.entities import normalize_email
 from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.types import Context, Delivered, Failed, Job, Operation, Outcome, Submitted
 
-from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, Client, dumps
+from .client import BULK_ERRORS, BULK_IMPORT, BULK_IMPORTS, BULK_STATUS, PROFILES_LIMIT, Client, dumps
 from .errors import ApiError
 from .match import SKEW, find, is_older
 from .profile import Profile, build
 from .read import Reader
 
-__all__ = ["POLL", "PROFILES_LIMIT", "Holding", "Jobs"]
+__all__ = ["POLL", "Holding", "Jobs"]
 
-PROFILES_LIMIT = 10_000
 #: 5 MB per job, counted the short way, less the envelope.
 JOB_LIMIT = 4_990_000
 #: Klaviyo keeps jobs for about a week; so do we keep what was in them.

@@ -25,20 +25,10 @@ from synccore.types import (
     RouteSpec,
 )
 
-from .account import Connection
-from .check import Checker
-from .client import MAX_BATCH, Client
+from .client import MAX_BATCH, PROFILES_LIMIT, Client
 from .config import Config
-from .erase import Eraser
 from .errors import ADVICE
-from .jobs import POLL, PROFILES_LIMIT, Jobs
 from .mapping.defaults import check_settings, objects
-from .mapping.filters import named
-from .match import Finder
-from .plans import PlanNames
-from .read import Reader
-from .track import Events
-from .write import Writer
 
 __all__ = ["SINK", "KlaviyoSink"]
 
@@ -59,6 +49,18 @@ class KlaviyoSink:
     """One Klaviyo account."""
 
     def __init__(self, config: Config, context: Context) -> None:
+        # With the first sink: who only names the types needs none of the rooms.
+        from .account import Connection
+        from .check import Checker
+        from .erase import Eraser
+        from .jobs import Jobs
+        from .mapping.filters import named
+        from .match import Finder
+        from .plans import PlanNames
+        from .read import Reader
+        from .track import Events
+        from .write import Writer
+
         check_settings(context.routes)
         self._client = Client(config, context)
         self._jobs = Jobs(self._client, context)
@@ -109,6 +111,8 @@ class KlaviyoSink:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""
         if operations and operations[0].object == "event":
             return [None] * len(operations)
+        from .jobs import POLL
+
         # Before the profiles: a job that ends in between has made what is then found, and is there to be deleted.
         held = self._jobs.held([op for op in operations if op.op == "delete"])
         waits = {n: Retry(after=POLL, reason=str(o.error)) for n, o in held.items() if isinstance(o, Failed)}

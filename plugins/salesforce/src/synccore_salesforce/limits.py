@@ -12,7 +12,12 @@ from datetime import datetime, timedelta
 from synccore.errors import RateLimited
 from synccore.types import Clock
 
-__all__ = ["Governor"]
+__all__ = ["BULK_ROWS", "SLICE", "Governor"]
+
+#: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
+BULK_ROWS = 10_000
+#: Operations looked up at once: five queries of 200 in one request, whatever a request may write.
+SLICE = 1000
 
 _USAGE = re.compile(r"(per-app-)?api-usage=(\d+)/(\d+)")
 #: Waits grow while usage does not fall. The window is a rolling 24 hours: it falls slowly, but somebody may also buy

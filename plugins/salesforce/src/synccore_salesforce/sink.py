@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synccore.hookspecs import SinkType
-from synccore.oauth import Browser
 from synccore.types import (
     Account,
     Allowance,
@@ -22,18 +21,13 @@ from synccore.types import (
     Outcome,
 )
 
-from .account import Connection, Session
-from .check import Checker
-from .client import Client
 from .config import Config
-from .erase import Eraser
 from .errors import ADVICE
-from .jobs import Jobs
-from .limits import Governor
+from .limits import BULK_ROWS, SLICE, Governor
 from .mapping.defaults import OBJECTS
-from .route import Routes
-from .schema import Catalog
-from .write import BULK_ROWS, SLICE, Writer
+
+if TYPE_CHECKING:
+    from synccore.oauth import Browser
 
 __all__ = ["SINK", "SalesforceSink"]
 
@@ -54,6 +48,16 @@ class SalesforceSink:
     """One org."""
 
     def __init__(self, config: Config, context: Context) -> None:
+        # With the first sink: who only names the types needs none of the rooms.
+        from .account import Connection, Session
+        from .check import Checker
+        from .client import Client
+        from .erase import Eraser
+        from .jobs import Jobs
+        from .route import Routes
+        from .schema import Catalog
+        from .write import Writer
+
         config.require_complete()
         self.limits = _limits(config)
         self._config = config
@@ -70,7 +74,7 @@ class SalesforceSink:
 
     # -- connection
 
-    def connect(self, browser: Browser) -> Account:
+    def connect(self, browser: "Browser") -> Account:
         """Sign in by the configured flow and say which org and user it is."""
         return self._connection.connect(browser)
 

@@ -10,18 +10,15 @@ from .client import COLLECTION, Client, chunked
 from .config import Config
 from .errors import GONE_CODES, Problem, Refused, failed_alike, held, unsent
 from .jobs import Ended, Jobs
+from .limits import SLICE
 from .mapping.row import Row
 from .match import AfterAnother
 from .route import Route, Routes
 from .rows.save import delivered, unchanged, writable
 
-__all__ = ["BULK_ROWS", "SLICE", "Writer"]
+__all__ = ["Writer"]
 
-#: Salesforce counts one batch of its daily allowance for each 10,000 rows of a job.
-BULK_ROWS = 10_000
 _REMOVALS = ("delete", "leave")
-#: Operations looked up at once: five queries of 200 in one request, whatever a request may write.
-SLICE = 1000
 #: Operations of a job whose keys and addresses are asked for at once: five queries of 1,000.
 _WAVE = 5000
 #: Refusals of a bulk row that the same row may survive when it is written on its own.

@@ -1,9 +1,9 @@
 """The source: what core calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from synccore.hookspecs import SourceType
-from synccore.oauth import Browser
 from synccore.types import (
     Account,
     BackfillFilters,
@@ -17,19 +17,12 @@ from synccore.types import (
     WriteBack,
 )
 
-from .abilities import Abilities
-from .account import Connection, Keys
-from .changes import ZONE, Translator
-from .check import Checker
-from .client import Client
 from .config import ENTITIES, Config
-from .listing import Pace, Poller
-from .listing.stages import Stages
-from .lookups import Lookups
-from .read import Fetched, Reader
-from .webhooks import Receiver
-from .webhooks.registry import Registry
-from .write import Writer
+
+if TYPE_CHECKING:
+    from synccore.oauth import Browser
+
+    from .read import Fetched
 
 __all__ = ["SOURCE", "WooCommerce"]
 
@@ -38,6 +31,20 @@ class WooCommerce:
     """One shop."""
 
     def __init__(self, config: Config, context: Context) -> None:
+        # With the first source: who only names the types needs none of the rooms.
+        from .abilities import Abilities
+        from .account import Connection, Keys
+        from .changes import Translator
+        from .check import Checker
+        from .client import Client
+        from .listing import Pace, Poller
+        from .listing.stages import Stages
+        from .lookups import Lookups
+        from .read import Reader
+        from .webhooks import Receiver
+        from .webhooks.registry import Registry
+        from .write import Writer
+
         self._config = config
         self._context = context
         keys = Keys(config, context)
@@ -64,7 +71,7 @@ class WooCommerce:
         """Whether the shop has that entity at all (subscriptions and memberships are plugins)."""
         return self._abilities.known(entity)
 
-    def connect(self, browser: Browser) -> Account:
+    def connect(self, browser: "Browser") -> Account:
         """Verify address, keys and permissions; where no keys are configured ask the shop's owner for some."""
         return self._connection.connect(browser, self._checker.check)
 
@@ -87,11 +94,11 @@ class WooCommerce:
         """Turn a webhook into changes. No network. Raises SignatureError."""
         return self._receiver.receive(request)
 
-    def fetch(self, entity: str, key: str) -> Fetched:
+    def fetch(self, entity: str, key: str) -> "Fetched":
         """Read one record; None where it is gone. Raises Transient when that cannot be told."""
         return self._reader.fetch(entity, key)
 
-    def fetch_many(self, entity: str, keys: Sequence[str]) -> Mapping[str, Fetched]:
+    def fetch_many(self, entity: str, keys: Sequence[str]) -> "Mapping[str, Fetched]":
         """Read several records, a hundred in a request. Raises as `fetch`."""
         return self._reader.fetch_many(entity, keys)
 
@@ -101,6 +108,8 @@ class WooCommerce:
 
     def time_zone(self) -> str | None:
         """The shop's time zone, an IANA name or a fixed offset; None before its index was read. No network."""
+        from .changes import ZONE
+
         zone: str | None = self._context.state().get(ZONE)
         return zone
 

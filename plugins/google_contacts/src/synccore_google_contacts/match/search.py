@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from synccore.errors import RateLimited
 from synccore.types import Operation
 
-from ..index import LONGEST_LAG, Index
+from ..client import LONGEST_LAG
+from ..index import Index
 from ..mapping import wanted_emails, wanted_phones
 from ..round import Round
 from .twin import Match, find
