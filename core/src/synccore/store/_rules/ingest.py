@@ -445,9 +445,19 @@ class _Intake:
             digests.append(email_digest(email))
         elif (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:
             digests.append(key_digest(self._unit.source, owner.entity, owner.key))
-        return any(
-            self._tx.execute("SELECT 1 FROM tombstone WHERE digest = ?", (d,)).fetchone() is not None for d in digests
-        )
+        return any(self._tombstone(d) is not None for d in digests) or self._is_from_before(change)
+
+    def _is_from_before(self, change: Change) -> bool:
+        """Whether this is how somebody was before they were forgotten, with whatever address they had then."""
+        if change.entity != Customer.entity or self._snapshot(change.entity, change.key) is not None:
+            return False
+        forgotten = self._tombstone(key_digest(self._unit.source, change.entity, change.key))
+        return forgotten is not None and (self._read_at or self._at(change)) < forgotten
+
+    def _tombstone(self, digest: str) -> int | None:
+        """When that one was forgotten."""
+        row = self._tx.execute("SELECT at FROM tombstone WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else int(row["at"])
 
     # -- full comparisons
 

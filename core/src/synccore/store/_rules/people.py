@@ -175,7 +175,10 @@ def forget(
     # Somebody else may have given the address up.
     tx.execute("UPDATE delivery SET former_email = NULL WHERE former_email = ?", (address,))
     stones = [digest, *(key_digest(source, Customer.entity, key) for source, key in people)]
-    tx.executemany("INSERT INTO tombstone VALUES (?, ?) ON CONFLICT DO NOTHING", [(stone, now) for stone in stones])
+    tx.executemany(
+        "INSERT INTO tombstone VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET at = excluded.at",
+        [(stone, now) for stone in stones],
+    )
     return links
 
 

@@ -221,6 +221,17 @@ class PeopleRules:
         assert desk.rows() == ["people 2 upsert ready"]
         assert desk.take(desk.customer("1", email="new@shop.test")).accepted == 1
 
+    def test_how_somebody_was_before_they_were_forgotten_brings_them_back_under_no_address(self, desk: Desk) -> None:
+        mail, first = "ada@shop.test", desk.now
+        former = desk.customer("1", email="former@shop.test", at=first)
+        desk.take(former, desk.customer("1", email=mail))
+        desk.tick(minutes=1)
+        desk.store.forget(mail, email_digest(mail), desk.now)
+        desk.tick(minutes=1)
+        assert desk.take(former).forgotten == 1, "a webhook from before comes late"
+        assert desk.take(former, read_at=first).forgotten == 1, "a page from before is taken in late"
+        assert desk.take(former, read_at=desk.now).accepted == 1, "the shop has the account still"
+
     def test_nobody_is_forgotten_while_a_call_may_make_them_anew(self, desk: Desk) -> None:
         mail = "ada@shop.test"
         desk.take(desk.customer("1", email=mail), desk.order("o1", "1", email=mail))
