@@ -234,6 +234,21 @@ def test_a_shop_that_changes_and_says_nothing_is_one_silence(shop, client, ears,
     assert said in [f.message for f in client.source.check().findings]
 
 
+def test_silence_is_what_was_not_heard_while_somebody_listened(shop, make, ears, clock):
+    first = make(shop)
+    first.source.subscribe(ears.hook_url)
+    clock.advance(timedelta(hours=1))
+    shop.place_order(customer_id=0, status="processing")
+    clock.advance(timedelta(hours=1))
+    later = make(shop, context=first.context)
+    clock.advance(timedelta(minutes=20))
+    assert later.source.heal(ears.hook_url) == (), "what came meanwhile may be in a database that a backup replaced"
+    shop.place_order(customer_id=0, status="processing")
+    clock.advance(timedelta(minutes=20))
+    (said,) = later.source.heal(ears.hook_url)
+    assert "no webhook since 01 Jan 14:01 UTC although the shop changed 1 orders" in said
+
+
 def test_a_shop_that_talks_again_is_well_again(shop, client, ears, clock):
     client.source.subscribe(ears.hook_url)
     clock.advance(timedelta(hours=1))

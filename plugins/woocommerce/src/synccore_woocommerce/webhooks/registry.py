@@ -65,6 +65,8 @@ class Registry:
         self._config = config
         self._context = context
         self._state = context.state()
+        #: What came or was missed before this, nobody here can tell: a backup may have been put back.
+        self._listening_since = context.clock.now()
 
     # -- what core asks for
 
@@ -264,7 +266,8 @@ class Registry:
         now = self._context.clock.now()
         if last is None or "order.updated" not in made:
             return None
-        since, until = datetime.fromisoformat(last) + timedelta(minutes=1), now - _QUIET
+        heard = max(datetime.fromisoformat(last), self._listening_since)
+        since, until = heard + timedelta(minutes=1), now - _QUIET
         if since >= until:
             return None
         form = "%Y-%m-%dT%H:%M:%S"
