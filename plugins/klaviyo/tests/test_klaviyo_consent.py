@@ -20,6 +20,8 @@ def person_op(operation, now, before=None, *, known=True, **values):
     fields = {"email": email} | ({} if now is None else {"accepts_marketing": now})
     previous = {"email": email} | ({} if before is None else {"accepts_marketing": before})
     fields |= values.pop("extra", {})
+    if "former" in values:
+        values["before"] = values.pop("former")
     return operation(
         key=str(number),
         fields=fields,
@@ -220,3 +222,22 @@ def test_no_opt_in_overtakes_the_job_that_holds_another_address(sink, klaviyo, o
     )
     assert sink.overtake([moving]) == [None]
     assert klaviyo.person("a7@shop.test") is None
+
+
+@pytest.mark.parametrize("whose", ["ours", "named", "subscribed", "older"])
+def test_whom_a_lost_opt_out_made_is_known_again(sink, klaviyo, operation, clock, whose):
+    """It goes ahead of the profile, and makes one where there is none: a deletion has to find it."""
+    if whose == "older":
+        klaviyo.add_person(email="a7@shop.test")
+        clock.advance(timedelta(hours=1))
+    klaviyo.fail_next(Fault.commit_then_status(502, when=lambda r: r.path.strip("/") == UNSUBSCRIBE.strip("/")))
+    since, before = clock.now(), {"email": "a7@shop.test", "accepts_marketing": True}
+    leaving = person_op(operation, False, known=False, number=7, former=before, since=since)
+    (outcome,) = sink.deliver([leaving])
+    assert outcome.error.maybe_applied
+    if whose == "named":
+        klaviyo.person("a7@shop.test").attributes["first_name"] = "Ada"
+    if whose == "subscribed":
+        klaviyo.person("a7@shop.test").consent = "SUBSCRIBED"
+    (found,) = sink.lookup([evolve(leaving, op="delete", maybe_applied=True)])
+    assert (found.remote_id, found.marked) == (klaviyo.person("a7@shop.test").id, whose == "ours")

@@ -21,6 +21,8 @@ CHARACTERS_LIMIT = 5000
 #: Clocks differ: what we asked for may seem to have been made a little before.
 SKEW = timedelta(minutes=5)
 IDENTIFIERS = ("email", "external_id", "phone_number", "id")
+#: What tells more of a profile than its address.
+_OF_A_PERSON = ("external_id", "phone_number", "first_name", "last_name", "organization", "title", "image")
 
 
 def find(
@@ -65,7 +67,7 @@ class Finder:
         """By their match fields, e-mail by default; the first identifier that finds one wins.
 
         Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
-        since and holds a property of ours as we would send it counts as made by us.
+        since and holds a property of ours as we would send it, or nothing but a refusal, counts as made by us.
         """
         results = self._found(operations)
         # A create whose answer was lost may have been carried out under the address that the person had then.
@@ -77,8 +79,14 @@ class Finder:
 
     def _found(self, operations: Sequence[Operation]) -> list[LookupResult]:
         wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}
+        refused = any(op.maybe_applied and op.fields.get("accepts_marketing") is False for op in operations)
         found: dict[str, dict[str, Mapping[str, Any]]] = {
-            name: find(self.client, name, {v for pairs in wanted.values() for n, v in pairs if n == name})
+            name: find(
+                self.client,
+                name,
+                {v for pairs in wanted.values() for n, v in pairs if n == name},
+                subscriptions=refused,
+            )
             for name in IDENTIFIERS
         }
         results: list[LookupResult] = []
@@ -111,7 +119,17 @@ def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
         return False
     held = profile["attributes"].get("properties") or {}
     sent = build(operation).attributes.get("properties") or {}
-    return any(held.get(name) == value for name, value in sent.items() if value is not None)
+    if any(held.get(name) == value for name, value in sent.items() if value is not None):
+        return True
+    return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])
+
+
+def _is_mere_refusal(held: Mapping[str, Any]) -> bool:
+    """Whether it is what an opt-out makes where nobody has the address: it goes ahead of all else of its record."""
+    marketing = ((held.get("subscriptions") or {}).get("email") or {}).get("marketing") or {}
+    location = held.get("location") or {}
+    values = [held.get(name) for name in _OF_A_PERSON], (held.get("properties") or {}), location.values()
+    return marketing.get("consent") != "SUBSCRIBED" and not any(value for group in values for value in group)
 
 
 def _identifiers(operation: Operation) -> list[tuple[str, str]]:
