@@ -5,7 +5,6 @@ the forms in which the other side may quote it; what only looks like an address,
 shape. No pattern here may backtrack: whoever writes the text decides how long we search it.
 """
 
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -142,6 +141,8 @@ def _without(text: str, value: str, mark: str, *, words: bool, name: bool = Fals
         return text
     forms = {value}
     if not (value.isascii() and value.isalnum()):
+        import html  # with a table of two thousand names, for what hardly any command has to hide
+
         forms |= {json.dumps(value)[1:-1], html.escape(value), quote(value, "", errors="replace")}
         forms |= {quote_plus(value, errors="replace")}
     for form in sorted(forms, key=len, reverse=True):

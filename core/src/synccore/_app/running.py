@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from .._delivery.steps import LaneTrouble
+from .._delivery.trouble import LaneTrouble
 from .._settings import SettingsError, read_file
 from ..store import Store
 from ..types import Vault

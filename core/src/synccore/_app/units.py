@@ -10,7 +10,6 @@ from typing import Any, cast
 from attrs import define, evolve, field, fields, has
 
 from .._contained import contained
-from .._delivery.policy import describe_bug
 from .._settings import InstanceSettings
 from .._settings.references import SecretMissing
 from ..errors import ConfigError
@@ -62,6 +61,8 @@ class Unit:
         except ConfigError as error:
             self.error = error.message
         except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
+            from .._delivery.policy import describe_bug
+
             self.error = describe_bug(error)
 
     def close(self, log: Log) -> None:

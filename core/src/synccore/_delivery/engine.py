@@ -15,7 +15,7 @@ from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
 from .claims import NEVER
 from .lane import Lane
-from .steps import LaneTrouble
+from .trouble import LaneTrouble
 
 #: How often expired leases are looked for.
 RESCUE_EVERY = timedelta(seconds=30)

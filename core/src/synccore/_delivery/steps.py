@@ -10,7 +10,7 @@ from ..store import Work
 from ..types import Operation
 from .policy import PauseLane
 
-__all__ = ["Closing", "Item", "LaneTrouble", "Operations", "Step"]
+__all__ = ["Closing", "Item", "Operations", "Step"]
 
 
 @frozen(kw_only=True)
@@ -20,14 +20,6 @@ class Step:
     settled: int = 0
     #: None: at once. Otherwise not before then, unless something wakes the lane.
     idle_until: datetime | None = None
-
-
-@frozen(kw_only=True)
-class LaneTrouble:
-    """What keeps a lane from working, in words, and since when."""
-
-    since: datetime
-    text: str
 
 
 @frozen

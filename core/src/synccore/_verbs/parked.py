@@ -8,7 +8,6 @@ from attrs import frozen
 from .._app.app import App
 from ..hookspecs import SinkType
 from ..store import Delivery, ParkedCause
-from .find import name_of
 
 __all__ = ["Cause", "Record", "advice", "cause_id", "cause_of", "causes", "ids_of", "records"]
 
@@ -68,6 +67,8 @@ def cause_of(app: App, route: str, id_: str) -> Cause | None:
 
 def records(app: App, cause: Cause, *, before: int | None = None, limit: int = 50) -> list[Record]:
     """A page of its records, the newest first."""
+    from .find import name_of  # `status` only counts them
+
     rows = _rows(app, cause, before, limit)
     return [Record(row, name_of(app.store.snapshot(row.source, row.entity, row.key))) for row in rows]
 

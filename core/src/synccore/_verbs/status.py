@@ -8,7 +8,7 @@ from attrs import asdict, evolve, frozen
 
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
-from .._delivery.steps import LaneTrouble
+from .._delivery.trouble import LaneTrouble
 from .._settings.conditions import LATE
 from ..entities import ENTITIES
 from ..store import BackfillJob, RouteCounts, UnreadableRecord

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from .._app.app import App
 from .._app.units import Unit, lane_name
-from .._delivery.steps import LaneTrouble
+from .._delivery.trouble import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
