@@ -1,7 +1,8 @@
 """The library below the client: it is imported with the first request, since most commands send none."""
 
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import IO, Any
 
@@ -17,10 +18,34 @@ __all__ = ["Wire"]
 _NOTHING = httpx.ByteStream(b"")
 
 
+_READING = threading.Lock()
+
+
 @cache
+def _authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
 def _trusted() -> ssl.SSLContext:
     """The authorities that httpx trusts, read once: that takes longer than all else there is to opening a client."""
-    return httpx.create_ssl_context()
+    with _READING:  # by one of the threads that open their connections at once
+        return _authorities()
+
+
+class _Late(ssl.SSLContext):
+    """Trusts whom httpx trusts once something is encrypted, and nobody before: a plain target needs no authorities."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        _trusted().set_alpn_protocols(alpn_protocols)
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        return _trusted().wrap_socket(*arguments, **named)
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        return _trusted().wrap_bio(*arguments, **named)
+
+
+_LATE = _Late(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Wire(Closing):
@@ -40,7 +65,7 @@ class Wire(Closing):
                 headers=dict(headers),
                 auth=auth,
                 cookies=no_cookies(),
-                verify=verify or _trusted(),
+                verify=verify or _LATE,
                 follow_redirects=False,
                 trust_env=True,
             )
