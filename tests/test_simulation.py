@@ -4,10 +4,9 @@ import os
 from datetime import timedelta
 
 import pytest
-from simulation.ledger import Ledger
 from simulation.lives import draw, live
 from simulation.truth import faults
-from simulation.world import World
+from simulation.world import ALL_TARGETS, World
 
 from synccore._plugins import load_plugins
 
@@ -27,9 +26,10 @@ def test_whatever_happens_each_target_ends_as_the_shop_is(plugins, seed):
 
 
 @pytest.mark.parametrize("seed", range(LIVES))
-def test_whatever_happens_a_target_without_keys_ends_as_the_shop_is(plugins, seed):
-    """All trouble is its own: what is found by no key is doubled by whatever is forgotten."""
-    assert live(seed, draw(seed), plugins, [Ledger]) == []
+@pytest.mark.parametrize("target", ALL_TARGETS, ids=lambda target: target.name)
+def test_whatever_happens_a_target_alone_ends_as_the_shop_is(plugins, target, seed):
+    """All trouble is its own."""
+    assert live(seed, draw(seed), plugins, [target]) == []
 
 
 def test_a_guest_whose_address_changes_is_one_person_at_each_target(plugins, tmp_path):

@@ -29,11 +29,15 @@ RARE = {
     **dict.fromkeys(("sweep", "outage", "overlap", "merge", "pause"), 0.5),
 }
 
+#: By how much a life has more or less of a step than others.
+WAYS = (0.2, 0.5, 1, 1, 2, 4)
+
 
 def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
-    """The life of a seed."""
+    """The life of a seed. Each has ways of its own: what is rare in most lives is often in some, where it meets itself
+    and what else is often there."""
     luck = Random(seed)
-    weights = [OFTEN.get(name, RARE.get(name, 1)) for name in hands.ALL_STEPS]
+    weights = [OFTEN.get(name, RARE.get(name, 1)) * luck.choice(WAYS) for name in hands.ALL_STEPS]
     names = luck.choices(list(hands.ALL_STEPS), weights, k=length)
     return tuple(Step(name, luck.randrange(10**6)) for name in names)
 

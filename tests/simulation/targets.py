@@ -224,6 +224,8 @@ class Salesforce(Target):
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         self.server = FakeSalesforce()
+        #: More than one at a time go as a job, or never.
+        self._bulk = luck.choice((2, 1000))
         self.browser = AutoBrowser(self.server.approve)
         for kind in ("Contact", "Opportunity"):
             self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
@@ -235,7 +237,7 @@ class Salesforce(Target):
             "login_url": server.url,
             "client_id": server.client_id,
             "client_secret": server.client_secret,
-            "bulk_threshold": 1000,
+            "bulk_threshold": self._bulk,
         }
 
     def people(self) -> list[Held]:

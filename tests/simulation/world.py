@@ -62,6 +62,7 @@ class World(Closing):
         self.clock = FakeClock()
         self._seed = seed
         self.shop = FakeWooCommerce(clock=self.clock)
+        self.shop.quirks.cap = Random(f"pages {seed}").choice((1, 2, 3, 100))
         self.network = Network(Random(f"network {seed}"), self.receive)
         self.shop.hooks.post = self.network.arrive
         vendors = [kind for kind in targets if kind is not Ledger]
@@ -78,6 +79,8 @@ class World(Closing):
             self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
+        #: Orders that somebody changed by hand.
+        self.edited: set[int] = set()
         #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
         #: to an address that the account did not have, or placed by a guest with the address of the later account.
         self.doubted: set[str] = set()
@@ -356,6 +359,7 @@ class World(Closing):
 
     def _edit_order(self, luck: Random) -> None:
         if (number := _one(luck, list(self.shop.orders))) is not None:
+            self.edited.add(number)
             self.shop.edit_order(number, status=luck.choice(("completed", "cancelled", "on-hold")))
 
     def _guest_registers(self, luck: Random) -> None:

@@ -279,6 +279,17 @@ def test_a_shared_record_is_not_deleted_until_one_is_left(people):
     assert remote not in people.sink.records
 
 
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_a_shared_record_is_deleted_where_both_go_at_once(people, lets_go):
+    if not lets_go:
+        people.app.preparer("people")._leaves = frozenset({"keep"})
+    remote = share(people)
+    people.emit(*(Change(entity="customer", key=key, op="delete") for key in ("2", "1")))
+    people.drain()
+    assert remote not in people.sink.records
+    assert link(people, "1") is link(people, "2") is None
+
+
 def test_who_stays_at_a_shared_record_is_sent_again_once_another_was_let_go_of(people):
     """What the sink empties is what the one that goes had written, and the same values may be the other's."""
     share(people)

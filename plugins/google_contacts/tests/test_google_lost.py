@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 from google_help import by_email, marks_on, person_fields, settle
 
 from synccore.errors import Transient
@@ -195,3 +196,17 @@ def test_an_update_without_an_answer_is_no_merge_by_the_owner(rig, owner):
         rig.google.merge(other, made, under="other", markers="both")
     rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
     assert len(rig.google.contacts()) == len(owner)
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_two_who_go_from_one_contact_in_one_call_leave_it_to_neither(rigs, order):
+    rig = rigs(on_delete="delete")
+    for name in ("Cy", "Di"):
+        rig.deliver(*(rig.op(key, email=f"c{key}@shop.test", given_name=f"{name}{key}") for key in (1, 2)))
+        if len(names := [contact["resourceName"] for contact in rig.google.contacts()]) == 2:
+            rig.google.merge(*names)
+        rig.clock.advance(timedelta(minutes=5))
+    kept, ends = order
+    ending = rig.op(ends, op="delete", gone=True)
+    rig.deliver(evolve(ending, link=evolve(ending.link, shared=1)), rig.op(kept, op="leave", gone=True))
+    assert rig.google.contacts() == []

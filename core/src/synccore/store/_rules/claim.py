@@ -93,6 +93,16 @@ def next_due(view: Transaction, sink: str, routes: Sequence[str] | None) -> date
     return from_ms(min(found)) if found else None
 
 
+#: Of those who are gone and share a record, all but the last go before it.
+GOING_BEFORE = """
+SELECT count(*) FROM link l
+CROSS JOIN link o ON o.remote_id = l.remote_id AND o.object = l.object AND o.sink = l.sink AND o.route = l.route
+    AND o.source = l.source AND o.entity = l.entity AND o.key < l.key
+CROSS JOIN snapshot s ON s.source = o.source AND s.entity = o.entity AND s.key = o.key AND s.deleted = 1
+WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key = :key
+"""
+
+
 class Gatherer:
     """Gathers `Work` for one route's deliveries; whatever several of them need is read once per batch."""
 
@@ -148,6 +158,8 @@ class Gatherer:
         parent_ref = self._parent_ref(delivery, owner_ref)
         own = EntityRef(delivery.entity, delivery.key)
         link = None if delivery.op == "event" else self._link(delivery.route, delivery.source, own)
+        if link is not None and link.shared > 1 and (delivery.op == "delete" or (snapshot and snapshot.deleted)):
+            link = evolve(link, shared=link.shared - self._going_before(delivery))
         return Work(
             delivery=delivery,
             snapshot=snapshot,
@@ -162,6 +174,11 @@ class Gatherer:
             inputs=(self._fingerprint(delivery.source, own), self._fingerprint(delivery.source, owner_ref)),
             parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,
         )
+
+    def _going_before(self, delivery: Delivery) -> int:
+        """How many who share the record go as well, and leave it to this one: each would leave it to the others."""
+        at = {"route": delivery.route, "source": delivery.source, "entity": delivery.entity, "key": delivery.key}
+        return int(self._view.execute(GOING_BEFORE, at).fetchone()[0])
 
     def _state_of(self, delivery: Delivery) -> Snapshot | None:
         if delivery.op == "event":

@@ -42,6 +42,10 @@ MAX_BYTES = 128 * 1024
 def plan(round_: Round, pending: Sequence[Operation]) -> tuple[list[Work], list[Operation]]:
     """What to write now, and the operations that have to wait for it."""
     planner = _Planner(round_, _Claims())
+    for op in pending:
+        if op.op == "delete" or op.gone:
+            # All before the first: where two go from one contact, neither leaves it to the other.
+            round_.index.bury(op.uid)
     works: list[Work] = []
     deferred: list[Operation] = []
     for op in pending:
@@ -210,8 +214,6 @@ class _Planner:
 
     def end(self, op: Operation) -> Work | None:
         """The customer was deleted in the shop, or the route wants the record no longer."""
-        if op.op == "delete" or op.gone:
-            self.index.bury(op.uid)
         policy = ending_as(self.round, op) or "keep"
         name = self.index.resolve(op.link.remote_id) if op.link is not None else ""
         if op.link is not None and name not in self.index and self._waiting(op):

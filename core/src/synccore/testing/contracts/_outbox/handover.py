@@ -99,3 +99,11 @@ class HandoverRules:
         desk.take(desk.gone("customer", "1"))
         _moves(desk, _7=A)
         assert (_behind(desk, "1", "7"), _moving(desk, "1")) == ({"7"}, set())
+
+    def test_of_two_who_go_from_one_record_one_has_it_to_themselves(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        for delivery in desk.claim():
+            desk.settle(delivery, link=desk.link("r"))
+        desk.take(*(desk.gone("customer", key) for key in ("2", "1")))
+        links = [work.link for work in desk.store.load(desk.claim())]
+        assert sorted(link.shared for link in links) == [1, 2]
