@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from synccore.errors import RateLimited
+from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Identity, Unchanged
 
 #: Orders tried: more of them at night, where time is not short.
@@ -79,6 +80,22 @@ def test_a_contact_renamed_time_and_again_between_two_looks_stays_ours(rigs, tim
     rig.clock.advance(timedelta(hours=1))
     for _ in range(times):
         name = rig.google.rename(name)
+    rig.deliver(rig.op(1, op="delete"))
+    assert rig.google.contacts() == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_contact_renamed_after_a_write_whose_answer_was_lost_stays_ours(rigs, told):
+    """The new name it comes back under is what was written unheard, and nothing that went in."""
+    rig = rigs(on_delete="delete")
+    rig.google.book().told = told
+    name = rig.put(1, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(hours=1))
+    rig.google.fail_next(Fault.commit_then_status(502, when=lambda r: r.method == "PATCH"))
+    (outcome,) = rig.deliver(rig.op(1, **person_fields(1, given_name="Zoe")))
+    assert isinstance(outcome, Failed)
+    rig.google.rename(name)
+    rig.deliver(rig.op(1, **person_fields(1, given_name="Zoe"), maybe=True))
     rig.deliver(rig.op(1, op="delete"))
     assert rig.google.contacts() == []
 

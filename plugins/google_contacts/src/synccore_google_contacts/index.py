@@ -26,8 +26,8 @@ from synccore.types import Context
 from .client import LONGEST_LAG, Client
 from .errors import SyncTokenExpired
 from .known import Keys, Own, keys_of
-from .merge import grown, same, surviving
-from .prints import went_in
+from .merge import surviving
+from .prints import grew, still, went_in
 from .schema import Person, contact_source, updated
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
@@ -282,7 +282,7 @@ class Index:
         name = person["resourceName"]
         items: dict[str, Any] = {}
         were = [(last or {}).get(former) or self.person(former) for former in formers]
-        if name in self._keys and not (len(formers) == 1 and same(were[0], person)):
+        if name in self._keys and not (len(formers) == 1 and still(were[0], person)):
             were.append(self.person(name))
         known = [n for n, was in zip([*formers, name], were, strict=False) if was or self.own(n)]  # not between looks
         owns = [own for n in known if (own := self.own(n))]
@@ -299,7 +299,7 @@ class Index:
                         value = [*there, *(e for e in value if e not in there)]
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
-            made = len(owns) == len(known) and all(own.made for own in owns) and not grown(were, person)
+            made = len(owns) == len(known) and all(own.made for own in owns) and not grew(were, person)
             wants = {uid: prints for own in owns for uid, prints in own.wants.items()}
             items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label, wants))
         return items

@@ -4,12 +4,12 @@ The index remembers the values. Where it is older than the contact (a restored b
 of the values that stand there are ours, and so give way to newer ones; all others are the owner's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .known import Own, keys_of
 from .mapping import FLAT, MAX_LENGTH, Entries, Part, field_named, plain, whole
-from .merge import Merge, looks_merged, markers, print_of
+from .merge import Merge, grown, looks_merged, markers, print_of, same
 from .schema import RESERVED, WRITABLE, Person
 
 #: `clientData` key of the fingerprints, separated by blanks.
@@ -80,6 +80,16 @@ def alone(own: Own, uid: str) -> set[str]:
     """The fields in which something of ours stands that no other record wants there."""
     theirs = {p for other, prints in own.wants.items() if other != uid for p in prints}
     return {name for name, value in own.fields.items() if prints_of({name: value}) - theirs}
+
+
+def still(before: Person, after: Person) -> bool:
+    """Whether it is one contact under two names, maybe with a write of ours whose answer was lost."""
+    return same(before, after) or _written_unheard(before, after)
+
+
+def grew(before: Sequence[Person], after: Person) -> bool:
+    """Whether something came to what was known under other names, and that is no write of ours without an answer."""
+    return grown(before, after) and not (len(before) == 1 and _written_unheard(before[0], after))
 
 
 def went_in(before: Person, after: Person) -> bool:
