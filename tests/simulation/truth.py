@@ -119,15 +119,18 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
 
 def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     """Where every webhook came, a person's facts are told in the order in which they happened. When a renewal failed
-    is known by its order's last change alone."""
+    is known by its order's last change alone; and a webhook owed for an order that somebody then paid by hand tells
+    that ahead of what happened in between."""
     last: dict[str, datetime] = {}
     for (whose, at), fact in zip(target.told(), target.payments(), strict=True):
         number, _, event = fact.partition("/")
-        if event == FAILED and int(number) in world.edited:
+        by_hand = int(number) in world.edited
+        if by_hand and event == FAILED:
             continue
-        if at < last.get(whose, at):
+        thread = f"{whose} {number}" if by_hand else whose
+        if at < last.get(thread, at):
             yield f"{target.name}: a fact of {whose} was told after a later one"
-        last[whose] = at
+        last[thread] = at
 
 
 #: Statuses of orders -> the stage of their deal.
