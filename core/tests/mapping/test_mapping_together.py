@@ -3,12 +3,15 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
 
 from synccore._mapping import compile_mapper
 from synccore._mapping.environment import make_environment
 from synccore._mapping.filters import FILTERS
 from synccore._mapping.jinja import JinjaMapper
 from synccore._mapping.scope import scope
+from synccore._mapping.together import Field
 from synccore._mapping.values import plain
 from synccore._plugins import load_plugins
 from synccore.config import ConfigProblems
@@ -148,3 +151,30 @@ def test_a_failing_field_is_named():
 def test_an_argument_that_is_a_word_of_python_is_that_field_s_mistake():
     with pytest.raises(MappingError, match=r"fields\.B:"):
         mapped({"A": "customer.key", "B": "customer.email | default(class='x')"}, Customer(key="1"))
+
+
+def named(text, ask):
+    """What Jinja, or a field itself, says that it names; or that it cannot be."""
+    field = Field(ENV, text)
+    tree = field.parse()
+    try:
+        return ask(field, tree)
+    except TemplateSyntaxError as error:
+        return error.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS,
+        "range(n) | list",
+        "customer | nothing_such",
+        "customer is nothing_such",
+        "customer.email if customer is nothing_such else other | nothing_such",
+        "[a, {b: c}] | map(d, attribute=e) | select('f', g) | join",
+        "{% set a = b %}{{ a ~ c }}",
+    ],
+)
+def test_what_a_field_names_is_what_jinja_says(text):
+    by_jinja = named(text, lambda _, tree: find_undeclared_variables(tree))
+    assert named(text, lambda field, tree: field.named(tree, list(tree.find_all(nodes.Node)))) == by_jinja

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._delivery import writeback
 from .._delivery.prepare import Preparer
-from .._ingest.intake import Intake
-from .._ingest.listing import Lister
 from .._ingest.rules import rules_of
 from .._mapping import compile_mapper
 from .._plugins import Plugins, load_plugins
@@ -43,6 +41,8 @@ from .units import SinkUnit, SourceUnit, Unit
 if TYPE_CHECKING:
     from .._delivery.engine import Engine
     from .._delivery.lane import Lane
+    from .._ingest.intake import Intake
+    from .._ingest.listing import Lister
 
 
 class App(Base):
@@ -420,6 +420,8 @@ class App(Base):
     @cached_property
     def intake(self) -> Intake:
         """The one door into the outbox."""
+        from .._ingest.intake import Intake
+
         return Intake(self.store, self.clock, self._wake)
 
     def _wake(self, sinks: Iterable[str]) -> None:
@@ -430,6 +432,8 @@ class App(Base):
 
     def lister(self, source: str) -> Lister:
         """Lists one source into the outbox."""
+        from .._ingest.listing import Lister
+
         unit = self.sources[source]
         return Lister(
             source,

@@ -12,9 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 import attrs
-from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
-from jinja2.meta import find_undeclared_variables
 
 from ..config import ConfigProblems, Problem
 from ..errors import MappingError
@@ -101,9 +100,10 @@ class JinjaMapper:
         field = Field(self._environment, source)
         with self._noting(path, source):
             tree = field.parse()
-            named = find_undeclared_variables(tree)
+            parts = list(tree.find_all(nodes.Node))
+            named = field.named(tree, parts)
             field.lenient = not absent_names.keys().isdisjoint(named)
-            for message in [*find_unknown(tree, named, {**absent_names, **names}), *hopeless(tree, self._environment)]:
+            for message in [*find_unknown(parts, named, {**absent_names, **names}), *hopeless(tree, self._environment)]:
                 self._problem(path, message)
         return field
 

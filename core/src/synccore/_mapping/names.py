@@ -31,8 +31,8 @@ _TAKES_ATTRIBUTE = {
 }
 
 
-def find_unknown(tree: nodes.Template, named: Set[str], names: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with what a template's tree names (`named`); `names` as `scope.visible` gives them."""
+def find_unknown(parts: Sequence[nodes.Node], named: Set[str], names: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with what a template names (`named`, in its `parts`); `names` as `scope.visible` gives them."""
     known = sorted(names)
     for name in sorted(named - names.keys()):
         singular = next((entity for entity, plural in PLURALS.items() if plural == name), None)
@@ -41,23 +41,27 @@ def find_unknown(tree: nodes.Template, named: Set[str], names: Mapping[str, Any]
         else:
             yield f"nothing is called {name!r} here{suggest(name, known)} (visible: {', '.join(known)})"
     # A name that the template sets itself may stand for anything.
-    bound = {n.name for n in tree.find_all(nodes.Name) if n.ctx != "load"}
+    bound = {n.name for n in parts if isinstance(n, nodes.Name) and n.ctx != "load"}
     typed = {n: t for n, t in names.items() if n not in bound}
     reported: set[str] = set()
-    for message in _attributes(tree, typed):
+    for message in _attributes(parts, typed):
         if message not in reported:
             reported.add(message)
             yield message
 
 
-def _attributes(tree: nodes.Template, names: Mapping[str, Any]) -> Iterator[str]:
-    for node in tree.find_all(nodes.Getattr):
+def _attributes(parts: Sequence[nodes.Node], names: Mapping[str, Any]) -> Iterator[str]:
+    for node in parts:
+        if not isinstance(node, nodes.Getattr):
+            continue
         cls = _class(_infer(node.node, names))
         if cls and node.attr not in _members(cls):
             yield _no_attribute(cls, node.attr)
         if cls is Customer and node.attr in _TOTALS and PLURALS["order"] not in names:
             yield f'{node.attr} is known only where orders are included; write include = ["order"] on the route'
-    for filtered in tree.find_all(nodes.Filter):
+    for filtered in parts:
+        if not isinstance(filtered, nodes.Filter):
+            continue
         cls = _class(_element(_infer(filtered.node, names)))
         attribute = _attribute_argument(filtered)
         if cls and attribute is not None:

@@ -1,9 +1,11 @@
 """All fields of a route as one function, so that a record's names are looked up once and not for each field."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateAssertionError, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 
 from .environment import Environment
@@ -47,6 +49,20 @@ class Field:
         tree = nodes.Template([nodes.Output([self._parse_expression()], lineno=1)], lineno=1)
         tree.set_environment(self._environment)
         return tree
+
+    def named(self, tree: nodes.Template, parts: Sequence[nodes.Node]) -> AbstractSet[str]:
+        """What its tree, of these parts, names and does not set itself.
+
+        Raises jinja2.TemplateSyntaxError for a filter or a test that there is not.
+        """
+        if is_template(self.source) or any(isinstance(part, nodes.CondExpr) for part in parts):
+            return find_undeclared_variables(tree)
+        # Other expressions set nothing and ask for all they name: no need to write a program to find that out.
+        known = {nodes.Filter: self._environment.filters, nodes.Test: self._environment.tests}
+        for part in parts:
+            if isinstance(part, nodes.Filter | nodes.Test) and part.name not in known[type(part)]:
+                raise TemplateAssertionError(f"No {type(part).__name__.lower()} named {part.name!r}.", part.lineno)
+        return {part.name for part in parts if isinstance(part, nodes.Name)} - self._environment.globals.keys()
 
     def plainly(self) -> nodes.Node | None:
         """Its tree where it is an expression, or texts and expressions one after the other; None for more than that."""
