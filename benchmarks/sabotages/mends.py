@@ -43,7 +43,7 @@ MENDS = (
     core(
         "lose an opt-out from before the first delivery, seen by whole lives",
         "_delivery/prepare.py",
-        "before=self._before(work) if op is None and not (work.link and work.link.mapped) else None,",
+        "before=self._before(work) if op is None and not (work.link and work.link.previous) else None,",
         "before=None,",
         *LIVES,
     ),

@@ -116,6 +116,14 @@ def finds_by_address(real, sink, operation):
     return link if held and held["email"] == operation.fields["email"] else None
 
 
+def empties_nothing_it_found(real, sink, operation):
+    """Takes what nobody heard of for the owner's."""
+    if operation.link is not None and not operation.link.fields:
+        there = {n: v for n, v in operation.fields.items() if v is not None}
+        operation = evolve(operation, fields=there, changed=operation.changed & there.keys())
+    return real(sink, operation)
+
+
 def trusts_the_link(real, sink, operation):
     if operation.op == "upsert" and is_gone(sink, operation):
         raise KeyError(operation.link.remote_id)
@@ -309,6 +317,7 @@ BUGS: dict[str, Bug] = {
     "a_customer_who_returns_is_one_record": ("_write", keeps_and_forgets),
     "what_an_unheard_update_wrote_is_undone_with_it": ("deliver", believes_an_error),
     "what_an_unheard_update_wrote_where_nothing_was_is_emptied_with_it": ("deliver", believes_an_error),
+    "what_an_unheard_create_wrote_is_emptied_with_it": ("_write", empties_nothing_it_found),
     "what_a_refused_update_wrote_in_part_is_undone_with_it": ("_write", forgets_its_first_call),
     "a_guest_whose_create_was_lost_and_who_registers_is_as_the_account_is": ("deliver", believes_an_error),
     "whom_an_unheard_update_changed_counts_as_made_by_us_still": ("_write", takes_what_it_did_not_hear_of_for_found),

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from ..entities import Customer, guest_key
 from ..errors import MappingError, Rejected
-from ..store import Settlement, Store, StoreError, Work
+from ..store import Settlement, Store, StoreError, Work, together
 from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Retry, Skip
 from .calls import Caller
 from .halving import twin
@@ -52,7 +52,7 @@ class Doubtful:
         unsure = [self._to_ask(route, item) for item in items if _is_doubtful(item.operation)]
         if unsure and not self._call.can("lookup"):
             settlements.extend(self._settler.skipped(i.work, NEVER) for i in unsure if _is_delete(i))
-            return sure + [i for i in unsure if not _is_delete(i)]
+            return sure + [self._unfound(route, i) for i in unsure if not _is_delete(i)]
         try:
             found = self._lookup(route, unsure) if unsure else []
         except StoreError:
@@ -66,7 +66,7 @@ class Doubtful:
                 case None | Link() if until is not None and _unmarked(result):
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
                 case Link() if result.marked or not _is_delete(item):
-                    sure.append(evolve(item, operation=evolve(item.operation, link=twin(result))))
+                    sure.append(self._found(route, item, result))
                 case None | Link() | Ambiguous() if _is_delete(item):
                     # Nothing there carries our mark: what looks like it is somebody else's.
                     settlements.append(self._settler.skipped(item.work, NEVER))
@@ -81,6 +81,21 @@ class Doubtful:
                         self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
                     )
         return sure
+
+    def _found(self, route: str, item: Item, found: Link) -> Item:
+        """With its twin; what earlier tries may have written there, and the shop has no more, is emptied."""
+        operation, work = item.operation, item.work
+        unheard = together(operation.before or {}, work.unheard)
+        link = twin(found, unheard)
+        if _is_delete(item) or link.asked is None:
+            return evolve(item, operation=evolve(operation, link=link))
+        anew = self._preparers[route].prepare(evolve(work, link=link), operation.id)
+        return evolve(item, operation=anew.operation or evolve(operation, link=link))
+
+    def _unfound(self, route: str, item: Item) -> Item:
+        """For a target that nobody can ask: who is sent again as a new record takes the place of the first, if any."""
+        again = self._found(route, item, Link(object=item.operation.object, remote_id="", marked=True))
+        return evolve(again, operation=evolve(again.operation, link=None))
 
     def _to_ask(self, route: str, item: Item) -> Item:
         """A record that is gone is asked for as it was."""

@@ -1,6 +1,6 @@
 """A batch that fails as a whole, cut in halves until the record at fault stands alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -44,9 +44,13 @@ def cause_of(outcome: Outcome) -> str | None:
     return None if isinstance(error, SynccoreError) else f"bug: {type(error).__name__}: {error_text(error)}"
 
 
-def twin(found: Link) -> Link:
-    """A record found after a lost answer: made by that call where it carries our marker, else it was there before."""
-    return evolve(found, fields={}, asked=None, adopted=found.adopted or not found.marked)
+def twin(found: Link, unheard: Mapping[str, Any] | None = None) -> Link:
+    """A record found after a lost answer: made by that call where it carries our marker, else it was there before.
+
+    `unheard`: what such calls may have written there.
+    """
+    asked = unheard if unheard and found.marked else None
+    return evolve(found, fields={}, asked=asked, adopted=found.adopted or not found.marked)
 
 
 def deliver_halving(call: Any, operations: Sequence[Operation]) -> list[Answer]:

@@ -162,7 +162,7 @@ class Preparer:
             route=self.route,
             owner=self._with_totals(work.owner, work),
             included=work.included,
-            previous=work.link.mapped if work.link else {},
+            previous=work.link.previous if work.link else {},
             zone=self._known_zone(),
         )
         with contained():
@@ -277,7 +277,7 @@ class Preparer:
             bulk=delivery.bulk,
             maybe_applied=delivery.maybe_applied,
             settings=self.route.settings,
-            before=self._before(work) if op is None and not (work.link and work.link.mapped) else None,
+            before=self._before(work) if op is None and not (work.link and work.link.previous) else None,
         )
 
     def _before(self, work: Work) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from .._mapping.shape import changed_fields
 from ..errors import SynccoreError, redact
-from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work
+from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work, together
 from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
 from .packed import PART
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
@@ -119,6 +119,8 @@ class Settler:
             "idempotency_key": operation.idempotency_key,
             "at": operation.at,
         }
+        if work.unheard:
+            sent["unheard"] = dict(work.unheard)
         return self._settlement(
             work,
             to="submitted",
@@ -222,9 +224,13 @@ class Settler:
         )
 
     def unheard(self, work: Work, operation: Operation, settlement: Settlement) -> Settlement:
-        """As it is, and, where the try may have been carried out, with what the linked record may hold besides."""
+        """As it is, and, where the try may have been carried out, with what the record may hold besides."""
         link = work.link
-        if not settlement.maybe_applied or operation.op != "upsert" or link is None or not link.mapped:
+        if not settlement.maybe_applied or operation.op != "upsert":
+            return settlement
+        if link is None:
+            return evolve(settlement, unheard=together(work.unheard, operation.fields))
+        if not link.mapped:
             return settlement
         more = {
             n: held for n in operation.changed if (held := _more(link.mapped, n, operation.fields.get(n))) is not None

@@ -64,6 +64,7 @@ from .rows import (
     email_digest,
     email_of,
     made_from,
+    together,
 )
 from .settling import Settling
 from .taking import Taking
@@ -115,6 +116,7 @@ __all__ = [
     "email_of",
     "key_digest",
     "made_from",
+    "together",
 ]
 
 #: Rows deleted per transaction by `prune`, so that it never holds up a webhook for long.

@@ -37,8 +37,8 @@ _RENAME_REST = (
     f"""UPDATE link_archive AS o SET route = :new WHERE {_OURS} AND NOT EXISTS (
         SELECT 1 FROM link_archive n WHERE {_SAME_KEY} AND n.account = o.account AND n.sink = o.sink)""",  # noqa: S608
     # Two ready rows of one record are one: what the older knows goes into the one that stays.
-    f"""UPDATE delivery AS n SET (before, maybe_applied, first_change_at, bulk) = (
-            SELECT coalesce(o.before, n.before), max(n.maybe_applied, o.maybe_applied),
+    f"""UPDATE delivery AS n SET (before, sent, maybe_applied, first_change_at, bulk) = (
+            SELECT coalesce(o.before, n.before), coalesce(o.sent, n.sent), max(n.maybe_applied, o.maybe_applied),
                 min(n.first_change_at, o.first_change_at), min(n.bulk, o.bulk)
             FROM delivery o WHERE {_SAME_KEY} AND o.route = :old AND o.state = 'ready' AND o.event IS NULL)
         WHERE n.route = :new AND n.state = 'ready' AND n.event IS NULL AND EXISTS (

@@ -194,6 +194,8 @@ class Work:
     parent: Link | None = None
     #: For submitted rows: the fields and idempotency key as they were sent.
     sent: Mapping[str, Any] | None = None
+    #: Where no link is known: what tries without an answer may have written, all of them together.
+    unheard: Mapping[str, Any] = field(factory=dict, repr=False)
     #: The oldest state the record is known to have had since it is owed, where it is another one.
     before: Snapshot | None = None
     #: Fingerprints of the record and of its owner.
@@ -203,6 +205,21 @@ class Work:
     def gone(self) -> bool:
         """The record is deleted at its source, or that is what is owed."""
         return self.delivery.op == "delete" or (self.snapshot is not None and self.snapshot.deleted)
+
+
+def together(known: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """What may stand somewhere by either of two tries: the second one's values, and what the first one had besides.
+
+    Groups count by their parts; a blank takes nothing away, for nobody heard of it.
+    """
+    found = dict(known)
+    for name, value in more.items():
+        there = found.get(name)
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            found[name] = {**there, **{part: v for part, v in value.items() if v is not None}}
+        elif value is not None or name not in found:
+            found[name] = value
+    return found
 
 
 @frozen
@@ -306,6 +323,8 @@ class Settlement:
     job: str | None = None
     #: Fields and idempotency key as sent, kept for `submitted`.
     sent: Mapping[str, Any] | None = None
+    #: The same as `may_hold` of a record without a link: kept with the row until it ends.
+    unheard: Mapping[str, Any] | None = None
     #: Routes that owe a delivery of the same source, entity and key because of this one (write-back), live or bulk as
     #: the settled row was.
     owes: tuple[DirtyRule, ...] = ()

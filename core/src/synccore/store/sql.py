@@ -287,6 +287,17 @@ BEFORES = """
 SELECT d.id, d.before FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.before IS NOT NULL
 """
 
+#: What was sent of rows in doubt: by themselves, by a parked row of theirs, and of the guest whose place they took.
+UNHEARD = """
+SELECT d.id, d.sent AS own, (SELECT p.sent FROM delivery p WHERE p.source = d.source AND p.entity = d.entity
+        AND p.key = d.key AND p.settled_at IS NULL AND p.route = d.route AND p.state = 'parked' AND p.event IS NULL
+        AND p.sent IS NOT NULL ORDER BY p.id DESC LIMIT 1) AS parked,
+    (SELECT g.sent FROM snapshot s CROSS JOIN delivery g ON g.route = d.route AND g.source = s.source
+        AND g.entity = s.entity AND g.key = s.key AND g.event IS NULL AND g.sent IS NOT NULL
+        WHERE s.source = d.source AND s.entity = d.entity AND s.replaced_by = d.key ORDER BY g.id DESC LIMIT 1) AS guest
+FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.maybe_applied = 1 AND d.event IS NULL
+"""
+
 #: Unsorted: asked for in order of the keys SQLite walks through all of them, once for each record of a batch.
 TAKEN_OVER = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ?"
 
@@ -410,14 +421,15 @@ FOLD = """
 UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_failed_at = :first_failed_at,
     first_change_at = min(first_change_at, :first_change_at), bulk = min(bulk, :bulk),
     maybe_applied = max(maybe_applied, :maybe_applied), before = coalesce(:before, before),
-    former_email = coalesce(:former_email, former_email), wait_route = :wait_route, wait_entity = :wait_entity,
-    wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
+    sent = coalesce(:sent, sent), former_email = coalesce(:former_email, former_email), wait_route = :wait_route,
+    wait_entity = :wait_entity, wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
 WHERE id = :id
 """
 
 #: What waits behind a row that is parked goes on from the state that one began with, and doubts what that one doubts.
 HAND_ON_BEFORE = """
-UPDATE delivery SET before = coalesce(:before, before), maybe_applied = max(maybe_applied, :maybe_applied)
+UPDATE delivery SET before = coalesce(:before, before), sent = coalesce(:sent, sent),
+    maybe_applied = max(maybe_applied, :maybe_applied)
 WHERE route = :route AND source = :source AND entity = :entity AND key = :key AND state = 'ready' AND event IS NULL
 """
 

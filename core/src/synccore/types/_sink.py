@@ -68,6 +68,14 @@ class Link:
         """The fields the mapping asked for at the last delivery: a new mapping is compared with these."""
         return self.fields if self.asked is None else self.asked
 
+    @property
+    def previous(self) -> Mapping[str, Any]:
+        """The fields last asked for as far as anybody heard of it; none where a lookup found it just now.
+
+        Then `mapped` is what tries without an answer asked for: what may stand there by us.
+        """
+        return {} if self.marked else self.mapped
+
     def wanted(self, name: str, value: Any) -> bool:
         """Whether another of those who share the record holds this value there: it stays when this one's go."""
         return any(name in fields and fields[name] == value for fields in self.others)
@@ -175,8 +183,8 @@ class Operation:
 
     @property
     def previous(self) -> Mapping[str, Any]:
-        """The fields last asked for, empty where nothing was."""
-        return self.link.mapped if self.link else {}
+        """The fields last asked for, empty where nothing was. As `Link.previous`."""
+        return self.link.previous if self.link else {}
 
 
 @frozen(kw_only=True)

@@ -272,7 +272,7 @@ class Finder:
         link = row.op.link
         # A lookup knew it by the key of the guest that this customer was: the answer to that create was lost.
         own = own or (link is not None and link.marked)
-        if row.id is None or (link is not None and not link.mapped and not link.left):
+        if row.id is None or (link is not None and not link.previous and not link.left):
             # Found now, or found by a lookup and never written: whose it is, the key on it tells.
             row.adopted = not own
             row.guarded = not own and row.op.settings.get("existing") != "overwrite"

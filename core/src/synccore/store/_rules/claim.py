@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve
 
@@ -9,7 +10,7 @@ from ...types import EntityRef, Link, Snapshot
 from .. import codec, sql
 from .._convert import from_ms, to_delivery, to_link, to_snapshot
 from ..engine import Row, Transaction
-from ..rows import ClaimRule, Delivery, JobWork, Work
+from ..rows import ClaimRule, Delivery, JobWork, Work, together
 
 __all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "load_job", "made_up", "next_due", "routes_of"]
 
@@ -115,6 +116,7 @@ class Gatherer:
         self._links: dict[tuple[str, *_Place], Link | None] = {}
         self._seen: dict[tuple[str, *_Place], str] = {}
         self._befores: dict[int, str] = {}
+        self._unheard: dict[int, dict[str, Any]] = {}
         self._fingerprints: dict[_Place, str] = {}
         self._owned: dict[tuple[str, EntityRef, str], list[_Aged]] = {}
 
@@ -135,7 +137,17 @@ class Gatherer:
                 self._read_links(self._after, source, entity, keys)
         ids = codec.dump_json([d.id for d in deliveries])
         self._befores = {row["id"]: row["before"] for row in self._view.execute(sql.BEFORES, {"ids": ids})}
+        if any(d.maybe_applied for d in states):
+            self._read_unheard(ids)
         return [self._gather(delivery) for delivery in deliveries]
+
+    def _read_unheard(self, ids: str) -> None:
+        for row in self._view.execute(sql.UNHEARD, {"ids": ids}):
+            found: dict[str, Any] = {}
+            for text in (row["guest"], row["parked"], row["own"]):
+                sent = {} if text is None else codec.load_fields(text)
+                found = together(together(found, sent.get("unheard", {})), sent.get("fields", {}))
+            self._unheard[row["id"]] = found
 
     def _read_snapshots(self, source: str, entity: str, keys: Sequence[str]) -> None:
         self._snapshots.update(dict.fromkeys((source, entity, key) for key in keys))
@@ -170,6 +182,7 @@ class Gatherer:
             },
             link=link,
             before=None if link is not None and link.fields else self._before(delivery, snapshot),
+            unheard={} if link is not None else self._unheard.get(delivery.id, {}),
             parent_ref=parent_ref,
             inputs=(self._fingerprint(delivery.source, own), self._fingerprint(delivery.source, owner_ref)),
             parent=self._link(self._after, delivery.source, parent_ref) if self._after and parent_ref else None,

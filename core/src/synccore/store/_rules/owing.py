@@ -116,11 +116,13 @@ def fold_or_ready(tx: Transaction, row: Row, **values: Any) -> None:
     `values` overrides columns of the row. The caller refreshes the slot.
     """
     new = {**dict(row), **values}
+    # What a try without an answer may have written is known as long as that is in doubt.
+    new["sent"] = new["sent"] if new["maybe_applied"] else None
     if row["event"] is None and (newer := tx.execute(sql.READY, dict(row)).fetchone()) is not None:
         tx.execute("DELETE FROM delivery WHERE id = ?", (row["id"],))
         tx.execute(sql.FOLD, {**new, "id": newer["id"]})
         return
-    ended = dict.fromkeys(("job", "job_position", "submitted_at", "sent", "settled_at"))
+    ended = dict.fromkeys(("job", "job_position", "submitted_at", "settled_at"))
     tx.execute(sql.MOVE, {**new, **ended, "state": "ready", "id": row["id"]})
 
 

@@ -152,7 +152,7 @@ def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
         "job": None,
         "job_position": None,
         "submitted_at": None,
-        "sent": None,
+        "sent": _unheard(row, settlement),
         "wait_route": wait[0],
         "wait_entity": wait[1],
         "wait_key": wait[2],
@@ -161,6 +161,14 @@ def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
         "error": settlement.error,
         "settled_at": None,
     }
+
+
+def _unheard(row: Row, settlement: Settlement) -> str | None:
+    """What tries without an answer may have written, a job among them: kept as long as that is in doubt."""
+    if settlement.unheard is not None:
+        return codec.dump_fields({"unheard": dict(settlement.unheard)})
+    in_doubt = row["event"] is None and (settlement.maybe_applied or row["maybe_applied"])
+    return row["sent"] if in_doubt else None
 
 
 def _first(known: int | None, now: int) -> int:
@@ -195,8 +203,8 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
             tx.execute("DELETE FROM delivery WHERE id = ?", (older["id"],))
             tx.execute(
                 "UPDATE delivery SET first_change_at = min(first_change_at, ?),"
-                " former_email = coalesce(?, former_email) WHERE id = ?",
-                (older["first_change_at"], older["former_email"], row["id"]),
+                " former_email = coalesce(?, former_email), sent = coalesce(sent, ?) WHERE id = ?",
+                (older["first_change_at"], older["former_email"], older["sent"], row["id"]),
             )
             continue
         tx.execute("UPDATE delivery SET state = 'skipped', settled_at = ? WHERE id = ?", (now, older["id"]))

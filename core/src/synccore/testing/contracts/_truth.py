@@ -129,6 +129,31 @@ class TruthSinkCases(HardSinkCases):
         left = [name for name in blank if (there or {}).get(name) != (held or {}).get(name)]
         assert not left, f"written without an answer, emptied in the shop, and still there: {', '.join(left)}"
 
+    @pytest.mark.parametrize("place", [Address(), Address(city="Boston", country="US")], ids=["bare", "part-of-it"])
+    @pytest.mark.parametrize("again", [False, True], ids=["at-first", "by-another-try"])
+    def test_what_an_unheard_create_wrote_is_emptied_with_it(self, on: Stage, place: Address, *, again: bool) -> None:
+        """The same of a new record: found after a lost answer, it holds what the shop has no more."""
+        self._needs(on, "read")
+        bare = {**EMPTIED, "billing": place}
+        on.emit(first=1)
+        on.deliver()
+        full = on.link(1).fields
+        on.emit(first=1, **bare)
+        on.deliver()
+        (emptied,) = on.sink.read([attrs.evolve(on.link(1), fields=full)])
+        for state in (bare, {}) if again else ({},):
+            on.stand_in.clear_faults()
+            on.stand_in.fail_next(self._only_writes(Fault.commit_then_status(502)))
+            on.emit(**state)
+            on.app.clock.advance(timedelta(hours=1))
+            on.app.drain()
+        on.emit(**bare)
+        on.deliver()
+        # With the names of one that has it all: some read no more than what a link says.
+        (there,) = on.sink.read([attrs.evolve(on.link(0), fields=full)])
+        left = [n for n in full if _has_more((there or {}).get(n), (emptied or {}).get(n))]
+        assert not left, f"written without an answer, emptied in the shop, and still there: {', '.join(left)}"
+
     def _emptied_there(self, on: Stage, before: Mapping[str, Any]) -> list[str]:
         """What the shop emptied of customer 0 since those fields: it is to be empty at the target."""
         link = on.link(0)
@@ -394,3 +419,10 @@ def _of_length(value: str, size: int) -> str:
     text = "ab" * (size // 2) + "c" * (size % 2)
     domain = value[value.index("@") :] if "@" in value else ""
     return text[: size - len(domain)] + domain
+
+
+def _has_more(there: Any, emptied: Any) -> bool:
+    """Whether something, or a part of it, stands there that is blank in a record that was emptied."""
+    if isinstance(there, Mapping):
+        return any(_has_more(v, emptied.get(n) if isinstance(emptied, Mapping) else None) for n, v in there.items())
+    return bool(there) and not emptied

@@ -85,7 +85,7 @@ class Shaper:
         """The row of one operation. Raises Rejected for values Salesforce cannot take."""
         moves = self._moves(op)
         link = None if moves else op.link
-        known = link is not None and bool(link.mapped) and not link.left
+        known = link is not None and bool(link.previous) and not link.left
         row = Row(
             op=op,
             schema=self.schema,
@@ -145,7 +145,7 @@ class Shaper:
         The old record is never renamed: the right one is found or made, and what hangs on this one follows.
         """
         link = op.link
-        if link is None or not link.mapped or link.left or op.op == "leave":
+        if link is None or not link.previous or link.left or op.op == "leave":
             return False
         if link.ours and not self.matching.company:
             return False

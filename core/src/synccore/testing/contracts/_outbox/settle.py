@@ -1,11 +1,13 @@
 """How deliveries end, wait, come back and fold."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from ....store import DirtyRule, HistoryEntry, LinkUpdate
+from ....store import Delivery, DirtyRule, HistoryEntry, LinkUpdate
 from ....types import Link
 from .desk import Desk
 
@@ -104,6 +106,40 @@ class SettlingRules:
         desk.settle(desk.claim()[0], "ready", maybe_applied=True, may_hold={**held, "phone": "1"})
         link = desk.store.link("people", "shop", "customer", "1")
         assert (link.fields, link.mapped) == (held, {**held, "phone": "1"})
+
+    def test_what_unheard_tries_of_a_new_record_may_have_written_is_known_until_it_ends(self, desk: Desk) -> None:
+        def known(row: Delivery) -> Mapping[str, Any]:
+            return desk.store.load([row])[0].unheard
+
+        sent = {"phone": "1", "place": {"city": "B"}}
+        desk.take(desk.customer("1"))
+        desk.settle(desk.claim()[0], "ready", maybe_applied=True, unheard=sent)
+        desk.settle(running := desk.claim()[0], "ready")
+        assert known(running) == sent
+        running = desk.claim()[0]
+        desk.take(desk.customer("1", "B"))
+        desk.settle(running, "parked")
+        # The newer state, behind the parked one, and one that came later, in its place.
+        desk.store.dismiss([running.id], desk.now)
+        desk.settle(behind := desk.claim()[0], "parked")
+        assert known(behind) == sent
+        desk.take(desk.customer("1", "BB"))
+        desk.settle(later := desk.claim()[0], "parked")
+        assert known(later) == sent
+        desk.store.retry([later.id], desk.now)
+        running = desk.claim()[0]
+        assert known(running) == sent
+        desk.take(desk.customer("1", "C"))
+        desk.settle(running, "ready", maybe_applied=True)
+        folded = desk.claim()[0]
+        assert (folded.id != running.id, known(folded)) == (True, sent)
+        desk.settle(folded, "submitted", job="j", sent={"fields": {"name": "C"}, "unheard": sent})
+        desk.settle(desk.store.deliveries()[0], "ready", token="j", maybe_applied=True)
+        lost = desk.claim()[0]
+        assert known(lost) == {"name": "C"} | sent
+        desk.settle(lost)
+        desk.take(desk.customer("1", "D"))
+        assert known(desk.claim()[0]) == {}
 
     def test_maybe_applied_stays_until_the_row_is_settled(self, desk: Desk) -> None:
         desk.take(desk.customer("1"))
