@@ -422,7 +422,8 @@ UPDATE delivery SET due_at = max(due_at, :due_at), attempts = :attempts, first_f
     first_change_at = min(first_change_at, :first_change_at), bulk = min(bulk, :bulk),
     maybe_applied = max(maybe_applied, :maybe_applied), before = coalesce(:before, before),
     sent = coalesce(:sent, sent), former_email = coalesce(:former_email, former_email), wait_route = :wait_route,
-    wait_entity = :wait_entity, wait_key = :wait_key, waiting_since = :waiting_since, error_kind = :error_kind, error = :error
+    wait_entity = :wait_entity, wait_key = :wait_key, waiting_since = :waiting_since,
+    error_kind = :error_kind, error = :error
 WHERE id = :id
 """
 

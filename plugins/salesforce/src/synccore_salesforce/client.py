@@ -315,8 +315,9 @@ class Client:
             raise
         self._composes = True
         answers = found.get("compositeResponse") if isinstance(found, Mapping) else None
-        by_name = {a.get("referenceId"): a for a in answers or ()}
-        if len(by_name) != len(wanted):
+        told = answers if isinstance(answers, list) else []
+        by_name = {str(a.get("referenceId")): a for a in told if isinstance(a, Mapping)}
+        if len(by_name) != len(wanted) or any(f"part{n}" not in by_name for n in range(len(wanted))):
             writes = any(method != "GET" for method, *_ in parts)
             raise Transient(f"{len(wanted)} requests were sent, {len(by_name)} answered", maybe_applied=writes)
         return [_part_response(by_name[f"part{n}"]) for n in range(len(wanted))]
@@ -479,7 +480,7 @@ def _parts(texts: Sequence[str], room: int, most: int, length: Callable[[str], i
 def _part_response(answer: Mapping[str, Any]) -> Response:
     body = answer.get("body")
     return Response(
-        status=int(answer.get("httpStatusCode") or 500),
+        status=status if isinstance(status := answer.get("httpStatusCode"), int) else 500,
         headers={},
         body=jsonlib.dumps(body).encode() if body is not None else b"",
     )
@@ -489,4 +490,6 @@ def _checked(results: Any, expected: int) -> list[dict[str, Any]]:
     if not isinstance(results, list) or len(results) != expected:
         count = len(results) if isinstance(results, list) else "none"
         raise Transient(f"{expected} records were sent and the answer holds {count}", maybe_applied=True)
+    if not all(isinstance(result, dict) for result in results):
+        raise Transient("the answer says of some records what is no result", maybe_applied=True)
     return results

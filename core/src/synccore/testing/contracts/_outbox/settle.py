@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ....store import Delivery, DirtyRule, HistoryEntry, LinkUpdate
+from ....store import Delivery, DirtyRule, HistoryEntry, LinkUpdate, Work
 from ....types import Link
 from .desk import Desk
 
@@ -109,7 +109,8 @@ class SettlingRules:
 
     def test_what_unheard_tries_of_a_new_record_may_have_written_is_known_until_it_ends(self, desk: Desk) -> None:
         def known(row: Delivery) -> Mapping[str, Any]:
-            return desk.store.load([row])[0].unheard
+            work: Work = desk.store.load([row])[0]
+            return work.unheard
 
         sent = {"phone": "1", "place": {"city": "B"}}
         desk.take(desk.customer("1"))
