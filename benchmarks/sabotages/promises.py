@@ -36,6 +36,20 @@ PROMISES = (
         DELIVERY,
     ),
     core(
+        "forget what a create without an answer may have written",
+        "_delivery/settle.py",
+        "return evolve(settlement, unheard=together(work.unheard, operation.fields))",
+        "return settlement",
+        DELIVERY,
+    ),
+    core(
+        "forget it when folding",
+        "store/sql.py",
+        "    sent = coalesce(:sent, sent), former_email",
+        "    former_email",
+        STORE,
+    ),
+    core(
         "lose maybe_applied when folding",
         "store/sql.py",
         "maybe_applied = max(maybe_applied, :maybe_applied), before",
