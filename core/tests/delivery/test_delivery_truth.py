@@ -391,17 +391,18 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == "elsewhere"
 
 
-def test_a_child_waits_for_a_new_owner_who_is_not_there_yet(tmp_path):
+@pytest.mark.parametrize("number", ["2", ORDER.key], ids=["another", "its-own-number"])
+def test_a_child_waits_for_a_new_owner_who_is_not_there_yet(tmp_path, number):
     """A guest's order is given to an account that was made a moment ago: the order's turn may come first."""
     with Harness(tmp_path, WITH_ORDERS) as app:
         app.emit(anna(), upsert(ORDER, owner="1"))
         app.settle_down()
-        app.emit(upsert(ORDER, owner="2"))
+        app.emit(upsert(ORDER, owner=number))
         app.drain()
         assert app.states() == {"done": 2, "ready": 1}
-        app.emit(customer("2", email="ben@shop.test"))
+        app.emit(customer(number, email="ben@shop.test"))
         app.settle_down()
-        wanted = app.app.store.link("people", "shop", "customer", "2").remote_id
+        wanted = app.app.store.link("people", "shop", "customer", number).remote_id
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == wanted
         assert app.states() == {"done": 4}, [d.error for d in app.deliveries()]
 

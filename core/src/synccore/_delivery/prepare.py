@@ -15,7 +15,7 @@ from ..entities import Customer, Order
 from ..errors import MappingError, WaitFor
 from ..hookspecs import Mapper
 from ..store import Store, Work, made_from
-from ..types import Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
+from ..types import EntityRef, Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
 #: Why nothing is done about a record that is gone and of which the target never had anything.
 NEVER = "deleted before it was ever delivered"
@@ -198,7 +198,8 @@ class Preparer:
     @staticmethod
     def _to_move(work: Work, link: Link) -> bool:
         """Whether it hangs under a parent at the target while its new owner is not there yet: nothing asks again."""
-        new_owner = work.parent_ref is not None and work.parent_ref.key != work.delivery.key
+        itself = EntityRef(work.delivery.entity, work.delivery.key)  # an order may have the number of an account
+        new_owner = work.parent_ref is not None and work.parent_ref != itself
         comes = work.owner is None or not work.owner.deleted
         return link.parent_id is not None and work.parent is None and new_owner and comes
 
