@@ -16,8 +16,6 @@ from ._transport import TooLarge, bound, no_cookies, read_body
 __all__ = ["Wire"]
 
 _NOTHING = httpx.ByteStream(b"")
-
-
 _READING = threading.Lock()
 
 

@@ -287,17 +287,6 @@ BEFORES = """
 SELECT d.id, d.before FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.before IS NOT NULL
 """
 
-#: What was sent of rows in doubt: by themselves, by a parked row of theirs, and of the guest whose place they took.
-UNHEARD = """
-SELECT d.id, d.sent AS own, (SELECT p.sent FROM delivery p WHERE p.source = d.source AND p.entity = d.entity
-        AND p.key = d.key AND p.settled_at IS NULL AND p.route = d.route AND p.state = 'parked' AND p.event IS NULL
-        AND p.sent IS NOT NULL ORDER BY p.id DESC LIMIT 1) AS parked,
-    (SELECT g.sent FROM snapshot s CROSS JOIN delivery g ON g.route = d.route AND g.source = s.source
-        AND g.entity = s.entity AND g.key = s.key AND g.event IS NULL AND g.sent IS NOT NULL
-        WHERE s.source = d.source AND s.entity = d.entity AND s.replaced_by = d.key ORDER BY g.id DESC LIMIT 1) AS guest
-FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.maybe_applied = 1 AND d.event IS NULL
-"""
-
 #: Unsorted: asked for in order of the keys SQLite walks through all of them, once for each record of a batch.
 TAKEN_OVER = "SELECT key FROM snapshot WHERE source = ? AND entity = ? AND replaced_by = ?"
 

@@ -20,6 +20,17 @@ _Place = tuple[str, str, str]
 _Aged = tuple[datetime, int, int, Snapshot]
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
+#: What was sent of rows in doubt: by themselves, by a parked row of theirs, and of the guest whose place they took.
+UNHEARD = """
+SELECT d.id, d.sent AS own, (SELECT p.sent FROM delivery p WHERE p.source = d.source AND p.entity = d.entity
+        AND p.key = d.key AND p.settled_at IS NULL AND p.route = d.route AND p.state = 'parked' AND p.event IS NULL
+        AND p.sent IS NOT NULL ORDER BY p.id DESC LIMIT 1) AS parked,
+    (SELECT g.sent FROM snapshot s CROSS JOIN delivery g ON g.route = d.route AND g.source = s.source
+        AND g.entity = s.entity AND g.key = s.key AND g.event IS NULL AND g.sent IS NOT NULL
+        WHERE s.source = d.source AND s.entity = d.entity AND s.replaced_by = d.key ORDER BY g.id DESC LIMIT 1) AS guest
+FROM json_each(:ids) j CROSS JOIN delivery d ON d.id = j.value WHERE d.maybe_applied = 1 AND d.event IS NULL
+"""
+
 
 def find_route(view: Transaction, sink: str, rules: Sequence[ClaimRule], now: int) -> tuple[ClaimRule, bool] | None:
     """The route to claim from and whether its bulk rows: live first, then the earliest due, then rule order."""
@@ -142,7 +153,7 @@ class Gatherer:
         return [self._gather(delivery) for delivery in deliveries]
 
     def _read_unheard(self, ids: str) -> None:
-        for row in self._view.execute(sql.UNHEARD, {"ids": ids}):
+        for row in self._view.execute(UNHEARD, {"ids": ids}):
             found: dict[str, Any] = {}
             for text in (row["guest"], row["parked"], row["own"]):
                 sent = {} if text is None else codec.load_fields(text)
