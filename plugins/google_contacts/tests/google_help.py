@@ -205,3 +205,9 @@ def by_email(people: Iterable[Mapping[str, Any]], email: str) -> list[Mapping[st
 def marks_on(person: Mapping[str, Any]) -> list[str]:
     """The markers on a contact, by Google's own record."""
     return [d["value"] for d in person.get("clientData", ()) if d["key"] == "synccore.source"]
+
+
+def companies(rig: Rig) -> set[str]:
+    """Of the one contact that there is."""
+    (person,) = rig.google.contacts()
+    return set(values(person, "organizations", "name"))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from attrs import evolve
-from google_help import marks_on, near, person_fields, settle, values
+from google_help import companies, marks_on, near, person_fields, settle, values
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -349,137 +349,6 @@ def test_a_retry_right_after_the_merge_that_was_asked_for_succeeds(rigs, under, 
         assert isinstance(outcome, Delivered)
     assert rig.links["shop:1"].remote_id == name
     assert len(rig.google.contacts()) == 1
-
-
-def test_two_customers_of_one_merged_contact_do_not_empty_each_other(rig):
-    one = rig.put(1, **person_fields(1)).remote_id
-    two = rig.put(2, **person_fields(2)).remote_id
-    rig.google.merge(one, two)
-    change(rig, 1, **person_fields(1, phone="+14155558888"))
-    change(rig, 2, **person_fields(2, company="Acme"))
-    (person,) = rig.google.contacts()
-    assert set(values(person, "phoneNumbers")) == {"+14155558888", "+14155550002"}
-    assert set(values(person, "emailAddresses")) == {"ann1@shop.test", "ann2@shop.test"}
-    assert person["names"][0]["givenName"] == "Ann1"
-
-
-def companies(rig):
-    (person,) = rig.google.contacts()
-    return set(values(person, "organizations", "name"))
-
-
-@pytest.mark.parametrize("forgotten", [1, 2])
-def test_who_is_forgotten_on_a_merged_contact_leaves_no_company(rig, forgotten):
-    other = 3 - forgotten
-    one, two = (rig.put(n, **person_fields(n, company=f"Firm {n}")).remote_id for n in (1, 2))
-    rig.google.merge(one, two)
-    change(rig, 1, **person_fields(1, company="Firm 1b"))
-    change(rig, 2, **person_fields(2, company="Firm 2b"))
-    assert companies(rig) == {"Firm 1b", "Firm 2b"}
-    link = rig._link(f"shop:{forgotten}")
-    assert rig.sink.erase(link).outcome == "released"
-    del rig.links[f"shop:{forgotten}"]
-    (person,) = rig.google.contacts()
-    assert companies(rig) == {f"Firm {other}b"}
-    assert values(person, "emailAddresses") == [f"ann{other}@shop.test"]
-    assert set(marks(rig)) == {f"shop:customer:{other}"}
-    change(rig, other, **person_fields(other, company="Firm 9"))
-    assert companies(rig) == {"Firm 9"}
-
-
-@pytest.mark.parametrize("markers", ["both", "kept", "none"])
-def test_who_has_no_link_any_more_is_taken_off_a_merged_contact_by_their_address(rig, markers):
-    """Their deletion let go of it; what nobody knows of them but the address goes when they are forgotten."""
-    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
-    rig.google.merge(one, two, markers=markers)
-    identity = Identity(emails=("ann2@shop.test",), phones=("+14155550002",), uids=("shop:customer:2",))
-    (found,) = rig.sink.find(identity)
-    assert rig.sink.erase(found).outcome == "released"
-    (person,) = rig.google.contacts()
-    assert values(person, "emailAddresses") == ["ann1@shop.test"]
-    assert values(person, "phoneNumbers") == ["+14155550001"]
-
-
-def test_an_address_that_came_to_another_customers_contact_by_a_merge_goes_with_its_person(rig):
-    """Whatever the contact was that went into it: nothing of who is forgotten stays on a customer's contact."""
-    one = rig.put(1, **person_fields(1)).remote_id
-    typed = rig.google.add(names=[{"givenName": "Bea"}], emailAddresses=[{"value": "Bea@shop.test"}])
-    rig.google.merge(one, typed)
-    (found,) = rig.sink.find(Identity(emails=("bea@shop.test",), phones=(), uids=("shop:customer:2",)))
-    assert rig.sink.erase(found).outcome == "released"
-    (person,) = rig.google.contacts()
-    assert values(person, "emailAddresses") == ["ann1@shop.test"]
-
-
-def equal(n, **more):
-    """One of two customers of one company, at one address."""
-    there = {"street": "Weg 1", "city": "Ulm", "country": "DE"}
-    fields = {"phone": "+493055500006", "company": "Firm", "billing_address": there, "customer_since": "2026-01-02"}
-    return person_fields(n, **{**fields, **more})
-
-
-@pytest.mark.parametrize("forgotten", [1, 2])
-@pytest.mark.parametrize("changed", [True, False])
-def test_what_both_of_a_merged_contact_have_stays_when_one_is_forgotten(rig, forgotten, changed):
-    one, two = (rig.put(n, **equal(n)).remote_id for n in (1, 2))
-    rig.google.merge(one, two)
-    if changed:
-        change(rig, forgotten, **equal(forgotten, notes="Customer of shop"))
-    assert rig.sink.erase(rig._link(f"shop:{forgotten}")).outcome == "released"
-    (person,) = rig.google.contacts()
-    assert values(person, "emailAddresses") == [f"ann{3 - forgotten}@shop.test"]
-    assert values(person, "phoneNumbers") == ["+493055500006"]
-    assert values(person, "organizations", "name") == ["Firm"]
-    assert values(person, "addresses", "city") == ["Ulm"]
-    assert len(person["events"]) == 1
-    assert not person.get("biographies")
-    # Now they are one person's again.
-    change(rig, 3 - forgotten, **equal(3 - forgotten, phone=None, company=None))
-    (person,) = rig.google.contacts()
-    assert not person.get("phoneNumbers")
-    assert not person.get("organizations")
-
-
-def test_a_change_of_one_of_a_merged_contact_takes_nothing_that_the_other_has_too(rig):
-    one, two = (rig.put(n, **equal(n)).remote_id for n in (1, 2))
-    rig.google.merge(one, two)
-    change(rig, 2, **equal(2, phone="+493055500009", company=None, billing_address=None))
-    (person,) = rig.google.contacts()
-    assert values(person, "phoneNumbers") == ["+493055500006", "+493055500009"]
-    assert values(person, "organizations", "name") == ["Firm"]
-    assert values(person, "addresses", "city") == ["Ulm"]
-    change(rig, 1, **equal(1, phone=None, company=None, billing_address=None))
-    (person,) = rig.google.contacts()
-    assert values(person, "phoneNumbers") == ["+493055500009"]
-    assert not person.get("organizations")
-
-
-def test_merged_with_what_the_owner_made_it_is_never_deleted(rigs):
-    rig = rigs(on_delete="delete")
-    ours = rig.put(1, **person_fields(1)).remote_id
-    mine = rig.google.add(names=ANNIE, phoneNumbers=[{"value": "+14155550777"}])
-    name = rig.google.merge(mine, ours, under="other")
-    change(rig, **person_fields(1, company="Acme"))
-    rig.deliver(rig.op(1, op="delete"))
-    assert rig.google.contact(name)["names"][0]["givenName"] == "Annie"
-
-
-@pytest.mark.parametrize("policy", ["keep", "delete"])
-def test_an_edit_that_looks_like_a_merge_costs_the_owner_nothing(rig, policy):
-    made = rig.put(1, **person_fields(1, company="Acme"))
-    person = rig.google.contact(made.remote_id)
-    more = [*person["phoneNumbers"], {"value": "+14155550777"}]
-    rig.google.edit(made.remote_id, names=ANNIE, phoneNumbers=more, nicknames=[{"value": "Nan"}])
-    change(rig, **person_fields(1, given_name="Shop", company="Best", phone="+14155550222"))
-    person = rig.google.contact(made.remote_id)
-    assert person["names"][0]["givenName"] == "Annie"
-    assert values(person, "organizations", "name") == ["Best"]
-    assert values(person, "phoneNumbers") == ["+14155550222", "+14155550777"]
-    rig.deliver(rig.op(1, op="delete", settings={"on_delete": policy}))
-    person = rig.google.contact(made.remote_id)
-    assert person["names"][0]["givenName"] == "Annie"
-    assert "+14155550777" in values(person, "phoneNumbers")
-    assert values(person, "nicknames") == ["Nan"]
 
 
 # -- in every order
