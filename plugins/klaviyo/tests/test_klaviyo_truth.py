@@ -95,6 +95,15 @@ def test_a_number_that_is_somebody_elses_is_asked_about_once(sink, klaviyo, oper
     assert klaviyo.person("a@shop.test").attributes["phone_number"] == "+4915123456780"
 
 
+def test_a_number_is_still_theirs_after_they_took_it_away_and_changed_their_address(sink, klaviyo, operation):
+    """As a shop's owner does who mistook two fields and puts it right, within the minutes that Klaviyo needs to show it."""
+    link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
+    link = deliver(sink, operation, link, fields={"email": "a@shop.test", "phone_number": None})
+    link = deliver(sink, operation, link, fields={"email": "b@shop.test", "phone_number": PHONE})
+    assert klaviyo.person("b@shop.test").attributes["phone_number"] == PHONE
+    assert link.left_out == {}
+
+
 def test_a_number_that_only_klaviyo_dislikes_keeps_nobody_out(sink, klaviyo, operation):
     problem = {"id": "1", "code": "invalid", "title": "t", "detail": "d"}
     problem["source"] = {"pointer": "/data/attributes/phone_number"}

@@ -29,8 +29,8 @@ class Phones:
         self._client = client
         self._clock = clock
         self._lock = threading.Lock()
-        #: Number -> the address it was last sent with, and when: before Klaviyo can be asked about it.
-        self._lately: dict[str, tuple[str, datetime]] = {}
+        #: Number -> the record and the address it was last sent with, and when: before Klaviyo can be asked about it.
+        self._lately: dict[str, tuple[frozenset[str], datetime]] = {}
 
     def sort_out(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Profile]:
         """The profiles without numbers that are somebody else's. Raises what asking raises."""
@@ -44,14 +44,15 @@ class Phones:
             now = self._clock.now()
             self._lately = {n: one for n, one in self._lately.items() if now - one[1] < UNSEEN}
             for number, phone in asked.items():
-                profile, link = profiles[number], by_id[number].link
-                address = str(profile.email)
+                profile, operation = profiles[number], by_id[number]
+                address, link = str(profile.email), operation.link
                 owner, their_address = owners.get(phone, (None, None))
                 mine = owner is None or their_address in (None, address) or (link and link.remote_id == owner)
-                if not mine or self._lately.get(phone, (address, now))[0] != address:
+                who = frozenset({operation.uid, address})  # either of them may change
+                if not mine or not self._lately.get(phone, (who, now))[0] & who:
                     found[number] = profile.without(["phone_number"], FOREIGN)
                 else:
-                    self._lately[phone] = address, now
+                    self._lately[phone] = who, now
         return found
 
     def _owners(self, phones: set[str]) -> dict[str, tuple[str, str | None]]:
