@@ -150,6 +150,19 @@ def test_after_a_restore_what_only_looks_like_the_record_waits_until_the_target_
         assert people(harness) == ["Ann", "Bob"]
 
 
+def test_after_a_restore_what_was_owed_in_the_backup_is_sent_though_the_shop_has_changed_back(harness):
+    """The outbox that the backup replaced had delivered it."""
+    harness.emit(account("Ann"))
+    harness.drain()
+    harness.emit(account("Bea"))
+    backup = harness.backup()
+    harness.drain()
+    harness.restore(backup)
+    harness.emit(account("Ann"))
+    harness.settle_down()
+    assert people(harness) == ["Ann"]
+
+
 def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_backup_does_not_know(harness):
     key = guest_key(EMAIL)
     harness.sink.records["r9"], harness.sink.uids[f"shop:customer:{key}"] = {"name": "Ann"}, "r9"

@@ -15,12 +15,12 @@ __all__ = ["Taking"]
 RESTORED = "restored"
 #: When that was, for good.
 RESTORED_AT = "restored_at"
-#: What has no link may have been made by the outbox that the backup replaced.
-_DOUBT = """
-UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL AND op = 'upsert' AND NOT EXISTS (
-    SELECT 1 FROM link l WHERE l.route = delivery.route AND l.source = delivery.source AND l.entity = delivery.entity
-    AND l.key = delivery.key)
-"""
+_LINKED = """EXISTS (SELECT 1 FROM link l WHERE l.route = delivery.route AND l.source = delivery.source
+    AND l.entity = delivery.entity AND l.key = delivery.key)"""
+#: What is owed, the outbox that the backup replaced may have delivered: made what has no link, changed what has one.
+_DOUBT = f"""
+UPDATE delivery SET maybe_applied = 1 WHERE settled_at IS NULL AND event IS NULL AND op = 'upsert' AND {{}} {_LINKED}
+"""  # noqa: S608  own constants
 
 
 class Taking(Engine):
@@ -76,14 +76,15 @@ class Taking(Engine):
 
     def doubt(self, sources: Collection[str], now: datetime) -> int:
         """After a restore: what has no link may have been made since the backup, so the target is asked before it is
-        made. Holds for what is owed, whose number is given, and for all that these sources bring until
-        `believe_again`."""
+        made; what has one may be in a state that the link does not know. Holds for what is owed, and for all that these
+        sources bring until `believe_again`. Gives how many owed ones have no link."""
         with self.writing() as tx:
             for source in sources:
                 for name in (RESTORED, RESTORED_AT):
                     values = {"source": source, "name": name, "value": from_ms(to_ms(now)).isoformat()}
                     tx.execute(sql.PUT_CURSOR, values | {"now": to_ms(now)})
-            return tx.execute(_DOUBT).rowcount
+            tx.execute(_DOUBT.format(""))
+            return tx.execute(_DOUBT.format("NOT")).rowcount
 
     def restored_at(self, source: str) -> datetime | None:
         """When a backup was put in the database's place; None where that never happened."""

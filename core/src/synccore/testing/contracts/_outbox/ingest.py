@@ -366,3 +366,11 @@ class TakingInRules:
         desk.store.believe_again("shop", desk.now)
         desk.take(desk.customer("3", version=1))
         assert [(d.key, d.maybe_applied) for d in desk.claim()] == [("2", True), ("3", False)]
+
+    def test_what_was_owed_in_a_backup_may_have_been_delivered_since(self, desk: Desk) -> None:
+        """Of a record with a link as well: the shop may change back, and what the link says is not what is there."""
+        desk.take(desk.customer(version=1))
+        desk.deliver_all()
+        desk.take(desk.customer(name="B", version=2), desk.customer("2"))
+        assert desk.store.doubt(["shop"], desk.now) == 1
+        assert [d.maybe_applied for d in desk.claim()] == [True, True]
