@@ -19,7 +19,7 @@ class Backup:
         state = rig.sink._rounds._index.state
         state.clear()
         state.put(self._items)
-        rig.links = self._links
+        rig.links = copy(self._links)
         rig.sink = rig.open()
 
 
@@ -112,6 +112,22 @@ def test_who_came_since_the_backup_and_was_merged_with_another_customer_has_one_
     for n in (1, 2):
         assert [p["resourceName"] for p in by_email(rig.google.contacts(), f"ann{n}@shop.test")] == [name]
         assert rig.links[f"shop:{n}"].remote_id == name
+
+
+@pytest.mark.parametrize("markers", ["both", "kept", "none"])
+@pytest.mark.parametrize("under", ["kept", "other", "new"])
+@pytest.mark.parametrize("which", [1, 2])
+def test_two_whom_the_owner_merged_are_two_also_after_a_second_restore(rig, which, under, markers):
+    """What was written between the two tells of one of them alone, and holds what was the other's."""
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    backup = Backup(rig)
+    name = rig.google.merge(one, two, under=under, markers=markers)
+    for _ in range(2):
+        backup.put_back(rig)
+        settle(rig, [rig.op(which, maybe=True, **person_fields(which))])
+    (person,) = rig.google.contacts()
+    assert person["resourceName"] == name
+    assert sorted(values(person, "emailAddresses")) == ["ann1@shop.test", "ann2@shop.test"]
 
 
 def test_of_several_who_came_since_the_backup_on_one_contact_none_gets_another(rig):

@@ -282,7 +282,8 @@ class Index:
         name = person["resourceName"]
         items: dict[str, Any] = {}
         were = [(last or {}).get(former) or self.person(former) for former in formers]
-        if name in self._keys and not (len(formers) == 1 and still(were[0], person)):
+        # What we wrote on under either name was two; one that a listing showed under its new name first was not.
+        if name in self._keys and (self.own(name) or not (len(formers) == 1 and still(were[0], person))):
             were.append(self.person(name))
         known = [n for n, was in zip([*formers, name], were, strict=False) if was or self.own(n)]  # not between looks
         owns = [own for n in known if (own := self.own(n))]
