@@ -111,6 +111,8 @@ class Ledger(Target):
         self.meanwhile: Callable[[Operation, Mapping[str, Entry]], None] = lambda *_: None
         self.away = self.full = False
         self.refused: set[str] = set()
+        #: Facts that were refused: others go ahead of them until they are tried again.
+        self.passed: set[str] = set()
         self._made = 0
 
     # -- the world's side
@@ -162,8 +164,7 @@ class Ledger(Target):
 
     def payments(self) -> list[str]:
         """The order of every receipt, with the event that Klaviyo is told of."""
-        told = [receipt.fields for receipt in self.receipts.values()]
-        return [f"{fields['order']}/{RENEWED if fields['good'] else FAILED}" for fields in told]
+        return [_fact(receipt) for receipt in self.receipts.values()]
 
     def told(self) -> list[tuple[str, datetime]]:
         """Whom a receipt is of, and when it was paid."""
@@ -223,6 +224,7 @@ class Ledger(Target):
         if self.witness is not None:
             self.seen.extend(self.witness(operation, self.entries))
         if operation.fields.get("email") in self.refused:
+            self.passed |= {_fact(operation)} if operation.op == "event" else set()
             return Failed(Rejected("this address is not taken"))
         if operation.op == "event":
             if operation.bulk:
@@ -262,6 +264,10 @@ class Ledger(Target):
         shown = self.clock.now() - self.lag
         found = (r for r, e in self.entries.items() if (e.tag, e.object) == (tag, object_) and e.made_at <= shown)
         return next(found, None)
+
+
+def _fact(operation: Operation) -> str:
+    return f"{operation.fields['order']}/{RENEWED if operation.fields['good'] else FAILED}"
 
 
 @frozen(kw_only=True)

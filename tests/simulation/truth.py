@@ -120,12 +120,13 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
 def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     """Where every webhook came, a person's facts are told in the order in which they happened. When a renewal failed
     is known by its order's last change alone; and a webhook owed for an order that somebody then paid by hand tells
-    that ahead of what happened in between."""
+    that ahead of what happened in between. What was refused, and so parked, holds up nothing."""
     last: dict[str, datetime] = {}
+    passed = target.passed if isinstance(target, Ledger) else set()
     for (whose, at), fact in zip(target.told(), target.payments(), strict=True):
         number, _, event = fact.partition("/")
         by_hand = int(number) in world.edited
-        if by_hand and event == FAILED:
+        if (by_hand and event == FAILED) or fact in passed:
             continue
         thread = f"{whose} {number}" if by_hand else whose
         if at < last.get(thread, at):
