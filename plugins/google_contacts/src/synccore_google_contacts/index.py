@@ -282,8 +282,9 @@ class Index:
         name = person["resourceName"]
         items: dict[str, Any] = {}
         were = [(last or {}).get(former) or self.person(former) for former in formers]
-        # What we wrote on under either name was two; one that a listing showed under its new name first was not.
-        if name in self._keys and (self.own(name) or not (len(formers) == 1 and still(were[0], person))):
+        # One that a listing showed under its new name first is no second one; one that is somebody else's is.
+        whose = [set(own.wants) if (own := self.own(n)) else set() for n in (formers[0], name)]
+        if name in self._keys and not (len(formers) == 1 and still(were[0], person) and whose[1] <= whose[0]):
             were.append(self.person(name))
         known = [n for n, was in zip([*formers, name], were, strict=False) if was or self.own(n)]  # not between looks
         owns = [own for n in known if (own := self.own(n))]
