@@ -112,6 +112,8 @@ class Klaviyo(Target):
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         self.server = FakeKlaviyo(clock=clock.now, job_time=timedelta(seconds=luck.choice((5, 600, 7200))))
+        #: Addresses that were refused at any time.
+        self.refused: set[str] = set()
 
     def config(self) -> Mapping[str, Any]:
         return {
@@ -134,6 +136,7 @@ class Klaviyo(Target):
         ]
 
     def refuse(self, email: str) -> None:
+        self.refused.add(email)
         self.server.refuse[email] = ("invalid", "this address is not taken")
 
     def come_back(self) -> None:
@@ -147,6 +150,12 @@ class Klaviyo(Target):
     def told(self) -> list[tuple[str, datetime]]:
         """Whom it was told something of, and when that happened."""
         return [(event["profile"], event["time"]) for event in self.server.store.events]
+
+    def made_by_facts(self) -> set[str]:
+        """Addresses with which nobody was delivered, for they were refused: a fact of theirs alone made the profile."""
+        told = {whose for whose, _ in self.told()}
+        people = [p.attributes for number, p in self.server.store.people.items() if number in told]
+        return self.refused & {a.get("email") for a in people if not (a.get("first_name") or a.get("phone_number"))}
 
     def mailed(self) -> set[str]:
         people = self.server.store.people.values()

@@ -72,14 +72,17 @@ def _people(world: World, target: Target) -> Iterator[str]:
     for person in held:
         if person.email in world.forgotten:
             yield f"{target.name}: {person.email} was forgotten and is there"
-        elif person.email not in known | _merged(target, known):
+        elif person.email not in known | _left(target, known):
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
         elif person.email in wanted and not _is(world, target, person, wanted[person.email]):
             yield f"{target.name}: {person} is not {wanted[person.email]}"
 
 
-def _merged(target: Target, known: Set[str]) -> set[str]:
-    """Who is on one contact with somebody who is there: whoever of them goes from the shop, it is left as it is."""
+def _left(target: Target, known: Set[str]) -> set[str]:
+    """Who is on one contact with somebody who is there: whoever of them goes from the shop, it is left as it is. And
+    who was known by a fact alone when they went."""
+    if isinstance(target, Klaviyo):
+        return target.made_by_facts()
     if not isinstance(target, Google) or not target.merged:
         return set()
     return {address for addresses in target.addresses() if known.intersection(addresses) for address in addresses}
