@@ -2,6 +2,8 @@
 
 import threading
 
+from .._floor import FLOOR
+
 __all__ = ["Bell"]
 
 
@@ -31,6 +33,7 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Until it rings, or for so long; a ring since the last wait counts."""
+        FLOOR.give()
         with self._changed:
             rounds = self._rounds
             self.waiting += 1

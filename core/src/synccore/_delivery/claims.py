@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from .._floor import FLOOR
 from ..store import ClaimRule, Delivery, Loan, Store, StoreError
 from ..types import Clock, Limits
 from .bell import Bell
@@ -153,6 +154,7 @@ class Claims:
             return True
         due = self._store.due(self._sink, now, self._limits.max_batch, routes=waiting)
         if 0 < due < self._limits.max_batch:
+            FLOOR.give()
             self._clock.sleep(min(waits[route] for route in waiting))
         return due > 0  # what comes after this look rings, and would begin too soon
 
@@ -171,7 +173,6 @@ class Claims:
 
     def next_due(self, now: datetime) -> datetime | None:
         """When something owed may be tried next, as far as the routes' holds go."""
-        self._holds.refresh()
         moments = [self._store.next_due(self._sink, routes=self._free(now))]
         for route in self._routes:
             if (until := self._holds.until(route, now)) is not None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from .._floor import FLOOR
 from ..errors import SynccoreError, redact
 from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
@@ -144,6 +145,7 @@ class Engine:
             try:
                 step = lane.step()
             except Exception as error:  # noqa: BLE001  a lane must not die while the process lives
+                FLOOR.give()
                 self._failing(lane.name, error)
                 self._log.warning("lane trouble", lane=lane.name, error=type(error).__name__, detail=str(error))
                 self._stopping.wait(TROUBLE_WAIT.total_seconds())
@@ -152,6 +154,7 @@ class Engine:
                 self._working(lane.name)
             if step.idle_until is not None:
                 self._idle(lane, step.idle_until)
+        FLOOR.give()
 
     def _idle(self, lane: Lane, until: datetime) -> None:
         wait = min(until - self._clock.now(), self._store.look_every)
@@ -273,13 +276,16 @@ class Engine:
 
     def _exhaust(self, lane: Lane, more: Callable[[], bool] = lambda: False) -> int:
         settled = 0
-        while not self._stopping.is_set():
-            step = lane.step()
-            settled += step.settled
-            if step.idle_until is not None:
-                if not more():
-                    break
-                self._idle(lane, step.idle_until)
+        try:
+            while not self._stopping.is_set():
+                step = lane.step()
+                settled += step.settled
+                if step.idle_until is not None:
+                    if not more():
+                        break
+                    self._idle(lane, step.idle_until)
+        finally:
+            FLOOR.give()
         return settled
 
     def next_try(self) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
+from .._floor import FLOOR
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import Delivery, DirtyRule, Settlement, Store, Work
@@ -146,6 +147,11 @@ class Lane:
         with time_limit(self.limits.deadline + LEASE_MARGIN):
             deliveries, token = self.claims.take()
             if deliveries:
+                # Whoever has the floor keeps it for the next look, which is then in nobody's way.
+                if deliveries[0].bulk:
+                    FLOOR.take()
+                else:
+                    FLOOR.give()
                 return Step(settled=collected + self._run(deliveries, token))
         return Step(settled=collected, idle_until=None if collected else self._next_due(now))
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from .._floor import FLOOR
 from ..errors import RateLimited
 from ..http import time_left
 from ..store import Delivery
@@ -86,7 +87,7 @@ class Watch:
                 retry_after=timedelta(seconds=1),
                 scope="operation",
             )
-        with self.waited_for():
+        with self.waited_for(), FLOOR.given_away():
             yield
 
     @contextmanager

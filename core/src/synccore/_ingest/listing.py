@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
+from .._floor import FLOOR
 from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
 from ..store import NEWS_SINCE, Delivery, Ingest, Ingested, Loan, Rules, Store
@@ -131,7 +132,7 @@ class Lister:
         listed = Listed()
         routes = {r.route for r in self._rules.get(entity, ())} if bulk else set()
         with self._filling(routes):
-            asked = self._asked(entity, self._store.get_cursor(self._name, cursor_name), filters)
+            asked = self._asked(entity, self._store.get_cursor(self._name, cursor_name), filters, bulk=bool(routes))
             for pages in self._together(asked, routes):
                 units = [
                     Ingest(
@@ -166,7 +167,8 @@ class Lister:
         loans = self._lend(routes, sum(len(unit.changes) for unit in units)) if routes else ()
         lent = None
         try:
-            taken = self._intake.submit(*(evolve(unit, loans=loans) for unit in units))
+            with FLOOR.held() if routes else nullcontext():
+                taken = self._intake.submit(*(evolve(unit, loans=loans) for unit in units))
             lent = taken.lent
         finally:
             self._lent(loans, lent)
@@ -193,13 +195,20 @@ class Lister:
         if group:
             yield group
 
-    def _asked(self, entity: str, cursor: str | None, filters: Mapping[str, str]) -> Iterator[tuple[datetime, Page]]:
+    def _asked(
+        self, entity: str, cursor: str | None, filters: Mapping[str, str], *, bulk: bool
+    ) -> Iterator[tuple[datetime, Page]]:
         """Each page with when it was asked for: what arrives by webhook after that is newer than the page."""
         pages = iter(self._source.poll(entity, cursor, filters))
+        at_once = False
         while True:
-            asked_at = self._clock.now()
-            if (page := next(pages, None)) is None:
+            # A source that waits for its shop keeps nobody from working meanwhile.
+            with FLOOR.held() if at_once else nullcontext():
+                asked_at = self._clock.now()
+                page = next(pages, None)
+            if page is None:
                 return
+            at_once = bulk and self._clock.now() - asked_at <= AT_ONCE
             yield asked_at, page
 
     def _done(self, entity: str) -> None:

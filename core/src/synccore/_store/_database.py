@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from ..store import DiskFull, StoreError
@@ -153,17 +154,31 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent view, never waiting for writers."""
+        with self._lent() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def one(self, statement: str, values: Any) -> sqlite3.Row | None:
+        """The first row of one statement, which is a consistent view by itself."""
+        with self._lent() as connection:
+            row: sqlite3.Row | None = connection.execute(statement, values).fetchone()
+            return row
+
+    @contextmanager
+    def _lent(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one who reads."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
         with self._said():
             if connection is None:
                 connection = self._another()
             try:
-                connection.execute("BEGIN")
                 yield connection
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
                 with self._guard:
                     keep = not self._closed
                     if keep:

@@ -3,8 +3,10 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from ..store import Store, StoreError, Transaction
@@ -102,6 +104,9 @@ class SqliteStore(Store):
 
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._database.read()
+
+    def one(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+        return self._database.one(statement, values)
 
     def migrate(self) -> tuple[str, ...]:
         with self._locks.named("schema"), self._database.exclusive() as connection:

@@ -1,0 +1,119 @@
+"""Those who work on batches go one after the other, and news beside them."""
+
+import os
+import threading
+
+import pytest
+
+from synccore import _floor
+from synccore._floor import FLOOR, Floor
+from synccore.testing.harness import Harness, customer
+
+WAIT = 20
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+
+
+@pytest.fixture
+def app(tmp_path):
+    with Harness(tmp_path, PEOPLE) as opened:
+        yield opened
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Somebody has the floor, and does not give it back before the test is over."""
+    monkeypatch.setattr(_floor, "PATIENCE", 10 * WAIT)
+    has, over = threading.Event(), threading.Event()
+
+    def work():
+        with FLOOR.held():
+            has.set()
+            over.wait(WAIT)
+
+    FLOOR.give()
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert has.wait(WAIT)
+    yield over
+    over.set()
+    thread.join(WAIT)
+
+
+def beside(work):
+    """What it gives, in a thread of its own; it must not wait."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+    thread.start()
+    thread.join(WAIT / 4)
+    assert found, "it waits"
+    return found[0]
+
+
+def test_the_floor_is_given_in_the_order_it_was_asked_for():
+    floor, order = Floor(), []
+
+    def work(number):
+        with floor.held():
+            order.append(number)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(9)]
+    with floor.held():
+        for number, thread in enumerate(threads):
+            thread.start()
+            while len(floor._queue) <= number:
+                os.sched_yield()
+    for thread in threads:
+        thread.join(WAIT)
+    assert order == list(range(9))
+
+
+def test_who_waits_for_the_network_lets_others_work():
+    floor = Floor()
+    with floor.held(), floor.given_away(), floor.given_away():
+        beside(lambda: floor.take() or floor.give() or True)
+
+
+def test_who_has_the_floor_does_not_wait_for_it():
+    floor = Floor()
+    floor.take()
+    floor.take()
+    floor.give()
+    beside(lambda: floor.take() or True)
+
+
+def test_who_does_not_come_back_loses_the_floor(monkeypatch):
+    monkeypatch.setattr(_floor, "PATIENCE", 0.01)
+    floor = Floor()
+    floor.take()
+    beside(lambda: floor.take() or True)
+    floor.give()  # it belongs to somebody else
+    assert floor._holder is not None
+    assert floor._holder is not threading.current_thread()
+
+
+def test_news_is_taken_in_and_delivered_beside_who_has_the_floor(app, taken):
+    beside(lambda: app.emit(customer("7", email="a@shop.test")) or True)
+    assert beside(app.app.engine.lanes["crm"].step).settled == 1
+    assert [[o.key for o in call] for call in app.sink.calls] == [["7"]]
+
+
+def test_a_batch_of_a_listing_waits_for_the_floor(app, taken):
+    app.emit(customer("7", email="a@shop.test"), bulk=True)
+    thread = threading.Thread(target=app.app.engine.drain, daemon=True)
+    thread.start()
+    while not FLOOR._queue:
+        os.sched_yield()
+    assert app.sink.calls == []
+    taken.set()
+    thread.join(WAIT)
+    assert [[o.key for o in call] for call in app.sink.calls] == [["7"]]
+    assert FLOOR._holder is None
+
+
+def test_a_batch_that_is_at_the_target_has_no_floor(app):
+    held = []
+    app.emit(customer("7", email="a@shop.test"), bulk=True)
+    deliver = app.sink.deliver
+    app.sink.deliver = lambda operations: held.append(FLOOR._holder) or deliver(operations)
+    app.app.engine.drain()
+    assert held == [None]
