@@ -1,6 +1,7 @@
 """The HTTP client: what a failure leaves unsure, and quotas that several threads share."""
 
 import gc
+import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +50,32 @@ def test_every_call_is_counted_and_carries_the_clients_headers(client, context):
 def test_a_content_type_of_the_callers_wins_over_json(client):
     told = client.post("/x", json={}, headers={"Content-Type": "application/vnd.api+json"}).json()
     assert told["headers"]["content-type"] == "application/vnd.api+json"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"name": "Zoë\u2028", "tags": ("a", "b"), "spent": 1.5, "none": None},
+        {"large": 2**70, 1: True},
+        [float("nan"), float("-inf")],
+        "text",
+    ],
+)
+def test_a_body_says_what_the_standard_library_says(client, echo, value):
+    client.post("/a", json=value)
+    assert echo.requests[-1].body.decode() == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("value", [START, {"at": START}, [object()], {b"key": 1}])
+def test_what_json_cannot_say_is_not_sent(client, echo, value):
+    with pytest.raises(TypeError):
+        client.post("/a", json=value)
+    assert echo.requests == []
+
+
+def test_half_a_character_in_a_body_is_mended(client, echo):
+    client.post("/a", json={"name": "cut \ud83d"})
+    assert echo.requests[-1].body.decode() == '{"name":"cut \N{REPLACEMENT CHARACTER}"}'
 
 
 def test_redirects_are_told_and_not_followed(client, echo):
