@@ -1,7 +1,7 @@
 """What people do besides: telephones, an owner who merges, vendors who refuse, an operator who pauses, a change between
 a page's being read and its being taken in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -11,6 +11,11 @@ from .targets import Google
 from .world import STEPS, Step, World
 
 __all__ = ["ALL_STEPS", "live"]
+
+LINKED = """
+SELECT 1 FROM snapshot s JOIN link l ON l.source = s.source AND l.entity = s.entity AND l.key = s.key
+WHERE s.source = 'shop' AND s.entity = 'customer' AND s.email = :email AND l.route = 'book'
+"""
 
 
 def live(world: World, step: Step) -> None:
@@ -61,8 +66,16 @@ def _merge(world: World, luck: Random) -> None:
     if len(names) > 1:
         kept, other = luck.sample(names, 2)
         under, markers = luck.choice(("kept", "other", "new")), luck.choice(("both", "kept", "none"))
-        target.server.merge(kept, other, under=under, markers=markers)
+        name = target.server.merge(kept, other, under=under, markers=markers)
         target.merged = True
+        if markers != "both":
+            world.unharmed(lambda: target.unmarked.update(_unlinked(world, target.addresses_of(name))))
+
+
+def _unlinked(world: World, addresses: Sequence[str]) -> set[str]:
+    """Those of whom nobody knows a contact: a create of theirs was not answered yet."""
+    with world.store.asked_by_a_stranger(), world.store.reading() as view:
+        return {email for email in addresses if view.execute(LINKED, {"email": email}).fetchone() is None}
 
 
 def _refuse(world: World, luck: Random) -> None:

@@ -173,6 +173,8 @@ class Google(Target):
         lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
         #: Whether the owner has made one of two contacts.
         self.merged = False
+        #: Who stood on one that lost our marks thereby, and was not known to be there.
+        self.unmarked: set[str] = set()
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=lag)
         self.browser = Owner()
 
@@ -192,6 +194,10 @@ class Google(Target):
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
         return [[e["value"] for e in c.get("emailAddresses") or ()] for c in self.server.contacts()]
+
+    def addresses_of(self, name: str) -> list[str]:
+        """Of one contact."""
+        return [entry["value"] for entry in self.server.contact(name).get("emailAddresses") or ()]
 
     def owner(self, luck: Random) -> None:
         contacts = self.server.contacts()

@@ -80,12 +80,13 @@ def _people(world: World, target: Target) -> Iterator[str]:
 
 def _left(target: Target, known: Set[str]) -> set[str]:
     """Who is on one contact with somebody who is there: whoever of them goes from the shop, it is left as it is. And
-    who was known by a fact alone when they went."""
+    who was known by a fact alone when they went, or by nothing: the owner merged what we had just made."""
     if isinstance(target, Klaviyo):
         return target.made_by_facts()
     if not isinstance(target, Google) or not target.merged:
         return set()
-    return {address for addresses in target.addresses() if known.intersection(addresses) for address in addresses}
+    shared = {address for addresses in target.addresses() if known.intersection(addresses) for address in addresses}
+    return shared | target.unmarked
 
 
 def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
