@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from synccore._store._rows import TOGETHER, Connection, _together
+from synccore._store._rows import Connection, _together
 from synccore.store import sql
 
 PUT = (
@@ -13,7 +13,7 @@ PUT = (
 )
 
 
-@pytest.mark.parametrize("count", [0, 1, TOGETHER - 1, TOGETHER, 2 * TOGETHER + 3])
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 23, 99, 100, 223])
 def test_rows_end_as_one_by_one(count):
     """Also where the same key comes again, in one statement or in a later one."""
     rows = [{"key": f"k{n % 7}", "value": None if n % 3 else f"'{n}'", "beside": n} for n in range(count)]
@@ -30,7 +30,7 @@ def test_rows_end_as_one_by_one(count):
 
 @pytest.mark.parametrize("statement", [sql.ADD_HISTORY, sql.PUT_SNAPSHOT, *sql.PUT_LINK.values()])
 def test_what_a_page_brings_goes_many_at_once(statement):
-    assert _together(statement) is not None
+    assert _together(statement, 10) is not None
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_what_a_page_brings_goes_many_at_once(statement):
     ],
 )
 def test_what_names_a_row_elsewhere_goes_row_by_row(statement):
-    assert _together(statement) is None
+    assert _together(statement, 10) is None

@@ -230,10 +230,10 @@ class Lane:
         self, route: str, deliveries: Sequence[Delivery], first: int, settlements: list[Settlement]
     ) -> list[Item]:
         preparer = self._preparers[route]
-        items = []
+        items, now = [], self._clock.now()
         for number, one in enumerate(self._load(deliveries), first):
             try:
-                prepared = preparer.prepare(one, number, self._clock.now())
+                prepared = preparer.prepare(one, number, now)
             except Exception as error:  # noqa: BLE001  a mapper's bug parks the record, not the lane
                 settlements.append(self._failed(one, error))
             else:

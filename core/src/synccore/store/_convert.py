@@ -18,6 +18,7 @@ __all__ = [
     "history_values",
     "maybe_from_ms",
     "maybe_ms",
+    "named",
     "to_backfill",
     "to_delivery",
     "to_hint",
@@ -56,6 +57,16 @@ def maybe_ms(at: datetime | None) -> int | None:
 def maybe_from_ms(ms: int | None) -> datetime | None:
     """As `from_ms`; None stays None."""
     return None if ms is None else from_ms(ms)
+
+
+def named(answer: Iterable[Row]) -> list[dict[str, Any]]:
+    """The rows of one statement's answer as mappings, for those that are looked into again and again: a row looks for
+    the place of a column each time."""
+    rows = list(answer)
+    if not rows:
+        return []
+    names = list(rows[0].keys())
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 class _Reader(Generic[_Kind]):

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ...types import EntityRef, Link, Snapshot
 from .. import codec, sql
-from .._convert import from_ms, to_delivery, to_link, to_snapshot
+from .._convert import from_ms, named, to_delivery, to_link, to_snapshot
 from ..engine import Row, Transaction
 from ..rows import ClaimRule, Delivery, JobWork, Work, together
 
@@ -163,7 +163,7 @@ class Gatherer:
     def _read_snapshots(self, source: str, entity: str, keys: Sequence[str]) -> None:
         self._snapshots.update(dict.fromkeys((source, entity, key) for key in keys))
         values = {"source": source, "entity": entity, "keys": codec.dump_json(keys)}
-        for row in self._view.execute(sql.SNAPSHOTS, values):
+        for row in named(self._view.execute(sql.SNAPSHOTS, values)):
             self._snapshots[source, entity, row["key"]] = to_snapshot(row)
             self._fingerprints[source, entity, row["key"]] = row["fingerprint"]
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ...entities import Customer
 from .. import codec, sql
-from .._convert import to_ms
+from .._convert import named, to_ms
 from ..engine import Row, Transaction
 from ..rows import NEWS_SINCE, Ingest, email_of
 
@@ -46,7 +46,7 @@ class Facts:
             if len(keys) > 1:
                 self.known.update(dict.fromkeys((entity, key) for key in keys))
                 values = {"source": self._source, "entity": entity, "keys": codec.dump_json(list(keys))}
-                for row in self._tx.execute(sql.SNAPSHOTS, values):
+                for row in named(self._tx.execute(sql.SNAPSHOTS, values)):
                     self.known[entity, row["key"]] = row
 
     def snapshot(self, entity: str, key: str) -> Row | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...types import Op
 from .. import codec, sql
-from .._convert import history_values, to_ms
+from .._convert import history_values, named, to_ms
 from ..codec import dump_json
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, LinkUpdate, Settlement
@@ -69,7 +69,7 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
 def _fenced(tx: Pen, settlements: Sequence[Settlement]) -> dict[int, Row]:
     """The rows that still have the lease (or the job) they were claimed with."""
     tokens = {s.delivery_id: s.token for s in settlements}
-    rows = tx.execute(sql.HELD, {"ids": dump_json(list(tokens))})
+    rows = named(tx.execute(sql.HELD, {"ids": dump_json(list(tokens))}))
     return {
         row["id"]: row
         for row in rows
