@@ -37,7 +37,8 @@ class Floor:
             self._queue.append((me, turn))
         if not turn.acquire(timeout=PATIENCE):
             with self._guard:
-                if self._holder is not me:  # it may have come in this very moment
+                # Else it came in this very moment, and may have been taken from this thread again.
+                if (me, turn) in self._queue:
                     self._queue.remove((me, turn))
                     self._holder = me
 

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -89,6 +91,43 @@ def test_who_does_not_come_back_loses_the_floor(monkeypatch):
     floor.give()  # it belongs to somebody else
     assert floor._holder is not None
     assert floor._holder is not threading.current_thread()
+
+
+def test_a_floor_that_is_taken_from_everybody_stops_nobody(monkeypatch):
+    """Also where it comes to a thread, and is taken from it, in the moment in which that one stops waiting."""
+    monkeypatch.setattr(_floor, "PATIENCE", 0.0005)
+    floor, ended = Floor(), []
+
+    def work():
+        for turn in range(100):
+            with floor.held(), floor.given_away() if turn % 3 else nullcontext():
+                time.sleep(0.0005)
+        ended.append(True)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert len(ended) == len(threads)
+    beside(lambda: floor.take() or True)
+
+
+def test_the_floor_that_comes_too_late_is_left_to_who_took_it(monkeypatch):
+    """It is given to a thread that waits no longer, and taken from it, before that one looks."""
+    floor = Floor()
+    floor._holder = other = object()
+
+    class Late:
+        def acquire(self, timeout=None):
+            if timeout is None:
+                return True
+            floor._queue.clear()  # it was given to this thread, and then taken by that one
+            return False
+
+    monkeypatch.setattr(_floor.threading, "Lock", Late)
+    floor.take()
+    assert floor._holder is other
 
 
 def test_news_is_taken_in_and_delivered_beside_who_has_the_floor(app, taken):
