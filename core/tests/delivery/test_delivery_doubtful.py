@@ -163,6 +163,23 @@ def test_after_a_restore_what_was_owed_in_the_backup_is_sent_though_the_shop_has
     assert people(harness) == ["Ann"]
 
 
+@pytest.mark.parametrize("then", ["changes", "leaves"])
+def test_after_a_restore_who_left_and_came_back_since_the_backup_is_there_once(harness, then):
+    """The backup links them to a record that is gone, and not to the one that was made in its place."""
+    harness.emit(account("Ann"))
+    harness.drain()
+    backup = harness.backup()
+    harness.emit(Change(entity="customer", key="7", op="delete"))
+    harness.drain()
+    harness.emit(account("Ann"))
+    harness.drain()
+    assert list(harness.sink.records) == ["r2"]
+    harness.restore(backup)
+    harness.emit(account("Bea") if then == "changes" else Change(entity="customer", key="7", op="delete"))
+    harness.settle_down()
+    assert harness.sink.records == ({"r2": {"name": "Bea"}} if then == "changes" else {})
+
+
 def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_backup_does_not_know(harness):
     key = guest_key(EMAIL)
     harness.sink.records["r9"], harness.sink.uids[f"shop:customer:{key}"] = {"name": "Ann"}, "r9"

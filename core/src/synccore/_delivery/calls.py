@@ -1,6 +1,6 @@
 """Calls into a sink, guarded: what comes back is checked here, and the plugin is named where it is wrong."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,11 @@ class Caller:
         with self._watch.call():
             found = self._sink.lookup(operations)
             return self._checked("lookup", found, len(operations), (Link, Ambiguous, Retry, Failed, type(None)))
+
+    def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
+        """`read`, checked."""
+        with self._watch.call():
+            return self._checked("read", self._sink.read(links), len(links), (Mapping, type(None)))
 
     def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
         """`overtake`, checked; whatever it raises is the outcome of all."""

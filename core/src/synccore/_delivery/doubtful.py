@@ -17,6 +17,9 @@ from .steps import Item
 
 __all__ = ["Doubtful"]
 
+#: What the target is asked about before it is done.
+_ASKED = ("upsert", "delete")
+
 UNSEEN = "the replaced database may have made it: waits until the target would show that, until {:%H:%M} UTC"
 
 
@@ -48,6 +51,7 @@ class Doubtful:
 
     def settle(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> list[Item]:
         """Those that may go, with the twin that was found; what becomes of the others is added to `settlements`."""
+        items = self._followed(route, items, settlements)
         sure = [item for item in items if not _is_doubtful(item.operation)]
         unsure = [self._to_ask(route, item) for item in items if _is_doubtful(item.operation)]
         if unsure and not self._call.can("lookup"):
@@ -81,6 +85,33 @@ class Doubtful:
                         self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
                     )
         return sure
+
+    def _followed(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> Sequence[Item]:
+        """After a restore: who was deleted since the backup, and made anew, is linked to what is gone."""
+        old = [item for item in items if self._is_from_backup(item)]
+        if not old or not (self._call.can("lookup") and self._call.can("read")):
+            return items
+        others = [item for item in items if item not in old]
+        try:
+            held = self._call.read([item.operation.link for item in old if item.operation.link is not None])
+            gone = [item for item, fields in zip(old, held, strict=True) if fields is None]
+            asked = [evolve(self._to_ask(route, item).operation, link=None) for item in gone]
+            found = self._call.lookup(asked) if asked else []
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  the policy decides
+            settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in old)
+            return others
+        there = [item for item in old if item not in gone]
+        return [*others, *there, *map(_relinked, gone, found)]
+
+    def _is_from_backup(self, item: Item) -> bool:
+        """Whether its link is as old as the backup, and may be wrong."""
+        operation, link = item.operation, item.work.link
+        if not operation.maybe_applied or operation.op not in _ASKED or link is None or operation.link is None:
+            return False
+        restored = self._store.restored_at(item.work.delivery.source)
+        return restored is not None and link.delivered_at is not None and link.delivered_at <= restored
 
     def _found(self, route: str, item: Item, found: Link) -> Item:
         """With its twin; what earlier tries may have written there, and the shop has no more, is emptied."""
@@ -161,7 +192,16 @@ def _unmarked(result: LookupResult | Failed) -> bool:
 
 
 def _is_doubtful(operation: Operation) -> bool:
-    return operation.maybe_applied and operation.op in ("upsert", "delete") and operation.link is None
+    return operation.maybe_applied and operation.op in _ASKED and operation.link is None
+
+
+def _relinked(item: Item, found: LookupResult) -> Item:
+    """At the record that carries its mark, if there is one; what the link says of it is of the one that is gone."""
+    link = item.work.link
+    if link is None or not isinstance(found, Link) or not found.marked:
+        return item
+    link = evolve(link, remote_id=found.remote_id, etag=found.etag)
+    return evolve(item, work=evolve(item.work, link=link), operation=evolve(item.operation, link=link))
 
 
 def _is_delete(item: Item) -> bool:
