@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from simulation import buying
 from simulation.targets import TARGETS
 from simulation.truth import faults
 from simulation.world import World
@@ -71,9 +72,9 @@ def test_a_signed_webhook_with_anything_in_it_is_taken_or_refused_and_changes_no
         world.network.withheld = held = []
         for _ in range(3):
             world.register(luck)
-        world._order(luck)
-        world._subscribe(luck)
-        world._renew(luck)
+        buying.order(world, luck)
+        buying.subscribe(world, luck)
+        buying.renew(world, luck)
         world.shop.run_queue()
         world.network.withheld = None
         world.listen()

@@ -78,4 +78,19 @@ MENDS = (
         "return False",
         *LIVES,
     ),
+    core(
+        "believe a time that is yet to come, seen by whole lives",
+        "store/_rules/ingest.py",
+        'self._read_at < int(known["known_at"]) <= self._now',
+        'self._read_at < int(known["known_at"])',
+        *LIVES,
+    ),
+    plugin(
+        "salesforce",
+        "delete a contact into which somebody merged another one's, seen by whole lives",
+        "remove.py",
+        'if self._schema.get("MasterRecordId") is None or not links:',
+        "if True:",
+        *LIVES,
+    ),
 )

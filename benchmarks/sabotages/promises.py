@@ -126,7 +126,7 @@ PROMISES = (
     core(
         "take a page in that was read before the change",
         "store/_rules/ingest.py",
-        'self._read_at is not None and self._read_at < int(known["known_at"])',
+        'self._read_at is not None and self._read_at < int(known["known_at"]) <= self._now',
         "False",
         STORE,
         INGEST,

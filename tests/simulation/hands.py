@@ -1,13 +1,15 @@
-"""What people do besides: telephones, an owner who merges, vendors who refuse, an operator who pauses, a change between
-a page's being read and its being taken in."""
+"""What people do besides: telephones, other places, an owner who merges, vendors who refuse, an operator who pauses or
+sets a clock, a change between a page's being read and its being taken in."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 from synccore._verbs.lanes import pause
 
-from .targets import Google
+from .buying import BUYING
+from .targets import Google, Salesforce
 from .world import STEPS, Step, World
 
 __all__ = ["ALL_STEPS", "live"]
@@ -44,6 +46,19 @@ def _calls(world: World, number: int, phone: str) -> None:
     world.shop.edit_customer(number, billing={"phone": phone})
 
 
+PLACES = (("Weg 3", "Berlin", "10115"), ("Weg 3", "Bonn", "53111"), ("Gasse 7", "Bonn", "53111"), ("", "Bonn", ""))
+NOWHERE = ("", "", "")
+
+
+def _place(world: World, luck: Random) -> None:
+    """Somebody moves, corrects a part of where they live, or takes it back."""
+    if (number := world.customer(luck)) is not None:
+        street, city, code = luck.choice(PLACES) if luck.random() < 0.75 else NOWHERE
+        land = "DE" if city else ""
+        where = {"address_1": street, "city": city, "postcode": code, "country": land}
+        world.shop.edit_customer(number, billing=where)
+
+
 def _overlap(world: World, luck: Random) -> None:
     """Somebody changes after a page was read and before it is taken in; the webhook comes first."""
     number = world.customer(luck)
@@ -58,10 +73,18 @@ def _overlap(world: World, luck: Random) -> None:
 
 
 def _merge(world: World, luck: Random) -> None:
-    """The owner of the address book takes two contacts for one, whatever becomes of our marks."""
-    target = world.targets.get(Google.name)
-    if not isinstance(target, Google):
-        return
+    """An owner takes two contacts for one."""
+    books = [target for target in world.targets.values() if isinstance(target, Google | Salesforce)]
+    if books:
+        target = luck.choice(books)
+        if isinstance(target, Google):
+            _merge_book(target, luck)
+        else:
+            target.merge(luck)
+
+
+def _merge_book(target: Google, luck: Random) -> None:
+    """Whatever becomes of our marks."""
     names = sorted(contact["resourceName"] for contact in target.server.contacts())
     if len(names) > 1:
         kept, other = luck.sample(names, 2)
@@ -97,9 +120,18 @@ def _pause(world: World, luck: Random) -> None:
     world.run(lambda: pause(world.app, name, "by hand"))
 
 
-#: The world's own steps, and those here.
+def _clock(world: World, luck: Random) -> None:
+    """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
+    waits for what a target shows late: a known limit."""
+    world.machine.ahead += timedelta(minutes=luck.choice((-60, -3, 3)))
+
+
+#: The world's own steps, what people buy, and the steps here.
 ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     **STEPS,
+    **BUYING,
+    "place": _place,
+    "clock": _clock,
     "telephone": _telephone,
     "overlap": _overlap,
     "merge": _merge,

@@ -80,6 +80,9 @@ class Ledger(Target):
                 "last": "customer.last_name",
                 "phone": "customer.phone",
                 "mail": "customer.accepts_marketing",
+                "street": "customer.billing.line1",
+                "city": "customer.billing.city",
+                "code": "customer.billing.postcode",
             },
         },
         "bills": {
@@ -150,6 +153,7 @@ class Ledger(Target):
                 first=entry.fields.get("first") or "",
                 last=entry.fields.get("last") or "",
                 phone=Held.digits(entry.fields.get("phone")),
+                place=Held.at(entry.fields, "street", "city", "code"),
             )
             for entry in self.entries.values()
             if entry.object == "person"
@@ -161,6 +165,14 @@ class Ledger(Target):
     def deals(self) -> list[tuple[int, str]]:
         """Order and status of every bill."""
         return [(int(e.fields["number"]), e.fields["status"]) for e in self.entries.values() if e.object == "bill"]
+
+    def above(self, bill: str) -> str | None:
+        """The address of whose record a bill hangs under; empty: nobody's. None: there is no such bill."""
+        found = next((entry for entry in self.entries.values() if entry.tag == bill), None)
+        if found is None:
+            return None
+        above = self.entries.get(found.parent or "")
+        return above.email if above is not None else ""
 
     def payments(self) -> list[str]:
         """The order of every receipt, with the event that Klaviyo is told of."""

@@ -27,6 +27,13 @@ class Held:
     last: str
     #: Digits alone: each vendor writes numbers in its own way.
     phone: str = ""
+    #: Street, city and postcode of the bills.
+    place: tuple[str, str, str] = ("", "", "")
+
+    @staticmethod
+    def at(held: Mapping[str, Any], street: str, city: str, code: str) -> tuple[str, str, str]:
+        """A place, of something that has these names for its parts."""
+        return held.get(street) or "", held.get(city) or "", held.get(code) or ""
 
     @staticmethod
     def digits(text: str | None) -> str:
@@ -124,15 +131,16 @@ class Klaviyo(Target):
         }
 
     def people(self) -> list[Held]:
-        found = [p.attributes for p in self.server.store.people.values()]
+        found = [(p.attributes, p.location) for p in self.server.store.people.values()]
         return [
             Held(
                 email=a.get("email") or "",
                 first=a.get("first_name") or "",
                 last=a.get("last_name") or "",
                 phone=Held.digits(a.get("phone_number")),
+                place=Held.at(location, "address1", "city", "zip"),
             )
-            for a in found
+            for a, location in found
         ]
 
     def refuse(self, email: str) -> None:
@@ -189,7 +197,8 @@ class Google(Target):
         first, last = name.get("givenName", ""), name.get("familyName", "")
         addresses = [entry["value"] for entry in contact.get("emailAddresses") or [{"value": ""}]]
         phone = Held.digits((contact.get("phoneNumbers") or [{}])[0].get("value"))
-        return [Held(email=address, first=first, last=last, phone=phone) for address in addresses]
+        place = Held.at((contact.get("addresses") or [{}])[0], "streetAddress", "city", "postalCode")
+        return [Held(email=address, first=first, last=last, phone=phone, place=place) for address in addresses]
 
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
@@ -241,6 +250,9 @@ class Salesforce(Target):
         self.server = FakeSalesforce()
         #: More than one at a time go as a job, or never.
         self._bulk = luck.choice((2, 1000))
+        #: Contact that went into another -> that one; and whose they were, by our key and by their address.
+        self.merged: dict[str, str] = {}
+        self.joined: set[str] = set()
         self.browser = AutoBrowser(self.server.approve)
         for kind in ("Contact", "Opportunity"):
             self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
@@ -262,6 +274,7 @@ class Salesforce(Target):
                 first=r.get("FirstName") or "",
                 last=r.get("LastName") or "",
                 phone=Held.digits(r.get("Phone")),
+                place=Held.at(r, "MailingStreet", "MailingCity", "MailingPostalCode"),
             )
             for r in self.server.records("Contact")
         ]
@@ -269,6 +282,26 @@ class Salesforce(Target):
     def deals(self) -> list[tuple[int, str]]:
         """Order and stage of every deal."""
         return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["StageName"]) for r in self.server.records("Opportunity")]
+
+    def merge(self, luck: Random) -> None:
+        """The owner takes one contact for a double of another: it goes to the bin, and that one stays as it is."""
+        contacts = sorted(r["Id"] for r in self.server.records("Contact"))
+        if len(contacts) > 1:
+            survivor, double = luck.sample(contacts, 2)
+            self.server.org.merge("Contact", double, survivor)
+            self.merged[double] = survivor
+            records = self.server.org.objects["Contact"].records
+            self.joined |= {v for r in (double, survivor) for n in ("WooId__c", "Email") if (v := records[r].get(n))}
+
+    def swallowed(self) -> list[str]:
+        """Our keys of those whose contact went into one that is there no more."""
+        records, found = self.server.org.objects["Contact"].records, []
+        for double, survivor in self.merged.items():
+            while survivor in self.merged:
+                survivor = self.merged[survivor]
+            if records[survivor]["IsDeleted"]:
+                found.append(records[double].get("WooId__c") or "")
+        return found
 
     def refuse(self, email: str) -> None:
         rule = ("Contact", lambda record: record.get("Email") == email, "this address is not taken")

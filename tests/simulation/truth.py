@@ -1,7 +1,7 @@
 """What must be so once everything is quiet, asked of the shop and of the targets alone."""
 
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime
 
 from attrs import evolve
@@ -29,6 +29,7 @@ def faults(world: World) -> list[str]:
         if isinstance(target, Salesforce | Ledger):
             found += _deals(world, target)
         if isinstance(target, Ledger):
+            found += _bills(world, target)
             found += target.seen
     return found + list(_statements(world, silent=bool(found)))
 
@@ -37,7 +38,11 @@ def registered(world: World) -> dict[str, Held]:
     """Who has an account in the shop and is no staff, by address."""
     return {
         c["email"]: Held(
-            email=c["email"], first=c["first_name"], last=c["last_name"], phone=Held.digits(c["billing"]["phone"])
+            email=c["email"],
+            first=c["first_name"],
+            last=c["last_name"],
+            phone=Held.digits(c["billing"]["phone"]),
+            place=Held.at(c["billing"], "address_1", "city", "postcode"),
         )
         for c in world.accounts().values()
     }
@@ -64,15 +69,17 @@ def _people(world: World, target: Target) -> Iterator[str]:
     known = wanted.keys() | bought | world.doubted | world.lost
     held = target.people()
     counts = Counter(h.email for h in held)
+    if isinstance(target, Salesforce):
+        yield from _swallowed(world, target, counts)
     for email in wanted.keys() | bought:
-        if email in world.forgotten:
+        if email in world.forgotten or (counts[email] == 0 and email in _joined(world, target)):
             continue
         if counts[email] != 1 and not (counts[email] == 0 and email in world.doubted - wanted.keys()):
             yield f"{target.name}: {email} is there {counts[email]} times"
     for person in held:
         if person.email in world.forgotten:
             yield f"{target.name}: {person.email} was forgotten and is there"
-        elif person.email not in known | _left(target, known):
+        elif person.email not in known | _left(target, known) | _joined(world, target):
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
         elif person.email in wanted and not _is(world, target, person, wanted[person.email]):
             yield f"{target.name}: {person} is not {wanted[person.email]}"
@@ -89,6 +96,23 @@ def _left(target: Target, known: Set[str]) -> set[str]:
     return shared | target.unmarked
 
 
+def _joined(world: World, target: Target) -> set[str]:
+    """The addresses of those whose contacts were made one in a CRM: it has what its owner chose of them, and may have
+    none of theirs."""
+    if not isinstance(target, Salesforce) or not target.joined:
+        return set()
+    mine = {c["email"] for n, c in world.accounts().items() if f"shop:customer:{n}" in target.joined}
+    return target.joined | mine | {""}
+
+
+def _swallowed(world: World, target: Salesforce, counts: Mapping[str, int]) -> Iterator[str]:
+    """Whose contact the owner took for a double of another one, and who is nowhere since that one went."""
+    for uid in target.swallowed():
+        customer = world.accounts().get(int(number)) if (number := uid.rsplit(":", 1)[-1]).isdigit() else None
+        if customer is not None and not counts[customer["email"]] and customer["email"] not in world.forgotten:
+            yield f"{target.name}: {customer['email']} went with somebody else"
+
+
 def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     """A target that has to have a family name gets one where the shop has none; Klaviyo has a number for one alone."""
     if not wanted.last:
@@ -98,7 +122,7 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
         wanted = evolve(wanted, phone="")
     if person.email in world.unknown and (not wanted.phone or (isinstance(target, Klaviyo) and shared)):
         wanted = evolve(wanted, phone=person.phone)
-    if isinstance(target, Google) and target.merged:
+    if person.email in _joined(world, target) or (isinstance(target, Google) and target.merged):
         return True  # one name for two, the one that changed last; whose addresses are there is what counts
     return person == wanted
 
@@ -160,8 +184,19 @@ def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
             yield f"{target.name}: the deal of {number} is {stage} and the order {status}"
 
 
+def _bills(world: World, target: Ledger) -> Iterator[str]:
+    """Each order of an account hangs under that account's record, whosever it was before."""
+    accounts = world.accounts()
+    for number, order in world.shop.orders.items():
+        if order["customer_id"] not in accounts or order["billing"]["email"] in world.forgotten:
+            continue
+        owner, above = accounts[order["customer_id"]]["email"], target.above(f"shop:order:{number}")
+        if above not in (None, owner):
+            yield f"{target.name}: the bill of {number} is under {above or 'nobody'} and not under {owner}"
+
+
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
-    for email in target.mailed() - world.unheard:
+    for email in target.mailed() - world.unheard - world.unsure:
         if (word := world.said.get(email)) != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
 
@@ -170,12 +205,15 @@ def _statements(world: World, *, silent: bool) -> Iterator[str]:
     """`verify` says that all is well where it is, and never where it is not; `status` asks for nobody then."""
     if not silent:
         for need in overview(world.app).needs:
-            yield f"status: {need.sentence}"
+            # Whether the shop changed something after its last webhook: by its own clock, and that one by another.
+            if need.kind != "silent" or not world.machine.ahead:
+                yield f"status: {need.sentence}"
     for route in world.app.routes:
         report = verify(world.app, route)
         if report.ok and silent:
             continue  # another route's fault
         target = world.targets[world.app.routes[route].sink]
-        merged = isinstance(target, Google) and target.merged  # whose name gave way is named until the next change
+        # Whose name gave way, and what hung under a contact that went, is named until the next change.
+        merged = isinstance(target, Google | Salesforce) and target.merged
         if not report.ok and not silent and not merged:
             yield f"verify {route}: not ok, and nothing is wrong: {report}"

@@ -246,8 +246,9 @@ class _Intake:
         return self._was_read_before(known)
 
     def _was_read_before(self, known: Row) -> bool:
-        """Whether the source was asked before it told what is known."""
-        return self._read_at is not None and self._read_at < int(known["known_at"])
+        """Whether the source was asked before it told what is known. What it told at a time that is yet to come says
+        nothing of that: the clock was set back since."""
+        return self._read_at is not None and self._read_at < int(known["known_at"]) <= self._now
 
     def _values(
         self, change: Change, email: str | None, written: codec.Written, owner: EntityRef | None

@@ -38,6 +38,8 @@ class Gate:
         self._home = home
         self._used: dict[tuple[str, str], float] = {}
         self.keys: dict[str, Key] = {}
+        #: By how many seconds a signature's time may be another than the shop's.
+        self.window = _WINDOW_SECONDS
 
     def user(self, request: Request, *, https: bool) -> Key | None:
         """The key that asks, or None where no key was seen. Raises RestError for one that is wrong."""
@@ -96,9 +98,9 @@ class Gate:
 
     def _once(self, query: Mapping[str, str], key: Key) -> None:
         now, text = self._now().timestamp(), query["oauth_timestamp"]
-        if not text.isdigit() or abs(now - int(text)) > _WINDOW_SECONDS:
+        if not text.isdigit() or abs(now - int(text)) > self.window:
             raise RestError(401, _CODE, "Invalid timestamp.")
-        self._used = {k: at for k, at in self._used.items() if now - at <= _WINDOW_SECONDS}
+        self._used = {k: at for k, at in self._used.items() if now - at <= self.window}
         nonce = (key.key, query["oauth_nonce"])
         if nonce in self._used:
             raise RestError(401, _CODE, "Invalid nonce - nonce has already been used.")

@@ -86,6 +86,13 @@ class LateRules:
         assert desk.take(desk.gone("customer", "1"), read_at=asked).stale == 1
         assert not desk.store.snapshot("shop", "customer", "1").deleted
 
+    def test_a_deletion_is_heard_though_the_clock_was_set_back_since(self, desk: Desk) -> None:
+        """What is known was told at a time that is yet to come."""
+        desk.take(desk.customer("1"))
+        desk.tick(hours=-1)
+        assert desk.take(desk.gone("customer", "1"), read_at=desk.now, bulk=True).accepted == 1
+        assert desk.store.snapshot("shop", "customer", "1").deleted
+
     def test_the_last_update_sent_again_after_a_deletion_does_not_bring_the_person_back(self, desk: Desk) -> None:
         last = desk.customer("1", version=5)
         desk.take(last)
