@@ -78,12 +78,12 @@ def _merge(world: World, luck: Random) -> None:
     if books:
         target = luck.choice(books)
         if isinstance(target, Google):
-            _merge_book(target, luck)
+            _merge_book(world, target, luck)
         else:
             target.merge(luck)
 
 
-def _merge_book(target: Google, luck: Random) -> None:
+def _merge_book(world: World, target: Google, luck: Random) -> None:
     """Whatever becomes of our marks."""
     names = sorted(contact["resourceName"] for contact in target.server.contacts())
     if len(names) > 1:

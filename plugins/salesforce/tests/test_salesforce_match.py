@@ -232,11 +232,14 @@ class TestDuplicateRules:
 class TestMoved:
     """Records that people merged, deleted or converted."""
 
-    def test_merged_record_is_followed_to_its_survivor(self, bench, person):
+    @pytest.mark.parametrize("merges", [1, 3])
+    def test_merged_record_is_followed_to_its_survivor(self, bench, person, merges):
         crm = bench()
         crm.one("1", person(1))
-        survivor = crm.org.org.insert("Contact", {"LastName": "Survivor"})
-        crm.org.org.merge("Contact", crm.links["crm_customers", "1"].remote_id, survivor)
+        survivor = crm.links["crm_customers", "1"].remote_id
+        for _ in range(merges):
+            double, survivor = survivor, crm.org.org.insert("Contact", {"LastName": "Survivor"})
+            crm.org.org.merge("Contact", double, survivor)
         outcome = crm.one("1", person(1, FirstName="Anna"))
         assert outcome.remote_id == survivor
         assert "merged" in outcome.note

@@ -292,11 +292,14 @@ class TestParents:
         crm.one("1", person(1, **{"Account.WooId__c": None}))
         assert crm.found("Contact")["AccountId"] is None
 
-    def test_merged_parent_is_followed(self, bench, person, route):
+    @pytest.mark.parametrize("merges", [1, 3])
+    def test_merged_parent_is_followed(self, bench, person, route, merges):
         crm = bench(route("accounts", "Account", match=("WooId__c",)), route(match=("WooId__c",), after="accounts"))
         crm.one("1", {"Name": "Lee", "WooId__c": "shop:customer:1"}, route="accounts")
-        survivor = crm.org.org.insert("Account", {"Name": "Lee Ltd"})
-        crm.org.org.merge("Account", crm.links["accounts", "1"].remote_id, survivor)
+        survivor = crm.links["accounts", "1"].remote_id
+        for _ in range(merges):
+            double, survivor = survivor, crm.org.org.insert("Account", {"Name": "Lee Ltd"})
+            crm.org.org.merge("Account", double, survivor)
         crm.one("1", person(1), route="crm_customers", parent=crm.links["accounts", "1"])
         assert crm.found("Contact")["AccountId"] == survivor
 

@@ -59,7 +59,8 @@ class Follower:
         return verdicts
 
     def states(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Whether records are deleted, merged or converted, by the first 15 characters of their ids."""
+        """Whether records are deleted, merged or converted, by the first 15 characters of their ids; of a merged one
+        which is left, into however many others it went on the way."""
         columns = ["Id", "IsDeleted"]
         if name in _MERGED:
             columns.append("MasterRecordId")
@@ -70,7 +71,11 @@ class Follower:
         except Refused:
             # The user may not look into the Recycle Bin: what can be seen is at least alive.
             found = list(self._client.select(["Id"], name, "Id", ids))
-        return {str(r["Id"])[:15]: r for r in found}
+        states = {str(r["Id"])[:15]: r for r in found}
+        kept = {i: str(master) for i, r in states.items() if (master := r.get("MasterRecordId"))}
+        further = self.states(name, sorted(set(kept.values()))) if kept else {}
+        ends = {i: further.get(master[:15], {}).get("MasterRecordId") or master for i, master in kept.items()}
+        return {i: {**r, "MasterRecordId": ends[i]} if i in ends else r for i, r in states.items()}
 
     def _moved_parents(self, rows: Sequence[Row]) -> dict[str, str]:
         """Old id -> surviving id of parents that were merged away."""
