@@ -4,12 +4,14 @@ import os
 import threading
 import time
 from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 
 from synccore import _floor
 from synccore._floor import FLOOR, Floor
 from synccore.testing.harness import Harness, customer
+from synccore.types import Page
 
 WAIT = 20
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
@@ -156,3 +158,19 @@ def test_a_batch_that_is_at_the_target_has_no_floor(app):
     app.sink.deliver = lambda operations: held.append(FLOOR._holder) or deliver(operations)
     app.app.engine.drain()
     assert held == [None]
+
+
+def test_a_source_that_waits_for_its_shop_has_no_floor(app):
+    """What came quickly was made here: the next page is asked for with the floor."""
+    held = []
+
+    def pages(*_):
+        for number, seconds in enumerate((0, 0, 1, 0)):
+            held.append(FLOOR._holder is threading.current_thread())
+            app.clock.advance(timedelta(seconds=seconds))
+            yield Page(changes=[customer(f"{number}")], cursor=f"{number}")
+
+    app.source.poll = pages
+    app.app.lister("shop").poll("customer")
+    assert held == [False, True, True, False]
+    assert FLOOR._holder is None

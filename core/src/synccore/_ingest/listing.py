@@ -23,6 +23,8 @@ MASS_DELETION_FREE = 1
 TOGETHER = 250
 #: What takes longer to come is taken as soon as it is there.
 AT_ONCE = timedelta(milliseconds=100)
+#: What comes within this was made here: a shop that is asked over a network takes longer, and is waited for.
+MADE_HERE = timedelta(milliseconds=25)
 
 
 class Stopped(Exception):
@@ -200,15 +202,15 @@ class Lister:
     ) -> Iterator[tuple[datetime, Page]]:
         """Each page with when it was asked for: what arrives by webhook after that is newer than the page."""
         pages = iter(self._source.poll(entity, cursor, filters))
-        at_once = False
+        made_here = False
         while True:
             # A source that waits for its shop keeps nobody from working meanwhile.
-            with FLOOR.held() if at_once else nullcontext():
+            with FLOOR.held() if made_here else nullcontext():
                 asked_at = self._clock.now()
                 page = next(pages, None)
             if page is None:
                 return
-            at_once = bulk and self._clock.now() - asked_at <= AT_ONCE
+            made_here = bulk and self._clock.now() - asked_at <= MADE_HERE
             yield asked_at, page
 
     def _done(self, entity: str) -> None:
