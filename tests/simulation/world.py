@@ -428,6 +428,7 @@ class World(Closing):
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.machine) as base:
             put_in_place(base, self._backup)
+        self.network.heard_all = False  # what came since then did so in vain
         self._start()
         settle_in(self.app)
         if self.ledger is not None:
