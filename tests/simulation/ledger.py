@@ -54,8 +54,13 @@ class Entry:
     fields: dict[str, Any]
     made_at: datetime
     parent: str | None = None
-    #: Gets marketing mail: who says yes, until they take it back. A no that never was a yes takes back nothing.
-    mailed: bool = False
+    #: Since when it gets marketing mail: who says yes, until they take it back. A no that never was a yes takes back
+    #: nothing; one that may follow a yes nobody knows of, as Klaviyo's sink finds out, takes that back.
+    mailed_since: datetime | None = None
+
+    @property
+    def mailed(self) -> bool:
+        return self.mailed_since is not None
 
     @property
     def email(self) -> str:
@@ -259,7 +264,11 @@ class Ledger(Target):
         for name in operation.changed - operation.fields.keys():
             entry.fields.pop(name, None)
         was = operation.previous or operation.before or {}
-        entry.mailed = bool(operation.fields.get("mail")) or (entry.mailed and not was.get("mail"))
+        known = operation.link.delivered_at if operation.maybe_applied and operation.link is not None else None
+        if operation.fields.get("mail"):
+            entry.mailed_since = self.clock.now()
+        elif entry.mailed_since and (was.get("mail") or (known is not None and known < entry.mailed_since)):
+            entry.mailed_since = None
         entry.parent = operation.parent.remote_id if operation.parent is not None else None
         return Delivered(remote_id=remote_id)
 

@@ -123,6 +123,20 @@ def test_a_new_customer_who_ticked_nothing_is_not_unsubscribed(sink, klaviyo, op
     assert anna.consent == "SUBSCRIBED"
 
 
+@pytest.mark.parametrize(
+    ("source", "in_doubt", "gone"), [("shop", True, True), (None, True, False), ("shop", False, False)]
+)
+def test_whom_we_subscribed_since_a_backup_is_unsubscribed_where_the_shop_says_no_again(
+    sink, klaviyo, operation, anna, clock, source, in_doubt, gone
+):
+    """Who subscribed by themselves, in a form of Klaviyo's, is left alone."""
+    op = person_op(operation, False, False, remote_id=anna.id, maybe_applied=in_doubt)
+    clock.advance(timedelta(hours=1))
+    klaviyo.store.subscribe(anna, "", source)
+    sink.deliver([op])
+    assert (anna.consent == "UNSUBSCRIBED") is gone
+
+
 def test_an_unsubscribe_in_klaviyo_is_not_undone_by_an_old_consent(sink, klaviyo, operation, anna, clock):
     anna.consent, anna.suppressions = "UNSUBSCRIBED", [("UNSUBSCRIBE", clock.now())]
     given = clock.now() - timedelta(days=400)

@@ -96,7 +96,7 @@ def test_a_number_that_is_somebody_elses_is_asked_about_once(sink, klaviyo, oper
 
 
 def test_a_number_is_still_theirs_after_they_took_it_away_and_changed_their_address(sink, klaviyo, operation):
-    """As a shop's owner does who mistook two fields and puts it right, within the minutes that Klaviyo needs to show it."""
+    """As a shop's owner does who mistook two fields and puts it right, before Klaviyo is sure to show it."""
     link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
     link = deliver(sink, operation, link, fields={"email": "a@shop.test", "phone_number": None})
     link = deliver(sink, operation, link, fields={"email": "b@shop.test", "phone_number": PHONE})

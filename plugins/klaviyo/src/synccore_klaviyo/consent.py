@@ -15,7 +15,7 @@ from synccore.types import Context, Operation
 from synccore.values import instant
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
-from .errors import ApiError
+from .errors import ApiError, MissingScope
 from .match import find
 from .profile import check_email
 
@@ -54,10 +54,11 @@ class Consent:
 
         A shop that never asked is no opt-out: at the first sight of a customer a "no" is none, and a "yes" of a
         backfill is the past. Whatever the shop's own history shows as a change is one, also before anything was
-        delivered. An opt-out found by a comparison is told too, an opt-in is not: importing is not subscribing.
+        delivered. An opt-out found by a comparison is told too, an opt-in is not: importing is not subscribing. Whom we
+        subscribed in between without anybody's knowing of it any more (a restored backup) is told as well.
         """
         told = {name: one["accepts"] for name, one in self._state.scan(_TOLD)}
-        found = {}
+        found, unsure = {}, []
         for op in operations:
             now = op.fields.get("accepts_marketing")
             if op.op != "upsert" or not isinstance(now, bool):
@@ -68,7 +69,18 @@ class Consent:
             news = now != before and (known or now)
             if news and not (now and op.bulk):
                 found[op.id] = now
-        return found
+            elif op.maybe_applied and not now and before is False:
+                unsure.append(op)
+        return found | dict.fromkeys(self._subscribed_since(unsure), False)
+
+    def _subscribed_since(self, operations: Sequence[Operation]) -> list[int]:
+        """Those whom we subscribed after what their link says was delivered."""
+        links = {op.id: op.link for op in operations if op.link is not None and op.link.delivered_at}
+        try:
+            people = find(self._client, "id", {link.remote_id for link in links.values()}, subscriptions=True)
+        except MissingScope:
+            return []  # `check` names the scope
+        return [op.id for op in operations if (link := links.get(op.id)) and _is_since(op, people.get(link.remote_id))]
 
     def settle(self, operations: Iterable[Operation]) -> None:
         """These are delivered: their links hold from now on what was told."""
@@ -208,8 +220,7 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
     known, _ = _known(operation)
     if not known and given and operation.at - given > FRESH:
         return "not subscribed: first seen with a consent of long ago, which is the past and not news"
-    subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
-    marketing = (subscriptions.get("email") or {}).get("marketing") or {}
+    marketing = _marketing(profile)
     refused = [s.get("timestamp") for s in marketing.get("suppression") or []]
     if marketing.get("consent") == "UNSUBSCRIBED" and not refused:
         refused.append(marketing.get("consent_timestamp"))
@@ -218,6 +229,19 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
             return None
         return "not subscribed: unsubscribed or suppressed in Klaviyo, and the shop's consent is not newer"
     return "subscribed already" if marketing.get("consent") == "SUBSCRIBED" else None
+
+
+def _is_since(operation: Operation, profile: Mapping[str, Any] | None) -> bool:
+    marketing = _marketing(profile)
+    if marketing.get("consent") != "SUBSCRIBED" or marketing.get("custom_method_detail") != operation.source:
+        return False
+    at, known = instant(marketing.get("consent_timestamp")), operation.link.delivered_at if operation.link else None
+    return at is not None and known is not None and at > known
+
+
+def _marketing(profile: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    subscriptions = ((profile or {}).get("attributes") or {}).get("subscriptions") or {}
+    return (subscriptions.get("email") or {}).get("marketing") or {}
 
 
 def old_email(operation: Operation) -> str | None:

@@ -50,6 +50,7 @@ def shown(person: Person, *, subscriptions: bool = False) -> dict[str, Any]:
                     "can_receive_email_marketing": not suppressions,
                     "consent": person.consent,
                     "consent_timestamp": person.consented_at.isoformat() if person.consented_at else None,
+                    "custom_method_detail": person.source,
                     "suppression": suppressions,
                     "list_suppressions": [],
                 }

@@ -340,7 +340,7 @@ class FakeKlaviyo(Transport):
         if problems or wanted is None:
             return invalid(problems or [("not_found", "The list does not exist.", "/data/relationships/list")])
         for person in self._people(data):
-            self.store.subscribe(person, wanted)
+            self.store.subscribe(person, wanted, data["attributes"].get("custom_source"))
         return Reply(202)
 
     def answer_unsubscribe(self, data: Any) -> Reply:

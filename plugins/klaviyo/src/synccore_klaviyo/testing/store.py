@@ -41,6 +41,8 @@ class Person:
     suppressions: list[tuple[str, datetime]] = field(factory=list)
     lists: set[str] = field(factory=set)
     subscribed_at: datetime | None = None
+    #: The `custom_source` it was subscribed with.
+    source: str | None = None
 
     @property
     def opted_out(self) -> bool:
@@ -180,13 +182,13 @@ class Store:
         owner = self.owner("email", identifiers["email"]) if identifiers.get("email") else None
         return owner or self.upsert({"type": "profile", "attributes": identifiers}, how="consent")[0]
 
-    def subscribe(self, person: Person, wanted: str) -> None:
+    def subscribe(self, person: Person, wanted: str, source: str | None = None) -> None:
         """Opt in; lifts an earlier unsubscribe. Twice within 30 minutes the second is taken and dropped."""
         now = self._now()
         if person.subscribed_at is not None and now - person.subscribed_at < SUBSCRIBE_EVERY:
             self.dropped_opt_ins.append(person.id)
             return
-        person.consent, person.consented_at, person.subscribed_at = "SUBSCRIBED", now, now
+        person.consent, person.consented_at, person.subscribed_at, person.source = "SUBSCRIBED", now, now, source
         person.suppressions = [s for s in person.suppressions if s[0] not in LIFTED]
         if wanted:
             person.lists.add(wanted)
