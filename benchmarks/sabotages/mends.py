@@ -47,6 +47,28 @@ MENDS = (
         "before=None,",
         *LIVES,
     ),
+    core(
+        "make one record of two people who exchange their addresses",
+        "_delivery/namesakes.py",
+        "if route in self._by_address:",
+        "if route in ():",
+        "tests/test_round.py",
+    ),
+    core(
+        "exchange the records of people while one of them is being sent",
+        "store/_rules/exchange.py",
+        "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
+        "if tx.execute(UNDER_WAY, at).fetchone() == ():",
+        "core/tests/delivery/test_delivery_handover.py",
+    ),
+    plugin(
+        "klaviyo",
+        "lose a number that goes from one profile to another",
+        "phones.py",
+        "        self._take_off(operations, profiles)\n",
+        "",
+        "tests/test_round.py",
+    ),
     plugin(
         "woocommerce",
         "tell of a payment by the state of its order, seen by whole lives",

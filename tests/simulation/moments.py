@@ -28,6 +28,8 @@ class Witness:
         self._world = world
         #: Tag -> when what was written last had happened.
         self._written: dict[str, datetime] = {}
+        #: Tag and address of those who were seen to exchange theirs: who comes first of them is as good as any other.
+        self._round: set[tuple[str, str | None]] = set()
 
     def __call__(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
         with self._world.store.asked_by_a_stranger():
@@ -54,14 +56,18 @@ class Witness:
 
     def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
         """Two have an address, and it is known that the other one has given it up."""
-        at = _who_has(people, operation.fields.get("email"), but=linked)
-        former, passed = at, {linked}
+        wanted = operation.fields.get("email")
+        at = _who_has(people, wanted, but=linked)
+        former, passed = at, {linked: (operation.uid, wanted)}
         while at is not None:
-            if at in passed or (email := self._moves_to(people[at])) is None:
-                return  # the addresses go round, or nobody knows yet, or it has come to rest there
-            passed.add(at)
+            if at in passed:
+                self._round |= set(passed.values())
+                return
+            if (email := self._moves_to(people[at])) is None:
+                return  # nobody knows yet, or it has come to rest there
+            passed[at] = people[at].tag, email
             at = _who_has(people, email)
-        if former is not None:
+        if former is not None and (operation.uid, wanted) not in self._round:
             yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
 
     def _facts(self, operation: Operation) -> Iterator[str]:

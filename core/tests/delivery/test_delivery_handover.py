@@ -13,7 +13,8 @@ from synccore.entities import Payment
 from synccore.errors import RateLimited, Rejected
 from synccore.store import email_digest
 from synccore.testing import Harness, customer
-from synccore.types import Change, EntityRef
+from synccore.testing.scripted import ScriptedSink, scripted_type
+from synccore.types import Change, Delivered, EntityRef
 
 ROUTES = {
     "people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}},
@@ -221,3 +222,85 @@ def test_nobody_is_remembered_by_an_address_that_was_forgotten(app):
     with app.app.store.reading() as view:
         kept = view.execute("SELECT count(*) AS n FROM delivery WHERE former_email = 'anna@shop.test'").fetchone()
     assert kept["n"] == 0
+
+
+# -- a target that has one record for an address
+
+
+class AddressBook(ScriptedSink):
+    """Who gets an address that has a record already goes on with that one, and the one they had is gone."""
+
+    def _one(self, operation, script):
+        email = operation.fields.get("email")
+        there = next((r for r, fields in self.records.items() if email and fields.get("email") == email), None)
+        link = operation.link
+        if operation.op == "upsert" and there is not None and (link is None or link.remote_id != there):
+            self.records.pop(link.remote_id if link else "", None)
+            self.records[there] = {"email": email, **operation.fields}
+            return Delivered(remote_id=there)
+        return super()._one(operation, script)
+
+
+@pytest.fixture
+def book(tmp_path):
+    sink = AddressBook()
+    kind = scripted_type(sink)
+    kind = evolve(kind, name="book", objects=tuple(evolve(o, by_address=True) for o in kind.objects))
+    with Harness(tmp_path, ROUTES, sink_types={"crm": (kind, {})}) as app:
+        app.sink = sink
+        app.emit(*(customer(n, email=f"m{n}@shop.test", first_name=f"N{n}") for n in "1234"))
+        app.drain()
+        sink.calls.clear()
+        yield app
+
+
+def held(app):
+    return sorted((fields["email"], fields["name"]) for fields in app.sink.records.values())
+
+
+@pytest.mark.parametrize("ring", ["12", "123"], ids=["two", "three"])
+@pytest.mark.parametrize("bulk", [False, True], ids=["live", "found by a comparison"])
+def test_who_exchange_their_addresses_exchange_their_records(book, ring, bulk):
+    before = {n: book.app.store.link("people", "shop", "customer", n).remote_id for n in ring}
+    pairs = list(zip(ring, ring[1:] + ring[:1], strict=True))
+    book.emit(*(customer(n, email=f"m{other}@shop.test", first_name=f"N{n}") for n, other in pairs), bulk=bulk)
+    book.follow()
+    book.settle_down()
+    expected = [(f"m{other}@shop.test", f"N{n}") for n, other in pairs]
+    assert held(book) == sorted(expected + [(f"m{n}@shop.test", f"N{n}") for n in "1234" if n not in ring])
+    for n, other in pairs:
+        assert book.app.store.link("people", "shop", "customer", n).remote_id == before[other]
+    assert "addresses went round: goes on with the record at the target that has this address" in {
+        h.note for h in book.history()
+    }
+
+
+def test_what_is_under_way_of_a_circle_is_waited_for(book):
+    """Another thread sends one of them this very moment: what becomes of its record nobody knows."""
+    deliver, other = book.sink.deliver, []
+
+    def meanwhile(operations):
+        if not other:
+            other.append("begun")
+            book.emit(customer("2", email="m1@shop.test", first_name="N2"))
+            book.follow()
+            book.app.engine.lanes["crm"].step()
+            (row,) = book.deliveries(key="2", state="ready")
+            other[:] = [row.error]
+        return deliver(operations)
+
+    book.sink.deliver = meanwhile
+    book.emit(customer("1", email="m1@shop.test", first_name="Changed"))
+    book.emit(customer("1", email="m2@shop.test", first_name="N1"))
+    book.drain()
+    book.settle_down()
+    assert other == ["addresses go round: waits until what is under way of those who exchange theirs is known"]
+
+
+def test_a_fact_of_who_exchanges_waits_for_nothing_afterwards(book):
+    book.emit(
+        customer("1", email="m2@shop.test"), customer("2", email="m1@shop.test"), payment(book, "1", "m2@shop.test")
+    )
+    book.follow()
+    book.settle_down()
+    assert [key for _, key, _ in told(book)][-1] == "p1"

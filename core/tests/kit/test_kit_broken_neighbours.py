@@ -307,3 +307,23 @@ def test_children_that_are_handled_worse_than_their_parents(sample, sound, contr
     passes(contract_of(sample, Children, child=route), case, tmp_path / "sound")
     for kind in (Doubling, Standing, StandingInBulk):
         fails(contract_of(sample, kind, child=route), case, tmp_path / kind.__name__)
+
+
+def test_one_record_for_an_address(sample, sound, contract_of, passes, fails, tmp_path):
+    class ByAddress(sound):
+        """Who gets an address that has a record goes on with that one; the one they had is gone."""
+
+        def _write(self, operation):
+            link = operation.link
+            for person in self._client.call("GET", "/people", params={"email": operation.fields["email"]}):
+                if link is not None and (there := str(person["id"])) != link.remote_id:
+                    self._delete(link)
+                    return super()._write(evolve(operation, link=evolve(link, remote_id=there)))
+            return super()._write(operation)
+
+    case = "who_exchange_their_addresses_are_both_there"
+    silent, telling = contract_of(sample, ByAddress), contract_of(sample, ByAddress)
+    objects = tuple(evolve(o, by_address=True) for o in telling.sink_type.objects)
+    telling.sink_type = evolve(telling.sink_type, objects=objects)
+    passes(telling, case, tmp_path / "telling")
+    fails(silent, case, tmp_path / "silent")

@@ -367,6 +367,7 @@ SPECIAL = {
     "what_is_let_go_of_keeps_none_of_our_values",
     "what_the_target_takes_now_is_said",
     "a_telephone_that_is_left_out_leaves_no_former_one",
+    "who_exchange_their_addresses_are_both_there",
     "who_was_deleted_at_the_target_is_there_once_after_a_change",
     "who_was_merged_at_the_target_is_there_once_after_a_change",
     "whose_lost_create_was_merged_at_the_target_is_there_once",
@@ -377,6 +378,7 @@ STAGED = {
     "odd_texts_and_a_lost_answer_in_bulk_double_nobody",
     "another_account_is_written_nothing",
     "who_was_there_before_us_is_said_to_be_adopted",
+    "who_exchange_their_addresses_are_both_there",
     "one_way_of_looking_up_does_not_hide_another",
 }
 #: Cases whose bug sits in the client or the opener, staged below, or that core itself makes hard to fail.

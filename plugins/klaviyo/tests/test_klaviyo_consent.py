@@ -46,6 +46,16 @@ def test_an_opt_in_subscribes(sink, klaviyo, operation, anna):
     assert outcome.note == "subscribed"
 
 
+@pytest.mark.parametrize("now", [None, False], ids=["no word", "a no"])
+def test_the_yes_of_who_had_the_profile_before_is_taken_back(sink, operation, anna, now):
+    """People exchanged their addresses, and so their profiles."""
+    anna.consent = "SUBSCRIBED"
+    sink.deliver([person_op(operation, None, True, remote_id=anna.id)])
+    assert anna.consent == "SUBSCRIBED", "a shop that says nothing any more takes nothing back"
+    sink.deliver([person_op(operation, now, True, remote_id=anna.id, delivered_at=None)])
+    assert anna.consent == "UNSUBSCRIBED"
+
+
 def test_to_the_list_of_the_settings(open_sink, klaviyo, operation, anna):
     newsletter = klaviyo.add_list("Newsletter")
     open_sink(list=newsletter).deliver([person_op(operation, True, False, remote_id=anna.id)])

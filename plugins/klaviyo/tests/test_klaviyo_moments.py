@@ -137,7 +137,7 @@ def test_in_a_job_for_an_hour(sink, klaviyo, operation, clock):
     # The job has written the older state over the person; the no stands.
     assert klaviyo.person(ANNA).attributes["first_name"] == "Anna"
     assert no_more(klaviyo)
-    link = Link(object="profile", remote_id=outcomes[0].remote_id, fields=ops[0].fields)
+    link = Link(object="profile", remote_id=outcomes[0].remote_id, fields=ops[0].fields, delivered_at=clock.now())
     (outcome,) = sink.deliver([evolve(newer, link=link)])
     assert isinstance(outcome, Delivered)
     assert klaviyo.person(ANNA).attributes["first_name"] == "Ann"

@@ -285,7 +285,10 @@ class App(Base):
         mapper = self.settings.mappers[spec.name] if as_read else compile_mapper(spec, self.plugins, own)
         tells = hasattr(self.sources[spec.source].instance, "time_zone")
         zone = partial(self._zone, spec.source) if tells else lambda: None
-        return Preparer(spec, mapper, leaves=self._leaves(spec), zone=zone, made_by=self._made_by(spec))
+        by_address = any(o.by_address for o in self.sinks[spec.sink].objects if o.name in (spec.object, "*"))
+        return Preparer(
+            *(spec, mapper), leaves=self._leaves(spec), by_address=by_address, zone=zone, made_by=self._made_by(spec)
+        )
 
     def _made_by(self, route: RouteSpec) -> str | None:
         note = self.store.state(NOTES).get(route.name) if self.exists else None

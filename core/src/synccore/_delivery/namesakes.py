@@ -1,11 +1,11 @@
 """What is not sent yet for another record's sake: who comes after one that is going or has another address by now,
 who goes before their facts, and the facts that come after their person."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ..errors import RateLimited
-from ..store import Settlement, Store
+from ..store import DirtyRule, Settlement, Store
 from .policy import Snooze
 from .settle import Settler
 from .steps import Item
@@ -17,6 +17,8 @@ SOONEST, LATEST = timedelta(seconds=1), timedelta(minutes=1)
 WAITS = "waits until what became of the record that had this address before is known and delivered"
 HANDED_OVER = "waits until the record that had this address before is delivered with what it has instead"
 UNTOLD = "waits until the facts of this record that came before are told"
+ROUND = "addresses went round: goes on with the record at the target that has this address"
+UNDER_WAY = "addresses go round: waits until what is under way of those who exchange theirs is known"
 MOVING = "waits until this person is delivered with the new address"
 
 
@@ -27,7 +29,8 @@ class Namesakes:
     again comes under a new number, often before the word of the deletion. Written first, they would not find what the
     former record leaves behind, and stand there twice. It waits as well, and so does whoever changes to an address,
     while another record is known to the target under it and is owed with what it has instead: written first, a target
-    that finds people by their address would have one record for both. Where addresses go round, nobody waits.
+    that finds people by their address would have one record for both. Where addresses go round, nobody waits; and where
+    the target has one record for an address, all of that circle exchange their links first.
 
     A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
     makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
@@ -35,16 +38,29 @@ class Namesakes:
 
     Args:
         routes: those that lead to the sink; rows of others are never delivered, and nobody waits for them.
+        by_address: those of them to objects of which the target has one for an address (`ObjectType.by_address`).
+        owes: route -> what is owed once a record of it has another twin.
     """
 
-    def __init__(self, store: Store, settler: Settler, routes: Collection[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settler: Settler,
+        routes: Collection[str],
+        by_address: Collection[str] = (),
+        owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
+    ) -> None:
         self._store = store
         self._settler = settler
         self._routes = routes
+        self._by_address = by_address
+        self._owes = owes or {}
 
     def part(self, route: str, items: Sequence[Item], settlements: list[Settlement], now: datetime) -> list[Item]:
         """Those that may go; what becomes of the others is added to `settlements`."""
         waiting = self._behind(route, items) | self._before_facts(items) | self._facts(items)
+        if route in self._by_address:
+            items = self._in_rounds(route, items, waiting, settlements, now)
         held = [(item, why) for item in items if (why := waiting.get(id(item))) is not None]
         settlements.extend(hold_back(self._settler, item, why, now) for item, why in held)
         return [item for item in items if id(item) not in waiting]
@@ -56,6 +72,33 @@ class Namesakes:
         going = self._store.behind_namesakes(route, one.source, one.entity, keys)
         given = self._store.behind_handovers([route], one.source, one.entity, keys)
         return _said(some, given, HANDED_OVER) | _said(some, going, WAITS)
+
+    def _in_rounds(
+        self,
+        route: str,
+        items: Sequence[Item],
+        waiting: dict[int, str],
+        settlements: list[Settlement],
+        now: datetime,
+    ) -> list[Item]:
+        """Those who do not exchange addresses. Who does comes again, with the twin that has their new one."""
+        moving = (item for item in items if id(item) not in waiting and item.work.link and _has_new_address(item))
+        turned: set[str] = set()
+        for item in moving:
+            one = item.work.delivery
+            if one.key in turned:
+                continue
+            found = self._store.exchange(
+                *(route, one.source, one.entity, one.key),
+                token=one.lease_token or "", owes=self._owes.get(route, ()), now=now,
+            )  # fmt: skip
+            if found is not None and found.exchanged:
+                turned |= found.keys
+            elif found is not None:
+                waiting[id(item)] = UNDER_WAY
+        again = [item for item in items if item.work.delivery.key in turned]
+        settlements.extend(self._settler.snoozed(item.work, now, ROUND) for item in again)
+        return [item for item in items if item.work.delivery.key not in turned]
 
     def _before_facts(self, items: Sequence[Item]) -> dict[int, str]:
         if not (some := [item for item in items if item.operation.op == "delete"]):

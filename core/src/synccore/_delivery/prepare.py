@@ -73,6 +73,7 @@ class Preparer:
 
     Args:
         leaves: what the sink can do to a record that is let go of.
+        by_address: the target has one of its records for an address.
         zone: gives the shop's time zone; asked until it is known, since a source learns it with its first answer.
         made_by: what the mapper is, in every respect that matters to what it gives; None: that cannot be told.
     """
@@ -83,12 +84,14 @@ class Preparer:
         mapper: Mapper,
         *,
         leaves: Collection[str] = ("keep",),
+        by_address: bool = False,
         zone: Callable[[], str | None] = lambda: None,
         made_by: str | None = None,
     ) -> None:
         self.route = route
         self._mapper = mapper
         self._leaves = leaves
+        self.by_address = by_address
         self._ask_zone = zone
         self._zone: str | None = None
         self._made_by = made_by

@@ -6,10 +6,10 @@ from typing import Any
 
 from . import codec, sql
 from ._convert import maybe_from_ms, to_delivery, to_ms
-from ._rules import claim, namesakes
+from ._rules import claim, exchange, namesakes
 from ._rules.owing import write_history
 from .engine import Engine
-from .rows import ClaimRule, Delivery, Heir, HistoryEntry, JobWork, Work
+from .rows import ClaimRule, Delivery, DirtyRule, Heir, HistoryEntry, JobWork, Round, Work
 
 __all__ = ["Owing"]
 
@@ -51,6 +51,18 @@ class Owing(Engine):
         as long as what it has instead is open there. Where that goes round, nobody waits."""
         with self.reading() as view:
             return namesakes.handed_over(view, routes, source, entity, keys)
+
+    def exchange(
+        self, route: str, source: str, entity: str, key: str, *, token: str, owes: Sequence[DirtyRule], now: datetime
+    ) -> Round | None:
+        """Where the address of a record goes round on the route, all of that circle exchange their links at once, so
+        that each has the one that is known by their new address; None where it does not.
+
+        Nothing is exchanged while anything of them is under way, but for what runs under the asker's `token`. What
+        hangs on them is owed again, and what `owes` says.
+        """
+        with self.writing() as tx:
+            return exchange.exchange(tx, route, source, entity, key, token=token, owes=owes, now=to_ms(now))
 
     def moving(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose own new address is open on one of the routes, parked ones left aside."""

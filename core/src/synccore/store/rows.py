@@ -232,6 +232,15 @@ class Heir:
     owed: bool
 
 
+@frozen
+class Round:
+    """Records among whom addresses go round, on one route."""
+
+    keys: frozenset[str]
+    #: Whether they have exchanged their twins; else something of them is under way.
+    exchanged: bool = field(kw_only=True)
+
+
 @frozen(kw_only=True)
 class ClaimRule:
     """How much of one route a claim takes; order of the rules is the order of preference among equals."""

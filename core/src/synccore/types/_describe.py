@@ -58,6 +58,9 @@ class ObjectType:
             many a target: then nobody is told that it was looked at.
         sayable: fields whose values are words of the shop and its operator and never a person's (a status, a plan):
             notes and errors may say them. All other values are taken out of what the sink says.
+        by_address: the target has one record for an e-mail address: one that gets the address of another becomes one
+            with it, or is refused. Where addresses go round among records (two people exchange theirs), core then
+            exchanges their links before anything is sent: each is delivered to the record that has its new address.
         helpers: mapped names that are no fields of the object: what the sink works with itself (a stand-in for a
             name). They are not shown as if they were sent.
     """
@@ -69,6 +72,7 @@ class ObjectType:
     leaves: tuple[str, ...] = ("keep",)
     readable: bool = True
     sayable: frozenset[str] = frozenset()
+    by_address: bool = False
     helpers: frozenset[str] = frozenset()
 
 

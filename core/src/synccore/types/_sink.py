@@ -19,7 +19,9 @@ class Link:
     """What is known of the remote twin of one record on one route.
 
     `fields` are the values the target really holds of what was last delivered; empty for a twin that was found and
-    never written, and for one that was left. `mapped` are the values the mapping asked for.
+    never written, and for one that was left. `mapped` are the values the mapping asked for. `delivered_at` is None
+    where nothing of this record was delivered to it: it was found, or exchanged (`ObjectType.by_address`) and holds the
+    values of another.
     """
 
     object: str

@@ -61,10 +61,13 @@ class Consent:
         found, unsure = {}, []
         for op in operations:
             now = op.fields.get("accepts_marketing")
+            anothers = _is_anothers(op)
+            if anothers and now is None and op.previous.get("accepts_marketing"):
+                now = False  # of the former owner's word nothing may stay
             if op.op != "upsert" or not isinstance(now, bool):
                 continue
             known, before = _known(op)
-            if (name := _name(op)) in told:
+            if (name := _name(op)) in told and not anothers:
                 known, before = True, told[name]
             news = now != before and (known or now)
             if news and not (now and op.bulk):
@@ -201,6 +204,11 @@ class Consent:
             else:
                 said |= {op.id: done for op in chunk}
         return said
+
+
+def _is_anothers(operation: Operation) -> bool:
+    """Whether somebody else had the profile before: people exchanged their addresses, and so their profiles."""
+    return bool(operation.previous) and operation.link is not None and operation.link.delivered_at is None
 
 
 def _known(operation: Operation) -> tuple[bool, bool | None]:

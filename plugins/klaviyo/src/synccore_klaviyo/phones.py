@@ -2,6 +2,8 @@
 
 A number identifies a profile as an address does: with one that belongs to another person Klaviyo refuses the write, or
 takes that person for the one who is meant. A family shares a number, so whose it is is asked before it is first sent.
+What one profile gives up and another gets in the same call (people who exchanged their addresses have each other's
+profiles) is taken off the first one before.
 """
 
 import threading
@@ -9,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from synccore.entities import normalize_email
-from synccore.types import Clock, Operation
+from synccore.types import Clock, Link, Operation
 
-from .client import Client
-from .errors import MissingScope
+from .client import PROFILE_IMPORT, Client
+from .errors import ApiError, MissingScope
 from .match import find
-from .profile import FOREIGN, Profile
+from .profile import EXTRA_IDENTIFIERS, FOREIGN, Profile
 
 __all__ = ["Phones"]
 
@@ -34,6 +36,7 @@ class Phones:
 
     def sort_out(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Profile]:
         """The profiles without numbers that are somebody else's. Raises what asking raises."""
+        self._take_off(operations, profiles)
         asked = dict(_new_numbers(operations, profiles))
         if not asked:
             return dict(profiles)
@@ -55,6 +58,22 @@ class Phones:
                     self._lately[phone] = who, now
         return found
 
+    def _take_off(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> None:
+        """Off each profile what it has no more and another one of these gets."""
+        wanted = {(name, profile.attributes.get(name)) for profile in profiles.values() for name in EXTRA_IDENTIFIERS}
+        linked = [(op.link, profiles[op.id]) for op in operations if op.link and op.id in profiles]
+        for link, name in [(one, name) for one, profile in linked for name in _given_up(one, profile)]:
+            if (name, link.fields[name]) not in wanted:
+                continue
+            try:
+                off = Profile(attributes={name: None}).resource(link.remote_id)
+                self._client.call(PROFILE_IMPORT, body={"data": off})
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+            with self._lock:
+                self._lately.pop(str(link.fields[name]), None)
+
     def _owners(self, phones: set[str]) -> dict[str, tuple[str, str | None]]:
         """Number -> the id and address of whose it is."""
         try:
@@ -63,6 +82,13 @@ class Phones:
             return {}  # Klaviyo will say it by refusing; `check` names the scope
         emails = {phone: person["attributes"].get("email") for phone, person in people.items()}
         return {phone: (str(people[phone]["id"]), email and normalize_email(email)) for phone, email in emails.items()}
+
+
+def _given_up(link: Link, profile: Profile) -> Iterator[str]:
+    """Identifiers that the profile holds for this record alone, and is to hold no more."""
+    for name in EXTRA_IDENTIFIERS:
+        if link.shared <= 1 and link.fields.get(name) not in (None, profile.attributes.get(name)):
+            yield name
 
 
 def _new_numbers(operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> Iterator[tuple[int, str]]:

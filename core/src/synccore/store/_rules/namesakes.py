@@ -10,7 +10,7 @@ from .. import codec
 from ..engine import Transaction
 from ..rows import Heir
 
-__all__ = ["FORMER_EMAIL", "given_away", "going", "handed_over", "heirs", "moving", "untold"]
+__all__ = ["FORMER_EMAIL", "given_away", "given_up_by", "going", "handed_over", "heirs", "moving", "untold"]
 
 #: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
 #: to be asked for.
@@ -53,6 +53,11 @@ WITH RECURSIVE behind (start, key) AS (
     UNION
     SELECT b.start, d.key FROM behind b CROSS JOIN snapshot {_GIVES_IT_UP.format(key="b.key")})
 SELECT start AS key FROM behind GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0
+"""  # noqa: S608  own constants
+
+#: Whoever gives up the address of these.
+GIVEN_UP_BY = f"""
+SELECT DISTINCT d.key FROM json_each(:keys) j CROSS JOIN snapshot {_GIVES_IT_UP.format(key="j.value")}
 """  # noqa: S608  own constants
 
 #: Of these people, those who are owed with a new address on one of the routes.
@@ -118,6 +123,11 @@ def going(view: Transaction, route: str, source: str, entity: str, keys: Iterabl
 def handed_over(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:
     """Those behind another record's new address."""
     return _keys(view, BEHIND_A_HANDOVER, source, entity, keys, routes=codec.dump_json(list(routes)))
+
+
+def given_up_by(view: Transaction, routes: Iterable[str], source: str, entity: str, key: str) -> set[str]:
+    """The records that were delivered with the address of this one, and are owed with another."""
+    return _keys(view, GIVEN_UP_BY, source, entity, [key], routes=codec.dump_json(list(routes)))
 
 
 def moving(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from ...store import email_digest
 from ...types import Identity, Link, Operation
+from ..harness import upsert
 from ..server import Fault
 from ._stage import Stage
 from ._truth import TruthSinkCases
@@ -121,6 +122,24 @@ class WhoseSinkCases(TruthSinkCases):
         on.sink.erase(link)
         (remote,) = on.sink.read([link])
         assert (remote or {}).get(name) == "Rewritten", f"let go of, and {name} is not as its owner wrote it"
+
+    def test_who_exchange_their_addresses_are_both_there(self, on: Stage) -> None:
+        """A target that has one record for an address makes one of two, unless `ObjectType.by_address` says so: core
+        exchanges their links then, and each is delivered to the record that has the new address."""
+        on.emit(2)
+        on.deliver()
+        swapped = [self.customer(n, email=self.customer(1 - n).email) for n in (0, 1)]
+        on.app.emit(*(upsert(one) for one in swapped))
+        on.app.follow()
+        on.deliver()
+        assert on.held() == on.expected(2), "two people exchanged their addresses: somebody is missing, or there twice"
+        if callable(getattr(on.sink, "read", None)):
+            links = [on.link(0), on.link(1)]
+            there = zip(links, on.sink.read(links), strict=True)
+            wrong = {n for link, held in there for n, v in link.fields.items() if (held or {}).get(n, v) != v}
+            assert not wrong, (
+                f"two people exchanged their addresses, and one has the other's {', '.join(sorted(wrong))}"
+            )
 
     def test_who_was_deleted_at_the_target_is_there_once_after_a_change(self, on: Stage) -> None:
         """A moment ago: the link leads nowhere, and whatever lists the records may not know it yet."""

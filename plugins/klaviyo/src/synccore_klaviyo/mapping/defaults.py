@@ -64,6 +64,7 @@ def objects(config: Config | None = None) -> tuple[ObjectType, ...]:
             defaults={"customer": _profile(prefix, external=external)},
             options=_OPTIONS["profile"],
             leaves=("keep", "clear", "delete"),
+            by_address=True,
         ),
         ObjectType(
             name="event",

@@ -1,5 +1,10 @@
 """An address goes from one record to another: who waits for whom."""
 
+from typing import Any
+
+from attrs import evolve
+
+from ....store import DirtyRule
 from .desk import Desk
 
 A, B, C = "a@shop.test", "b@shop.test", "c@shop.test"
@@ -13,6 +18,15 @@ def _behind(desk: Desk, *keys: str, routes: tuple[str, ...] = ("people",)) -> se
 def _moving(desk: Desk, *keys: str) -> set[str]:
     found: set[str] = desk.store.moving(["people"], "shop", "customer", keys)
     return found
+
+
+def _exchange(desk: Desk, key: str, token: str | None = "", **more: Any) -> Any:
+    values = {"token": token, "owes": (), "now": desk.now} | more
+    return desk.store.exchange("people", "shop", "customer", key, **values)
+
+
+def _twins(desk: Desk, *keys: str) -> list[str]:
+    return [desk.store.link("people", "shop", "customer", key).remote_id for key in keys]
 
 
 def _moves(desk: Desk, **emails: str) -> None:
@@ -91,6 +105,60 @@ class HandoverRules:
         desk.deliver_all()
         _moves(desk, _1=B, _2=C, _3=A, _7=A)
         assert _behind(desk, "1", "2", "3", "7") == {"7"}
+
+    def test_a_circle_exchanges_its_links_and_nobody_moves_any_more(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B, _3=C, _4="d@shop.test")
+        desk.deliver_all()
+        _moves(desk, _1=B, _2=C, _3=A, _7=A)
+        assert _exchange(desk, "4") is _exchange(desk, "7") is None, "they stand outside"
+        found = _exchange(desk, "1")
+        assert found.exchanged
+        assert found.keys == {"1", "2", "3"}
+        assert _twins(desk, "1", "2", "3", "4") == ["r-2", "r-3", "r-1", "r-4"]
+        assert (_moving(desk, "1", "2", "3"), _behind(desk, "7")) == (set(), set())
+        assert _exchange(desk, "2") is None
+        assert desk.rows(state="ready") == [f"people {key} upsert ready" for key in "1237"]
+
+    def test_nothing_is_exchanged_while_another_one_sends_something_of_the_circle(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        _moves(desk, _1=C, _2="d@shop.test")
+        _moves(desk, _1=B, _2=A)
+        one, two = sorted(desk.claim(), key=lambda d: d.key)
+        assert not _exchange(desk, "1", "another").exchanged
+        assert _twins(desk, "1", "2") == ["r-1", "r-2"]
+        desk.settle(two, "submitted", job="j")
+        assert not _exchange(desk, "1", one.lease_token).exchanged
+        desk.settle(desk.in_job()[0].delivery, "ready", due_at=desk.now)
+        assert _exchange(desk, "1", one.lease_token).exchanged
+        assert _twins(desk, "1", "2") == ["r-2", "r-1"]
+
+    def test_what_has_another_address_at_the_target_is_exchanged_with_nobody(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        for delivery in desk.claim():
+            email = {"1": A, "2": "office@shop.test"}[delivery.key]
+            desk.settle(delivery, link=desk.link(f"r-{delivery.key}", email=email))
+        _moves(desk, _1=B, _2=A)
+        assert _exchange(desk, "1") is None
+
+    def test_two_with_one_twin_have_nothing_to_exchange(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        for delivery in desk.claim():
+            desk.settle(delivery, link=desk.link("r"))
+        _moves(desk, _1=B, _2=A)
+        assert _exchange(desk, "1") is None
+
+    def test_what_hangs_on_a_circle_is_owed_again_and_what_tells_the_shop(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.take(desk.order("o", "1"), desk.order("other", "2"))
+        desk.deliver_all()
+        for order, twin in (("o", "r-1"), ("other", "elsewhere")):
+            update = evolve(desk.link(f"r-{order}"), parent_id=twin, sink="crm")
+            desk.store.put_link("orders", "shop", "order", order, update, desk.now)
+        _moves(desk, _1=B, _2=A)
+        assert _exchange(desk, "1", owes=(DirtyRule(route="back", sink="shop", entity="customer"),)).exchanged
+        owed = {"people 1", "people 2", "orders o", "back 1", "back 2"}
+        assert {*desk.rows(state="ready")} == {f"{one} upsert ready" for one in owed}
 
     def test_a_deletion_is_no_move_and_is_waited_for(self, desk: Desk) -> None:
         _moves(desk, _1=A)

@@ -1,0 +1,52 @@
+"""Addresses that go round: accounts exchange them before any of them is delivered, and all are there afterwards."""
+
+from datetime import timedelta
+
+import pytest
+from simulation.moments import CONSENT
+from simulation.targets import Klaviyo
+from simulation.truth import faults
+from simulation.world import ALL_TARGETS, World
+
+from synccore._plugins import load_plugins
+
+
+class Adopting(Klaviyo):
+    """Under the way that is taken where nobody says another."""
+
+    routes = {**Klaviyo.routes, "profiles": {**Klaviyo.routes["profiles"], "on_conflict": "adopt"}}
+
+
+TARGETS = {**{kind.name: kind for kind in ALL_TARGETS}, "adopting": Adopting}
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    return load_plugins(environ={})
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("target", TARGETS)
+def test_accounts_that_exchange_their_addresses_are_all_there_as_they_are(plugins, tmp_path, target, size):
+    with World(tmp_path, 1, plugins, [TARGETS[target]]) as world:
+        numbers = sorted(world.accounts())[:size]
+        for at, number in enumerate(numbers):
+            word = [{"key": CONSENT, "value": "yes"}] if at == 0 else []
+            phone = f"+4930901820{at:02}" if at != 1 else ""
+            world.phones.setdefault(phone, set()).add(number)
+            world.shop.edit_customer(number, billing={"phone": phone}, meta_data=word)
+        world.listen()
+        world.rest()
+        assert faults(world) == []
+        emails = [world.shop.customers[number]["email"] for number in numbers]
+        for number in numbers:
+            world.shop.edit_customer(number, email=f"between{number}@shop.test")
+        for number, email in zip(numbers, emails[1:] + emails[:1], strict=True):
+            world.shop.edit_customer(number, email=email)
+        world.listen()
+        world.clock.advance(timedelta(minutes=1))
+        world.rest()
+        assert faults(world) == []
+        said = {"key": CONSENT, "value": "yes"}.items()
+        yes = {c["email"] for c in world.accounts().values() if any(said <= row.items() for row in c["meta_data"])}
+        assert world.targets[TARGETS[target].name].mailed() <= yes, "somebody has another one's yes"
