@@ -174,3 +174,12 @@ def test_a_source_that_waits_for_its_shop_has_no_floor(app):
     app.app.lister("shop").poll("customer")
     assert held == [False, True, True, False]
     assert FLOOR._holder is None
+
+
+def test_who_waits_for_a_server_needs_no_floor(app, taken, monkeypatch):
+    """Batches that each wait for the same database over a network do so side by side."""
+    monkeypatch.setattr(type(app.app.store), "in_process", False)
+    app.source.put(customer("8", email="b@shop.test"))
+    beside(lambda: app.app.lister("shop").poll("customer"))
+    beside(lambda: app.app.engine.drain() or True)
+    assert [[o.key for o in call] for call in app.sink.calls] == [["8"]]

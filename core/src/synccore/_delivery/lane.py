@@ -149,7 +149,7 @@ class Lane:
             deliveries, token = self.claims.take()
             if deliveries:
                 # Whoever has the floor keeps it for the next look, which is then in nobody's way.
-                if deliveries[0].bulk:
+                if deliveries[0].bulk and self._store.in_process:
                     FLOOR.take()
                 else:
                     FLOOR.give()

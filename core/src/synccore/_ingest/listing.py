@@ -78,6 +78,7 @@ class Lister:
         self._stopping = stopping
         self._filling = filling
         self._wanted, self._lend, self._lent = wanted, lend, lent
+        self._floor = FLOOR.held if store.in_process else nullcontext
 
     def poll(self, entity: str, report: Report = lambda _: None) -> Listed:
         """What changed since the last poll; the first one lists everything, as the past."""
@@ -169,7 +170,7 @@ class Lister:
         loans = self._lend(routes, sum(len(unit.changes) for unit in units)) if routes else ()
         lent = None
         try:
-            with FLOOR.held() if routes else nullcontext():
+            with self._floor() if routes else nullcontext():
                 taken = self._intake.submit(*(evolve(unit, loans=loans) for unit in units))
             lent = taken.lent
         finally:
@@ -205,7 +206,7 @@ class Lister:
         made_here = False
         while True:
             # A source that waits for its shop keeps nobody from working meanwhile.
-            with FLOOR.held() if made_here else nullcontext():
+            with self._floor() if made_here else nullcontext():
                 asked_at = self._clock.now()
                 page = next(pages, None)
             if page is None:

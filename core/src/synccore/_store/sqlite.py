@@ -86,6 +86,8 @@ def _refuse_orphan(path: Path) -> None:
 class SqliteStore(Store):
     """An outbox in one SQLite file, for one daemon and any number of commands beside it."""
 
+    in_process = True
+
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         _refuse_orphan(path)
         create_file(path)

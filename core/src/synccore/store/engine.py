@@ -120,10 +120,13 @@ class Engine(ABC):
     Attributes:
         holder: what the lease tokens of this process begin with, so that others see who runs what.
         look_every: how often an idle lane looks at what others may have written.
+        in_process: whether statements are carried out by this process's own threads. Those who work on batches then go
+            one after the other; where they wait for a server they do so side by side.
     """
 
     holder: str = ""
     look_every: timedelta = timedelta(seconds=1)
+    in_process: bool = False
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[Transaction]:
