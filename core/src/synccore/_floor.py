@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["FLOOR", "Floor"]
+__all__ = ["Floor"]
 
 #: Seconds after which whoever is next takes the floor from one that has not given it back: a page or a batch takes some
 #: hundredths, so that one waits for something (a plugin's own network, another program's write).
@@ -18,15 +18,21 @@ PATIENCE = 0.1
 
 
 class Floor:
-    """One thread has it, and gives it away while it waits; the others get it in the order they asked."""
+    """One thread has it, and gives it away while it waits; the others get it in the order they asked.
 
-    def __init__(self) -> None:
+    Where it is not `needed`, everybody works at once.
+    """
+
+    def __init__(self, *, needed: bool = True) -> None:
+        self._needed = needed
         self._guard = threading.Lock()
         self._holder: threading.Thread | None = None
         self._queue: deque[tuple[threading.Thread, threading.Lock]] = deque()
 
     def take(self) -> None:
         """Wait for it, unless this thread has it."""
+        if not self._needed:
+            return
         me = threading.current_thread()
         with self._guard:
             if self._holder is None or self._holder is me:
@@ -71,7 +77,3 @@ class Floor:
             yield
         finally:
             self.take()
-
-
-#: Of the process: there is one interpreter in it.
-FLOOR = Floor()

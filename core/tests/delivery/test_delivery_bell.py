@@ -3,6 +3,7 @@
 import threading
 
 from synccore._delivery.bell import Bell
+from synccore._floor import Floor
 
 LONG = 30.0
 
@@ -22,7 +23,7 @@ def waiting(bell, count):
 
 
 def test_a_ring_before_the_wait_counts_once():
-    bell = Bell()
+    bell = Bell(Floor())
     bell.ring()
     bell.ring()
 
@@ -36,7 +37,7 @@ def test_a_ring_before_the_wait_counts_once():
 
 
 def test_whoever_is_woken_rings_for_the_next():
-    bell = Bell()
+    bell = Bell(Floor())
     over, threads = waiting(bell, 3)
 
     for _ in threads:
@@ -48,7 +49,7 @@ def test_whoever_is_woken_rings_for_the_next():
 
 
 def test_all_are_woken_together():
-    bell = Bell()
+    bell = Bell(Floor())
     over, threads = waiting(bell, 3)
     while any(thread.is_alive() for thread in threads):
         bell.ring_for_all()  # also those that had not begun to wait

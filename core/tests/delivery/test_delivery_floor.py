@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from synccore import _floor
-from synccore._floor import FLOOR, Floor
+from synccore._floor import Floor
+from synccore._store.sqlite import SqliteStore
 from synccore.testing.harness import Harness, customer
 from synccore.types import Page
 
@@ -24,17 +25,21 @@ def app(tmp_path):
 
 
 @pytest.fixture
-def taken(monkeypatch):
+def floor(app):
+    return app.app.engine.floor
+
+
+@pytest.fixture
+def taken(floor, monkeypatch):
     """Somebody has the floor, and does not give it back before the test is over."""
     monkeypatch.setattr(_floor, "PATIENCE", 10 * WAIT)
     has, over = threading.Event(), threading.Event()
 
     def work():
-        with FLOOR.held():
+        with floor.held():
             has.set()
             over.wait(WAIT)
 
-    FLOOR.give()
     thread = threading.Thread(target=work)
     thread.start()
     assert has.wait(WAIT)
@@ -138,48 +143,51 @@ def test_news_is_taken_in_and_delivered_beside_who_has_the_floor(app, taken):
     assert [[o.key for o in call] for call in app.sink.calls] == [["7"]]
 
 
-def test_a_batch_of_a_listing_waits_for_the_floor(app, taken):
+def test_a_batch_of_a_listing_waits_for_the_floor(app, floor, taken):
     app.emit(customer("7", email="a@shop.test"), bulk=True)
     thread = threading.Thread(target=app.app.engine.drain, daemon=True)
     thread.start()
-    while not FLOOR._queue:
+    while not floor._queue:
         os.sched_yield()
     assert app.sink.calls == []
     taken.set()
     thread.join(WAIT)
     assert [[o.key for o in call] for call in app.sink.calls] == [["7"]]
-    assert FLOOR._holder is None
+    assert floor._holder is None
 
 
-def test_a_batch_that_is_at_the_target_has_no_floor(app):
+def test_a_batch_that_is_at_the_target_has_no_floor(app, floor):
     held = []
     app.emit(customer("7", email="a@shop.test"), bulk=True)
     deliver = app.sink.deliver
-    app.sink.deliver = lambda operations: held.append(FLOOR._holder) or deliver(operations)
+    app.sink.deliver = lambda operations: held.append(floor._holder) or deliver(operations)
     app.app.engine.drain()
     assert held == [None]
 
 
-def test_a_source_that_waits_for_its_shop_has_no_floor(app):
+def test_a_source_that_waits_for_its_shop_has_no_floor(app, floor):
     """What came quickly was made here: the next page is asked for with the floor."""
     held = []
 
     def pages(*_):
         for number, seconds in enumerate((0, 0, 1, 0)):
-            held.append(FLOOR._holder is threading.current_thread())
+            held.append(floor._holder is threading.current_thread())
             app.clock.advance(timedelta(seconds=seconds))
             yield Page(changes=[customer(f"{number}")], cursor=f"{number}")
 
     app.source.poll = pages
     app.app.lister("shop").poll("customer")
     assert held == [False, True, True, False]
-    assert FLOOR._holder is None
+    assert floor._holder is None
 
 
-def test_who_waits_for_a_server_needs_no_floor(app, taken, monkeypatch):
+def test_who_waits_for_a_server_needs_no_floor(tmp_path, monkeypatch):
     """Batches that each wait for the same database over a network do so side by side."""
-    monkeypatch.setattr(type(app.app.store), "in_process", False)
-    app.source.put(customer("8", email="b@shop.test"))
-    beside(lambda: app.app.lister("shop").poll("customer"))
-    beside(lambda: app.app.engine.drain() or True)
-    assert [[o.key for o in call] for call in app.sink.calls] == [["8"]]
+    monkeypatch.setattr(SqliteStore, "in_process", False)
+    monkeypatch.setattr(_floor, "PATIENCE", 10 * WAIT)
+    with Harness(tmp_path, PEOPLE) as app:
+        app.app.engine.floor.take()
+        app.source.put(customer("8", email="b@shop.test"))
+        beside(lambda: app.app.lister("shop").poll("customer"))
+        beside(lambda: app.app.engine.drain() or True)
+        assert [[o.key for o in call] for call in app.sink.calls] == [["8"]]

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from synccore._app.units import lane_name
 from synccore._daemon.backfill import backfill as run_backfill
 from synccore._daemon.sources import SourceWorker
+from synccore._floor import Floor
 from synccore._ingest.listing import Lister
 from synccore._verbs.again import read_now
 from synccore._verbs.backfill import CONFIRMED
@@ -395,6 +396,7 @@ def test_pages_that_come_at_once_share_a_commit_where_a_lane_waits_for_them(tmp_
             store=store,
             intake=app.app.intake,
             clock=app.clock,
+            floor=Floor(),
             stopping=lambda: False,
             wanted=lambda routes: wanted if routes == {"people"} else 0,
         )

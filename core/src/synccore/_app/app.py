@@ -394,6 +394,7 @@ class App(Base):
             preparers,
             store=self.store,
             clock=self.clock,
+            floor=engine.floor,
             random_=self.random,
             after_entity={
                 r: entity for r in preparers if r in self.routes and (entity := self.after_entity(r)) is not None
@@ -445,6 +446,7 @@ class App(Base):
             store=self.store,
             intake=self.intake,
             clock=self.clock,
+            floor=self.engine.floor,
             stopping=unit.context.stopping,
             filling=self.engine.filling,
             wanted=self.engine.wanted,

@@ -2,7 +2,7 @@
 
 import threading
 
-from .._floor import FLOOR
+from .._floor import Floor
 
 __all__ = ["Bell"]
 
@@ -10,7 +10,8 @@ __all__ = ["Bell"]
 class Bell:
     """One ring wakes one thread, or the next that would wait. Whoever takes something rings for what may be left."""
 
-    def __init__(self) -> None:
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
         self._changed = threading.Condition()
         self._rung = False
         #: How often all were to wake.
@@ -33,7 +34,7 @@ class Bell:
 
     def wait(self, seconds: float) -> None:
         """Until it rings, or for so long; a ring since the last wait counts."""
-        FLOOR.give()
+        self._floor.give()
         with self._changed:
             rounds = self._rounds
             self.waiting += 1

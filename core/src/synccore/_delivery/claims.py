@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from .._floor import FLOOR
 from ..store import ClaimRule, Delivery, Loan, Store, StoreError
 from ..types import Clock, Limits
 from .bell import Bell
@@ -154,7 +153,7 @@ class Claims:
             return True
         due = self._store.due(self._sink, now, self._limits.max_batch, routes=waiting)
         if 0 < due < self._limits.max_batch:
-            FLOOR.give()
+            self._watch.floor.give()
             self._clock.sleep(min(waits[route] for route in waiting))
         return due > 0  # what comes after this look rings, and would begin too soon
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from .._floor import FLOOR
+from .._floor import Floor
 from ..errors import SynccoreError, redact
 from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
@@ -45,6 +45,8 @@ class Engine:
         self, store: Store, clock: Clock, log: Log, tell: Callable[[Mapping[str, LaneTrouble]], None] = lambda _: None
     ) -> None:
         self.lanes: dict[str, Lane] = {}
+        #: Of those who work on batches.
+        self.floor = Floor(needed=store.in_process)
         self._store = store
         self._clock = clock
         self._log = log
@@ -145,7 +147,7 @@ class Engine:
             try:
                 step = lane.step()
             except Exception as error:  # noqa: BLE001  a lane must not die while the process lives
-                FLOOR.give()
+                self.floor.give()
                 self._failing(lane.name, error)
                 self._log.warning("lane trouble", lane=lane.name, error=type(error).__name__, detail=str(error))
                 self._stopping.wait(TROUBLE_WAIT.total_seconds())
@@ -154,7 +156,7 @@ class Engine:
                 self._working(lane.name)
             if step.idle_until is not None:
                 self._idle(lane, step.idle_until)
-        FLOOR.give()
+        self.floor.give()
 
     def _idle(self, lane: Lane, until: datetime) -> None:
         wait = min(until - self._clock.now(), self._store.look_every)
@@ -285,7 +287,7 @@ class Engine:
                         break
                     self._idle(lane, step.idle_until)
         finally:
-            FLOOR.give()
+            self.floor.give()
         return settled
 
     def next_try(self) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .._floor import FLOOR
+from .._floor import Floor
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import Delivery, DirtyRule, Settlement, Store, Work
@@ -60,6 +60,7 @@ class Lane:
         *,
         store: Store,
         clock: Clock,
+        floor: Floor,
         random_: random.Random,
         after_entity: Mapping[str, str],
         owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
@@ -72,11 +73,11 @@ class Lane:
         self.name = name
         self.limits = limits
         self.gate = Gate(store, name)
-        self.bell = Bell()
+        self.bell = Bell(floor)
         self._preparers, self._after_entity = preparers, after_entity
         self._store, self._clock, self._random = store, clock, random_
         self._observe, self._measure = observe, measure
-        self._watch = Watch(clock)
+        self._watch = Watch(clock, floor)
         self._recognition = Recognition(self._watch.watched(another_account), limits.look_within, random_)
         self._call = Caller(name, sink, self._watch)
         self._holds = Holds(store, name, random_)
@@ -149,10 +150,10 @@ class Lane:
             deliveries, token = self.claims.take()
             if deliveries:
                 # Whoever has the floor keeps it for the next look, which is then in nobody's way.
-                if deliveries[0].bulk and self._store.in_process:
-                    FLOOR.take()
+                if deliveries[0].bulk:
+                    self._watch.floor.take()
                 else:
-                    FLOOR.give()
+                    self._watch.floor.give()
                 return Step(settled=collected + self._run(deliveries, token))
         return Step(settled=collected, idle_until=None if collected else self._next_due(now))
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from .._floor import FLOOR
+from .._floor import Floor
 from ..errors import RateLimited
 from ..http import time_left
 from ..store import Delivery
@@ -64,8 +64,9 @@ class Turn:
 class Watch:
     """The calls of one lane that are under way, by thread."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, floor: Floor) -> None:
         self._clock = clock
+        self.floor = floor
         self._since: dict[threading.Thread, datetime] = {}
         self._turns: list[Turn] = []
         #: Threads whose call is waited for no longer.
@@ -87,7 +88,7 @@ class Watch:
                 retry_after=timedelta(seconds=1),
                 scope="operation",
             )
-        with self.waited_for(), FLOOR.given_away():
+        with self.waited_for(), self.floor.given_away():
             yield
 
     @contextmanager

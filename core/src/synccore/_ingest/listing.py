@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
-from .._floor import FLOOR
+from .._floor import Floor
 from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
 from ..store import NEWS_SINCE, Delivery, Ingest, Ingested, Loan, Rules, Store
@@ -63,6 +63,7 @@ class Lister:
         store: Store,
         intake: Intake,
         clock: Clock,
+        floor: Floor,
         stopping: Callable[[], bool],
         filling: Callable[[Collection[str]], AbstractContextManager[None]] = lambda _: nullcontext(),
         wanted: Callable[[Collection[str]], int] = lambda _: 0,
@@ -78,7 +79,7 @@ class Lister:
         self._stopping = stopping
         self._filling = filling
         self._wanted, self._lend, self._lent = wanted, lend, lent
-        self._floor = FLOOR.held if store.in_process else nullcontext
+        self._floor = floor
 
     def poll(self, entity: str, report: Report = lambda _: None) -> Listed:
         """What changed since the last poll; the first one lists everything, as the past."""
@@ -170,7 +171,7 @@ class Lister:
         loans = self._lend(routes, sum(len(unit.changes) for unit in units)) if routes else ()
         lent = None
         try:
-            with self._floor() if routes else nullcontext():
+            with self._floor.held() if routes else nullcontext():
                 taken = self._intake.submit(*(evolve(unit, loans=loans) for unit in units))
             lent = taken.lent
         finally:
@@ -206,7 +207,7 @@ class Lister:
         made_here = False
         while True:
             # A source that waits for its shop keeps nobody from working meanwhile.
-            with self._floor() if made_here else nullcontext():
+            with self._floor.held() if made_here else nullcontext():
                 asked_at = self._clock.now()
                 page = next(pages, None)
             if page is None:
