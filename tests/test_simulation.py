@@ -4,9 +4,10 @@ import os
 from datetime import timedelta
 
 import pytest
+from simulation import hands
 from simulation.lives import draw, live
 from simulation.truth import faults
-from simulation.world import ALL_TARGETS, World
+from simulation.world import ALL_TARGETS, Step, World
 
 from synccore._plugins import load_plugins
 
@@ -61,6 +62,29 @@ def test_a_payment_whose_webhook_was_lost_is_told_though_a_comparison_finds_it_f
         world.rest()
         assert faults(world) == []
         assert len(world.targets["marketing"].payments()) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("target", ALL_TARGETS, ids=lambda target: target.name)
+def test_whom_a_restored_backup_never_knew_is_forgotten(plugins, tmp_path, target, seed):
+    """Made a moment before it came back, and not shown by every target yet."""
+    with World(tmp_path, seed, plugins, [target]) as world:
+        world.rest()
+        hands.live(world, Step("save", 1))
+        hands.live(world, Step("register", 1))
+        number = max(world.shop.customers)
+        email = world.shop.customers[number]["email"]
+        world.shop.place_order(customer_id=number, status="processing", billing={"email": email})
+        world.shop.run_queue()
+        world.turn()
+        hands.live(world, Step("restore", 1))
+        for order in [n for n, o in world.shop.orders.items() if o["billing"]["email"] == email]:
+            world.shop.delete_order(order)
+        world.delete(number)
+        world.forget_everywhere(email)
+        world.rest()
+        assert faults(world) == []
+        assert world.forgotten == {email}
 
 
 def test_a_life_is_the_same_each_time():

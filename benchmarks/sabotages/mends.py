@@ -8,7 +8,7 @@ MENDS = (
     core(
         "forget somebody whom a call makes anew at this moment",
         "store/_rules/people.py",
-        "sinks = _sent_to_now(tx, refs, lease_clock)",
+        "sinks = _sent_to_now(tx, [*refs, *named], lease_clock)",
         "sinks: list[str] = []",
         "tests/test_interleavings.py",
     ),
@@ -53,6 +53,20 @@ MENDS = (
         "if route in self._by_address:",
         "if route in ():",
         "tests/test_round.py",
+    ),
+    core(
+        "leave whoever a restored backup never knew, where a target knows them by an id",
+        "_verbs/forget.py",
+        "    if named:\n",
+        "    if named and not found:\n",
+        "tests/test_simulation.py::test_whom_a_restored_backup_never_knew_is_forgotten",
+    ),
+    core(
+        "call somebody forgotten before a target shows what the replaced outbox made",
+        "_verbs/forget.py",
+        "    result.erased += _unseen(app)\n",
+        "",
+        "tests/test_simulation.py::test_whom_a_restored_backup_never_knew_is_forgotten",
     ),
     core(
         "exchange the records of people while one of them is being sent",

@@ -312,17 +312,23 @@ class _Sink:
         return [ObjectInfo(name=name) for name in OBJECTS]
 
     def deliver(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        if self._ledger.lag and any(o.op == "upsert" and o.link is None for o in operations):
-            self._state.put({"made": self._ledger.clock.now().isoformat()})
+        made = [o for o in operations if o.op == "upsert" and o.link is None] if self._ledger.lag else []
+        self._state.put(
+            {name: self._ledger.clock.now().isoformat() for o in made for name in ("made", f"made:{o.uid}")}
+        )
         if self._ledger.batches:
             return self._ledger.call(operations)
         return each(operations, lambda operation: self._ledger.call([operation])[0])
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         self._ledger.reach()
-        made = self._state.get("made")
-        wait = self._ledger.lag - (self._ledger.clock.now() - datetime.fromisoformat(made)) if made else timedelta(0)
+        wait = self._unseen("made")
         return [self._found(operation, wait) for operation in operations]
+
+    def _unseen(self, name: str) -> timedelta:
+        """How long what was made under this name may still not be found."""
+        made = self._state.get(name)
+        return self._ledger.lag - (self._ledger.clock.now() - datetime.fromisoformat(made)) if made else timedelta(0)
 
     def _found(self, operation: Operation, wait: timedelta) -> LookupResult:
         if (remote_id := self._ledger.find(operation.uid, operation.object)) is not None:
@@ -336,16 +342,29 @@ class _Sink:
 
     def find(self, identity: Identity) -> Sequence[Link]:
         self._ledger.reach()
+        wait = max((self._unseen(f"made:{uid}") for uid in identity.uids), default=timedelta(0))
+        if wait > timedelta(0):
+            raise RateLimited(LATER, retry_after=wait, scope="operation")
+        shown = self._ledger.clock.now() - self._ledger.lag
         return [
-            Link(object=entry.object, remote_id=remote_id, marked=True)
+            _whose(remote_id, entry, identity)
             for remote_id, entry in self._ledger.entries.items()
-            if entry.email in identity.emails or entry.tag in identity.uids
+            if (entry.email in identity.emails or entry.tag in identity.uids) and entry.made_at <= shown
         ]
 
     def erase(self, link: Link) -> Erased | None:
         self._ledger.reach()
+        if not link.ours:
+            return Erased("released", "it is another customer's")
         self._ledger.entries.pop(link.remote_id, None)
         return None
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _whose(remote_id: str, entry: Entry, identity: Identity) -> Link:
+    """A record as `find` names it: somebody else's, unless it bears an id of the person."""
+    source, entity, key = entry.tag.split(":", 2)
+    adopted = entry.tag not in identity.uids
+    return Link(object=entry.object, remote_id=remote_id, source=source, entity=entity, key=key, adopted=adopted)

@@ -21,6 +21,7 @@ DRAFT = "checkout-draft"
 def faults(world: World) -> list[str]:
     """Everything that is not as it should be; empty where all is well."""
     found = list(_outbox(world))
+    found += [f"{email} cannot be forgotten" for email in sorted(world.forgetting)]
     for target in world.targets.values():
         found += _people(world, target)
         if isinstance(target, Klaviyo | Ledger):

@@ -309,6 +309,27 @@ def test_children_that_are_handled_worse_than_their_parents(sample, sound, contr
         fails(contract_of(sample, kind, child=route), case, tmp_path / kind.__name__)
 
 
+def test_whose_id_is_found_by_an_address(sample, finding, contract_of, passes, fails, tmp_path):
+    class Naming(finding):
+        def find(self, identity):
+            ids = {str(p["id"]): p["external_id"] for p in self._client.call("GET", "/people")}
+            return [self.named(link, *ids[link.remote_id].split(":", 2)) for link in super().find(identity)]
+
+        def named(self, link, source, entity, key):
+            return evolve(link, source=source, entity=entity, key=key)
+
+    class Misnaming(Naming):
+        """Whose an address is, and not which account's."""
+
+        def named(self, link, source, entity, key):
+            return evolve(link, source=source, entity=entity, key="1" if key == "0" else key)
+
+    case = "who_is_found_by_address_is_named_by_the_id_there"
+    passes(contract_of(sample, Naming), case, tmp_path / "sound")
+    fails(contract_of(sample, finding), case, tmp_path / "silent")
+    fails(contract_of(sample, Misnaming), case, tmp_path / "another")
+
+
 def test_one_record_for_an_address(sample, sound, contract_of, passes, fails, tmp_path):
     class ByAddress(sound):
         """Who gets an address that has a record goes on with that one; the one they had is gone."""

@@ -368,6 +368,7 @@ SPECIAL = {
     "what_the_target_takes_now_is_said",
     "a_telephone_that_is_left_out_leaves_no_former_one",
     "who_exchange_their_addresses_are_both_there",
+    "who_is_found_by_address_is_named_by_the_id_there",
     "who_was_deleted_at_the_target_is_there_once_after_a_change",
     "who_was_merged_at_the_target_is_there_once_after_a_change",
     "whose_lost_create_was_merged_at_the_target_is_there_once",

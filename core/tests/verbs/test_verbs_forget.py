@@ -1,5 +1,7 @@
 """`forget`: what it may not touch, what it cannot prove, and what nobody else would clear away."""
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 
@@ -8,7 +10,7 @@ from synccore.entities import Order
 from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.testing.scripted import ScriptedSink, scripted_type
-from synccore.types import Change
+from synccore.types import Change, Limits
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -167,3 +169,73 @@ def test_what_is_in_an_account_that_was_left_is_named(tmp_path):
         assert remote_id in erased.note
         assert "acc-1" in erased.note
         assert not app.app.store.keys_by_email("a@shop.test")
+
+
+# -- somebody whom a restored backup never knew
+
+
+def stranger(app, uid, email="a@shop.test", sink=None):
+    """A record that the replaced outbox made."""
+    sink = sink or app.sink
+    sink.records[f"late {uid}"] = {"email": email}
+    sink.uids[uid] = f"late {uid}"
+
+
+def known_ours(sink):
+    """Of a record that bears another id than those it is asked for it says that it is somebody else's."""
+    find = sink.find
+    sink.find = lambda who: [evolve(one, adopted=one.uid not in who.uids) for one in find(who)]
+
+
+def test_what_a_target_shows_late_is_waited_for_after_a_restore(tmp_path):
+    with Harness(tmp_path, PEOPLE, limits=Limits(seen_within=timedelta(minutes=10))) as app:
+        app.app.store.doubt(["shop"], app.clock.now())
+        app.clock.advance(timedelta(minutes=1))
+        result = forget(app.app, "a@shop.test")
+        assert not result.complete
+        (pending,) = result.pending
+        assert pending.note.endswith("run forget again after 12:10 UTC")
+        stranger(app, "shop:customer:9")
+        app.clock.advance(timedelta(minutes=9))
+        assert forget(app.app, "a@shop.test").complete
+        assert app.sink.records == {}
+
+
+def test_nobody_waits_where_no_backup_was_restored(tmp_path):
+    with Harness(tmp_path, PEOPLE, limits=Limits(seen_within=timedelta(minutes=10))) as app:
+        assert forget(app.app, "a@shop.test").complete
+
+
+def test_whose_id_a_record_bears_is_the_person_where_nobody_else_is_known_by_it(tmp_path):
+    """At a second target there is no more than the id to find them by."""
+    other = ScriptedSink()
+    routes = {**PEOPLE, "there": {**PEOPLE["people"], "sink": "other"}}
+    with Harness(tmp_path, routes, sink_types={"other": (evolve(scripted_type(other), name="other"), {})}) as app:
+        stranger(app, "shop:customer:9")
+        stranger(app, "shop:customer:9", "before@shop.test", other)
+        known_ours(app.sink)
+        assert forget(app.app, "a@shop.test").complete
+        assert app.sink.records == other.records == {}
+        assert [link.ours for link in app.sink.erased] == [True]
+        before = customer("9", email="before@shop.test").data
+        app.emit(upsert(before, at=app.clock.now() - timedelta(minutes=1)))
+        assert app.deliveries() == [], "a webhook of before made them anew"
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["living", "gone"])
+def test_an_id_of_somebody_else_is_not_taken_for_the_person(tmp_path, gone):
+    """Somebody typed the address on the record of another customer; one who is gone is nobody any more."""
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("9", email="nine@shop.test"))
+        app.drain()
+        if gone:
+            app.emit(Change(entity="customer", key="9", op="delete"))
+            app.drain()
+        stranger(app, "shop:customer:9")
+        stranger(app, "elsewhere:customer:9")
+        known_ours(app.sink)
+        forget(app.app, "a@shop.test")
+        told = {link.remote_id: (link.ours, link.uid) for link in app.sink.erased}
+        assert told["late elsewhere:customer:9"] == (False, "::")
+        assert told["late shop:customer:9"] == ((True, "shop:customer:9") if gone else (False, "::"))
+        assert app.app.store.snapshot("shop", "customer", "9") is None or not gone

@@ -4,6 +4,9 @@ The targets come first, by every link and by who the person is, for a record may
 none of them failed is what is known here erased too, so that a target that failed can be tried again. Afterwards a hash
 stays, and nothing of that address is taken in again. What a target cannot prove yet (a record in a job) is erased here
 all the same, lest anything more be delivered, and is not called done; it is kept where only that can prove it later.
+
+A record that a target has under the address names whose id it bears. An account that is unknown here (a restored backup
+never knew it) is the same person, and all targets are asked by its id as well.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -24,6 +27,9 @@ from ..types import Identity, Link, Skip
 from ..values import phone
 
 __all__ = ["Erased", "Forgotten", "forget", "identity_of", "targets_of"]
+
+
+UNSEEN = "a backup was restored, and what was made just before may not be seen yet: run forget again after {:%H:%M} UTC"
 
 
 @frozen(kw_only=True)
@@ -126,20 +132,25 @@ def forget(app: App, email: str) -> Forgotten:
         done.add((_sink_of(app, link), link.remote_id))
         if result.erased[-1].outcome == "deleted":
             gone.append(link)
-    _erase_found(app, identity, result, done, targets)
+    found, accounts = _found(app, identity, result, targets)
+    for unit, link in found:
+        if (unit.name, link.remote_id) not in done:
+            result.erased.append(_told(app, unit, link, _nameless(unit.name), targets))
     # What is known here of a job names the record, which a sink's own word about that job does not.
     named = {e.sink for e in in_jobs}
     result.erased = [e for e in result.erased if e.entity or e.error is None or e.sink not in named]
     # A sink that follows its jobs up has said so; at others what is known here has to find the person afterwards.
     followed = {e.sink for e in result.pending}
     result.erased += [e for e in in_jobs if e.sink not in followed]
+    result.erased += _unseen(app)
     if result.failed:
         _let_go(app, gone, in_jobs)
         return result
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
         try:
-            links = app.store.forget(email, email_digest(email), app.clock.now(), known=known)
+            digest, now = email_digest(email), app.clock.now()
+            links = app.store.forget(email, digest, now, known=known, keys=accounts)
         except UnderWay as error:
             result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
             _let_go(app, gone, in_jobs)
@@ -231,22 +242,52 @@ def _rows_in_jobs(app: App, email: str) -> Iterator[Delivery]:
                 yield row
 
 
-def _erase_found(
-    app: App, identity: Identity, result: Forgotten, done: set[tuple[str, str]], targets: _Targets
-) -> None:
-    """Ask each sink that can for the person, whether linked or not."""
+_Found = list[tuple[SinkUnit, Link]]
+
+
+def _found(app: App, identity: Identity, result: Forgotten, targets: _Targets) -> tuple[_Found, list[tuple[str, str]]]:
+    """What each sink that can finds of the person, linked or not; asked again where that names ids that are unknown
+    here, of which those of customers (source, key) are given."""
+    found, failed = _ask(app, identity, targets)
+    named = {link.uid: link for _, link in found if link.uid not in identity.uids and _is_unknown(app, link)}
+    if named:
+        identity = evolve(identity, uids=(*identity.uids, *named))
+        found, failed = _ask(app, identity, targets)
+    result.erased += failed
+    # Whoever else has a record beside the person is not to be taken off it.
+    known = [(u, x if x.uid in identity.uids else evolve(x, source="", entity="", key="")) for u, x in found]
+    return known, [(x.source, x.key) for x in named.values() if x.entity == Customer.entity]
+
+
+def _ask(app: App, identity: Identity, targets: _Targets) -> tuple[_Found, list[Erased]]:
+    found: _Found = []
+    failed = []
     for name, unit in app.sinks.items():
-        find = getattr(unit.instance, "find", None)
-        if find is None:
+        if (find := getattr(unit.instance, "find", None)) is None:
             continue
-        report = _nameless(name)
         try:
             targets.hold(unit)
-            found = [link for link in find(identity) if (name, link.remote_id) not in done]
+            found += [(unit, link) for link in find(identity)]
         except Exception as error:  # noqa: BLE001  one target must not keep the others from erasing
-            result.erased.append(_with_error(report, _words(error)))
-            continue
-        result.erased += [_told(app, unit, link, report, targets) for link in found]
+            failed.append(_with_error(_nameless(name), _words(error)))
+    return found, failed
+
+
+def _is_unknown(app: App, link: Link) -> bool:
+    """Whether it bears the id of a record of our shops of which nothing is known here, or that it is gone."""
+    if link.source not in app.sources or not link.entity or not link.key:
+        return False
+    known = app.store.snapshot(link.source, link.entity, link.key)
+    return known is None or known.deleted
+
+
+def _unseen(app: App) -> Iterator[Erased]:
+    """Targets that may not show yet what the outbox made that a backup has replaced."""
+    restored = [at for name in app.sources if (at := app.store.restored_at(name)) is not None]
+    for name, unit in app.sinks.items() if restored else ():
+        until = max(restored) + unit.limits.seen_within
+        if getattr(unit.instance, "find", None) is not None and until > app.clock.now():
+            yield evolve(_nameless(name), outcome="pending", note=UNSEEN.format(until))
 
 
 def _sink_of(app: App, link: Link) -> str:

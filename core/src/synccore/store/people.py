@@ -47,14 +47,23 @@ class People(Engine):
         with self.reading() as view:
             return frozenset(people.sent(view, people.refs_of(view, normalize_email(email))))
 
-    def forget(self, email: str, digest: str, now: datetime, *, known: Collection[str] | None = None) -> list[Link]:
+    def forget(
+        self,
+        email: str,
+        digest: str,
+        now: datetime,
+        *,
+        known: Collection[str] | None = None,
+        keys: Collection[tuple[str, str]] = (),
+    ) -> list[Link]:
         """Erase a person here: snapshots, events, open deliveries, history of their keys, and their links, which are
         given back; `digest` stays as a tombstone, and `ingest` drops changes of people whose address has one.
 
         Raises UnderWay while one of their deliveries runs: whoever carries it out would make them anew. `known`: what
         had been sent (`sent_of`) before the targets were asked who is there; where more was sent since, they have to be
-        asked again, and it is raised as well.
+        asked again, and it is raised as well. `keys`: customers (source, key) who are the same person, whatever address
+        they are known by.
 
         What was said of others keeps its place without the person's values. `scrub` afterwards."""
         with self.writing() as tx:
-            return people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)), known)
+            return people.forget(tx, email, digest, to_ms(now), self.lease_clock(tx, to_ms(now)), known, keys)

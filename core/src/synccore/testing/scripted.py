@@ -215,7 +215,7 @@ class ScriptedSink:
         with self._lock:
             uids = {remote: name.rpartition("/") for name, remote in self.uids.items()}
             return [
-                Link(object=uids[r][0] or "thing" if r in uids else "thing", remote_id=r, adopted=r not in uids)
+                _named(r, *uids.get(r, ("", "", "")))
                 for r, fields in self.records.items()
                 if fields.get("email") in identity.emails or (r in uids and uids[r][2] in identity.uids)
             ]
@@ -358,6 +358,12 @@ def emitters_type(sources: Mapping[str, EmitterSource]) -> SourceType:
         open=lambda _config, context: sources[context.name],
         entities=tuple(ENTITIES),
     )
+
+
+def _named(remote_id: str, kind: str, _: str, uid: str) -> Link:
+    """What is found, by whose id it bears."""
+    source, entity, key = (uid or "::").split(":", 2)
+    return Link(object=kind or "thing", remote_id=remote_id, adopted=not uid, source=source, entity=entity, key=key)
 
 
 def _place(key: str) -> tuple[int, str]:

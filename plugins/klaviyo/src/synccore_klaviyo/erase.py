@@ -6,7 +6,7 @@ the address waits encrypted until the job has ended and the profile is deleted o
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class Eraser:
                 theirs = profile["attributes"].get("email")
                 if not theirs or normalize_email(theirs) in emails:
                     people.append(profile)
-        return [*{p["id"]: _link(p["id"], p["attributes"].get("email")) for p in people}.values(), *in_jobs]
+        return [*{p["id"]: _link(p["id"], p["attributes"]) for p in people}.values(), *in_jobs]
 
     def _in_jobs(self, identity: Identity, emails: Iterable[str]) -> Iterator[Link]:
         """Jobs that may still make the person."""
@@ -158,8 +158,11 @@ class Eraser:
         return bool(job) and self._jobs.runs(job)
 
 
-def _link(remote_id: str, email: str | None) -> Link:
-    return Link(object="profile", remote_id=remote_id, fields={"email": email} if email else {})
+def _link(remote_id: str, held: Mapping[str, Any]) -> Link:
+    email, uid = held.get("email"), str(held.get("external_id") or "")
+    source, entity, key = uid.split(":", 2) if uid.count(":") > 1 else ("", "", "")
+    fields = {"email": email} if email else {}
+    return Link(object="profile", remote_id=remote_id, source=source, entity=entity, key=key, fields=fields)
 
 
 def _waits(holding: Holding) -> str:

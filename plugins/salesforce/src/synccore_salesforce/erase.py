@@ -48,7 +48,8 @@ class Eraser:
 def _find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identity: Identity) -> list[Link]:
     """The records on the routes' objects, and the accounts that orders made.
 
-    A record found by its key was made (or stamped) by this sync; one found by its address alone was not.
+    A record found by its key was made (or stamped) by this sync; one found by its address alone was not, as far as we
+    know: it says whose key it bears.
     """
     found: dict[str, Link] = {}
     names = dict.fromkeys(api_name(r.object) for r in routes)
@@ -62,17 +63,19 @@ def _find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identit
         route = next((r for r in routes if api_name(r.object) == name), None)
         # A converted lead is known by its contact's link (`made`).
         where = "IsConverted = false" if schema.get("IsConverted") else ""
-        for column in _keys(schema, routes):
-            for record in client.select(["Id", column], name, column, identity.uids, where=where):
-                found[str(record["Id"])] = _link(name, record, route, adopted=False)
+        keys = _keys(schema, routes)
+        for column in keys:
+            for record in client.select(["Id", *keys], name, column, identity.uids, where=where):
+                found[str(record["Id"])] = _link(name, record, route, record[column], adopted=False)
         for column in _ADDRESSES:
             target = schema.get(column)
             if target is None or not identity.emails:
                 continue
             wanted = {fold(e) for e in identity.emails}
-            for record in client.select(["Id", target.name], name, target.name, identity.emails, where=where):
+            for record in client.select(["Id", target.name, *keys], name, target.name, identity.emails, where=where):
                 if fold(record[target.name]) in wanted:
-                    found.setdefault(str(record["Id"]), _link(name, record, route, adopted=True))
+                    key = next((record[k] for k in keys if record.get(k)), None)
+                    found.setdefault(str(record["Id"]), _link(name, record, route, key, adopted=True))
     return list(found.values())
 
 
@@ -81,8 +84,12 @@ def _keys(schema: Schema, routes: Sequence[RouteSpec]) -> list[str]:
     return [t.name for n in sorted(names) if (t := schema.get(n)) is not None and t.external_id]
 
 
-def _link(name: str, record: dict[str, Any], route: RouteSpec | None, *, adopted: bool) -> Link:
+def _link(name: str, record: dict[str, Any], route: RouteSpec | None, uid: Any, *, adopted: bool) -> Link:
+    source, entity, key = uid.split(":", 2) if str(uid).count(":") >= 2 else ("", "", "")
     return Link(
+        source=source,
+        entity=entity,
+        key=key,
         object=route.object if route else name,
         remote_id=str(record["Id"]),
         route=route.name if route else "",

@@ -104,7 +104,7 @@ def keys_by_email(view: Transaction, email: str) -> list[tuple[str, str]]:
     return [(row["source"], row["key"]) for row in rows]
 
 
-def owned_refs(view: Transaction, people: Sequence[tuple[str, str]]) -> list[Ref]:
+def owned_refs(view: Transaction, people: Iterable[tuple[str, str]]) -> list[Ref]:
     """The records of these customers: themselves, whom they replaced, and what they own."""
     found: dict[Ref, None] = {}
     for source, key in people:
@@ -143,20 +143,27 @@ def sent(view: Transaction, refs: Iterable[Ref]) -> dict[str, str]:
 
 
 def forget(
-    tx: Transaction, email: str, digest: str, now: int, lease_clock: int, known: Collection[str] | None
+    tx: Transaction,
+    email: str,
+    digest: str,
+    now: int,
+    lease_clock: int,
+    known: Collection[str] | None,
+    keys: Collection[tuple[str, str]] = (),
 ) -> list[Link]:
     """Erase a person and leave hashes; their links."""
     address = normalize_email(email)
-    people = keys_by_email(tx, address)
+    people = list(dict.fromkeys([*keys_by_email(tx, address), *keys]))
     links: list[Link] = []
     traces = Traces(address)
     refs = refs_of(tx, address)
-    sinks = _sent_to_now(tx, refs, lease_clock)
+    named = [ref for ref in owned_refs(tx, keys) if ref not in refs]
+    sinks = _sent_to_now(tx, [*refs, *named], lease_clock)
     if known is not None:
         sinks += [sink for mark, sink in sent(tx, refs).items() if mark not in known and sink not in sinks]
     if sinks:
         raise UnderWay(sinks)
-    for source, entity, key in refs:
+    for source, entity, key in [*refs, *named]:
         place = (source, entity, key)
         where = "source = ? AND entity = ? AND key = ?"
         for table in ("snapshot", "event"):

@@ -191,6 +191,20 @@ class WhoseSinkCases(TruthSinkCases):
         if callable(getattr(on.sink, "read", None)):
             assert None not in on.sink.read([on.link(0), on.link(1)]), "the link leads to nothing"
 
+    def test_who_is_found_by_address_is_named_by_the_id_there(self, on: Stage) -> None:
+        """A backup that came back may not know them: core forgets whose id `find` names, and nobody else."""
+        self._needs(on, "find")
+        on.emit(1)
+        on.deliver()
+        on.app.clock.advance(self.lag)
+        (operation,) = self._operations(on, 1)
+        ours = {found.remote_id for found in on.sink.find(Identity(uids=(operation.uid,)))}
+        if not ours:
+            pytest.skip("what is at the target bears no id of ours")
+        found = on.sink.find(Identity(emails=(self.customer(0).email or "",)))
+        named = {link.uid for link in found if link.remote_id in ours}
+        assert named == {operation.uid}, f"find() names {named or 'nobody'} for who bears {operation.uid}"
+
     def test_nobody_is_remembered_who_was_erased(self, on: Stage) -> None:
         """`context.state()` is kept in plain, and core erases nothing there: key by ids, or let `erase` do it."""
         on.emit(2)
