@@ -274,3 +274,28 @@ def test_an_order_that_was_placed_before_is_not_placed_again(open_sink, klaviyo,
 
 def test_a_context_of_its_own_has_names_of_its_own():
     assert PlanNames(FakeContext(), {}).name(member("12", "gold")) == "gold"
+
+
+# -- what goes from one profile to another
+
+
+def test_what_two_profiles_exchange_in_one_call_is_on_each_of_them(sink, klaviyo, operation):
+    """Who exchanged their addresses have each other's profile from now on, and their own numbers and ids."""
+    anna, bob = [
+        {"email": f"{name}@shop.test", "phone_number": f"+49151234567{n}", "external_id": f"shop:customer:{n}"}
+        for n, name in ((81, "anna"), (82, "bob"))
+    ]
+    links = [deliver(sink, operation, fields=fields) for fields in (anna, bob)]
+    swapped = [{**bob, "email": anna["email"]}, {**anna, "email": bob["email"]}]
+    asked = [evolve(operation(fields=f), id=n, key=str(n), link=links[n]) for n, f in enumerate(swapped)]
+    assert [outcome.left_out for outcome in sink.deliver(asked)] == [{}, {}]
+    assert [klaviyo.person(f["email"]).attributes for f in swapped] == swapped
+
+
+def test_a_number_that_two_have_is_not_taken_off_for_a_third(sink, klaviyo, operation):
+    link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
+    moved = evolve(operation(fields={"email": "a@shop.test"}), id=1, key="1", link=evolve(link, shared=2))
+    gets = evolve(operation(fields={"email": "b@shop.test", "phone_number": PHONE}), id=2, key="2")
+    _, outcome = sink.deliver([moved, gets])
+    assert outcome.left_out == {"phone_number": "it belongs to another profile"}
+    assert klaviyo.person("a@shop.test").attributes["phone_number"] == PHONE
