@@ -197,7 +197,9 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 
 
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
-    for email in target.mailed() - world.unheard - world.unsure:
+    # Klaviyo tells whom we subscribed ourselves.
+    unsure = world.unsure if isinstance(target, Ledger) else set()
+    for email in target.mailed() - world.unheard - unsure:
         if (word := world.said.get(email)) != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
 

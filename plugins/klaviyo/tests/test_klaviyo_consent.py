@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed
+from synccore.types import Delivered, Failed, Link
 
 SUBSCRIBE = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE = "/api/profile-subscription-bulk-delete-jobs"
@@ -145,6 +145,13 @@ def test_whom_we_subscribed_since_a_backup_is_unsubscribed_where_the_shop_says_n
     klaviyo.store.subscribe(anna, "", source)
     sink.deliver([op])
     assert (anna.consent == "UNSUBSCRIBED") is gone
+
+
+def test_so_is_who_came_since_and_is_first_seen_with_the_no(sink, klaviyo, operation, anna):
+    klaviyo.store.subscribe(anna, "", "shop")
+    op = person_op(operation, False, known=False, remote_id=anna.id, maybe_applied=True)
+    sink.deliver([evolve(op, link=Link(object="profile", remote_id=anna.id))])
+    assert anna.consent == "UNSUBSCRIBED"
 
 
 def test_an_unsubscribe_in_klaviyo_is_not_undone_by_an_old_consent(sink, klaviyo, operation, anna, clock):

@@ -72,13 +72,13 @@ class Consent:
             news = now != before and (known or now)
             if news and not (now and op.bulk):
                 found[op.id] = now
-            elif op.maybe_applied and not now and before is False:
+            elif op.maybe_applied and not now and before is not True:
                 unsure.append(op)
         return found | dict.fromkeys(self._subscribed_since(unsure), False)
 
     def _subscribed_since(self, operations: Sequence[Operation]) -> list[int]:
-        """Those whom we subscribed after what their link says was delivered."""
-        links = {op.id: op.link for op in operations if op.link is not None and op.link.delivered_at}
+        """Those whom we subscribed after what their link says was delivered, or nobody knows when."""
+        links = {op.id: op.link for op in operations if op.link is not None and op.link.remote_id}
         try:
             people = find(self._client, "id", {link.remote_id for link in links.values()}, subscriptions=True)
         except MissingScope:
@@ -244,7 +244,7 @@ def _is_since(operation: Operation, profile: Mapping[str, Any] | None) -> bool:
     if marketing.get("consent") != "SUBSCRIBED" or marketing.get("custom_method_detail") != operation.source:
         return False
     at, known = instant(marketing.get("consent_timestamp")), operation.link.delivered_at if operation.link else None
-    return at is not None and known is not None and at > known
+    return known is None or (at is not None and at > known)
 
 
 def _marketing(profile: Mapping[str, Any] | None) -> Mapping[str, Any]:
