@@ -66,6 +66,30 @@ def two_webhooks(world: World) -> Pair:
     return follow(held[0]), follow(held[-1])
 
 
+def order_and_heir(world: World) -> Pair:
+    """An order is given to an account that is made just now, and has the order's number."""
+    owner = max(world.shop.customers)
+    billing = {"email": world.shop.customers[owner]["email"], "first_name": "Ada"}
+    order = world.shop.place_order(customer_id=owner, status="processing", billing=billing)
+    world.shop.run_queue()
+    world.turn()
+    while max(world.shop.customers) < order - 1:
+        world.register(Random(3))
+    world.network.withheld = held = []
+    email = world.new_address()
+    heir = world.shop.add_customer(email, first_name="Ben", last_name="Heir")
+    world.shop.run_queue()
+    made = len(held)
+    world.shop.edit_order(order, customer_id=heir, billing={"email": email})
+    world.shop.run_queue()
+    world.network.withheld = None
+
+    def follow(requests: list[WebhookRequest]) -> Callable[[], object]:
+        return lambda: ([world.receive(request) for request in requests], world.turn())
+
+    return follow(held[:made]), follow(held[made:])
+
+
 def writes(request: Any) -> bool:
     return request.method == "PATCH"
 
@@ -107,6 +131,7 @@ def forget_and_job(world: World) -> Pair:
 PAIRS = (
     (sweep_and_webhook, Salesforce),
     (two_webhooks, Salesforce),
+    (order_and_heir, Ledger),
     (retry_and_settle, Salesforce),
     (forget_and_job, Klaviyo),
 )
