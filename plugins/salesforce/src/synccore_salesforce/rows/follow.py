@@ -18,6 +18,8 @@ from ..schema import api_name
 __all__ = ["Follower"]
 
 _MERGED = ("Account", "Contact", "Lead", "Case")
+#: How many merges a record is followed through: nobody makes more of one, and an answer may go round.
+_MERGES = 20
 
 
 class Follower:
@@ -61,6 +63,16 @@ class Follower:
     def states(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Whether records are deleted, merged or converted, by the first 15 characters of their ids; of a merged one
         which is left, into however many others it went on the way."""
+        states = self._seen(name, ids)
+        masters = _masters(states)
+        for _ in range(_MERGES):
+            if not (moved := _masters(self._seen(name, sorted(set(masters.values()))) if masters else {})):
+                break
+            masters = {i: moved.get(m[:15], m) for i, m in masters.items()}
+        return {i: {**r, "MasterRecordId": masters[i]} if i in masters else r for i, r in states.items()}
+
+    def _seen(self, name: str, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What the records themselves say, by the first 15 characters of their ids."""
         columns = ["Id", "IsDeleted"]
         if name in _MERGED:
             columns.append("MasterRecordId")
@@ -71,11 +83,7 @@ class Follower:
         except Refused:
             # The user may not look into the Recycle Bin: what can be seen is at least alive.
             found = list(self._client.select(["Id"], name, "Id", ids))
-        states = {str(r["Id"])[:15]: r for r in found}
-        kept = {i: str(master) for i, r in states.items() if (master := r.get("MasterRecordId"))}
-        further = self.states(name, sorted(set(kept.values()))) if kept else {}
-        ends = {i: further.get(master[:15], {}).get("MasterRecordId") or master for i, master in kept.items()}
-        return {i: {**r, "MasterRecordId": ends[i]} if i in ends else r for i, r in states.items()}
+        return {str(r["Id"])[:15]: r for r in found}
 
     def _moved_parents(self, rows: Sequence[Row]) -> dict[str, str]:
         """Old id -> surviving id of parents that were merged away."""
@@ -148,3 +156,8 @@ class Follower:
             if row.record is not None and row.record.get(name) in (None, ""):
                 row.fields.setdefault(name, value)
         row.notes.append("the lead was converted: its contact is used")
+
+
+def _masters(states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Of those that were merged into another record, its id."""
+    return {i: str(master) for i, r in states.items() if (master := r.get("MasterRecordId"))}
