@@ -64,6 +64,26 @@ def test_who_has_no_link_any_more_is_taken_off_a_merged_contact_by_their_address
     assert values(person, "phoneNumbers") == ["+14155550001"]
 
 
+def test_who_was_deleted_on_a_merged_contact_and_is_forgotten_then_leaves_nothing_of_what_we_wrote(rig):
+    """Also what was never delivered again: they had another address by then, which alone is known of them."""
+    there = {"street": "Weg 2", "city": "Ulm", "country": "DE"}
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    change(rig, 2, **person_fields(2, company="Firm 2", billing_address=there))
+    rig.google.merge(one, two)
+    (let_go,) = rig.deliver(rig.op(2, op="delete", settings={"on_delete": "delete"}))
+    assert "another customer" in let_go.note
+    change(rig, 1, **person_fields(1, email="later1@shop.test"))
+    identity = Identity(emails=("later2@shop.test",), phones=(), uids=("shop:customer:2",))
+    (found,) = rig.sink.find(identity)
+    assert rig.sink.erase(found).outcome == "released"
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == ["later1@shop.test"]
+    assert values(person, "phoneNumbers") == ["+14155550001"]
+    assert companies(rig) == set()
+    assert not person.get("addresses")
+    assert (person["names"][0]["givenName"], marks_on(person)) == ("Ann1", ["shop:customer:1"])
+
+
 def test_an_address_that_came_to_another_customers_contact_by_a_merge_goes_with_its_person(rig):
     """Whatever the contact was that went into it: nothing of who is forgotten stays on a customer's contact."""
     one = rig.put(1, **person_fields(1)).remote_id

@@ -94,8 +94,8 @@ class Merge:
         return found
 
     def let_go(self) -> None:
-        """Take out what we wrote."""
-        empty = dict.fromkeys(self.mine if self.shared else (*self.own, *self.mine))
+        """Take out what we wrote; where it is another record's too, what is `mine` or inherited."""
+        empty = dict.fromkeys((*self.own, *self.mine))
         self.apply(empty, empty.keys(), {})
 
     def claim_addresses(self) -> None:

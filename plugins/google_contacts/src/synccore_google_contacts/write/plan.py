@@ -244,7 +244,11 @@ class _Planner:
         if policy == "delete" and own.made and not link.adopted and not shared:
             return Work(op, name=name, delete=True)
         theirs = holders.wanted(others).union(*(prints_of(built(fields)) for fields in link.others))
-        merge = Merge(person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs)
+        # Also what the link does not know: it is made of the address alone where the record was let go of before.
+        gone = holders.wanted({*holders.everybody, op.uid} - others) if erasing else set[str]()
+        merge = Merge(
+            person=person, own=dict(own.fields), mine=link.mapped, shared=shared, theirs=theirs, inherited=gone
+        )
         if erasing and others:
             # Nobody types a stranger's address into a customer's contact: it came there when two were made one.
             merge.claim_addresses()
