@@ -246,8 +246,6 @@ class TestMoved:
         record = crm.found("Contact")
         assert (record["FirstName"], record["WooId__c"]) == ("Anna", "shop:customer:1")
 
-    @pytest.mark.parametrize("whose", ["another customer's", "sales' own"])
-    @pytest.mark.parametrize("end", ["deleted", "forgotten"])
     def test_merges_that_go_round_come_to_an_end(self, bench, person):
         crm = bench()
         crm.one("1", person(1))
@@ -256,6 +254,8 @@ class TestMoved:
         crm.org.org.merge("Contact", second, first)
         assert isinstance(crm.one("1", person(1, FirstName="Anna")), Delivered | Failed)
 
+    @pytest.mark.parametrize("whose", ["another customer's", "sales' own"])
+    @pytest.mark.parametrize("end", ["deleted", "forgotten"])
     def test_what_another_record_was_merged_into_is_not_one_customers_to_delete(self, bench, person, route, whose, end):
         """The other customer's link knows nothing of the merge before their next delivery."""
         crm = bench(route(match=("WooId__c",), settings={"on_delete": "delete"}))
