@@ -124,6 +124,11 @@ def _clock(world: World, luck: Random) -> None:
     """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
     waits for what a target shows late: a known limit."""
     world.machine.ahead += timedelta(minutes=luck.choice((-60, -3, 3)))
+    with world.store.asked_by_a_stranger():
+        for number, addresses in world.ordered.items():
+            known = world.store.snapshot("shop", "customer", str(number))
+            if known is None or not known.deleted:
+                world.doubted |= addresses
 
 
 #: The world's own steps, what people buy, and the steps here.

@@ -84,6 +84,9 @@ class World(Closing):
             self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
+        #: Account that was deleted -> the addresses of its orders. When it left is said by the machine's clock, when it
+        #: ordered by the shop's: where they differ by the time that it is heard of, it may stay as a guest.
+        self.ordered: dict[int, set[str]] = {}
         #: Orders that somebody changed by hand.
         self.edited: set[int] = set()
         #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
@@ -356,9 +359,10 @@ class World(Closing):
                 # was ever to be seen.
                 if known is None or known.data.email != email:
                     self.doubted.add(billed)
-            # When they left is said by the machine's clock, when they ordered by the shop's.
-            if self.machine.ahead and order["customer_id"] == number:
-                self.doubted.add(billed)
+            if order["customer_id"] == number:
+                self.ordered.setdefault(number, set()).add(billed)
+                if self.machine.ahead:
+                    self.doubted.add(billed)
             # Of a guest who registered, and moved on: a guest again where nobody was told of the account, or the move.
             if (billed == email) != (order["customer_id"] == number) or self.given_up.get(billed) == number:
                 self.doubted.add(billed)
