@@ -74,3 +74,29 @@ def test_a_guest_who_is_one_again_is_not_deleted(app):
     app.settle_down()
     assert {op for op, _ in told(app)} == {"upsert"}
     assert sorted(r["email"] for r in app.sink.records.values()) == [MAIL, "new@shop.test"]
+
+
+def test_who_gets_the_guests_address_from_the_account_waits_for_both(app):
+    app.emit(customer("8", email="eight@shop.test"))
+    app.drain()
+    app.sink.calls.clear()
+    gets_the_address(app)
+    app.emit(customer("7", email="new@shop.test", first_name="Gina"))
+    app.emit(customer("8", email=MAIL))
+    app.settle_down()
+    assert told(app) == [("upsert", "7"), ("delete", GUEST), ("upsert", "8")]
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["two", "three"])
+def test_where_addresses_go_round_over_a_guest_nobody_waits_for_ever(app, another):
+    app.emit(customer("8", email="eight@shop.test"), customer("9", email="nine@shop.test"))
+    app.drain()
+    app.sink.calls.clear()
+    gets_the_address(app)
+    app.emit(customer("8", email=MAIL))
+    if another:
+        app.emit(customer("9", email="eight@shop.test"))
+    app.emit(customer("7", email="nine@shop.test" if another else "eight@shop.test", first_name="Gina"))
+    app.settle_down()
+    assert app.deliveries(state="ready") == []
+    assert len(app.sink.records) == 3

@@ -12,19 +12,28 @@ from ..rows import Heir
 
 __all__ = ["FORMER_EMAIL", "given_away", "given_up_by", "going", "handed_over", "heirs", "moving", "untold"]
 
+#: Whose place another record took goes after that one, which has the address itself; all others wait for both, unless
+#: that one might wait for them.
+_ITS_HEIR = """p.replaced_by <> s.key AND EXISTS (
+    SELECT 1 FROM snapshot h WHERE h.source = p.source AND h.entity = p.entity AND h.key = p.replaced_by
+        AND NOT EXISTS (SELECT 1 FROM delivery g WHERE g.source = h.source AND g.entity = h.entity
+            AND g.former_email = h.email AND g.key <> h.key AND g.settled_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM snapshot q WHERE q.email = h.email AND q.source = h.source
+            AND q.entity = h.entity AND q.key <> h.key AND q.replaced_by <> h.key))"""
+
 #: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
 #: to be asked for.
-BEHIND_A_NAMESAKE = """
+BEHIND_A_NAMESAKE = f"""
 SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
     AND s.key = j.value
 WHERE s.email IS NOT NULL AND EXISTS (
     SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.source = s.source AND p.entity = s.entity AND p.key <> s.key
-        AND p.replaced_by IS NULL AND (EXISTS (
+        AND (p.replaced_by IS NULL OR {_ITS_HEIR}) AND (EXISTS (
             SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
                 AND d.route = :route AND d.settled_at IS NULL AND d.op = 'delete' AND d.state <> 'parked')
         OR EXISTS (SELECT 1 FROM hint h WHERE h.source = p.source AND h.entity = p.entity AND h.key = p.key
             AND h.op = 'touch')))
-"""
+"""  # noqa: S608  own constants
 
 #: The address that a record had before, on its rows that are owed; the oldest, which is what the target may have.
 FORMER_EMAIL = """
