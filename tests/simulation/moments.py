@@ -20,6 +20,8 @@ SELECT 1 FROM delivery WHERE source = 'shop' AND owner_entity = :entity AND owne
     AND event IS NOT NULL AND settled_at IS NULL AND state <> 'parked'
 """
 
+HEIR = "SELECT 1 FROM snapshot WHERE source = :source AND entity = :entity AND key = :key AND replaced_by = :heir"
+
 
 class Witness:
     """Looks at every write before it is carried out."""
@@ -67,14 +69,22 @@ class Witness:
                 return  # nobody knows yet, or it has come to rest there
             passed[at] = people[at].tag, email
             at = _who_has(people, email)
-        if former is not None and (operation.uid, wanted) not in self._round:
-            yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
+        if former is None or (operation.uid, wanted) in self._round or self._is_heir(operation, people[former]):
+            return
+        yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
 
     def _facts(self, operation: Operation) -> Iterator[str]:
         """Somebody goes, and what they did is not told yet."""
         with self._world.store.reading() as view:
             if view.execute(UNTOLD, {"entity": operation.entity, "key": operation.key}).fetchone() is not None:
                 yield f"{operation.uid} is deleted before all facts of it are told"
+
+    def _is_heir(self, operation: Operation, entry: Entry) -> bool:
+        """Whether it took that one's place, which goes after it."""
+        source, entity, key = entry.tag.split(":", 2)
+        with self._world.store.reading() as view:
+            names = {"source": source, "entity": entity, "key": key, "heir": operation.key}
+            return view.execute(HEIR, names).fetchone() is not None
 
     def _moves_to(self, entry: Entry) -> str | None:
         """The address that is known to be owed to it; empty where it is to go."""
