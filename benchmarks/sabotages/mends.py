@@ -1,6 +1,6 @@
 """Mends of single faults taken back: lives, meetings and crash points have to see them, not their own tests."""
 
-from .form import LIVES, core, plugin
+from .form import LIVES, VERBS, core, plugin
 
 __all__ = ["MENDS"]
 
@@ -101,11 +101,26 @@ MENDS = (
     ),
     plugin(
         "google_contacts",
-        "forget nobody who has no link on a merged contact, seen by whole lives",
+        "forget nobody who has no link on a merged contact",
         "erase.py",
         "fields={n: v for n, v in held.items() if v})",
         "fields={})",
-        *LIVES,
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    plugin(
+        "google_contacts",
+        "leave what the link does not know on a merged contact of who is forgotten",
+        "write/plan.py",
+        "shared=shared, theirs=theirs, inherited=gone\n",
+        "shared=shared, theirs=theirs\n",
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    core(
+        "keep erased what a forgetting took from somebody whose address it is no more",
+        "_verbs/forget.py",
+        "    give_back(app, email_digest(email))\n",
+        "",
+        VERBS,
     ),
     core(
         "lose maybe_applied on a failure, seen by whole lives",

@@ -59,6 +59,20 @@ def _place(world: World, luck: Random) -> None:
         world.shop.edit_customer(number, billing=where)
 
 
+def _exchange(world: World, luck: Random) -> None:
+    """Two or three get each other's address, before anybody hears of it."""
+    numbers = sorted(world.accounts())
+    if len(numbers) < 3:
+        return
+    ring = luck.sample(numbers, luck.choice((2, 3)))
+    emails = [world.shop.customers[number]["email"] for number in ring]
+    for number in ring:
+        world.shop.edit_customer(number, email=f"between{number}@shop.test")
+    for number, former, email in zip(ring, emails, emails[1:] + emails[:1], strict=True):
+        world.given_up[former] = number
+        world.shop.edit_customer(number, email=email)
+
+
 def _overlap(world: World, luck: Random) -> None:
     """Somebody changes after a page was read and before it is taken in; the webhook comes first."""
     number = world.customer(luck)
@@ -138,6 +152,7 @@ ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     "place": _place,
     "clock": _clock,
     "telephone": _telephone,
+    "exchange": _exchange,
     "overlap": _overlap,
     "merge": _merge,
     "refuse": _refuse,

@@ -26,7 +26,7 @@ OFTEN = {
 }
 RARE = {
     **dict.fromkeys(("restore", "forget"), 0.3),
-    **dict.fromkeys(("sweep", "outage", "overlap", "merge", "pause", "clock"), 0.5),
+    **dict.fromkeys(("sweep", "outage", "exchange", "overlap", "merge", "pause", "clock"), 0.5),
 }
 
 #: By how much a life has more or less of a step than others.

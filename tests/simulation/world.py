@@ -239,8 +239,9 @@ class World(Closing):
         self._settle(limit)
         if self.forgetting:
             self.clock.advance(timedelta(minutes=15))  # what a target shows late is seen by now
-        for email in sorted(self.forgetting):
-            self.forget_everywhere(email)
+            for email in sorted(self.forgetting):
+                self.forget_everywhere(email)
+            self._settle(limit)
 
     def _compare(self) -> None:
         """As `reconcile --confirm`: half of a shop this small may well be gone."""

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from synccore._verbs.forget import forget
 from synccore.entities import Order
+from synccore.errors import Rejected
 from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.testing.scripted import ScriptedSink, scripted_type
@@ -97,6 +98,49 @@ def test_what_was_deleted_before_a_target_failed_is_made_anew_for_whose_it_is_by
         app.app.store.put_link("older", "shop", "customer", "1", put_back, app.clock.now())
         assert forget(app.app, "a@shop.test").complete
         assert list(app.sink.records.values()) == [{"number": "17"}]
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all_is_done(tmp_path, adopted):
+    """It went from one account to another, and that was not heard yet when one target was erased and another failed."""
+    routes = {**PEOPLE, "orders": {"entity": "order", "after": "people", "fields": {"number": "order.number"}}}
+    with Harness(tmp_path, routes) as app:
+        order = Order(key="o", number="17", status="new", currency="EUR", total=5)
+        app.emit(customer("1", email="a@shop.test"), customer("2", email="b@shop.test"), upsert(order, owner="1"))
+        app.drain()
+        store = app.app.store
+        own = store.link("people", "shop", "customer", "1")
+        update = LinkUpdate(object=own.object, remote_id=own.remote_id, adopted=adopted)
+        store.put_link("people", "shop", "customer", "1", update, app.clock.now())
+        linked(app, "1", "old-1", route="older", sink="hub")
+        assert not forget(app.app, "a@shop.test").complete
+        there = app.sink.records
+        app.sink.always(lambda o: Rejected("it is gone") if o.link and o.link.remote_id not in there else None)
+        app.emit(customer("1", email="c@shop.test"), customer("2", email="a@shop.test"))
+        app.drain()
+        put_back = LinkUpdate(object="thing", remote_id="old-1", sink="hub", remove=True)
+        store.put_link("older", "shop", "customer", "1", put_back, app.clock.now())
+        assert forget(app.app, "a@shop.test").complete
+        app.drain()
+        assert sorted(map(str, app.sink.records.values())) == ["{'email': 'c@shop.test'}", "{'number': '17'}"]
+        assert app.states().keys() == {"done"}
+        assert not dict(store.state("synccore:erased").scan())
+
+
+def test_what_was_erased_of_somebody_is_remembered_no_longer_than_they_are(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"))
+        app.drain()
+        store = app.app.store
+        linked(app, "1", "old-1", route="older", sink="hub")
+        assert not forget(app.app, "a@shop.test").complete
+        put_back = LinkUpdate(object="thing", remote_id="old-1", sink="hub", remove=True)
+        store.put_link("older", "shop", "customer", "1", put_back, app.clock.now())
+        app.emit(customer("1", email="c@shop.test"))
+        assert len(dict(store.state("synccore:erased").scan())) == 1
+        assert forget(app.app, "c@shop.test").complete
+        assert not dict(store.state("synccore:erased").scan())
+        assert not app.sink.records
 
 
 @pytest.mark.parametrize("finds", [False, True])

@@ -9,7 +9,7 @@ A record that a target has under the address names whose id it bears. An account
 never knew it) is the same person, and all targets are asked by its id as well.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ from ..store import Delivery, JobWork, LinkUpdate, StoreError, UnderWay, email_d
 from ..types import Erased as Outcome
 from ..types import Identity, Link, Skip
 from ..values import phone
+from .parts.half_forgotten import give_back, note_erased
 
 __all__ = ["Erased", "Forgotten", "forget", "identity_of", "targets_of"]
 
@@ -126,12 +127,12 @@ def forget(app: App, email: str) -> Forgotten:
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
     identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
-    gone: list[Link] = []
+    erased: list[tuple[Link, bool]] = []
     for link in targets_of(app, email):
         result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
-        if result.erased[-1].outcome == "deleted":
-            gone.append(link)
+        if result.erased[-1].outcome in ("deleted", "released"):
+            erased.append((link, result.erased[-1].outcome == "deleted"))
     found, accounts = _found(app, identity, result, targets)
     for unit, link in found:
         if (unit.name, link.remote_id) not in done:
@@ -144,7 +145,7 @@ def forget(app: App, email: str) -> Forgotten:
     result.erased += [e for e in in_jobs if e.sink not in followed]
     result.erased += _unseen(app)
     if result.failed:
-        _let_go(app, gone, in_jobs)
+        _let_go(app, email, erased, in_jobs)
         return result
     if people or result.erased:
         # A delivery that ran meanwhile may have made a link more; the tombstone keeps further ones from coming.
@@ -153,12 +154,13 @@ def forget(app: App, email: str) -> Forgotten:
             links = app.store.forget(email, digest, now, known=known, keys=accounts)
         except UnderWay as error:
             result.erased += [_with_error(_nameless(sink), error.message) for sink in error.sinks]
-            _let_go(app, gone, in_jobs)
+            _let_go(app, email, erased, in_jobs)
             return result
         for link in links:
             fresh = (_sink_of(app, link), link.remote_id) not in done
             if fresh and link.route != write_back_route(link.source, link.entity):
                 result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
+    give_back(app, email_digest(email))
     try:
         app.store.scrub()
     except StoreError as error:
@@ -168,13 +170,16 @@ def forget(app: App, email: str) -> Forgotten:
     return result
 
 
-def _let_go(app: App, gone: Iterable[Link], in_jobs: Iterable[Erased]) -> None:
-    """What the person owned and a target has deleted is nobody's twin any more, though all else is kept here as long as
+def _let_go(app: App, email: str, erased: Sequence[tuple[Link, bool]], in_jobs: Iterable[Erased]) -> None:
+    """What was erased is remembered until all of it is, with whether it is gone.
+
+    What the person owned and a target has deleted is nobody's twin any more, though all else is kept here as long as
     another target fails: it may be somebody else's before that is tried again, and has to be made anew then. The person
     is not, and what a job holds neither: there the link tells a sink that who is gone was deleted."""
     held = {(one.route, one.entity, one.key) for one in in_jobs}
-    for link in gone:
-        if link.entity != Customer.entity and (link.route, link.entity, link.key) not in held:
+    note_erased(app.store, email_digest(email), erased)
+    for link, gone in erased:
+        if gone and link.entity != Customer.entity and (link.route, link.entity, link.key) not in held:
             update = LinkUpdate(object=link.object, remote_id=link.remote_id, sink=_sink_of(app, link), remove=True)
             app.store.put_link(link.route, link.source, link.entity, link.key, update, app.clock.now())
 

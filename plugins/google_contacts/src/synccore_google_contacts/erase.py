@@ -62,7 +62,7 @@ def _link(index: Index, name: str, identity: Identity) -> Link:
     # Whose it is where we know of nobody: the only one who wants an address of these there, or of whom that is unknown.
     addresses = {print_of("email", normalize_email(e)) for e in identity.emails}
     theirs = {uid for uid in alive if uid not in held_by.wants or addresses & {*held_by.wants[uid]}}
-    own = sorted(held_by.everybody & uids) or (sorted(theirs) if len(theirs) == 1 else [])
+    own = sorted(alive & uids) or (sorted(theirs) if len(theirs) == 1 else [])
     source, entity, key = (own[0] if own else "::").split(":", 2)
     others = len(alive - uids)
     held = {"email": list(identity.emails), "phone": list(identity.phones)}

@@ -1,0 +1,62 @@
+"""Whose records were erased by a `forget` that another target kept from its end.
+
+Between two runs an address may turn out to have been somebody else's: it went from one account to another, and that was
+not heard yet. Whoever is left in the shop when the forgetting ends, with another address, gets back what was erased.
+"""
+
+from collections.abc import Iterable
+
+from attrs import evolve
+
+from ..._app.app import App
+from ...store import DirtyRule, LinkUpdate, Store
+from ...types import Link, State
+
+__all__ = ["give_back", "note_erased"]
+
+#: Of the core's own state: digest of the address -> the records that were erased, all by their keys.
+_ERASED = "synccore:erased"
+
+
+def note_erased(store: Store, digest: str, links: Iterable[tuple[Link, bool]]) -> None:
+    """Remember links whose twin was erased; with each, whether it is gone (else emptied)."""
+    state = _state(store)
+    known = {tuple(one[:5]): one for one in state.get(digest) or ()}
+    known |= {
+        (x.route, x.source, x.entity, x.key, x.remote_id): [x.route, x.source, x.entity, x.key, x.remote_id, gone]
+        for x, gone in links
+    }
+    if known:
+        state.put({digest: list(known.values())})
+
+
+def give_back(app: App, digest: str) -> None:
+    """All of it is done: owe again what was erased of those who are known still, for they were not meant.
+
+    Nobody who is known no more is remembered, whoever's forgetting it was.
+    """
+    state = _state(app.store)
+    for other, noted in list(state.scan()):
+        left = [one for one in noted if app.store.snapshot(*one[1:4]) is not None]
+        for route, source, entity, key, remote_id, gone in left if other == digest else ():
+            _owe(app, Link(object="", remote_id=remote_id, route=route, source=source, entity=entity, key=key), gone)
+        state.put({other: left if left and other != digest else None})
+
+
+def _owe(app: App, erased: Link, gone: bool) -> None:
+    known = app.store.snapshot(erased.source, erased.entity, erased.key)
+    if known is None or known.deleted or erased.route not in app.routes:
+        return
+    route, now = app.routes[erased.route], app.clock.now()
+    link = app.store.link(erased.route, erased.source, erased.entity, erased.key)
+    if link is not None and link.remote_id != erased.remote_id:
+        return  # it has another twin by now
+    update = LinkUpdate(object=link.object if link else "", remote_id=erased.remote_id, sink=route.sink, fields={})
+    rule = DirtyRule(route=route.name, sink=route.sink, entity=erased.entity)
+    app.store.repair(rule, erased.source, {erased.key: evolve(update, remove=gone or link is None)}, now)
+    parked = app.store.deliveries(route=route.name, key=erased.key, state="parked")
+    app.store.retry([row.id for row in parked if row.source == erased.source], now)
+
+
+def _state(store: Store) -> State:
+    return store.state(_ERASED)
