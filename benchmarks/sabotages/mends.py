@@ -1,6 +1,6 @@
 """Mends of single faults taken back: lives, meetings and crash points have to see them, not their own tests."""
 
-from .form import LIVES, VERBS, core, plugin
+from .form import LIVES, STORE, VERBS, core, plugin
 
 __all__ = ["MENDS"]
 
@@ -114,6 +114,14 @@ MENDS = (
         "shared=shared, theirs=theirs, inherited=gone\n",
         "shared=shared, theirs=theirs\n",
         "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    core(
+        "leave under its former twin what hangs on a record that has another one",
+        "store/_rules/settle.py",
+        "            _owe_hanging(pen, row, settlement.link.moved_from, now)\n",
+        "            pass\n",
+        "core/tests/delivery/test_delivery_truth.py",
+        STORE,
     ),
     core(
         "keep erased what a forgetting took from somebody whose address it is no more",

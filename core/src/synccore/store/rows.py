@@ -264,6 +264,7 @@ class LinkUpdate:
         parent_id: None keeps what is known.
         emptied: what was written was taken out of the twin, or the twin itself away: every other record that is linked
             to it is owed again in full.
+        moved_from: the twin that it had before, where it is another one now: what hangs on that is owed again.
         sink: empty keeps what is known; a settle fills it in.
         seen: the record as it was when its twin was found (adopt). Whatever of it was known by then, and is older,
             takes its place; it stays until fields are delivered.
@@ -281,6 +282,7 @@ class LinkUpdate:
     parent_id: str | None = None
     left: bool = False
     emptied: bool = False
+    moved_from: str | None = None
     sink: str = ""
     seen: Entity | None = field(default=None, repr=False)
 

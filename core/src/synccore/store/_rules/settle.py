@@ -27,6 +27,14 @@ SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.
     :seen) AS data
 """
 
+#: What a record owns and hangs under the twin that it had before.
+_HANGING = """
+SELECT k.route, k.entity, k.key FROM snapshot c
+CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key AND k.sink = :sink
+    AND k.parent_id = :moved_from
+WHERE c.source = :source AND c.owner_entity = :entity AND c.owner_key = :key AND c.deleted = 0
+"""
+
 
 def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
     """Settle all; the ids whose lease was lost."""
@@ -58,6 +66,8 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     for row, settlement in held:
         if settlement.link is not None and settlement.link.emptied:
             _owe_sharers(pen, row, settlement.link, now)
+        if settlement.link is not None and settlement.link.moved_from is not None:
+            _owe_hanging(pen, row, settlement.link.moved_from, now)
     # What is handed to a job holds up what it held up while it ran; what was folded away is no row any more.
     moved = [row for row, s in held if s.to != "submitted"]
     pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row in moved if row["id"] not in behind)})
@@ -268,6 +278,14 @@ def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
         _put_link(tx, other, known, now)
         rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
         owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False)
+
+
+def _owe_hanging(tx: Pen, row: Row, moved_from: str, now: int) -> None:
+    """It has another twin: what was delivered under the former one is to hang under that."""
+    place = {name: row[name] for name in ("source", "entity", "key", "sink")}
+    for one in tx.execute(_HANGING, place | {"moved_from": moved_from}).fetchall():
+        rule = DirtyRule(route=one["route"], sink=row["sink"], entity=one["entity"])
+        owe(tx, rule, row["source"], one["key"], "upsert", bulk=True, now=now, changed=False)
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:

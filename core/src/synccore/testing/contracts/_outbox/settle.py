@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from ....store import Delivery, DirtyRule, HistoryEntry, LinkUpdate, Work
 from ....types import Link
@@ -288,3 +289,13 @@ class SettlingRules:
         with pytest.raises(ValueError, match="job"):
             desk.store.settle([good, bad], desk.now)
         assert desk.rows() == ["people 1 upsert running", "people 2 upsert running"]
+
+    def test_what_hangs_on_the_former_twin_of_a_record_is_owed_again(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), *(desk.order(key, "1") for key in ("o", "other")), desk.order("theirs", "2"))
+        desk.deliver_all()
+        for order, twin in (("o", "r-1"), ("other", "elsewhere"), ("theirs", "r-1")):
+            update = evolve(desk.link(f"r-{order}"), parent_id=twin, sink="crm")
+            desk.store.put_link("orders", "shop", "order", order, update, desk.now)
+        desk.take(desk.customer("1", "Ida"))
+        assert desk.settle(desk.claim()[0], link=evolve(desk.link("anew"), moved_from="r-1"))
+        assert desk.rows(state="ready") == ["orders o upsert ready"]
