@@ -1,0 +1,162 @@
+"""Short histories, all of them: what somebody, and who works at the shop, do in a row."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from attrs import define, field
+from simulation.ledger import FAILED, RENEWED, Ledger
+from simulation.truth import faults
+from simulation.world import World
+
+from synccore._plugins import load_plugins
+
+#: So many acts after the first; one more at night.
+LENGTH = 3 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 2
+
+
+@define
+class Somebody:
+    """A person, with or without an account, and what became of what they owe."""
+
+    email: str
+    number: int = 0
+    box: int = 0
+    order: int = 0
+    gone: bool = False
+    renewals: list[int] = field(factory=list)
+    happened: list[str] = field(factory=list)
+
+
+#: Does it, or says that there is nothing to be done.
+Act = Callable[[World, Somebody], bool]
+
+
+def buys(world: World, who: Somebody) -> bool:
+    """A deletion has no date: who is gone buys nothing more in this second."""
+    if who.gone:
+        return False
+    billing = {"email": who.email, "first_name": "Ada", "last_name": "Byron"}
+    who.order = world.shop.place_order(customer_id=who.number, status="processing", billing=billing)
+    return True
+
+
+def registers(world: World, who: Somebody) -> bool:
+    if who.number:
+        return False
+    who.gone = False
+    who.number = world.shop.add_customer(who.email, first_name="Ada", last_name="Byron")
+    return True
+
+
+def moves(world: World, who: Somebody) -> bool:
+    if who.number:
+        world.given_up[who.email], who.email = who.number, world.new_address()
+        world.shop.edit_customer(who.number, email=who.email)
+    return bool(who.number)
+
+
+def leaves(world: World, who: Somebody) -> bool:
+    if not who.number:
+        return False
+    world.delete(who.number)
+    who.number, who.box, who.gone = 0, 0, True
+    return True
+
+
+def _renews(world: World, who: Somebody, *, paid: bool) -> bool:
+    if who.number:
+        who.box = who.box or world.shop.subscribe(who.number)
+        who.order = world.shop.renew(who.box, paid=paid)
+        who.renewals.append(who.order)
+        who.happened.append(f"{who.order}/{RENEWED if paid else FAILED}")
+    return bool(who.number)
+
+
+def pays(world: World, who: Somebody) -> bool:
+    """What failed, or the next time."""
+    if who.box and not world.shop.orders[last := who.renewals[-1]]["date_paid_gmt"]:
+        world.shop.retry_renewal(last, paid=True)
+        who.happened.append(f"{last}/{RENEWED}")
+        return True
+    return _renews(world, who, paid=True)
+
+
+def fails(world: World, who: Somebody) -> bool:
+    return _renews(world, who, paid=False)
+
+
+def _is(status: str) -> Act:
+    def act(world: World, who: Somebody) -> bool:
+        """By hand, whoever's it was."""
+        if not who.order or world.shop.orders[who.order]["status"] == status:
+            return False
+        world.edited.add(who.order)
+        world.shop.edit_order(who.order, status=status)
+        return True
+
+    return act
+
+
+ACTS: Mapping[str, Act] = {
+    "buys": buys,
+    "registers": registers,
+    "moves": moves,
+    "leaves": leaves,
+    "pays": pays,
+    "fails": fails,
+    "is put on hold": _is("on-hold"),
+    "is cancelled": _is("cancelled"),
+}
+#: How they begin.
+FIRST = (["buys"], ["registers", "buys"], ["registers", "pays"], ["registers", "fails"])
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    return load_plugins(environ={})
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["heard at once", "heard in the end"])
+@pytest.mark.parametrize("first", FIRST, ids=" and ".join)
+def test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_happened(
+    plugins, tmp_path, first, at_once
+):
+    with World(tmp_path, 3, plugins, targets=[Ledger]) as world:
+        people = {}
+        for acts in product(ACTS, repeat=LENGTH):
+            who = Somebody(world.new_address())
+            _live(world, who, first)
+            _hear(world)
+            if _live(world, who, acts, at_once=at_once):
+                people[acts] = who
+        world.rest()
+        told = Counter(world.ledger.payments())
+        never = {acts: fact for acts, who in people.items() for fact in _never(who, told)}
+        assert never == {}
+        assert faults(world) == [], people
+
+
+def _live(world: World, who: Somebody, acts: Sequence[str], *, at_once: bool = False) -> bool:
+    """Live so, as far as there is anything to be done; whether all of it was done."""
+    for act in acts:
+        world.clock.advance(timedelta(seconds=1))
+        if not ACTS[act](world, who):
+            return False
+        if at_once:
+            _hear(world)
+    return True
+
+
+def _hear(world: World) -> None:
+    world.shop.run_queue()
+    world.turn()
+
+
+def _never(who: Somebody, told: Counter[str]) -> list[str]:
+    """What was told and did not happen, or oftener than it did."""
+    mine = {str(order) for order in who.renewals}
+    return [fact for fact in told - Counter(who.happened) if fact.partition("/")[0] in mine]
