@@ -15,10 +15,15 @@ class MachineClock:
 
     right: FakeClock
     ahead: timedelta = timedelta(0)
+    was_set: bool = False
 
     def now(self) -> datetime:
         """The time it shows."""
         return self.right.now() + self.ahead
+
+    def set(self, by: timedelta) -> None:
+        """Somebody sets it on, or back."""
+        self.ahead, self.was_set = self.ahead + by, True
 
     def sleep(self, duration: timedelta) -> None:
         """For everybody that time goes by."""

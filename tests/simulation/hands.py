@@ -137,7 +137,7 @@ def _pause(world: World, luck: Random) -> None:
 def _clock(world: World, luck: Random) -> None:
     """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
     waits for what a target shows late: a known limit."""
-    world.machine.ahead += timedelta(minutes=luck.choice((-60, -3, 3)))
+    world.machine.set(timedelta(minutes=luck.choice((-60, -3, 3))))
     with world.store.asked_by_a_stranger():
         for number, addresses in world.ordered.items():
             known = world.store.snapshot("shop", "customer", str(number))

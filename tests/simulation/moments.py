@@ -20,7 +20,7 @@ SELECT 1 FROM delivery WHERE source = 'shop' AND owner_entity = :entity AND owne
     AND event IS NOT NULL AND settled_at IS NULL AND state <> 'parked'
 """
 
-HEIR = "SELECT 1 FROM snapshot WHERE source = :source AND entity = :entity AND key = :key AND replaced_by = :heir"
+HEIR = "SELECT replaced_by FROM snapshot WHERE source = ? AND entity = ? AND key = ?"
 
 
 class Witness:
@@ -59,6 +59,8 @@ class Witness:
     def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
         """Two have an address, and it is known that the other one has given it up."""
         wanted = operation.fields.get("email")
+        if linked in people and people[linked].email == wanted:
+            return  # it has had it all the time
         at = _who_has(people, wanted, but=linked)
         former, passed = at, {linked: (operation.uid, wanted)}
         while at is not None:
@@ -69,7 +71,7 @@ class Witness:
                 return  # nobody knows yet, or it has come to rest there
             passed[at] = people[at].tag, email
             at = _who_has(people, email)
-        if former is None or (operation.uid, wanted) in self._round or self._is_heir(operation, people[former]):
+        if former is None or (operation.uid, wanted) in self._round or self._heir(people[former]) == operation.key:
             return
         yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
 
@@ -79,17 +81,16 @@ class Witness:
             if view.execute(UNTOLD, {"entity": operation.entity, "key": operation.key}).fetchone() is not None:
                 yield f"{operation.uid} is deleted before all facts of it are told"
 
-    def _is_heir(self, operation: Operation, entry: Entry) -> bool:
-        """Whether it took that one's place, which goes after it."""
-        source, entity, key = entry.tag.split(":", 2)
+    def _heir(self, entry: Entry) -> str | None:
+        """Who took the place of whoever is written there."""
         with self._world.store.reading() as view:
-            names = {"source": source, "entity": entity, "key": key, "heir": operation.key}
-            return view.execute(HEIR, names).fetchone() is not None
+            row = view.execute(HEIR, entry.tag.split(":", 2)).fetchone()
+            return row and row["replaced_by"]
 
     def _moves_to(self, entry: Entry) -> str | None:
         """The address that is known to be owed to it; empty where it is to go."""
-        store = self._world.store
-        row = store.snapshot(*entry.tag.split(":", 2))
+        store, (source, entity, key) = self._world.store, entry.tag.split(":", 2)
+        row = store.snapshot(source, entity, self._heir(entry) or key)
         if row is None or store.deliveries(sink="ledger", key=row.key, state="parked"):
             return None
         if row.deleted:

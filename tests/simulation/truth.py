@@ -133,7 +133,8 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     for fact, times in told.items():
         if times > 1:
             yield f"{target.name}: {fact} was told {times} times"
-    if world.network.heard_all and world.deaths == 0:
+    # What waits on a clock that was set back waits longer than what comes after it.
+    if world.network.heard_all and world.deaths == 0 and not world.machine.was_set:
         yield from _order_of_facts(world, target)
     accounts = world.accounts()
     for number, order in world.shop.orders.items():

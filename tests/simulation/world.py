@@ -113,8 +113,8 @@ class World(Closing):
         #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
-        #: Who had a number at a target when a backup came back that may not know of it: where the shop has emptied it
-        #: since, nobody knows that it was ours.
+        #: Who had a number at a target when a backup came back that may not know of it, or got it as a process died:
+        #: where the shop has emptied it since, nobody knows that it was ours.
         self.unknown: set[str] = set()
         self.deaths = 0
         self._write_config()
@@ -173,6 +173,11 @@ class World(Closing):
         self.deaths += 1
         self.app.close()
         self._start()
+        # What it was about to write where nothing was before goes with it: the shop's emptying it is no news then.
+        for row in self.store.deliveries(state="ready", limit=1000):
+            person = self.store.snapshot(row.source, row.entity, row.key) if row.maybe_applied else None
+            if person is not None and person.data.email:
+                self.unknown.add(person.data.email)
 
     def run(self, work: Callable[[], object]) -> None:
         """Let the process do something, if it lives that long."""
