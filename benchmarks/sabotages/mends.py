@@ -190,4 +190,28 @@ MENDS = (
         "if True:",
         "tests/test_call_points.py",
     ),
+    plugin(
+        "woocommerce",
+        "let a deleted account come back as a guest of an order it left behind",
+        "changes/__init__.py",
+        "if guest is None or self._is_remnant(record):",
+        "if guest is None:",
+        "tests/test_histories.py",
+    ),
+    plugin(
+        "woocommerce",
+        "take a failed renewal that is cancelled and put back by hand for a second failure",
+        "changes/attempts.py",
+        "if not _is_told(sight) and (last := self._last(place)):",
+        "if False and (last := self._last(place)):",
+        "tests/test_histories.py",
+    ),
+    plugin(
+        "google_contacts",
+        "forget by which fingerprints a contact is known that a lost create made",
+        "prints.py",
+        "found, missing = dict(own), unknown(own, person)",
+        "found, missing = dict(own), set[str]()",
+        "tests/test_call_points.py",
+    ),
 )
