@@ -70,6 +70,7 @@ def _exchange(world: World, luck: Random) -> None:
         world.shop.edit_customer(number, email=f"between{number}@shop.test")
     for number, former, email in zip(ring, emails, emails[1:] + emails[:1], strict=True):
         world.given_up[former] = number
+        world.exchanged.add(number)
         world.shop.edit_customer(number, email=email)
 
 

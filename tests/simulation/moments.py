@@ -59,8 +59,8 @@ class Witness:
     def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
         """Two have an address, and it is known that the other one has given it up."""
         wanted = operation.fields.get("email")
-        if linked in people and people[linked].email == wanted:
-            return  # it has had it all the time
+        if operation.maybe_applied or (linked in people and people[linked].email == wanted):
+            return  # where it stood before nobody knows, or it has had that address all the time
         at = _who_has(people, wanted, but=linked)
         former, passed = at, {linked: (operation.uid, wanted)}
         while at is not None:
@@ -93,6 +93,8 @@ class Witness:
         row = store.snapshot(source, entity, self._heir(entry) or key)
         if row is None or store.deliveries(sink="ledger", key=row.key, state="parked"):
             return None
+        if any(one.maybe_applied for one in store.deliveries(sink="ledger", key=row.key, limit=1000)):
+            return None  # an answer was lost: where it stands nobody knows
         if row.deleted:
             return ""
         return None if row.data.email == entry.email else row.data.email or ""

@@ -119,7 +119,7 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     if not wanted.last:
         wanted = evolve(wanted, last=person.last)
     shared = any(len(who) > 1 and Held.digits(phone) == wanted.phone for phone, who in world.phones.items())
-    if isinstance(target, Klaviyo) and shared and not person.phone:
+    if isinstance(target, Klaviyo) and (shared or wanted.phone in world.stranded) and not person.phone:
         wanted = evolve(wanted, phone="")
     if person.email in world.unknown and (not wanted.phone or (isinstance(target, Klaviyo) and shared)):
         wanted = evolve(wanted, phone=person.phone)
@@ -131,7 +131,9 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
 def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     told = Counter(target.payments())
     for fact, times in told.items():
-        if times > 1:
+        # Klaviyo drops what is told twice of one profile, and who exchanged their addresses have each other's.
+        order = world.shop.orders[int(fact.partition("/")[0])]
+        if times > 1 and not (isinstance(target, Klaviyo) and times == 2 and order["customer_id"] in world.exchanged):
             yield f"{target.name}: {fact} was told {times} times"
     # What waits on a clock that was set back waits longer than what comes after it.
     if world.network.heard_all and world.deaths == 0 and not world.machine.was_set:

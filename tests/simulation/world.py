@@ -103,6 +103,8 @@ class World(Closing):
         self.phones: dict[str, set[int]] = {}
         #: Address that an account had before its own, for others to take -> that account.
         self.given_up: dict[str, int] = {}
+        #: Accounts that exchanged their addresses.
+        self.exchanged: set[int] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -116,6 +118,8 @@ class World(Closing):
         #: Who had a number at a target when a backup came back that may not know of it, or got it as a process died:
         #: where the shop has emptied it since, nobody knows that it was ours.
         self.unknown: set[str] = set()
+        #: Those numbers: whoever has another record since than the one that has their number does not get it there.
+        self.stranded: set[str] = set()
         self.deaths = 0
         self._write_config()
         for _ in range(4):
@@ -436,7 +440,9 @@ class World(Closing):
         # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
         self.lost |= since | {""} if since else set()
         self.unsure |= since & {email for target in self.targets.values() for email in target.mailed()}
-        self.unknown |= {person.email for target in self.targets.values() for person in target.people() if person.phone}
+        numbers = {one.email: one.phone for target in self.targets.values() for one in target.people() if one.phone}
+        self.unknown |= numbers.keys()
+        self.stranded |= set(numbers.values())
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.machine) as base:
             put_in_place(base, self._backup)
