@@ -36,7 +36,7 @@ Act = Callable[[World, Somebody], bool]
 
 
 def buys(world: World, who: Somebody) -> bool:
-    """A deletion has no date: who is gone buys nothing more in this second."""
+    """A deletion has no date: what who is gone buys as a guest before it is heard of passes for what they left."""
     if who.gone:
         return False
     billing = {"email": who.email, "first_name": "Ada", "last_name": "Byron"}
