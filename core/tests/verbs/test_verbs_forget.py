@@ -7,7 +7,7 @@ from attrs import evolve
 
 from synccore._verbs.forget import forget
 from synccore.entities import Order
-from synccore.errors import Rejected
+from synccore.errors import Rejected, Transient
 from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.testing.scripted import ScriptedSink, scripted_type
@@ -100,8 +100,13 @@ def test_what_was_deleted_before_a_target_failed_is_made_anew_for_whose_it_is_by
         assert list(app.sink.records.values()) == [{"number": "17"}]
 
 
+def fails():
+    raise Transient("no answer")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer lost"])
 @pytest.mark.parametrize("adopted", [False, True])
-def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all_is_done(tmp_path, adopted):
+def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all_is_done(tmp_path, adopted, lost):
     """It went from one account to another, and that was not heard yet when one target was erased and another failed."""
     routes = {**PEOPLE, "orders": {"entity": "order", "after": "people", "fields": {"number": "order.number"}}}
     with Harness(tmp_path, routes) as app:
@@ -113,7 +118,11 @@ def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all
         update = LinkUpdate(object=own.object, remote_id=own.remote_id, adopted=adopted)
         store.put_link("people", "shop", "customer", "1", update, app.clock.now())
         linked(app, "1", "old-1", route="older", sink="hub")
+        erase = app.sink.erase
+        if lost:
+            app.sink.erase = lambda link: [erase(link), fails()]
         assert not forget(app.app, "a@shop.test").complete
+        app.sink.erase = erase
         there = app.sink.records
         app.sink.always(lambda o: Rejected("it is gone") if o.link and o.link.remote_id not in there else None)
         app.emit(customer("1", email="c@shop.test"), customer("2", email="a@shop.test"))

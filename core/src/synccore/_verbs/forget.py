@@ -127,12 +127,13 @@ def forget(app: App, email: str) -> Forgotten:
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
     identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
-    erased: list[tuple[Link, bool]] = []
+    erased: list[tuple[Link, bool | None]] = []
     for link in targets_of(app, email):
         result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
-        if result.erased[-1].outcome in ("deleted", "released"):
-            erased.append((link, result.erased[-1].outcome == "deleted"))
+        told = result.erased[-1]
+        if told.error is not None or told.outcome in ("deleted", "released"):
+            erased.append((link, None if told.error is not None else told.outcome == "deleted"))
     found, accounts = _found(app, identity, result, targets)
     for unit, link in found:
         if (unit.name, link.remote_id) not in done:
@@ -170,8 +171,8 @@ def forget(app: App, email: str) -> Forgotten:
     return result
 
 
-def _let_go(app: App, email: str, erased: Sequence[tuple[Link, bool]], in_jobs: Iterable[Erased]) -> None:
-    """What was erased is remembered until all of it is, with whether it is gone.
+def _let_go(app: App, email: str, erased: Sequence[tuple[Link, bool | None]], in_jobs: Iterable[Erased]) -> None:
+    """What was erased is remembered until all of it is, with whether it is gone; so is what may have been.
 
     What the person owned and a target has deleted is nobody's twin any more, though all else is kept here as long as
     another target fails: it may be somebody else's before that is tried again, and has to be made anew then. The person

@@ -18,8 +18,8 @@ __all__ = ["give_back", "note_erased"]
 _ERASED = "synccore:erased"
 
 
-def note_erased(store: Store, digest: str, links: Iterable[tuple[Link, bool]]) -> None:
-    """Remember links whose twin was erased; with each, whether it is gone (else emptied)."""
+def note_erased(store: Store, digest: str, links: Iterable[tuple[Link, bool | None]]) -> None:
+    """Remember links whose twin was erased; with each, whether it is gone (else emptied), None where no answer came."""
     state = _state(store)
     known = {tuple(one[:5]): one for one in state.get(digest) or ()}
     known |= {
@@ -43,7 +43,7 @@ def give_back(app: App, digest: str) -> None:
         state.put({other: left if left and other != digest else None})
 
 
-def _owe(app: App, erased: Link, gone: bool) -> None:
+def _owe(app: App, erased: Link, gone: bool | None) -> None:
     known = app.store.snapshot(erased.source, erased.entity, erased.key)
     if known is None or known.deleted or erased.route not in app.routes:
         return
@@ -51,11 +51,22 @@ def _owe(app: App, erased: Link, gone: bool) -> None:
     link = app.store.link(erased.route, erased.source, erased.entity, erased.key)
     if link is not None and link.remote_id != erased.remote_id:
         return  # it has another twin by now
+    if gone is None:
+        gone = link is not None and _is_gone(app, route.sink, link)
     update = LinkUpdate(object=link.object if link else "", remote_id=erased.remote_id, sink=route.sink, fields={})
     rule = DirtyRule(route=route.name, sink=route.sink, entity=erased.entity)
     app.store.repair(rule, erased.source, {erased.key: evolve(update, remove=gone or link is None)}, now)
     parked = app.store.deliveries(route=route.name, key=erased.key, state="parked")
     app.store.retry([row.id for row in parked if row.source == erased.source], now)
+
+
+def _is_gone(app: App, sink: str, link: Link) -> bool:
+    """Whether the target says that it is not there. One that cannot be asked is told all of it, and answers then."""
+    read = getattr(app.sinks[sink].instance, "read", None)
+    try:
+        return read is not None and [*read([link])] == [None]
+    except Exception:  # noqa: BLE001  what one target says keeps nobody from being forgotten
+        return False
 
 
 def _state(store: Store) -> State:
