@@ -3,12 +3,14 @@
 form      what one is
 promises  lines of core, each with the tests beside it
 mends     faults that were mended, put back: whole lives have to see them
+held      the same, seen by tests of their own alone
 """
 
 from .form import Sabotage
+from .held import HELD
 from .mends import MENDS
 from .promises import PROMISES, PROMISES_SEEN_BY_LIVES
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-SABOTAGES = (*PROMISES, *MENDS, *PROMISES_SEEN_BY_LIVES)
+SABOTAGES = (*PROMISES, *MENDS, *HELD, *PROMISES_SEEN_BY_LIVES)
