@@ -59,8 +59,8 @@ class Witness:
     def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
         """Two have an address, and it is known that the other one has given it up."""
         wanted = operation.fields.get("email")
-        if operation.maybe_applied or (linked in people and people[linked].email == wanted):
-            return  # where it stood before nobody knows, or it has had that address all the time
+        if linked in people and people[linked].email == wanted:
+            return  # it has had it all the time
         at = _who_has(people, wanted, but=linked)
         former, passed = at, {linked: (operation.uid, wanted)}
         while at is not None:
@@ -73,6 +73,8 @@ class Witness:
             at = _who_has(people, email)
         if former is None or (operation.uid, wanted) in self._round or self._heir(people[former]) == operation.key:
             return
+        if operation.maybe_applied:
+            return  # where it stood before nobody knows
         yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
 
     def _facts(self, operation: Operation) -> Iterator[str]:
