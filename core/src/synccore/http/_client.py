@@ -153,7 +153,8 @@ class Client(Closing):
             self._opened.close()
 
 
-#: What orjson would write in a form of its own is left to the standard library, which refuses it.
+#: Times, data classes and kinds of text and number, which orjson would write in a form of its own, are left to the
+#: standard library.
 _STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
