@@ -87,5 +87,26 @@ def test_whom_a_restored_backup_never_knew_is_forgotten(plugins, tmp_path, targe
         assert world.forgotten == {email}
 
 
+@pytest.mark.parametrize("what", [{"phone": "+493090182001"}, {"address_1": "Weg 3", "city": "Bonn"}], ids=repr)
+def test_what_was_filled_since_a_backup_and_emptied_again_may_stay_and_nothing_like_it(plugins, tmp_path, what):
+    """Nobody knows that it was ours, of whom it happened to. Anybody else is as the shop is."""
+    with World(tmp_path, 1, plugins) as world:
+        world.rest()
+        hands.live(world, Step("save", 1))
+        filled, other = sorted(world.accounts())[:2]
+        world.shop.edit_customer(filled, billing=what)
+        world.shop.run_queue()
+        world.turn()
+        world.shop.edit_customer(filled, billing=dict.fromkeys(what, ""))
+        hands.live(world, Step("restore", 1))
+        world.rest()
+        entries = {entry.tag: entry.fields for entry in world.ledger.entries.values()}
+        kept, nothing = (entries[f"shop:customer:{number}"] for number in (filled, other))
+        assert kept.get("phone") or kept.get("street")
+        assert faults(world) == []
+        nothing.update({name: kept.get(name) for name in ("phone", "street")})
+        assert any(world.shop.customers[other]["email"] in fault for fault in faults(world))
+
+
 def test_a_life_is_the_same_each_time():
     assert draw(3) == draw(3) != draw(4)

@@ -13,6 +13,7 @@ still means the same: that is how a failing life is shrunk.
     world    the shop, the process and the steps of a life
     buying   what people buy, and what becomes of it
     hands    what they and others do besides
+    excuses  what nobody can know, and of whom
     truth    what must be so once everything is quiet
     lives    draw, live, shrink
 """

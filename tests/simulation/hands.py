@@ -70,7 +70,7 @@ def _exchange(world: World, luck: Random) -> None:
         world.shop.edit_customer(number, email=f"between{number}@shop.test")
     for number, former, email in zip(ring, emails, emails[1:] + emails[:1], strict=True):
         world.given_up[former] = number
-        world.exchanged.add(number)
+        world.excuses.exchanged.add(number)
         world.shop.edit_customer(number, email=email)
 
 
@@ -139,11 +139,7 @@ def _clock(world: World, luck: Random) -> None:
     """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
     waits for what a target shows late: a known limit."""
     world.machine.set(timedelta(minutes=luck.choice((-60, -3, 3))))
-    with world.store.asked_by_a_stranger():
-        for number, addresses in world.ordered.items():
-            known = world.store.snapshot("shop", "customer", str(number))
-            if known is None or not known.deleted:
-                world.doubted |= addresses
+    world.excuses.sets_clock()
 
 
 #: The world's own steps, what people buy, and the steps here.

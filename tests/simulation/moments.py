@@ -46,7 +46,7 @@ class Witness:
         others = {name: entry for name, entry in entries.items() if entry.object == operation.object and name != linked}
         twice = [entry for entry in others.values() if entry.tag == operation.uid]
         # Who came after a backup and is gone stays there, and nobody knows of it when an old webhook brings them back.
-        if linked is None and any(entry.email not in self._world.lost for entry in twice):
+        if linked is None and any(entry.email not in self._world.excuses.lost for entry in twice):
             yield f"{operation.uid} is made a second time"
         if operation.at < self._written.get(operation.uid, operation.at):
             yield f"{operation.uid} was written and is written as it was before"

@@ -67,7 +67,7 @@ def _outbox(world: World) -> Iterator[str]:
 
 def _people(world: World, target: Target) -> Iterator[str]:
     wanted, bought = registered(world), guests(world)
-    known = wanted.keys() | bought | world.doubted | world.lost
+    known = wanted.keys() | bought | world.excuses.guests | world.excuses.lost
     held = target.people()
     counts = Counter(h.email for h in held)
     if isinstance(target, Salesforce):
@@ -75,7 +75,7 @@ def _people(world: World, target: Target) -> Iterator[str]:
     for email in wanted.keys() | bought:
         if email in world.forgotten or (counts[email] == 0 and email in _joined(world, target)):
             continue
-        if counts[email] != 1 and not (counts[email] == 0 and email in world.doubted - wanted.keys()):
+        if counts[email] != 1 and not (counts[email] == 0 and email in world.excuses.guests - wanted.keys()):
             yield f"{target.name}: {email} is there {counts[email]} times"
     for person in held:
         if person.email in world.forgotten:
@@ -119,10 +119,11 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     if not wanted.last:
         wanted = evolve(wanted, last=person.last)
     shared = any(len(who) > 1 and Held.digits(phone) == wanted.phone for phone, who in world.phones.items())
-    if isinstance(target, Klaviyo) and (shared or wanted.phone in world.stranded) and not person.phone:
+    if isinstance(target, Klaviyo) and (shared or wanted.phone in world.excuses.stranded) and not person.phone:
         wanted = evolve(wanted, phone="")
-    if person.email in world.unknown and (not wanted.phone or (isinstance(target, Klaviyo) and shared)):
+    if isinstance(target, Klaviyo) and shared and world.excuses.of_number(person.email):
         wanted = evolve(wanted, phone=person.phone)
+    wanted = world.excuses.emptied(person, wanted)
     if person.email in _joined(world, target) or (isinstance(target, Google) and target.merged):
         return True  # one name for two, the one that changed last; whose addresses are there is what counts
     return person == wanted
@@ -133,7 +134,7 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     for fact, times in told.items():
         # Klaviyo drops what is told twice of one profile, and who exchanged their addresses have each other's.
         order = world.shop.orders.get(int(fact.partition("/")[0]), {})
-        exchanged = isinstance(target, Klaviyo) and order.get("customer_id") in world.exchanged
+        exchanged = isinstance(target, Klaviyo) and order.get("customer_id") in world.excuses.exchanged
         if times > (2 if exchanged else 1):
             yield f"{target.name}: {fact} was told {times} times"
     # What waits on a clock that was set back waits longer than what comes after it.
@@ -179,7 +180,7 @@ def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
         if order["status"] != DRAFT and held[number] != 1 and order["billing"]["email"] not in world.forgotten:
             yield f"{target.name}: {number} ({order['status']}) is a deal {held[number]} times"
     for number, stage in told:
-        if number not in world.shop.orders and str(number) in world.lost:
+        if number not in world.shop.orders and str(number) in world.excuses.lost:
             continue
         status = world.shop.orders.get(number, {"status": None})["status"]
         wanted = "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
@@ -202,8 +203,8 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     # Klaviyo tells whom we subscribed ourselves.
-    unsure = world.unsure if isinstance(target, Ledger) else set()
-    for email in target.mailed() - world.unheard - unsure:
+    unsure = world.excuses.unsure if isinstance(target, Ledger) else set()
+    for email in target.mailed() - world.excuses.unheard - unsure:
         if (word := world.said.get(email)) != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
 

@@ -28,6 +28,7 @@ from synccore_woocommerce.testing import FakeWooCommerce
 from synccore_woocommerce.testing import settings as woocommerce_settings
 
 from .clock import MachineClock
+from .excuses import Excuses
 from .ledger import Ledger
 from .moments import CONSENT, Witness, meanwhile
 from .mortal import Died, MortalStore
@@ -84,27 +85,14 @@ class World(Closing):
             self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
-        #: Account that was deleted -> the addresses of its orders. When it left is said by the machine's clock, when it
-        #: ordered by the shop's: where they differ by the time that it is heard of, it may stay as a guest.
-        self.ordered: dict[int, set[str]] = {}
         #: Orders that somebody changed by hand.
         self.edited: set[int] = set()
-        #: Addresses of such orders of which it depends on what was seen in time whether they make a guest: billed
-        #: to an address that the account did not have, or placed by a guest with the address of the later account.
-        self.doubted: set[str] = set()
         #: The last word on marketing that was said with an address.
         self.said: dict[str, str] = {}
-        #: Addresses that were mailed when their account was deleted. What the account said last may never have been
-        #: heard; who registers with that address again before the deletion is followed takes the record over as it is.
-        self.unheard: set[str] = set()
-        #: Who was mailed when a backup came back that knows nothing of them: that they said yes, before a no.
-        self.unsure: set[str] = set()
         #: Telephone -> everybody who ever had it.
         self.phones: dict[str, set[int]] = {}
         #: Address that an account had before its own, for others to take -> that account.
         self.given_up: dict[str, int] = {}
-        #: Accounts that exchanged their addresses.
-        self.exchanged: set[int] = set()
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
         #: Whom a target could not forget yet: the operator asks again.
@@ -112,14 +100,7 @@ class World(Closing):
         #: How many addresses there have been.
         self.people = 0
         self._backup: Path | None = None
-        #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
-        self._saved: set[str] = set()
-        self.lost: set[str] = set()
-        #: Who had a number at a target when a backup came back that may not know of it, or got it as a process died:
-        #: where the shop has emptied it since, nobody knows that it was ours.
-        self.unknown: set[str] = set()
-        #: Those numbers: whoever has another record since than the one that has their number does not get it there.
-        self.stranded: set[str] = set()
+        self.excuses = Excuses(self)
         self.deaths = 0
         self._write_config()
         for _ in range(4):
@@ -177,11 +158,7 @@ class World(Closing):
         self.deaths += 1
         self.app.close()
         self._start()
-        # What it was about to write where nothing was before goes with it: the shop's emptying it is no news then.
-        for row in self.store.deliveries(state="ready", limit=1000):
-            person = self.store.snapshot(row.source, row.entity, row.key) if row.maybe_applied else None
-            if person is not None and person.data.email:
-                self.unknown.add(person.data.email)
+        self.excuses.dies()
 
     def run(self, work: Callable[[], object]) -> None:
         """Let the process do something, if it lives that long."""
@@ -221,11 +198,6 @@ class World(Closing):
         """A vendor, and as often as not the ledger as well."""
         chosen = [luck.choice(self.vendors)]
         return [*chosen, self.ledger] if self.ledger is not None and luck.random() < 0.5 else chosen
-
-    def held(self) -> set[str]:
-        """Who is at any target, and which orders."""
-        people = {person.email for target in self.targets.values() for person in target.people()}
-        return people | {str(number) for target in self.targets.values() for number, _ in target.deals()}
 
     # -- quiet
 
@@ -300,7 +272,7 @@ class World(Closing):
         for customer in self.shop.customers.values():
             for row in customer["meta_data"]:
                 if row["key"] == CONSENT:
-                    self.unheard.discard(customer["email"])
+                    self.excuses.unheard.discard(customer["email"])
                     self.said[customer["email"]] = row["value"]
 
     def register(self, luck: Random) -> None:
@@ -357,25 +329,10 @@ class World(Closing):
     def delete(self, number: int) -> None:
         """The shop deletes an account."""
         email = self.shop.customers[number]["email"]
-        if any(email in target.mailed() for target in self.targets.values()):
-            self.unheard.add(email)
-        with self.store.asked_by_a_stranger():
-            known = self.store.snapshot("shop", "customer", str(number))
+        self.excuses.leaves(number)
         for name, order in self.shop.orders.items():
-            billed = order["billing"]["email"]
-            if billed == email or order["customer_id"] == number:
+            if order["billing"]["email"] == email or order["customer_id"] == number:
                 self.left.add(name)
-                # An account that came and went between two looks, or changed its address: nothing but a guest's order
-                # was ever to be seen.
-                if known is None or known.data.email != email:
-                    self.doubted.add(billed)
-            if order["customer_id"] == number:
-                self.ordered.setdefault(number, set()).add(billed)
-                if self.machine.ahead:
-                    self.doubted.add(billed)
-            # Of a guest who registered, and moved on: a guest again where nobody was told of the account, or the move.
-            if (billed == email) != (order["customer_id"] == number) or self.given_up.get(billed) == number:
-                self.doubted.add(billed)
         self.shop.delete_customer(number)
 
     # -- the machine, the network, the operator
@@ -431,18 +388,13 @@ class World(Closing):
     def _save(self, luck: Random) -> None:
         backup = self.folder / "backup.db"
         self.run(lambda: self.store.backup(backup))
-        self._backup, self._saved = (backup, self.held()) if backup.exists() else (None, set())
+        self._backup = backup if backup.exists() else None
+        self.excuses.saves()
 
     def _restore(self, luck: Random) -> None:
         if self._backup is None or self.forgotten or self.forgetting:
             return  # a backup from before somebody was forgotten brings them back, and says so
-        since = self.held() - self._saved
-        # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
-        self.lost |= since | {""} if since else set()
-        self.unsure |= since & {email for target in self.targets.values() for email in target.mailed()}
-        numbers = {one.email: one.phone for target in self.targets.values() for one in target.people() if one.phone}
-        self.unknown |= numbers.keys()
-        self.stranded |= set(numbers.values())
+        self.excuses.restores()
         self.app.close()
         with Base.open_store(self._config, environ={}, plugins=self._plugins, clock=self.machine) as base:
             put_in_place(base, self._backup)

@@ -1,0 +1,123 @@
+"""What nobody can know: where a target may differ from the shop though all went well. Each kind is among the known
+limits of `docs/reliability.md`; what happens is noted here as it happens, and the truth asks at the end."""
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from .targets import Held
+
+if TYPE_CHECKING:
+    from .world import World
+
+__all__ = ["Excuses"]
+
+#: What people empty again: a number, and each part of a place. Everybody has a name.
+PHONE, PLACE = "phone", "place"
+
+
+class Excuses:
+    """What cannot be known of one world, and of whom."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        #: Addresses of orders of which it depends on what was seen in time whether they make a guest.
+        self.guests: set[str] = set()
+        #: Account that was deleted -> the addresses of its orders. When it left is said by the machine's clock, when it
+        #: ordered by the shop's: where they differ by the time that it is heard of, it may stay as a guest.
+        self._ordered: dict[int, set[str]] = {}
+        #: Addresses that were mailed when their account was deleted. What the account said last may never have been
+        #: heard; who registers with that address again before the deletion is followed takes the record over as it is.
+        self.unheard: set[str] = set()
+        #: Who was mailed when a backup came back that knows nothing of them: that they said yes, before a no.
+        self.unsure: set[str] = set()
+        #: Accounts that exchanged their addresses, and so what was told of them.
+        self.exchanged: set[int] = set()
+        #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
+        self._saved: set[str] = set()
+        self.lost: set[str] = set()
+        #: Address, and what of theirs a target had when a backup came back that may not know of it, or got as a process
+        #: died: where the shop has emptied it since, nobody knows that it was ours.
+        self._filled: set[tuple[str, str]] = set()
+        #: The numbers among that: whoever has another record since than the one that has their number does not get it.
+        self.stranded: set[str] = set()
+
+    # -- what happens
+
+    def leaves(self, number: int) -> None:
+        """The shop deletes an account, just now."""
+        world, email = self._world, self._world.shop.customers[number]["email"]
+        if any(email in target.mailed() for target in world.targets.values()):
+            self.unheard.add(email)
+        with world.store.asked_by_a_stranger():
+            known = world.store.snapshot("shop", "customer", str(number))
+        # An account that came and went between two looks, or changed its address: nothing but a guest's order was ever
+        # to be seen.
+        unseen = known is None or known.data.email != email
+        for order in world.shop.orders.values():
+            billed, mine = order["billing"]["email"], order["customer_id"] == number
+            if mine:
+                self._ordered.setdefault(number, set()).add(billed)
+            if (mine or billed == email) and (unseen or (mine and world.machine.ahead)):
+                self.guests.add(billed)
+            # Billed to an address that the account did not have, or placed by a guest with the address of the later
+            # account, who moved on: a guest again where nobody was told of the account, or the move.
+            if (billed == email) != mine or world.given_up.get(billed) == number:
+                self.guests.add(billed)
+
+    def sets_clock(self) -> None:
+        """Somebody set the machine's clock: who left, and is not heard of yet, left at another time than it was."""
+        store = self._world.store
+        with store.asked_by_a_stranger():
+            for number, addresses in self._ordered.items():
+                known = store.snapshot("shop", "customer", str(number))
+                if known is None or not known.deleted:
+                    self.guests |= addresses
+
+    def dies(self) -> None:
+        """A process died. What it was about to write where nothing was before goes with it: the shop's emptying it is
+        no news then."""
+        store = self._world.store
+        for row in store.deliveries(state="ready", limit=1000):
+            person = store.snapshot(row.source, row.entity, row.key) if row.maybe_applied else None
+            if person is not None and person.data.email:
+                self._filled |= {(person.data.email, PHONE), (person.data.email, PLACE)}
+
+    def saves(self) -> None:
+        """A backup was made."""
+        self._saved = self._held()
+
+    def restores(self) -> None:
+        """It comes back."""
+        targets = self._world.targets.values()
+        since = self._held() - self._saved
+        # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
+        self.lost |= since | {""} if since else set()
+        self.unsure |= since & {email for target in targets for email in target.mailed()}
+        for person in (person for target in targets for person in target.people()):
+            if person.phone:
+                self._filled.add((person.email, PHONE))
+                self.stranded.add(person.phone)
+            if any(person.place):
+                self._filled.add((person.email, PLACE))
+
+    def _held(self) -> set[str]:
+        """Who is at any target, and which orders."""
+        targets = self._world.targets.values()
+        people = {person.email for target in targets for person in target.people()}
+        return people | {str(number) for target in targets for number, _ in target.deals()}
+
+    # -- what is asked
+
+    def of_number(self, email: str) -> bool:
+        """Whether a number may be there that nobody knows to be ours."""
+        return (email, PHONE) in self._filled
+
+    def emptied(self, person: Held, wanted: Held) -> Held:
+        """What is wanted of somebody, with what they may still have where the shop has nothing any more."""
+        if not wanted.phone and self.of_number(person.email):
+            wanted = evolve(wanted, phone=person.phone)
+        if (person.email, PLACE) in self._filled:
+            street, city, code = (part or held for part, held in zip(wanted.place, person.place, strict=True))
+            wanted = evolve(wanted, place=(street, city, code))
+        return wanted
