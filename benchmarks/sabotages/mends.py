@@ -118,9 +118,9 @@ MENDS = (
     core(
         "leave under its former twin what hangs on a record that has another one",
         "store/_rules/settle.py",
-        "            _owe_hanging(pen, row, settlement.link.moved_from, now)\n",
-        "            pass\n",
-        "core/tests/delivery/test_delivery_truth.py",
+        "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
+        "",
+        "core/tests/delivery/test_delivery_hanging.py",
         STORE,
     ),
     core(

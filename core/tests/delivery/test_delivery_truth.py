@@ -428,22 +428,3 @@ def test_a_mended_record_is_not_parked_for_what_it_was(tmp_path):
         harness.emit(customer("1", meta={"born": "10"}))
         harness.drain()
         assert harness.sink.by_uid() == {"shop:customer:1": {"years": 10}}
-
-
-def test_what_hangs_on_a_record_is_moved_where_that_has_another_twin(tmp_path):
-    """A target made it anew, or follows it to the one that it was merged with."""
-    orders = {"entity": "order", "after": "people", "fields": {"number": "order.number"}}
-    with Harness(tmp_path, {**PEOPLE, "orders": orders}) as app:
-        order = Order(key="o", number="17", status="new", currency="EUR", total=Decimal(5))
-        app.emit(anna(), upsert(order, owner="1"))
-        app.drain()
-        app.sink.then(Delivered(remote_id="anew"))
-        app.emit(anna(first_name="Ann"))
-        app.drain()
-        assert [(o.route, o.parent.remote_id, o.fields) for o in app.sink.calls[-1]] == [
-            ("orders", "anew", {"number": "17"})
-        ]
-        sent = len(app.sink.calls)
-        app.emit(anna(first_name="Anne"))
-        app.drain()
-        assert len(app.sink.calls) == sent + 1, "nothing else is owed again"

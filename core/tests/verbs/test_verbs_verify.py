@@ -13,6 +13,7 @@ from synccore._verbs.verify import verify
 from synccore.entities import Payment
 from synccore.errors import Rejected, SynccoreError
 from synccore.testing import Harness, customer, upsert
+from synccore.types import Change, Delivered
 
 FIELDS = {"email": "customer.email", "name": "customer.first_name", "phone": "customer.phone"}
 
@@ -64,6 +65,25 @@ def test_repair_owes_exactly_what_the_target_lost(people):
     assert asked == {"1": {"name"}, "2": {"email", "name", "phone"}}
     assert [r["name"] for r in people.sink.records.values()] == ["Ann"] * 5
     assert verify(people.app, "people").ok
+
+
+def test_repair_takes_nothing_back_that_was_delivered_while_the_target_was_read(people):
+    people.emit(*everyone(2))
+    people.drain()
+    old = people.app.store.link("people", "shop", "customer", "0").remote_id
+
+    def meanwhile(links):
+        people.sink.then(Delivered(remote_id="anew"))
+        people.emit(customer("0", email="p0@shop.test", first_name="Anna"))
+        people.drain()
+        people.emit(Change(entity="customer", key="1", op="delete"))
+        people.drain()
+        return [None for _ in links]
+
+    people.sink.read = meanwhile
+    assert sorted(verify(people.app, "people", repair=True).gone) == ["0", "1"]
+    assert [people.app.store.link("people", "shop", "customer", key) is None for key in ("0", "1")] == [False, True]
+    assert people.app.store.link("people", "shop", "customer", "0").remote_id == "anew" != old
 
 
 def test_a_second_record_with_our_marker_is_not_proved(people):

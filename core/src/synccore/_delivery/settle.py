@@ -93,7 +93,7 @@ class Settler:
             adopted=_adopted(work, operation, outcome, remote_id),
             made=outcome.made if isinstance(outcome, Delivered) else {},
             parent_id=operation.parent.remote_id if operation.parent else None,
-            moved_from=work.link.remote_id if work.link and remote_id not in (None, work.link.remote_id) else None,
+            moved=remote_id != (work.link.remote_id if work.link else None),
         )
 
     def _owed(self, work: Work, remote_id: str | None) -> tuple[DirtyRule, ...]:

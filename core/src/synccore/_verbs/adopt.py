@@ -152,6 +152,7 @@ def _write(app: App, route: RouteSpec, key: str, twin: Link, seen: Entity | None
             adopted=True,
             sink=route.sink,
             seen=seen,
+            moved=True,
         ),
         now,
         HistoryEntry(

@@ -153,7 +153,7 @@ class _Sample:
         self._route = route
         self._proof = proof
         self._path = f"routes.{route.name}"
-        #: Key -> what the target really holds.
+        #: Key -> what the target really holds. Whichever twin it has by then: meanwhile it may have another, or none.
         self._repairs: dict[str, LinkUpdate] = {}
         #: Records that took a linked one's place: linked with the next delivery.
         self._successors: set[str] = set()
@@ -198,7 +198,7 @@ class _Sample:
         if remote is None:
             self._proof.gone.append(link.key)
             self._warn("error", f"{self._route.entity} {link.key} is gone at the target")
-            self._repairs[link.key] = LinkUpdate(object=link.object, remote_id=link.remote_id, fields={})
+            self._repairs[link.key] = LinkUpdate(object=link.object, remote_id=None, fields={})
             return
         # What was kept because it is the owner's may change as they like.
         ours = {name: value for name, value in link.fields.items() if name not in link.left_out}
@@ -237,7 +237,7 @@ class _Sample:
                 self._warn(
                     "warning", f"{route.entity} {link.key} hangs under another record than {route.after} has now"
                 )
-                known = LinkUpdate(object=link.object, remote_id=link.remote_id, etag=link.etag)
+                known = LinkUpdate(object=link.object, remote_id=None, etag=link.etag)
                 self._repairs.setdefault(link.key, known)
 
     def _twins(self, links: Sequence[Link]) -> None:
@@ -313,7 +313,7 @@ def _as_it_is(link: Link, names: Sequence[str], remote: Mapping[str, Any]) -> Li
     there = {name: remote.get(name) for name in names}
     return LinkUpdate(
         object=link.object,
-        remote_id=link.remote_id,
+        remote_id=None,
         etag=None,
         fields={**link.fields, **there},
         left_out=link.left_out,

@@ -258,13 +258,14 @@ class LinkUpdate:
     """What a settle writes to the link: set it, or remove it. See `Link` for what the attributes mean.
 
     Attributes:
+        remote_id: None keeps the one that is known; where none is, nothing is written.
         fields: None keeps the old ones, with what was left out and asked for.
         adopted: None keeps what is known (False where nothing is).
         made: empty keeps what is known.
         parent_id: None keeps what is known.
         emptied: what was written was taken out of the twin, or the twin itself away: every other record that is linked
             to it is owed again in full.
-        moved_from: the twin that it had before, where it is another one now: what hangs on that is owed again.
+        moved: no such twin of it was known: what hangs on it at the target, under another one, is owed again.
         sink: empty keeps what is known; a settle fills it in.
         seen: the record as it was when its twin was found (adopt). Whatever of it was known by then, and is older,
             takes its place; it stays until fields are delivered.
@@ -282,7 +283,7 @@ class LinkUpdate:
     parent_id: str | None = None
     left: bool = False
     emptied: bool = False
-    moved_from: str | None = None
+    moved: bool = False
     sink: str = ""
     seen: Entity | None = field(default=None, repr=False)
 

@@ -12,6 +12,7 @@ from ...entities import normalize_email
 from .. import codec
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, Round
+from .hanging import owe_hanging
 from .namesakes import given_up_by
 from .owing import owe
 from .pen import Pen
@@ -40,14 +41,6 @@ TAKE = "UPDATE link SET key = :key WHERE id = :id"
 ARRIVED = """
 UPDATE delivery SET former_email = NULL WHERE source = :source AND entity = :entity AND key = :key AND route = :route
     AND settled_at IS NULL
-"""
-
-#: What hangs on the records that they had.
-HANGING = """
-SELECT k.route, k.sink, k.entity, k.key FROM json_each(:keys) j
-CROSS JOIN snapshot c ON c.source = :source AND c.owner_entity = :entity AND c.owner_key = j.value AND c.deleted = 0
-CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key
-    AND k.parent_id IN (SELECT value FROM json_each(:twins))
 """
 
 
@@ -80,10 +73,7 @@ def exchange(
         pen.execute(ARRIVED, at | {"key": one})
         for rule in owes:
             owe(pen, rule, source, one, "upsert", bulk=False, now=now)
-    twins = codec.dump_json([row["remote_id"] for row in links.values()])
-    for row in pen.execute(HANGING, at | {"twins": twins}).fetchall():
-        rule = DirtyRule(route=row["route"], sink=row["sink"], entity=row["entity"])
-        owe(pen, rule, source, row["key"], "upsert", bulk=True, now=now, changed=False)
+    owe_hanging(pen, links.values(), now)
     pen.flush()
     return Round(frozenset(keys), exchanged=True)
 

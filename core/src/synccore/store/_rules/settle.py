@@ -9,6 +9,7 @@ from .._convert import history_values, named, to_ms
 from ..codec import dump_json
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, LinkUpdate, Settlement
+from .hanging import owe_hanging
 from .owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
 from .pen import Pen
 from .returning import BEHIND_NEWER
@@ -25,14 +26,6 @@ SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.
         AND d.route = :route AND d.settled_at IS NULL AND d.before IS NOT NULL ORDER BY d.id LIMIT 1),
     (SELECT s.data FROM snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = :key AND s.deleted = 0),
     :seen) AS data
-"""
-
-#: What a record owns and hangs under the twin that it had before.
-_HANGING = """
-SELECT k.route, k.entity, k.key FROM snapshot c
-CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key AND k.sink = :sink
-    AND k.parent_id = :moved_from
-WHERE c.source = :source AND c.owner_entity = :entity AND c.owner_key = :key AND c.deleted = 0
 """
 
 
@@ -66,8 +59,7 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     for row, settlement in held:
         if settlement.link is not None and settlement.link.emptied:
             _owe_sharers(pen, row, settlement.link, now)
-        if settlement.link is not None and settlement.link.moved_from is not None:
-            _owe_hanging(pen, row, settlement.link.moved_from, now)
+    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)
     # What is handed to a job holds up what it held up while it ran; what was folded away is no row any more.
     moved = [row for row, s in held if s.to != "submitted"]
     pen.execute(sql.REFRESH_BEHIND, {"ids": _ids(row for row in moved if row["id"] not in behind)})
@@ -227,6 +219,8 @@ def put_link(tx: Transaction, route: str, source: str, entity: str, key: str, up
     row = {"route": route, "source": source, "entity": entity, "key": key, "sink": update.sink}
     if _put_link(pen, row, update, now):
         _wake(pen, [row], now)
+    if update.moved:
+        owe_hanging(pen, [row], now)
     pen.flush()
 
 
@@ -278,14 +272,6 @@ def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
         _put_link(tx, other, known, now)
         rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
         owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False)
-
-
-def _owe_hanging(tx: Pen, row: Row, moved_from: str, now: int) -> None:
-    """It has another twin: what was delivered under the former one is to hang under that."""
-    place = {name: row[name] for name in ("source", "entity", "key", "sink")}
-    for one in tx.execute(_HANGING, place | {"moved_from": moved_from}).fetchall():
-        rule = DirtyRule(route=one["route"], sink=row["sink"], entity=one["entity"])
-        owe(tx, rule, row["source"], one["key"], "upsert", bulk=True, now=now, changed=False)
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:

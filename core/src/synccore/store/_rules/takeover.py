@@ -6,6 +6,7 @@ from typing import Any
 from .. import sql
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, Rules
+from .hanging import hanging
 from .owing import Slot, end_event, owe, refresh, slot_of, tell
 from .pen import Pen
 
@@ -52,17 +53,10 @@ SELECT route, max(doubt) AS doubt FROM (
 GROUP BY route
 """
 
-#: What the new key owns by now and hangs under the old one's record at a target.
-_HANGING = """
-SELECT k.route, k.entity, k.key FROM link l
-CROSS JOIN snapshot c ON c.source = l.source AND c.owner_entity = l.entity AND c.owner_key = :new AND c.deleted = 0
-CROSS JOIN link k ON k.source = c.source AND k.entity = c.entity AND k.key = c.key AND k.sink = l.sink
-    AND k.parent_id = l.remote_id
-WHERE l.source = :source AND l.entity = :entity AND l.key = :old
-"""
-
 _OWNED = "source = :source AND owner_entity = :entity AND owner_key = :old"
 _OLD = "source = :source AND entity = :entity AND key = :old"
+#: Sinks at which the old key has a record of its own.
+_LEFT = f"SELECT sink FROM link WHERE {_OLD}"  # noqa: S608  own constant
 
 
 def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int) -> None:
@@ -79,7 +73,8 @@ def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int
     for table in ("snapshot", "event"):
         tx.execute(f"UPDATE {table} SET owner_key = :new WHERE {_OWNED}", where)  # noqa: S608  constant text
     beside = {row["route"]: int(row["doubt"]) for row in tx.execute(_BESIDE, where)}
-    hanging = tx.execute(_HANGING, where).fetchall() if beside else []
+    left = {row["sink"] for row in tx.execute(_LEFT, where)} if beside else ()
+    hang = hanging(tx, source, entity, [key], left) if left else ()
     _move_owed(tx, where, f"taken over by {entity} {key}")
     tx.execute(
         "UPDATE snapshot SET replaced_by = :new WHERE source = :source AND entity = :entity AND replaced_by = :old",
@@ -96,7 +91,7 @@ def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int
     # The guest's events stand in one row with the account's now.
     owned = tx.execute(MOVE_OWNED_EVENTS, where).fetchall()
     refresh(tx, slots + [slot_of(row) for row in owned])
-    for row in hanging:
+    for row in hang:
         for rule in _own(rules, row["entity"], row["route"]):
             owe(tx, rule, source, row["key"], "upsert", bulk=False, now=now)
     for route, doubt in beside.items():

@@ -152,7 +152,7 @@ class HandoverRules:
         _moves(desk, _1=A, _2=B)
         desk.take(desk.order("o", "1"), desk.order("other", "2"))
         desk.deliver_all()
-        for order, twin in (("o", "r-1"), ("other", "elsewhere")):
+        for order, twin in (("o", "r-1"), ("other", "r-1")):
             update = evolve(desk.link(f"r-{order}"), parent_id=twin, sink="crm")
             desk.store.put_link("orders", "shop", "order", order, update, desk.now)
         _moves(desk, _1=B, _2=A)

@@ -290,12 +290,33 @@ class SettlingRules:
             desk.store.settle([good, bad], desk.now)
         assert desk.rows() == ["people 1 upsert running", "people 2 upsert running"]
 
-    def test_what_hangs_on_the_former_twin_of_a_record_is_owed_again(self, desk: Desk) -> None:
-        desk.take(desk.customer("1"), *(desk.order(key, "1") for key in ("o", "other")), desk.order("theirs", "2"))
+    @pytest.mark.parametrize("how", ["settled", "adopted"])
+    def test_what_hangs_elsewhere_is_owed_again_once_its_record_has_another_twin(self, desk: Desk, how: str) -> None:
+        orders = ("o", "there", "further")
+        desk.take(desk.customer("1"), *(desk.order(key, "1") for key in orders), desk.order("theirs", "2"))
         desk.deliver_all()
-        for order, twin in (("o", "r-1"), ("other", "elsewhere"), ("theirs", "r-1")):
-            update = evolve(desk.link(f"r-{order}"), parent_id=twin, sink="crm")
-            desk.store.put_link("orders", "shop", "order", order, update, desk.now)
-        desk.take(desk.customer("1", "Ida"))
-        assert desk.settle(desk.claim()[0], link=evolve(desk.link("anew"), moved_from="r-1"))
+        _hangs(desk, "o", "r-1")
+        _hangs(desk, "there", "anew")
+        _hangs(desk, "further", "r-1", sink="other")
+        _hangs(desk, "theirs", "r-1")
+        anew = evolve(desk.link("anew"), moved=True, sink="crm")
+        if how == "settled":
+            desk.take(desk.customer("1", "Ida"))
+            assert desk.settle(desk.claim()[0], link=anew)
+        else:
+            desk.store.put_link("people", "shop", "customer", "1", anew, desk.now)
         assert desk.rows(state="ready") == ["orders o upsert ready"]
+
+    def test_what_a_further_route_tells_of_a_record_hangs_on_that(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        desk.deliver_all()
+        _hangs(desk, "1", "r-1", route="cards", entity="customer")
+        for twin, owed in (("r-1", []), ("anew", ["cards 1 upsert ready"])):
+            moved = evolve(desk.link(twin), moved=True, sink="crm")
+            desk.store.put_link("people", "shop", "customer", "1", moved, desk.now)
+            assert desk.rows(state="ready") == owed
+
+
+def _hangs(desk: Desk, key: str, twin: str, *, route: str = "orders", entity: str = "order", sink: str = "crm") -> None:
+    update = evolve(desk.link(f"child-{key}"), parent_id=twin, sink=sink)
+    desk.store.put_link(route, "shop", entity, key, update, desk.now)
