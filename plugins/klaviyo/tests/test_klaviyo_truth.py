@@ -292,6 +292,18 @@ def test_what_two_profiles_exchange_in_one_call_is_on_each_of_them(sink, klaviyo
     assert [klaviyo.person(f["email"]).attributes for f in swapped] == swapped
 
 
+def test_a_number_that_was_sent_without_an_answer_goes_along_as_well(sink, klaviyo, operation):
+    """Nobody heard that it is there: what was asked for tells of it."""
+    asked = {"email": "anna@shop.test", "phone_number": PHONE}
+    links = [deliver(sink, operation, fields=fields) for fields in (asked, {"email": "bob@shop.test"})]
+    links[0] = evolve(links[0], fields={"email": "anna@shop.test"}, asked=asked)
+    swapped = [{"email": "anna@shop.test"}, {"email": "bob@shop.test", "phone_number": PHONE}]
+    links[0] = evolve(links[0], asked=asked)
+    operations = [evolve(operation(fields=f), id=n, key=str(n), link=links[n]) for n, f in enumerate(swapped)]
+    assert [outcome.left_out for outcome in sink.deliver(operations)] == [{}, {}]
+    assert klaviyo.person("bob@shop.test").attributes["phone_number"] == PHONE
+
+
 def test_a_number_that_two_have_is_not_taken_off_for_a_third(sink, klaviyo, operation):
     link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
     moved = evolve(operation(fields={"email": "a@shop.test"}), id=1, key="1", link=evolve(link, shared=2))

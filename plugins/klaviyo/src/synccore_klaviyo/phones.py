@@ -9,6 +9,7 @@ profiles) is taken off the first one before.
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from synccore.entities import normalize_email
 from synccore.types import Clock, Link, Operation
@@ -16,7 +17,7 @@ from synccore.types import Clock, Link, Operation
 from .client import PROFILE_IMPORT, Client
 from .errors import ApiError, MissingScope
 from .match import find
-from .profile import EXTRA_IDENTIFIERS, FOREIGN, Profile
+from .profile import EXTRA_IDENTIFIERS, FOREIGN, Profile, may_be_there
 
 __all__ = ["Phones"]
 
@@ -62,8 +63,8 @@ class Phones:
         """Off each profile what it has no more and another one of these gets."""
         wanted = {(name, profile.attributes.get(name)) for profile in profiles.values() for name in EXTRA_IDENTIFIERS}
         linked = [(op.link, profiles[op.id]) for op in operations if op.link and op.id in profiles]
-        for link, name in [(one, name) for one, profile in linked for name in _given_up(one, profile)]:
-            if (name, link.fields[name]) not in wanted:
+        for link, name, value in [(one, *what) for one, profile in linked for what in _given_up(one, profile)]:
+            if (name, value) not in wanted:
                 continue
             try:
                 off = Profile(attributes={name: None}).resource(link.remote_id)
@@ -72,7 +73,7 @@ class Phones:
                 if error.status != 404:
                     raise
             with self._lock:
-                self._lately.pop(str(link.fields[name]), None)
+                self._lately.pop(str(value), None)
 
     def _owners(self, phones: set[str]) -> dict[str, tuple[str, str | None]]:
         """Number -> the id and address of whose it is."""
@@ -84,11 +85,12 @@ class Phones:
         return {phone: (str(people[phone]["id"]), email and normalize_email(email)) for phone, email in emails.items()}
 
 
-def _given_up(link: Link, profile: Profile) -> Iterator[str]:
-    """Identifiers that the profile holds for this record alone, and is to hold no more."""
+def _given_up(link: Link, profile: Profile) -> Iterator[tuple[str, Any]]:
+    """Identifiers that the profile holds, or may, for this record alone, and is to hold no more."""
     for name in EXTRA_IDENTIFIERS:
-        if link.shared <= 1 and link.fields.get(name) not in (None, profile.attributes.get(name)):
-            yield name
+        value = may_be_there(link, name)
+        if link.shared <= 1 and value not in (None, profile.attributes.get(name)):
+            yield name, value
 
 
 def _new_numbers(operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> Iterator[tuple[int, str]]:

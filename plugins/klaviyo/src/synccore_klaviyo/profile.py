@@ -154,11 +154,11 @@ def build(operation: Operation, keep: Mapping[str, Any] | None = None) -> Profil
 
 def _written(link: Link | None) -> frozenset[str]:
     """The telephone number, if one of ours stands there, or may, for this record alone."""
-    mine = link is not None and link.shared <= 1 and _may_be_there(link, "phone_number")
+    mine = link is not None and link.shared <= 1 and may_be_there(link, "phone_number")
     return frozenset({"phone_number"} if mine else ())
 
 
-def _may_be_there(link: Link, name: str) -> Any:
+def may_be_there(link: Link, name: str) -> Any:
     """What we wrote, also by an update whose answer was lost: then only what was asked for tells of it."""
     held, asked = link.fields.get(name), None if name in link.left_out else link.mapped.get(name)
     if isinstance(held, Mapping) and isinstance(asked, Mapping):
@@ -169,7 +169,7 @@ def _may_be_there(link: Link, name: str) -> Any:
 def empty(link: Link) -> Profile:
     """The profile of a link with all that we wrote taken away; who it is stays, and what others of ours want there."""
     names = {*link.fields, *link.mapped}
-    ours = {n: v for n in names if (v := _may_be_there(link, n)) is not None and not link.wanted(n, v)}
+    ours = {n: v for n in names if (v := may_be_there(link, n)) is not None and not link.wanted(n, v)}
     attributes: dict[str, Any] = dict.fromkeys(n for n in ATTRIBUTES if n in ours and n != "email")
     if isinstance(place := ours.get("location"), Mapping):
         attributes["location"] = dict.fromkeys(place.keys() - _theirs(link, "location", place))
@@ -272,7 +272,7 @@ def _location(operation: Operation, wanted: Any) -> dict[str, Any]:
         raise Rejected("location is a mapping of address1, city, country ...", ["location"])
     if unknown := [k for k in wanted if k not in LOCATION]:
         raise Rejected(f"location has no {', '.join(sorted(unknown))}; it has {', '.join(LOCATION)}", ["location"])
-    before = _may_be_there(operation.link, "location") if operation.link else None
+    before = may_be_there(operation.link, "location") if operation.link else None
     before = before if isinstance(before, Mapping) else {}
     # A part is emptied only where we filled it before: null for all others would take away what Klaviyo found out.
     emptied = {k: None for k, v in before.items() if v and k in LOCATION and not wanted.get(k)}
@@ -283,7 +283,7 @@ def _properties(operation: Operation, fields: dict[str, Any]) -> tuple[dict[str,
     given = fields.pop("properties", None) or {}
     if not isinstance(given, Mapping):
         raise Rejected("properties is a mapping of names to values", ["properties"])
-    before = _may_be_there(operation.link, "properties") if operation.link else None
+    before = may_be_there(operation.link, "properties") if operation.link else None
     before = before if isinstance(before, Mapping) else {}
     properties = {k: v for k, v in given.items() if v is not None} | {k: v for k, v in fields.items() if v is not None}
     vanished = {k for k, v in before.items() if v is not None} | {k for k, v in fields.items() if v is None}
