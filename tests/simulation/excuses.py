@@ -15,6 +15,8 @@ __all__ = ["Excuses"]
 #: What people empty again: a number, and each part of a place. Everybody has a name.
 PHONE, PLACE = "phone", "place"
 
+LINKED = "SELECT key, remote_id FROM link WHERE source = 'shop' AND entity = 'customer' AND route = 'profiles'"
+
 
 class Excuses:
     """What cannot be known of one world, and of whom."""
@@ -31,8 +33,13 @@ class Excuses:
         self.unheard: set[str] = set()
         #: Who was mailed when a backup came back that knows nothing of them: that they said yes, before a no.
         self.unsure: set[str] = set()
-        #: Accounts that exchanged their addresses, and so what was told of them.
+        #: Accounts that exchanged their addresses, and so what was told of them. Who is not written in one call with
+        #: whoever had their number does not get it there.
         self.exchanged: set[int] = set()
+        #: Accounts that had each other's records when a backup came back that does not know of it: who moves on takes
+        #: along what another one said. Beside it the records of all at that moment.
+        self.mistaken: set[int] = set()
+        self._twins: dict[str, str] = {}
         #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
@@ -88,7 +95,8 @@ class Excuses:
         self._saved = self._held()
 
     def restores(self) -> None:
-        """It comes back."""
+        """It is about to come back."""
+        self._twins = self._linked()
         targets = self._world.targets.values()
         since = self._held() - self._saved
         # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
@@ -100,6 +108,16 @@ class Excuses:
                 self.stranded.add(person.phone)
             if any(person.place):
                 self._filled.add((person.email, PLACE))
+
+    def restored(self) -> None:
+        """It is there."""
+        known = self._linked()
+        self.mistaken |= {int(key) for key, twin in self._twins.items() if known.get(key, twin) != twin}
+
+    def _linked(self) -> dict[str, str]:
+        """Account -> its record where a target has one for an address."""
+        with self._world.store.asked_by_a_stranger(), self._world.store.reading() as view:
+            return {row["key"]: row["remote_id"] for row in view.execute(LINKED) if row["key"].isdigit()}
 
     def _held(self) -> set[str]:
         """Who is at any target, and which orders."""

@@ -119,7 +119,8 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     if not wanted.last:
         wanted = evolve(wanted, last=person.last)
     shared = any(len(who) > 1 and Held.digits(phone) == wanted.phone for phone, who in world.phones.items())
-    if isinstance(target, Klaviyo) and (shared or wanted.phone in world.excuses.stranded) and not person.phone:
+    late = any(c["email"] == person.email for n, c in world.accounts().items() if n in world.excuses.exchanged)
+    if isinstance(target, Klaviyo) and (shared or late or wanted.phone in world.excuses.stranded) and not person.phone:
         wanted = evolve(wanted, phone="")
     if isinstance(target, Klaviyo) and shared and world.excuses.of_number(person.email):
         wanted = evolve(wanted, phone=person.phone)
@@ -202,8 +203,9 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 
 
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
-    # Klaviyo tells whom we subscribed ourselves.
-    unsure = world.excuses.unsure if isinstance(target, Ledger) else set()
+    # Klaviyo tells whom we subscribed ourselves, and takes who changes their address for whoever had the profile.
+    mistaken = {c["email"] for n, c in world.accounts().items() if n in world.excuses.mistaken}
+    unsure = world.excuses.unsure if isinstance(target, Ledger) else mistaken
     for email in target.mailed() - world.excuses.unheard - unsure:
         if (word := world.said.get(email)) != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"

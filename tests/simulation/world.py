@@ -400,6 +400,7 @@ class World(Closing):
             put_in_place(base, self._backup)
         self.network.heard_all = False  # what came since then did so in vain
         self._start()
+        self.excuses.restored()
         settle_in(self.app)
         if self.ledger is not None:
             self.ledger.witness = Witness(self)  # what was written since is unknown
