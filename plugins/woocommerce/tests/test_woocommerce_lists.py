@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -291,12 +292,12 @@ def test_who_moves_up_in_the_smallest_pages_is_met(shop, client, cap, no_total):
     assert {str(p) for p in people[2:]} <= seen
 
 
-class OneByOne:
-    """A list of which a page holds one row, and whose first row goes away right before one call."""
+class Shrinking:
+    """A list of small pages, whose first row goes away right before one call."""
 
-    def __init__(self, leaves_at, *, total):
-        self.rows = [{"id": n, "date_modified_gmt": f"2026-01-01T00:00:0{n // 2}"} for n in range(1, 7)]
-        self.leaves_at, self.total, self.calls = leaves_at, total, 0
+    def __init__(self, leaves_at, *, size, alike, total):
+        self.rows = [{"id": n, "date_modified_gmt": f"2026-01-01T00:00:0{n // alike}"} for n in range(1, 8)]
+        self.leaves_at, self.size, self.total, self.calls = leaves_at, size, total, 0
 
     def page(self, path, params):
         self.calls += 1
@@ -304,21 +305,39 @@ class OneByOne:
             del self.rows[0]
         rows = [r for r in self.rows if r["date_modified_gmt"] > params.get("modified_after", "")]
         offset = int(params["offset"])
-        return Listing(rows=rows[offset : offset + 1], total=len(rows) if self.total else None)
+        return Listing(rows=rows[offset : offset + self.size], total=len(rows) if self.total else None)
 
 
 @pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("alike", [2, 3, 9], ids=lambda rows: f"{rows} in one second")
 @pytest.mark.parametrize("by_modified", [True, False])
-def test_who_moves_up_between_any_two_calls_of_pages_of_one_row_is_met(by_modified, total):
-    for leaves_at in range(1, 25):
-        shop = OneByOne(leaves_at, total=total)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_who_moves_up_between_any_two_calls_is_met(size, by_modified, alike, total):
+    for leaves_at in range(1, 30):
+        shop = Shrinking(leaves_at, size=size, alike=alike, total=total)
         order = Order(path="wc/v3/rows", by_modified=by_modified)
         try:
             seen = {row["id"] for part in ordered(shop, order, Position()) for row in part.rows}
         except Transient:
             continue  # a list that shrinks while it is read may be called short: it is read again
-        assert {2, 3, 4, 5, 6} <= seen, leaves_at
-    assert shop.calls < 25, "not every call was tried"
+        assert {2, 3, 4, 5, 6, 7} <= seen, leaves_at
+    assert shop.calls < 30, "not every call was tried"
+
+
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize("by_modified", [True, False])
+@pytest.mark.parametrize("size", [2, 3, 6, 8])
+def test_a_list_without_offsets_is_read_whole_however_long_it_is(size, by_modified, total):
+    for length in range(1, 25):
+        rows = [{"id": n, "date_modified_gmt": "2026-01-01T00:00:00"} for n in range(1, length + 1)]
+
+        def page(path, params, rows=rows):
+            first = (int(params.get("page", 1)) - 1) * size
+            return Listing(rows=rows[first : first + size], total=len(rows) if total else None)
+
+        order = Order(path="wc/v3/rows", by_modified=by_modified)
+        seen = {row["id"] for part in ordered(SimpleNamespace(page=page), order, Position()) for row in part.rows}
+        assert seen == set(range(1, length + 1))
 
 
 @settings(

@@ -89,8 +89,11 @@ def test_without_automatic_retry(listening, learn, clock):
     }
 
 
-def test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once(listening, learn, clock):
-    """The mark of the failure stays at the order for good; the date of the payment says that it is over."""
+@pytest.mark.parametrize("hours", [None, (12,)], ids=["no retry", "a retry that is due still"])
+def test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once(listening, learn, clock, hours):
+    """The mark of the failure stays at the order for good, and who completes it by hand leaves the retry where it is;
+    the date of the payment says that it is over."""
+    listening.shop.retry_hours = hours
     box = listening.subscribe(listening.add_customer("ada@shop.test"))
     told = learn()
     order = listening.renew(box, paid=False)

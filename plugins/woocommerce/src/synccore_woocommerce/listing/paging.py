@@ -125,7 +125,7 @@ def _step(shop: Client, order: Order, position: Position) -> Part:
     while True:
         listing = shop.page(order.path, _params(order, position))
         rows, odd = _split(listing, order.path, position.offset)
-        moved = _moved_up(order, position, listing, rows) or _moved_behind(shop, order, position, listing)
+        moved = _moved_up(order, position, rows) or _moved_behind(shop, order, position, listing)
         if not position.offset or not moved:
             break
         # Rows before this page went away, and what moved up was not read yet: step back over rows that are known.
@@ -141,17 +141,16 @@ def _step(shop: Client, order: Order, position: Position) -> Part:
         if position.latest is not None and end < position.latest:
             raise _short(order, f"it ends after {end} of {position.latest} rows")
         return Part(rows=fresh, odd=odd, ahead=None, total=total)
-    if listing.total is not None and end == listing.total:
+    known = bool(rows) and not fresh
+    if listing.total is not None and end == listing.total and not (known and _is_repeated(position, came)):
         return Part(rows=fresh, odd=odd, ahead=None, total=total)
     here = evolve(position, total=total, latest=listing.total)
     return Part(rows=fresh, odd=odd, ahead=_ahead(order, here, rows, fresh, came), total=total)
 
 
-def _moved_up(order: Order, position: Position, listing: Listing, rows: Sequence[Record]) -> bool:
-    """Whether rows went away before this page: it begins behind what it shares, or, sharing nothing, fewer are left."""
-    if position.shared:
-        return not rows or position.last is None or order.mark(rows[0]) > position.last
-    return listing.total is not None and position.latest is not None and 0 < listing.total < position.latest
+def _moved_up(order: Order, position: Position, rows: Sequence[Record]) -> bool:
+    """Whether rows went away before this page: it begins behind what it shares."""
+    return position.shared > 0 and (not rows or position.last is None or order.mark(rows[0]) > position.last)
 
 
 def _moved_behind(shop: Client, order: Order, position: Position, listing: Listing) -> bool:
@@ -212,11 +211,12 @@ def _ahead(order: Order, position: Position, rows: Sequence[Record], fresh: Sequ
         if not fresh:
             raise _short(order, "it gives the same page again and again")
         return evolve(ahead, page=position.page + 1, size=position.size)
-    if not fresh and rows:
-        if came > position.shared and position.offset:
-            # The page before it once more: `offset` is ignored, and pages by number may not be.
+    if not fresh and rows and position.offset:
+        if _is_repeated(position, came):
+            # Pages by number may not be ignored.
             return evolve(ahead, page=2, offset=0, shared=0, size=position.size or came)
         return evolve(ahead, offset=position.offset + came, shared=0)
+    # Where a window begins all rows of a page may be known: the next one shares some of them as well.
     shared = min(_SHARED, came - 1)
     ahead = evolve(ahead, offset=position.offset + came - shared, shared=shared)
     if order.by_modified and newest is not None and newest[0]:
@@ -224,6 +224,11 @@ def _ahead(order: Order, position: Position, rows: Sequence[Record], fresh: Sequ
         if floor > (position.after or ""):
             ahead = evolve(ahead, after=floor, offset=0, shared=0, latest=None)
     return ahead
+
+
+def _is_repeated(position: Position, came: int) -> bool:
+    """Whether a page of known rows is the one before it once more: `offset` is ignored, and where it ends unknown."""
+    return position.offset > 0 and came > position.shared
 
 
 def _short(order: Order, what: str) -> Transient:
