@@ -29,7 +29,7 @@ MENDS = (
     core(
         "forget what an update without an answer may have written, seen by whole lives",
         "_delivery/settle.py",
-        "return evolve(settlement, may_hold={**link.mapped, **more}) if more else settlement",
+        "return settlement if held == link.mapped else evolve(settlement, may_hold=held)",
         "return settlement",
         *LIVES,
     ),

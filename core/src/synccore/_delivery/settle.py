@@ -233,10 +233,9 @@ class Settler:
             return evolve(settlement, unheard=together(work.unheard, operation.fields))
         if not link.mapped:
             return settlement
-        more = {
-            n: held for n in operation.changed if (held := _more(link.mapped, n, operation.fields.get(n))) is not None
-        }
-        return evolve(settlement, may_hold={**link.mapped, **more}) if more else settlement
+        sent = {n: value for n in operation.changed if (value := operation.fields.get(n)) is not None}
+        held = together(sent, link.mapped)
+        return settlement if held == link.mapped else evolve(settlement, may_hold=held)
 
     def _settlement(self, work: Work, **values: Any) -> Settlement:
         return Settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
@@ -283,17 +282,6 @@ class Settler:
                     )
                 )
         return sum(s.to in _FINAL and s.delivery_id not in lost for s in settlements)
-
-
-def _more(known: Mapping[str, Any], name: str, sent: Any) -> Any:
-    """What a field may hold besides what was asked for last, by what was sent; None: nothing. A group's parts count."""
-    if name not in known:
-        return sent
-    group = known[name]
-    if not isinstance(group, Mapping) or not isinstance(sent, Mapping):
-        return None
-    more = {part: value for part, value in sent.items() if part not in group and value is not None}
-    return {**group, **more} if more else None
 
 
 def _was_tried(error: BaseException, elapsed: int | None) -> bool:
