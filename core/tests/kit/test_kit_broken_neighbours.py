@@ -6,7 +6,7 @@ from attrs import evolve
 
 from synccore.errors import AuthError, RateLimited, Rejected, Transient
 from synccore.testing import Fault
-from synccore.types import Account, Check, Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo
+from synccore.types import Account, Check, Delivered, Erased, Failed, FieldInfo, Link, ObjectInfo, Uid
 
 
 def test_a_twin_by_telephone(sample, sound, contract_of, passes, fails, tmp_path):
@@ -313,16 +313,16 @@ def test_whose_id_is_found_by_an_address(sample, finding, contract_of, passes, f
     class Naming(finding):
         def find(self, identity):
             ids = {str(p["id"]): p["external_id"] for p in self._client.call("GET", "/people")}
-            return [self.named(link, *ids[link.remote_id].split(":", 2)) for link in super().find(identity)]
+            return [self.named(link, Uid.parse(ids[link.remote_id])) for link in super().find(identity)]
 
-        def named(self, link, source, entity, key):
-            return evolve(link, source=source, entity=entity, key=key)
+        def named(self, link, who):
+            return evolve(link, source=who.source, entity=who.entity, key=who.key)
 
     class Misnaming(Naming):
         """Whose an address is, and not which account's."""
 
-        def named(self, link, source, entity, key):
-            return evolve(link, source=source, entity=entity, key="1" if key == "0" else key)
+        def named(self, link, who):
+            return super().named(link, evolve(who, key="1" if who.key == "0" else who.key))
 
     case = "who_is_found_by_address_is_named_by_the_id_there"
     passes(contract_of(sample, Naming), case, tmp_path / "sound")

@@ -5,7 +5,7 @@ from types import GenericAlias
 from typing import Any
 
 from ..entities import ENTITIES, PLURALS, Customer
-from ..types import MapContext, RouteSpec, Snapshot
+from ..types import MapContext, RouteSpec, Snapshot, Uid
 from .filters import ZONE_NAME
 
 
@@ -31,7 +31,7 @@ def scope(snapshot: Snapshot, context: MapContext, beside: Mapping[str, Any] | N
         "previous": context.previous,
         "source": snapshot.source,
         "key": snapshot.key,
-        "uid": f"{snapshot.source}:{snapshot.entity}:{snapshot.key}",
+        "uid": str(Uid(snapshot.source, snapshot.entity, snapshot.key)),
         "customer": context.owner.data if context.owner else None,
         ZONE_NAME: context.zone,
         snapshot.entity: snapshot.data,

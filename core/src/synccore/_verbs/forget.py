@@ -23,7 +23,7 @@ from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
 from ..store import Delivery, JobWork, LinkUpdate, StoreError, UnderWay, email_digest
 from ..types import Erased as Outcome
-from ..types import Identity, Link, Skip
+from ..types import Identity, Link, Skip, Uid
 from ..values import phone
 from .parts.half_forgotten import give_back, note_erased
 
@@ -215,8 +215,8 @@ def identity_of(app: App, email: str) -> Identity:
     phones: dict[str, None] = {}
     uids: dict[str, None] = {}
     for source, key in app.store.keys_by_email(email):
-        uids |= {f"{source}:{entity}:{owned}": None for entity, owned in _owned(app, source, key)}
-        uids[f"{source}:customer:{key}"] = None
+        uids |= {str(Uid(source, entity, owned)): None for entity, owned in _owned(app, source, key)}
+        uids[str(Uid(source, Customer.entity, key))] = None
         snapshot = app.store.snapshot(source, "customer", key)
         if snapshot is not None and isinstance(snapshot.data, Customer):
             data = snapshot.data

@@ -31,6 +31,7 @@ from ..types import (
     Outcome,
     Page,
     Submitted,
+    Uid,
     WebhookRequest,
     WriteBack,
 )
@@ -362,8 +363,15 @@ def emitters_type(sources: Mapping[str, EmitterSource]) -> SourceType:
 
 def _named(remote_id: str, kind: str, _: str, uid: str) -> Link:
     """What is found, by whose id it bears."""
-    source, entity, key = (uid or "::").split(":", 2)
-    return Link(object=kind or "thing", remote_id=remote_id, adopted=not uid, source=source, entity=entity, key=key)
+    who = Uid.parse(uid)
+    return Link(
+        object=kind or "thing",
+        remote_id=remote_id,
+        adopted=not uid,
+        source=who.source,
+        entity=who.entity,
+        key=who.key,
+    )
 
 
 def _place(key: str) -> tuple[int, str]:

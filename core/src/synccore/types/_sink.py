@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from ._mapping import FieldOptions
-from ._source import Op
+from ._source import Op, Uid
 
 #: What a sink is asked to do; `leave`: the route no longer wants a record that was delivered.
 SinkOp = Op | Literal["leave"]
@@ -62,8 +62,8 @@ class Link:
 
     @property
     def uid(self) -> str:
-        """As `Operation.uid`: `source:entity:key`."""
-        return f"{self.source}:{self.entity}:{self.key}"
+        """As `Operation.uid`."""
+        return str(Uid(self.source, self.entity, self.key))
 
     @property
     def mapped(self) -> Mapping[str, Any]:
@@ -180,8 +180,8 @@ class Operation:
 
     @property
     def uid(self) -> str:
-        """`source:entity:key`, the natural external id of the record at a target that several shops may share."""
-        return f"{self.source}:{self.entity}:{self.key}"
+        """`source:entity:key` (see `Uid`), the natural external id of the record at a target."""
+        return str(Uid(self.source, self.entity, self.key))
 
     @property
     def previous(self) -> Mapping[str, Any]:

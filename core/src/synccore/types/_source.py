@@ -26,6 +26,27 @@ class EntityRef:
         return f"{self.entity} {self.key}"
 
 
+@frozen
+class Uid:
+    """Names one record of any source: its natural external id at a target that several shops may share.
+
+    As a text it is `source:entity:key`. A key may have colons of its own.
+    """
+
+    source: str
+    entity: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.entity}:{self.key}"
+
+    @classmethod
+    def parse(cls, borne: object) -> "Uid":
+        """Of what a record at a target bears; its parts are empty where that is no uid."""
+        parts = borne.split(":", 2) if isinstance(borne, str) else ()
+        return cls(*parts) if len(parts) == 3 else cls("", "", "")
+
+
 @frozen(kw_only=True)
 class Change:
     """One observation by a source.

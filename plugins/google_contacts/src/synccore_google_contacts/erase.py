@@ -6,7 +6,7 @@ from attrs import frozen
 
 from synccore.entities import normalize_email
 from synccore.errors import RateLimited
-from synccore.types import Clock, Erased, Failed, Identity, Link, Operation, Outcome
+from synccore.types import Clock, Erased, Failed, Identity, Link, Operation, Outcome, Uid
 from synccore.values import phone
 
 from .index import Index
@@ -63,13 +63,13 @@ def _link(index: Index, name: str, identity: Identity) -> Link:
     addresses = {print_of("email", normalize_email(e)) for e in identity.emails}
     theirs = {uid for uid in alive if uid not in held_by.wants or addresses & {*held_by.wants[uid]}}
     own = sorted(alive & uids) or (sorted(theirs) if len(theirs) == 1 else [])
-    source, entity, key = (own[0] if own else "::").split(":", 2)
+    who = Uid.parse(own[0] if own else None)
     others = len(alive - uids)
     held = {"email": list(identity.emails), "phone": list(identity.phones)}
     # Who made what carries a marker shows when ours is taken off: where nothing else is left, it was ours.
     adopted = not (index.made(name) or index.markers_of(name))
-    return Link(object=CONTACT.name, remote_id=name, adopted=adopted, shared=1 + others,
-                source=source, entity=entity, key=key, fields={n: v for n, v in held.items() if v})  # fmt: skip
+    return Link(object=CONTACT.name, remote_id=name, adopted=adopted, shared=1 + others, source=who.source,
+                entity=who.entity, key=who.key, fields={n: v for n, v in held.items() if v})  # fmt: skip
 
 
 def _erasing(link: Link, at: datetime) -> Operation:

@@ -12,7 +12,7 @@ from typing import Any
 
 from synccore.entities import normalize_email
 from synccore.errors import Rejected, SynccoreError
-from synccore.types import Context, Erased, Identity, Link
+from synccore.types import Context, Erased, Identity, Link, Uid
 
 from .client import ERASE, Client
 from .jobs import Holding, Jobs
@@ -159,10 +159,9 @@ class Eraser:
 
 
 def _link(remote_id: str, held: Mapping[str, Any]) -> Link:
-    email, uid = held.get("email"), str(held.get("external_id") or "")
-    source, entity, key = uid.split(":", 2) if uid.count(":") > 1 else ("", "", "")
+    email, who = held.get("email"), Uid.parse(held.get("external_id"))
     fields = {"email": email} if email else {}
-    return Link(object="profile", remote_id=remote_id, source=source, entity=entity, key=key, fields=fields)
+    return Link(object="profile", remote_id=remote_id, source=who.source, entity=who.entity, key=who.key, fields=fields)
 
 
 def _waits(holding: Holding) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synccore.errors import Transient
-from synccore.types import Context, Erased, Identity, Link, RouteSpec
+from synccore.types import Context, Erased, Identity, Link, RouteSpec, Uid
 
 from .client import Client
 from .jobs import Jobs
@@ -85,11 +85,11 @@ def _keys(schema: Schema, routes: Sequence[RouteSpec]) -> list[str]:
 
 
 def _link(name: str, record: dict[str, Any], route: RouteSpec | None, uid: Any, *, adopted: bool) -> Link:
-    source, entity, key = uid.split(":", 2) if str(uid).count(":") >= 2 else ("", "", "")
+    who = Uid.parse(uid)
     return Link(
-        source=source,
-        entity=entity,
-        key=key,
+        source=who.source,
+        entity=who.entity,
+        key=who.key,
         object=route.object if route else name,
         remote_id=str(record["Id"]),
         route=route.name if route else "",
