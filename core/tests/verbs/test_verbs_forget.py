@@ -11,7 +11,7 @@ from synccore.errors import Rejected, Transient
 from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.testing.scripted import ScriptedSink, scripted_type
-from synccore.types import Change, Limits
+from synccore.types import Change, Erased, Limits
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 
@@ -134,6 +134,23 @@ def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all
         assert sorted(map(str, app.sink.records.values())) == ["{'email': 'c@shop.test'}", "{'number': '17'}"]
         assert app.states().keys() == {"done"}
         assert not dict(store.state("synccore:erased").scan())
+
+
+def test_so_does_whose_record_had_to_stay_and_was_emptied(tmp_path):
+    fields = {"email": "customer.email", "name": "customer.first_name"}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:
+        app.emit(customer("1", email="a@shop.test", first_name="Ann"))
+        app.drain()
+        linked(app, "1", "old-1", route="older", sink="hub")
+
+        app.sink.erase = lambda link: Erased("anonymised")
+        assert not forget(app.app, "a@shop.test").complete
+        app.emit(customer("1", email="c@shop.test", first_name="Ann"))
+        put_back = LinkUpdate(object="thing", remote_id="old-1", sink="hub", remove=True)
+        app.app.store.put_link("older", "shop", "customer", "1", put_back, app.clock.now())
+        assert forget(app.app, "a@shop.test").complete
+        app.drain()
+        assert app.sink.calls[-1][0].changed == fields.keys()
 
 
 def test_what_was_erased_of_somebody_is_remembered_no_longer_than_they_are(tmp_path):

@@ -25,7 +25,7 @@ from ..store import Delivery, JobWork, LinkUpdate, StoreError, UnderWay, email_d
 from ..types import Erased as Outcome
 from ..types import Identity, Link, Skip, Uid
 from ..values import phone
-from .parts.half_forgotten import give_back, note_erased
+from .parts.half_forgotten import ErasedTwin, give_back, note_erased
 
 __all__ = ["Erased", "Forgotten", "forget", "identity_of", "targets_of"]
 
@@ -127,13 +127,15 @@ def forget(app: App, email: str) -> Forgotten:
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
     identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
-    erased: list[tuple[Link, bool | None]] = []
+    erased: list[ErasedTwin] = []
     for link in targets_of(app, email):
         result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
         told = result.erased[-1]
-        if told.error is not None or told.outcome in ("deleted", "released"):
-            erased.append((link, None if told.error is not None else told.outcome == "deleted"))
+        if told.error is not None:
+            erased.append(ErasedTwin(link, "unheard"))
+        elif told.outcome != "pending":
+            erased.append(ErasedTwin(link, "gone" if told.outcome == "deleted" else "emptied"))
     found, accounts = _found(app, identity, result, targets)
     for unit, link in found:
         if (unit.name, link.remote_id) not in done:
@@ -171,7 +173,7 @@ def forget(app: App, email: str) -> Forgotten:
     return result
 
 
-def _let_go(app: App, email: str, erased: Sequence[tuple[Link, bool | None]], in_jobs: Iterable[Erased]) -> None:
+def _let_go(app: App, email: str, erased: Sequence[ErasedTwin], in_jobs: Iterable[Erased]) -> None:
     """What was erased is remembered until all of it is, with whether it is gone; so is what may have been.
 
     What the person owned and a target has deleted is nobody's twin any more, though all else is kept here as long as
@@ -179,8 +181,9 @@ def _let_go(app: App, email: str, erased: Sequence[tuple[Link, bool | None]], in
     is not, and what a job holds neither: there the link tells a sink that who is gone was deleted."""
     held = {(one.route, one.entity, one.key) for one in in_jobs}
     note_erased(app.store, email_digest(email), erased)
-    for link, gone in erased:
-        if gone and link.entity != Customer.entity and (link.route, link.entity, link.key) not in held:
+    for one in erased:
+        link = one.link
+        if one.left == "gone" and link.entity != Customer.entity and (link.route, link.entity, link.key) not in held:
             update = LinkUpdate(object=link.object, remote_id=link.remote_id, sink=_sink_of(app, link), remove=True)
             app.store.put_link(link.route, link.source, link.entity, link.key, update, app.clock.now())
 

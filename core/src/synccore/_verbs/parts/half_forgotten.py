@@ -5,27 +5,38 @@ not heard yet. Whoever is left in the shop when the forgetting ends, with anothe
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..._app.app import App
 from ...store import DirtyRule, LinkUpdate, Store
 from ...types import Link, State
 
-__all__ = ["give_back", "note_erased"]
+__all__ = ["ErasedTwin", "give_back", "note_erased"]
 
 #: Of the core's own state: digest of the address -> the records that were erased, all by their keys.
 _ERASED = "synccore:erased"
 
+#: What became of a twin; "unheard": no answer came.
+_Left = Literal["gone", "emptied", "unheard"]
 
-def note_erased(store: Store, digest: str, links: Iterable[tuple[Link, bool | None]]) -> None:
-    """Remember links whose twin was erased; with each, whether it is gone (else emptied), None where no answer came."""
+
+@frozen
+class ErasedTwin:
+    """A link whose twin a target was asked to erase, and what is left of that."""
+
+    link: Link
+    left: _Left
+
+
+def note_erased(store: Store, digest: str, erased: Iterable[ErasedTwin]) -> None:
+    """Remember them until all targets are done."""
     state = _state(store)
     known = {tuple(one[:5]): one for one in state.get(digest) or ()}
-    known |= {
-        (x.route, x.source, x.entity, x.key, x.remote_id): [x.route, x.source, x.entity, x.key, x.remote_id, gone]
-        for x, gone in links
-    }
+    for one in erased:
+        place = (one.link.route, one.link.source, one.link.entity, one.link.key, one.link.remote_id)
+        known[place] = [*place, one.left]
     if known:
         state.put({digest: list(known.values())})
 
@@ -37,13 +48,13 @@ def give_back(app: App, digest: str) -> None:
     """
     state = _state(app.store)
     for other, noted in list(state.scan()):
-        left = [one for one in noted if app.store.snapshot(*one[1:4]) is not None]
-        for route, source, entity, key, remote_id, gone in left if other == digest else ():
-            _owe(app, Link(object="", remote_id=remote_id, route=route, source=source, entity=entity, key=key), gone)
-        state.put({other: left if left and other != digest else None})
+        known = [one for one in noted if app.store.snapshot(*one[1:4]) is not None]
+        for route, source, entity, key, remote_id, left in known if other == digest else ():
+            _owe(app, Link(object="", remote_id=remote_id, route=route, source=source, entity=entity, key=key), left)
+        state.put({other: known if known and other != digest else None})
 
 
-def _owe(app: App, erased: Link, gone: bool | None) -> None:
+def _owe(app: App, erased: Link, left: _Left) -> None:
     known = app.store.snapshot(erased.source, erased.entity, erased.key)
     if known is None or known.deleted or erased.route not in app.routes:
         return
@@ -51,11 +62,10 @@ def _owe(app: App, erased: Link, gone: bool | None) -> None:
     link = app.store.link(erased.route, erased.source, erased.entity, erased.key)
     if link is not None and link.remote_id != erased.remote_id:
         return  # it has another twin by now
-    if gone is None:
-        gone = link is not None and _is_gone(app, route.sink, link)
+    gone = link is None or left == "gone" or (left == "unheard" and _is_gone(app, route.sink, link))
     update = LinkUpdate(object=link.object if link else "", remote_id=erased.remote_id, sink=route.sink, fields={})
     rule = DirtyRule(route=route.name, sink=route.sink, entity=erased.entity)
-    app.store.repair(rule, erased.source, {erased.key: evolve(update, remove=gone or link is None)}, now)
+    app.store.repair(rule, erased.source, {erased.key: evolve(update, remove=gone)}, now)
     parked = app.store.deliveries(route=route.name, key=erased.key, state="parked")
     app.store.retry([row.id for row in parked if row.source == erased.source], now)
 
