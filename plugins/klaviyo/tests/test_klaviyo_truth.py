@@ -8,7 +8,7 @@ from attrs import evolve
 
 from synccore.entities import Customer, Membership, Payment, Subscription
 from synccore.testing import FakeContext, Fault
-from synccore.types import Delivered, FieldOptions, Link, Submitted
+from synccore.types import Delivered, FieldOptions, Link, Roomier, Submitted
 from synccore_klaviyo.mapping import filters
 from synccore_klaviyo.plans import PlanNames, by_slug
 
@@ -102,6 +102,17 @@ def test_a_number_is_still_theirs_after_they_took_it_away_and_changed_their_addr
     link = deliver(sink, operation, link, fields={"email": "b@shop.test", "phone_number": PHONE})
     assert klaviyo.person("b@shop.test").attributes["phone_number"] == PHONE
     assert link.left_out == {}
+
+
+def test_a_number_that_was_left_out_is_named_once_nobody_has_it(sink, klaviyo, operation):
+    klaviyo.add_person(email="b@shop.test", phone_number=PHONE)
+    link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
+    (before,) = sink.read([link])
+    assert not isinstance(before, Roomier)
+    klaviyo.store.delete(klaviyo.person("b@shop.test"))
+    (now,) = sink.read([link])
+    assert isinstance(now, Roomier)
+    assert now.lacking == {"phone_number"}
 
 
 def test_a_number_that_only_klaviyo_dislikes_keeps_nobody_out(sink, klaviyo, operation):

@@ -5,11 +5,11 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from synccore.types import Link, Operation
+from synccore.types import Link, Operation, Roomier
 
 from .client import Client
 from .match import Finder, find
-from .profile import ATTRIBUTES, CONSENT_FIELDS
+from .profile import ATTRIBUTES, CONSENT_FIELDS, EXTRA_IDENTIFIERS, FOREIGN
 
 __all__ = ["Reader"]
 
@@ -23,11 +23,32 @@ class Reader:
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
         """Per link the profile's fields, under the names that `deliver` takes; None where it is gone.
 
-        Nothing comes from what is remembered: the link only says which properties are asked about. Consent is no field:
-        it lives in Klaviyo's own record of it, which people change there too.
+        Nothing comes from what is remembered: the link only says which properties are asked about, and which numbers
+        and ids were left out because another profile had them: `Roomier` where none has them any more. Consent is no
+        field: it lives in Klaviyo's own record of it, which people change there too.
         """
+        held, freed = self._held(links), self._freed(links)
+        return [
+            Roomier(fields, lacking=lacking) if fields is not None and lacking else fields
+            for fields, lacking in zip(held, freed, strict=True)
+        ]
+
+    def _held(self, links: Sequence[Link]) -> list[dict[str, Any] | None]:
         found = find(self.client, "id", {link.remote_id for link in links})
         return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
+
+    def _freed(self, links: Sequence[Link]) -> list[frozenset[str]]:
+        """Per link the identifiers that were left out as another profile's and are nobody's now."""
+        wanted = [
+            {
+                n: str(link.mapped[n])
+                for n in EXTRA_IDENTIFIERS
+                if link.left_out.get(n) == FOREIGN and link.mapped.get(n)
+            }
+            for link in links
+        ]
+        taken = {n: find(self.client, n, {one[n] for one in wanted if n in one}) for n in EXTRA_IDENTIFIERS}
+        return [frozenset(n for n, value in one.items() if value not in taken[n]) for one in wanted]
 
     def kept(self, operations: Sequence[Operation]) -> Mapping[int, Mapping[str, Any]]:
         """Operation id -> what the target holds now, for operations with a field that must not be overwritten."""
@@ -40,7 +61,7 @@ class Reader:
             if isinstance(found, Link):
                 # With the fields as names, so that the very ones at stake are read.
                 links[op.id] = evolve(found, fields=op.fields)
-        held = self.read(list(links.values()))
+        held = self._held(list(links.values()))
         return {number: fields or {} for number, fields in zip(links, held, strict=True)}
 
 
