@@ -33,8 +33,7 @@ class Excuses:
         self.unheard: set[str] = set()
         #: Who was mailed when a backup came back that knows nothing of them: that they said yes, before a no.
         self.unsure: set[str] = set()
-        #: Accounts that exchanged their addresses, and so what was told of them. Who is not written in one call with
-        #: whoever had their number does not get it there.
+        #: Accounts that exchanged their addresses, and so what was told of them.
         self.exchanged: set[int] = set()
         #: Accounts that had each other's records when a backup came back that does not know of it: who moves on takes
         #: along what another one said. Beside it the records of all at that moment.
@@ -46,8 +45,6 @@ class Excuses:
         #: Address, and what of theirs a target had when a backup came back that may not know of it, or got as a process
         #: died: where the shop has emptied it since, nobody knows that it was ours.
         self._filled: set[tuple[str, str]] = set()
-        #: The numbers among that: whoever has another record since than the one that has their number does not get it.
-        self.stranded: set[str] = set()
 
     # -- what happens
 
@@ -105,7 +102,6 @@ class Excuses:
         for person in (person for target in targets for person in target.people()):
             if person.phone:
                 self._filled.add((person.email, PHONE))
-                self.stranded.add(person.phone)
             if any(person.place):
                 self._filled.add((person.email, PLACE))
 

@@ -36,14 +36,9 @@ def _telephone(world: World, luck: Random) -> None:
         phone = ""
     elif fate < 0.4 and known:
         phone = luck.choice(known)
-    _calls(world, number, phone)
-    if luck.random() < 0.3 and (others := [n for n, c in world.accounts().items() if c["billing"]["phone"]]):
-        _calls(world, luck.choice(others), phone)
-
-
-def _calls(world: World, number: int, phone: str) -> None:
-    world.phones.setdefault(phone, set()).add(number)
     world.shop.edit_customer(number, billing={"phone": phone})
+    if luck.random() < 0.3 and (others := [n for n, c in world.accounts().items() if c["billing"]["phone"]]):
+        world.shop.edit_customer(luck.choice(others), billing={"phone": phone})
 
 
 PLACES = (("Weg 3", "Berlin", "10115"), ("Weg 3", "Bonn", "53111"), ("Gasse 7", "Bonn", "53111"), ("", "Bonn", ""))

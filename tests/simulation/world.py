@@ -89,8 +89,6 @@ class World(Closing):
         self.edited: set[int] = set()
         #: The last word on marketing that was said with an address.
         self.said: dict[str, str] = {}
-        #: Telephone -> everybody who ever had it.
-        self.phones: dict[str, set[int]] = {}
         #: Address that an account had before its own, for others to take -> that account.
         self.given_up: dict[str, int] = {}
         #: Addresses that were forgotten, for good.
