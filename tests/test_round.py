@@ -9,6 +9,7 @@ from simulation.truth import faults
 from simulation.world import ALL_TARGETS, World
 
 from synccore._plugins import load_plugins
+from synccore._verbs.verify import verify
 
 
 class Adopting(Klaviyo):
@@ -49,3 +50,5 @@ def test_accounts_that_exchange_their_addresses_are_all_there_as_they_are(plugin
         said = {"key": CONSENT, "value": "yes"}.items()
         yes = {c["email"] for c in world.accounts().values() if any(said <= row.items() for row in c["meta_data"])}
         assert world.targets[TARGETS[target].name].mailed() <= yes, "somebody has another one's yes"
+        proofs = [verify(world.app, route) for route in world.app.routes]
+        assert all(proof.ok for proof in proofs), "somebody was delivered without their number"
