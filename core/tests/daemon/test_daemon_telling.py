@@ -1,6 +1,7 @@
 """The daemon's log: lanes that change, the first of each cause, counts of the rest, nobody's name."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from structlog.testing import capture_logs
@@ -8,9 +9,10 @@ from structlog.testing import capture_logs
 from synccore._daemon.sources import SourceWorker
 from synccore._daemon.telling import FORGET, Teller
 from synccore._verbs.troubles import FAILED, troubles
+from synccore.entities import Order
 from synccore.errors import AuthError, Rejected, Transient
 from synccore.store import LaneRecord
-from synccore.testing import START, Harness, customer
+from synccore.testing import START, Harness, customer, upsert
 from synccore.types import Settled
 
 ROUTES = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
@@ -45,6 +47,20 @@ def test_the_first_of_a_cause_is_a_line_and_the_rest_are_counted(harness, teller
     assert (counts["sink"], counts["parked"], counts["delivered"]) == ("crm", 8, 1)
     assert "shop.test" not in str(logs)
     assert "Ada" not in str(logs)
+
+
+def test_those_that_wait_for_their_parents_are_one_cause_and_trouble_once_they_are_parked(tmp_path):
+    orders = {"entity": "order", "after": "people", "fields": {"number": "order.number"}}
+    with Harness(tmp_path, routes={**ROUTES, "orders": orders}) as harness:
+        harness.app.observers.append(Teller(harness.app).settled)
+        with capture_logs() as logs:
+            for key in "123":
+                order = Order(key=key, number=key, status="new", currency="EUR", total=Decimal(5))
+                harness.emit(upsert(order, owner=key))
+            harness.drain()
+            harness.settle_down(timedelta(days=2))
+    told = [(x["log_level"], x["outcome"], x["kind"]) for x in logs if x["event"] == "new cause"]
+    assert told == [("info", "snoozed", "wait_for"), ("warning", "parked", "wait_for")]
 
 
 def test_a_cause_is_new_again_after_a_while(harness, teller):

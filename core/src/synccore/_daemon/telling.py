@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from .._app.app import App
+from ..errors import WaitFor
 from ..types import Settled
 
 __all__ = ["Teller"]
@@ -43,9 +44,12 @@ class Teller:
             return
         with self._lock:
             self._counts.setdefault(event.sink, Counter())[event.outcome] += 1
-        cause = (event.route or "", event.error_kind or "", event.reason or "")
+        # Whoever waits for a parent names it: that is no cause of its own for each, and no trouble before a day.
+        waits = event.error_kind == WaitFor.kind
+        cause = (event.route or "", event.error_kind or "", event.outcome if waits else event.reason or "")
         if event.error_kind is not None and self._is_new(cause, event.at):
-            self._app.log.warning(
+            tell = self._app.log.info if waits and event.outcome == "snoozed" else self._app.log.warning
+            tell(
                 "new cause",
                 sink=event.sink,
                 route=event.route,
