@@ -338,6 +338,15 @@ def test_the_browser_comes_back_to_a_loopback_port():
     assert seen["favicon.ico"] == 404
 
 
+def test_a_browser_that_runs_in_the_terminal_comes_back_while_it_runs():
+    def runs(url):
+        with urllib.request.urlopen(f"{url}?code=c1&state=s1", timeout=20) as answer:  # noqa: S310
+            return answer.status == 200
+
+    _, params = LoopbackBrowser(open_url=runs, patience=20).authorize(lambda r: r)
+    assert params == {"code": "c1", "state": "s1"}
+
+
 def test_nobody_coming_back_is_an_auth_error():
     browser = LoopbackBrowser(open_url=lambda _: False, patience=0.05)
     with pytest.raises(AuthError, match="nobody came back"):

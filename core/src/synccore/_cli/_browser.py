@@ -1,6 +1,7 @@
 """The two ways `connect` reaches a person's browser: opened here and called back, or pasted both ways."""
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from time import monotonic
@@ -39,7 +40,8 @@ class LoopbackBrowser:
             ) from error
         with server:
             redirect_uri = f"http://{host}:{server.server_port}{path}"
-            self._send(build_url(redirect_uri))
+            # Beside the wait: a browser in the terminal (BROWSER=w3m) runs until it was answered.
+            threading.Thread(target=self._send, args=(build_url(redirect_uri),), daemon=True).start()
             deadline = monotonic() + self._patience
             while not came:
                 server.timeout = deadline - monotonic()
