@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import click
 
@@ -35,42 +35,77 @@ def print_json(document: Any, *, line: bool = False) -> None:
 
 
 #: Cells up to this wide are not broken.
-_WHOLE = 18
+_WHOLE = 20
 #: What the last column keeps of a narrow terminal.
 _READABLE = 32
+_GAP = 2
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, numbers: Sequence[str] = ()) -> None:
-    """A table on stdout: colours and lines on a terminal, aligned plain text when piped.
+    """A table on stdout: on a terminal coloured and in its width, aligned plain text when piped.
 
     Cells are text (with click styles) or None. `empty` is said, on stderr, where there are no rows.
     """
     rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not rows:
         note(empty)
-        return
-    if not sys.stdout.isatty():
+    elif not sys.stdout.isatty():
         _plain_table(columns, rows, numbers)
-        return
+    elif (widths := _widths(columns, rows)) is None:
+        _blocks(columns, rows)
+    else:
+        _grid(columns, rows, numbers, widths)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int] | None:
+    """What each column gets of the terminal's width, the widest giving way first; None where that is not enough.
+
+    Names stay whole; explanations, which come last, keep room enough to be read.
+    """
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    lines = [columns, *([click.unstyle(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(part) for line in lines for part in line[i].split("\n")) for i in range(len(columns))]
+    least = [min(width, _WHOLE) for width in widths]
+    least[-1] = min(widths[-1], _READABLE)
+    room = Console().width - _GAP * (len(columns) - 1)
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        giving = max((i for i in range(len(widths)) if widths[i] > least[i]), key=widths.__getitem__)
+        widths[giving] -= 1
+    return widths
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str], widths: Sequence[int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        widest = max(len(click.unstyle(row[number])) for row in rows)
-        last = number == len(columns) - 1
-        grid.add_column(
-            column,
-            justify="right" if column in numbers else "left",
-            overflow="fold",
-            # Names stay whole; explanations, which come last, keep room enough to be read.
-            no_wrap=widest <= _WHOLE and not last,
-            min_width=min(widest, _READABLE) if last else None,
-        )
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        grid.add_column(column, justify=justify, overflow="fold", min_width=width, max_width=width)
     for row in rows:
         grid.add_row(*(Text.from_ansi(cell) for cell in row))
     Console().print(grid)
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Where the terminal is too narrow for columns: what a row begins with, and below it the rest, each by its name."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console, gap = Console(), Text(" " * _GAP)
+    first = next((i for i, column in enumerate(columns) if column.strip()), 0) + 1
+    for row in rows:
+        cells = [Text.from_ansi(cell) for cell in row]
+        console.print(gap.join(cell for cell in cells[:first] if cell), overflow="fold")
+        named = zip(columns[first:], cells[first:], strict=True)
+        rest = [Text.assemble((f"{column}: " if column else "", "dim"), cell) for column, cell in named if cell]
+        console.print(Padding(gap.join(rest), (0, 0, 0, _GAP)), overflow="fold")
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
