@@ -196,7 +196,7 @@ def test_the_words_for_people(world):
     world.deliver()
     text = world.run("why", "ada@shop.test").stdout
     assert "customer 7 of shop" in text
-    assert "people -> crm: delivered" in text
+    assert "people -> crm: delivered as r1 at" in text
     assert "ada" not in text  # keys and names of routes, never values
 
 

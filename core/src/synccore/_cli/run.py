@@ -33,8 +33,8 @@ def run(once: bool, wait: bool, timeout: timedelta | None, log_form: str | None,
     """Run the daemon.
 
     It receives webhooks, polls, delivers, and serves the dashboard, until it is asked to stop (Ctrl-C, SIGTERM):
-    then running calls finish or are given back. With --once the exit code is 1 where something is parked. With --json
-    what is still owed and parked at the end is a document.
+    then running calls finish or are given back. With --once the exit code is 1 where something is parked, a source did
+    not answer or an instance could not be opened. With --json what is still owed and parked at the end is a document.
     """
     session = current()
     session.log_level = logging.INFO

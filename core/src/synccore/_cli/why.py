@@ -49,8 +49,9 @@ def _show(answer: Why) -> None:
             record = (standing.source, standing.entity, standing.key)
             click.secho(f"{standing.entity} {standing.key} of {standing.source}", bold=True)
         state = click.style(standing.state, fg=_COLOURS.get(standing.state))
-        sentence = "" if standing.sentence == standing.state else f"  {standing.sentence}"
-        click.echo(f"  {standing.route} -> {standing.sink}: {state}{sentence}")
+        more = standing.sentence.removeprefix(standing.state)  # most sentences begin with it
+        said = f"{state}{more}" if more != standing.sentence else f"{state}: {more}"
+        click.echo(f"  {standing.route} -> {standing.sink}: {said}")
     if answer.known and not answer.standing:
         click.echo("known here, and no route is for them")
     for step in answer.next:
