@@ -383,3 +383,14 @@ def test_a_route_overrides_the_options_a_sink_gives_its_fields_one_by_one():
     assert merged({"truncate": False}) == FieldOptions(delay=timedelta(minutes=5))
     assert merged({"delay": "0s"}) == FieldOptions(truncate=True)
     assert merged("id") == FieldOptions(delay=timedelta(minutes=5))
+
+
+def test_a_mistake_of_a_route_hides_none_of_its_fields(files, route):
+    wrong = 'typo = 1\ndelay = 5\ninclude = 7\nafter = "nobody"\n[routes.people.fields]\nEmail = "customer.nosuch"'
+    assert [problem.partition(":")[0] for problem in files.problems(route + wrong)] == [
+        "routes.people.typo",
+        "routes.people.delay",
+        "routes.people.include",
+        "routes.people.after",
+        "routes.people.fields.Email",
+    ]

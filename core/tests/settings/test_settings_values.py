@@ -284,9 +284,9 @@ def test_a_type_whose_plugin_is_broken_says_why(files, point):
     assert "no module named 'vendor_sdk'" in problem
 
 
-@pytest.mark.parametrize("line", ["", "type = 5"])
-def test_a_missing_type_names_what_there_is(files, line):
-    assert files.problems(f"[sinks.crm]\n{line}") == ["sinks.crm.type: is required: one of acme_crm, acme_list"]
+@pytest.mark.parametrize(("line", "said"), [("", "is required"), ("type = 5", "is a text in quotes")])
+def test_a_missing_type_names_what_there_is(files, line, said):
+    assert files.problems(f"[sinks.crm]\n{line}") == [f"sinks.crm.type: {said}: one of acme_crm, acme_list"]
 
 
 # -- finding the file

@@ -344,7 +344,8 @@ def _instance(
         return None
     kind = table.get("type")
     if not isinstance(kind, str):
-        reader.problem(f"is required: one of {', '.join(sorted(types)) or 'no type is installed'}", "type")
+        said = "is required" if kind is None else "is a text in quotes"
+        reader.problem(f"{said}: one of {', '.join(sorted(types)) or 'no type is installed'}", "type")
         return None
     if kind not in types:
         reader.problem(_unknown_type(kind, word, types, plugins), "type")

@@ -40,6 +40,8 @@ def read_routes(
     """All routes, and what maps for each; what is wrong is noted with the reader."""
     routes: dict[str, RouteSpec] = {}
     mappers: dict[str, Mapper] = {}
+    #: Those too that have mistakes of their own.
+    read: dict[str, RouteSpec] = {}
     with reader.at("routes"):
         if not isinstance(tables, Mapping):
             reader.problem("is a table: write [routes.NAME]")
@@ -48,9 +50,11 @@ def read_routes(
         for name, table in tables.items():
             with reader.at(name):
                 if found := _Route(reader, name, sources, sinks, plugins, objects).read(table):
-                    routes[name], mappers[name] = found
-        _check_after(reader, routes, tables)
-        _check_formerly(reader, routes, tables)
+                    read[name], mapper = found
+                    if mapper is not None:
+                        routes[name], mappers[name] = read[name], mapper
+        _check_after(reader, read, tables)
+        _check_formerly(reader, read, tables)
     return routes, mappers
 
 
@@ -86,8 +90,8 @@ class _Route:
         self._plugins = plugins
         self._objects = objects
 
-    def read(self, table: Any) -> tuple[RouteSpec, Mapper] | None:
-        """The route and what maps for it, or None with its problems noted."""
+    def read(self, table: Any) -> tuple[RouteSpec, Mapper | None] | None:
+        """The route and what maps for it, which is None where it has mistakes; None where it is no route at all."""
         reader = self._reader
         before = len(reader.problems)
         if not isinstance(table, Mapping):
@@ -98,12 +102,13 @@ class _Route:
         options = target.options if target else {}
         # Without the object its own settings are not known; keys that may be such are then left alone.
         extra = tuple(options) if target else tuple(k for k in table if k not in _KEYS and _may_be_option(k))
-        read = reader.read_table(table, RouteTable, extra=extra)
+        read = reader.read_table(table, RouteTable, extra=extra, go_on=True)
         source = self._instance(table, "source", self._sources)
         entity = self._entity(table, source)
         if read is INVALID or sink is None or target is None or entity is None:
             return None
-        if read.mapper not in self._plugins.mappers:
+        mapped = read.mapper in self._plugins.mappers
+        if not mapped:
             known = sorted(self._plugins.mappers)
             reader.problem(
                 f"no mapper {read.mapper!r} (installed: {', '.join(known)}){suggest(read.mapper, known)}", "mapper"
@@ -133,8 +138,8 @@ class _Route:
             defaulted=frozenset(n for n, f in fields.items() if n in by_default and f.value == by_default[n].value),
         )
         self._check_names(route, read, source, defaults, sink)
-        mapper = self._compile(route) if len(reader.problems) == before else None
-        return (route, mapper) if mapper else None
+        mapper = self._compile(route) if mapped and ENTITIES.keys() >= {*route.include} else None
+        return route, mapper if len(reader.problems) == before else None
 
     # -- references
 
@@ -304,7 +309,7 @@ def _check_after(reader: Structurer, routes: Mapping[str, RouteSpec], tables: Ma
                 continue
             parent = routes.get(route.after)
             if parent is None:
-                continue  # has mistakes of its own
+                continue  # is no route at all
             if parent.source != route.source:
                 reader.problem(f"route {parent.name} has another source ({parent.source})")
             elif parent.entity not in (route.entity, "customer"):

@@ -85,8 +85,11 @@ class Structurer:
         except ValueError as error:
             return self.problem(str(error))
 
-    def read_table(self, table: Any, cls: type[T], *, extra: Sequence[str] = ()) -> T:
-        """An attrs class from a table, or INVALID. Keys in `extra` are known and left to the caller."""
+    def read_table(self, table: Any, cls: type[T], *, extra: Sequence[str] = (), go_on: bool = False) -> T:
+        """An attrs class from a table, or INVALID. Keys in `extra` are known and left to the caller.
+
+        With `go_on` what is wrong is left at its default, so that the rest can be looked at too; its problem is noted.
+        """
         if not isinstance(table, Mapping):
             return typing.cast("T", self.problem(f"is a table, not {_shown(table)}"))
         fields = {f.alias or f.name: f for f in attributes(cls) if f.init}
@@ -99,6 +102,8 @@ class Structurer:
             with self.at(key):
                 if key in table:
                     values[key] = self.read(table[key], field.type or Any)
+                    if go_on and values[key] is INVALID and field.default is not attrs.NOTHING:
+                        del values[key]
                 elif field.default is attrs.NOTHING:
                     values[key] = self.problem(f"is required ({_help(field)})" if _help(field) else "is required")
         if any(value is INVALID for value in values.values()):
