@@ -125,6 +125,12 @@ def test_an_empty_secret_is_refused(world):
 # -- db
 
 
+def test_an_outbox_is_not_copied_into_itself(world, tmp_path):
+    world.run("db", "backup", tmp_path / "copy.db")
+    other_name = tmp_path / "nothing" / ".." / "copy.db"
+    assert "the same" in world.run("db", "copy", tmp_path / "copy.db", other_name, code=2).stderr
+
+
 def test_backup_is_a_whole_copy_that_others_cannot_read(world, tmp_path):
     people(world)
     world.deliver()

@@ -195,6 +195,8 @@ def test_deliveries_show_tells_the_whole_story(world):
     assert [h["outcome"] for h in document["history"] if h["outcome"] == "parked"] == ["parked"]
     told = world.run("deliveries", "show", one["id"]).stdout
     assert f"synccore deliveries retry {one['id']}" in told
+    assert " UTC\n" in told
+    assert "+00:00" not in told
 
 
 def test_retry_by_id_delivers_again(world):

@@ -87,15 +87,19 @@ def copy(origin: str, target: str, as_json: bool) -> int:
     from .._app.context import SystemClock
     from .._verbs.copy import copy as copy_all
     from .._verbs.copy import opened
+    from ._output import progress
 
     session = current()
     plugins, clock = session.plugins(), SystemClock(threading.Event())
     password = session.database_password()
+    if origin == target or ("://" not in origin + target and Path(origin).resolve() == Path(target).resolve()):
+        raise click.UsageError("FROM and TO are the same outbox")
     with (
+        progress() as shown,
         opened(origin, plugins, clock, password, there=True) as source,
         opened(target, plugins, clock, password, there=False) as fresh,
     ):
-        done = copy_all(source, fresh, origin, lambda table, rows: click.echo(f"{table}: {rows:,}", err=True))
+        done = copy_all(source, fresh, origin, lambda table, rows: shown(table, rows, None))
     lines = [f"{table}: {rows:,}" for table, rows in done.rows.items() if rows]
     lines += [
         f"copied and compared: {sum(done.rows.values()):,} rows in {len(done.rows)} tables, all the same",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,6 +89,7 @@ def _table(found: list[Delivery], now: Any) -> None:
 def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in the help
     """Show everything about one delivery, with its history."""
     from .._verbs.deliveries import show as show_delivery
+    from .._verbs.parts.waits import moment
     from ._output import print_json
     from .status import history_table
 
@@ -100,7 +102,7 @@ def show(id: int, as_json: bool) -> int:  # noqa: A002  the argument's name in t
         return DONE
     for name, value in found.facts().items():
         if value not in (None, False):
-            click.echo(f"{name + ':':17} {value}")
+            click.echo(f"{name + ':':17} {moment(value) if isinstance(value, datetime) else value}")
     click.echo()
     history_table(found.history)
     delivery = found.delivery
