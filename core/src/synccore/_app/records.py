@@ -131,11 +131,20 @@ def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> 
     with tempfile.TemporaryDirectory(prefix="synccore-") as folder:
         scratch = open_sqlite(Path(folder) / "listing.db")
         try:
+            _forget_too(app.store, scratch)
             for entity in _needed(route, descriptor.entities):
                 _list(app, source, route.source, entity, scratch, heard)
             yield Records(app, route, scratch)
         finally:
             scratch.close()
+
+
+def _forget_too(store: Store, scratch: Store) -> None:
+    """Who was forgotten is not taken in there either."""
+    after: list[str] | None = None
+    while rows := store.page("tombstone", after):
+        scratch.put_page("tombstone", rows)
+        after = [rows[-1]["digest"]]
 
 
 def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: Heard) -> None:

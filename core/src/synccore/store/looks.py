@@ -4,7 +4,7 @@
 BALANCE = """
 SELECT CASE (
         SELECT min(CASE d.state WHEN 'parked' THEN 1 WHEN 'ready' THEN 2 WHEN 'running' THEN 2
-                   WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 END)
+                   WHEN 'submitted' THEN 2 WHEN 'skipped' THEN 3 WHEN 'dismissed' THEN 3 END)
         FROM delivery d WHERE d.source = s.source AND d.entity = s.entity AND d.key = s.key
             AND d.route = :route)
     WHEN 1 THEN 'parked'
@@ -128,7 +128,7 @@ ORDER BY id LIMIT :limit
 #: Final rows older than a time, in their order; of a record that is not linked the newest stays, as the proof that it
 #: was looked at and not wanted.
 PRUNABLE = """
-SELECT id, settled_at, state = 'skipped' AND event IS NULL
+SELECT id, settled_at, state IN ('skipped', 'dismissed') AND event IS NULL
     AND NOT EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source AND l.entity = d.entity
                     AND l.key = d.key)
     AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.source = d.source AND n.entity = d.entity AND n.key = d.key

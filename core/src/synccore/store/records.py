@@ -151,7 +151,8 @@ class Records(Engine):
     def route_balance(self, route: str, source: str, entity: str) -> Mapping[str, int]:
         """For `verify`: {"in", "linked", "parked", "skipped", "open", "missing"} over the live snapshots of the
         route's entity, each key counted once: parked before open (ready, running, submitted) before linked before
-        skipped, since a newer state that did not arrive counts more than an older one that did; missing has none."""
+        skipped (also: dismissed), since a newer state that did not arrive counts more than an older one that did;
+        missing has none."""
         places = dict.fromkeys(("in", "linked", "parked", "skipped", "open", "missing"), 0)
         with self.reading() as view:
             rows = view.execute(looks.BALANCE, {"route": route, "source": source, "entity": entity})

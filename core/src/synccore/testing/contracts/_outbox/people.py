@@ -136,10 +136,15 @@ class PeopleRules:
         balance = desk.store.route_balance("people", "shop", "customer")
         assert (balance["in"], balance["linked"], balance["parked"]) == (1, 0, 1)
 
-    def test_a_skipped_record_is_in_the_balance(self, desk: Desk) -> None:
-        desk.take(desk.customer("1"))
-        desk.settle(desk.claim()[0], "skipped")
-        assert desk.store.route_balance("people", "shop", "customer")["skipped"] == 1
+    def test_what_was_skipped_or_given_up_is_in_the_balance_however_long_ago(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.customer("2"))
+        skipped, refused = desk.claim()
+        desk.settle(skipped, "skipped")
+        park(desk, refused)
+        desk.store.dismiss([refused.id], desk.now)
+        for _ in range(2):
+            assert desk.store.route_balance("people", "shop", "customer")["skipped"] == 2
+            desk.store.prune(desk.now + timedelta(days=1))
 
     def test_prune_takes_what_is_final_and_old_and_never_what_is_parked(self, desk: Desk) -> None:
         desk.take(*[desk.customer(str(n)) for n in range(1203)])

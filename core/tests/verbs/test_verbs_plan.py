@@ -1,0 +1,32 @@
+"""`plan` and `adopt` say what a first run does, and that takes nobody in who was forgotten."""
+
+import pytest
+
+from synccore._verbs.adopt import adopt
+from synccore._verbs.forget import forget
+from synccore._verbs.plan import plan
+from synccore.testing import Harness, customer
+
+PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+
+
+@pytest.fixture
+def app(tmp_path):
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"), customer("2", email="b@shop.test"))
+        app.drain()
+        forget(app.app, "a@shop.test")
+        yield app
+
+
+def test_a_plan_has_nobody_who_was_forgotten(app):
+    made = plan(app.app, "people").document()
+    assert (made["unchanged"], made["create"]) == (1, 0)
+
+
+def test_nobody_who_was_forgotten_is_adopted(app):
+    app.sink.uids["shop:customer:1"] = "theirs"
+    app.sink.records["theirs"] = {"email": "a@shop.test"}
+    found = adopt(app.app, "people")
+    assert (found.already, found.sure, found.none) == (1, 0, 0)
+    assert app.app.store.link("people", "shop", "customer", "1") is None
