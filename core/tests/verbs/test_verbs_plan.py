@@ -1,10 +1,12 @@
-"""`plan` and `adopt` say what a first run does, and that takes nobody in who was forgotten."""
+"""`plan`, `adopt` and `preview` say what a run does, and that takes nobody in who was forgotten."""
 
 import pytest
 
 from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore._verbs.plan import plan
+from synccore._verbs.preview import preview
+from synccore.errors import SynccoreError
 from synccore.testing import Harness, customer
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
@@ -30,3 +32,8 @@ def test_nobody_who_was_forgotten_is_adopted(app):
     found = adopt(app.app, "people")
     assert (found.already, found.sure, found.none) == (1, 0, 0)
     assert app.app.store.link("people", "shop", "customer", "1") is None
+
+
+def test_nothing_would_be_sent_for_who_was_forgotten(app):
+    with pytest.raises(SynccoreError, match="forgotten at 2026"):
+        preview(app.app, "people", "1")

@@ -9,11 +9,11 @@ from attrs import asdict, evolve, field, frozen
 from .._app.app import App
 from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
-from ..store import Delivery, Work
+from ..store import Delivery, Work, email_digest, email_of
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
 from .parts.changed import file_notes
 from .parts.compare import differing, same
-from .why import Standing, record_for, standing_of, why_left_out
+from .why import Standing, forgotten, record_for, standing_of, why_left_out
 
 __all__ = ["Answer", "FieldLine", "Preview", "answer", "preview"]
 
@@ -183,6 +183,8 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
             or f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}: "
             "synccore why says where an address was lost"
         )
+    if (email := email_of(change.data)) and (gone := forgotten(app, email_digest(email))):
+        raise SynccoreError(gone)
     snapshot = Snapshot(
         source=route.source,
         entity=route.entity,

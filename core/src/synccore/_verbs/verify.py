@@ -13,6 +13,7 @@ from ..errors import MappingError, SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, Roomier, RouteSpec, Skip, Successor
 from .parts.compare import differing
+from .parts.words import plural
 
 __all__ = ["Proof", "verify"]
 
@@ -137,7 +138,7 @@ def _balance(route: RouteSpec, proof: Proof) -> None:
             _finding(
                 "error",
                 path,
-                f"{counts['missing']} known records were never owed to this route: run synccore backfill "
+                f"{plural(counts['missing'], 'known record')} never owed to this route: run synccore backfill "
                 f"{route.source} {route.entity} --route {route.name}",
             )
         )

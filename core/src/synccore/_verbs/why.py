@@ -235,10 +235,16 @@ def all_left_out(app: App, asked: str) -> list[str]:
     return [said for source in app.sources if (said := why_left_out(app, source, asked))]
 
 
+def forgotten(app: App, *digests: str) -> str | None:
+    """That who is known by one of these was forgotten."""
+    at = app.store.forgotten_at(*digests)
+    return None if at is None else f"they were forgotten at {moment(at)}, and are not taken in again"
+
+
 def _unknown(app: App, asked: str) -> Why:
     keys = (key_digest(source, "customer", asked) for source in app.sources)
-    if at := app.store.forgotten_at(email_digest(asked), *keys):
-        return Why(known=False, unknown=(f"they were forgotten at {moment(at)}, and are not taken in again",))
+    if said := forgotten(app, email_digest(asked), *keys):
+        return Why(known=False, unknown=(said,))
     reasons: list[str] = []
     steps: dict[str, None] = {}
     for name, unit in app.sources.items():
