@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from synccore.entities import Payment
-from synccore.errors import RateLimited, Rejected
+from synccore.errors import RateLimited, Rejected, Transient
 from synccore.store import email_digest
 from synccore.testing import Harness, customer
 from synccore.testing.scripted import ScriptedSink, scripted_type
@@ -273,6 +273,27 @@ def test_who_exchange_their_addresses_exchange_their_records(book, ring, bulk):
     assert "addresses went round: goes on with the record at the target that has this address" in {
         h.note for h in book.history()
     }
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["was made", "was not made"])
+def test_who_is_of_a_circle_and_whose_create_was_not_answered_is_asked_for_first(book, made):
+    """Whoever gets their address would go on with the record that was made, and not know what they wrote there."""
+    lost = Transient("lost", maybe_applied=True)
+    book.sink.then(lost if made else lambda _: lost)
+    book.emit(customer("5", email="m5@shop.test", first_name="N5"))
+    book.drain()
+    there = book.app.store.link("people", "shop", "customer", "1").remote_id
+    book.emit(
+        customer("1", email="m5@shop.test", first_name="N1"), customer("5", email="m1@shop.test", first_name="N5")
+    )
+    book.follow()
+    book.settle_down()
+    assert held(book)[0::4] == [("m1@shop.test", "N5"), ("m5@shop.test", "N1")]
+    assert (book.app.store.link("people", "shop", "customer", "5").remote_id == there) is made
+    written = next(
+        o for call in book.sink.calls for o in call if o.fields.get("email") == "m5@shop.test" and o.key == "1"
+    )
+    assert written.previous["name"] == ("N5" if made else "N1")
 
 
 def test_what_is_under_way_of_a_circle_is_waited_for(book):

@@ -285,6 +285,20 @@ def test_lookup_finds_twins_a_hundred_per_call(sink, klaviyo, operation):
     assert klaviyo.count("GET", "/api/profiles") == 3
 
 
+def test_what_a_lost_create_made_under_the_former_address_goes_before_who_has_the_new_one(sink, klaviyo, operation):
+    """Both came into being just now, and hold a property as we would send it."""
+    held = {"properties": {"woo_order_count": 0}}
+    ours, other = (klaviyo.add_person(email=email, **held) for email in ("a@shop.test", "b@shop.test"))
+    moved = operation(
+        fields={"email": "b@shop.test", **held},
+        before={"email": "a@shop.test"},
+        maybe_applied=True,
+        since=klaviyo.now(),
+    )
+    assert [found.remote_id for found in sink.lookup([moved])] == [ours.id]
+    assert [found.remote_id for found in sink.lookup([evolve(moved, before=None)])] == [other.id]
+
+
 def test_a_phone_number_left_out_is_no_drift(sink, klaviyo, operation):
     fields = {"email": "ada@shop.test", "phone_number": "call me"}
     (outcome,) = sink.deliver([operation(fields=fields)])

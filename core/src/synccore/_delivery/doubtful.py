@@ -20,6 +20,7 @@ __all__ = ["Doubtful"]
 #: What the target is asked about before it is done.
 _ASKED = ("upsert", "delete")
 
+ASKED = "addresses go round: the target was asked what an earlier try made there"
 UNSEEN = "the replaced database may have made it: waits until the target would show that, until {:%H:%M} UTC"
 
 
@@ -69,6 +70,9 @@ class Doubtful:
             match result:
                 case None | Link() if until is not None and _unmarked(result):
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
+                case None | Link() if item.only_asked:
+                    made = None if _unmarked(result) else result
+                    settlements.append(self._settler.recognised(item.work, made, self._clock.now(), ASKED))
                 case Link() if result.marked or not _is_delete(item):
                     sure.append(self._found(route, item, result))
                 case None | Link() | Ambiguous() if _is_delete(item):
@@ -76,15 +80,19 @@ class Doubtful:
                     settlements.append(self._settler.skipped(item.work, NEVER))
                 case None:
                     sure.append(item)
-                case Ambiguous():
-                    settlements.append(self._settler.parked(item.work, _ambiguous(result)))
-                case Failed():
-                    settlements.append(self._failed(item.work, result.error, maybe_applied=True))
-                case Retry():
-                    settlements.append(
-                        self._settler.snoozed(item.work, self._clock.now() + result.after, result.reason)
-                    )
+                case Ambiguous() | Failed() | Retry():
+                    settlements.append(self._untold(item.work, result))
         return sure
+
+    def _untold(self, work: Work, result: Ambiguous | Failed | Retry) -> Settlement:
+        """The target does not say."""
+        match result:
+            case Ambiguous():
+                return self._settler.parked(work, _ambiguous(result))
+            case Failed():
+                return self._failed(work, result.error, maybe_applied=True)
+            case Retry():
+                return self._settler.snoozed(work, self._clock.now() + result.after, result.reason)
 
     def _followed(self, route: str, items: Sequence[Item], settlements: list[Settlement]) -> Sequence[Item]:
         """After a restore: who was deleted since the backup, and made anew, is linked to what is gone."""

@@ -4,6 +4,8 @@ who goes before their facts, and the facts that come after their person."""
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from attrs import evolve
+
 from ..errors import RateLimited
 from ..store import DirtyRule, Settlement, Store
 from .policy import Snooze
@@ -30,7 +32,8 @@ class Namesakes:
     former record leaves behind, and stand there twice. It waits as well, and so does whoever changes to an address,
     while another record is known to the target under it and is owed with what it has instead: written first, a target
     that finds people by their address would have one record for both. Where addresses go round, nobody waits; and where
-    the target has one record for an address, all of that circle exchange their links first.
+    the target has one record for an address, all of that circle exchange their links first, once it is known which they
+    have.
 
     A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
     makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
@@ -82,8 +85,9 @@ class Namesakes:
         now: datetime,
     ) -> list[Item]:
         """Those who do not exchange addresses. Who does comes again, with the twin that has their new one."""
-        moving = (item for item in items if id(item) not in waiting and item.work.link and _has_new_address(item))
+        moving = [item for item in items if id(item) not in waiting and _may_have_moved(item)]
         turned: set[str] = set()
+        asked: set[int] = set()
         for item in moving:
             one = item.work.delivery
             if one.key in turned:
@@ -94,11 +98,14 @@ class Namesakes:
             )  # fmt: skip
             if found is not None and found.exchanged:
                 turned |= found.keys
+            elif found is not None and one.key in found.unknown:
+                asked.add(id(item))
             elif found is not None:
                 waiting[id(item)] = UNDER_WAY
         again = [item for item in items if item.work.delivery.key in turned]
         settlements.extend(self._settler.snoozed(item.work, now, ROUND) for item in again)
-        return [item for item in items if item.work.delivery.key not in turned]
+        stay = [item for item in items if item.work.delivery.key not in turned]
+        return [evolve(item, only_asked=True) if id(item) in asked else item for item in stay]
 
     def _before_facts(self, items: Sequence[Item]) -> dict[int, str]:
         if not (some := [item for item in items if item.operation.op == "delete"]):
@@ -134,6 +141,11 @@ def _keys(items: Sequence[Item]) -> list[str]:
 
 def _said(items: Sequence[Item], keys: Collection[str], why: str) -> dict[int, str]:
     return {id(item): why for item in items if item.work.delivery.key in keys}
+
+
+def _may_have_moved(item: Item) -> bool:
+    """Whether it may be known at the target by another address than it has now."""
+    return _has_new_address(item) and (item.work.link is not None or item.work.delivery.maybe_applied)
 
 
 def _has_new_address(item: Item) -> bool:

@@ -10,7 +10,7 @@ from attrs import evolve
 from .._mapping.shape import changed_fields
 from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work, together
-from ..types import Clock, Delivered, Operation, Settled, Submitted, Unchanged
+from ..types import Clock, Delivered, Link, Operation, Settled, Submitted, Unchanged
 from .packed import PART
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer, settles_at
@@ -185,6 +185,22 @@ class Settler:
             error=reason,
             history=self._entry(work, "snoozed", note=reason),
         )
+
+    def recognised(self, work: Work, found: Link | None, until: datetime, reason: str) -> Settlement:
+        """Later, with the twin that an earlier try made, or the knowledge that it made none."""
+        later = self.snoozed(work, until, reason)
+        if found is None:
+            return evolve(later, maybe_applied=False, not_applied=True)
+        update = LinkUpdate(
+            object=found.object,
+            remote_id=found.remote_id,
+            etag=found.etag,
+            fields={},
+            asked=work.unheard or None,
+            adopted=found.adopted,
+            made=found.made,
+        )
+        return evolve(later, link=update)
 
     def parked(self, work: Work, error: BaseException) -> Settlement:
         """For a person."""

@@ -47,6 +47,8 @@ class Item:
     why: str | None = None
     #: What its fields were made from (`Settlement.made_from`).
     made_from: str | None = None
+    #: Nothing is to be done but to ask whether an earlier try was carried out.
+    only_asked: bool = False
 
     def going(self) -> "Item":
         """Without what only the mapping needed."""

@@ -58,8 +58,8 @@ class Owing(Engine):
         """Where the address of a record goes round on the route, all of that circle exchange their links at once, so
         that each has the one that is known by their new address; None where it does not.
 
-        Nothing is exchanged while anything of them is under way, but for what runs under the asker's `token`. What
-        hangs on them is owed again, and what `owes` says.
+        Nothing is exchanged while anything of them is under way, but for what runs under the asker's `token`, nor while
+        nobody knows whether one of them has a twin. What hangs on them is owed again, and what `owes` says.
         """
         with self.writing() as tx:
             return exchange.exchange(tx, route, source, entity, key, token=token, owes=owes, now=to_ms(now))

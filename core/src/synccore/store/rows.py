@@ -237,8 +237,10 @@ class Round:
     """Records among whom addresses go round, on one route."""
 
     keys: frozenset[str]
-    #: Whether they have exchanged their twins; else something of them is under way.
+    #: Whether they have exchanged their twins; else something of them is under way, or unknown.
     exchanged: bool = field(kw_only=True)
+    #: Those of whom it is not known whether a twin of theirs was made: that is to be asked first.
+    unknown: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)
@@ -324,6 +326,8 @@ class Settlement:
     #: Whether the try counts against the record.
     counted: bool = False
     maybe_applied: bool = False
+    #: It was asked for, and nothing that was tried before has been carried out.
+    not_applied: bool = False
     error_kind: str | None = None
     error: str | None = None
     #: Waits for a parent: (route, entity, key) whose link, once written, makes this row due at once.

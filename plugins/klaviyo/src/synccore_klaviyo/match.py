@@ -70,12 +70,12 @@ class Finder:
         since and holds a property of ours as we would send it, or nothing but a refusal, counts as made by us.
         """
         results = self._found(operations)
-        # A create whose answer was lost may have been carried out under the address that the person had then.
-        before = {op.id: _as_before(op) for op, twin in zip(operations, results, strict=True) if twin is None}
-        asked = [one for one in before.values() if one is not None]
+        # A create whose answer was lost may have been carried out under the address that the person had then: what is
+        # there goes before what has their new one, which may look like theirs and be another one's.
+        asked = [before for op in operations if (before := _as_before(op)) is not None]
         former = dict(zip([op.id for op in asked], self._found(asked), strict=True)) if asked else {}
         ours = {number: twin for number, twin in former.items() if isinstance(twin, Link) and twin.marked}
-        return [twin if twin is not None else ours.get(op.id) for op, twin in zip(operations, results, strict=True)]
+        return [ours.get(op.id, twin) for op, twin in zip(operations, results, strict=True)]
 
     def _found(self, operations: Sequence[Operation]) -> list[LookupResult]:
         wanted: dict[int, list[tuple[str, str]]] = {op.id: _identifiers(op) for op in operations}

@@ -149,8 +149,8 @@ def _moved(row: Row, settlement: Settlement, now: int) -> dict[str, Any]:
         "due_at": row["due_at"] if settlement.due_at is None else to_ms(settlement.due_at),
         "attempts": row["attempts"] + settlement.counted,
         "first_failed_at": now if failed_at is None and settlement.counted else failed_at,
-        # Once a try may have been carried out, that stays true until the row is settled.
-        "maybe_applied": bool(settlement.maybe_applied or row["maybe_applied"]),
+        # Once a try may have been carried out, that stays true until the row is settled, or the target was asked.
+        "maybe_applied": _in_doubt(row, settlement),
         "job": None,
         "job_position": None,
         "submitted_at": None,
@@ -169,8 +169,11 @@ def _unheard(row: Row, settlement: Settlement) -> str | None:
     """What tries without an answer may have written, a job among them: kept as long as that is in doubt."""
     if settlement.unheard is not None:
         return codec.dump_fields({"unheard": dict(settlement.unheard)})
-    in_doubt = row["event"] is None and (settlement.maybe_applied or row["maybe_applied"])
-    return row["sent"] if in_doubt else None
+    return row["sent"] if row["event"] is None and _in_doubt(row, settlement) else None
+
+
+def _in_doubt(row: Row, settlement: Settlement) -> bool:
+    return not settlement.not_applied and bool(settlement.maybe_applied or row["maybe_applied"])
 
 
 def _first(known: int | None, now: int) -> int:

@@ -133,6 +133,18 @@ class HandoverRules:
         assert _exchange(desk, "1", one.lease_token).exchanged
         assert _twins(desk, "1", "2") == ["r-2", "r-1"]
 
+    def test_nothing_is_exchanged_before_it_is_known_what_a_create_of_the_circle_made(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        _moves(desk, _2=B)
+        sent = desk.claim()[0]
+        _moves(desk, _1=B, _2=A)
+        assert _exchange(desk, "1") is None, "nothing of the other one was sent, as far as is known"
+        desk.settle(sent, "ready", due_at=desk.now, maybe_applied=True, unheard={"email": B})
+        found = _exchange(desk, "1")
+        assert (found.keys, found.exchanged, found.unknown) == ({"1", "2"}, False, {"2"})
+        assert _twins(desk, "1") == ["r-1"]
+
     def test_what_has_another_address_at_the_target_is_exchanged_with_nobody(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
         for delivery in desk.claim():

@@ -143,11 +143,14 @@ class SettlingRules:
         desk.take(desk.customer("1", "D"))
         assert known(desk.claim()[0]) == {}
 
-    def test_maybe_applied_stays_until_the_row_is_settled(self, desk: Desk) -> None:
+    def test_maybe_applied_stays_until_the_row_is_settled_or_asked_for(self, desk: Desk) -> None:
         desk.take(desk.customer("1"))
         desk.settle(desk.claim()[0], "ready", maybe_applied=True)
         desk.settle(desk.claim()[0], "ready", maybe_applied=False)
-        assert desk.claim()[0].maybe_applied
+        again = desk.claim()[0]
+        assert again.maybe_applied
+        desk.settle(again, "ready", not_applied=True)
+        assert not desk.claim()[0].maybe_applied
 
     def test_attempts_count_only_when_told_to(self, desk: Desk) -> None:
         desk.take(desk.customer("1"))
