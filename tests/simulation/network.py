@@ -20,7 +20,8 @@ class Network:
         #: Whether every webhook came at once.
         self.heard_all = True
         self._late: list[WebhookRequest] = []
-        self._known: list[WebhookRequest] = []
+        #: All that came once.
+        self.known: list[WebhookRequest] = []
         #: Where deliveries are put instead of being made.
         self.withheld: list[WebhookRequest] | None = None
 
@@ -37,7 +38,7 @@ class Network:
         fate = self._luck.random()
         if fate < self._losing:
             return None
-        self._known.append(request)
+        self.known.append(request)
         if fate < self._losing * 1.5:
             self._late.append(request)
             return 200  # a proxy took it and hands it on later
@@ -54,7 +55,7 @@ class Network:
 
     def replay(self, luck: Random) -> None:
         """One that is late comes now, or any that came before once more."""
-        if waiting := self._late or self._known:
+        if waiting := self._late or self.known:
             request = luck.choice(waiting)
             if request in self._late:
                 self._late.remove(request)
