@@ -12,7 +12,7 @@ from .buying import BUYING
 from .targets import Google, Salesforce
 from .world import STEPS, Step, World
 
-__all__ = ["ALL_STEPS", "live"]
+__all__ = ["ALL_STEPS", "live", "merge_two"]
 
 LINKED = """
 SELECT 1 FROM snapshot s JOIN link l ON l.source = s.source AND l.entity = s.entity AND l.key = s.key
@@ -99,10 +99,15 @@ def _merge_book(world: World, target: Google, luck: Random) -> None:
     if len(names) > 1:
         kept, other = luck.sample(names, 2)
         under, markers = luck.choice(("kept", "other", "new")), luck.choice(("both", "kept", "none"))
-        name = target.server.merge(kept, other, under=under, markers=markers)
-        target.merged = True
-        if markers != "both":
-            world.unharmed(lambda: target.unmarked.update(_unlinked(world, target.addresses_of(name))))
+        merge_two(world, target, kept, other, under=under, markers=markers)
+
+
+def merge_two(world: World, target: Google, kept: str, other: str, *, under: str, markers: str) -> None:
+    """The owner makes one of two contacts, under the name of one of them or a new one, and our marks stay or not."""
+    name = target.server.merge(kept, other, under=under, markers=markers)
+    target.merged = True
+    if markers != "both":
+        world.unharmed(lambda: target.unmarked.update(_unlinked(world, target.addresses_of(name))))
 
 
 def _unlinked(world: World, addresses: Sequence[str]) -> set[str]:

@@ -42,6 +42,7 @@ OBJECTS = ("person", "bill", "receipt")
 #: `meanwhile`: the answer is lost, and before that is known the shop has another word of the same record; `locked`,
 #: `partly`: the same of one record that is not written, or not all of it, while all others are.
 TROUBLES = ("away", "busy", "lost", "half", "bug", "meanwhile", "locked", "partly")
+_NEVER = (lambda _: False), ""
 LATER = "what was made last may not be found yet"
 
 
@@ -118,6 +119,8 @@ class Ledger(Target):
         #: What happens while a call is under way.
         self.meanwhile: Callable[[Operation, Mapping[str, Entry]], None] = lambda *_: None
         self.away = self.full = False
+        #: At which call there is which trouble.
+        self.awaited: tuple[Callable[[Any], bool], str] = _NEVER
         self.refused: set[str] = set()
         #: Facts that were refused: others go ahead of them until they are tried again.
         self.passed: set[str] = set()
@@ -190,11 +193,20 @@ class Ledger(Target):
     def fail(self, luck: Random) -> None:
         self.troubles.extend(luck.choice(TROUBLES) for _ in range(luck.randrange(1, 5)))
 
+    def trouble_at(self, when: Callable[[Any], bool], trouble: str) -> None:
+        self.awaited = when, trouble
+
+    def deletes(self, email: str) -> bool:
+        found = [name for name, e in self.entries.items() if e.object == "person" and e.email == email]
+        for name in found:
+            del self.entries[name]
+        return bool(found)
+
     def go_away(self, luck: Random) -> None:
         self.away = True
 
     def come_back(self) -> None:
-        self.away = self.full = False
+        self.away, self.full, self.awaited = False, False, _NEVER
         self.troubles.clear()
         self.refused.clear()
 
@@ -210,18 +222,27 @@ class Ledger(Target):
     # -- the vendor's side
 
     def reach(self) -> None:
-        """Any call."""
-        if self.away:
-            raise Transient("503: away")
+        """Any call that writes nothing."""
+        trouble = self._awaited()
+        self._turn_away(trouble)
+        if trouble:
+            raise Transient("the answer was lost")
 
-    def call(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """One call that writes."""
-        self.reach()
-        trouble = self.troubles.popleft() if self.troubles else ""
-        if trouble == "away":
+    def _awaited(self) -> str:
+        """The trouble of this very call, if it is that one."""
+        when, trouble = self.awaited
+        return trouble if when(None) else ""
+
+    def _turn_away(self, trouble: str) -> None:
+        if self.away or trouble in ("away", "refused"):
             raise Transient("503: away")
         if trouble == "busy":
             raise RateLimited("429", retry_after=timedelta(seconds=30))
+
+    def call(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """One call that writes."""
+        trouble = self._awaited() or (self.troubles.popleft() if self.troubles else "")
+        self._turn_away(trouble)
         if trouble in ("meanwhile", "locked", "partly"):
             self.meanwhile(operations[0], self.entries)
         if trouble in ("locked", "partly"):

@@ -1,6 +1,6 @@
 """What each vendor holds, as somebody with a login of their own sees it, and the trouble it can be in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar
@@ -15,7 +15,14 @@ from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
 
-__all__ = ["TARGETS", "Held", "Target"]
+__all__ = ["TARGETS", "TROUBLES", "Held", "Keyless", "Recreating", "Target"]
+
+#: Trouble with one call.
+TROUBLES: Mapping[str, Callable[..., Fault]] = {
+    "busy": lambda when: Fault.status(429, headers={"Retry-After": "60"}, when=when),
+    "lost": lambda when: Fault.commit_then_drop(when=when),
+    "refused": lambda when: Fault.status(503, when=when),
+}
 
 
 @frozen(kw_only=True)
@@ -51,6 +58,8 @@ class Target(Closing):
     writes: ClassVar[tuple[str, ...]] = ("POST", "PATCH", "PUT", "DELETE")
 
     server: Any
+    #: For so long it shows nothing new.
+    lag = timedelta(0)
 
     def config(self) -> Mapping[str, Any]:
         """The `[sinks.NAME]` table."""
@@ -82,6 +91,10 @@ class Target(Closing):
         ]
         self.server.fail_next(*(luck.choice(kinds)() for _ in range(luck.randrange(1, 5))))
 
+    def trouble_at(self, when: Callable[[Any], bool], trouble: str) -> None:
+        """One of `TROUBLES` at the next call of which that is so."""
+        self.server.fail_next(TROUBLES[trouble](when=when))
+
     def go_away(self, luck: Random) -> None:
         """Nothing is answered until `come_back`."""
         self.server.fail_always(luck.choice([Fault.status(503), Fault.reset(), Fault.html(502)]))
@@ -92,6 +105,22 @@ class Target(Closing):
 
     def owner(self, luck: Random) -> None:
         """Somebody works in the account by hand."""
+
+    def renames(self, email: str) -> bool:
+        """The owner does what gives a record another name here. As all acts by hand: whether there was one."""
+        return False
+
+    def deletes(self, email: str) -> bool:
+        """The owner deletes whoever has that address."""
+        return False
+
+    def types(self, email: str) -> bool:
+        """The owner types in somebody with that address, and nothing else of them, where nobody has it."""
+        return False
+
+    def joins(self, email: str, other: str) -> bool:
+        """The owner takes two for one: the first one's record goes into the other one's."""
+        return False
 
     def refuse(self, email: str) -> None:
         """Nothing more is taken of who has that address, until `come_back`."""
@@ -151,6 +180,23 @@ class Klaviyo(Target):
         super().come_back()
         self.server.refuse.clear()
 
+    def deletes(self, email: str) -> bool:
+        if (person := self.server.store.owner("email", email)) is not None:
+            self.server.store.delete(person)
+        return person is not None
+
+    def types(self, email: str) -> bool:
+        known = self.server.store.owner("email", email)
+        if known is None:
+            self.server.store.upsert({"type": "profile", "attributes": {"email": email}}, how="hand")
+        return known is None
+
+    def joins(self, email: str, other: str) -> bool:
+        source, into = (self.server.store.owner("email", one) for one in (email, other))
+        if source is not None and into is not None:
+            self.server.store.merge(source, into)
+        return source is not None and into is not None
+
     def payments(self) -> list[str]:
         """The order of every payment it was told of, as often as it was told."""
         return [str(e["properties"].get("OrderId")) + "/" + e["metric"] for e in self.server.store.events]
@@ -178,12 +224,12 @@ class Google(Target):
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
         plenty = {"critical_read": 10**6, "critical_write": 10**6, "write": 10**6, "group_read": 10**6}
-        lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
+        self.lag = timedelta(seconds=luck.choice((0, 0, 20, 120)))
         #: Whether the owner has made one of two contacts.
         self.merged = False
         #: Who stood on one that lost our marks thereby, and was not known to be there.
         self.unmarked: set[str] = set()
-        self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=lag)
+        self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=self.lag)
         self.browser = Owner()
 
     def config(self) -> Mapping[str, Any]:
@@ -202,16 +248,38 @@ class Google(Target):
 
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
-        return [[e["value"] for e in c.get("emailAddresses") or ()] for c in self.server.contacts()]
+        return [_addresses(contact) for contact in self.server.contacts()]
 
     def addresses_of(self, name: str) -> list[str]:
         """Of one contact."""
-        return [entry["value"] for entry in self.server.contact(name).get("emailAddresses") or ()]
+        return _addresses(self.server.contact(name))
 
     def owner(self, luck: Random) -> None:
         contacts = self.server.contacts()
         if contacts:
             self.server.rename(luck.choice(contacts)["resourceName"])
+
+    def named(self, email: str) -> list[str]:
+        """The contacts with that address."""
+        return [c["resourceName"] for c in self.server.contacts() if email in _addresses(c)]
+
+    def renames(self, email: str) -> bool:
+        names = self.named(email)
+        for name in names:
+            self.server.rename(name)
+        return bool(names)
+
+    def deletes(self, email: str) -> bool:
+        names = self.named(email)
+        for name in names:
+            self.server.remove(name)
+        return bool(names)
+
+    def types(self, email: str) -> bool:
+        known = self.named(email)
+        if not known:
+            self.server.add(emailAddresses=[{"value": email}])
+        return not known
 
     def refuse(self, email: str) -> None:
         before = self.server.refuse
@@ -231,10 +299,16 @@ class Google(Target):
         self.server.capacity = 25_000
 
 
+def _addresses(contact: Mapping[str, Any]) -> list[str]:
+    return [entry["value"] for entry in contact.get("emailAddresses") or ()]
+
+
 class Salesforce(Target):
     """Contacts, found by the store's key, and a deal for every order."""
 
     name = "crm"
+    #: What has a field for the key.
+    keyed: ClassVar = ("Contact", "Opportunity")
     routes: ClassVar = {
         "people": {"entity": "customer", "object": "Contact", "match": ["WooId__c"], "on_delete": "delete"},
         "deals": {
@@ -254,7 +328,7 @@ class Salesforce(Target):
         self.merged: dict[str, str] = {}
         self.joined: set[str] = set()
         self.browser = AutoBrowser(self.server.approve)
-        for kind in ("Contact", "Opportunity"):
+        for kind in self.keyed:
             self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
 
     def config(self) -> Mapping[str, Any]:
@@ -288,10 +362,29 @@ class Salesforce(Target):
         contacts = sorted(r["Id"] for r in self.server.records("Contact"))
         if len(contacts) > 1:
             survivor, double = luck.sample(contacts, 2)
-            self.server.org.merge("Contact", double, survivor)
-            self.merged[double] = survivor
-            records = self.server.org.objects["Contact"].records
-            self.joined |= {v for r in (double, survivor) for n in ("WooId__c", "Email") if (v := records[r].get(n))}
+            self._join(double, survivor)
+
+    def _join(self, double: str, survivor: str) -> None:
+        self.server.org.merge("Contact", double, survivor)
+        self.merged[double] = survivor
+        records = self.server.org.objects["Contact"].records
+        self.joined |= {v for r in (double, survivor) for n in ("WooId__c", "Email") if (v := records[r].get(n))}
+
+    def named(self, email: str) -> list[str]:
+        """The contacts with that address."""
+        return [r["Id"] for r in self.server.records("Contact") if r.get("Email") == email]
+
+    def deletes(self, email: str) -> bool:
+        found = self.named(email)
+        for record in found:
+            self.server.org.remove("Contact", record)
+        return bool(found)
+
+    def joins(self, email: str, other: str) -> bool:
+        doubles, survivors = self.named(email), self.named(other)
+        if doubles and survivors:
+            self._join(doubles[0], survivors[0])
+        return bool(doubles and survivors)
 
     def swallowed(self) -> list[str]:
         """Our keys of those whose contact went into one that is there no more."""
@@ -314,6 +407,36 @@ class Salesforce(Target):
         super().come_back()
         self.server.org.validation_rules.clear()
         self.server.org.storage_full = False
+
+
+class Recreating(Salesforce):
+    """An org in which whoever its owner deletes comes back with their next change."""
+
+    routes: ClassVar = {name: {**route, "recreate": True} for name, route in Salesforce.routes.items()}
+
+
+class Keyless(Salesforce):
+    """An org without a field for our key: who is there is found by address. What its owner deletes comes back."""
+
+    name = "keyless"
+    keyed: ClassVar = ()
+    routes: ClassVar = {
+        "found": {
+            "entity": "customer",
+            "object": "Contact",
+            "match": ["Email"],
+            "on_delete": "delete",
+            "recreate": True,
+            # Who is found is taken for the org's own, also whom we made before a backup came back.
+            "existing": "overwrite",
+        },
+    }
+
+    def types(self, email: str) -> bool:
+        known = self.named(email)
+        if not known:
+            self.server.org.insert("Contact", {"Email": email}, raw=True)
+        return not known
 
 
 TARGETS: tuple[type[Target], ...] = (Klaviyo, Google, Salesforce)

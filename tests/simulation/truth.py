@@ -29,7 +29,7 @@ def faults(world: World) -> list[str]:
         if isinstance(target, Klaviyo | Ledger):
             found += _payments(world, target)
             found += _consent(world, target)
-        if isinstance(target, Salesforce | Ledger):
+        if isinstance(target, Salesforce | Ledger) and any(r["entity"] == "order" for r in target.routes.values()):
             found += _deals(world, target)
         if isinstance(target, Ledger):
             found += _bills(world, target)
