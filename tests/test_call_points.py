@@ -1,74 +1,36 @@
-"""Trouble at one call to a target after the other, and somebody who changes their mind before the next try.
+"""Trouble at one call to a target after the other, and something else that happens before the next try: to the person
+who is delivered, to what is told of them, at the target, or here.
 
 What a process was about when it died is tried in `test_crash_points.py`.
 """
 
 import os
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from itertools import count, product
-from typing import Any
 
 import pytest
-from simulation.moments import CONSENT
-from simulation.targets import TARGETS
-from simulation.truth import faults
+from simulation.calls import BEGINNINGS, TOLD, each_call, saved_before, saved_between, with_another
+from simulation.changes import FATES, JOINED, OTHERS, RESTORED, THEIRS
+from simulation.ledger import Ledger
+from simulation.targets import Google, Klaviyo, Recreating, Salesforce
 from simulation.world import World
 
 from synccore._plugins import load_plugins
-from synccore.testing import Fault
 
-#: Every so many of all meetings of a call, a trouble and a change; every one at night.
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5
+NIGHT = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+TARGETS = (Klaviyo, Google, Recreating, Ledger)
 
-TROUBLES: Mapping[str, Callable[..., Fault]] = {
-    "busy": lambda when: Fault.status(429, headers={"Retry-After": "60"}, when=when),
-    "lost": lambda when: Fault.commit_then_drop(when=when),
-    "refused": lambda when: Fault.status(503, when=when),
+KNOWN = {name: begin for name, begin in (BEGINNINGS | TOLD).items() if "known" in name}
+BESIDE = {name: act for name, act in OTHERS.items() if not name.startswith("the owner")}
+
+#: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
+#: call, a trouble and a change are tried, prime so that they are others at each call. Every one at night.
+GROUPS = {
+    "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
+    "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
+    "what is told of them": (TOLD, FATES | BESIDE, (Klaviyo, Recreating, Ledger), 151),
+    "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
+    "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 7),
+    "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 7),
 }
-
-
-def _moves(world: World, number: int) -> None:
-    """To an address that nobody had, as they say no to mail."""
-    world.given_up[world.shop.customers[number]["email"]] = number
-    meta = [{"key": CONSENT, "value": "no"}]
-    world.shop.edit_customer(number, email=world.new_address(), meta_data=meta)
-
-
-def _moves_on(world: World, number: int) -> None:
-    world.given_up[world.shop.customers[number]["email"]] = number
-    world.shop.edit_customer(number, email=world.new_address(), first_name="Moved")
-
-
-def _says(world: World, number: int, word: str) -> None:
-    world.shop.edit_customer(number, meta_data=[{"key": CONSENT, "value": word}])
-
-
-def _lives_nowhere(world: World, number: int) -> None:
-    nowhere = dict.fromkeys(("phone", "address_1", "city", "postcode", "country"), "")
-    world.shop.edit_customer(number, billing=nowhere)
-
-
-CHANGES: tuple[Callable[[World, int], None], ...] = (
-    lambda world, number: world.delete(number),
-    _moves,
-    _moves_on,
-    lambda world, number: _says(world, number, "no"),
-    lambda world, number: _says(world, number, "yes"),
-    _lives_nowhere,
-)
-
-
-class _Nth:
-    """Whether a call is the n-th from now on, and whether there was one."""
-
-    def __init__(self, n: int) -> None:
-        self.left, self.met = n, False
-
-    def __call__(self, request: Any) -> bool:
-        self.left -= 1
-        self.met = self.met or self.left < 0
-        return self.left == -1
 
 
 @pytest.fixture(scope="module")
@@ -76,46 +38,14 @@ def plugins():
     return load_plugins(environ={})
 
 
-def somebody(world: World, word: str) -> int:
-    """An account that is about to be delivered."""
-    where = {"address_1": "Weg 3", "city": "Berlin", "postcode": "10115", "country": "DE"}
-    email = world.new_address()
-    phone = f"+4930901821{world.people:03}"
-    meta = [{"key": CONSENT, "value": word}] if word else []
-    names = {"first_name": "Ada", "last_name": f"Nr{world.people}"}
-    return world.shop.add_customer(email, **names, billing={**where, "phone": phone}, meta_data=meta)
-
-
-@pytest.mark.parametrize("known", [False, True], ids=["who is new", "who is there"])
-@pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_who_changes_after_trouble_with_any_call_is_there_as_they_are(plugins, tmp_path, target, trouble, known):
+@pytest.mark.parametrize(
+    ("group", "target"),
+    [(name, target) for name, (_, _, targets, _) in GROUPS.items() for target in targets],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is(plugins, tmp_path, group, target):
+    beginnings, changes, _, step = GROUPS[group]
     with World(tmp_path, 1, plugins, targets=[target]) as world:
-        tried = 0
-        for moment in count():
-            met = False
-            for place, (change, word) in enumerate(product(CHANGES, ("yes", "no"))):
-                if (moment * 2 * len(CHANGES) + place + len(trouble)) % STEP:
-                    continue
-                number = somebody(world, word)
-                if known:
-                    world.rest()
-                    _says(world, number, "no" if word == "yes" else "yes")
-                    world.shop.edit_customer(number, first_name="Bea")
-                world.listen()
-                nth = _Nth(moment)
-                world.targets[target.name].server.fail_next(TROUBLES[trouble](when=nth))
-                world.shop.run_queue()
-                world.turn()
-                change(world, number)
-                world.listen()
-                world.shop.run_queue()
-                world.rest()
-                world.clock.advance(
-                    timedelta(minutes=2)
-                )  # a quota that was spent is there again, for the questions below
-                assert faults(world) == [], f"{change} from {word} after call {moment}"
-                met, tried = met or nth.met, tried + 1
-            if not met and moment > 1:
-                break
-        assert tried * STEP > 2 * len(CHANGES), "nothing was enumerated"
+        world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
+        meetings = each_call(world, beginnings, changes, 1 if NIGHT else step)
+        assert meetings > 1, "nothing was enumerated"

@@ -1,0 +1,281 @@
+"""What may happen between two tries: what somebody does themselves, others at the shop, an owner, the operator."""
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import product
+from random import Random
+from typing import Any
+
+from synccore._verbs.deliveries import retry
+from synccore._verbs.lanes import pause
+
+from .calls import Change, Whom, buys
+from .hands import merge_two
+from .moments import CONSENT
+from .targets import Google, Held, Target
+from .world import STEPS, World
+
+__all__ = ["FATES", "JOINED", "OTHERS", "RESTORED", "THEIRS"]
+
+#: Of steps that decide nothing.
+LUCK = Random(0)
+
+# -- somebody themselves
+
+
+def _leaves(world: World, whom: Whom) -> None:
+    if whom.number:
+        world.delete(whom.number)
+    else:
+        for order in _orders(world, whom.email):
+            world.shop.delete_order(order)
+
+
+def _orders(world: World, email: str) -> list[int]:
+    return [number for number, order in world.shop.orders.items() if order["billing"]["email"] == email]
+
+
+def _moves(world: World, whom: Whom, **more: Any) -> None:
+    """To an address that nobody had."""
+    email = world.new_address()
+    if whom.number:
+        world.given_up[whom.email] = whom.number
+        world.shop.edit_customer(whom.number, email=email, **more)
+    else:
+        for order in _orders(world, whom.email):
+            world.shop.edit_order(order, billing={"email": email})
+    whom.email = email
+
+
+def _edits(world: World, whom: Whom, **fields: Any) -> bool:
+    if whom.number:
+        world.shop.edit_customer(whom.number, **fields)
+    return bool(whom.number)
+
+
+def _meta(word: str) -> list[dict[str, str]]:
+    return [{"key": CONSENT, "value": word}]
+
+
+NOWHERE = dict.fromkeys(("phone", "address_1", "city", "postcode", "country"), "")
+THEIRS: Mapping[str, Change] = {
+    "leaves": _leaves,
+    "moves and says no": partial(_moves, meta_data=_meta("no")),
+    "moves on": partial(_moves, first_name="Moved"),
+    "says no": partial(_edits, meta_data=_meta("no")),
+    "says yes": partial(_edits, meta_data=_meta("yes")),
+    "lives nowhere": partial(_edits, billing=NOWHERE),
+}
+
+# -- others at the shop
+
+
+def _registers(world: World, whom: Whom) -> bool:
+    if whom.number:
+        return False
+    whom.number = world.shop.add_customer(whom.email, first_name="Gast", last_name="Byron")
+    return True
+
+
+def _comes_back(world: World, whom: Whom) -> bool:
+    """Deletes the account and makes another one, both unheard of."""
+    if not whom.number:
+        return False
+    world.delete(whom.number)
+    whom.number = world.shop.add_customer(whom.email, first_name="Anew", last_name="Byron")
+    return True
+
+
+def _gives_address(world: World, whom: Whom, *, to: str) -> bool:
+    """Somebody else has it from then on, who is new or was there before, or buys with it as a guest."""
+    former, heir = whom.email, min(world.accounts())
+    if not whom.number or whom.number == heir:
+        return False
+    _moves(world, whom)
+    if to == "somebody new":
+        world.shop.add_customer(former, first_name="Heir", last_name="Byron")
+    elif to == "a guest":
+        buys(world, Whom(former), "Heir")
+    else:
+        world.given_up[world.shop.customers[heir]["email"]] = heir
+        world.shop.edit_customer(heir, email=former)
+    return True
+
+
+def _exchanges(world: World, whom: Whom) -> bool:
+    """With somebody who is there."""
+    other = min(world.accounts())
+    if not whom.number or whom.number == other:
+        return False
+    mine, theirs = whom.email, world.shop.customers[other]["email"]
+    world.exchanged |= {whom.number, other}
+    # Where an answer was lost they may be written one after the other, and a number that another one has is left out.
+    world.stranded.add(Held.digits(world.shop.customers[whom.number]["billing"]["phone"]))
+    world.given_up |= {mine: whom.number, theirs: other}
+    world.shop.edit_customer(whom.number, email=f"between{other}@shop.test")
+    world.shop.edit_customer(other, email=mine)
+    world.shop.edit_customer(whom.number, email=theirs)
+    whom.email = theirs
+    return True
+
+
+# -- what becomes of an order
+
+
+def _is(world: World, whom: Whom, status: str) -> bool:
+    """By hand, whatever it was before."""
+    if world.shop.orders[whom.order]["status"] == status:
+        return False
+    world.edited.add(whom.order)
+    world.shop.edit_order(whom.order, status=status)
+    return True
+
+
+def _order_goes(world: World, whom: Whom, *, to: str) -> bool:
+    """To another account that is there, is new, or to nobody's; with its address."""
+    if to == "a guest":
+        heir, email = 0, world.new_address()
+    elif to == "somebody new":
+        email = world.new_address()
+        heir = world.shop.add_customer(email, first_name="Heir", last_name="Byron")
+    else:
+        heir = min(world.accounts())
+        email = world.shop.customers[heir]["email"]
+    world.edited.add(whom.order)
+    world.shop.edit_order(whom.order, customer_id=heir, billing={"email": email, "first_name": "Heir"})
+    return True
+
+
+def _refunds(world: World, whom: Whom) -> None:
+    world.shop.refund(whom.order, "1.00")
+    _is(world, whom, "refunded")
+
+
+def _bins(world: World, whom: Whom) -> None:
+    world.shop.trash_order(whom.order)
+    world.shop.delete_order(whom.order)
+
+
+def _bins_and_leaves(world: World, whom: Whom) -> None:
+    _bins(world, whom)
+    _leaves(world, whom)
+
+
+def _pays(world: World, whom: Whom) -> bool:
+    """What failed."""
+    failed = whom.box and not world.shop.orders[whom.order]["date_paid_gmt"]
+    if failed:
+        world.shop.retry_renewal(whom.order, paid=True)
+    return bool(failed)
+
+
+def _once_more(world: World, whom: Whom) -> None:
+    """Pays a renewal more, or buys once more."""
+    if whom.box:
+        world.shop.renew(whom.box, paid=True)
+    else:
+        buys(world, whom)
+
+
+#: Of an order, of which a payment is told as well.
+FATES: Mapping[str, Change] = {
+    **{f"it is {status}": partial(_is, status=status) for status in ("cancelled", "on-hold", "completed", "failed")},
+    **{f"it goes to {who}": partial(_order_goes, to=who) for who in ("somebody new", "a guest", "somebody known")},
+    "it is refunded": _refunds,
+    "it is deleted": _bins,
+    "it is deleted, and they leave": _bins_and_leaves,
+    "it is paid": _pays,
+    "one more": _once_more,
+    "leaves": _leaves,
+    "moves on": partial(_moves, first_name="Moved"),
+}
+
+# -- a target's owner: who is changed there changes in the shop as well, so that what they are is owed
+
+
+def _by_hand(world: World, whom: Whom, act: str) -> bool:
+    done = [getattr(target, act)(whom.email) for target in world.targets.values()]
+    if any(done):
+        # What is typed in and not shown yet is made a second time: a known limit.
+        world.clock.advance(max(target.lag for target in world.targets.values()))
+        _changes(world, whom)
+    return any(done)
+
+
+def _changes(world: World, whom: Whom) -> None:
+    if whom.number:
+        world.shop.edit_customer(whom.number, first_name="Cleo")
+    else:
+        buys(world, whom, "Cleo")
+
+
+def _joined(world: World, whom: Whom, *, into: bool, **how: str) -> bool:
+    """Their record and that of somebody who was delivered long ago become one; each is changed afterwards."""
+    other = whom.other
+    assert other is not None
+    both = (whom, other) if into else (other, whom)
+    done = [_join(world, target, *(one.email for one in both), **how) for target in world.targets.values()]
+    if any(done):
+        _changes(world, whom)
+        _changes(world, other)
+    return any(done)
+
+
+def _join(world: World, target: Target, email: str, other: str, **how: str) -> bool:
+    if not isinstance(target, Google):
+        # Whose name is left, and which marks, is asked in an address book alone.
+        return how == {"under": "kept", "markers": "both"} and target.joins(email, other)
+    gone, kept = target.named(email), target.named(other)
+    if not gone or not kept or gone == kept:
+        return False
+    merge_two(world, target, kept[0], gone[0], **how)
+    return True
+
+
+# -- the operator
+
+
+def _retries(world: World, whom: Whom) -> None:
+    world.run(lambda: retry(world.app, [], None))
+
+
+def _forgets(world: World, whom: Whom) -> None:
+    """The shop deletes them before."""
+    for order in _orders(world, whom.email):
+        world.shop.delete_order(order)
+    if whom.number:
+        world.delete(whom.number)
+    world.run(lambda: world.forget_everywhere(whom.email))
+
+
+def _pauses(world: World, whom: Whom) -> None:
+    """And somebody changes meanwhile."""
+    for name in world.targets:
+        pause(world.app, name, "by hand")
+    _changes(world, whom)
+
+
+def _restarts(world: World, whom: Whom) -> None:
+    STEPS["restart"](world, LUCK)
+
+
+OTHERS: Mapping[str, Change] = {
+    "registers": _registers,
+    "leaves and comes back": _comes_back,
+    **{f"gives it to {who}": partial(_gives_address, to=who) for who in ("somebody new", "a guest", "somebody known")},
+    "exchanges it": _exchanges,
+    **{f"the owner {act}": partial(_by_hand, act=act) for act in ("renames", "deletes", "types")},
+    "retry": _retries,
+    "forget": _forgets,
+    "pause": _pauses,
+    "restart": _restarts,
+}
+#: Of a backup that was made before: then much is unknown, and less is known to be right.
+RESTORED: Mapping[str, Change] = {"restore": lambda world, _: STEPS["restore"](world, LUCK)}
+#: What becomes of a merge of two is in part the owner's choice: afterwards less is known to be right.
+JOINED: Mapping[str, Change] = {
+    f"joined {'into' if into else 'from'} another, {under}, {markers}": partial(
+        _joined, into=into, under=under, markers=markers
+    )
+    for into, under, markers in product((True, False), ("kept", "other", "new"), ("both", "kept", "none"))
+}
