@@ -144,7 +144,7 @@ def new(name: str, kind: str, folder: Path | None) -> None:
     target, written = scaffold.new(word, kind, folder)
     for path in written:
         click.echo(path)
-    click.echo(f"\nNext: cd {target} && pip install -e .[test] && pytest", err=True)
+    click.echo(f'\nNext: cd {target} && pip install -e ".[test]" && pytest', err=True)
 
 
 # -- show
