@@ -83,19 +83,28 @@ class App(Base):
         self.measure: Callable[[str, int, timedelta], None] = lambda *_: None
         self._preparers: dict[str, Preparer] = {}
         self._public_url = table(file, "server").get("public_url")
-        self.settings: Settings = load_settings(
-            path,
-            plugins,
-            environ=environ,
-            stored_secret=self._stored_secret,
-            objects_of=self._open_sink,
-            text=self.text,
-            looking=looking,
-        )
+        self.settings: Settings = self._read(looking=looking)
         self._database, self._password = self.settings.database, self.settings.password
         self.retention = self.settings.retention
         self.routes: Mapping[str, RouteSpec] = self.settings.routes
         self._open_instances()
+
+    def _read(self, *, looking: bool) -> Settings:
+        try:
+            return load_settings(
+                self.path,
+                self.plugins,
+                environ=self.environ,
+                stored_secret=self._stored_secret,
+                objects_of=self._open_sink,
+                text=self.text,
+                looking=looking,
+            )
+        except SettingsError:
+            # A sink that could not read the outbox did not say what it can write, and its routes look wrong.
+            if self.exists and any(unit.error for unit in self.sinks.values()):
+                _ = self.store
+            raise
 
     def _open_instances(self) -> None:
         for instance in self.settings.sinks.values():
