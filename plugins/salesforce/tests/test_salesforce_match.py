@@ -147,6 +147,22 @@ def test_lost_answer_is_found_again_by_lookup(make_org, bench, person, route):
     assert len(crm.org.records("Contact")) == 1
 
 
+@pytest.mark.parametrize("keys", [False, True], ids=["without a field for the key", "with one that is not asked for"])
+def test_what_a_lost_create_made_under_the_former_address_is_found(make_org, bench, person, route, keys):
+    crm = bench(route(match=("Email",)), at=make_org(keys=keys))
+    crm.sink.describe()
+    crm.org.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "POST"))
+    with pytest.raises(Exception, match="no answer"):
+        crm.one("1", person(1))
+    made = crm.found("Contact")["Id"]
+    theirs = crm.org.org.insert("Contact", {"LastName": "Another", "Email": "new@shop.test"})
+    moved = crm.op(
+        "1", person(1, Email="new@shop.test"), before=person(1), maybe_applied=True, since=crm.context.clock.now()
+    )
+    assert [link.remote_id for link in crm.sink.lookup([moved])] == [made]
+    assert [link.remote_id for link in crm.sink.lookup([evolve(moved, before=None)])] == [theirs]
+
+
 class TestRaces:
     """Another writer was there a moment ago."""
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
 from synccore.errors import RateLimited, Rejected, SynccoreError
 from synccore.types import Ambiguous, Link, LookupResult, Operation
 
@@ -50,6 +52,14 @@ def fold(value: Any) -> str:
     if isinstance(value, float) and value == int(value):
         value = int(value)
     return str(value).strip().casefold()
+
+
+def _as_sent(operation: Operation) -> Operation | None:
+    """With the state that it had, where it may have been carried out with another than it has now."""
+    before = operation.before
+    if not operation.maybe_applied or not before or before == operation.fields:
+        return None
+    return evolve(operation, fields=before, changed=frozenset(before))
 
 
 class Finder:
@@ -124,7 +134,18 @@ class Finder:
     # -- finding
 
     def lookup(self, operations: Sequence[Operation]) -> list[LookupResult]:
-        """Per operation: the link to what exists, what could be it, or None. Writes nothing."""
+        """Per operation: the link to what exists, what could be it, or None. Writes nothing.
+
+        Without a key, a create whose answer was lost may have been carried out as the record was then.
+        """
+        results = self._looked_up(operations)
+        if self._matching.key is None:
+            former = [then for op in operations if (then := _as_sent(op)) is not None]
+            made = self._looked_up(former) if former else {}
+            results |= {name: twin for name, twin in made.items() if isinstance(twin, Link) and twin.marked}
+        return [results.get(op.id) for op in operations]
+
+    def _looked_up(self, operations: Sequence[Operation]) -> dict[int, LookupResult]:
         results: dict[int, LookupResult] = {}
         rows: list[Row] = []
         for op in operations:
@@ -146,7 +167,7 @@ class Finder:
                     marked=row.own,
                     common=row.company,
                 )
-        return [results.get(op.id) for op in operations]
+        return results
 
     def resolve(self, rows: Sequence[Row], *, by_key: bool = False, outright: bool = False) -> dict[int, SynccoreError]:
         """Give rows the ids of records that exist, and drop what must not be overwritten there.
