@@ -204,7 +204,7 @@ def exchange_and_page(world: World) -> Pair:
     emails = {number: world.shop.customers[number]["email"] for number in (one, other)}
 
     def exchanged() -> None:
-        world.exchanged |= {one, other}
+        world.excuses.exchanged |= {one, other}
         world.given_up |= {email: number for number, email in emails.items()}
         for number, email in ((one, f"between{other}@shop.test"), (other, emails[one]), (one, emails[other])):
             world.shop.edit_customer(number, email=email)
@@ -222,7 +222,7 @@ def deletion_and_guest(world: World) -> Pair:
     world.turn()
     gone = max(world.shop.customers)
     billing = {"email": world.shop.customers[gone]["email"], "first_name": "Ada", "last_name": "Byron"}
-    world.doubted.add(billing["email"])
+    world.excuses.guests.add(billing["email"])
     deletion, order = _sent(world, lambda: world.delete(gone), lambda: world.shop.place_order(billing=billing))
     return deletion, order
 

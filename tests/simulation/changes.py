@@ -12,7 +12,7 @@ from synccore._verbs.lanes import pause
 from .calls import Change, Whom, buys
 from .hands import merge_two
 from .moments import CONSENT
-from .targets import Google, Held, Target
+from .targets import Google, Target
 from .world import STEPS, World
 
 __all__ = ["FATES", "JOINED", "OTHERS", "RESTORED", "THEIRS"]
@@ -108,9 +108,7 @@ def _exchanges(world: World, whom: Whom) -> bool:
     if not whom.number or whom.number == other:
         return False
     mine, theirs = whom.email, world.shop.customers[other]["email"]
-    world.exchanged |= {whom.number, other}
-    # Where an answer was lost they may be written one after the other, and a number that another one has is left out.
-    world.stranded.add(Held.digits(world.shop.customers[whom.number]["billing"]["phone"]))
+    world.excuses.exchanged |= {whom.number, other}
     world.given_up |= {mine: whom.number, theirs: other}
     world.shop.edit_customer(whom.number, email=f"between{other}@shop.test")
     world.shop.edit_customer(other, email=mine)
