@@ -15,7 +15,7 @@ def test_a_broken_outbox_is_told_before_the_routes_of_a_sink_that_could_not_read
         context.state().get("objects")
         return ScriptedSink()
 
-    kind = evolve(scripted_type(ScriptedSink()), name="keeper", open=reads)
+    kind = evolve(scripted_type(ScriptedSink()), name="keeper", open=reads, any_object=False)
     route = {"entity": "customer", "object": "told by the instance", "fields": {"email": "customer.email"}}
     (tmp_path / "synccore.db").write_text("no database at all, and long enough to be looked at as one")
     with pytest.raises(ConfigError, match="not a SQLite database"):
