@@ -20,7 +20,7 @@ def known_account(store: Store, name: str) -> Account | None:
 
 
 def remember_account(store: Store, name: str, account: Account) -> None:
-    """Keep it."""
+    """Note whom the instance is connected to: links and cursors are of that account."""
     store.state(_ACCOUNTS).put({name: {"id": account.id, "label": account.label, "detail": account.detail}})
 
 

@@ -40,7 +40,6 @@ __all__ = [
     "with_example",
 ]
 
-_Callable = TypeVar("_Callable", bound=Callable[..., Any])
 _Base = TypeVar("_Base", bound="Base")
 _Command = TypeVar("_Command", bound=click.Command)
 

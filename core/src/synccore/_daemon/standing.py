@@ -79,7 +79,7 @@ class Standing:
         self.put_state(source_state(error, decision), error_text(error), self.retry_at)
 
     def succeeded(self) -> None:
-        """It answered."""
+        """The source answered: nothing is waited for any more, and a lane that stood still is well."""
         self.retry_at, self.failures = None, 0
         lane = self._store.lane(lane_name(self._unit.name))
         if lane.state != "ok" or lane.changed_at is None:

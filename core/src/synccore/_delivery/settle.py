@@ -203,7 +203,7 @@ class Settler:
         return evolve(later, link=update)
 
     def parked(self, work: Work, error: BaseException) -> Settlement:
-        """For a person."""
+        """Set aside for a person at once, whatever the policy would say."""
         return self.failed(work, error, Park(error_text(error)), None)
 
     def failed(

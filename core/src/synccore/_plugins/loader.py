@@ -34,7 +34,6 @@ TRACE_VARIABLE = "SYNCCORE_TRACE_HOOKS"
 
 _log = logging.getLogger("synccore.plugins")
 
-Descriptor = SourceType | SinkType | MapperType | StoreType | AlertType
 #: Hook -> (word for people, class of its descriptors), in the order they are asked.
 _KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "synccore_sources": ("source", SourceType),

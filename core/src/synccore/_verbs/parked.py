@@ -74,7 +74,7 @@ def records(app: App, cause: Cause, *, before: int | None = None, limit: int = 5
 
 
 def ids_of(app: App, cause: Cause) -> list[int]:
-    """All its deliveries."""
+    """The deliveries that are parked for it, for who retries or dismisses them at once."""
     return [row.id for row in _rows(app, cause, None, None)]
 
 

@@ -44,7 +44,7 @@ class Owing:
 
 @frozen(kw_only=True)
 class Work:
-    """All of it."""
+    """What is under way: listings, and what each sink is owed."""
 
     listings: tuple[Listing, ...]
     owing: tuple[Owing, ...]

@@ -55,7 +55,7 @@ class Throttle:
             del self._failures[next(iter(self._failures))]
 
     def succeeded(self, address: str) -> None:
-        """Forgive."""
+        """The right password came: what the address got wrong before counts no more."""
         self._failures.pop(address, None)
 
 

@@ -30,7 +30,7 @@ class Keeping(Engine):
         return LaneRecord(sink=sink) if row is None else to_lane(row)
 
     def put_lane(self, record: LaneRecord) -> None:
-        """Store it."""
+        """Write a lane's state over the one before."""
         with self.writing() as tx:
             tx.execute(
                 "INSERT INTO lane VALUES (:sink, :state, :reason, :until, :changed_at, :failures) "
@@ -46,7 +46,7 @@ class Keeping(Engine):
             return [to_hold(row) for row in rows]
 
     def put_hold(self, hold: Hold) -> None:
-        """Store it."""
+        """Let a route wait; what held it before is over."""
         values = asdict(hold) | {"until": to_ms(hold.until), "since": to_ms(hold.since)}
         with self.writing() as tx:
             tx.execute(
@@ -108,7 +108,7 @@ class Keeping(Engine):
             return [to_backfill(row) for row in rows]
 
     def get_backfill(self, job_id: int) -> BackfillJob | None:
-        """One."""
+        """A listing by its number, whatever became of it."""
         row = self.one("SELECT * FROM backfill WHERE id = ?", (job_id,))
         return None if row is None else to_backfill(row)
 
@@ -156,7 +156,7 @@ class Keeping(Engine):
             return tx.execute("DELETE FROM secret WHERE name = ?", (name,)).rowcount > 0
 
     def secret_names(self, prefix: str = "") -> list[tuple[str, datetime]]:
-        """Names and times."""
+        """The names with this beginning, and when each was stored; never a value."""
         statement = "SELECT name, stored_at FROM secret WHERE substr(name, 1, length(:prefix)) = :prefix ORDER BY name"
         with self.reading() as view:
             return [(row["name"], from_ms(row["stored_at"])) for row in view.execute(statement, {"prefix": prefix})]

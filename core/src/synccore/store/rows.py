@@ -417,7 +417,7 @@ class RunningJob:
 
     @property
     def named(self) -> str:
-        """For people."""
+        """The job as a sentence names it."""
         return f"import job {self.job}, submitted {self.since:%H:%M} UTC"
 
 

@@ -55,12 +55,12 @@ class PlainShow:
             click.echo(f"{sink}: {plural(size, 'record')} in one batch")
 
     def say(self, text: str) -> None:
-        """A sentence."""
+        """Print a sentence, behind what happened before it."""
         self.look()
         click.echo(text)
 
     def wave(self, wave: Wave) -> None:
-        """An edit."""
+        """Print an edit, and when each target had it."""
         self.say(wave_text(wave))
 
 

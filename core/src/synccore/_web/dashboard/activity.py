@@ -34,7 +34,7 @@ _KEEP = timedelta(seconds=30)
 
 
 class Activity:
-    """The trail."""
+    """The page of what happened, with its chart, and its downloads."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -9,7 +9,8 @@ from .view import number
 
 __all__ = ["Bar", "Chart", "chart"]
 
-WIDTH, HEIGHT = 720, 150
+#: Of the drawing, which is 150 high (`parts.html`).
+WIDTH = 720
 _TOP, _BOTTOM = 12, 130
 
 

@@ -13,7 +13,7 @@ __all__ = ["Glossary"]
 
 
 class Glossary:
-    """One page."""
+    """The page of what the words mean."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

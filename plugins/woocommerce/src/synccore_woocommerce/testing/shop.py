@@ -24,8 +24,6 @@ from .records import (
 __all__ = ["Shop"]
 
 _PAID = ("processing", "completed")
-#: What the eraser empties; it puts a word in brackets into the rest.
-_EMPTIED = ("country", "state", "phone")
 _FAILED_RENEWAL = "_failed_renewal_order"
 
 
