@@ -101,9 +101,9 @@ class App(Base):
                 looking=looking,
             )
         except SettingsError:
-            # A sink that could not read the outbox did not say what it can write, and its routes look wrong.
-            if self.exists and any(unit.error for unit in self.sinks.values()):
-                _ = self.store
+            # A sink that could not open the outbox did not say what it can write, and its routes look wrong.
+            for trouble in filter(None, (unit.no_outbox for unit in self.sinks.values())):
+                raise trouble from None
             raise
 
     def _open_instances(self) -> None:

@@ -45,12 +45,14 @@ class Unit:
     error: str | None = None
     #: It was not opened because a secret is not here, where somebody only looks: nothing is wrong with it.
     unasked: bool = False
+    #: It was not opened because the outbox was not, which is no fault of its own.
+    no_outbox: ConfigError | None = None
     #: What each secret is made of: they are asked for with every answer of the instance.
     _parted: dict[str, tuple[str, ...]] = field(factory=dict, init=False, repr=False, eq=False)
 
     def open(self) -> None:
         """Open the instance, anew where it was open."""
-        self.instance, self.error, self.unasked = None, None, False
+        self.instance, self.error, self.unasked, self.no_outbox = None, None, False, None
         try:
             with contained():
                 opened = self.settings.descriptor.open(self.settings.config, self.context)
@@ -60,6 +62,7 @@ class Unit:
             self.error, self.unasked = error.message, True
         except ConfigError as error:
             self.error = error.message
+            self.no_outbox = error if error.path == "synccore.database" else None
         except Exception as error:  # noqa: BLE001  one broken plugin never stops the others
             from .._delivery.policy import describe_bug
 
