@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from synccore.errors import RateLimited, Rejected, SynccoreError
+from synccore.errors import RateLimited, Rejected, SynccoreError, WaitFor
 from synccore.testing import Fault
 from synccore.types import Ambiguous, Delivered, Failed, Link, Unchanged
 
@@ -261,6 +261,18 @@ class TestMoved:
         assert "merged" in outcome.note
         record = crm.found("Contact")
         assert (record["FirstName"], record["WooId__c"]) == ("Anna", "shop:customer:1")
+
+    def test_what_hangs_under_a_deleted_contact_waits_for_another_one(self, bench, person, route):
+        crm = bench(
+            route("deals", "Opportunity", "order", after="crm_customers"), route("crm_customers", match=("WooId__c",))
+        )
+        crm.one("1", person(1), route="crm_customers")
+        link = crm.links["crm_customers", "1"]
+        crm.org.org.remove("Contact", link.remote_id)
+        deal = {"Name": "Order 9", "StageName": "Prospecting", "CloseDate": "2026-01-01"}
+        outcome = crm.one("9", deal, route="deals", parent=link)
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, WaitFor)
 
     def test_merges_that_go_round_come_to_an_end(self, bench, person):
         crm = bench()

@@ -12,6 +12,7 @@ from .mapping.defaults import KEY_FIELD
 from .mapping.record import Shaper
 from .mapping.row import Row
 from .match import fold
+from .rows.follow import waits_for_parent
 from .schema import PERSON_ACCOUNT, Catalog, Schema, api_name
 
 __all__ = ["Accounts"]
@@ -43,6 +44,10 @@ class Accounts:
         contacts = self._contacts(list(wanted.values()))
         found = {i: str(c["AccountId"]) for i, c in contacts.items() if c.get("AccountId")}
         mine = [r for r in rows if r.op.id in wanted]
+        if self._shaper.schema.name == "Order":
+            for row in mine:
+                if wanted[row.op.id].remote_id[:15] not in contacts and (error := waits_for_parent(row)) is not None:
+                    outcomes[row.op.id] = Failed(error)
         if self._shaper.schema.name == "Order" and mine[0].op.settings.get("make_accounts", True):
             bare = {p.remote_id[:15]: p for p in wanted.values() if p.remote_id[:15] in contacts.keys() - found.keys()}
             made: dict[str, str] = {}

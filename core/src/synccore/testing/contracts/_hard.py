@@ -12,7 +12,7 @@ from ..._verbs.verify import verify
 from ...entities import Order, Payment
 from ...errors import BatchRejected, Rejected
 from ...secrets import Secret
-from ...store import Settlement
+from ...store import LinkUpdate, Settlement
 from ...types import Change, Failed, FieldOptions
 from ..harness import upsert
 from ..server import Fault
@@ -233,6 +233,27 @@ class HardSinkCases(SinkStand):
         on.deliver()
         assert list(self.parents(on.stand_in)) == [on.link(1).remote_id], on.errors()
         assert verify(on.app.app, "children").ok
+
+    def test_a_child_whose_parent_is_gone_waits_for_another_one(self, on: Stage) -> None:
+        """Somebody deleted it at the target, or it was forgotten by mistake: it may be made anew, and the child is no
+        less to be delivered then."""
+        if not self.child:
+            pytest.skip("this sink has no child records (else set child)")
+        on.emit(2)
+        on.deliver()
+        former = on.link(0).remote_id
+        if not self.vanish(on.stand_in, former):
+            pytest.skip("nobody deletes anything there (else write vanish)")
+        on.app.emit(upsert(order(), owner="0"))
+        on.app.drain()
+        on.app.advance(timedelta(hours=1))
+        assert "parked" not in on.app.states(), on.errors()
+        gone = LinkUpdate(object=self.object, remote_id=former, sink="target", remove=True)
+        on.app.app.store.put_link("people", "shop", "customer", "0", gone, on.app.clock.now())
+        on.emit(last_name="Anew")
+        on.deliver()
+        assert on.link(0).remote_id != former, on.errors()
+        assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], on.errors()
 
     def test_a_child_is_as_sound_as_its_parent(self, on: Stage) -> None:
         """Its answer gets lost, it changes, it comes in bulk: it is there once, and as it was claimed."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import Rejected, SynccoreError
+from synccore.errors import Rejected, SynccoreError, WaitFor
 
 from ..client import Client
 from ..erased import Erasures, Forgotten
@@ -15,7 +15,7 @@ from ..mapping.row import Row
 from ..match import Finder
 from ..schema import api_name
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "waits_for_parent"]
 
 _MERGED = ("Account", "Contact", "Lead", "Case")
 #: How many merges a record is followed through: nobody makes more of one, and an answer may go round.
@@ -40,14 +40,15 @@ class Follower:
         states: dict[str, Mapping[str, Any]] = {}
         for name in {r.object for r in rows}:
             states.update(self.states(name, [r.id for r in rows if r.id and r.object == name]))
-        moved = self._moved_parents(rows)
+        moved, gone = self._parents(rows)
         verdicts: dict[int, SynccoreError | None] = {}
         lost: list[Row] = []
         for row in rows:
             state = states.get((row.id or "")[:15])
             if row.id is None or (state and not state.get("IsDeleted") and not state.get("ConvertedContactId")):
                 if not self._repoint(row, moved):
-                    verdicts[row.op.id] = None
+                    lost_parent = row.op.parent is not None and row.op.parent.remote_id in gone
+                    verdicts[row.op.id] = waits_for_parent(row) if lost_parent else None
             elif state and state.get("ConvertedContactId"):
                 self._to_contact(row, str(state["ConvertedContactId"]))
             elif state and state.get("MasterRecordId"):
@@ -85,15 +86,15 @@ class Follower:
             found = list(self._client.select(["Id"], name, "Id", ids))
         return {str(r["Id"])[:15]: r for r in found}
 
-    def _moved_parents(self, rows: Sequence[Row]) -> dict[str, str]:
-        """Old id -> surviving id of parents that were merged away."""
+    def _parents(self, rows: Sequence[Row]) -> tuple[dict[str, str], set[str]]:
+        """(old id -> surviving id of parents that were merged away, the ids of those that are nowhere any more)."""
         parents = [r.op.parent for r in rows if r.op.parent]
-        name = api_name(parents[0].object) if parents else ""
-        if name not in _MERGED:
-            return {}
-        states = self.states(name, [p.remote_id for p in parents])
-        found = {p.remote_id: states.get(p.remote_id[:15], {}).get("MasterRecordId") for p in parents}
-        return {old: str(new) for old, new in found.items() if new}
+        if not parents:
+            return {}, set()
+        states = self.states(api_name(parents[0].object), [p.remote_id for p in parents])
+        found = {p.remote_id: states.get(p.remote_id[:15], {"IsDeleted": True}) for p in parents}
+        moved = {old: str(new) for old, state in found.items() if (new := state.get("MasterRecordId"))}
+        return moved, {i for i, state in found.items() if state.get("IsDeleted") and i not in moved}
 
     @staticmethod
     def _repoint(row: Row, moved: Mapping[str, str]) -> bool:
@@ -156,6 +157,15 @@ class Follower:
             if row.record is not None and row.record.get(name) in (None, ""):
                 row.fields.setdefault(name, value)
         row.notes.append("the lead was converted: its contact is used")
+
+
+def waits_for_parent(row: Row) -> WaitFor | None:
+    """For a parent that is gone: it may be made anew, as who was forgotten by mistake is."""
+    parent = row.op.parent
+    if parent is None or not parent.entity:
+        return None
+    text = f"waits for {parent.entity} {parent.key}: its {api_name(parent.object)} was deleted in Salesforce"
+    return WaitFor(parent.entity, parent.key, text)
 
 
 def _masters(states: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
