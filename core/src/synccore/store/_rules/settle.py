@@ -109,8 +109,10 @@ def _move_on(
     """What is owed still (`behind`: in a newer row, into which it is folded), handed to a job, or needs a person."""
     values = _moved(row, settlement, now)
     if settlement.to == "ready":
-        if settlement.wait is not None and _is_linked(tx, settlement.wait, row["source"]):
-            # The parent was delivered while this one was being mapped: nothing would wake it any more.
+        wait = settlement.wait if row["waiting_since"] is None else None
+        if wait is not None and _is_linked(tx, wait, row["source"]):
+            # The parent was delivered while this one was being mapped: nothing would wake it any more. Once alone, for
+            # what the link leads to may be gone, and that is waited for like any other.
             values |= {"due_at": now, "wait_route": None, "wait_entity": None, "wait_key": None}
         if row["id"] in behind:
             fold_or_ready(tx, row, **values)

@@ -214,6 +214,17 @@ class SettlingRules:
         desk.settle(child, "ready", due_at=desk.now + timedelta(hours=6), wait=("people", "customer", "1"))
         assert [d.key for d in desk.claim()] == ["o1"]
 
+    def test_a_parent_that_has_a_link_and_is_waited_for_again_is_gone_at_the_target(self, desk: Desk) -> None:
+        """What waits for another one is not tried again and again meanwhile."""
+        desk.store.put_link("people", "shop", "customer", "1", desk.link("R"), desk.now)
+        desk.take(desk.order("o1", "1"))
+        for tried in (1, 2):
+            later = desk.now + timedelta(hours=6)
+            desk.settle(desk.claim()[0], "ready", due_at=later, wait=("people", "customer", "1"))
+            assert (desk.store.next_due("crm") == later) is (tried == 2)
+        desk.store.put_link("people", "shop", "customer", "1", desk.link("S"), desk.now)
+        assert [d.key for d in desk.claim()] == ["o1"]
+
     def test_an_adopted_link_wakes_what_waits(self, desk: Desk) -> None:
         desk.take(desk.order("o1", "1"))
         desk.settle(desk.claim()[0], "ready", due_at=desk.now + timedelta(hours=6), wait=("people", "customer", "1"))
