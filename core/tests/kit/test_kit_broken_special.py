@@ -2,9 +2,10 @@
 
 from itertools import zip_longest
 
+import pytest
 from attrs import evolve
 
-from synccore.errors import BatchRejected, Transient
+from synccore.errors import BatchRejected, Rejected, Transient, WaitFor
 from synccore.types import Delivered, FieldInfo, Limits, Link, ObjectInfo, Roomier, Submitted, Unchanged
 
 
@@ -159,6 +160,32 @@ def test_children(sample, sound, contract_of, passes, fails, tmp_path):
     first = {}
     passes(hangs_on(lambda operation: operation.parent.remote_id), case, tmp_path / "moved")
     fails(hangs_on(lambda op: first.setdefault(op.key, op.parent.remote_id)), case, tmp_path / "stays")
+
+
+@pytest.mark.parametrize(
+    ("word", "tried"), [(Rejected, "fails"), (lambda text: WaitFor("customer", "0", text), "passes")]
+)
+def test_children_whose_parent_is_gone(sample, sound, contract_of, passes, fails, tmp_path, word, tried):
+    gone = set()
+
+    def vanish(self, stand_in, remote_id):
+        gone.add(remote_id)
+        return stand_in.people.pop(remote_id) is not None
+
+    class Children(sound):
+        def _write(self, operation):
+            if operation.entity != "order":
+                return super()._write(operation)
+            if operation.parent.remote_id in gone:
+                raise word("no such parent")
+            fields = {**operation.fields, "kind": "child", "parent": operation.parent.remote_id}
+            return super()._write(evolve(operation, fields=fields))
+
+    route = {"entity": "order", "object": "person", "defaults": False, "fields": {"email": "'o@shop.test'"}}
+    contract = contract_of(sample, Children, child=route, vanish=vanish)
+    {"passes": passes, "fails": fails}[tried](
+        contract, "a_child_whose_parent_is_gone_waits_for_another_one", tmp_path / tried
+    )
 
 
 def test_events(sample, sound, contract_of, passes, fails, tmp_path):
