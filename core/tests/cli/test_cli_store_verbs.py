@@ -154,6 +154,13 @@ def test_a_mistake_elsewhere_is_left_out_and_told_while_a_daemon_runs(running):
     assert "crm" in told.stdout
 
 
+def test_a_route_with_a_mistake_is_not_called_one_that_left(running):
+    running.path.write_text(running.path.read_text() + '\n[routes.people.fields]\nname = "customer.nobody"\n')
+    told = running.run("status").stderr
+    assert "left out, because it is wrong: routes.people.fields" in told
+    assert "not configured any more" not in told
+
+
 def test_without_a_daemon_a_broken_file_is_the_only_truth(world):
     world.deliver()
     world.path.write_text(world.path.read_text() + "\n[sinks.crm\n")

@@ -329,7 +329,8 @@ class App(Base):
     def lost_routes(self) -> Mapping[str, int]:
         """Routes that are not configured any more and whose records are still linked, and how many are."""
         own = {writeback.route_name(source, entity) for source in self.sources for entity in ENTITIES}
-        return self.store.linked_routes(known={*self.routes, *own}) if self.exists else {}
+        written = table(peek(self.text), "routes")  # one with a mistake is there all the same
+        return self.store.linked_routes(known={*self.routes, *written, *own}) if self.exists else {}
 
     def after_entity(self, route: str) -> str | None:
         """The entity of the route that this one waits for."""
