@@ -299,6 +299,16 @@ def test_what_a_lost_create_made_under_the_former_address_goes_before_who_has_th
     assert [found.remote_id for found in sink.lookup([evolve(moved, before=None)])] == [other.id]
 
 
+@pytest.mark.parametrize(("key", "ours"), [("12", True), ("13", False)])
+def test_a_profile_that_names_another_record_is_not_what_a_lost_create_made(sink, klaviyo, operation, key, ours):
+    """All else that it holds is as we would send it: two new customers have bought nothing."""
+    bought = {"woo_order_count": 0}
+    klaviyo.add_person(email="a@shop.test", properties={"woo_customer_id": key, **bought})
+    fields = {"email": "a@shop.test", "properties": {"woo_customer_id": "12", **bought}}
+    (found,) = sink.lookup([operation(key="12", fields=fields, maybe_applied=True, since=klaviyo.now())])
+    assert found.marked is ours
+
+
 def test_a_phone_number_left_out_is_no_drift(sink, klaviyo, operation):
     fields = {"email": "ada@shop.test", "phone_number": "call me"}
     (outcome,) = sink.deliver([operation(fields=fields)])

@@ -67,7 +67,8 @@ class Finder:
         """By their match fields, e-mail by default; the first identifier that finds one wins.
 
         Two identifiers that name different profiles are ambiguous. After a lost answer, a profile that came into being
-        since and holds a property of ours as we would send it, or nothing but a refusal, counts as made by us.
+        since and holds a property of ours as we would send it (the one that names the record, if one does), or nothing
+        but a refusal, counts as made by us.
         """
         results = self._found(operations)
         # A create whose answer was lost may have been carried out under the address that the person had then: what is
@@ -119,7 +120,9 @@ def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
         return False
     held = profile["attributes"].get("properties") or {}
     sent = build(operation).attributes.get("properties") or {}
-    if any(held.get(name) == value for name, value in sent.items() if value is not None):
+    # What names the record decides where there is such a thing: all else another one of ours may hold as well.
+    marks = {n: v for n, v in sent.items() if v == operation.key} or {n: v for n, v in sent.items() if v is not None}
+    if any(held.get(name) == value for name, value in marks.items()):
         return True
     return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])
 
