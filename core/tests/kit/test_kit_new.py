@@ -78,7 +78,7 @@ def test_a_folder_that_is_there_is_not_overwritten(tmp_path, monkeypatch):
     assert runner.invoke(cli, ["plugins", "new", "my_crm"]).exit_code == 0
     mine = tmp_path / "synccore-my-crm/src/synccore_my_crm/sink.py"
     mine.write_text("mine")
-    assert runner.invoke(cli, ["plugins", "new", "my_crm"]).exit_code != 0
+    assert runner.invoke(cli, ["plugins", "new", "my_crm"]).exit_code == 2
     assert mine.read_text() == "mine"
 
 

@@ -137,11 +137,15 @@ def _show_cases(cases: Iterable[Case], colours: Mapping[str, str]) -> None:
 def new(name: str, kind: str, folder: Path | None) -> None:
     """Begin a plugin: configuration, client, stand-in and contract tests, ready to install."""
     from .._workshop import scaffold
+    from ..errors import ConfigError
 
     word = scaffold.word_of(name)
     if word is None:
         raise click.UsageError(f"{name!r} is no plugin name: letters, digits and _ only, a letter first")
-    target, written = scaffold.new(word, kind, folder)
+    try:
+        target, written = scaffold.new(word, kind, folder)
+    except ConfigError as error:
+        raise click.UsageError(error.message) from error
     for path in written:
         click.echo(path)
     click.echo(f'\nNext: cd {target} && pip install -e ".[test]" && pytest', err=True)
