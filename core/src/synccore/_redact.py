@@ -63,7 +63,7 @@ _VOCABULARY = frozenset(
 _NAMES_TOO = frozenset(
     """
     april art august basic bill can chance chase dean drew early faith few free grace grant green guest high hope
-    house iris joy june king lily low mark max may might min much own pat pay per price ray rich rose sale sent
+    house iris joy june king lily low mail mark max may might min much own pat pay per price ray rich rose sale sent
     short sue sum sun van vat view way white will winter young
     """.split()  # noqa: SIM905
 )

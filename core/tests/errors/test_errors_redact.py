@@ -79,6 +79,7 @@ ODD = {
     "Nick": "1",
     "Name": "Name",
     "Plan": "Will",
+    "Box": "Mail",
 }
 
 
@@ -87,6 +88,7 @@ ODD = {
     [
         ('API Key is invalid: {"error": 1, "name": "Name"}', 'API Key is invalid: {"error": 1, "name": "Name"}'),
         ("Error 1: max length of will is 1", "Error 1: max length of will is 1"),
+        ("the e-mail address of Mail is not valid", "the e-mail address of [Box] is not valid"),
         ("no such person: Key Error", "no such person: [Full]"),
         ("no such person: Max, MAX or Will", "no such person: [Given], [Given] or [Plan]"),
     ],
