@@ -9,15 +9,6 @@ __all__ = ["HELD"]
 
 HELD = (
     plugin(
-        "google_contacts",
-        "take back: leave a merged contact what the other customer has too",
-        "merge.py",
-        "        left = {i for i in old if i not in new and print_of(spec.name, i) in self.theirs}\n",
-        "        left: set[Any] = set()\n",
-        "plugins/google_contacts/tests/test_google_merged.py::test_a_change_of_one_of_a_merged_contact_takes_nothing_that_the_other_has_too",
-        "plugins/google_contacts/tests/test_google_merged.py::test_what_both_of_a_merged_contact_have_stays_when_one_is_forgotten",
-    ),
-    plugin(
         "klaviyo",
         "take back: know the profile that an opt-out made whose answer was lost",
         "match.py",
@@ -117,14 +108,6 @@ HELD = (
         'missing["person"] if missing is not None else self._known_as(name)',
         'missing["person"] if missing is not None else None',
         "plugins/google_contacts/tests/test_google_moved.py::test_a_listing_that_still_shows_the_former_name_makes_no_second_contact_of_it",
-    ),
-    plugin(
-        "klaviyo",
-        "take back: ask whose a telephone number is before it is first sent",
-        "write.py",
-        "return self._phones.sort_out(operations, profiles)",
-        "return profiles",
-        "plugins/klaviyo/tests/test_klaviyo_bulk.py::test_a_number_of_somebody_elses_keeps_out_of_the_job",
     ),
     plugin(
         "salesforce",
@@ -269,14 +252,6 @@ HELD = (
         " or self._is_from_before(change)",
         "",
         "core/tests/store/test_store_contract.py::TestSqlite::test_how_somebody_was_before_they_were_forgotten_brings_them_back_under_no_address",
-    ),
-    plugin(
-        "salesforce",
-        "take back: know a contact that a lost answer made, also without an external id field",
-        "match.py",
-        "        if row.company or row.op.since is None or not row.op.maybe_applied:\n",
-        "        if True:\n",
-        "plugins/salesforce/tests/test_salesforce_contract.py::TestContactByAddress",
     ),
     core(
         "take back: keep the address that somebody gave up where a newer state is parked as well",

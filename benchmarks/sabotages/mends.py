@@ -214,4 +214,28 @@ MENDS = (
         "found, missing = dict(own), set[str]()",
         "tests/test_call_points.py",
     ),
+    plugin(
+        "google_contacts",
+        "take off a merged contact what the other customer has too",
+        "merge.py",
+        "        left = {i for i in old if i not in new and print_of(spec.name, i) in self.theirs}\n",
+        "        left: set[Any] = set()\n",
+        "plugins/google_contacts/tests/test_google_contract.py",
+    ),
+    plugin(
+        "klaviyo",
+        "send a telephone number without asking whose it is",
+        "write.py",
+        "return self._phones.sort_out(operations, profiles)",
+        "return profiles",
+        "tests/test_round.py",
+    ),
+    plugin(
+        "salesforce",
+        "take a contact that a lost create made without an external id field for one that was there before",
+        "match.py",
+        "        if row.company or row.op.since is None or not row.op.maybe_applied:\n",
+        "        if True:\n",
+        "plugins/salesforce/tests/test_salesforce_contract.py",
+    ),
 )
