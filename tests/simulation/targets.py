@@ -15,7 +15,7 @@ from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
 
-__all__ = ["TARGETS", "TROUBLES", "Held", "Keyless", "Recreating", "Target"]
+__all__ = ["TARGETS", "TROUBLES", "Held", "Keyless", "Recreating", "Selling", "Target"]
 
 #: Trouble with one call.
 TROUBLES: Mapping[str, Callable[..., Fault]] = {
@@ -23,6 +23,9 @@ TROUBLES: Mapping[str, Callable[..., Fault]] = {
     "lost": lambda when: Fault.commit_then_drop(when=when),
     "refused": lambda when: Fault.status(503, when=when),
 }
+
+#: Statuses of orders that are won or lost; all others are open.
+WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
 
 
 @frozen(kw_only=True)
@@ -357,6 +360,11 @@ class Salesforce(Target):
         """Order and stage of every deal."""
         return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["StageName"]) for r in self.server.records("Opportunity")]
 
+    @staticmethod
+    def stage(status: str) -> str:
+        """Of the deal of an order with that status."""
+        return "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
+
     def merge(self, luck: Random) -> None:
         """The owner takes one contact for a double of another: it goes to the bin, and that one stays as it is."""
         contacts = sorted(r["Id"] for r in self.server.records("Contact"))
@@ -413,6 +421,46 @@ class Recreating(Salesforce):
     """An org in which whoever its owner deletes comes back with their next change."""
 
     routes: ClassVar = {name: {**route, "recreate": True} for name, route in Salesforce.routes.items()}
+
+
+class Selling(Salesforce):
+    """An org with orders, which need an account, and which keep the contact that they hang on."""
+
+    name = "selling"
+    keyed: ClassVar = ("Contact", "Account", "Order")
+    routes: ClassVar = {
+        "buyers": {**Recreating.routes["people"]},
+        "orders": {
+            "entity": "order",
+            "object": "Order",
+            "match": ["WooId__c"],
+            "after": "buyers",
+            "on_delete": "delete",
+            "recreate": True,
+            "create_products": True,
+            "activate": True,
+        },
+    }
+
+    def people(self) -> list[Held]:
+        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
+        nameless = sum(1 for r in self.server.records("Contact") if r["Id"] in kept and not r.get("Email"))
+        people = super().people()
+        for held in [one for one in people if not one.email][:nameless]:
+            people.remove(held)
+        return people
+
+    def deals(self) -> list[tuple[int, str]]:
+        return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["Status"]) for r in self.server.records("Order")]
+
+    def deletes(self, email: str) -> bool:
+        """Nobody can delete a contact with orders."""
+        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
+        return not kept.intersection(self.named(email)) and super().deletes(email)
+
+    @staticmethod
+    def stage(status: str) -> str:
+        return "Activated" if status == "completed" else "Draft"
 
 
 class Keyless(Salesforce):

@@ -192,10 +192,6 @@ def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
         last[thread] = at
 
 
-#: Statuses of orders -> the stage of their deal.
-WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
-
-
 def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
     """One for every order that bears no forgotten address, with the stage of its status."""
     told = target.deals()
@@ -207,10 +203,7 @@ def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
         if number not in world.shop.orders and str(number) in world.excuses.lost:
             continue
         status = world.shop.orders.get(number, {"status": None})["status"]
-        wanted = "Closed Won" if status in WON else "Closed Lost" if status in LOST else "Prospecting"
-        if isinstance(target, Ledger):
-            wanted = status
-        if status is None or stage != wanted:
+        if status is None or stage != (status if isinstance(target, Ledger) else target.stage(status)):
             yield f"{target.name}: the deal of {number} is {stage} and the order {status}"
 
 

@@ -269,9 +269,12 @@ def unsent(outcomes: Sequence[Outcome]) -> SynccoreError | None:
 
 
 def failed_alike(outcomes: Sequence[Outcome]) -> Exception | None:
-    """The one error all outcomes share, where it concerns the connection and not the records."""
-    errors = {id(o.error): o.error for o in outcomes if isinstance(o, Failed)}
-    if len(errors) != 1 or not all(isinstance(o, Failed) for o in outcomes):
+    """The one error all outcomes share, where it concerns the connection and not the records.
+
+    What is partly done each record has to say of itself.
+    """
+    errors = {id(o.error): o.error for o in outcomes if isinstance(o, Failed) and not o.partly}
+    if len(errors) != 1 or not all(isinstance(o, Failed) and not o.partly for o in outcomes):
         return None
     (error,) = errors.values()
     return error if is_outage(error) else None

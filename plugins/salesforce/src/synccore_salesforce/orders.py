@@ -57,10 +57,11 @@ class Orders:
                 outcomes[row.op.id] = Failed(error)
         # An order with a line that has no price is left alone as a whole.
         plans = self._price(plans, outcomes)
-        plans = self._set_status([p for p in plans if p.reopen], DRAFT, outcomes) + [p for p in plans if not p.reopen]
-        plans = self._write_orders(plans, outcomes)
-        plans = self._write_items(plans, outcomes)
+        reopened = self._set_status([p for p in plans if p.reopen], DRAFT, outcomes)
+        written = self._write_orders(reopened + [p for p in plans if not p.reopen], outcomes)
+        plans = self._write_items(written, outcomes)
         self._set_status([p for p in plans if p.activate], ACTIVATED, outcomes)
+        _begun((*reopened, *written), outcomes)
         return outcomes
 
     # -- what is to be done
@@ -138,7 +139,9 @@ class Orders:
         for plan in open_again:
             plan.activate = True
             plan.row.drop("Status")
-        return {**outcomes, **self._saver.write([p.row for p in open_again])}
+        outcomes |= self._saver.write([p.row for p in open_again])
+        _begun(open_again, outcomes)
+        return outcomes
 
     def _set_status(self, plans: Sequence[_Plan], status: str, outcomes: dict[int, Outcome]) -> list[_Plan]:
         """Status has to be the only field of its update."""
@@ -207,6 +210,13 @@ class Orders:
             if not result.get("success"):
                 problem = (*problems_of(result.get("errors")), Problem("UNKNOWN_EXCEPTION"))[0]
                 failed.setdefault(plan.row.op.id, error_of(problem))
+
+
+def _begun(plans: Sequence[_Plan], outcomes: dict[int, Outcome]) -> None:
+    """Something of these is done; what failed since is known to be partly there."""
+    for plan in plans:
+        if isinstance(failed := outcomes[plan.row.op.id], Failed):
+            outcomes[plan.row.op.id] = evolve(failed, partly=True)
 
 
 def _with_status(row: Row, status: str) -> Outcome:
