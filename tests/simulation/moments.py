@@ -93,9 +93,13 @@ class Witness:
         """The address that is known to be owed to it; empty where it is to go."""
         store, (source, entity, key) = self._world.store, entry.tag.split(":", 2)
         row = store.snapshot(source, entity, self._heir(entry) or key)
-        if row is None or store.deliveries(sink="ledger", key=row.key, state="parked"):
+        if row is None:
             return None
-        if any(one.maybe_applied for one in store.deliveries(sink="ledger", key=row.key, limit=1000)):
+        owed = store.deliveries(sink="ledger", key=row.key, limit=1000)
+        states = {one.state for one in owed}
+        if "parked" in states and not states & {"ready", "running"}:
+            return None  # nothing newer is on its way
+        if any(one.maybe_applied for one in owed):
             return None  # an answer was lost: where it stands nobody knows
         if row.deleted:
             return ""
