@@ -7,7 +7,7 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
-from simulation.calls import BEGINNINGS, TOLD, each_call, saved_before, saved_between, with_another
+from simulation.calls import BEGINNINGS, TOLD, again, each_call, saved_before, saved_between, with_another
 from simulation.changes import FATES, JOINED, OTHERS, RESTORED, THEIRS
 from simulation.ledger import Ledger
 from simulation.targets import Google, Keyless, Klaviyo, Recreating, Salesforce, Selling
@@ -20,6 +20,8 @@ ALL, MORE = os.environ.get("HYPOTHESIS_PROFILE") == "nightly", "SUITE_LIVES" in 
 TARGETS = (Klaviyo, Google, Recreating, Ledger)
 
 KNOWN = {name: begin for name, begin in (BEGINNINGS | TOLD).items() if "new" not in name and "guest" not in name}
+#: What nobody needs to be looked for afterwards; who moves twice before anything is known may be found nowhere.
+STAYING = {name: act for name, act in THEIRS.items() if name in ("says no", "says yes", "lives nowhere")}
 BESIDE = {name: act for name, act in OTHERS.items() if not name.startswith("the owner")}
 
 #: Where no key tells, what a lost create made is the org's own to `forget`: a known limit.
@@ -34,6 +36,7 @@ AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
+    "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 163),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what is told of them": (TOLD, FATES | BESIDE, (Klaviyo, Recreating, Ledger), 151),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling,), 151),

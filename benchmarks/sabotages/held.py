@@ -8,14 +8,6 @@ from .form import core, plugin
 __all__ = ["HELD"]
 
 HELD = (
-    plugin(
-        "klaviyo",
-        "take back: know the profile that an opt-out made whose answer was lost",
-        "match.py",
-        'return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])',
-        "return False",
-        "plugins/klaviyo/tests/test_klaviyo_consent.py::test_whom_a_lost_opt_out_made_is_known_again",
-    ),
     core(
         "take back: let an account and the guest whose address it gets be one at each target",
         "_delivery/lane.py",

@@ -269,4 +269,12 @@ MENDS = (
         "        if True:\n",
         "plugins/salesforce/tests/test_salesforce_contract.py",
     ),
+    plugin(
+        "klaviyo",
+        "forget the profile that an opt-out made whose answer was lost",
+        "match.py",
+        'return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])',
+        "return False",
+        "tests/test_call_points.py",
+    ),
 )

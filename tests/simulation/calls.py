@@ -19,6 +19,7 @@ __all__ = [
     "Beginning",
     "Change",
     "Whom",
+    "again",
     "buys",
     "each_call",
     "saved_before",
@@ -207,6 +208,34 @@ class Nth:
         self.left -= 1
         self.met = self.met or self.left < 0
         return self.left == -1
+
+
+def again(beginnings: Mapping[str, Beginning], changes: Mapping[str, Change]) -> Mapping[str, Beginning]:
+    """There was trouble with one of the first calls before, and a change since: the trouble to come is the second."""
+
+    def after(begin: Beginning, trouble: str, moment: int, change: Change) -> Beginning:
+        def troubled(world: World, between: Callable[[], object] = _nothing) -> Whom:
+            whom = begin(world, between)
+            world.listen()
+            (target,) = world.targets.values()
+            target.trouble_at(Nth(moment), trouble)
+            world.shop.run_queue()
+            world.turn()
+            target.come_back()
+            change(world, whom)
+            # What was refused for a while is due.
+            world.clock.advance(timedelta(minutes=2))
+            return whom
+
+        return troubled
+
+    cases = product(beginnings, ("busy", "lost"), range(2), changes)
+    return {
+        f"{begin}, {trouble} at call {moment}, then: {change}": after(
+            beginnings[begin], trouble, moment, changes[change]
+        )
+        for begin, trouble, moment, change in cases
+    }
 
 
 def tried(world: World, whom: Whom, trouble: str, moment: int, change: Change) -> bool:
