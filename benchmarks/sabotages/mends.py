@@ -190,13 +190,6 @@ MENDS = (
         ":",
         "tests/test_interleavings.py",
     ),
-    core(
-        "take an order that has the number of its new owner for its own",
-        "_delivery/prepare.py",
-        "work.parent_ref != itself",
-        "work.parent_ref.key != itself.key",
-        "tests/test_interleavings.py",
-    ),
     plugin(
         "klaviyo",
         "let an opt-in make a profile ahead of the one that is written",

@@ -200,7 +200,7 @@ class Preparer:
 
     @staticmethod
     def _to_move(work: Work, link: Link) -> bool:
-        """Whether it hangs under a parent at the target while its new owner is not there yet: nothing asks again."""
+        """Whether it hangs under another's record while its new owner has none yet: it waits, for people to see."""
         itself = EntityRef(work.delivery.entity, work.delivery.key)  # an order may have the number of an account
         new_owner = work.parent_ref is not None and work.parent_ref != itself
         comes = work.owner is None or not work.owner.deleted
