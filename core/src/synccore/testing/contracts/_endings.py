@@ -127,6 +127,23 @@ class EndingSinkCases(WhoseSinkCases):
         self._deleted(on, 1)
         assert len(on.held()) == 2 * usual, "made by us, its answer lost, deleted in the shop, and not as others are"
 
+    @pytest.mark.parametrize("status", [400, 503])
+    def test_whom_a_create_made_that_failed_midway_is_deleted_like_all_others(self, on: Stage, status: int) -> None:
+        """Several calls for one record, and the second refused: what the first one made only the sink knows of."""
+        self._needs(on, "lookup")
+        on.emit(1)
+        on.deliver()
+        self._deleted(on, 0)
+        usual = len(on.held())
+        second = self._writes(on) + 2
+        refusal = Fault.status(status, {"error": "no"}, when=lambda r: self.is_write(r) and self._writes(on) == second)
+        on.stand_in.fail_next(refusal)
+        on.emit(1, first=1, accepts_marketing=True)
+        on.app.drain()
+        on.stand_in.clear_faults()
+        self._deleted(on, 1)
+        assert len(on.held()) == 2 * usual, "made by us in part, deleted in the shop, and not as others are"
+
     def test_whom_an_unheard_update_changed_counts_as_made_by_us_still(self, on: Stage) -> None:
         """Another name and a new number: that was us, and nobody who came there in between."""
         on.emit(1, phone=None)
