@@ -347,6 +347,19 @@ def test_a_browser_that_runs_in_the_terminal_comes_back_while_it_runs():
     assert params == {"code": "c1", "state": "s1"}
 
 
+def test_a_browser_that_cannot_be_started_leaves_the_address():
+    class ByHand(LoopbackBrowser):
+        def say(self, text):
+            if text.startswith("http"):
+                urllib.request.urlopen(f"{text}?code=c1", timeout=20).close()  # noqa: S310
+
+    def raises(url):
+        raise ValueError("No closing quotation")  # BROWSER='w3m "%s'
+
+    _, params = ByHand(open_url=raises, patience=20).authorize(lambda r: r)
+    assert params == {"code": "c1"}
+
+
 def test_nobody_coming_back_is_an_auth_error():
     browser = LoopbackBrowser(open_url=lambda _: False, patience=0.05)
     with pytest.raises(AuthError, match="nobody came back"):

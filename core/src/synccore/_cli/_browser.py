@@ -53,7 +53,11 @@ class LoopbackBrowser:
     def _send(self, url: str) -> None:
         import webbrowser
 
-        if not (self._open_url or webbrowser.open)(url):
+        try:
+            opened = (self._open_url or webbrowser.open)(url)
+        except Exception:  # noqa: BLE001  BROWSER can hold anything; the address alone is enough to go on
+            opened = False
+        if not opened:
             self.say("No browser could be opened here. Open this address on this machine, or use --no-browser:")
         else:
             self.say("Go on in the browser. If it did not open, use this address:")
