@@ -58,3 +58,11 @@ def test_what_does_not_fit_stands_below_each_other_by_name(shown):
     assert lines[0] == "2026-11-30 11:02:53"
     assert lines[1].startswith("  route: crm_customers  record: customer 中村さくら")
     assert lines[-2:] == ["2026-11-30", "  record: order 1"]
+
+
+def test_a_row_is_one_line_in_a_pipe_however_wide_its_letters(capsys):
+    rows = [("Street", "7 Lane\r\nBack yard", "x"), ("City", "中村さくら", "y"), ("Zip", "1", "z")]
+    table(("field", "would be", "sent"), rows, empty="none")
+    lines = capsys.readouterr().out.splitlines()
+    assert "7 Lane Back yard" in lines[1]
+    assert len({cell_len(line) for line in lines[1:]}) == 1

@@ -109,14 +109,16 @@ def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> None:
-    """Columns under each other, nothing cut: what `grep` and `awk` want."""
-    lines = [list(columns), *([click.unstyle(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    """Columns under each other, a line for a row, nothing cut: what `grep` and `awk` want."""
+    from rich.cells import cell_len
+
+    lines = [list(columns), *([" ".join(click.unstyle(cell).splitlines()) for cell in row] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
-        cells = [
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for column, cell, width in zip(columns, line, widths, strict=True)
-        ]
+        cells = []
+        for column, cell, width in zip(columns, line, widths, strict=True):
+            gap = " " * (width - cell_len(cell))
+            cells.append(gap + cell if column in numbers else cell + gap)
         click.echo("  ".join(cells).rstrip())
 
 
