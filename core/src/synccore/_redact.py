@@ -26,6 +26,8 @@ _KEYLIKE = re.compile(
 #: Digits and what people put between them; whether it is a telephone number is decided by `_is_phone`.
 _RUN = re.compile(r"[+(\d][+\d\s().-]*+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?!\d)")
+#: What a terminal acts on instead of showing it, and what turns the order of the rest round. Lines stay.
+_ACTING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 #: At most this much of a foreign text is searched: so much more than is shown that nothing shown is missed.
 _SEARCHED = 8
 #: Longer values are known by their beginning, as the other side may have cut them.
@@ -90,6 +92,7 @@ def redact(
         text = _without(text, value, f"[{label}]", words=len(value) < _SURE, name=value != value.lower() in _NAMES_TOO)
     if limit is None:
         return text
+    text = _ACTING.sub("\ufffd", text.replace("\r\n", "\n"))
     text = _EMAIL.sub(r"\1[email]", text)
     text = _BEARER.sub(_credential, text)
     text = _KEYLIKE.sub(lambda m: f"{m.group(1) or ''}[secret]", text)

@@ -28,6 +28,7 @@ FIELDS = {
         ("nobody is found by 'o'hara@shop.test'", "nobody is found by '[email]'"),
         ("call +49 (0)30 1234567 now", "call [phone] now"),
         ("call 030 12345678.", "call [phone]."),
+        ("no\r\n\x1b]0;title\x07 \u202eknown\tfield\x9b2J", "no\n�]0;title� �known\tfield�2J"),
         ("call (030) 1234 5678, or wait", "call [phone], or wait"),
         ("7 +49 170 1234567 x", "7 [phone] x"),
         ("x1 030 1234 5678 x", "x1 [phone] x"),
