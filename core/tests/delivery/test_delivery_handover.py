@@ -224,6 +224,54 @@ def test_nobody_is_remembered_by_an_address_that_was_forgotten(app):
     assert kept["n"] == 0
 
 
+def test_who_of_a_circle_may_not_be_there_is_asked_for_before_the_others_go(app):
+    """Its create was lost, and nothing was made: so whoever else gives up an address goes first."""
+    app.sink.then(lambda _: Transient("lost", maybe_applied=True))
+    app.emit(customer("3", email="carl@shop.test"))
+    app.drain()
+    app.sink.calls.clear()
+    app.emit(*(customer(n, email=f"{name}@shop.test") for n, name in (("1", "bob"), ("2", "carl"), ("3", "anna"))))
+    app.follow()
+    app.settle_down()
+    assert [key for _, key, _ in told(app)] == ["2", "1", "3"]
+
+
+def test_a_circle_waits_for_who_stands_outside_it(app):
+    """Two exchange their addresses, and the target has a third one under one of these still."""
+    app.emit(customer("3", email="carl@shop.test"))
+    app.settle_down()
+    app.sink.calls.clear()
+    is_refused(app, "1")
+    app.emit(customer("1", email="bob@shop.test"), customer("2", email="anna@shop.test"))
+    app.follow()
+    app.drain()
+    assert "2" in {key for _, key, _ in told(app)}, "a circle of the two"
+    app.emit(customer("2", email="carl@shop.test"), customer("3", email="anna@shop.test"))
+    app.follow()
+    app.drain()
+    assert ("upsert", "3", "anna@shop.test") not in told(app)
+    app.sink.always(None)
+    app.sink.calls.clear()
+    app.settle_down()
+    assert next(key for _, key, _ in told(app)) == "1"
+    assert sorted(key for _, key, _ in told(app)) == ["1", "2", "3"]
+
+
+def test_what_a_parked_change_would_have_given_is_given_up_by_nobody(app):
+    """So addresses do not go round: who is known to be at the target under an address goes before who gets it."""
+    app.emit(customer("3", email="carl@shop.test"))
+    app.settle_down()
+    app.sink.then(Rejected("no"))
+    app.emit(customer("1", email="ann@shop.test"))
+    app.drain()
+    app.sink.calls.clear()
+    for n, name in (("1", "between"), ("2", "ann"), ("3", "bob"), ("1", "carl")):
+        app.emit(customer(n, email=f"{name}@shop.test"))
+    app.follow()
+    app.settle_down()
+    assert [key for _, key, _ in told(app)] == ["2", "3", "1"]
+
+
 # -- a target that has one record for an address
 
 

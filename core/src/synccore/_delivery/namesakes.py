@@ -31,9 +31,10 @@ class Namesakes:
     again comes under a new number, often before the word of the deletion. Written first, they would not find what the
     former record leaves behind, and stand there twice. It waits as well, and so does whoever changes to an address,
     while another record is known to the target under it and is owed with what it has instead: written first, a target
-    that finds people by their address would have one record for both. Where addresses go round, nobody waits; and where
-    the target has one record for an address, all of that circle exchange their links first, once it is known which they
-    have.
+    that finds people by their address would have one record for both. Where addresses go round, those of that circle do
+    not wait for each other. But whoever of them may be at the target or not (a create without an answer) is only asked
+    about first, and the others wait for that: then addresses go round still, or it is known who goes first. And where
+    the target has one record for an address, all of that circle exchange their links first.
 
     A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
     makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
@@ -62,6 +63,7 @@ class Namesakes:
     def part(self, route: str, items: Sequence[Item], settlements: list[Settlement], now: datetime) -> list[Item]:
         """Those that may go; what becomes of the others is added to `settlements`."""
         waiting = self._behind(route, items) | self._before_facts(items) | self._facts(items)
+        items = self._asked_first(route, items, waiting)
         if route in self._by_address:
             items = self._in_rounds(route, items, waiting, settlements, now)
         held = [(item, why) for item in items if (why := waiting.get(id(item))) is not None]
@@ -76,6 +78,14 @@ class Namesakes:
         given = self._store.behind_handovers([route], one.source, one.entity, keys)
         return _said(some, given, HANDED_OVER) | _said(some, going, WAITS)
 
+    def _asked_first(self, route: str, items: Sequence[Item], waiting: Mapping[int, str]) -> Sequence[Item]:
+        if not (some := [item for item in items if id(item) not in waiting and _is_in_doubt(item)]):
+            return items
+        one = some[0].work.delivery
+        keys = self._store.going_round(route, one.source, one.entity, _keys(some))
+        asked = {id(item) for item in some if item.work.delivery.key in keys}
+        return [evolve(item, only_asked=True) if id(item) in asked else item for item in items]
+
     def _in_rounds(
         self,
         route: str,
@@ -83,11 +93,10 @@ class Namesakes:
         waiting: dict[int, str],
         settlements: list[Settlement],
         now: datetime,
-    ) -> list[Item]:
+    ) -> Sequence[Item]:
         """Those who do not exchange addresses. Who does comes again, with the twin that has their new one."""
-        moving = [item for item in items if id(item) not in waiting and _may_have_moved(item)]
+        moving = (item for item in items if id(item) not in waiting and item.work.link and _has_new_address(item))
         turned: set[str] = set()
-        asked: set[int] = set()
         for item in moving:
             one = item.work.delivery
             if one.key in turned:
@@ -98,14 +107,11 @@ class Namesakes:
             )  # fmt: skip
             if found is not None and found.exchanged:
                 turned |= found.keys
-            elif found is not None and one.key in found.unknown:
-                asked.add(id(item))
             elif found is not None:
                 waiting[id(item)] = UNDER_WAY
         again = [item for item in items if item.work.delivery.key in turned]
         settlements.extend(self._settler.snoozed(item.work, now, ROUND) for item in again)
-        stay = [item for item in items if item.work.delivery.key not in turned]
-        return [evolve(item, only_asked=True) if id(item) in asked else item for item in stay]
+        return [item for item in items if item.work.delivery.key not in turned]
 
     def _before_facts(self, items: Sequence[Item]) -> dict[int, str]:
         if not (some := [item for item in items if item.operation.op == "delete"]):
@@ -143,9 +149,9 @@ def _said(items: Sequence[Item], keys: Collection[str], why: str) -> dict[int, s
     return {id(item): why for item in items if item.work.delivery.key in keys}
 
 
-def _may_have_moved(item: Item) -> bool:
-    """Whether it may be known at the target by another address than it has now."""
-    return _has_new_address(item) and (item.work.link is not None or item.work.delivery.maybe_applied)
+def _is_in_doubt(item: Item) -> bool:
+    """Whether nobody knows if it is at the target."""
+    return item.operation.op == "upsert" and item.work.link is None and item.work.delivery.maybe_applied
 
 
 def _has_new_address(item: Item) -> bool:

@@ -48,9 +48,15 @@ class Owing(Engine):
 
     def behind_handovers(self, routes: Collection[str], source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose address another one was delivered with on one of the routes and has no more,
-        as long as what it has instead is open there. Where that goes round, nobody waits."""
+        as long as what it has instead is open there. Those among whom that goes round are not behind each other, unless
+        one of them has no twin: that one may be there or not, and all others are behind it."""
         with self.reading() as view:
             return namesakes.handed_over(view, routes, source, entity, keys)
+
+    def going_round(self, route: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
+        """Of these, the records whose address goes round on the route, as far as is known."""
+        with self.reading() as view:
+            return namesakes.going_round(view, route, source, entity, keys)
 
     def exchange(
         self, route: str, source: str, entity: str, key: str, *, token: str, owes: Sequence[DirtyRule], now: datetime
@@ -58,8 +64,8 @@ class Owing(Engine):
         """Where the address of a record goes round on the route, all of that circle exchange their links at once, so
         that each has the one that is known by their new address; None where it does not.
 
-        Nothing is exchanged while anything of them is under way, but for what runs under the asker's `token`, nor while
-        nobody knows whether one of them has a twin. What hangs on them is owed again, and what `owes` says.
+        Nothing is exchanged while anything of them is under way, but for what runs under the asker's `token`. What
+        hangs on them is owed again, and what `owes` says.
         """
         with self.writing() as tx:
             return exchange.exchange(tx, route, source, entity, key, token=token, owes=owes, now=to_ms(now))

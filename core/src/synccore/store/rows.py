@@ -237,10 +237,8 @@ class Round:
     """Records among whom addresses go round, on one route."""
 
     keys: frozenset[str]
-    #: Whether they have exchanged their twins; else something of them is under way, or unknown.
+    #: Whether they have exchanged their twins; else something of them is under way.
     exchanged: bool = field(kw_only=True)
-    #: Those of whom it is not known whether a twin of theirs was made: that is to be asked first.
-    unknown: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)

@@ -32,12 +32,6 @@ CROSS JOIN link l ON l.route = :route AND l.source = :source AND l.entity = :ent
 CROSS JOIN snapshot s ON s.source = l.source AND s.entity = l.entity AND s.key = l.key
 """
 
-#: Those of these whose create may have been carried out.
-UNKNOWN = """
-SELECT DISTINCT d.key FROM json_each(:keys) j CROSS JOIN delivery d ON d.source = :source AND d.entity = :entity
-    AND d.key = j.value AND d.settled_at IS NULL AND d.route = :route AND d.event IS NULL AND d.maybe_applied = 1
-"""
-
 #: In two steps, for no two may have one key meanwhile. What `adopt` saw, what it was made from and when it was
 #: delivered was its owner's.
 GIVE = "UPDATE link SET key = :between, made_from = NULL, seen = NULL, delivered_at = NULL WHERE id = :id"
@@ -66,10 +60,7 @@ def exchange(
     at |= {"keys": codec.dump_json(keys), "token": token}
     links = {row["key"]: row for row in tx.execute(LINKS, at)}
     takes = dict(zip(keys, keys[1:] + keys[:1], strict=True))
-    if unlinked := set(keys) - links.keys():
-        unknown = unlinked & {row["key"] for row in tx.execute(UNKNOWN, at)}
-        return Round(frozenset(keys), exchanged=False, unknown=frozenset(unknown)) if unlinked == unknown else None
-    if len({row["remote_id"] for row in links.values()}) < len(keys):
+    if links.keys() != set(keys) or len({row["remote_id"] for row in links.values()}) < len(keys):
         return None
     if not all(_is_known_by(links[taken], links[one]["email"]) for one, taken in takes.items()):
         return None

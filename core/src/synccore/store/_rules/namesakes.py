@@ -10,7 +10,17 @@ from .. import codec
 from ..engine import Transaction
 from ..rows import Heir
 
-__all__ = ["FORMER_EMAIL", "given_away", "given_up_by", "going", "handed_over", "heirs", "moving", "untold"]
+__all__ = [
+    "FORMER_EMAIL",
+    "given_away",
+    "given_up_by",
+    "going",
+    "going_round",
+    "handed_over",
+    "heirs",
+    "moving",
+    "untold",
+]
 
 #: Whose place another record took goes after that one, which has the address itself; all others wait for both, unless
 #: that one might wait for them.
@@ -42,26 +52,57 @@ WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NUL
 """
 
 #: Records that are owed with another address than `s` has now, and were delivered with that one. One that is parked
-#: is waited for by nobody, unless a newer state is on its way.
+#: is waited for by nobody, unless a newer state is on its way: then it tells what they have at the target, and what it
+#: was refused with they never had.
 _GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {key} AND s.deleted = 0
     CROSS JOIN delivery d ON d.former_email = s.email AND d.source = s.source AND d.entity = s.entity
         AND d.key <> s.key AND d.settled_at IS NULL AND d.route IN (SELECT value FROM json_each(:routes))
         AND (d.state <> 'parked' OR EXISTS (
             SELECT 1 FROM delivery n WHERE n.source = d.source AND n.entity = d.entity AND n.key = d.key
                 AND n.settled_at IS NULL AND n.route = d.route AND n.event IS NULL AND n.state <> 'parked'))
+        AND NOT EXISTS (
+            SELECT 1 FROM delivery o WHERE o.source = d.source AND o.entity = d.entity AND o.key = d.key
+                AND o.settled_at IS NULL AND o.route = d.route AND o.event IS NULL AND o.state = 'parked'
+                AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < d.id)
         AND (d.maybe_applied = 1 OR EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source
             AND l.entity = d.entity AND l.key = d.key))
         AND NOT EXISTS (SELECT 1 FROM snapshot p WHERE p.source = d.source AND p.entity = d.entity AND p.key = d.key
             AND p.email = s.email AND p.deleted = 0)"""
 
-#: Of these keys, those whose address such a record gives up. Where the addresses go round, nobody of that circle
-#: waits: whoever came first would wait for the last.
-BEHIND_A_HANDOVER = f"""
-WITH RECURSIVE behind (start, key) AS (
-    SELECT j.value, d.key FROM json_each(:keys) j CROSS JOIN snapshot {_GIVES_IT_UP.format(key="j.value")}
+#: Whether anything of it is known to be there: whoever has no twin on the route is there only if an unanswered try was
+#: carried out.
+_IN_DOUBT = """CASE WHEN EXISTS (SELECT 1 FROM link k WHERE k.route = d.route AND k.source = d.source
+    AND k.entity = d.entity AND k.key = d.key) THEN 0 ELSE 1 END"""
+
+#: Who is behind whom of these keys, at any distance, and whom of these keys others are behind.
+_BEHIND = f"""
+WITH RECURSIVE gives (key, giver, doubt) AS (
+    SELECT s.key, d.key, {_IN_DOUBT} FROM json_each(:keys) j CROSS JOIN snapshot {_GIVES_IT_UP.format(key="j.value")}
     UNION
-    SELECT b.start, d.key FROM behind b CROSS JOIN snapshot {_GIVES_IT_UP.format(key="b.key")})
-SELECT start AS key FROM behind GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0
+    SELECT g.giver, d.key, {_IN_DOUBT} FROM gives g CROSS JOIN snapshot {_GIVES_IT_UP.format(key="g.giver")}),
+behind (start, key) AS (
+    SELECT g.key, g.giver FROM gives g WHERE g.key IN (SELECT value FROM json_each(:keys))
+    UNION
+    SELECT b.start, g.giver FROM behind b CROSS JOIN gives g ON g.key = b.key),
+before (start, key) AS (
+    SELECT g.giver, g.key FROM gives g WHERE g.giver IN (SELECT value FROM json_each(:keys))
+    UNION
+    SELECT b.start, g.key FROM before b CROSS JOIN gives g ON g.giver = b.key)
+"""  # noqa: S608  own constants
+
+#: Of these keys, those whose address such a record gives up. Where the addresses go round, those of that circle do not
+#: wait for each other: whoever came first would wait for the last. But all of them wait for who stands outside, and for
+#: whoever of them is in doubt: the target is asked about that one, and then it is in the circle or it is not.
+BEHIND_A_HANDOVER = f"""{_BEHIND}
+SELECT start AS key FROM (SELECT start, key FROM behind EXCEPT SELECT start, key FROM before) o
+UNION
+SELECT b.start FROM behind b WHERE b.key IN (SELECT giver FROM gives WHERE doubt = 1)
+    AND b.start NOT IN (SELECT giver FROM gives WHERE doubt = 1)
+"""  # noqa: S608  own constants
+
+#: Of these keys, those whose own address comes back to them.
+GOES_ROUND = f"""{_BEHIND}
+SELECT start AS key FROM behind WHERE key = start
 """  # noqa: S608  own constants
 
 #: Whoever gives up the address of these.
@@ -137,6 +178,11 @@ def handed_over(view: Transaction, routes: Iterable[str], source: str, entity: s
 def given_up_by(view: Transaction, routes: Iterable[str], source: str, entity: str, key: str) -> set[str]:
     """The records that were delivered with the address of this one, and are owed with another."""
     return _keys(view, GIVEN_UP_BY, source, entity, [key], routes=codec.dump_json(list(routes)))
+
+
+def going_round(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
+    """Those who are of a circle."""
+    return _keys(view, GOES_ROUND, source, entity, keys, routes=codec.dump_json([route]))
 
 
 def moving(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:

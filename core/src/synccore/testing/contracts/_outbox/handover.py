@@ -20,6 +20,18 @@ def _moving(desk: Desk, *keys: str) -> set[str]:
     return found
 
 
+def _turn(desk: Desk, **emails: str) -> None:
+    """One after the other, so that no two have one address meanwhile: none of them is to be asked for."""
+    _moves(desk, **{key: f"between{key}@shop.test" for key in emails})
+    for key, email in emails.items():
+        _moves(desk, **{key: email})
+
+
+def _round(desk: Desk, *keys: str) -> set[str]:
+    found: set[str] = desk.store.going_round("people", "shop", "customer", keys)
+    return found
+
+
 def _exchange(desk: Desk, key: str, token: str | None = "", **more: Any) -> Any:
     values = {"token": token, "owes": (), "now": desk.now} | more
     return desk.store.exchange("people", "shop", "customer", key, **values)
@@ -27,6 +39,11 @@ def _exchange(desk: Desk, key: str, token: str | None = "", **more: Any) -> Any:
 
 def _twins(desk: Desk, *keys: str) -> list[str]:
     return [desk.store.link("people", "shop", "customer", key).remote_id for key in keys]
+
+
+def _claimed(desk: Desk) -> dict[str, Any]:
+    """All that is due, batch by batch."""
+    return {delivery.key: delivery for batch in iter(desk.claim, []) for delivery in batch}
 
 
 def _moves(desk: Desk, **emails: str) -> None:
@@ -75,6 +92,14 @@ class HandoverRules:
         assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), set())
         desk.take(desk.customer("1", "Ida", email=B))
         assert _behind(desk, "7") == {"7"}
+
+    def test_what_a_parked_one_was_to_have_it_never_had(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        _moves(desk, _1=B)
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", error="no")
+        _moves(desk, _1=C, _7=B, _8=A)
+        assert _behind(desk, "7", "8") == {"8"}
 
     def test_a_twin_that_who_has_the_former_address_was_given_is_that_ones(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
@@ -133,17 +158,41 @@ class HandoverRules:
         assert _exchange(desk, "1", one.lease_token).exchanged
         assert _twins(desk, "1", "2") == ["r-2", "r-1"]
 
-    def test_nothing_is_exchanged_before_it_is_known_what_a_create_of_the_circle_made(self, desk: Desk) -> None:
+    def test_all_others_of_a_circle_wait_for_whoever_of_it_may_not_be_there(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        _moves(desk, _3=C)
+        sent = desk.claim()[0]
+        _turn(desk, _2=C, _3=A, _1=B)
+        assert _behind(desk, "1", "2", "3") == {"1", "3"}, "nothing of 3 was sent"
+        desk.settle(sent, "ready", due_at=desk.now, maybe_applied=True, unheard={"email": C})
+        assert (_behind(desk, "1", "2", "3"), _round(desk, "3")) == ({"1", "2"}, {"3"})
+        assert _exchange(desk, "1") is None
+        desk.settle(_claimed(desk)["3"], "ready", due_at=desk.now, not_applied=True)
+        assert (_behind(desk, "1", "2", "3"), _round(desk, "3")) == ({"1", "3"}, set()), "nothing of it is there"
+
+    def test_nobody_of_a_circle_waits_any_more_once_all_are_known_to_be_there(self, desk: Desk) -> None:
         _moves(desk, _1=A)
         desk.deliver_all()
         _moves(desk, _2=B)
         sent = desk.claim()[0]
-        _moves(desk, _1=B, _2=A)
-        assert _exchange(desk, "1") is None, "nothing of the other one was sent, as far as is known"
+        _turn(desk, _2=A, _1=B)
         desk.settle(sent, "ready", due_at=desk.now, maybe_applied=True, unheard={"email": B})
-        found = _exchange(desk, "1")
-        assert (found.keys, found.exchanged, found.unknown) == ({"1", "2"}, False, {"2"})
-        assert _twins(desk, "1") == ["r-1"]
+        running = _claimed(desk)
+        desk.settle(running["2"], "ready", due_at=desk.now, maybe_applied=True, link=desk.link("r-2"))
+        assert (_behind(desk, "1", "2"), _round(desk, "1", "2")) == (set(), {"1", "2"})
+        assert _exchange(desk, "1", running["1"].lease_token).exchanged
+
+    def test_a_circle_waits_for_who_stands_outside(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B, _3=C)
+        desk.deliver_all()
+        _moves(desk, _1="d@shop.test", _2=A)
+        running = {d.key: d for d in desk.claim()}
+        desk.settle(running["2"], link=desk.link("r-2"))
+        _moves(desk, _2=C, _3=A)
+        assert _behind(desk, "1", "2", "3") == {"2", "3"}, "the target has 1 under that address still"
+        desk.settle(running["1"], link=desk.link("r-1"))
+        assert _behind(desk, "1", "2", "3") == set()
 
     def test_what_has_another_address_at_the_target_is_exchanged_with_nobody(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
