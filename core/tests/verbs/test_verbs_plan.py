@@ -1,15 +1,21 @@
 """`plan`, `adopt` and `preview` say what a run does, and that takes nobody in who was forgotten."""
 
+from decimal import Decimal
+
 import pytest
 
 from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore._verbs.plan import plan
 from synccore._verbs.preview import preview
+from synccore.entities import Order
 from synccore.errors import SynccoreError
-from synccore.testing import Harness, customer
+from synccore.testing import Harness, customer, upsert
 
-PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
+PEOPLE = {
+    "people": {"entity": "customer", "fields": {"email": "customer.email"}},
+    "orders": {"entity": "order", "after": "people", "fields": {"number": "order.number"}},
+}
 
 
 @pytest.fixture
@@ -37,3 +43,10 @@ def test_nobody_who_was_forgotten_is_adopted(app):
 def test_nothing_would_be_sent_for_who_was_forgotten(app):
     with pytest.raises(SynccoreError, match="forgotten at 2026"):
         preview(app.app, "people", "1")
+
+
+def test_nor_for_what_is_theirs_and_has_no_address(app):
+    order = Order(key="o", number="17", status="new", currency="EUR", total=Decimal(5))
+    app.emit(upsert(order, owner="1"))
+    with pytest.raises(SynccoreError, match="forgotten at 2026"):
+        preview(app.app, "orders", "o")

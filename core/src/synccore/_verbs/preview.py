@@ -1,6 +1,6 @@
 """`synccore preview`: what would be sent for one record, beside what was last sent, or why nothing would be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from attrs import asdict, evolve, field, frozen
 from .._app.app import App
 from .._app.records import read_back
 from ..errors import MappingError, SynccoreError, WaitFor
-from ..store import Delivery, Work, email_digest, email_of
+from ..store import Delivery, Work, email_digest, email_of, key_digest
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
 from .parts.changed import file_notes
 from .parts.compare import differing, same
@@ -183,7 +183,8 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
             or f"neither here nor at {route.source} is there a {route.entity} with the key {work.delivery.key}: "
             "synccore why says where an address was lost"
         )
-    if (email := email_of(change.data)) and (gone := forgotten(app, email_digest(email))):
+    owner = app.store.snapshot(route.source, change.owner.entity, change.owner.key) if change.owner else None
+    if gone := forgotten(app, *_whose(route.source, change, owner)):
         raise SynccoreError(gone)
     snapshot = Snapshot(
         source=route.source,
@@ -194,12 +195,19 @@ def _fetch(app: App, route: RouteSpec, work: Work) -> Work:
         owner=change.owner,
         changed_at=change.at,
     )
-    owner = app.store.snapshot(route.source, change.owner.entity, change.owner.key) if change.owner else None
     parent_ref, parent = work.parent_ref, work.parent
     if route.after and app.after_entity(route.name) != route.entity and change.owner:
         parent_ref = change.owner
         parent = app.store.link(route.after, route.source, change.owner.entity, change.owner.key)
     return evolve(work, snapshot=snapshot, owner=owner, parent_ref=parent_ref, parent=parent)
+
+
+def _whose(source: str, change: Change, owner: Snapshot | None) -> Iterator[str]:
+    """By what a person is known who was forgotten, as where records are taken in."""
+    if email := email_of(change.data):
+        yield email_digest(email)
+    elif change.owner is not None and owner is None:
+        yield key_digest(source, change.owner.entity, change.owner.key)
 
 
 def _own(found: Change | Sequence[Change | Unreadable] | None, delivery: Delivery) -> Change | None:

@@ -237,7 +237,7 @@ def all_left_out(app: App, asked: str) -> list[str]:
 
 def forgotten(app: App, *digests: str) -> str | None:
     """That who is known by one of these was forgotten."""
-    at = app.store.forgotten_at(*digests)
+    at = app.store.forgotten_at(*digests) if digests else None
     return None if at is None else f"they were forgotten at {moment(at)}, and are not taken in again"
 
 
