@@ -1,5 +1,6 @@
 """`plan`, `adopt` and `preview` say what a run does, and that takes nobody in who was forgotten."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,7 +9,7 @@ from synccore._verbs.adopt import adopt
 from synccore._verbs.forget import forget
 from synccore._verbs.plan import plan
 from synccore._verbs.preview import preview
-from synccore.entities import Order
+from synccore.entities import Customer, Order
 from synccore.errors import SynccoreError
 from synccore.testing import Harness, customer, upsert
 
@@ -30,6 +31,12 @@ def app(tmp_path):
 def test_a_plan_has_nobody_who_was_forgotten(app):
     made = plan(app.app, "people").document()
     assert (made["unchanged"], made["create"]) == (1, 0)
+
+
+def test_a_plan_has_whose_address_was_another_one_by_then(app):
+    """Not heard yet when the address was forgotten; a backfill takes them in as well."""
+    app.source.put(upsert(Customer(key="1", email="c@shop.test"), at=app.clock.now() - timedelta(hours=1)))
+    assert plan(app.app, "people").document()["create"] == 1
 
 
 def test_nobody_who_was_forgotten_is_adopted(app):

@@ -151,9 +151,11 @@ def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: 
     cursor: str | None = None
     seen, total, failures = 0, None, 0
     while True:
+        asked_at = app.clock.now()
         try:
             for page in source.poll(entity, cursor, {}):
-                unit = Ingest(source=name, changes=page.changes, rules={})
+                unit = Ingest(source=name, changes=page.changes, rules={}, read_at=page.read_at or asked_at)
+                asked_at = app.clock.now()
                 scratch.ingest([unit], app.clock.now())
                 cursor, total, failures = page.cursor, page.total if page.total is not None else total, 0
                 seen += len(page.changes)
