@@ -7,8 +7,8 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
-from simulation.calls import BEGINNINGS, TOLD, again, each_call, saved_before, saved_between, with_another
-from simulation.changes import FATES, JOINED, OTHERS, RESTORED, THEIRS
+from simulation.calls import BEGINNINGS, TOLD, again, each_call, saved_before, saved_between, with_a_guest, with_another
+from simulation.changes import FATES, JOINED, ONE, OTHERS, RESTORED, THEIRS
 from simulation.ledger import Ledger
 from simulation.targets import Google, Keyless, Klaviyo, Recreating, Salesforce, Selling
 from simulation.world import World
@@ -43,7 +43,8 @@ GROUPS = {
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
-    "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 7),
+    "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 31),
+    "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 13),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 7),
 }
 

@@ -271,4 +271,12 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what they do after trouble again-marketing]",
     ),
+    core(
+        "let a guest's record take the place of the one that the account's own create may have made",
+        "store/_rules/takeover.py",
+        "        AND (o.maybe_applied = 1 OR o.state IN ('running', 'submitted')))\n",
+        "        AND 0)\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an account and a guest who become one-marketing]",
+    ),
 )

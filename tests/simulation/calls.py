@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from itertools import count, product
 from random import Random
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ __all__ = [
     "saved_between",
     "somebody",
     "tried",
+    "with_a_guest",
     "with_another",
 ]
 
@@ -160,12 +162,20 @@ TOLD: Mapping[str, Beginning] = {
 }
 
 
-def with_another(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]:
-    """Beside somebody who was delivered before."""
+def _long_known(world: World) -> Whom:
+    return somebody(world, "")
 
+
+def _long_known_guest(world: World) -> Whom:
+    guest = Whom(world.new_address())
+    buys(world, guest)
+    return guest
+
+
+def _beside(who: Callable[[World], Whom], beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]:
     def beside(begin: Beginning) -> Beginning:
         def both(world: World, between: Callable[[], object] = _nothing) -> Whom:
-            other = somebody(world, "")
+            other = who(world)
             world.rest()
             whom = begin(world, between)
             whom.other = other
@@ -174,6 +184,10 @@ def with_another(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]
         return both
 
     return {name: beside(begin) for name, begin in beginnings.items()}
+
+
+#: Beside somebody who was delivered before; beside a guest who was.
+with_another, with_a_guest = partial(_beside, _long_known), partial(_beside, _long_known_guest)
 
 
 def saved_before(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]:

@@ -15,7 +15,7 @@ from .moments import CONSENT
 from .targets import Google, Target
 from .world import STEPS, World
 
-__all__ = ["FATES", "JOINED", "OTHERS", "RESTORED", "THEIRS"]
+__all__ = ["FATES", "JOINED", "ONE", "OTHERS", "RESTORED", "THEIRS"]
 
 #: Of steps that decide nothing.
 LUCK = Random(0)
@@ -115,6 +115,27 @@ def _exchanges(world: World, whom: Whom) -> bool:
     world.shop.edit_customer(whom.number, email=theirs)
     whom.email = theirs
     return True
+
+
+def _gets_guests_address(world: World, whom: Whom) -> bool:
+    """Of one who is there: from then on they are one."""
+    assert whom.other is not None
+    if whom.number:
+        world.given_up[whom.email], whom.email = whom.number, whom.other.email
+        world.shop.edit_customer(whom.number, email=whom.email)
+    return bool(whom.number)
+
+
+def _gets_it_and_leaves(world: World, whom: Whom) -> bool:
+    if done := _gets_guests_address(world, whom):
+        _leaves(world, whom)
+    return done
+
+
+def _registers_as_other(world: World, whom: Whom) -> None:
+    """The guest beside them registers."""
+    assert whom.other is not None
+    _registers(world, whom.other)
 
 
 # -- what becomes of an order
@@ -268,8 +289,26 @@ OTHERS: Mapping[str, Change] = {
     "pause": _pauses,
     "restart": _restarts,
 }
+
+
+def _restores(world: World, whom: Whom) -> None:
+    STEPS["restore"](world, LUCK)
+
+
+def _registers_and_restores(world: World, whom: Whom) -> bool:
+    if done := _registers(world, whom):
+        _restores(world, whom)
+    return done
+
+
 #: Of a backup that was made before: then much is unknown, and less is known to be right.
-RESTORED: Mapping[str, Change] = {"restore": lambda world, _: STEPS["restore"](world, LUCK)}
+RESTORED: Mapping[str, Change] = {"restore": _restores, "registers, and restore": _registers_and_restores}
+#: An account and a guest become one.
+ONE: Mapping[str, Change] = {
+    "gets the guest's address": _gets_guests_address,
+    "gets the guest's address, and leaves": _gets_it_and_leaves,
+    "the guest registers": _registers_as_other,
+}
 #: What becomes of a merge of two is in part the owner's choice: afterwards less is known to be right.
 JOINED: Mapping[str, Change] = {
     f"joined {'into' if into else 'from'} another, {under}, {markers}": partial(

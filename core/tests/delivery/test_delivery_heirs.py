@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.entities import Customer, guest_key
-from synccore.errors import RateLimited
+from synccore.errors import RateLimited, Transient
 from synccore.testing import Harness, customer, upsert
 
 ROUTES = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
@@ -63,6 +63,21 @@ def test_a_target_that_makes_one_of_both_loses_nothing(app):
     assert app.app.store.link("people", "shop", "customer", "7").remote_id == there
     assert app.app.store.link("people", "shop", "customer", GUEST) is None
     assert app.history()[-1].note == "the record that took its place is the same one at the target"
+
+
+def test_what_a_lost_create_of_the_account_made_stays_its_own(app):
+    def carried_out_and_lost(operation):
+        app.sink.records["mine"] = dict(operation.fields)
+        app.sink.uids[operation.uid] = "mine"
+        return Transient("no answer", maybe_applied=True)
+
+    app.sink.then(carried_out_and_lost)
+    app.emit(customer("8", email="eight@shop.test"))
+    app.drain()
+    app.emit(upsert(Customer(key="8", email=MAIL, first_name="Gina"), replaces=(GUEST,)))
+    app.settle_down()
+    assert app.sink.records["mine"] == {"email": MAIL, "name": "Gina"}
+    assert sorted(r["email"] for r in app.sink.records.values()) == [MAIL, "old@shop.test"]
 
 
 def test_a_guest_who_is_one_again_is_not_deleted(app):

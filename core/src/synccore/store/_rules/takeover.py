@@ -12,18 +12,22 @@ from .pen import Pen
 
 __all__ = ["MOVE_OWNED_EVENTS", "move"]
 
-#: Its links, unless the new one has one of its own on the route.
+#: Its links, unless the new one has one of its own on the route, or what was sent may have made that.
 MOVE_LINKS = """
 UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND NOT EXISTS (
     SELECT 1 FROM link o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity AND o.key = :new)
+    AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity
+        AND o.key = :new AND o.settled_at IS NULL AND o.event IS NULL
+        AND (o.maybe_applied = 1 OR o.state IN ('running', 'submitted')))
 """
 
-#: ... what is under way, unless something of the new key is, or has been: what it makes would take that one's place.
+#: ... what is under way, unless something of the new key is, or may have been: what it makes would take its place.
 MOVE_UNDER_WAY = """
 UPDATE delivery SET key = :new WHERE source = :source AND entity = :entity AND key = :old AND settled_at IS NULL
     AND state IN ('running', 'submitted') AND NOT EXISTS (
         SELECT 1 FROM delivery o WHERE o.source = :source AND o.entity = :entity AND o.key = :new
-            AND o.settled_at IS NULL AND o.sink = delivery.sink AND o.state IN ('running', 'submitted'))
+            AND o.settled_at IS NULL AND o.sink = delivery.sink AND (o.state IN ('running', 'submitted')
+                OR o.route = delivery.route AND o.event IS NULL AND o.maybe_applied = 1))
     AND NOT EXISTS (SELECT 1 FROM link o WHERE o.route = delivery.route AND o.source = :source
         AND o.entity = :entity AND o.key = :new)
 """

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from ....entities import guest_key
@@ -97,6 +98,31 @@ class GuestsRules:
         desk.take(account(desk))
         assert desk.settle(running, link=desk.link("R"))
         assert desk.store.link("people", "shop", "customer", "12").remote_id == "R-12"
+        assert f"people {GUEST} delete ready" in desk.rows(state="ready")
+
+    @pytest.mark.parametrize("lost", [True, False], ids=["lost", "running"])
+    def test_the_guests_record_takes_the_place_of_none_that_the_account_may_have(self, desk: Desk, lost: bool) -> None:
+        """Its own create may have made one: that would be forgotten, and stay."""
+        desk.take(guest(desk))
+        desk.settle(desk.claim()[0], link=desk.link("R"))
+        desk.take(desk.customer("12", email="12@shop.test"))
+        running = desk.claim()[0]
+        if lost:
+            desk.settle(running, "ready", due_at=desk.now, maybe_applied=True)
+        desk.take(account(desk))
+        assert desk.store.link("people", "shop", "customer", "12") is None
+        assert desk.store.link("people", "shop", "customer", GUEST).remote_id == "R"
+        assert f"people {GUEST} delete ready" in desk.rows(state="ready")
+
+    def test_nor_does_what_is_under_way_for_the_guest(self, desk: Desk) -> None:
+        desk.take(desk.customer("12", email="12@shop.test"))
+        desk.settle(desk.claim()[0], "ready", due_at=desk.now + timedelta(hours=1), maybe_applied=True)
+        desk.take(guest(desk))
+        running = desk.claim()[0]
+        assert running.key == GUEST
+        desk.take(account(desk))
+        assert desk.settle(running, link=desk.link("R"))
+        assert desk.store.link("people", "shop", "customer", "12") is None
         assert f"people {GUEST} delete ready" in desk.rows(state="ready")
 
     def _both(self, desk: Desk) -> None:
