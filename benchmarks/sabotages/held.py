@@ -74,14 +74,6 @@ HELD = (
         "plugins/salesforce/tests/test_salesforce_bulk.py::TestKill::test_older_state_of_a_job_that_has_ended_may_come_again",
     ),
     plugin(
-        "google_contacts",
-        "take back: leave a merged contact what a guest has there until the guest's own account comes",
-        "whose.py",
-        "        if not former:\n            return set()\n",
-        "        if former:\n            return former - {op.uid}\n",
-        "plugins/google_contacts/tests/test_google_moved.py::test_a_guest_of_a_merged_contact_who_registers_has_it_still",
-    ),
-    plugin(
         "salesforce",
         "take back: follow an order that changes hands to the new owner's account",
         "companies.py",

@@ -279,4 +279,13 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[an account and a guest who become one-marketing]",
     ),
+    plugin(
+        "google_contacts",
+        "take from a merged contact what a guest has there before the guest's own account comes",
+        "whose.py",
+        "        if not former:\n            return set()\n",
+        "        if former:\n            return former - {op.uid}\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an owner who joins two-contacts]",
+    ),
 )
