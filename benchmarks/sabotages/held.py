@@ -101,14 +101,6 @@ HELD = (
         "",
         "plugins/salesforce/tests/test_salesforce_shared.py::test_nothing_of_a_person_stays_at_the_company_they_left",
     ),
-    core(
-        "take back: ask for the guest of a restored account",
-        "_delivery/doubtful.py",
-        "former = _as_guest(item.work) | former",
-        "pass",
-        "core/tests/delivery/test_delivery_doubtful.py::test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_backup_does_not_know",
-        "core/tests/daemon/test_daemon_hints.py::test_an_answer_is_as_old_as_its_question",
-    ),
     plugin(
         "salesforce",
         "take back: make a contact's account once without a key too, and leave no name behind a deleted contact",

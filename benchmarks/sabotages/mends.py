@@ -288,4 +288,12 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[an owner who joins two-contacts]",
     ),
+    core(
+        "make a restored account beside the guest that the backup does not know",
+        "_delivery/doubtful.py",
+        "former = _as_guest(item.work) | former",
+        "pass",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a backup of before-crm]",
+    ),
 )
