@@ -9,6 +9,13 @@ __all__ = ["HELD"]
 
 HELD = (
     core(
+        "delete before the facts are told",
+        "_delivery/namesakes.py",
+        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
+        "self._behind(route, items) | self._facts(items)",
+        "core/tests/delivery/test_delivery_namesakes.py::test_a_deletion_waits_until_the_facts_before_it_are_told",
+    ),
+    core(
         "take back: let an account and the guest whose address it gets be one at each target",
         "_delivery/lane.py",
         "        items = self._heirs.part(route, items, settlements, self._clock.now())\n",

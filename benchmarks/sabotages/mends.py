@@ -13,13 +13,6 @@ MENDS = (
         "tests/test_interleavings.py",
     ),
     core(
-        "delete before the facts are told, seen by whole lives",
-        "_delivery/namesakes.py",
-        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
-        "self._behind(route, items) | self._facts(items)",
-        *LIVES,
-    ),
-    core(
         "take what a comparison finds for the past, seen by whole lives",
         "store/_rules/ingest.py",
         "since = self._facts.news_since.get(change.entity)",
