@@ -141,10 +141,8 @@ def shop_records(app: App, route: RouteSpec, heard: Heard = lambda *_: None) -> 
 
 def _forget_too(store: Store, scratch: Store) -> None:
     """Who was forgotten is not taken in there either."""
-    after: list[str] | None = None
-    while rows := store.page("tombstone", after):
+    for rows in store.pages("tombstone"):
         scratch.put_page("tombstone", rows)
-        after = [rows[-1]["digest"]]
 
 
 def _list(app: App, source: Any, name: str, entity: str, scratch: Store, heard: Heard) -> None:

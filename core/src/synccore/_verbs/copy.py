@@ -50,12 +50,10 @@ def copy(origin: Store, target: Store, name: str, watch: Watch = lambda *_: None
                 raise ConfigError("a daemon runs on one of the two: stop it first, then copy")
             stack.enter_context(store.daemon_lock())
         _begin(target, name)
-        for table, key in TABLES.items():
+        for table in TABLES:
             done = 0
-            after = None if table in COUNTED else target.last_key(table)
-            while rows := origin.page(table, after):
+            for rows in origin.pages(table, None if table in COUNTED else target.last_key(table)):
                 target.put_page(table, rows)
-                after = tuple(rows[-1][column] for column in key)
                 done += len(rows)
                 watch(table, done)
         proof = {table: _same(table, origin.tally(table), target.tally(table)) for table in TABLES}

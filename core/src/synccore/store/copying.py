@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import ConfigError
@@ -54,7 +54,13 @@ class Copying(Engine):
             why = f"a copy of {json.loads(begun['value'])} into it was begun and not ended; say synccore db copy again"
             raise ConfigError(f"only a part of the outbox is there: {why}", path="synccore.database")
 
-    def page(self, table: str, after: Sequence[Any] | None, limit: int = _PAGE) -> list[_Row]:
+    def pages(self, table: str, after: Sequence[Any] | None = None) -> Iterator[list[_Row]]:
+        """All rows of a table, or those behind a key, in the order of keys."""
+        while rows := self._page(table, after):
+            yield rows
+            after = [rows[-1][column] for column in TABLES[table]]
+
+    def _page(self, table: str, after: Sequence[Any] | None) -> list[_Row]:
         """Rows behind a key, in the order of keys."""
         columns = ", ".join(TABLES[table])
         behind, values = "1 = 1", list(after or ())
@@ -62,7 +68,7 @@ class Copying(Engine):
             behind = f"({columns}) > ({', '.join('?' * len(after))})"
         if table == "plugin_state":
             behind += f" AND namespace <> '{UNDER_WAY}'"
-        statement = f"SELECT * FROM {table} WHERE {behind} ORDER BY {columns} LIMIT {limit}"  # noqa: S608  own names
+        statement = f"SELECT * FROM {table} WHERE {behind} ORDER BY {columns} LIMIT {_PAGE}"  # noqa: S608  own names
         with self.reading() as view:
             return [_plain(dict(row)) for row in view.execute(statement, values)]
 
@@ -94,12 +100,11 @@ class Copying(Engine):
 
     def tally(self, table: str) -> tuple[int, str]:
         """How many rows there are, and a digest of all that is in them."""
-        count, digest, after = 0, hashlib.sha256(), None
-        while rows := self.page(table, after):
+        count, digest = 0, hashlib.sha256()
+        for rows in self.pages(table):
             for row in rows:
                 digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
             count += len(rows)
-            after = [rows[-1][column] for column in TABLES[table]]
         return count, digest.hexdigest()
 
 
