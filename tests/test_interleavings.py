@@ -56,17 +56,36 @@ def sweep_and_webhook(world: World) -> Pair:
     return lambda: listed(world), webhook
 
 
-def two_webhooks(world: World) -> Pair:
-    world.network.withheld = held = []
-    for name in ("Ben", "Ada"):
-        renamed(world, name)
+def _sent(world: World, *changes: Callable[[], object]) -> list[Callable[[], object]]:
+    """What follows each of these changes of the shop: its webhooks come, and what there is to do because of them."""
+    heard = []
+    for change in changes:
+        world.network.withheld = held = []
+        change()
         world.shop.run_queue()
-    world.network.withheld = None
+        world.network.withheld = None
 
-    def follow(request: WebhookRequest) -> Callable[[], object]:
-        return lambda: (world.receive(request), world.turn())
+        def follow(requests: Sequence[WebhookRequest] = tuple(held)) -> None:
+            for request in requests:
+                world.receive(request)
+            world.turn()
 
-    return follow(held[0]), follow(held[-1])
+        heard.append(follow)
+    return heard
+
+
+def _newcomer(world: World) -> tuple[int, str]:
+    """Number and address of somebody who registered and is there."""
+    world.register(Random(4))
+    world.shop.run_queue()
+    world.turn()
+    number = max(world.shop.customers)
+    return number, world.shop.customers[number]["email"]
+
+
+def two_webhooks(world: World) -> Pair:
+    first, second = _sent(world, lambda: renamed(world, "Ben"), lambda: renamed(world, "Ada"))
+    return first, second
 
 
 def order_and_heir(world: World) -> Pair:
@@ -78,19 +97,13 @@ def order_and_heir(world: World) -> Pair:
     world.turn()
     while max(world.shop.customers) < order - 1:
         world.register(Random(3))
-    world.network.withheld = held = []
     email = world.new_address()
-    heir = world.shop.add_customer(email, first_name="Ben", last_name="Heir")
-    world.shop.run_queue()
-    made = len(held)
-    world.shop.edit_order(order, customer_id=heir, billing={"email": email})
-    world.shop.run_queue()
-    world.network.withheld = None
-
-    def follow(requests: list[WebhookRequest]) -> Callable[[], object]:
-        return lambda: ([world.receive(request) for request in requests], world.turn())
-
-    return follow(held[:made]), follow(held[made:])
+    made, given = _sent(
+        world,
+        lambda: world.shop.add_customer(email, first_name="Ben", last_name="Heir"),
+        lambda: world.shop.edit_order(order, customer_id=max(world.shop.customers), billing={"email": email}),
+    )
+    return made, given
 
 
 def writes(request: Any) -> bool:
@@ -131,32 +144,12 @@ def forget_and_job(world: World) -> Pair:
     return job, forgotten
 
 
-def _sent(world: World, *changes: Callable[[], object]) -> list[Callable[[], object]]:
-    """What follows each of these changes of the shop: its webhooks come, and what there is to do because of them."""
-    heard = []
-    for change in changes:
-        world.network.withheld = held = []
-        change()
-        world.shop.run_queue()
-        world.network.withheld = None
-
-        def follow(requests: Sequence[WebhookRequest] = tuple(held)) -> None:
-            for request in requests:
-                world.receive(request)
-            world.turn()
-
-        heard.append(follow)
-    return heard
-
-
 def listed_and_leaving(world: World) -> Pair:
     """Somebody leaves while a page with them is on its way."""
-    world.register(Random(4))
-    world.shop.run_queue()
-    world.turn()
+    number, _ = _newcomer(world)
 
     def leaves() -> None:
-        world.delete(max(world.shop.customers))
+        world.delete(number)
         world.shop.run_queue()
 
     return lambda: listed(world), leaves
@@ -177,11 +170,7 @@ def forget_and_page(world: World) -> Pair:
 
 def forget_and_webhook(world: World) -> Pair:
     """The last webhook of an account comes as it is forgotten."""
-    world.register(Random(4))
-    world.shop.run_queue()
-    world.turn()
-    gone = max(world.shop.customers)
-    email = world.shop.customers[gone]["email"]
+    gone, email = _newcomer(world)
     (webhook,) = _sent(world, lambda: renamed(world, "Fay"))
     world.delete(gone)
     return webhook, lambda: world.forget_everywhere(email)
@@ -217,12 +206,9 @@ def exchange_and_page(world: World) -> Pair:
 
 def deletion_and_guest(world: World) -> Pair:
     """Who left buys as a guest afterwards; before it is heard that they left, that passes for what they left behind."""
-    world.register(Random(4))
-    world.shop.run_queue()
-    world.turn()
-    gone = max(world.shop.customers)
-    billing = {"email": world.shop.customers[gone]["email"], "first_name": "Ada", "last_name": "Byron"}
-    world.excuses.guests.add(billing["email"])
+    gone, email = _newcomer(world)
+    billing = {"email": email, "first_name": "Ada", "last_name": "Byron"}
+    world.excuses.guests.add(email)
     deletion, order = _sent(world, lambda: world.delete(gone), lambda: world.shop.place_order(billing=billing))
     return deletion, order
 

@@ -114,10 +114,7 @@ class EndingSinkCases(WhoseSinkCases):
     def test_whom_a_lost_answer_made_is_deleted_like_all_others(self, on: Stage, retried: bool) -> None:
         """Deleted in the shop before the retry, or after it: our own record is not taken for somebody else's."""
         self._needs(on, "lookup")
-        on.emit(1)
-        on.deliver()
-        self._deleted(on, 0)
-        usual = len(on.held())
+        usual = self._left_of_one(on)
         on.emit(1, first=1)
         on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
         on.app.drain()
@@ -131,13 +128,8 @@ class EndingSinkCases(WhoseSinkCases):
     def test_whom_a_create_made_that_failed_midway_is_deleted_like_all_others(self, on: Stage, status: int) -> None:
         """Several calls for one record, and the second refused: what the first one made only the sink knows of."""
         self._needs(on, "lookup")
-        on.emit(1)
-        on.deliver()
-        self._deleted(on, 0)
-        usual = len(on.held())
-        second = self._writes(on) + 2
-        refusal = Fault.status(status, {"error": "no"}, when=lambda r: self.is_write(r) and self._writes(on) == second)
-        on.stand_in.fail_next(refusal)
+        usual = self._left_of_one(on)
+        self._refuses_the_second_write(on, status)
         on.emit(1, first=1, accepts_marketing=True)
         on.app.drain()
         on.stand_in.clear_faults()
@@ -166,6 +158,13 @@ class EndingSinkCases(WhoseSinkCases):
         on.deliver()
         assert 1 <= on.held().count(guest.email or "") <= 1 + usual, on.errors()
         self._is_as_mapped(on, on.link(0))
+
+    def _left_of_one(self, on: Stage) -> int:
+        """How many records there are once the first one, delivered as any, was deleted in the shop."""
+        on.emit(1)
+        on.deliver()
+        self._deleted(on, 0)
+        return len(on.held())
 
     def _deleted(self, on: Stage, number: int) -> None:
         on.app.source.records.pop(("customer", str(number)), None)

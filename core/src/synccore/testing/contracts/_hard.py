@@ -78,9 +78,7 @@ class HardSinkCases(SinkStand):
         """Several calls for one record, and the second refused: what the first one wrote only the sink knows of."""
         on.emit()
         on.deliver()
-        second = self._writes(on) + 2
-        refusal = Fault.status(status, {"error": "no"}, when=lambda r: self.is_write(r) and self._writes(on) == second)
-        on.stand_in.fail_next(refusal)
+        self._refuses_the_second_write(on, status)
         on.emit(first_name="Between", accepts_marketing=True, phone="+1 212 555 9999")
         on.app.drain()
         on.stand_in.clear_faults()

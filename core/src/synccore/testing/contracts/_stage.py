@@ -312,3 +312,9 @@ class SinkStand:
 
     def _only_writes(self, fault: Fault) -> Fault:
         return evolve(fault, when=self.is_write)
+
+    def _refuses_the_second_write(self, on: Stage, status: int) -> None:
+        """From now on: of several calls for one record the first is carried out."""
+        second = self._writes(on) + 2
+        refusal = Fault.status(status, {"error": "no"}, when=lambda r: self.is_write(r) and self._writes(on) == second)
+        on.stand_in.fail_next(refusal)
