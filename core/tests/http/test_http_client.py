@@ -276,6 +276,31 @@ def test_a_block_holds_everybody():
     assert budget.free_at(clock.now()) == START + timedelta(seconds=30)
 
 
+@pytest.mark.parametrize("state", [None, MemoryState()])
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_clock_that_was_set_back_makes_nobody_wait_longer(state, sliding):
+    clock = FakeClock()
+    budget = Budget(clock, [(1, timedelta(minutes=1))], sliding=sliding, state=state, name=f"calls {sliding}")
+    budget.acquire()
+    clock.advance(timedelta(seconds=20) - timedelta(hours=1))
+    assert budget.free_at(clock.now()) <= clock.now() + timedelta(minutes=1)
+    assert budget.allowances("calls")[0].used == 1
+    with pytest.raises(RateLimited) as refused:
+        budget.acquire(max_wait=timedelta(0))
+    assert refused.value.retry_after <= timedelta(minutes=1)
+    budget.block(timedelta(minutes=5))
+    clock.advance(timedelta(hours=-1))
+    assert budget.take(clock.now()) == clock.now() + timedelta(minutes=5)
+
+
+def test_who_waited_a_moment_for_its_turn_shortens_no_wait_of_others():
+    right, behind, state = FakeClock(), FakeClock(START - timedelta(seconds=5)), MemoryState()
+    one, two = (Budget(clock, [(1, timedelta(minutes=1))], state=state) for clock in (right, behind))
+    one.acquire()
+    assert two.take(behind.now()) == behind.now() + timedelta(seconds=65)
+    assert one.free_at(right.now()) == right.now() + timedelta(minutes=1)
+
+
 def test_a_wait_for_quota_ends_when_the_process_stops():
     class Stopping(FakeClock):
         def sleep(self, duration):

@@ -20,6 +20,8 @@ T = TypeVar("T")
 _EARLY = timedelta(milliseconds=100)
 #: Vendors tell the end of a window in whole seconds.
 _WHOLE = timedelta(seconds=1)
+#: Who comes after another one may know an earlier time, for it waited its turn; more than this is a clock set back.
+_TURN = timedelta(seconds=10)
 
 
 @define
@@ -46,6 +48,10 @@ class Window:
     def used_by(self, now: datetime) -> int:
         """Units used of the window that runs."""
         return 0 if self.resets_at is None or now >= self.resets_at else self.used
+
+    def shift(self, by: timedelta) -> None:
+        """All of it was at another time."""
+        self.resets_at = self.resets_at and self.resets_at + by
 
     def clear(self) -> None:
         """Nothing was used."""
@@ -85,6 +91,10 @@ class SlidingWindow(Window):
     def used_by(self, now: datetime) -> int:
         """Units used of the stretch that ends now."""
         return sum(units for at, units in self._taken if at + self.per > now)
+
+    def shift(self, by: timedelta) -> None:
+        """All of it was at another time."""
+        self._taken = deque((at + by, units) for at, units in self._taken)
 
     def clear(self) -> None:
         """Nothing was used."""
@@ -140,6 +150,8 @@ class Budget:
         kind = SlidingWindow if sliding else Window
         self._windows = [kind(self._share(limit), per) for limit, per in windows]
         self._blocked_until: datetime | None = None
+        #: When it was counted last.
+        self._counted_at: datetime | None = None
         #: How far the state's clock, which all hosts go by, is ahead of this one's.
         self._ahead = timedelta(0)
 
@@ -166,7 +178,7 @@ class Budget:
     def free_at(self, now: datetime, cost: int = 1) -> datetime:
         """When `cost` units will be free; `now` where they are. Takes nothing."""
         with self._lock:
-            self._look()
+            self._look(now + self._ahead)
             return now + self._wait(cost, now + self._ahead)
 
     def take(self, now: datetime, cost: int = 1) -> datetime:
@@ -212,8 +224,8 @@ class Budget:
     def allowances(self, label: str) -> list[Allowance]:
         """What of each window is used, for people: `Sink.budgets`. Limits are without the headroom."""
         with self._lock:
-            self._look()
             now = self._clock.now() + self._ahead
+            self._look(now)
             return [
                 Allowance(
                     label=f"{label}, {_length(window.per)}",
@@ -246,26 +258,40 @@ class Budget:
         with self._lock:
             own = self._clock.now()
             if self._state is None:
+                self._go_along(own)
                 return work(own)
             done: list[T] = []
 
             def change(told: Any, now: datetime) -> Mapping[str, Any]:
                 self._know(told)
                 self._ahead = now - own
+                self._go_along(now)
                 done.append(work(now))
                 windows = [window.told() for window in self._windows]
-                return {"blocked": _text(self._blocked_until), "windows": windows}
+                return {"blocked": _text(self._blocked_until), "windows": windows, "at": _text(self._counted_at)}
 
             self._state.change(self._name, own, change)
             return done[0]
 
-    def _look(self) -> None:
+    def _look(self, now: datetime) -> None:
         if self._state is not None:
             self._know(self._state.get(self._name))
+        self._go_along(now)
+
+    def _go_along(self, now: datetime) -> None:
+        """With a clock that was set back: nobody waits longer for that."""
+        last = self._counted_at or now
+        if now < last - _TURN:
+            for window in self._windows:
+                window.shift(now - last)
+            self._blocked_until = self._blocked_until and self._blocked_until + (now - last)
+            last = now
+        self._counted_at = max(last, now)
 
     def _know(self, told: Mapping[str, Any] | None) -> None:
         """Know what somebody told; of windows that were others then, and of nothing: that nothing was used."""
         self._blocked_until = _time(told["blocked"]) if told else None
+        self._counted_at = _time(told.get("at")) if told else None
         before = told["windows"] if told and len(told["windows"]) == len(self._windows) else None
         for number, window in enumerate(self._windows):
             if before is None:
