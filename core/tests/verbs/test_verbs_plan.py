@@ -47,6 +47,36 @@ def test_nobody_who_was_forgotten_is_adopted(app):
     assert app.app.store.link("people", "shop", "customer", "1") is None
 
 
+def _found(app, meanwhile):
+    """What adopt makes of a record of both sides when something else happens before its link is written."""
+    app.source.put(upsert(Customer(key="3", email="c@shop.test"), at=app.clock.now()))
+    app.sink.uids["shop:customer:3"] = "theirs"
+    app.sink.records["theirs"] = {"email": "c@shop.test"}
+    found = adopt(app.app, "people", heard=lambda what, *_: what == "compared" and meanwhile())
+    return found.sure, found.already
+
+
+def test_what_a_daemon_delivers_meanwhile_stays_as_it_was_delivered(app):
+    def deliver():
+        app.emit(customer("3", email="c@shop.test"))
+        app.drain()
+
+    assert _found(app, deliver) == (0, 2)
+    link = app.app.store.link("people", "shop", "customer", "3")
+    assert link.mapped == {"email": "c@shop.test"}
+    assert [h.outcome for h in app.history(key="3")] == ["received", "delivered"]
+
+
+def test_whoever_is_forgotten_meanwhile_is_not_linked(app):
+    assert _found(app, lambda: forget(app.app, "c@shop.test")) == (0, 2)
+    assert app.app.store.link("people", "shop", "customer", "3") is None
+
+
+def test_without_either_it_is_linked(app):
+    assert _found(app, lambda: None) == (1, 1)
+    assert app.app.store.link("people", "shop", "customer", "3").remote_id == "theirs"
+
+
 def test_nothing_would_be_sent_for_who_was_forgotten(app):
     with pytest.raises(SynccoreError, match="forgotten at 2026"):
         preview(app.app, "people", "1")

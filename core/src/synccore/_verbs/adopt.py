@@ -6,6 +6,7 @@ the shop changes before that delivery, a consent above all, is a change then.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._app.app import App
 from .._app.records import Heard, Records, ability, lookup
 from ..entities import Entity
 from ..errors import MappingError
-from ..store import HistoryEntry, LinkUpdate
+from ..store import HistoryEntry, LinkUpdate, email_digest, email_of, key_digest
 from ..types import Ambiguous, Failed, Link, Operation, Retry, RouteSpec
 from .parts.matches import Matches, both_sides, not_said
 
@@ -44,6 +45,11 @@ class Adoption:
         if len(self.examples) < EXAMPLES:
             self.examples.append({"key": key, "result": result, **more})
 
+    def overtaken(self, key: str) -> None:
+        """A running daemon linked it meanwhile, or whose it is was forgotten."""
+        self.sure -= 1
+        self.already += 1
+
     def refuse(self, key: str, reason: str) -> None:
         """Count a record that cannot be linked now."""
         self.refused += 1
@@ -61,7 +67,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
     when a side cannot be read: what was linked by then stays linked, and running it again goes on.
     """
     route = app.route(route_name)
-    result = Adoption(route=route.name)
+    result, since = Adoption(route=route.name), app.clock.now()
     with both_sides(app, route, heard, remember=not dry_run) as (records, matches):
         _find(app, route, records, matches, result, heard)
         matches.seal()
@@ -70,7 +76,8 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
                 continue
             _tell(app, route, chunk)
             for key, twin in chunk:
-                _write(app, route, key, twin, records.data(key))
+                if not _write(app, route, key, twin, records.data(key), since):
+                    result.overtaken(key)
     return result
 
 
@@ -137,34 +144,31 @@ def _sort(key: str, answer: Link | Ambiguous | Retry | Failed | None, matches: M
             result.refuse(key, not_said(answer))
 
 
-def _write(app: App, route: RouteSpec, key: str, twin: Link, seen: Entity | None) -> None:
-    now = app.clock.now()
-    app.store.put_link(
-        route.name,
-        route.source,
-        route.entity,
-        key,
-        LinkUpdate(
-            object=twin.object,
-            remote_id=twin.remote_id,
-            etag=twin.etag,
-            fields={},
-            adopted=True,
-            sink=route.sink,
-            seen=seen,
-            moved=True,
-        ),
-        now,
-        HistoryEntry(
-            at=now,
-            route=route.name,
-            sink=route.sink,
-            source=route.source,
-            entity=route.entity,
-            key=key,
-            op="upsert",
-            outcome="linked",
-            remote_id=twin.remote_id,
-            note="found at the target by adopt",
-        ),
+def _write(app: App, route: RouteSpec, key: str, twin: Link, seen: Entity | None, since: datetime) -> bool:
+    """Whether it is linked now because of this."""
+    update = LinkUpdate(
+        object=twin.object,
+        remote_id=twin.remote_id,
+        etag=twin.etag,
+        fields={},
+        adopted=True,
+        sink=route.sink,
+        seen=seen,
+        moved=True,
     )
+    line = HistoryEntry(
+        at=app.clock.now(),
+        route=route.name,
+        sink=route.sink,
+        source=route.source,
+        entity=route.entity,
+        key=key,
+        op="upsert",
+        outcome="linked",
+        remote_id=twin.remote_id,
+        note="found at the target by adopt",
+    )
+    digests = [key_digest(route.source, route.entity, key)]
+    if seen is not None and (email := email_of(seen)):
+        digests.append(email_digest(email))
+    return app.store.adopt(line, update, digests, since)

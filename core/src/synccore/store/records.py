@@ -13,6 +13,7 @@ from ._convert import to_link, to_ms, to_snapshot
 from ._rules import settle
 from ._rules.owing import owe, write_history
 from ._rules.pen import Pen
+from ._rules.people import forgotten_at
 from .engine import Engine, Transaction
 from .rows import DirtyRule, HistoryEntry, LinkUpdate
 
@@ -35,13 +36,25 @@ class Records(Engine):
         key: str,
         update: LinkUpdate,
         now: datetime,
-        history: HistoryEntry | None = None,
     ) -> None:
-        """Write a link outside a settle (adopt), with its history line."""
+        """Write a link outside a settle."""
         with self.writing() as tx:
             settle.put_link(tx, route, source, entity, key, update, to_ms(now))
-            if history is not None:
-                write_history(tx, history)
+
+    def adopt(self, found: HistoryEntry, update: LinkUpdate, digests: Sequence[str], since: datetime) -> bool:
+        """Write the link of a twin that was found, with its line of the trail, for records as they were `since` then.
+
+        False, and nothing is written, where another process linked the record meanwhile, or somebody with one of the
+        `digests` was forgotten.
+        """
+        place = {"route": found.route, "source": found.source, "entity": found.entity, "key": found.key}
+        with self.writing() as tx:
+            gone = forgotten_at(tx, digests)
+            if tx.execute(sql.LINK, place).fetchone() is not None or (gone is not None and gone >= since):
+                return False
+            settle.put_link(tx, **place, update=update, now=to_ms(found.at))
+            write_history(tx, found)
+            return True
 
     def remember(self, route: str, source: str, entity: str, updates: Mapping[str, LinkUpdate], now: datetime) -> int:
         """Write the links of many keys in one transaction; how many."""
