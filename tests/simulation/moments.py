@@ -69,7 +69,7 @@ class Witness:
                 return
             if (email := self._moves_to(people[at])) is None:
                 return  # nobody knows yet, or it has come to rest there
-            passed[at] = people[at].tag, email
+            passed[at] = self._whose(people[at]), email
             at = _who_has(people, email)
         if former is None or (operation.uid, wanted) in self._round or self._heir(people[former]) == operation.key:
             return
@@ -88,6 +88,11 @@ class Witness:
         with self._world.store.reading() as view:
             row = view.execute(HEIR, entry.tag.split(":", 2)).fetchone()
             return row and row["replaced_by"]
+
+    def _whose(self, entry: Entry) -> str:
+        """Whose it is by now: until something of theirs is written, it bears the tag of whose place they took."""
+        source, entity, key = entry.tag.split(":", 2)
+        return f"{source}:{entity}:{self._heir(entry) or key}"
 
     def _moves_to(self, entry: Entry) -> str | None:
         """The address that is known to be owed to it; empty where it is to go."""
