@@ -136,6 +136,28 @@ def test_whose_address_it_turns_out_not_to_be_gets_back_what_was_erased_once_all
         assert not dict(store.state("synccore:erased").scan())
 
 
+def test_so_does_whose_record_was_erased_as_the_process_died(tmp_path, monkeypatch):
+    class Died(BaseException):
+        pass
+
+    def dies(*_, **__):
+        raise Died
+
+    with Harness(tmp_path, PEOPLE) as app:
+        app.emit(customer("1", email="a@shop.test"), customer("2", email="b@shop.test"))
+        app.drain()
+        with monkeypatch.context() as death, pytest.raises(Died):
+            death.setattr(app.app.store, "forget", dies)
+            forget(app.app, "a@shop.test")
+        app.sink.always(lambda o: Rejected("gone") if o.link and o.link.remote_id not in app.sink.records else None)
+        app.emit(customer("1", email="c@shop.test"), customer("2", email="a@shop.test"))
+        app.drain()
+        assert forget(app.app, "a@shop.test").complete
+        app.drain()
+        assert list(app.sink.records.values()) == [{"email": "c@shop.test"}]
+        assert not dict(app.app.store.state("synccore:erased").scan())
+
+
 def test_so_does_whose_record_had_to_stay_and_was_emptied(tmp_path):
     fields = {"email": "customer.email", "name": "customer.first_name"}
     with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as app:

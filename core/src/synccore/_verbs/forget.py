@@ -128,7 +128,10 @@ def forget(app: App, email: str) -> Forgotten:
     identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
     done: set[tuple[str, str]] = set()
     erased: list[ErasedTwin] = []
-    for link in targets_of(app, email):
+    known_twins = targets_of(app, email)
+    # Before anything is erased: whoever dies in between knows by the next run what may have been.
+    note_erased(app.store, email_digest(email), (ErasedTwin(link, "unheard") for link in known_twins))
+    for link in known_twins:
         result.erased.append(_erase(app, app.store.with_others(link, theirs), targets))
         done.add((_sink_of(app, link), link.remote_id))
         told = result.erased[-1]
