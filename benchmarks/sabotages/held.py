@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends`.
 """
 
-from .form import core, plugin
+from .form import STORE, core, plugin
 
 __all__ = ["HELD"]
 
@@ -14,6 +14,21 @@ HELD = (
         "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
         "self._behind(route, items) | self._facts(items)",
         "core/tests/delivery/test_delivery_namesakes.py::test_a_deletion_waits_until_the_facts_before_it_are_told",
+    ),
+    core(
+        "take back: know what somebody wrote to a shared record for theirs also once another one went",
+        "store/_rules/settle.py",
+        'LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)',
+        'LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={}), now)',
+        "core/tests/delivery/test_delivery_truth.py",
+        STORE,
+    ),
+    core(
+        "take back: know whose record was erased as the process died",
+        "_verbs/forget.py",
+        'note_erased(app.store, email_digest(email), (ErasedTwin(link, "unheard") for link in known_twins))',
+        "pass",
+        "core/tests/verbs/test_verbs_forget.py::test_so_does_whose_record_was_erased_as_the_process_died",
     ),
     core(
         "take back: let nobody wait longer for a quota where the clock was set back",

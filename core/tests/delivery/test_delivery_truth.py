@@ -299,6 +299,7 @@ def test_who_stays_at_a_shared_record_is_sent_again_once_another_was_let_go_of(p
     let_go, again = (operation for call in people.sink.calls[before:] for operation in call)
     assert (let_go.op, let_go.key, again.op, again.key) == ("leave", "2", "upsert", "1")
     assert again.changed == again.fields.keys() != set()
+    assert again.link.fields == again.fields, "what they wrote is not the target's own, and goes when they do"
     people.drain()
     assert len(people.sink.calls) == before + 2
 

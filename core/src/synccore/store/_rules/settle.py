@@ -20,6 +20,11 @@ _FINAL = ("done", "skipped")
 #: After these it is known whether the newest state is at the target.
 _JUDGED = (*_FINAL, "parked")
 
+#: What is owed of a record is owed in full: what is there may be another state than the link says.
+_UNSURE = """
+UPDATE delivery SET maybe_applied = 1 WHERE route = :route AND source = :source AND entity = :entity AND key = :key
+    AND settled_at IS NULL AND event IS NULL AND state IN ('ready', 'parked')
+"""
 #: The oldest state that is known of a record whose twin was found just now.
 _OLDEST = """
 SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.entity = :entity AND d.key = :key
@@ -270,13 +275,14 @@ def _put_link(
 
 
 def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
-    """Others wrote the same values to the twin, and nothing of theirs is known to be there any more."""
+    """Others wrote the same values to the twin: what of theirs is there still nobody knows. What they wrote stays
+    known as theirs, lest it be taken for the target's own when they go."""
     place = {name: row[name] for name in ("route", "source", "entity", "key", "sink")}
     for other in tx.execute(sql.SHARERS, place | {"remote_id": update.remote_id, "object": update.object}).fetchall():
-        known = LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={})
-        _put_link(tx, other, known, now)
+        _put_link(tx, other, LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)
+        tx.later(_UNSURE, {name: other[name] for name in ("route", "source", "entity", "key")})
         rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
-        owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False)
+        owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False, doubt=2)
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:

@@ -304,6 +304,22 @@ class SettlingRules:
             desk.store.settle([good, bad], desk.now)
         assert desk.rows() == ["people 1 upsert running", "people 2 upsert running"]
 
+    @pytest.mark.parametrize("owed", [False, True], ids=["owed nothing", "owed already"])
+    def test_who_stays_at_a_twin_that_another_was_let_go_of_is_owed_in_full_and_known_there(
+        self, desk: Desk, *, owed: bool
+    ) -> None:
+        desk.take(desk.customer("1"), desk.customer("2"))
+        for delivery in desk.claim():
+            desk.settle(delivery, link=desk.link("shared", name=delivery.key))
+        desk.take(desk.gone("customer", "1"))
+        (going,) = desk.claim()
+        if owed:
+            desk.take(desk.customer("2", "Ida"))
+        desk.settle(going, link=evolve(desk.link("shared"), remove=True, emptied=True))
+        (staying,) = desk.claim()
+        assert (staying.key, staying.maybe_applied) == ("2", True)
+        assert desk.store.link("people", "shop", "customer", "2").fields == {"name": "2"}
+
     @pytest.mark.parametrize("how", ["settled", "adopted"])
     def test_what_hangs_elsewhere_is_owed_again_once_its_record_has_another_twin(self, desk: Desk, how: str) -> None:
         orders = ("o", "there", "further")
