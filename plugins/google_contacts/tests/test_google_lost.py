@@ -198,6 +198,18 @@ def test_an_update_without_an_answer_is_no_merge_by_the_owner(rig, owner):
     assert len(rig.google.contacts()) == len(owner)
 
 
+def test_who_moves_takes_their_address_from_a_contact_that_a_create_without_an_answer_went_into(rig):
+    stays = rig.put(2, **person_fields(2)).remote_id
+    rig.google.fail_next(Fault.commit_then_drop(when=creates))
+    rig.deliver(rig.op(1, **person_fields(1)))
+    (made,) = [p["resourceName"] for p in by_email(rig.google.contacts(), "ann1@shop.test")]
+    rig.google.merge(stays, made)
+    rig.put(2, **{**person_fields(2), "email": "moved@shop.test"})
+    settle(rig, [rig.op(1, **person_fields(1))])
+    (contact,) = rig.google.contacts()
+    assert {e["value"] for e in contact["emailAddresses"]} == {"ann1@shop.test", "moved@shop.test"}
+
+
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_two_who_go_from_one_contact_in_one_call_leave_it_to_neither(rigs, order):
     rig = rigs(on_delete="delete")
