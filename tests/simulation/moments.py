@@ -71,6 +71,8 @@ class Witness:
                 return  # nobody knows yet, or it has come to rest there
             passed[at] = self._whose(people[at]), email
             at = _who_has(people, email)
+            if at is None and self._may_have(email):
+                return  # a round, as far as anybody knows
         if former is None or (operation.uid, wanted) in self._round or self._heir(people[former]) == operation.key:
             return
         if operation.maybe_applied:
@@ -88,6 +90,13 @@ class Witness:
         with self._world.store.reading() as view:
             row = view.execute(HEIR, entry.tag.split(":", 2)).fetchone()
             return row and row["replaced_by"]
+
+    def _may_have(self, email: str) -> bool:
+        """Whether somebody is known to have it who gave it up in a write without an answer."""
+        store = self._world.store
+        unheard = [one for one in store.deliveries(sink="ledger", limit=1000) if one.maybe_applied]
+        links = [store.link(one.route, one.source, one.entity, one.key) for one in unheard]
+        return any(link is not None and link.fields.get("email") == email for link in links)
 
     def _whose(self, entry: Entry) -> str:
         """Whose it is by now: until something of theirs is written, it bears the tag of whose place they took."""
