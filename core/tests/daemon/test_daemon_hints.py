@@ -122,6 +122,29 @@ def test_a_source_that_is_away_is_asked_again_and_nothing_is_delivered_meanwhile
     assert held(shop) == {"1": "Augusta"}
 
 
+@pytest.mark.parametrize("trouble", [Transient("HTTP 503"), Transient("locked", outage=False)])
+def test_nobody_waits_longer_for_a_clock_that_was_set_back(shop, worker, thin, trouble):
+    thin.trouble = trouble
+    shop.source.put(customer("1", email="ada@shop.test", first_name="Augusta"))
+    post(worker, thin, touch("1"))
+    worker.follow_hints()
+    shop.clock.advance(timedelta(hours=-1))
+    worker.follow_hints()
+    thin.trouble = None
+    shop.clock.advance(timedelta(minutes=3))
+    worker.follow_hints()
+    shop.drain()
+    assert held(shop) == {"1": "Augusta"}
+
+
+def test_a_shop_is_asked_in_time_though_the_clock_was_set_back(shop, worker):
+    shop.source.put(customer("1", email="ada@shop.test", first_name="Augusta"))
+    shop.clock.advance(timedelta(hours=-5))
+    worker.poll_due()
+    shop.drain()
+    assert held(shop) == {"1": "Augusta"}
+
+
 def test_one_record_that_cannot_be_fetched_holds_up_no_other(shop, worker, thin, monkeypatch):
     real = shop.source.fetch
 

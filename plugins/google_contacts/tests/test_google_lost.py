@@ -1,12 +1,13 @@
 """Answers that get lost: nothing is made twice, nothing is forgotten."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from attrs import evolve
 from google_help import by_email, marks_on, person_fields, settle
 
-from synccore.errors import Transient
+from synccore.errors import RateLimited, Transient
 from synccore.testing import Fault
 from synccore.types import Delivered, Failed, Link, Retry
 
@@ -79,6 +80,20 @@ def test_an_answer_that_cannot_be_read_counts_as_lost(rigs, fault):
     rig.google.fail_next(fault(when=creates))
     settle(rig, [rig.op(n, **person_fields(n)) for n in range(30)])
     no_duplicates(rig, 30)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.reset, lambda when: Fault.status(429, headers={"Retry-After": "60"}, when=when)]
+)
+def test_nobody_waits_longer_for_a_clock_that_was_set_back(rig, fault):
+    rig.google.fail_next(fault(when=creates))
+    for past in (0, -60):
+        rig.clock.advance(timedelta(minutes=past))
+        with suppress(RateLimited):
+            rig.deliver(rig.op(1, **person_fields(1)))
+    rig.clock.advance(timedelta(minutes=11))
+    rig.put(1, **person_fields(1))
+    no_duplicates(rig, 1)
 
 
 def test_where_the_listing_was_seen_to_be_quick_the_wait_is_short(rig):

@@ -10,6 +10,7 @@ from typing import Any
 from .._app.app import App
 from .._contained import contained
 from .._delivery.policy import error_text
+from .._set_back import lately
 from .._settings import AlertSettings
 from .._verbs.alerts import LAST, TOLD, WELL, close_channel, namespace, open_channel
 from .._verbs.troubles import troubles
@@ -89,9 +90,9 @@ class AlertWatch:
         if not new and not gone:
             return
         last = state.get(LAST)
-        if last is not None and now - datetime.fromisoformat(last) < alert.every:
+        if last is not None and lately(datetime.fromisoformat(last), now, alert.every):
             return
-        if now < self._not_before.get(name, now):
+        if now < self._not_before.get(name, now) <= now + AGAIN:
             return
         try:
             with contained():

@@ -14,6 +14,7 @@ from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
 from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
+from .._set_back import TURN, lately
 from .._verbs.backfill import CONFIRMED
 from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
@@ -224,7 +225,10 @@ class SourceWorker:
         if schedule is None:
             return False
         last = self._store.get_cursor(self._unit.name, mark)
-        return last is None or schedule.next_after(datetime.fromisoformat(last)) <= now
+        if last is None:
+            return True
+        at = datetime.fromisoformat(last)
+        return at > now + TURN or schedule.next_after(at) <= now
 
     def _poll(self, entity: str) -> bool:
         try:
@@ -264,7 +268,7 @@ class SourceWorker:
 
     def _fill_gap(self, now: datetime) -> None:
         """Compare everything after webhooks that were not taken; at most once in HEAL_EVERY, however many there are."""
-        if self._swept_at is not None and now - self._swept_at < HEAL_EVERY:
+        if self._swept_at is not None and lately(self._swept_at, now, HEAL_EVERY):
             return
         if self._store.get_cursor(self._unit.name, GAP) is not None:  # by whichever daemon
             self._swept_at = now
@@ -283,7 +287,7 @@ class SourceWorker:
     def _heal(self, now: datetime) -> None:
         heal = getattr(self._unit.instance, "heal", None)
         url = self._unit.context.public_url
-        if heal is None or url is None or (self._healed_at and now - self._healed_at < HEAL_EVERY):
+        if heal is None or url is None or (self._healed_at and lately(self._healed_at, now, HEAL_EVERY)):
             return
         self._healed_at = now
         try:

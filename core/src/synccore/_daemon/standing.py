@@ -8,6 +8,7 @@ from .._app.units import SourceUnit, lane_name
 from .._delivery.policy import Tried, decide, error_text, source_state
 from .._delivery.recognition import EVERY as RECOGNISE_EVERY
 from .._ingest.listing import Listed, Stopped
+from .._set_back import Hand, lately
 from ..errors import AnotherAccount, Transient
 from ..store import LaneRecord, StoreError
 from ..types import Settled
@@ -27,6 +28,7 @@ class Standing:
         self._app = app
         self._unit = unit
         self._store, self._clock = app.store, app.clock
+        self._hand = Hand()
         self.retry_at: datetime | None = None
         #: In a row.
         self.failures = 0
@@ -46,7 +48,7 @@ class Standing:
         Raises AnotherAccount otherwise.
         """
         now = self._clock.now()
-        if self._recognised_at is not None and now - self._recognised_at < RECOGNISE_EVERY:
+        if self._recognised_at is not None and lately(self._recognised_at, now, RECOGNISE_EVERY):
             return
         if another := another_account(self._store, self._unit.name, self._unit.instance, source=True):
             raise AnotherAccount(another)
@@ -54,6 +56,9 @@ class Standing:
 
     def may_ask(self, now: datetime) -> bool:
         """Not while a person paused it, nor before its time after a failure, unless a person resumed it."""
+        if back := self._hand.back(now):
+            self._store.go_along(back, now, sink=lane_name(self._unit.name), source=self._unit.name)
+            self.retry_at = self.retry_at and self.retry_at - back
         lane = self._store.lane(lane_name(self._unit.name))
         if lane.state == "ok" and lane.until is None:
             self.retry_at = None

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from .._floor import Floor
+from .._set_back import Hand
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import Delivery, DirtyRule, Settlement, Store, Work
@@ -99,6 +100,7 @@ class Lane:
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         windows = [(limits.calls, limits.per)] if limits.calls else []
         self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)
+        self._hand = Hand()
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
         self._jobs = self._begin_jobs()
@@ -131,6 +133,9 @@ class Lane:
     def step(self) -> Step:
         """Do one round. Never raises for what a plugin or a record does."""
         now = self._clock.now()
+        if back := self._hand.back(now):
+            self._store.go_along(back, now, sink=self.name)
+            self._jobs.ask_at.clear()
         self.claims.release()
         if self.gate.refresh():
             self._resumed()

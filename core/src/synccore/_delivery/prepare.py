@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from .._contained import contained
 from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
+from .._set_back import TURN
 from ..entities import Customer, Order
 from ..errors import MappingError, WaitFor
 from ..hookspecs import Mapper
@@ -141,7 +142,8 @@ class Preparer:
             return {}
         options = self.route.options
         found = {n: settles_at(work, options[n].delay) for n in changed if n in options and options[n].delay}
-        return {n: at for n, at in found.items() if at > now}
+        # Later than that is a change from before the clock was set back.
+        return {n: at for n, at in found.items() if now < at <= now + options[n].delay + TURN}
 
     def behind_job(self, work: Work, in_job: Mapping[str, Any], op_id: int) -> Operation | None:
         """A state that waits for a job with an older one, compared with what the job holds; None for nothing new."""

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from .._set_back import lately
 from ..errors import SynccoreError, Transient
 from .policy import CONFIG_RECHECK, PauseLane, Retry, Snooze, Tried, decide, describe_bug
 from .steps import Closing
@@ -36,7 +37,7 @@ class Recognition:
 
     def fresh(self, now: datetime) -> bool:
         """Whether it was seen so lately that nobody has to ask."""
-        return self._seen is not None and now - self._seen < EVERY
+        return self._seen is not None and lately(self._seen, now, EVERY)
 
     def ask(self, now: datetime, failures: int) -> Closing | None:
         """Ask; the pause the lane has to make, if any. Nothing is written before it is known to whom."""

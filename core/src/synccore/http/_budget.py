@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
+from .._set_back import TURN
 from ..errors import LONGEST_WAIT, RateLimited
 from ..types import Allowance, Clock, State
 from ._time import time_left
@@ -20,8 +21,6 @@ T = TypeVar("T")
 _EARLY = timedelta(milliseconds=100)
 #: Vendors tell the end of a window in whole seconds.
 _WHOLE = timedelta(seconds=1)
-#: Who comes after another one may know an earlier time, for it waited its turn; more than this is a clock set back.
-_TURN = timedelta(seconds=10)
 
 
 @define
@@ -281,7 +280,7 @@ class Budget:
     def _go_along(self, now: datetime) -> None:
         """With a clock that was set back: nobody waits longer for that."""
         last = self._counted_at or now
-        if now < last - _TURN:
+        if now < last - TURN:
             for window in self._windows:
                 window.shift(now - last)
             self._blocked_until = self._blocked_until and self._blocked_until + (now - last)

@@ -13,6 +13,14 @@ from .rows import ClaimRule, Delivery, DirtyRule, Heir, HistoryEntry, JobWork, R
 
 __all__ = ["Owing"]
 
+#: The clock was set back: what a sink or a source waits for comes no later for that.
+_GO_ALONG = (
+    "UPDATE delivery SET due_at = max(:now, due_at - :by) WHERE sink = :sink AND state = 'ready' AND due_at > :now",
+    "UPDATE lane SET until = max(:now, until - :by) WHERE sink = :sink AND until > :now",
+    "UPDATE hold SET until = max(:now, until - :by) WHERE sink = :sink AND until > :now",
+    "UPDATE hint SET due_at = max(:now, due_at - :by) WHERE source = :source AND due_at > :now",
+)
+
 
 class Owing(Engine):
     """At most one running (or submitted) delivery per sink and key; the events of a key in their order."""
@@ -39,6 +47,14 @@ class Owing(Engine):
         """Deliveries that wait because something failed are due now; how many. A route's own delay stays."""
         with self.writing() as tx:
             return tx.execute(sql.HURRY, {"sink": sink, "now": to_ms(now)}).rowcount
+
+    def go_along(self, by: timedelta, now: datetime, *, sink: str | None = None, source: str | None = None) -> None:
+        """The clock was set back by so much: what a sink (or a source's lane) and a source wait for, they wait for no
+        longer for that."""
+        values = {"by": by // timedelta(milliseconds=1), "now": to_ms(now), "sink": sink, "source": source}
+        with self.writing() as tx:
+            for statement in _GO_ALONG:
+                tx.execute(statement, values)
 
     def behind_namesakes(self, route: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
         """Of these, the records whose address another one has that is going: its deletion is open on the route, or

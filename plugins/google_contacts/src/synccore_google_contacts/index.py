@@ -25,7 +25,7 @@ from synccore.types import Context
 
 from .client import LONGEST_LAG, Client
 from .errors import SyncTokenExpired
-from .known import Keys, Own, keys_of
+from .known import Keys, Own, age_of, keys_of
 from .merge import surviving
 from .prints import grew, still, went_in
 from .schema import Person, contact_source, updated
@@ -322,7 +322,7 @@ class Index:
             keys = keys_of(record["person"])
             whose = key.removeprefix("vanished:") == name or uid in keys.markers
             if whose or keys.emails & emails or (keys.phones & phones and not (keys.emails and emails)):
-                wait = LONGEST_LAG - (self._clock.now() - datetime.fromisoformat(record["at"]))
+                wait = LONGEST_LAG - age_of(self.state, key, record, self._clock.now())
                 left = max(wait, left or wait)
         return left if left is not None and left > timedelta(0) else None
 
@@ -378,7 +378,7 @@ class Index:
         record = self.state.get(f"intent:{uid}")
         if record is None:
             return None
-        age = self._clock.now() - datetime.fromisoformat(record["at"])
+        age = age_of(self.state, f"intent:{uid}", record, self._clock.now())
         patience = SHORTEST_LAG if record.get("refused") else self._patience()
         return age, patience - age
 

@@ -1,10 +1,13 @@
 """What is known of one contact: what it is found by (markers, addresses, numbers), and what we did to it."""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, field
 
 from synccore.entities import normalize_email
+from synccore.types import State
 
 from .mapping import phone_key
 from .merge import markers
@@ -42,3 +45,12 @@ def keys_of(person: Person) -> Keys:
             if p.get("value") and (key := phone_key(str(p["value"]), p.get("canonicalForm")))
         },
     )
+
+
+def age_of(state: State, key: str, record: Mapping[str, Any], now: datetime) -> timedelta:
+    """How long ago something was noted (`at`); from now on where the clock was set back since, lest anybody wait longer
+    for that."""
+    age = now - datetime.fromisoformat(record["at"])
+    if age < timedelta(0):
+        state.put({key: {**record, "at": now.isoformat()}})
+    return max(age, timedelta(0))

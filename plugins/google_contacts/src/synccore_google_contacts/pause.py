@@ -18,6 +18,10 @@ def check_held(context: Context, state: State) -> None:
     if record is None:
         return
     left = datetime.fromisoformat(record["until"]) - context.clock.now()
+    if left > (wait := timedelta(seconds=record.get("seconds", left.total_seconds()))):
+        # The clock was set back since: nobody waits longer for that.
+        left = wait
+        state.put({KEY: {**record, "until": (context.clock.now() + wait).isoformat()}})
     if left > timedelta(0):
         raise RateLimited(record["reason"], retry_after=left)
 
@@ -33,8 +37,8 @@ def hold(context: Context, state: State, error: RateLimited) -> RateLimited:
     else:
         wait = error.retry_after or timedelta(minutes=1)
     wait += timedelta(seconds=10 * context.random.random())
-    until = context.clock.now() + wait
-    state.put({KEY: {"until": until.isoformat(), "streak": streak, "reason": error.message}})
+    held = {"until": (context.clock.now() + wait).isoformat(), "seconds": wait.total_seconds()}
+    state.put({KEY: {**held, "streak": streak, "reason": error.message}})
     return RateLimited(error.message, retry_after=wait)
 
 

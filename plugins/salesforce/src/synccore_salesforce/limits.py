@@ -99,7 +99,7 @@ class Governor:
         with self._lock:
             now = self._clock.now()
             last, self._small_batch_at = self._small_batch_at, now
-            if last is not None and now - last < _STRETCH:
+            if last is not None and timedelta(0) <= now - last < _STRETCH:
                 self._small_batch_at = last
                 raise RateLimited(
                     "API calls are getting short: small batches wait for company", retry_after=_STRETCH - (now - last)

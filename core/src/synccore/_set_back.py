@@ -1,0 +1,31 @@
+"""A clock that was set back: nobody waits longer for that."""
+
+import threading
+from datetime import datetime, timedelta
+
+__all__ = ["TURN", "Hand", "lately"]
+
+#: Who comes after another one may know an earlier time, for it waited its turn; more than this is a clock set back.
+TURN = timedelta(seconds=10)
+
+
+def lately(noted: datetime, now: datetime, within: timedelta) -> bool:
+    """Whether it was noted less than so long ago. What was noted at a time that is yet to come was noted before the
+    clock was set back: nobody knows how long ago that is."""
+    return -TURN <= now - noted < within
+
+
+class Hand:
+    """Where a clock stood at the last look. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: datetime | None = None
+
+    def back(self, now: datetime) -> timedelta:
+        """By how much it was set back since; nothing where it was not."""
+        with self._lock:
+            last = self._last or now
+            was_set = now < last - TURN
+            self._last = now if was_set else max(now, last)
+        return last - now if was_set else timedelta(0)
