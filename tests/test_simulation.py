@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from simulation import hands
 from simulation.lives import draw, live
+from simulation.targets import Klaviyo
 from simulation.truth import faults
 from simulation.world import ALL_TARGETS, Step, World
 
 from synccore._plugins import load_plugins
+from synccore._verbs.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,31 @@ def test_what_was_filled_since_a_backup_and_emptied_again_may_stay_and_nothing_l
         assert faults(world) == []
         nothing.update({name: kept.get(name) for name in ("phone", "street")})
         assert any(world.shop.customers[other]["email"] in fault for fault in faults(world))
+
+
+def test_who_is_made_one_with_whoever_had_their_address_in_between_is_named_and_made_anew(plugins, tmp_path):
+    with World(tmp_path, 1, plugins, [Klaviyo]) as world:
+        world.rest()
+        (target,), between = world.targets.values(), world.new_address()
+        mover, heir, third = sorted(world.accounts())[:3]
+        own = {number: world.shop.customers[number]["email"] for number in (mover, heir, third)}
+        world.give_up(mover, own[mover])
+        world.shop.edit_customer(mover, email=between)
+        target.trouble_at(lambda request: request.path.endswith("profile-import"), "lost")
+        world.shop.run_queue()
+        world.turn()
+        world.give_up(mover, between)
+        for number, email in ((heir, "meanwhile@shop.test"), (mover, own[heir]), (heir, between)):
+            world.shop.edit_customer(number, email=email)
+        world.rest()
+        missing = {own[third], own[heir], between} - {person.email for person in target.people()}
+        assert (missing, faults(world)) == ({between}, [])
+        world.clock.advance(timedelta(minutes=2))
+        verify(world.app, "profiles", repair=True)
+        world.rest()
+        world.clock.advance(timedelta(minutes=2))
+        assert {own[third], own[heir], between} <= {person.email for person in target.people()}
+        assert verify(world.app, "profiles").ok
 
 
 def test_a_life_is_the_same_each_time():

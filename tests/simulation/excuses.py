@@ -39,6 +39,10 @@ class Excuses:
         #: along what another one said. Beside it the records of all at that moment.
         self.mistaken: set[int] = set()
         self._twins: dict[str, str] = {}
+        #: Addresses that an account had in between and gave up, while a target with one record for an address may have
+        #: had it under them: by a write whose answer was lost, or by one that a backup never heard of. Nobody waits for
+        #: it, and who gets it may be made one with whoever had it.
+        self.between: set[str] = set()
         #: Who and what a target held when the backup was made, and what came since: gone from the shop, it stays.
         self._saved: set[str] = set()
         self.lost: set[str] = set()
@@ -68,6 +72,19 @@ class Excuses:
             # account, who moved on: a guest again where nobody was told of the account, or the move.
             if (billed == email) != mine or world.given_up.get(billed) == number:
                 self.guests.add(billed)
+
+    def gives_up(self, number: int, email: str) -> None:
+        """An account is about to have another address, and had this one."""
+        store = self._world.store
+        with store.asked_by_a_stranger():
+            known = store.snapshot("shop", "customer", str(number))
+            link = store.link("profiles", "shop", "customer", str(number))
+            owed = store.deliveries(route="profiles", key=str(number), limit=1000)
+        heard = known is not None and known.data.email == email
+        confirmed = link is not None and link.fields.get("email") == email
+        unheard = any(row.maybe_applied and row.settled_at is None for row in owed)
+        if link is not None and not confirmed and (unheard if heard else email in self.lost):
+            self.between.add(email)
 
     def sets_clock(self) -> None:
         """Somebody set the machine's clock: who left, and is not heard of yet, left at another time than it was."""

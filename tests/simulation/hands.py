@@ -64,7 +64,7 @@ def _exchange(world: World, luck: Random) -> None:
     for number in ring:
         world.shop.edit_customer(number, email=f"between{number}@shop.test")
     for number, former, email in zip(ring, emails, emails[1:] + emails[:1], strict=True):
-        world.given_up[former] = number
+        world.give_up(number, former)
         world.excuses.exchanged.add(number)
         world.shop.edit_customer(number, email=email)
 

@@ -216,7 +216,7 @@ class World(Closing):
         self._settle(limit)
         retry(self.app, [], None)
         self._settle(limit)
-        for _ in range(5):  # a wait that began before the clock was set back by an hour takes that much longer
+        for _ in range(5):  # a process that died before the clock was set back by an hour waits that much longer
             if not self.forgetting:
                 break
             self.clock.advance(timedelta(minutes=15))  # what a target shows late is seen by now
@@ -312,10 +312,15 @@ class World(Closing):
         if luck.random() < 0.2:
             address = self.new_address()
             email = self._from_another(luck) or address
-            self.given_up[self.shop.customers[number]["email"]] = number
+            self.give_up(number, self.shop.customers[number]["email"])
             self.shop.edit_customer(number, email=email)
         else:
             self.shop.edit_customer(number, first_name=luck.choice(NAMES))
+
+    def give_up(self, number: int, email: str) -> None:
+        """An account is about to have another address: others may have this one."""
+        self.excuses.gives_up(number, email)
+        self.given_up[email] = number
 
     def _consent(self, luck: Random) -> None:
         if (number := self.customer(luck)) is not None:

@@ -12,6 +12,7 @@ from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 from synccore.entities import Payment
 from synccore.errors import Rejected, SynccoreError
+from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.types import Change, Delivered
 
@@ -280,3 +281,18 @@ def test_a_target_that_does_not_say_who_has_an_address_proves_nothing(people):
 
     people.sink.namesakes = namesakes
     assert not verify(people.app, "people").proved
+
+
+def test_of_two_made_one_where_a_target_has_one_record_for_an_address_one_is_made_anew(people):
+    people.app.preparer("people").by_address = True
+    people.emit(*everyone(2))
+    people.drain()
+    store = people.app.store
+    first, second = (store.link("people", "shop", "customer", key) for key in ("0", "1"))
+    del people.sink.records[second.remote_id]
+    joined = LinkUpdate(object=second.object, remote_id=first.remote_id, sink="crm", fields=second.fields)
+    store.put_link("people", "shop", "customer", "1", joined, people.clock.now())
+    assert verify(people.app, "people", repair=True).drift == {"1": ["email"]}
+    people.settle_down()
+    assert sorted(r["email"] for r in people.sink.records.values()) == ["p0@shop.test", "p1@shop.test"]
+    assert verify(people.app, "people").ok

@@ -215,7 +215,18 @@ class _Sample:
     def _drifted(self, link: Link, how: str, names: list[str], remote: Mapping[str, Any]) -> None:
         self._proof.drift[link.key] = names
         self._warn("warning", f"{self._route.entity} {link.key} {how}: {', '.join(names)}")
-        self._repairs[link.key] = _as_it_is(link, names, remote)
+        another = self._is_anothers(link)
+        gone = LinkUpdate(object=link.object, remote_id=None, remove=True)
+        self._repairs[link.key] = gone if another else _as_it_is(link, names, remote)
+
+    def _is_anothers(self, link: Link) -> bool:
+        """Whether the target has one of its records for an address, and this one is of somebody with another address
+        as well: it holds what they have, and this one's own is made anew."""
+        if link.shared <= 1 or not self._app.preparer(self._route.name).by_address:
+            return False
+        mates = [x for x in self._links_to(link.remote_id) if (x.route, x.source) == (link.route, link.source)]
+        snapshots = [self._app.store.snapshot(x.source, x.entity, x.key) for x in mates]
+        return len({email_of(s.data) for s in snapshots if s is not None and not s.deleted}) > 1
 
     def _succeeded(self, link: Link, lacking: Sequence[str], remote: Mapping[str, Any]) -> None:
         """The record was merged into another, or converted: that one's values are its owners', not drift."""
