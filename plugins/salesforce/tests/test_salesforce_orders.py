@@ -225,7 +225,8 @@ class TestCustomersAreContacts:
         if request.param == "bare":
             del shop.org.objects["Account"].fields["WooId__c"]
         crm = bench(
-            route("orders", "Order", "order", after=CUSTOMERS), route(CUSTOMERS, "Contact", match=("WooId__c",))
+            route("orders", "Order", "order", after=CUSTOMERS),
+            route(CUSTOMERS, "Contact", match=("WooId__c",), settings={"on_delete": "delete"}),
         )
         crm.one("7", person(7), route=CUSTOMERS)
         return crm
@@ -238,7 +239,7 @@ class TestCustomersAreContacts:
         ],
         ids=["before the move", "answer of the create"],
     )
-    @pytest.mark.parametrize("end", ["goes on", "is forgotten"])
+    @pytest.mark.parametrize("end", ["goes on", "is forgotten", "is deleted"])
     def test_account_made_before_a_kill_is_made_once_and_goes_with_the_person(self, either, person, lost, end):
         namesake = either.org.org.insert("Account", {"Name": "Ann7 Lee7"})
         either.org.fail_next(lost)
@@ -252,8 +253,11 @@ class TestCustomersAreContacts:
             assert len(either.org.records("Account")) == 3
             assert either.found("Contact")["AccountId"] not in (namesake, theirs)
             either.sink.erase(either.link("orders", "1001"))
-        for link in (either.link(CUSTOMERS, "7"), *either.sink.find(Identity(uids=("shop:customer:7",)))):
-            either.sink.erase(link)
+        if end == "is deleted":
+            assert isinstance(either.one("7", kind="delete", route=CUSTOMERS), Delivered)
+        else:
+            for link in (either.link(CUSTOMERS, "7"), *either.sink.find(Identity(uids=("shop:customer:7",)))):
+                either.sink.erase(link)
         assert {a["Id"] for a in either.org.records("Account")} == {namesake, theirs}
         assert not list(either.context.state().scan("account:"))
 

@@ -104,8 +104,8 @@ class Accounts:
                 if _has_key(schema) and parent.key:
                     records[i][KEY_FIELD] = parent.uid
         failed: dict[str, Outcome] = {}
-        # What the key does not find again has to be known by what is stored before it is made.
-        self._made.intend({i: str(r["Name"]) for i, r in records.items() if KEY_FIELD not in r})
+        # Its contact may be gone before the next try, or the key may not find it: known by what is stored before.
+        self._made.intend(records)
         for part in chunked(records.items(), COLLECTION):
             for (i, _), result in zip(part, self._client.create([r for _, r in part], {}), strict=True):
                 if result.get("success"):

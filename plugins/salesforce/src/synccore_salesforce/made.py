@@ -1,8 +1,9 @@
 """The accounts that orders made for contacts: remembered before they are made, so that none is made twice or lost.
 
-A create has no idempotency key. Where the account carries the customer's key, the key finds it again. In an org without
-that field the intent is stored first, with the accounts of that name that are there already: what is there beside them
-afterwards, made by our own user and with nobody in it, is the one whose answer was lost.
+A create has no idempotency key, and its contact may be deleted before the next try: the intent is stored first. Where
+the account carries the customer's key, the key finds it again. In an org without that field the accounts of that name
+that are there already are stored with it: what is there beside them afterwards, made by our own user and with nobody in
+it, is the one whose answer was lost.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from typing import Any
 from synccore.types import State
 
 from .client import Client
+from .mapping.defaults import KEY_FIELD
 from .match import fold
 from .schema import Catalog
 
@@ -37,12 +39,17 @@ class MadeAccounts:
         self._catalog = catalog
         self._state = state
 
-    def intend(self, names: Mapping[str, str]) -> None:
-        """Remember, before any is made, that an account of this name is to be made for each contact."""
+    def intend(self, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember, before any is made, that this account is to be made for each contact."""
+        names = {c: str(r["Name"]) for c, r in records.items() if KEY_FIELD not in r}
         there: dict[str, list[str]] = defaultdict(list)
         for account in self._named(names.values()):
             there[fold(account["Name"])].append(_short(str(account["Id"])))
-        self._state.put({_MADE + c: {"name": n, "there": there[fold(n)]} for c, n in names.items()})
+        notes = {
+            c: {"name": names[c], "there": there[fold(names[c])]} if c in names else {"key": r[KEY_FIELD]}
+            for c, r in records.items()
+        }
+        self._state.put({_MADE + c: note for c, note in notes.items()})
 
     def settle(self, made: Mapping[str, str | None]) -> None:
         """Remember what came of it by contact: the account's id, or None where none was made or it is gone."""
@@ -75,6 +82,16 @@ class MadeAccounts:
         return {c: account for c, account in made.items() if _short(account) in there}
 
     def _again(self, lost: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        keys = {c: str(note["key"]) for c, note in lost.items() if "key" in note}
+        found = self._by_key(keys) if keys else {}
+        return found | self._by_name({c: note for c, note in lost.items() if c not in keys})
+
+    def _by_key(self, keys: Mapping[str, str]) -> dict[str, str]:
+        accounts = self._client.select(["Id", KEY_FIELD], "Account", KEY_FIELD, keys.values())
+        made = {fold(a[KEY_FIELD]): str(a["Id"]) for a in accounts}
+        return {c: made[fold(key)] for c, key in keys.items() if fold(key) in made}
+
+    def _by_name(self, lost: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         free: dict[str, list[str]] = defaultdict(list)
         candidates = {str(a["Id"]): fold(a["Name"]) for a in self._named(str(n["name"]) for n in lost.values())}
         full = {
