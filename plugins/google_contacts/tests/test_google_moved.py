@@ -100,6 +100,23 @@ def test_a_contact_renamed_after_a_write_whose_answer_was_lost_stays_ours(rigs, 
     assert rig.google.contacts() == []
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_contact_that_was_not_found_under_its_former_name_stays_ours(rigs, told):
+    """The new name it is found under tells the former one, which was taken for gone by then."""
+    rig = rigs(lag=timedelta(seconds=90), on_delete="delete")
+    book = rig.google.book()
+    book.told, book.forwards, book.search_lag = told, False, timedelta(0)
+    name = rig.put(1, **person_fields(1)).remote_id
+    rig.clock.advance(timedelta(hours=1))
+    rig.put(2, **person_fields(2))
+    rig.google.rename(name)
+    change(rig, **person_fields(1, company="Acme"))
+    assert not rig.links["shop:1"].adopted
+    change(rig, 2, **person_fields(2, company="Acme"))
+    rig.deliver(rig.op(1, op="delete"), rig.op(2, op="delete"))
+    assert rig.google.contacts() == []
+
+
 @pytest.mark.parametrize("listed", ["for the first time", "anew"])
 def test_a_listing_that_still_shows_the_former_name_makes_no_second_contact_of_it(rigs, listed):
     rig = rigs(lag=timedelta(seconds=90))

@@ -155,8 +155,7 @@ class Index:
 
     def store(self, people: Iterable[Person], own: Mapping[str, Own] | None = None, done: Iterable[str] = ()) -> None:
         """Keep answers of writes: contacts, what we wrote on them, and the intents (uids) this settles."""
-        items: dict[str, Any] = {}
-        last: Person | None = None
+        items, last = dict[str, Any](), None
         for person in people:
             items |= self._renamed(person)
             items[f"person:{person['resourceName']}"] = person
@@ -195,8 +194,7 @@ class Index:
         tell: see `vanished`.
         """
         asked = sorted(set(names))
-        found = self._people.batch_get(asked)
-        items: dict[str, Any] = {}
+        found, items = self._people.batch_get(asked), dict[str, Any]()
         for former, person in found.items():
             items |= self._seen(person, [former])
         now = self._clock.now().isoformat()
@@ -281,7 +279,7 @@ class Index:
         """
         name = person["resourceName"]
         items: dict[str, Any] = {}
-        were = [(last or {}).get(former) or self.person(former) for former in formers]
+        were = [(last or {}).get(former) or self._last_seen(former) for former in formers]
         # One that a listing showed under its new name first is no second one; one that is somebody else's is.
         whose = [set(own.wants) if (own := self.own(n)) else set() for n in (formers[0], name)]
         if name in self._keys and not (len(formers) == 1 and still(were[0], person) and whose[1] <= whose[0]):
@@ -307,6 +305,10 @@ class Index:
         return items
 
     # -- contacts that Google no longer knows
+
+    def _last_seen(self, name: str) -> Person:
+        """How a contact was, also one that is not found any more."""
+        return self.person(name) or (self.state.get(f"vanished:{name}") or {}).get("person") or {}
 
     def _vanished(self) -> dict[str, Person]:
         return {key.removeprefix("vanished:"): record["person"] for key, record in self.state.scan("vanished:")}
@@ -457,14 +459,13 @@ class Index:
 
     def _take(self, people: list[Person]) -> dict[str, Person]:
         """One page of a listing, maybe older than what we wrote since. Gives the contacts that came to an end."""
-        items: dict[str, Any] = {}
-        ended: dict[str, Person] = {}
+        items, ended = dict[str, Any](), dict[str, Person]()
         written = self.state.get("write")
         for person in people:
             name = person["resourceName"]
             missing = self.state.get(f"vanished:{name}")
             if (person.get("metadata") or {}).get("deleted"):
-                ended[name] = self.person(name) or (missing or {}).get("person") or {}
+                ended[name] = self._last_seen(name)
                 self._unlearn(name)
                 items[f"person:{name}"] = None
                 continue
