@@ -216,7 +216,7 @@ class World(Closing):
         self._settle(limit)
         retry(self.app, [], None)
         self._settle(limit)
-        for _ in range(5):  # a process that died before the clock was set back by an hour waits that much longer
+        for _ in range(5):  # after a restored backup a wait is longer where the clock was set back by an hour
             if not self.forgetting:
                 break
             self.clock.advance(timedelta(minutes=15))  # what a target shows late is seen by now

@@ -16,11 +16,11 @@ def lately(noted: datetime, now: datetime, within: timedelta) -> bool:
 
 
 class Hand:
-    """Where a clock stood at the last look. Safe from any thread."""
+    """Where a clock stood at the last look, by a process before this one (`last`) too. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: datetime | None) -> None:
         self._lock = threading.Lock()
-        self._last: datetime | None = None
+        self._last = last
 
     def back(self, now: datetime) -> timedelta:
         """By how much it was set back since; nothing where it was not."""

@@ -15,14 +15,18 @@ def people(tmp_path, **field):
     return Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}})
 
 
+@pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("scope", ["operation", "route", "lane"])
-def test_what_a_target_asked_to_wait_for_is_waited_for_as_long_as_it_asked(tmp_path, scope):
+def test_what_a_target_asked_to_wait_for_is_waited_for_as_long_as_it_asked(tmp_path, scope, dies):
     with people(tmp_path) as app:
         slow = RateLimited("slow down", retry_after=timedelta(minutes=10), scope=scope)
         app.sink.then(lambda _: slow)
         app.emit(customer("1", email="a@shop.test"))
         app.drain()
-        app.advance(BACK)
+        app.clock.advance(BACK)
+        if dies:
+            app.crash()
+        app.drain()
         assert app.sink.records == {}
         app.advance(timedelta(minutes=9))
         assert app.sink.records == {}

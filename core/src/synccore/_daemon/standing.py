@@ -28,7 +28,7 @@ class Standing:
         self._app = app
         self._unit = unit
         self._store, self._clock = app.store, app.clock
-        self._hand = Hand()
+        self._hand = Hand(app.store.noted_last())
         self.retry_at: datetime | None = None
         #: In a row.
         self.failures = 0

@@ -100,7 +100,7 @@ class Lane:
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         windows = [(limits.calls, limits.per)] if limits.calls else []
         self._budget = Budget(clock, windows, state=store.state(CALLS) if windows else None, name=name)
-        self._hand = Hand()
+        self._hand = Hand(store.noted_last())
         self._last_success: datetime | None = None
         self._failed_since: dict[int, datetime] = {}
         self._jobs = self._begin_jobs()

@@ -90,6 +90,11 @@ class Trail(Engine):
             for row in held
         ]
 
+    def noted_last(self) -> datetime | None:
+        """When the newest line of the trail was written; None where there is none."""
+        newest = self.history(limit=1)
+        return newest[0].at if newest else None
+
     def history(
         self,
         *,

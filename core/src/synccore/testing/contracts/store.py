@@ -167,6 +167,7 @@ class StoreContract(
         assert [s.key for s in store.containing("customer", ["Shop.TEST"], 9, 1)] == ["2"]
         assert [link.remote_id for link in store.links_to("r-1", 9)] == ["r-1"]
         assert store.later("crm", now)[0] == 0
+        assert store.noted_last() == now
         assert store.hurry("crm", now) == 0
         store.go_along(timedelta(hours=1), now, sink="crm", source="shop")
         assert len(store.behind_jobs("crm", 9)) == 1
