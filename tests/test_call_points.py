@@ -8,8 +8,10 @@ import os
 
 import pytest
 from simulation.calls import BEGINNINGS, TOLD, again, each_call, saved_before, saved_between, with_a_guest, with_another
-from simulation.changes import FATES, JOINED, ONE, OTHERS, RESTORED, THEIRS
+from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, THEIRS
+from simulation.firms import Firms
 from simulation.ledger import Ledger
+from simulation.orgs import Known, Unkeyed
 from simulation.targets import Google, Keyless, Klaviyo, Recreating, Salesforce, Selling
 from simulation.world import World
 
@@ -27,6 +29,9 @@ BESIDE = {name: act for name, act in OTHERS.items() if not name.startswith("the 
 #: Where no key tells, what a lost create made is the org's own to `forget`: a known limit.
 UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forget"}
 
+#: Whoever sales had before the shop is known by address, and has our key from then on.
+FOUND = {name: OTHERS[f"the owner {name}"] for name in ("types", "deletes")} | STAYING
+
 #: An order that needs an account: of who left before they were ever there it is parked, and what is nameless by then
 #: stays where `forget` finds an order that nobody knew of.
 SOLD = {name: begin for name, begin in TOLD.items() if "who is new" not in name}
@@ -40,6 +45,9 @@ GROUPS = {
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what is told of them": (TOLD, FATES | BESIDE, (Klaviyo, Recreating, Ledger), 151),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling,), 151),
+    "whom an order is billed to": (BILLED, BILLS, (Selling, Unkeyed), 97),
+    "whom somebody works for": (HIRED, FIRMS, (Firms,), 61),
+    "where sales were first": (BEGINNINGS, FOUND, (Known,), 43),
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),

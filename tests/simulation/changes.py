@@ -1,6 +1,6 @@
 """What may happen between two tries: what somebody does themselves, others at the shop, an owner, the operator."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
 from random import Random
@@ -9,13 +9,14 @@ from typing import Any
 from synccore._verbs.deliveries import retry
 from synccore._verbs.lanes import pause
 
-from .calls import Change, Whom, buys
+from .calls import TOLD, Beginning, Change, Whom, buys, somebody
+from .firms import Firms
 from .hands import merge_two
 from .moments import CONSENT
 from .targets import Google, Target
 from .world import STEPS, World
 
-__all__ = ["FATES", "JOINED", "ONE", "OTHERS", "RESTORED", "THEIRS"]
+__all__ = ["BILLED", "BILLS", "FATES", "JOINED", "ONE", "OTHERS", "RESTORED", "THEIRS"]
 
 #: Of steps that decide nothing.
 LUCK = Random(0)
@@ -206,6 +207,98 @@ FATES: Mapping[str, Change] = {
     "it is paid": _pays,
     "one more": _once_more,
     "leaves": _leaves,
+    "moves on": partial(_moves, first_name="Moved"),
+}
+
+
+def _billed(change: Change) -> Beginning:
+    """An order that is there, of somebody with an account, and what becomes of it now."""
+
+    def begin(world: World, between: Callable[[], object] = lambda: None) -> Whom:
+        whom = somebody(world, "")
+        buys(world, whom, status="completed" if world.people % 2 else "processing")
+        world.rest()
+        between()
+        change(world, whom)
+        return whom
+
+    return begin
+
+
+#: An order that is new, or that is written once more for what became of it; and what becomes of it then.
+BILLED: Mapping[str, Beginning] = {
+    **{name: TOLD[name] for name in ("an order", "an order of a guest")},
+    **{
+        f"an order: {fate}": _billed(FATES[fate])
+        for fate in FATES
+        if fate.startswith(("it goes to", "it is completed"))
+    },
+}
+BILLS: Mapping[str, Change] = {
+    fate: FATES[fate] for fate in FATES if fate.startswith(("it goes to", "it is completed", "it is deleted"))
+}
+
+# -- whom somebody works for
+
+
+def _works_for(world: World, number: int, firm: str) -> None:
+    former = world.shop.customers[number]["billing"]["company"]
+    for target in world.targets.values():
+        if isinstance(target, Firms) and former and target.unlinked(world, former):
+            target.unheard.add(former)
+    world.shop.edit_customer(number, billing={"company": firm})
+
+
+def _at_a_firm(*, alone: bool, known: bool) -> Beginning:
+    """Somebody at a company, where another one is or nobody else; known there before, and another in something."""
+
+    def begin(world: World, between: Callable[[], object] = lambda: None) -> Whom:
+        other = somebody(world, "")
+        _works_for(world, other.number, firm := f"Firm {other.number}")
+        world.rest()
+        whom = somebody(world, "")
+        whom.other = other
+        _works_for(world, whom.number, f"Firm {whom.number}" if alone else firm)
+        if known:
+            world.rest()
+            between()
+            world.shop.edit_customer(whom.number, first_name="Bea")
+        return whom
+
+    return begin
+
+
+def _goes(world: World, who: Whom, *, to: str) -> None:
+    """To a company of their own, to none, or to where another one is; and has another telephone there."""
+    assert who.other is not None
+    other = world.shop.customers[who.other.number]["billing"]["company"] if who.other.number else ""
+    firm = {"another firm": f"Firm {who.number} and Co", "no firm": "", "the other's firm": other}[to]
+    _works_for(world, who.number, firm)
+
+
+def _other_goes(world: World, whom: Whom, *, to: str) -> None:
+    """Who was there before."""
+    assert whom.other is not None
+    whom.other.other = whom
+    _goes(world, whom.other, to=to)
+
+
+def _other_leaves(world: World, whom: Whom) -> None:
+    assert whom.other is not None
+    _leaves(world, whom.other)
+
+
+HIRED: Mapping[str, Beginning] = {
+    f"{'known' if known else 'new'} at a firm, {'alone' if alone else 'with another'}": _at_a_firm(
+        alone=alone, known=known
+    )
+    for known, alone in product((False, True), repeat=2)
+}
+FIRMS: Mapping[str, Change] = {
+    **{f"goes to {firm}": partial(_goes, to=firm) for firm in ("another firm", "no firm", "the other's firm")},
+    **{f"the other goes to {firm}": partial(_other_goes, to=firm) for firm in ("another firm", "no firm")},
+    "leaves": _leaves,
+    "the other leaves": _other_leaves,
     "moves on": partial(_moves, first_name="Moved"),
 }
 

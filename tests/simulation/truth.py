@@ -10,6 +10,7 @@ from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
 from .ledger import FAILED, Ledger
+from .orgs import belongings
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .world import World
 
@@ -31,6 +32,8 @@ def faults(world: World) -> list[str]:
             found += _consent(world, target)
         if isinstance(target, Salesforce | Ledger) and any(r["entity"] == "order" for r in target.routes.values()):
             found += _deals(world, target)
+        if isinstance(target, Salesforce):
+            found += belongings(world, target)
         if isinstance(target, Ledger):
             found += _bills(world, target)
             found += target.seen
