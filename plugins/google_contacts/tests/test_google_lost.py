@@ -201,6 +201,18 @@ def test_what_an_update_without_an_answer_left_there_is_ours(rig, fault):
     assert [e["value"] for e in contact["phoneNumbers"]] == ["+4930333333"]
 
 
+def test_what_was_written_on_the_owners_contact_without_an_answer_is_found_before_the_listing_shows_it(rigs):
+    """Core asks for whom it does not know a contact whether there is one that bears their marker."""
+    rig = rigs(lag=timedelta(seconds=120))
+    rig.google.add(emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.clock.advance(timedelta(minutes=15))
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "PATCH"))
+    rig.put(1, **person_fields(1))
+    (found,) = rig.sink.lookup([rig.op(1, maybe=True, **person_fields(1))])
+    assert found.adopted
+    assert found.marked
+
+
 @pytest.mark.parametrize("owner", [{}, {"nicknames": [{"value": "Nan"}]}])
 def test_an_update_without_an_answer_is_no_merge_by_the_owner(rig, owner):
     made = rig.put(1, email="old@shop.test", given_name="Ann", family_name="Lee").remote_id

@@ -27,11 +27,12 @@ def prepare(round_: Round) -> None:
         index.sync(now=bool(creates or unknown or leaving))
     ending = [index.resolve(name) for name in leaving]  # by the names that the listing has just told
     still = [name for name in unknown if index.resolve(name) not in index]
-    unsure = [index.resolve(op.link.remote_id) for op in operations if op.link is not None and op.maybe_applied]
-    if read := {*still, *(name for name in (*ending, *unsure) if name in index)}:
+    unheard_of = [op for op in operations if op.maybe_applied]
+    unsure = [index.resolve(op.link.remote_id) if op.link is not None else find(index, op).name for op in unheard_of]
+    if read := {*still, *(name for name in (*ending, *filter(None, unsure)) if name in index)}:
         # Not in the listing is not gone: a listing lags behind, a read by name does not. What is to be deleted may be
         # another customer's too, or the owner's, since a merge of a moment ago. And what was written without an answer
-        # stands there, and not in the index.
+        # stands there, and not in the index, our marker on a contact of the owner's as well.
         index.refresh(read)
     if rivals := {other for name in ending if name in index for other in index.alike(name)}:
         # An address of theirs on it may have come with a merge that nothing tells of yet.
