@@ -7,7 +7,17 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
-from simulation.calls import BEGINNINGS, TOLD, again, each_call, saved_before, saved_between, with_a_guest, with_another
+from simulation.calls import (
+    BEGINNINGS,
+    TOLD,
+    again,
+    changed,
+    each_call,
+    saved_before,
+    saved_between,
+    with_a_guest,
+    with_another,
+)
 from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, THEIRS
 from simulation.firms import Firms
 from simulation.ledger import Ledger
@@ -26,6 +36,9 @@ KNOWN = {name: begin for name, begin in (BEGINNINGS | TOLD).items() if "new" not
 STAYING = {name: act for name, act in THEIRS.items() if name in ("says no", "says yes", "lives nowhere")}
 BESIDE = {name: act for name, act in OTHERS.items() if not name.startswith("the owner")}
 
+LEAVES = {name: act for name, act in (FATES | BESIDE).items() if "leave" in name}
+STAYS = {name: act for name, act in (FATES | BESIDE).items() if name not in LEAVES}
+
 #: Where no key tells, what a lost create made is the org's own to `forget`: a known limit.
 UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forget"}
 
@@ -37,19 +50,26 @@ FOUND = {name: OTHERS[f"the owner {name}"] for name in ("types", "deletes")} | S
 SOLD = {name: begin for name, begin in TOLD.items() if "who is new" not in name}
 AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"}
 
+#: Who is new in any way, and so is known a moment later.
+NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
+
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
     "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 163),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
-    "what is told of them": (TOLD, FATES | BESIDE, (Klaviyo, Recreating, Ledger), 151),
+    "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 151),
+    "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling,), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling, Unkeyed), 97),
     "whom somebody works for": (HIRED, FIRMS, (Firms,), 61),
     "where sales were first": (BEGINNINGS, FOUND, (Known,), 43),
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
+    "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
+    "what others do twice": (changed(NEW, OTHERS), THEIRS | OTHERS, TARGETS, 997),
+    "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 31),
     "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 13),

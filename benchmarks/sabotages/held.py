@@ -9,13 +9,6 @@ __all__ = ["HELD"]
 
 HELD = (
     core(
-        "delete before the facts are told",
-        "_delivery/namesakes.py",
-        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
-        "self._behind(route, items) | self._facts(items)",
-        "core/tests/delivery/test_delivery_namesakes.py::test_a_deletion_waits_until_the_facts_before_it_are_told",
-    ),
-    core(
         "take back: know what somebody wrote to a shared record for theirs also once another one went",
         "store/_rules/settle.py",
         'LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)',
@@ -76,16 +69,6 @@ HELD = (
         "if False:",
         "core/tests/http/test_http_client.py::test_a_clock_that_was_set_back_makes_nobody_wait_longer",
     ),
-    core(
-        "take back: let an account and the guest whose address it gets be one at each target",
-        "_delivery/lane.py",
-        "        items = self._heirs.part(route, items, settlements, self._clock.now())\n",
-        "",
-        "core/tests/delivery/test_delivery_heirs.py::test_a_guest_who_is_one_again_is_not_deleted",
-        "core/tests/delivery/test_delivery_heirs.py::test_a_target_that_makes_one_of_both_loses_nothing",
-        "core/tests/delivery/test_delivery_heirs.py::test_it_is_there_once_and_the_account_goes_first",
-        "core/tests/delivery/test_delivery_heirs.py::test_the_guest_stays_as_long_as_the_account_has_trouble_and_says_why",
-    ),
     plugin(
         "google_contacts",
         "take back: take no contact for a customer's by its address while a lost one may turn up",
@@ -104,14 +87,6 @@ HELD = (
         "if False and bare(",
         "plugins/google_contacts/tests/test_google_restored.py::test_a_contact_that_was_made_or_renamed_since_the_backup_goes_as_a_whole",
         "plugins/google_contacts/tests/test_google_restored.py::test_what_the_owner_added_since_stays_when_they_are_forgotten",
-    ),
-    plugin(
-        "klaviyo",
-        "take back: tell an opt-out with a new address by the one that Klaviyo knows after a lost answer",
-        "write.py",
-        "[op for op in operations if op.link and address_of(op) and _may_have_moved(op, outcomes.get(op.id))]",
-        "list[Operation]()",
-        "plugins/klaviyo/tests/test_klaviyo_moments.py::test_a_no_with_a_new_address_whose_answer_is_lost_goes_to_the_address_that_is_known",
     ),
     plugin(
         "woocommerce",
@@ -241,15 +216,6 @@ HELD = (
         "doubt=2 if changed and self._facts.doubt else int(doubt),",
         "doubt=int(doubt),",
         "core/tests/store/test_store_contract.py::TestSqlite::test_what_may_have_changed_and_changed_back_since_a_backup_is_owed_in_full",
-    ),
-    plugin(
-        "klaviyo",
-        "take back: opt out by the address that is theirs when it is carried out",
-        "write.py",
-        """        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
-        """        self._consent.opt_out([op for op in leaving if old_email(op)], moving=True)
-        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
-        "plugins/klaviyo/tests/test_klaviyo_moments.py::test_a_no_with_a_new_address_makes_nobody_of_the_old_one",
     ),
     core(
         "take back: know somebody who was forgotten by what they were before, whatever address that bears",

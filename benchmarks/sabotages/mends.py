@@ -343,4 +343,39 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whom an order is billed to-selling]",
     ),
+    core(
+        "delete before the facts are told",
+        "_delivery/namesakes.py",
+        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
+        "self._behind(route, items) | self._facts(items)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what is told of who leaves-ledger]",
+    ),
+    core(
+        "let an account and the guest whose address it gets be one at each target",
+        "_delivery/lane.py",
+        "        items = self._heirs.part(route, items, settlements, self._clock.now())\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[one of an account and a guest-ledger]",
+    ),
+    plugin(
+        "klaviyo",
+        "tell an opt-out with a new address by the one that Klaviyo knows after a lost answer",
+        "write.py",
+        "[op for op in operations if op.link and address_of(op) and _may_have_moved(op, outcomes.get(op.id))]",
+        "list[Operation]()",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what they do themselves twice-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "opt out by the address that is theirs when it is carried out",
+        "write.py",
+        """        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        """        self._consent.opt_out([op for op in leaving if old_email(op)], moving=True)
+        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what they do themselves twice-marketing]",
+    ),
 )

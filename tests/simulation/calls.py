@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from attrs import define
 
 from .moments import CONSENT
-from .targets import TROUBLES
 from .truth import faults
 from .world import STEPS, World
 
@@ -22,6 +21,7 @@ __all__ = [
     "Whom",
     "again",
     "buys",
+    "changed",
     "each_call",
     "saved_before",
     "saved_between",
@@ -212,6 +212,24 @@ def saved_between(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning
     return {name: early(begin) for name, begin in beginnings.items()}
 
 
+def changed(beginnings: Mapping[str, Beginning], changes: Mapping[str, Change]) -> Mapping[str, Beginning]:
+    """They are known, and what is to be delivered is that change."""
+
+    def after(begin: Beginning, change: Change) -> Beginning:
+        def then(world: World, between: Callable[[], object] = _nothing) -> Whom:
+            whom = begin(world)
+            world.rest()
+            between()
+            world.clock.advance(timedelta(seconds=1))
+            change(world, whom)
+            return whom
+
+        return then
+
+    cases = product(beginnings, changes)
+    return {f"{begin}, {change}": after(beginnings[begin], changes[change]) for begin, change in cases}
+
+
 class Nth:
     """Whether a call is the n-th from now on, and whether there was one."""
 
@@ -272,7 +290,9 @@ def tried(world: World, whom: Whom, trouble: str, moment: int, change: Change) -
 
 def each_call(world: World, beginnings: Mapping[str, Beginning], changes: Mapping[str, Change], step: int) -> int:
     """Every so many meetings of a beginning, a trouble, a call and a change; in how many there was such a call."""
-    cases, meetings, calls = list(product(beginnings, TROUBLES, changes)), 0, True
+    (target,) = world.targets.values()
+    cases, meetings, calls = list(product(beginnings, target.can_go_wrong, changes)), 0, True
+    assert cases, "nothing can happen"
     for moment in count():
         chosen = [case for place, case in enumerate(cases) if (moment * len(cases) + place) % step == 0]
         met = 0

@@ -27,13 +27,16 @@ LUCK = Random(0)
 def _leaves(world: World, whom: Whom) -> None:
     if whom.number:
         world.delete(whom.number)
+        whom.number = 0
     else:
         for order in _orders(world, whom.email):
             world.shop.delete_order(order)
 
 
 def _orders(world: World, email: str) -> list[int]:
-    return [number for number, order in world.shop.orders.items() if order["billing"]["email"] == email]
+    """What they bought, and did not leave behind with an account."""
+    orders = world.shop.orders.items()
+    return [number for number, order in orders if order["billing"]["email"] == email and number not in world.left]
 
 
 def _moves(world: World, whom: Whom, **more: Any) -> None:
@@ -353,10 +356,11 @@ def _retries(world: World, whom: Whom) -> None:
 
 def _forgets(world: World, whom: Whom) -> None:
     """The shop deletes them before."""
-    for order in _orders(world, whom.email):
+    for order in [n for n, one in world.shop.orders.items() if one["billing"]["email"] == whom.email]:
         world.shop.delete_order(order)
     if whom.number:
         world.delete(whom.number)
+        whom.number = 0
     world.run(lambda: world.forget_everywhere(whom.email))
 
 

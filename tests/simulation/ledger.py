@@ -43,6 +43,7 @@ OBJECTS = ("person", "bill", "receipt")
 #: `partly`: the same of one record that is not written, or not all of it, while all others are.
 TROUBLES = ("away", "busy", "lost", "half", "bug", "meanwhile", "locked", "partly")
 _NEVER = (lambda _: False), ""
+HELD = timedelta(seconds=10)
 LATER = "what was made last may not be found yet"
 
 
@@ -76,6 +77,8 @@ class Ledger(Target):
     """People, a bill for every order, a receipt for every payment."""
 
     name = "ledger"
+    #: "held": one record is locked for a while, and all others are not.
+    can_go_wrong = (*Target.can_go_wrong, "held")
     routes: ClassVar = {
         "entries": {
             "entity": "customer",
@@ -124,6 +127,8 @@ class Ledger(Target):
         self.refused: set[str] = set()
         #: Facts that were refused: others go ahead of them until they are tried again.
         self.passed: set[str] = set()
+        #: Record -> until when somebody has it locked.
+        self._held: dict[str, datetime] = {}
         self._made = 0
 
     # -- the world's side
@@ -245,6 +250,9 @@ class Ledger(Target):
         self._turn_away(trouble)
         if trouble in ("meanwhile", "locked", "partly"):
             self.meanwhile(operations[0], self.entries)
+        if trouble == "held":
+            self._held[operations[0].uid] = self.clock.now() + HELD
+            trouble = ""
         if trouble in ("locked", "partly"):
             locked = Failed(Transient("this record is locked", outage=False), partly=trouble == "partly")
             if locked.partly:
@@ -259,6 +267,8 @@ class Ledger(Target):
         return outcomes
 
     def _write(self, operation: Operation) -> Outcome:
+        if self._held.get(operation.uid, self.clock.now()) > self.clock.now():
+            return Failed(Transient("this record is locked", outage=False))
         if self.witness is not None:
             self.seen.extend(self.witness(operation, self.entries))
         if operation.fields.get("email") in self.refused:

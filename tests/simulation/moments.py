@@ -40,6 +40,7 @@ class Witness:
     def _of(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
         if operation.op == "delete":
             yield from self._facts(operation)
+            yield from self._nowhere(operation, entries)
         if operation.op != "upsert":
             return
         linked = operation.link.remote_id if operation.link is not None else None
@@ -84,6 +85,18 @@ class Witness:
         with self._world.store.reading() as view:
             if view.execute(UNTOLD, {"entity": operation.entity, "key": operation.key}).fetchone() is not None:
                 yield f"{operation.uid} is deleted before all facts of it are told"
+
+    def _nowhere(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
+        """A guest goes, and the account that they are by now is owed with their address still."""
+        entry = entries.get(operation.link.remote_id) if operation.link is not None else None
+        heir = self._heir(entry) if entry is not None else None
+        account = self._world.store.snapshot("shop", "customer", heir) if heir is not None else None
+        if entry is None or account is None or account.deleted or account.data.email != entry.email:
+            return
+        people = {name: one for name, one in entries.items() if one.object == "person" and one is not entry}
+        owed = self._world.store.deliveries(sink="ledger", key=heir, limit=1000)
+        if _who_has(people, entry.email) is None and {one.state for one in owed} & {"ready", "running"}:
+            yield f"{entry.email} is nowhere until the account that they are by now is delivered"
 
     def _heir(self, entry: Entry) -> str | None:
         """Who took the place of whoever is written there."""

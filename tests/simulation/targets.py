@@ -59,6 +59,8 @@ class Target(Closing):
     routes: ClassVar[Mapping[str, Mapping[str, Any]]]
     #: Where a write goes, for faults that hit writes alone.
     writes: ClassVar[tuple[str, ...]] = ("POST", "PATCH", "PUT", "DELETE")
+    #: What can go wrong with one call.
+    can_go_wrong: ClassVar[tuple[str, ...]] = tuple(TROUBLES)
 
     server: Any
     #: For so long it shows nothing new.
@@ -150,7 +152,12 @@ class Klaviyo(Target):
     }
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
-        self.server = FakeKlaviyo(clock=clock.now, job_time=timedelta(seconds=luck.choice((5, 600, 7200))))
+        self.server = FakeKlaviyo(
+            clock=clock.now,
+            job_time=timedelta(seconds=luck.choice((5, 600, 7200))),
+            # After what is told in the same moment: by an address that is theirs no more then, one makes somebody.
+            opt_out_time=timedelta(milliseconds=500),
+        )
         #: Addresses that were refused at any time.
         self.refused: set[str] = set()
 
@@ -163,7 +170,7 @@ class Klaviyo(Target):
         }
 
     def people(self) -> list[Held]:
-        found = [(p.attributes, p.location) for p in self.server.store.people.values()]
+        found = [(p.attributes, p.location) for p in self._profiles().values()]
         return [
             Held(
                 email=a.get("email") or "",
@@ -174,6 +181,10 @@ class Klaviyo(Target):
             )
             for a, location in found
         ]
+
+    def _profiles(self) -> Mapping[str, Any]:
+        self.server.advance()
+        return self.server.store.people
 
     def refuse(self, email: str) -> None:
         self.refused.add(email)
@@ -211,11 +222,11 @@ class Klaviyo(Target):
     def made_by_facts(self) -> set[str]:
         """Addresses with which nobody was delivered, for they were refused: a fact of theirs alone made the profile."""
         told = {whose for whose, _ in self.told()}
-        people = [p.attributes for number, p in self.server.store.people.items() if number in told]
+        people = [p.attributes for number, p in self._profiles().items() if number in told]
         return self.refused & {a.get("email") for a in people if not (a.get("first_name") or a.get("phone_number"))}
 
     def mailed(self) -> set[str]:
-        people = self.server.store.people.values()
+        people = self._profiles().values()
         return {p.attributes.get("email", "") for p in people if p.consent == "SUBSCRIBED" and not p.opted_out}
 
 
