@@ -299,7 +299,7 @@ class Index:
                         value = [*there, *(e for e in value if e not in there)]
                     fields[field_name] = value
             label = next((own.label for own in owns if own.label), None)
-            made = len(owns) == len(known) and all(own.made for own in owns) and not grew(were, person)
+            made = len(owns) == len(known) and all(own.made for own in owns) and not grew([*filter(None, were)], person)
             wants = {uid: prints for own in owns for uid, prints in own.wants.items()}
             items[f"own:{name}"] = asdict(Own(surviving(fields, person), made, label, wants))
         return items
