@@ -42,6 +42,9 @@ STAYS = {name: act for name, act in (FATES | BESIDE).items() if name not in LEAV
 #: Where no key tells, what a lost create made is the org's own to `forget`: a known limit.
 UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forget"}
 
+#: What was written at a company without an answer is known for ours.
+NEW_THERE = {name: begin for name, begin in HIRED.items() if name.startswith("new")}
+
 #: Whoever sales had before the shop is known by address, and has our key from then on.
 FOUND = {name: OTHERS[f"the owner {name}"] for name in ("types", "deletes")} | STAYING
 
@@ -63,7 +66,7 @@ GROUPS = {
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling,), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling, Unkeyed), 97),
-    "whom somebody works for": (HIRED, FIRMS, (Firms,), 61),
+    "whom somebody works for": (HIRED | again(NEW_THERE, STAYING), FIRMS, (Firms,), 211),
     "where sales were first": (BEGINNINGS, FOUND, (Known,), 43),
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from synccore.errors import Transient
+from synccore.testing import Fault
 from synccore.types import Delivered, Identity, Unchanged
 
 FIRMS, PEOPLE = "firms", "people"
@@ -140,6 +142,28 @@ def test_nothing_of_a_person_stays_at_the_company_they_left(shop):
     for n in (5, 6):
         forget(shop, n)
     assert "Town5" not in str(shop.org.records("Account"))
+
+
+@pytest.mark.parametrize("whose", ["ours", "another customer's", "sales'"])
+def test_a_company_whose_create_had_no_answer_is_ours_where_it_has_all_that_was_sent(bench, route, org, whose):
+    crm = bench(route(FIRMS, "Account", match=("Name",), settings={"on_delete": "delete"}))
+    values = {"Name": "Own Ltd", "NameFallback": "Ann Lee7", "Phone": "+1 7"}
+    asked = crm.context.clock.now()
+    if whose == "ours":
+        org.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "POST"))
+        with pytest.raises(Transient):
+            crm.one("7", values, route=FIRMS)
+    elif whose == "sales'":
+        org.org.insert("Account", {"Name": "Own Ltd", "Phone": "+1 7"})
+    else:
+        crm.one("8", {**values, "NameFallback": "Ann Lee8", "Phone": "+1 8"}, route=FIRMS)
+    op = crm.op("7", values, route=FIRMS, maybe_applied=True, since=asked)
+    (found,) = crm.sink.lookup([op])
+    crm.one("7", values, route=FIRMS, link=found, maybe_applied=True, since=asked)
+    assert crm.link(FIRMS, "7").adopted == (whose != "ours")
+    crm.one("7", {**values, "Name": "Beta Ltd"}, route=FIRMS)
+    left = crm.found("Account", Name="Own Ltd")
+    assert left["Phone"] == {"ours": None, "another customer's": "+1 8", "sales'": "+1 7"}[whose]
 
 
 def test_our_own_company_with_somebody_elses_contact_is_not_deleted(shop):

@@ -62,6 +62,10 @@ def _as_sent(operation: Operation) -> Operation | None:
     return evolve(operation, fields=before, changed=frozenset(before))
 
 
+def _is_at(found: LookupResult, twin: Link) -> bool:
+    return isinstance(found, Link) and found.remote_id == twin.remote_id
+
+
 class Finder:
     """Looks records up for the rows of one route."""
 
@@ -142,7 +146,10 @@ class Finder:
         if self._matching.key is None:
             former = [then for op in operations if (then := _as_sent(op)) is not None]
             made = self._looked_up(former) if former else {}
-            results |= {name: twin for name, twin in made.items() if isinstance(twin, Link) and twin.marked}
+            mine = {n: twin for n, twin in made.items() if isinstance(twin, Link) and twin.marked}
+            # A company's account may be others' by now, and is never renamed.
+            mine = {n: twin for n, twin in mine.items() if not twin.common or _is_at(results.get(n), twin)}
+            results |= mine
         return [results.get(op.id) for op in operations]
 
     def _looked_up(self, operations: Sequence[Operation]) -> dict[int, LookupResult]:
@@ -233,12 +240,14 @@ class Finder:
         """Whether the record carries the row's key; without keys, whether a try whose answer was lost made it."""
         if row.key is not None:
             return fold(record.get(row.key[0])) == fold(row.key[1])
-        if row.company or row.op.since is None or not row.op.maybe_applied:
+        if row.op.since is None or not row.op.maybe_applied:
             return False
         made, maker, user = record.get("CreatedDate"), record.get("CreatedById"), self._client.user
         if not (made and maker and user) or maker[:15] != user[:15]:
             return False
         written = [(f, v) for n, v in row.fields.items() if n not in row.soft and (f := row.schema.get(n))]
+        if row.company and all(f in self._matching.search for f, value in written if value not in (None, "")):
+            return False  # a company's name is everybody's there
         return datetime.fromisoformat(made) >= row.op.since - SKEW and all(
             same(target, value, record.get(target.name)) for target, value in written
         )

@@ -132,8 +132,10 @@ class Shaper:
             row.made[mark_of(name)] = link.remote_id
 
     def _may_write(self, link: Link, op: Operation, *, known: bool) -> bool:
-        # What a lookup found, and nothing was ever written to, is not known to be ours.
-        mine = link.ours and (known or link.left or link.delivered_at is not None)
+        # What a lookup found, and nothing was ever written to, is not known to be ours; a company's account is, where
+        # it has all that a try without an answer wrote (others are looked at once more before they are written).
+        made = link.marked and link.common
+        mine = link.ours and (known or link.left or made or link.delivered_at is not None)
         return mine or op.settings.get("existing") == "overwrite"
 
     def _by_value(self, op: Operation) -> bool:
