@@ -336,16 +336,29 @@ def _joined(world: World, whom: Whom, *, into: bool, **how: str) -> bool:
     return any(done)
 
 
+def _joined_and_leave(world: World, whom: Whom) -> bool:
+    """Theirs and that of somebody else become one, and both leave before anybody hears of either."""
+    assert whom.other is not None
+    done = [_join(world, one, whom.email, whom.other.email, **KEPT) for one in world.targets.values()]
+    if any(done):
+        _leaves(world, whom)
+        _leaves(world, whom.other)
+    return any(done)
+
+
 def _join(world: World, target: Target, email: str, other: str, **how: str) -> bool:
     if not isinstance(target, Google):
         # Whose name is left, and which marks, is asked in an address book alone.
-        return how == {"under": "kept", "markers": "both"} and target.joins(email, other)
+        return how == KEPT and target.joins(email, other)
     gone, kept = target.named(email), target.named(other)
     if not gone or not kept or gone == kept:
         return False
     merge_two(world, target, kept[0], gone[0], **how)
     return True
 
+
+#: Of a merge in a CRM there is no other kind.
+KEPT = {"under": "kept", "markers": "both"}
 
 # -- the operator
 
@@ -412,4 +425,4 @@ JOINED: Mapping[str, Change] = {
         _joined, into=into, under=under, markers=markers
     )
     for into, under, markers in product((True, False), ("kept", "other", "new"), ("both", "kept", "none"))
-}
+} | {"joined, and both leave": _joined_and_leave}

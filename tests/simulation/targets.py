@@ -183,6 +183,7 @@ class Klaviyo(Target):
         ]
 
     def _profiles(self) -> Mapping[str, Any]:
+        """As they are once all is carried out that is due."""
         self.server.advance()
         return self.server.store.people
 
@@ -195,18 +196,18 @@ class Klaviyo(Target):
         self.server.refuse.clear()
 
     def deletes(self, email: str) -> bool:
-        if (person := self.server.store.owner("email", email)) is not None:
+        if (person := self.server.person(email)) is not None:
             self.server.store.delete(person)
         return person is not None
 
     def types(self, email: str) -> bool:
-        known = self.server.store.owner("email", email)
+        known = self.server.person(email)
         if known is None:
             self.server.store.upsert({"type": "profile", "attributes": {"email": email}}, how="hand")
         return known is None
 
     def joins(self, email: str, other: str) -> bool:
-        source, into = (self.server.store.owner("email", one) for one in (email, other))
+        source, into = (self.server.person(one) for one in (email, other))
         if source is not None and into is not None:
             self.server.store.merge(source, into)
         return source is not None and into is not None
