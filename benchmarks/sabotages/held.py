@@ -165,14 +165,6 @@ HELD = (
     ),
     plugin(
         "woocommerce",
-        "take back: meet who moves up in pages of one row",
-        "listing/paging.py",
-        "    return not odd and (not rows or position.last is None or order.mark(rows[0]) > position.last)\n",
-        "    return False\n",
-        "plugins/woocommerce/tests/test_woocommerce_lists.py::test_who_moves_up_between_any_two_calls_is_met",
-    ),
-    plugin(
-        "woocommerce",
         "take back: meet who moves up where a window begins with a page of known rows",
         "listing/paging.py",
         "    if not fresh and rows and position.offset:\n",

@@ -378,4 +378,12 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what they do themselves twice-marketing]",
     ),
+    plugin(
+        "woocommerce",
+        "meet who moves up in pages of one row",
+        "listing/paging.py",
+        "    return not odd and (not rows or position.last is None or order.mark(rows[0]) > position.last)\n",
+        "    return False\n",
+        "plugins/woocommerce/tests/test_woocommerce_lists.py::test_who_moves_up_between_any_two_calls_is_met",
+    ),
 )
