@@ -323,7 +323,7 @@ MENDS = (
         "        self._made.intend(records)\n",
         "",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an order is billed to-unkeyed]",
+        "[what is told of them where orders need an account-unkeyed]",
     ),
     plugin(
         "salesforce",
