@@ -94,7 +94,7 @@ def test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_sho
     beginnings, changes, _, step = GROUPS[group]
     with World(tmp_path, 1, plugins, targets=[target]) as world:
         world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
-        # After trouble again there are so many that even one in five takes long.
-        few = MORE and len(beginnings) < 50
+        # After trouble again, or of others twice, there are so many that even one in five takes long.
+        few = MORE and len(beginnings) < 30
         meetings = each_call(world, beginnings, changes, 1 if ALL else 5 if few else step)
         assert meetings, "nothing was enumerated"
