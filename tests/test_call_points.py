@@ -7,6 +7,7 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
+from simulation.books import OWNED, TYPED, Searched, typed_before
 from simulation.calls import (
     BEGINNINGS,
     TOLD,
@@ -56,12 +57,17 @@ AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"
 #: Who is new in any way, and so is known a moment later.
 NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
 
+NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
+SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
+
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
     "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 163),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
+    "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),
+    "who was typed in a moment before": (typed_before(NEW), TYPED, (Google, Searched), 127),
     "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 151),
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 151),

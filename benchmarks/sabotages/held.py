@@ -71,16 +71,6 @@ HELD = (
     ),
     plugin(
         "google_contacts",
-        "take back: take no contact for a customer's by its address while a lost one may turn up",
-        "match/twin.py",
-        'return self != Match() and self.by not in ("link", "marker")',
-        "return False",
-        "core/tests/delivery/test_delivery_doubtful.py::test_after_a_restore_what_only_looks_like_the_record_waits_until_the_target_would_show_another",
-        "plugins/google_contacts/tests/test_google_lost.py::test_two_contacts_with_one_customers_marker_are_named_where_one_is_another_customers_too",
-        "plugins/google_contacts/tests/test_google_lost.py::test_while_a_lost_create_may_turn_up_no_contact_with_the_address_is_taken_for_it",
-    ),
-    plugin(
-        "google_contacts",
         "take back: delete a contact on which nothing but ours was, also where a backup does not know that we made it",
         "write/plan.py",
         'if policy == "delete" and not (shared or link.adopted) and bare(',

@@ -16,7 +16,19 @@ from .moments import CONSENT
 from .targets import Google, Target
 from .world import STEPS, World
 
-__all__ = ["BILLED", "BILLS", "FATES", "JOINED", "ONE", "OTHERS", "RESTORED", "THEIRS"]
+__all__ = [
+    "BILLED",
+    "BILLS",
+    "FATES",
+    "FIRMS",
+    "HIRED",
+    "JOINED",
+    "ONE",
+    "OTHERS",
+    "RESTORED",
+    "THEIRS",
+    "changes_name",
+]
 
 #: Of steps that decide nothing.
 LUCK = Random(0)
@@ -313,11 +325,12 @@ def _by_hand(world: World, whom: Whom, act: str) -> bool:
     if any(done):
         # What is typed in and not shown yet is made a second time: a known limit.
         world.clock.advance(max(target.lag for target in world.targets.values()))
-        _changes(world, whom)
+        changes_name(world, whom)
     return any(done)
 
 
-def _changes(world: World, whom: Whom) -> None:
+def changes_name(world: World, whom: Whom) -> None:
+    """Somebody has another name, or buys once more with one."""
     if whom.number:
         world.shop.edit_customer(whom.number, first_name="Cleo")
     else:
@@ -331,8 +344,8 @@ def _joined(world: World, whom: Whom, *, into: bool, **how: str) -> bool:
     both = (whom, other) if into else (other, whom)
     done = [_join(world, target, *(one.email for one in both), **how) for target in world.targets.values()]
     if any(done):
-        _changes(world, whom)
-        _changes(world, other)
+        changes_name(world, whom)
+        changes_name(world, other)
     return any(done)
 
 
@@ -381,7 +394,7 @@ def _pauses(world: World, whom: Whom) -> None:
     """And somebody changes meanwhile."""
     for name in world.targets:
         pause(world.app, name, "by hand")
-    _changes(world, whom)
+    changes_name(world, whom)
 
 
 def _restarts(world: World, whom: Whom) -> None:

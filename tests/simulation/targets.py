@@ -244,6 +244,8 @@ class Google(Target):
         self.merged = False
         #: Who stood on one that lost our marks thereby, and was not known to be there.
         self.unmarked: set[str] = set()
+        #: Addresses that the owner typed in: what stands there is their own, though it be a second one.
+        self.typed: set[str] = set()
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=self.lag)
         self.browser = Owner()
 
@@ -256,10 +258,18 @@ class Google(Target):
     def _held(self, contact: Mapping[str, Any]) -> list[Held]:
         name = (contact.get("names") or [{}])[0]
         first, last = name.get("givenName", ""), name.get("familyName", "")
-        addresses = [entry["value"] for entry in contact.get("emailAddresses") or [{"value": ""}]]
+        addresses = self._ours(contact)
         phone = Held.digits((contact.get("phoneNumbers") or [{}])[0].get("value"))
         place = Held.at((contact.get("addresses") or [{}])[0], "streetAddress", "city", "postalCode")
         return [Held(email=address, first=first, last=last, phone=phone, place=place) for address in addresses]
+
+    def _ours(self, contact: Mapping[str, Any]) -> list[str]:
+        """The addresses on it, those left out that the owner typed, also where it became somebody's who moved on."""
+        there = _addresses(contact)
+        ours = [address for address in there if address not in self.typed]
+        written = any(contact.get(name) for name in ("names", "biographies", "phoneNumbers", "addresses", "urls"))
+        nothing = [] if contact.get("nicknames") else [""]
+        return ours or (there if written else []) or (nothing if not there else [])
 
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
@@ -293,7 +303,8 @@ class Google(Target):
     def types(self, email: str) -> bool:
         known = self.named(email)
         if not known:
-            self.server.add(emailAddresses=[{"value": email}])
+            self.server.add(emailAddresses=[{"value": email}], nicknames=[{"value": "typed"}])
+            self.typed.add(email)
         return not known
 
     def refuse(self, email: str) -> None:

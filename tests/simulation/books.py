@@ -1,0 +1,100 @@
+"""An address book whose owner works in it by hand, which its listing shows late."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from itertools import product
+from random import Random
+
+from synccore.testing import FakeClock
+
+from .calls import Beginning, Change, Whom, somebody
+from .changes import OTHERS, THEIRS, changes_name
+from .targets import Google
+from .world import World
+
+__all__ = ["OWNED", "TYPED", "Searched", "typed_before"]
+
+
+class Searched(Google):
+    """Its search shows at once what its listing shows late, and nobody is found by a former name."""
+
+    name = "searched"
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        super().__init__(clock, luck)
+        book = self.server.book()
+        book.forwards, book.search_lag = False, timedelta(0)
+
+
+#: What is done one after another, with a while between in which the listing shows nothing of it.
+HANDS: Mapping[str, tuple[str, ...]] = {
+    "renames": ("renames",),
+    "renames twice": ("renames", "renames"),
+    "deletes": ("deletes",),
+    "deletes, and types anew": ("deletes", "types"),
+}
+
+
+def _passes(world: World, part: float) -> None:
+    world.clock.advance(max(target.lag for target in world.targets.values()) * part)
+
+
+def _others_register(world: World, whom: Whom) -> None:
+    """So that the listing is read while it shows a part."""
+    changes_name(world, whom)
+    for _ in range(4):
+        somebody(world, "")
+        world.shop.run_queue()
+        world.turn()
+        _passes(world, 0.25)
+
+
+THEN: Mapping[str, Change] = {
+    "they change": changes_name,
+    "they leave": THEIRS["leaves"],
+    "forget": OTHERS["forget"],
+    "others register": _others_register,
+}
+
+
+def _by_hand(world: World, whom: Whom, *, acts: tuple[str, ...], late: float, then: Change) -> bool:
+    _passes(world, late)
+    for place, act in enumerate(acts):
+        if place:
+            _passes(world, 0.75)
+        if not any(getattr(target, act)(whom.email) for target in world.targets.values()):
+            return False
+    _passes(world, late)
+    then(world, whom)
+    return True
+
+
+OWNED: Mapping[str, Change] = {
+    f"the owner {what}{', late' if late else ''}, {next_}": partial(_by_hand, acts=acts, late=late, then=then)
+    for (what, acts), late, (next_, then) in product(HANDS.items(), (0, 0.5), THEN.items())
+}
+
+
+def typed_before(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]:
+    """The owner typed them in a moment before, which nothing shows yet."""
+
+    def late(begin: Beginning) -> Beginning:
+        def typed(world: World, _: Callable[[], object] = ...) -> Whom:  # type: ignore[assignment]
+            whom = begin(world)
+            for target in world.targets.values():
+                target.types(whom.email)
+            _passes(world, 0.5)
+            return whom
+
+        return typed
+
+    return {name: late(begin) for name, begin in beginnings.items()}
+
+
+#: Where the owner typed an address, it is not told from theirs who has it next.
+TYPED: Mapping[str, Change] = {
+    name: act
+    for name, act in (THEIRS | OTHERS).items()
+    if not name.startswith(("the owner", "gives it", "exchanges it"))
+}
