@@ -99,14 +99,6 @@ HELD = (
     ),
     plugin(
         "google_contacts",
-        "take back: believe no listing that still shows a Google contact under its former name",
-        "index.py",
-        'missing["person"] if missing is not None else self._known_as(name)',
-        'missing["person"] if missing is not None else None',
-        "plugins/google_contacts/tests/test_google_moved.py::test_a_listing_that_still_shows_the_former_name_makes_no_second_contact_of_it",
-    ),
-    plugin(
-        "google_contacts",
         "take back: take the address of who is forgotten off another customer's contact, however it came there",
         "write/plan.py",
         "            merge.claim_addresses()\n",
@@ -136,14 +128,6 @@ HELD = (
         "late = [*late, *gone]",
         "late = [*late]",
         "plugins/google_contacts/tests/test_google_moved.py::test_whose_contact_is_gone_when_it_is_written_is_searched_for_before_another_is_made",
-    ),
-    plugin(
-        "google_contacts",
-        "take back: keep for ours what was renamed after a write of ours whose answer was lost",
-        "prints.py",
-        "return grown(before, after) and not (len(before) == 1 and _written_unheard(before[0], after))",
-        "return grown(before, after)",
-        "plugins/google_contacts/tests/test_google_moved.py::test_a_contact_renamed_after_a_write_whose_answer_was_lost_stays_ours",
     ),
     plugin(
         "woocommerce",
