@@ -7,7 +7,7 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
-from simulation.books import OWNED, TYPED, Searched, typed_before
+from simulation.books import OWNED, TYPED, Cut, Searched, typed_before
 from simulation.calls import (
     BEGINNINGS,
     TOLD,
@@ -19,7 +19,7 @@ from simulation.calls import (
     with_a_guest,
     with_another,
 )
-from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, THEIRS
+from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, SET_BACK, THEIRS
 from simulation.firms import Firms
 from simulation.ledger import Ledger
 from simulation.orgs import Known, Unkeyed
@@ -65,6 +65,7 @@ SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
     "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 163),
+    "a clock that goes back": (BEGINNINGS | TOLD, SET_BACK, (Klaviyo, Cut, Recreating, Ledger), 47),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),
     "who was typed in a moment before": (typed_before(NEW), TYPED, (Google, Searched), 127),

@@ -32,27 +32,11 @@ HELD = (
         "plugins/google_contacts/tests/test_google_lost.py",
     ),
     core(
-        "take back: let nobody wait longer for what a target asked where the clock was set back",
-        "_set_back.py",
-        "was_set = now < last - TURN",
-        "was_set = False",
-        "core/tests/delivery/test_delivery_set_back.py",
-        "core/tests/daemon/test_daemon_hints.py",
-    ),
-    core(
         "take back: poll in time though the clock was set back",
         "_daemon/sources.py",
         "return at > now + TURN or schedule",
         "return schedule",
         "core/tests/daemon/test_daemon_hints.py",
-    ),
-    plugin(
-        "google_contacts",
-        "take back: wait no longer for what a lost create may have made where the clock was set back",
-        "known.py",
-        "    if age < timedelta(0):\n",
-        "    if False:\n",
-        "plugins/google_contacts/tests/test_google_lost.py",
     ),
     core(
         "take back: make anew by a repair whom a target with one record for an address has made one with another",
@@ -61,13 +45,6 @@ HELD = (
         "self._repairs[link.key] = _as_it_is(link, names, remote)",
         "core/tests/verbs/test_verbs_verify.py",
         "tests/test_simulation.py::test_who_is_made_one_with_whoever_had_their_address_in_between_is_named_and_made_anew",
-    ),
-    core(
-        "take back: let nobody wait longer for a quota where the clock was set back",
-        "http/_budget.py",
-        "if now < last - TURN:",
-        "if False:",
-        "core/tests/http/test_http_client.py::test_a_clock_that_was_set_back_makes_nobody_wait_longer",
     ),
     plugin(
         "google_contacts",
@@ -113,13 +90,6 @@ HELD = (
         "core/tests/delivery/test_delivery_truth.py::test_a_shared_record_is_deleted_where_both_go_at_once",
         "plugins/google_contacts/tests/test_google_lost.py::test_two_who_go_from_one_contact_in_one_call_leave_it_to_neither",
         "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
-    ),
-    core(
-        "take back: let a clock that was set back make no change wait longer",
-        "_delivery/claims.py",
-        "min(since + linger - now, linger)",
-        "since + linger - now",
-        "core/tests/delivery/test_delivery_linger.py::test_a_clock_that_is_set_back_makes_nothing_wait_longer",
     ),
     plugin(
         "google_contacts",
@@ -196,14 +166,6 @@ HELD = (
         "former_email = coalesce(?, former_email), sent",
         "former_email = iif(0, ?, former_email), sent",
         "core/tests/store/test_store_contract.py::TestSqlite::test_it_is_so_as_well_where_a_newer_state_was_parked_too",
-    ),
-    plugin(
-        "klaviyo",
-        "take back: what a lost create made under the former address goes before who has the new one",
-        "match.py",
-        "return [ours.get(op.id, twin) for",
-        "return [twin or ours.get(op.id) for",
-        "plugins/klaviyo/tests/test_klaviyo_profiles.py::test_what_a_lost_create_made_under_the_former_address_goes_before_who_has_the_new_one",
     ),
     core(
         "take back: ask what a lost create made before who exchange addresses exchange records",

@@ -413,4 +413,46 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what an owner does that is shown late-contacts]",
     ),
+    plugin(
+        "klaviyo",
+        "take back: what a lost create made under the former address goes before who has the new one",
+        "match.py",
+        "return [ours.get(op.id, twin) for",
+        "return [twin or ours.get(op.id) for",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what others do-marketing]",
+    ),
+    core(
+        "take back: let a clock that was set back make no change wait longer",
+        "_delivery/claims.py",
+        "min(since + linger - now, linger)",
+        "since + linger - now",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-marketing]",
+    ),
+    core(
+        "take back: let nobody wait longer for what a target asked where the clock was set back",
+        "_set_back.py",
+        "was_set = now < last - TURN",
+        "was_set = False",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-ledger]",
+    ),
+    core(
+        "take back: let nobody wait longer for a quota where the clock was set back",
+        "http/_budget.py",
+        "if now < last - TURN:",
+        "if False:",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-marketing]",
+    ),
+    plugin(
+        "google_contacts",
+        "take back: wait no longer for what a lost create may have made where the clock was set back",
+        "known.py",
+        "    if age < timedelta(0):\n",
+        "    if False:\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-contacts]",
+    ),
 )

@@ -10,10 +10,10 @@ from synccore.testing import FakeClock
 
 from .calls import Beginning, Change, Whom, somebody
 from .changes import OTHERS, THEIRS, changes_name
-from .targets import Google
+from .targets import CUT, Google
 from .world import World
 
-__all__ = ["OWNED", "TYPED", "Searched", "typed_before"]
+__all__ = ["OWNED", "TYPED", "Cut", "Searched", "typed_before"]
 
 
 class Searched(Google):
@@ -25,6 +25,12 @@ class Searched(Google):
         super().__init__(clock, luck)
         book = self.server.book()
         book.forwards, book.search_lag = False, timedelta(0)
+
+
+class Cut(Google):
+    """Calls may end without an answer, and nothing was done: nobody knows for as long as it may be shown late."""
+
+    can_go_wrong = (*Google.can_go_wrong, *CUT)
 
 
 #: What is done one after another, with a while between in which the listing shows nothing of it.

@@ -1,6 +1,7 @@
 """What may happen between two tries: what somebody does themselves, others at the shop, an owner, the operator."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from itertools import product
 from random import Random
@@ -26,6 +27,7 @@ __all__ = [
     "ONE",
     "OTHERS",
     "RESTORED",
+    "SET_BACK",
     "THEIRS",
     "changes_name",
 ]
@@ -423,6 +425,15 @@ def _registers_and_restores(world: World, whom: Whom) -> bool:
         _restores(world, whom)
     return done
 
+
+def _sets_clock_back(world: World, whom: Whom) -> None:
+    """By longer than anybody may have to wait."""
+    world.machine.set(timedelta(days=-1))
+    world.excuses.sets_clock()
+
+
+#: Nobody waits longer for that.
+SET_BACK: Mapping[str, Change] = {"the clock goes back": _sets_clock_back}
 
 #: Of a backup that was made before: then much is unknown, and less is known to be right.
 RESTORED: Mapping[str, Change] = {"restore": _restores, "registers, and restore": _registers_and_restores}

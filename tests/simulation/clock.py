@@ -16,6 +16,8 @@ class MachineClock:
     right: FakeClock
     ahead: timedelta = timedelta(0)
     was_set: bool = False
+    #: The longest that somebody slept.
+    longest: timedelta = timedelta(0)
 
     def now(self) -> datetime:
         """The time it shows."""
@@ -27,4 +29,5 @@ class MachineClock:
 
     def sleep(self, duration: timedelta) -> None:
         """For everybody that time goes by."""
+        self.longest = max(self.longest, duration)
         self.right.sleep(duration)

@@ -23,6 +23,8 @@ TROUBLES: Mapping[str, Callable[..., Fault]] = {
     "lost": lambda when: Fault.commit_then_drop(when=when),
     "refused": lambda when: Fault.status(503, when=when),
 }
+#: The same to whoever called as `lost`, and nothing was done.
+CUT: Mapping[str, Callable[..., Fault]] = {"cut": lambda when: Fault.reset(when=when)}
 
 #: Statuses of orders that are won or lost; all others are open.
 WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
@@ -98,7 +100,7 @@ class Target(Closing):
 
     def trouble_at(self, when: Callable[[Any], bool], trouble: str) -> None:
         """One of `TROUBLES` at the next call of which that is so."""
-        self.server.fail_next(TROUBLES[trouble](when=when))
+        self.server.fail_next((TROUBLES | CUT)[trouble](when=when))
 
     def go_away(self, luck: Random) -> None:
         """Nothing is answered until `come_back`."""

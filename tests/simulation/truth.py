@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
@@ -17,6 +17,8 @@ from .world import World
 __all__ = ["faults"]
 
 DRAFT = "checkout-draft"
+#: No longer than this does anybody wait in a call: whatever takes longer is done later, and something else before.
+NAP = timedelta(minutes=1)
 #: What `verify` says of a number that was left out, for another profile had it, and that none has now.
 FREED = "was delivered without what the target takes now: phone_number"
 
@@ -37,6 +39,8 @@ def faults(world: World) -> list[str]:
         if isinstance(target, Ledger):
             found += _bills(world, target)
             found += target.seen
+    if world.machine.longest > NAP:
+        found.append(f"somebody waited for {world.machine.longest} and did nothing else")
     return found + list(_statements(world, silent=bool(found)))
 
 
