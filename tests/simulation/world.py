@@ -223,6 +223,7 @@ class World(Closing):
             for email in sorted(self.forgetting):
                 self.forget_everywhere(email)
             self._settle(limit)
+        self.clock.advance(timedelta(seconds=1))  # what a vendor carries out a moment later is done
 
     def _compare(self) -> None:
         """As `reconcile --confirm`: half of a shop this small may well be gone."""
