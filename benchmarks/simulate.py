@@ -35,11 +35,17 @@ def lived(seed: int, *, shrinking: bool) -> Sequence[str]:
         faults = live(seed, draw(seed), _plugins())
     except KeyboardInterrupt as death:
         # Here it would end the process that counts: a death that nobody took for the end of its process.
-        return ["a death came out", *(f"  {frame}" for frame in traceback.format_tb(death.__traceback__)[-6:])]
+        return ["a death came out", *_frames(death)]
+    except Exception as error:  # noqa: BLE001  the lives that follow are lived all the same
+        return [f"{type(error).__name__}: {error}", *_frames(error)]
     if not faults or not shrinking:
         return faults
     fewest = shrink(seed, draw(seed), _plugins())
     return [*faults, "fewest steps:", *(f"  {line}" for line in (*fewest, *live(seed, fewest, _plugins())))]
+
+
+def _frames(error: BaseException) -> list[str]:
+    return [f"  {frame}" for frame in traceback.format_tb(error.__traceback__)[-6:]]
 
 
 @click.command()
