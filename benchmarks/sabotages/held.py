@@ -123,22 +123,6 @@ HELD = (
         ":",
         "plugins/woocommerce/tests/test_woocommerce_lists.py::test_a_list_without_offsets_is_read_whole_however_long_it_is",
     ),
-    plugin(
-        "postgres",
-        "take back: read records with zero characters",
-        "dialect.py",
-        '"NOT is_guest(data)"',
-        "\"NOT coalesce((data::json ->> 'guest')::boolean, false)\"",
-        "plugins/postgres/tests/test_postgres_contract.py::TestPostgres::test_odd_characters_of_an_account_hold_up_nobody_with_its_address",
-    ),
-    plugin(
-        "postgres",
-        "take back: write records with zero characters",
-        "dialect.py",
-        'if isinstance(value, str) and "\\0" in value:',
-        "if False:",
-        "plugins/postgres/tests/test_postgres_contract.py::TestPostgres::test_odd_characters_of_an_account_hold_up_nobody_with_its_address",
-    ),
     core(
         "take back: send in full what changed since a backup, also where it changed back",
         "store/_rules/ingest.py",

@@ -455,4 +455,20 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[a clock that goes back-contacts]",
     ),
+    plugin(
+        "postgres",
+        "take back: read records with zero characters",
+        "dialect.py",
+        '"NOT is_guest(data)"',
+        "\"NOT coalesce((data::json ->> 'guest')::boolean, false)\"",
+        "plugins/postgres/tests/test_postgres_contract.py::test_the_same_lives_end_alike_on_both_engines",
+    ),
+    plugin(
+        "postgres",
+        "take back: write records with zero characters",
+        "dialect.py",
+        'if isinstance(value, str) and "\\0" in value:',
+        "if False:",
+        "plugins/postgres/tests/test_postgres_contract.py::test_the_same_lives_end_alike_on_both_engines",
+    ),
 )

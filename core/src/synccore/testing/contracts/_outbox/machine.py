@@ -50,7 +50,8 @@ SELECT d.id FROM delivery d WHERE d.state = 'ready' AND d.blocked <> CASE WHEN (
 
 customers = st.sampled_from(CUSTOMERS)
 versions = st.none() | st.integers(1, 6)
-texts = st.sampled_from(("a", "b", "c"))
+#: Whatever a shop or a target says: a zero character as well.
+texts = st.sampled_from(("a", "b\0", "c\0d"))
 
 
 @define
@@ -309,8 +310,8 @@ class OutboxMachine(RuleBasedStateMachine):
             job=f"job-{delivery_id}-{held.token}" if to == "submitted" else None,
             sent={"fields": {"n": Decimal(1)}} if to == "submitted" else None,
             error_kind="rejected" if to == "parked" else None,
-            error="no" if to == "parked" else None,
-            link=LinkUpdate(object="x", remote_id=f"remote-{row.key}", fields={})
+            error="no\0" if to == "parked" else None,
+            link=LinkUpdate(object="x", remote_id=f"remote-{row.key}\0", fields={})
             if to == "done" and row.op == "upsert"
             else None,
         )
