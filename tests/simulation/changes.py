@@ -57,7 +57,7 @@ def _moves(world: World, whom: Whom, **more: Any) -> None:
     """To an address that nobody had."""
     email = world.new_address()
     if whom.number:
-        world.given_up[whom.email] = whom.number
+        world.give_up(whom.number, whom.email)
         world.shop.edit_customer(whom.number, email=email, **more)
     else:
         for order in _orders(world, whom.email):
@@ -115,7 +115,7 @@ def _gives_address(world: World, whom: Whom, *, to: str) -> bool:
     elif to == "a guest":
         buys(world, Whom(former), "Heir")
     else:
-        world.given_up[world.shop.customers[heir]["email"]] = heir
+        world.give_up(heir, world.shop.customers[heir]["email"])
         world.shop.edit_customer(heir, email=former)
     return True
 
@@ -127,7 +127,8 @@ def _exchanges(world: World, whom: Whom) -> bool:
         return False
     mine, theirs = whom.email, world.shop.customers[other]["email"]
     world.excuses.exchanged |= {whom.number, other}
-    world.given_up |= {mine: whom.number, theirs: other}
+    world.give_up(whom.number, mine)
+    world.give_up(other, theirs)
     world.shop.edit_customer(whom.number, email=f"between{other}@shop.test")
     world.shop.edit_customer(other, email=mine)
     world.shop.edit_customer(whom.number, email=theirs)
@@ -139,7 +140,8 @@ def _gets_guests_address(world: World, whom: Whom) -> bool:
     """Of one who is there: from then on they are one."""
     assert whom.other is not None
     if whom.number:
-        world.given_up[whom.email], whom.email = whom.number, whom.other.email
+        world.give_up(whom.number, whom.email)
+        whom.email = whom.other.email
         world.shop.edit_customer(whom.number, email=whom.email)
     return bool(whom.number)
 
