@@ -3,34 +3,11 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends`.
 """
 
-from .form import STORE, core, plugin
+from .form import core, plugin
 
 __all__ = ["HELD"]
 
 HELD = (
-    core(
-        "take back: know what somebody wrote to a shared record for theirs also once another one went",
-        "store/_rules/settle.py",
-        'LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)',
-        'LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={}), now)',
-        "core/tests/delivery/test_delivery_truth.py",
-        STORE,
-    ),
-    core(
-        "take back: know whose record was erased as the process died",
-        "_verbs/forget.py",
-        'note_erased(app.store, email_digest(email), (ErasedTwin(link, "unheard") for link in known_twins))',
-        "pass",
-        "core/tests/verbs/test_verbs_forget.py::test_so_does_whose_record_was_erased_as_the_process_died",
-    ),
-    plugin(
-        "google_contacts",
-        "take back: let who moves take their address from a contact that a create without an answer went into",
-        "write/plan.py",
-        "if any(not self.index.intended(uid) for uid in others - holders.wants.keys()):",
-        "if others - holders.wants.keys():",
-        "plugins/google_contacts/tests/test_google_lost.py",
-    ),
     core(
         "take back: poll in time though the clock was set back",
         "_daemon/sources.py",
@@ -157,13 +134,6 @@ HELD = (
         "asked = {id(item) for item in some if item.work.delivery.key in keys}",
         "asked: set[int] = set()",
         "core/tests/delivery/test_delivery_handover.py",
-    ),
-    core(
-        "take back: let all of a circle wait for whoever of it may not be there",
-        "store/_rules/namesakes.py",
-        "WHERE b.key IN (SELECT giver FROM gives WHERE doubt = 1)",
-        "WHERE b.key IN (SELECT giver FROM gives WHERE doubt = 2)",
-        "core/tests/store/test_store_contract.py",
     ),
     core(
         "take back: let a circle wait for who stands outside",

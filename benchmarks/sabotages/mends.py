@@ -471,4 +471,33 @@ MENDS = (
         "if False:",
         "plugins/postgres/tests/test_postgres_contract.py::test_the_same_lives_end_alike_on_both_engines",
     ),
+    core(
+        "take back: know whose record was erased as the process died",
+        "_verbs/forget.py",
+        'note_erased(app.store, email_digest(email), (ErasedTwin(link, "unheard") for link in known_twins))',
+        "pass",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[8298]",
+    ),
+    plugin(
+        "google_contacts",
+        "take back: let who moves take their address from a contact that a create without an answer went into",
+        "write/plan.py",
+        "if any(not self.index.intended(uid) for uid in others - holders.wants.keys()):",
+        "if others - holders.wants.keys():",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[8840]",
+    ),
+    core(
+        "take back: let all of a circle wait for whoever of it may not be there",
+        "store/_rules/namesakes.py",
+        "WHERE b.key IN (SELECT giver FROM gives WHERE doubt = 1)",
+        "WHERE b.key IN (SELECT giver FROM gives WHERE doubt = 2)",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[3498]",
+    ),
+    core(
+        "take back: know what somebody wrote to a shared record for theirs also once another one went",
+        "store/_rules/settle.py",
+        'LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)',
+        'LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={}), now)',
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6758]",
+    ),
 )
