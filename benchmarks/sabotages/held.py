@@ -143,13 +143,6 @@ HELD = (
         "core/tests/delivery/test_delivery_handover.py",
     ),
     core(
-        "take back: know that nobody gives up what they were refused with",
-        "store/_rules/namesakes.py",
-        "AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < d.id)",
-        "AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < 0)",
-        "core/tests/delivery/test_delivery_handover.py",
-    ),
-    core(
         "take back: show that an order waits for its new owner, also where both have one number",
         "_delivery/prepare.py",
         "work.parent_ref != itself",

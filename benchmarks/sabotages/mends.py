@@ -500,4 +500,11 @@ MENDS = (
         'LinkUpdate(object=other["object"], remote_id=other["remote_id"], fields={}), now)',
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6758]",
     ),
+    core(
+        "take back: know that nobody gives up what they were refused with",
+        "store/_rules/namesakes.py",
+        "AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < d.id)",
+        "AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < 0)",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6441]",
+    ),
 )
