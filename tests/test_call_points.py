@@ -22,8 +22,8 @@ from simulation.calls import (
 from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, SET_BACK, THEIRS
 from simulation.firms import Firms
 from simulation.ledger import Ledger
-from simulation.orgs import Known, Unkeyed
-from simulation.targets import Google, Keyless, Klaviyo, Recreating, Salesforce, Selling
+from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
+from simulation.targets import Google, Klaviyo, Salesforce
 from simulation.world import World
 
 from synccore._plugins import load_plugins

@@ -86,7 +86,7 @@ def typed_before(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]
     """The owner typed them in a moment before, which nothing shows yet."""
 
     def late(begin: Beginning) -> Beginning:
-        def typed(world: World, _: Callable[[], object] = ...) -> Whom:  # type: ignore[assignment]
+        def typed(world: World, _: Callable[[], object] = lambda: None) -> Whom:
             whom = begin(world)
             for target in world.targets.values():
                 target.types(whom.email)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from synccore.testing import FakeClock
 
-from .targets import Held, Recreating, Salesforce
+from .orgs import Recreating
+from .targets import Held, Salesforce
 
 if TYPE_CHECKING:
     from .world import World

@@ -1,15 +1,56 @@
-"""What a CRM holds beside its people: whose key a contact carries, whom an order is billed to, and accounts with who is
-in them."""
+"""Orgs that are not as the one of `targets` is: what has a key there, what hangs on what, and who was there before."""
 
-from collections import Counter
-from collections.abc import Iterator
 from typing import ClassVar
 
-from .firms import Firms, in_firms
-from .targets import Recreating, Salesforce, Selling
-from .world import World
+from .targets import Held, Salesforce
 
-__all__ = ["Known", "Unkeyed", "belongings"]
+__all__ = ["Keyless", "Known", "Recreating", "Selling", "Unkeyed"]
+
+
+class Recreating(Salesforce):
+    """An org in which whoever its owner deletes comes back with their next change."""
+
+    routes: ClassVar = {name: {**route, "recreate": True} for name, route in Salesforce.routes.items()}
+
+
+class Selling(Salesforce):
+    """An org with orders, which need an account, and which keep the contact that they hang on."""
+
+    name = "selling"
+    keyed: ClassVar = ("Contact", "Account", "Order")
+    routes: ClassVar = {
+        "buyers": {**Recreating.routes["people"]},
+        "orders": {
+            "entity": "order",
+            "object": "Order",
+            "match": ["WooId__c"],
+            "after": "buyers",
+            "on_delete": "delete",
+            "recreate": True,
+            "create_products": True,
+            "activate": True,
+        },
+    }
+
+    def people(self) -> list[Held]:
+        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
+        nameless = sum(1 for r in self.server.records("Contact") if r["Id"] in kept and not r.get("Email"))
+        people = super().people()
+        for held in [one for one in people if not one.email][:nameless]:
+            people.remove(held)
+        return people
+
+    def deals(self) -> list[tuple[int, str]]:
+        return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["Status"]) for r in self.server.records("Order")]
+
+    def deletes(self, email: str) -> bool:
+        """Nobody can delete a contact with orders."""
+        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
+        return not kept.intersection(self.named(email)) and super().deletes(email)
+
+    @staticmethod
+    def stage(status: str) -> str:
+        return "Activated" if status == "completed" else "Draft"
 
 
 class Unkeyed(Selling):
@@ -19,14 +60,8 @@ class Unkeyed(Selling):
     keyed: ClassVar = ("Contact", "Order")
 
 
-class Known(Recreating):
-    """Sales had some of the people before the shop did: they are found by address, get our key, and what the shop says
-    of them goes over what is there."""
-
-    name = "known"
-    routes: ClassVar = {
-        "known": {**Recreating.routes["people"], "match": ["WooId__c", "Email"], "existing": "overwrite"},
-    }
+class Typed(Salesforce):
+    """Its owner types contacts in."""
 
     def types(self, email: str) -> bool:
         known = self.named(email)
@@ -35,52 +70,29 @@ class Known(Recreating):
         return not known
 
 
-def belongings(world: World, target: Salesforce) -> Iterator[str]:
-    """What is not where, or under whose name, it should be."""
-    if "Contact" in target.keyed and not target.merged:
-        yield from _marked(world, target)
-    if isinstance(target, Selling):
-        yield from _billed(world, target)
-        yield from _accounts(target)
-    if isinstance(target, Firms):
-        yield from in_firms(world, target)
+class Keyless(Typed):
+    """An org without a field for our key: who is there is found by address. What its owner deletes comes back."""
+
+    name = "keyless"
+    keyed: ClassVar = ()
+    routes: ClassVar = {
+        "found": {
+            "entity": "customer",
+            "object": "Contact",
+            "match": ["Email"],
+            "on_delete": "delete",
+            "recreate": True,
+            # Who is found is taken for the org's own, also whom we made before a backup came back.
+            "existing": "overwrite",
+        },
+    }
 
 
-def _marked(world: World, target: Salesforce) -> Iterator[str]:
-    """By our key a contact is found wherever its address goes."""
-    wanted = {account["email"]: f"shop:customer:{number}" for number, account in world.accounts().items()}
-    for contact in target.server.records("Contact"):
-        email, key = contact.get("Email"), contact.get("WooId__c")
-        if email in wanted and key != wanted[email]:
-            yield f"{target.name}: {email} bears the key {key} and not {wanted[email]}"
+class Known(Typed):
+    """Sales had some of the people before the shop did: they are found by address, get our key, and what the shop says
+    of them goes over what is there."""
 
-
-def _billed(world: World, target: Selling) -> Iterator[str]:
-    """An order is billed to whom it is of in the shop, and to the account that they are in."""
-    contacts, accounts = {c["Id"]: c for c in target.server.records("Contact")}, world.accounts()
-    for bill in target.server.records("Order"):
-        number, contact = int(bill["WooId__c"].rsplit(":", 1)[1]), contacts.get(bill.get("BillToContactId"), {})
-        order = world.shop.orders.get(number)
-        if bill["AccountId"] != contact.get("AccountId"):
-            yield f"{target.name}: the bill of {number} is not in its contact's account"
-        if order is None or number in world.left or order["billing"]["email"] in world.forgotten:
-            continue
-        owner = accounts.get(order["customer_id"], order["billing"])["email"]
-        if contact.get("Email") != owner:
-            yield f"{target.name}: the bill of {number} is {contact.get('Email') or 'nobody'}'s and not {owner}'s"
-
-
-def _accounts(target: Salesforce) -> Iterator[str]:
-    """One contact is in each, or it was made for one that is in none yet: a try broke off before, and the next order of
-    theirs finds it. What is kept for its orders alone bears no name."""
-    homes = Counter(contact.get("AccountId") for contact in target.server.records("Contact"))
-    kept = {bill["AccountId"] for bill in target.server.records("Order")}
-    homeless = Counter(c["LastName"] for c in target.server.records("Contact") if not c.get("AccountId"))
-    for account in target.server.records("Account"):
-        family = account["Name"].rpartition(" ")[2]
-        if homes[account["Id"]] > 1:
-            yield f"{target.name}: {homes[account['Id']]} are in the account {account['Name']}"
-        elif not homes[account["Id"]] and account["Id"] not in kept:
-            homeless[family] -= 1
-            if homeless[family] < 0:
-                yield f"{target.name}: nobody is in the account {account['Name']}"
+    name = "known"
+    routes: ClassVar = {
+        "known": {**Recreating.routes["people"], "match": ["WooId__c", "Email"], "existing": "overwrite"},
+    }

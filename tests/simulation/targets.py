@@ -15,7 +15,7 @@ from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
 
-__all__ = ["TARGETS", "TROUBLES", "Held", "Keyless", "Recreating", "Selling", "Target"]
+__all__ = ["CUT", "TARGETS", "TROUBLES", "Google", "Held", "Klaviyo", "Salesforce", "Target"]
 
 #: Trouble with one call.
 TROUBLES: Mapping[str, Callable[..., Fault]] = {
@@ -440,76 +440,6 @@ class Salesforce(Target):
         super().come_back()
         self.server.org.validation_rules.clear()
         self.server.org.storage_full = False
-
-
-class Recreating(Salesforce):
-    """An org in which whoever its owner deletes comes back with their next change."""
-
-    routes: ClassVar = {name: {**route, "recreate": True} for name, route in Salesforce.routes.items()}
-
-
-class Selling(Salesforce):
-    """An org with orders, which need an account, and which keep the contact that they hang on."""
-
-    name = "selling"
-    keyed: ClassVar = ("Contact", "Account", "Order")
-    routes: ClassVar = {
-        "buyers": {**Recreating.routes["people"]},
-        "orders": {
-            "entity": "order",
-            "object": "Order",
-            "match": ["WooId__c"],
-            "after": "buyers",
-            "on_delete": "delete",
-            "recreate": True,
-            "create_products": True,
-            "activate": True,
-        },
-    }
-
-    def people(self) -> list[Held]:
-        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
-        nameless = sum(1 for r in self.server.records("Contact") if r["Id"] in kept and not r.get("Email"))
-        people = super().people()
-        for held in [one for one in people if not one.email][:nameless]:
-            people.remove(held)
-        return people
-
-    def deals(self) -> list[tuple[int, str]]:
-        return [(int(r["WooId__c"].rsplit(":", 1)[1]), r["Status"]) for r in self.server.records("Order")]
-
-    def deletes(self, email: str) -> bool:
-        """Nobody can delete a contact with orders."""
-        kept = {order.get("BillToContactId") for order in self.server.records("Order")}
-        return not kept.intersection(self.named(email)) and super().deletes(email)
-
-    @staticmethod
-    def stage(status: str) -> str:
-        return "Activated" if status == "completed" else "Draft"
-
-
-class Keyless(Salesforce):
-    """An org without a field for our key: who is there is found by address. What its owner deletes comes back."""
-
-    name = "keyless"
-    keyed: ClassVar = ()
-    routes: ClassVar = {
-        "found": {
-            "entity": "customer",
-            "object": "Contact",
-            "match": ["Email"],
-            "on_delete": "delete",
-            "recreate": True,
-            # Who is found is taken for the org's own, also whom we made before a backup came back.
-            "existing": "overwrite",
-        },
-    }
-
-    def types(self, email: str) -> bool:
-        known = self.named(email)
-        if not known:
-            self.server.org.insert("Contact", {"Email": email}, raw=True)
-        return not known
 
 
 TARGETS: tuple[type[Target], ...] = (Klaviyo, Google, Salesforce)

@@ -9,8 +9,8 @@ from attrs import evolve
 from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
+from .belongings import belongings
 from .ledger import FAILED, Ledger
-from .orgs import belongings
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .world import World
 
