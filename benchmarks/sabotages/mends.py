@@ -482,7 +482,7 @@ MENDS = (
         "google_contacts",
         "take back: let who moves take their address from a contact that a create without an answer went into",
         "write/plan.py",
-        "if any(not self.index.intended(uid) for uid in others - holders.wants.keys()):",
+        "if any(not self.index.intents.open(uid) for uid in others - holders.wants.keys()):",
         "if others - holders.wants.keys():",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[8840]",
     ),

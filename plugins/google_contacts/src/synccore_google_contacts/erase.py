@@ -43,7 +43,7 @@ def _find(index: Index, identity: Identity) -> list[Link]:
     """
     index.sync(now=True)
     for uid in identity.uids:
-        if (lost := index.left(uid)) is not None and lost[1] > timedelta(0) and not index.with_marker(uid):
+        if (lost := index.intents.left(uid)) is not None and lost[1] > timedelta(0) and not index.with_marker(uid):
             reason = "the answer to a create was lost: Google's listing may show the contact yet"
             raise RateLimited(reason, retry_after=lost[1], scope="operation")
     emails, phones = {normalize_email(e) for e in identity.emails}, set(filter(None, map(phone, identity.phones)))

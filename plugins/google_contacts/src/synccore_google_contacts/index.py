@@ -7,7 +7,7 @@ sinks on that account; only the keys are held in memory:
     person:NAME   the contact as last seen
     own:NAME      what we wrote on it (kept when the account is disconnected)
     alias:NAME    its name now, where Google renamed it
-    intent:UID    a create that was sent and not yet answered
+    intent:UID    a create that was sent and not yet answered (`Intents`)
     vanished:NAME a contact that Google no longer knows and whose end the listing has not told yet
     gone:UID      a customer that was deleted in the shop: its marker counts no longer
     log:N         the contacts that write N touched
@@ -25,6 +25,7 @@ from synccore.types import Context
 
 from .client import LONGEST_LAG, Client
 from .errors import SyncTokenExpired
+from .intents import Intents
 from .known import Keys, Own, age_of, keys_of
 from .merge import surviving
 from .prints import grew, still, went_in
@@ -36,8 +37,6 @@ JOURNAL = 100
 SYNC_EVERY = timedelta(minutes=5)
 #: A sync token lives 7 days after its full listing (connections.list reference).
 FULL_EVERY = timedelta(days=6)
-#: A request that was cut off may still be carried out for so long.
-SHORTEST_LAG = timedelta(seconds=30)
 
 
 class Index:
@@ -49,6 +48,7 @@ class Index:
         self._people = people
         self.account = account
         self.state = context.state(account)
+        self.intents = Intents(self.state, self._clock)
         self._version: int | None = None
         self._keys: dict[str, Keys] = {}
         self._by: dict[str, dict[str, set[str]]] = {"markers": {}, "emails": {}, "phones": {}}
@@ -73,7 +73,7 @@ class Index:
     def made(self, name: str) -> bool:
         """Whether we made it: as noted, or by a create whose answer was lost, for only that put the marker there."""
         own = self.own(name)
-        return any(map(self.intended, self.markers_of(name))) if own is None else own.made
+        return any(map(self.intents.open, self.markers_of(name))) if own is None else own.made
 
     def resolve(self, name: str) -> str:
         """Its name now."""
@@ -155,7 +155,8 @@ class Index:
 
     def store(self, people: Iterable[Person], own: Mapping[str, Own] | None = None, done: Iterable[str] = ()) -> None:
         """Keep answers of writes: contacts, what we wrote on them, and the intents (uids) this settles."""
-        items, last = dict[str, Any](), None
+        items: dict[str, Any] = {}
+        last: Person | None = None
         for person in people:
             items |= self._renamed(person)
             items[f"person:{person['resourceName']}"] = person
@@ -194,7 +195,8 @@ class Index:
         tell: see `vanished`.
         """
         asked = sorted(set(names))
-        found, items = self._people.batch_get(asked), dict[str, Any]()
+        found = self._people.batch_get(asked)
+        items: dict[str, Any] = {}
         for former, person in found.items():
             items |= self._seen(person, [former])
         now = self._clock.now().isoformat()
@@ -355,46 +357,6 @@ class Index:
         heirs = {h for h in heirs if updated(self.person(h)) >= updated(person)}
         return heirs.pop() if len(heirs) == 1 else None
 
-    # -- intents: creates whose answer is not known
-
-    def intend(self, uids: Iterable[str]) -> None:
-        """Note, before it is sent, that a contact with this marker may come into being."""
-        now = self._clock.now().isoformat()
-        self.state.put({f"intent:{uid}": {"at": now} for uid in uids})
-
-    def doubt(self, uids: Iterable[str]) -> None:
-        """Google refused the batch and very likely made none of it: a short look is enough."""
-        now = self._clock.now().isoformat()
-        self.state.put({f"intent:{uid}": {"at": now, "refused": True} for uid in uids})
-
-    def withdraw(self, uids: Iterable[str]) -> None:
-        """Google said for certain that it made none of these."""
-        self.state.put({f"intent:{uid}": None for uid in uids})
-
-    def intended(self, uid: str) -> bool:
-        """Whether a create of this marker was sent whose answer is not known."""
-        return self.state.get(f"intent:{uid}") is not None
-
-    def left(self, uid: str) -> tuple[timedelta, timedelta] | None:
-        """How long ago such a create was sent, and how long it may still take to show up; None where none was."""
-        record = self.state.get(f"intent:{uid}")
-        if record is None:
-            return None
-        age = age_of(self.state, f"intent:{uid}", record, self._clock.now())
-        patience = SHORTEST_LAG if record.get("refused") else self._patience()
-        return age, patience - age
-
-    def _patience(self) -> timedelta:
-        """How long a create may stay invisible before it counts as not carried out.
-
-        Ten minutes, unless the account's own listing was just seen to be faster: then three times what it took for
-        our last write to show up, and at least half a minute for a request that was cut off on its way.
-        """
-        lag = self.state.get("lag")
-        if lag is None or self._clock.now() - datetime.fromisoformat(lag["at"]) > timedelta(hours=1):
-            return LONGEST_LAG
-        return min(max(timedelta(seconds=3 * lag["seconds"]), SHORTEST_LAG), LONGEST_LAG)
-
     # -- following the account
 
     def sync(self, *, now: bool = False) -> bool:
@@ -459,7 +421,8 @@ class Index:
 
     def _take(self, people: list[Person]) -> dict[str, Person]:
         """One page of a listing, maybe older than what we wrote since. Gives the contacts that came to an end."""
-        items, ended = dict[str, Any](), dict[str, Person]()
+        items: dict[str, Any] = {}
+        ended: dict[str, Person] = {}
         written = self.state.get("write")
         for person in people:
             name = person["resourceName"]

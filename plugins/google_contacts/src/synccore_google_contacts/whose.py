@@ -117,7 +117,7 @@ def whose(index: Index, name: str) -> Whose:
 def apart(index: Index, name: str, uid: str, known_by: Collection[str]) -> bool:
     """Whether a marker was put on by another installation, with a shop of the same name: we never wrote on the contact,
     and nothing of what its record is known by (fingerprints) was ever written there, or stands there."""
-    if index.own(name) is not None or index.intended(uid):
+    if index.own(name) is not None or index.intents.open(uid):
         return False
     person = index.person(name)
     written = told(person)

@@ -63,7 +63,7 @@ def settle_doubts(round_: Round, operations: Sequence[Operation]) -> None:
 def unheard(round_: Round, op: Operation) -> tuple[timedelta, str] | None:
     """How long a contact that was made for this record may still turn up: its create was sent and the answer lost.
     Until then no other is made, and none is taken for it by what stands there; None: no need to wait."""
-    lost = round_.index.left(op.uid)
+    lost = round_.index.intents.left(op.uid)
     if lost is None or lost[1] <= timedelta(0):
         return None
     age, left = lost

@@ -36,7 +36,7 @@ def sought(round_: Round, operations: Sequence[Operation]) -> tuple[list[Operati
     none = [op for op in operations if op.id not in round_.sought and find(index, op) == Match()]
     round_.sought |= {op.id for op in none}
     lost = [
-        op for op in none if (op.op == "upsert" or op.link is None) and (op.maybe_applied or index.intended(op.uid))
+        op for op in none if (op.op == "upsert" or op.link is None) and (op.maybe_applied or index.intents.open(op.uid))
     ]
     new = [op for op in none if op.op == "upsert" and op not in lost and not (op.bulk and op.link is None)]
     hidden = [op for op in new if _hidden_until(round_, op) is not None]

@@ -154,7 +154,7 @@ class _Planner:
         # What one who is gone has there stays as well: they may come again.
         others = holders.everybody - heirlooms - {op.uid}
         theirs = holders.wanted(others)
-        if any(not self.index.intended(uid) for uid in others - holders.wants.keys()):
+        if any(not self.index.intents.open(uid) for uid in others - holders.wants.keys()):
             # Of another installation's customer nobody here knows what they want: what stands there may be theirs. One
             # whose own create was not answered is written once more.
             theirs |= standing(person)

@@ -60,16 +60,16 @@ def _create(round_: Round, works: list[Work]) -> None:
 
 def _create_one(round_: Round, work: Work) -> None:
     uids = [work.op.uid]
-    round_.index.intend(uids)
+    round_.index.intents.note(uids)
     try:
         person = round_.people.create(work.body)
     except Transient as error:
         if not error.maybe_applied:
-            round_.index.withdraw(uids)
+            round_.index.intents.withdraw(uids)
         round_.fail(work.op, error)
         raise Transient(error.message, outage=error.outage) from error
     except SynccoreError as error:
-        round_.index.withdraw(uids)
+        round_.index.intents.withdraw(uids)
         if not isinstance(error, Rejected):
             raise
         _refused(round_, [work], error)
@@ -79,24 +79,24 @@ def _create_one(round_: Round, work: Work) -> None:
 
 def _create_batch(round_: Round, works: list[Work]) -> None:
     uids = [w.op.uid for w in works]
-    round_.index.intend(uids)
+    round_.index.intents.note(uids)
     try:
         entries = round_.people.batch_create([w.body for w in works])
     except EntriesRejected as error:
         _without_refused(round_, works, {n: error.errors[str(n)] for n in range(len(works)) if str(n) in error.errors})
     except Rejected as error:
-        round_.index.withdraw(uids)
+        round_.index.intents.withdraw(uids)
         _refused(round_, works, error)
     except (MinuteQuota, DailyQuota, HiddenQuota):
         # Whether a batch that met a quota half-way was undone is not documented.
-        round_.index.doubt(uids)
+        round_.index.intents.doubt(uids)
         raise
     except Transient as error:
         if not error.maybe_applied:
-            round_.index.withdraw(uids)
+            round_.index.intents.withdraw(uids)
         raise
     except SynccoreError:
-        round_.index.withdraw(uids)
+        round_.index.intents.withdraw(uids)
         raise
     else:
         _match_entries(round_, works, entries)
@@ -137,7 +137,7 @@ def _match_entries(round_: Round, works: list[Work], entries: Sequence[Person | 
             continue
         entry = entries[position] if len(entries) == len(works) else None
         if isinstance(entry, Rejected):
-            round_.index.withdraw([work.op.uid])
+            round_.index.intents.withdraw([work.op.uid])
             _refused(round_, [work], entry)
         else:
             # No word on this one: the intent stays, its marker will tell.
@@ -168,9 +168,9 @@ def _without_refused(round_: Round, works: list[Work], errors: dict[int, Synccor
         raise Transient("Google refuses a batch for entries that are not in it", maybe_applied=True)
     round_.index.sync(now=True)
     rest = [w for position, w in enumerate(works) if position not in refused]
-    round_.index.doubt(w.op.uid for w in rest)
+    round_.index.intents.doubt(w.op.uid for w in rest)
     round_.again += [w.op for w in rest]
-    round_.index.withdraw(works[position].op.uid for position in refused)
+    round_.index.intents.withdraw(works[position].op.uid for position in refused)
     for position in refused:
         _refuse(round_, works[position], errors[position])
 
