@@ -45,7 +45,7 @@ class Adoption:
         if len(self.examples) < EXAMPLES:
             self.examples.append({"key": key, "result": result, **more})
 
-    def overtaken(self, key: str) -> None:
+    def overtaken(self) -> None:
         """A running daemon linked it meanwhile, or whose it is was forgotten."""
         self.sure -= 1
         self.already += 1
@@ -77,7 +77,7 @@ def adopt(app: App, route_name: str, *, dry_run: bool = False, heard: Heard = la
             _tell(app, route, chunk)
             for key, twin in chunk:
                 if not _write(app, route, key, twin, records.data(key), since):
-                    result.overtaken(key)
+                    result.overtaken()
     return result
 
 

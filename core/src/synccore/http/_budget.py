@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from .._set_back import TURN
+from .._set_back import set_back
 from ..errors import LONGEST_WAIT, RateLimited
 from ..types import Allowance, Clock, State
 from ._time import time_left
@@ -279,13 +279,11 @@ class Budget:
 
     def _go_along(self, now: datetime) -> None:
         """With a clock that was set back: nobody waits longer for that."""
-        last = self._counted_at or now
-        if now < last - TURN:
+        if back := set_back(self._counted_at, now):
             for window in self._windows:
-                window.shift(now - last)
-            self._blocked_until = self._blocked_until and self._blocked_until + (now - last)
-            last = now
-        self._counted_at = max(last, now)
+                window.shift(-back)
+            self._blocked_until = self._blocked_until and self._blocked_until - back
+        self._counted_at = now if back else max(now, self._counted_at or now)
 
     def _know(self, told: Mapping[str, Any] | None) -> None:
         """Know what somebody told; of windows that were others then, and of nothing: that nothing was used."""
