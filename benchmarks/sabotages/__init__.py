@@ -3,14 +3,16 @@
 form      what one is
 promises  lines of core, each with the tests beside it
 mends     faults that were mended, put back: whole lives have to see them
+points    the same, seen by trouble at any call
 held      the same, seen by tests of their own alone
 """
 
 from .form import Sabotage
 from .held import HELD
 from .mends import MENDS
+from .points import POINTS
 from .promises import PROMISES, PROMISES_SEEN_BY_LIVES
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-SABOTAGES = (*PROMISES, *MENDS, *HELD, *PROMISES_SEEN_BY_LIVES)
+SABOTAGES = (*PROMISES, *MENDS, *POINTS, *HELD, *PROMISES_SEEN_BY_LIVES)

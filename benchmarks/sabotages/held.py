@@ -1,6 +1,6 @@
 """Mends of single faults taken back that only tests of their own are known to see.
 
-Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends`.
+Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
 from .form import core, plugin

@@ -1,0 +1,232 @@
+"""Mends of single faults taken back: trouble at any call, and something else before the next try, has to see them."""
+
+from .form import core, plugin
+
+__all__ = ["POINTS"]
+
+POINTS = (
+    plugin(
+        "klaviyo",
+        "let an opt-in make a profile ahead of the one that is written",
+        "write.py",
+        "return is_there and isinstance(outcome, Failed)",
+        "return isinstance(outcome, Failed)",
+        "tests/test_call_points.py",
+    ),
+    plugin(
+        "klaviyo",
+        "take a profile that a lost create made for one that was there before",
+        "match.py",
+        "marked=_is_ours(op, twin)",
+        "marked=False",
+        "tests/test_call_points.py",
+    ),
+    plugin(
+        "klaviyo",
+        "look for a lost create under the new address alone",
+        "match.py",
+        'if not operation.maybe_applied or not email or email == operation.fields.get("email"):',
+        "if True:",
+        "tests/test_call_points.py",
+    ),
+    plugin(
+        "google_contacts",
+        "forget by which fingerprints a contact is known that a lost create made",
+        "prints.py",
+        "found, missing = dict(own), unknown(own, person)",
+        "found, missing = dict(own), set[str]()",
+        "tests/test_call_points.py",
+    ),
+    plugin(
+        "klaviyo",
+        "forget the profile that an opt-out made whose answer was lost",
+        "match.py",
+        'return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])',
+        "return False",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what they do after trouble again-marketing]",
+    ),
+    core(
+        "let a guest's record take the place of the one that the account's own create may have made",
+        "store/_rules/takeover.py",
+        "        AND (o.maybe_applied = 1 OR o.state IN ('running', 'submitted')))\n",
+        "        AND 0)\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an account and a guest who become one-marketing]",
+    ),
+    plugin(
+        "google_contacts",
+        "take from a merged contact what a guest has there before the guest's own account comes",
+        "whose.py",
+        "        if not former:\n            return set()\n",
+        "        if former:\n            return former - {op.uid}\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an owner who joins two-contacts]",
+    ),
+    core(
+        "make a restored account beside the guest that the backup does not know",
+        "_delivery/doubtful.py",
+        "former = _as_guest(item.work) | former",
+        "pass",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a backup of before-crm]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: look again for an object that was missing",
+        "match.py",
+        "(r.guarded or r.keep or (r.key and not r.before))",
+        "(r.guarded or r.keep)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[where sales were first-known]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: follow an order that changes hands to the new owner's account",
+        "companies.py",
+        "return moved or not row.op.previous",
+        "return not row.op.previous",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom an order is billed to-selling]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: empty at a company what was written for a customer who left it",
+        "route.py",
+        "        self._remover.leave_behind(rows, outcomes)\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom somebody works for-firms]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: make a contact's account once without a key too, and leave no name behind a deleted contact",
+        "companies.py",
+        "        self._made.intend(records)\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what is told of them where orders need an account-unkeyed]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: look for what a lost create made also under the former address where no key tells",
+        "match.py",
+        "        if self._matching.key is None:\n",
+        "        if False:\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[where no key tells-keyless]",
+    ),
+    plugin(
+        "salesforce",
+        "take back: say of an order whose items failed that it is there",
+        "orders.py",
+        "evolve(failed, partly=True)",
+        "evolve(failed, partly=False)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom an order is billed to-selling]",
+    ),
+    core(
+        "delete before the facts are told",
+        "_delivery/namesakes.py",
+        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
+        "self._behind(route, items) | self._facts(items)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what is told of who leaves-ledger]",
+    ),
+    core(
+        "let an account and the guest whose address it gets be one at each target",
+        "_delivery/lane.py",
+        "        items = self._heirs.part(route, items, settlements, self._clock.now())\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[one of an account and a guest-ledger]",
+    ),
+    plugin(
+        "klaviyo",
+        "tell an opt-out with a new address by the one that Klaviyo knows after a lost answer",
+        "write.py",
+        "[op for op in operations if op.link and address_of(op) and _may_have_moved(op, outcomes.get(op.id))]",
+        "list[Operation]()",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what they do themselves twice-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "opt out by the address that is theirs when it is carried out",
+        "write.py",
+        """        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        """        self._consent.opt_out([op for op in leaving if old_email(op)], moving=True)
+        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what they do themselves twice-marketing]",
+    ),
+    plugin(
+        "google_contacts",
+        "take no contact for a customer's by its address while a lost one may turn up",
+        "match/twin.py",
+        'return self != Match() and self.by not in ("link", "marker")',
+        "return False",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who was typed in a moment before-contacts]",
+    ),
+    plugin(
+        "google_contacts",
+        "believe no listing that still shows a Google contact under its former name",
+        "index.py",
+        'missing["person"] if missing is not None else self._known_as(name)',
+        'missing["person"] if missing is not None else None',
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what an owner does that is shown late-contacts]",
+    ),
+    plugin(
+        "google_contacts",
+        "keep for ours what was renamed after a write of ours whose answer was lost",
+        "prints.py",
+        "return grown(before, after) and not (len(before) == 1 and _written_unheard(before[0], after))",
+        "return grown(before, after)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what an owner does that is shown late-contacts]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: what a lost create made under the former address goes before who has the new one",
+        "match.py",
+        "return [ours.get(op.id, twin) for",
+        "return [twin or ours.get(op.id) for",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what others do-marketing]",
+    ),
+    core(
+        "take back: let a clock that was set back make no change wait longer",
+        "_delivery/claims.py",
+        "min(since + linger - now, linger)",
+        "since + linger - now",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-marketing]",
+    ),
+    core(
+        "take back: let nobody wait longer for what a target asked where the clock was set back",
+        "_set_back.py",
+        "back = set_back(self._last, now)",
+        "back = timedelta(0)",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-ledger]",
+    ),
+    core(
+        "take back: let nobody wait longer for a quota where the clock was set back",
+        "http/_budget.py",
+        "if back := set_back(self._counted_at, now):",
+        "if back := timedelta(0):",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-marketing]",
+    ),
+    plugin(
+        "google_contacts",
+        "take back: wait no longer for what a lost create may have made where the clock was set back",
+        "known.py",
+        "    if age < timedelta(0):\n",
+        "    if False:\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a clock that goes back-contacts]",
+    ),
+)
