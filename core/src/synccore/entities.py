@@ -51,7 +51,7 @@ def guest_key(email: str) -> str:
     return "guest:" + hashlib.sha256(normalize_email(email).encode()).hexdigest()[:32]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Address:
     """A postal address with the contact data that shops keep beside it."""
 
@@ -152,7 +152,7 @@ class Customer(_Record):
         return PersonName()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class OrderLine:
     """One position of an order or subscription."""
 
@@ -173,7 +173,7 @@ class OrderLine:
     meta: Mapping[str, Any] = field(factory=dict)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Refund:
     """Money given back on an order; `amount` is positive."""
 
@@ -182,7 +182,7 @@ class Refund:
     reason: str | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Fee:
     """An extra charge on an order."""
 
@@ -191,7 +191,7 @@ class Fee:
     total: Decimal
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Coupon:
     """A discount code used on an order."""
 

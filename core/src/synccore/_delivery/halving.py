@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from .._swift import swiftly
 from ..errors import AuthError, BatchRejected, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from ..store import StoreError
 from ..types import Ambiguous, Failed, Link, Operation, Outcome, Retry
@@ -16,7 +17,7 @@ __all__ = ["MANY", "Answer", "cause_of", "deliver_halving", "in_doubt", "twin"]
 MANY = 5
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Answer:
     """What came of one operation.
 
@@ -32,6 +33,9 @@ class Answer:
     def unsure_of_it(self) -> bool:
         """Whether something of it may be there, as far as core or the sink knows."""
         return self.unsure or (isinstance(self.outcome, Failed) and self.outcome.partly)
+
+
+_new_answer = swiftly(Answer)
 
 
 def cause_of(outcome: Outcome) -> str | None:
@@ -82,7 +86,7 @@ class _Halving:
                 return [Answer(Failed(error))] * len(operations)
             return self._alone(error) if len(operations) == 1 else self._halved(operations, error)
         self._through = self._through or any(not isinstance(o, Failed) for o in outcomes)
-        return [Answer(o) for o in outcomes]
+        return list(map(_new_answer, outcomes))
 
     def _alone(self, error: Exception) -> list[Answer]:
         lone: Exception = Rejected(str(error.args[0])) if isinstance(error, BatchRejected) else error

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from .._floor import Floor
 from .._set_back import Hand
+from .._swift import swiftly
 from ..errors import Conflict, RateLimited, Transient, WaitFor
 from ..http import Budget, time_limit
 from ..store import Delivery, DirtyRule, Settlement, Store, Work
@@ -36,6 +37,7 @@ from .watch import Watch
 
 #: Where the calls of every sink are counted, by all daemons.
 CALLS = "synccore:calls"
+_new_item = swiftly(Item)
 NOT_BACK = TimeoutError("the call did not come back, long past its deadline")
 
 
@@ -246,7 +248,9 @@ class Lane:
             else:
                 if prepared.operation is not None:
                     operation = beside(prepared.operation, self._store)
-                    items.append(Item(work=one, operation=operation, why=prepared.why, made_from=prepared.made_from))
+                    items.append(
+                        _new_item(work=one, operation=operation, why=prepared.why, made_from=prepared.made_from)
+                    )
                 elif prepared.until is not None:
                     reason = "waits for further changes"
                     settlements.append(self._settler.snoozed(one, prepared.until, reason))

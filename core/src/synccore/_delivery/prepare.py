@@ -12,6 +12,7 @@ from .._contained import contained
 from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
 from .._set_back import TURN
+from .._swift import swiftly
 from ..entities import Customer, Order
 from ..errors import MappingError, WaitFor
 from ..hookspecs import Mapper
@@ -22,7 +23,7 @@ from ..types import EntityRef, Link, MapContext, Operation, RouteSpec, SinkOp, S
 NEVER = "deleted before it was ever delivered"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Prepared:
     """An operation to carry out, or (`operation` None) the reason why nothing is owed.
 
@@ -47,12 +48,16 @@ def settles_at(work: Work, delay: timedelta) -> datetime:
     return min(delivery.last_change_at + delay, delivery.first_change_at + 4 * delay)
 
 
-@frozen
+@frozen(weakref_slot=False)
 class _Mapped:
     """What a mapper made of a record, and the blank fields that are not sent."""
 
     fields: dict[str, Any]
     blank: frozenset[str]
+
+
+_new_prepared, _new_mapped = swiftly(Prepared), swiftly(_Mapped)
+_new_context, _new_operation = swiftly(MapContext), swiftly(Operation)
 
 
 def beside(operation: Operation, store: Store) -> Operation:
@@ -129,7 +134,7 @@ class Preparer:
         operation = self._operation(work, op_id, fields, changed.difference(later) if later else changed)
         if later:
             return Prepared(operation=evolve(operation, later=frozenset(later)))
-        return Prepared(operation=operation, made_from=self._made_from(work))
+        return _new_prepared(operation=operation, made_from=self._made_from(work))
 
     def _made_from(self, work: Work) -> str | None:
         if self._made_by is None or work.delivery.op != "upsert":
@@ -163,7 +168,7 @@ class Preparer:
     def _map(self, work: Work) -> _Mapped | Skip:
         if work.snapshot is None:
             return Skip("unknown record")
-        context = MapContext(
+        context = _new_context(
             route=self.route,
             owner=self._with_totals(work.owner, work),
             included=work.included,
@@ -175,7 +180,7 @@ class Preparer:
         if isinstance(mapped, Skip):
             return mapped
         fields = shape(mapped, self.route.options, work.link)
-        return _Mapped(fields, frozenset(mapped.keys() - fields.keys()))
+        return _new_mapped(fields, frozenset(mapped.keys() - fields.keys()))
 
     def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:
         """A customer's totals are known only where the route includes orders."""
@@ -262,7 +267,7 @@ class Preparer:
         self, work: Work, op_id: int, fields: Mapping[str, Any], changed: frozenset[str], op: SinkOp | None = None
     ) -> Operation:
         delivery = work.delivery
-        return Operation(
+        return _new_operation(
             id=op_id,
             route=self.route.name,
             object=self.route.object,

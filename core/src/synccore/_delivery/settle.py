@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from .._mapping.shape import changed_fields
+from .._swift import swiftly
 from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work, together
 from ..types import Clock, Delivered, Link, Operation, Settled, Submitted, Unchanged
@@ -17,6 +18,8 @@ from .prepare import Preparer, settles_at
 
 #: What needs no further try by itself.
 _FINAL = ("done", "skipped", "parked")
+_new_settlement, _new_entry = swiftly(Settlement), swiftly(HistoryEntry)
+_new_update, _new_settled = swiftly(LinkUpdate), swiftly(Settled)
 
 
 class Settler:
@@ -83,7 +86,7 @@ class Settler:
                 object=operation.object, remote_id=remote_id, etag=outcome.etag, fields={}, left=True, emptied=emptied
             )
         held = _held(operation, outcome)
-        return LinkUpdate(
+        return _new_update(
             object=operation.object,
             remote_id=remote_id,
             etag=outcome.etag,
@@ -254,11 +257,11 @@ class Settler:
         return settlement if held == link.mapped else evolve(settlement, may_hold=held)
 
     def _settlement(self, work: Work, **values: Any) -> Settlement:
-        return Settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
+        return _new_settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
 
     def _entry(self, work: Work, outcome: str, **values: Any) -> HistoryEntry:
         delivery = work.delivery
-        return HistoryEntry(
+        return _new_entry(
             at=self.clock.now(),
             route=delivery.route,
             sink=self._sink,
@@ -286,7 +289,7 @@ class Settler:
             if settlement.delivery_id not in lost and settlement.history is not None:
                 entry = settlement.history
                 self._observe(
-                    Settled(
+                    _new_settled(
                         at=entry.at,
                         sink=self._sink,
                         route=entry.route,

@@ -37,7 +37,7 @@ class Closing:
         return order.get(self.pause.state, 0), until.timestamp() if until else float("inf")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Item:
     """A claimed delivery on its way through a step."""
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from attrs import AttrsInstance, fields
 
+from .._swift import swiftly
 from ..types import EntityRef, Link, Snapshot
 from . import codec
 from .engine import Row
@@ -78,6 +79,10 @@ class _Reader(Generic[_Kind]):
         self._columns = [columns.get(name, name) for name in self._names]
         self._turns = [(a.name, _TURNS[a.type]) for a in fields(kind) if a.type in _TURNS]
 
+    @cached_property
+    def _make(self) -> Callable[..., _Kind]:
+        return swiftly(self._kind)
+
     def __call__(self, row: Row) -> _Kind:
         return self.all([row])[0]
 
@@ -94,7 +99,7 @@ class _Reader(Generic[_Kind]):
             for name, turn in self._turns:
                 if (value := values[name]) is not None:
                     values[name] = turn(value)
-            found.append(self._kind(**values))
+            found.append(self._make(**values))
         return found
 
 
@@ -117,13 +122,16 @@ to_unreadable = _Reader(UnreadableRecord)
 to_history = _Reader(HistoryEntry, delivery_id="delivery")
 
 
+_new_ref, _new_snapshot = swiftly(EntityRef), swiftly(Snapshot)
+
+
 def _owner(row: Row) -> EntityRef | None:
-    return None if row["owner_key"] is None else EntityRef(row["owner_entity"], row["owner_key"])
+    return None if row["owner_key"] is None else _new_ref(row["owner_entity"], row["owner_key"])
 
 
 def to_snapshot(row: Row, *, event: bool = False) -> Snapshot:
     """A row of `snapshot`, or of `event` as a snapshot of its own data."""
-    return Snapshot(
+    return _new_snapshot(
         source=row["source"],
         entity=row["entity"],
         key=row["key"],

@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 import attrs
 
+from .._swift import swiftly
+
 __all__ = ["NotShort", "read"]
 
 
@@ -30,10 +32,12 @@ class _Plan:
     Attributes:
         kinds: attribute -> the type its value has in JSON where it is taken as it is.
         turns: attribute -> what makes the value of the others.
+        make: makes an object of them.
     """
 
     kinds: Mapping[str, type]
     turns: Mapping[str, Callable[[Any], Any]]
+    make: Callable[..., Any]
 
 
 def read(kind: type, values: dict[str, Any]) -> Any:
@@ -44,7 +48,7 @@ def read(kind: type, values: dict[str, Any]) -> Any:
         for name, value in values.items():
             if type(value) is not kinds[name]:
                 values[name] = plan.turns[name](value)
-        return kind(**values)
+        return plan.make(**values)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise NotShort from None
 
@@ -65,7 +69,7 @@ def _plan(kind: type) -> _Plan:
             kinds[one.name] = _Never
             if (turn := _turn(wanted)) is not None:
                 turns[one.name] = turn
-    return _Plan(kinds, turns)
+    return _Plan(kinds, turns, swiftly(kind))
 
 
 def _turn(wanted: Any) -> Callable[[Any], Any] | None:

@@ -82,7 +82,7 @@ class Ingest:
     loans: Sequence[Loan] = ()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Hint:
     """A record the source named without its data (`touch`), or a person to be forgotten (`forget`)."""
 
@@ -99,7 +99,7 @@ class Hint:
     given_at: datetime
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class UnreadableRecord:
     """A record that a source could not make sense of, by the place where it was met."""
 
@@ -132,7 +132,7 @@ class Ingested:
     lent: Mapping[str, Sequence["Delivery"]] = field(factory=dict)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Delivery:
     """One row of the outbox: this route owes the sink this key."""
 
@@ -179,7 +179,7 @@ class Delivery:
         return None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Work:
     """A claimed delivery with all that mapping and delivering needs."""
 
@@ -253,7 +253,7 @@ class ClaimRule:
     bulk_at_least: int = 1
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class LinkUpdate:
     """What a settle writes to the link: set it, or remove it. See `Link` for what the attributes mean.
 
@@ -288,7 +288,7 @@ class LinkUpdate:
     seen: Entity | None = field(default=None, repr=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class HistoryEntry:
     """A line of the audit trail: names, never values."""
 
@@ -312,7 +312,7 @@ class HistoryEntry:
     id: int | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Settlement:
     """How one claimed delivery leaves `running` (or `submitted`)."""
 
@@ -357,7 +357,7 @@ class JobWork:
     ids: tuple[int, ...]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class LaneRecord:
     """A lane's durable state: ok, paused (by a person), rate_limited, needs_auth, circuit_open, error."""
 
@@ -370,7 +370,7 @@ class LaneRecord:
     failures: int = 0
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Hold:
     """A route that is not tried before `until`: `refused` (then one record is the probe) or `rate_limited`."""
 
@@ -384,7 +384,7 @@ class Hold:
     failures: int = 0
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class BackfillJob:
     """A listing handed to the daemon: backfill or reconcile, resumable at its cursor."""
 

@@ -171,7 +171,7 @@ class Check:
     claims: Mapping[str, Sequence[str]] = field(factory=dict)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Settled:
     """What observers (`synccore_settled`) are told: a settled delivery, or a lane that changed state."""
 

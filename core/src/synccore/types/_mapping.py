@@ -58,7 +58,7 @@ class RouteSpec:
     defaulted: frozenset[str] = frozenset()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class MapContext:
     """What a mapper may look at beside the record itself."""
 

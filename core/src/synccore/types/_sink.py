@@ -116,7 +116,7 @@ def _worked_out(key: str | Callable[[], str]) -> str:
     return key if isinstance(key, str) else key()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Operation:
     """One thing a sink is asked to do.
 

@@ -15,7 +15,7 @@ ChangeOp = Literal["upsert", "delete", "event", "touch", "forget"]
 BackfillFilters = Mapping[str, str]
 
 
-@frozen
+@frozen(weakref_slot=False)
 class EntityRef:
     """Names one record of a source."""
 
@@ -26,7 +26,7 @@ class EntityRef:
         return f"{self.entity} {self.key}"
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Uid:
     """Names one record of any source: its natural external id at a target that several shops may share.
 
@@ -140,7 +140,7 @@ class WriteBack:
     at: datetime
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Snapshot:
     """The last known state of one record."""
 

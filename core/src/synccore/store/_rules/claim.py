@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
+from ..._swift import swiftly
 from ...types import EntityRef, Link, Snapshot
 from .. import codec, sql
 from .._convert import from_ms, named, to_delivery, to_link, to_snapshot
@@ -14,6 +15,7 @@ from ..rows import ClaimRule, Delivery, JobWork, Work, together
 
 __all__ = ["Gatherer", "claim", "due", "find_route", "jobs", "load_job", "made_up", "next_due", "routes_of"]
 
+_new_ref, _new_work = swiftly(EntityRef), swiftly(Work)
 #: Source, entity, key.
 _Place = tuple[str, str, str]
 #: Age, state before event, row id: what included records are sorted by.
@@ -179,11 +181,11 @@ class Gatherer:
         snapshot = self._state_of(delivery)
         owner_ref = None if snapshot is None else snapshot.owner
         parent_ref = self._parent_ref(delivery, owner_ref)
-        own = EntityRef(delivery.entity, delivery.key)
+        own = _new_ref(delivery.entity, delivery.key)
         link = None if delivery.op == "event" else self._link(delivery.route, delivery.source, own)
         if link is not None and link.shared > 1 and (delivery.op == "delete" or (snapshot and snapshot.deleted)):
             link = evolve(link, shared=link.shared - self._going_before(delivery))
-        return Work(
+        return _new_work(
             delivery=delivery,
             snapshot=snapshot,
             owner=None if owner_ref is None else self._snapshot(delivery.source, owner_ref),
@@ -211,7 +213,7 @@ class Gatherer:
                 (delivery.source, delivery.entity, delivery.event_id),
             ).fetchone()
             return None if row is None else to_snapshot(row, event=True)
-        return self._snapshot(delivery.source, EntityRef(delivery.entity, delivery.key))
+        return self._snapshot(delivery.source, _new_ref(delivery.entity, delivery.key))
 
     def _before(self, delivery: Delivery, snapshot: Snapshot | None) -> Snapshot | None:
         # What was seen when the twin was found is older than what a row knows of.

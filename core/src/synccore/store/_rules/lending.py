@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define
 
+from ..._swift import swiftly
 from .. import sql
 from .._convert import from_ms
 from ..codec import dump_json
@@ -14,6 +15,8 @@ from ..rows import Delivery, DirtyRule, Loan
 from .returning import give_back
 
 __all__ = ["Lending"]
+
+_new_delivery = swiftly(Delivery)
 
 
 @define
@@ -85,7 +88,7 @@ class Lending:
 
     def _delivery(self, one: _Open, rule: DirtyRule, row: Row) -> Delivery:
         now = from_ms(self._now)
-        return Delivery(
+        return _new_delivery(
             id=row["id"],
             route=rule.route,
             sink=rule.sink,
