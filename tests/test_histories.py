@@ -46,7 +46,7 @@ def buys(world: World, who: Somebody) -> bool:
 
 
 def registers(world: World, who: Somebody) -> bool:
-    if who.number:
+    if who.number or who.email in world.gone:
         return False
     who.gone = False
     who.number = world.shop.add_customer(who.email, first_name="Ada", last_name="Byron")
@@ -65,6 +65,19 @@ def leaves(world: World, who: Somebody) -> bool:
         return False
     world.delete(who.number)
     who.number, who.box, who.gone = 0, 0, True
+    return True
+
+
+def is_forgotten(world: World, who: Somebody) -> bool:
+    """Once they are known, everywhere; the shop deletes them before, and what they bought."""
+    if not world.store.keys_by_email(who.email):
+        return False
+    for order in [n for n, one in world.shop.orders.items() if one["billing"]["email"] == who.email]:
+        world.shop.delete_order(order)
+    if who.number:
+        world.delete(who.number)
+    who.number, who.box, who.order, who.gone = 0, 0, 0, True
+    world.forget_everywhere(who.email)
     return True
 
 
@@ -118,6 +131,7 @@ ACTS: Mapping[str, Act] = {
     "registers": registers,
     "moves": moves,
     "leaves": leaves,
+    "is forgotten": is_forgotten,
     "pays": pays,
     "fails": fails,
     "is put on hold": _is("on-hold"),
@@ -159,6 +173,7 @@ def test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_hap
         world.clock.advance(timedelta(days=1))
         for request in reversed(held) if "backwards" in heard else held or world.network.known:
             world.receive(request)
+            world.app.engine.drain()  # nobody waits for the next one
         world.rest()
         assert _wrong(world, people) == ({}, []), "what came a day later changed something"
 

@@ -9,13 +9,6 @@ __all__ = ["HELD"]
 
 HELD = (
     core(
-        "take back: poll in time though the clock was set back",
-        "_daemon/sources.py",
-        "return at > now + TURN or schedule",
-        "return schedule",
-        "core/tests/daemon/test_daemon_hints.py",
-    ),
-    core(
         "take back: make anew by a repair whom a target with one record for an address has made one with another",
         "_verbs/verify.py",
         "self._repairs[link.key] = gone if another else _as_it_is(link, names, remote)",
@@ -113,13 +106,6 @@ HELD = (
         "doubt=2 if changed and self._facts.doubt else int(doubt),",
         "doubt=int(doubt),",
         "core/tests/store/test_store_contract.py::TestSqlite::test_what_may_have_changed_and_changed_back_since_a_backup_is_owed_in_full",
-    ),
-    core(
-        "take back: know somebody who was forgotten by what they were before, whatever address that bears",
-        "store/_rules/ingest.py",
-        " or self._is_from_before(change)",
-        "",
-        "core/tests/store/test_store_contract.py::TestSqlite::test_how_somebody_was_before_they_were_forgotten_brings_them_back_under_no_address",
     ),
     core(
         "take back: keep the address that somebody gave up where a newer state is parked as well",

@@ -283,4 +283,27 @@ MENDS = (
         "AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < 0)",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6441]",
     ),
+    core(
+        "take back: poll in time though the clock was set back",
+        "_daemon/sources.py",
+        "return at > now + TURN or schedule",
+        "return schedule",
+        "tests/test_simulation.py::test_whatever_happens_each_target_ends_as_the_shop_is[60]",
+    ),
+    core(
+        "take back: know somebody who was forgotten by what they were before, whatever address that bears",
+        "store/_rules/ingest.py",
+        " or self._is_from_before(change)",
+        "",
+        "tests/test_histories.py::test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_happened"
+        "[registers and buys-at once]",
+    ),
+    core(
+        "take back: tell facts that are asked for together in the order in which they happened",
+        "_ingest/hints.py",
+        "key=lambda fact: fact.at or read_at",
+        "key=lambda fact: 0",
+        "tests/test_histories.py::test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_happened"
+        "[registers and buys-in the end]",
+    ),
 )

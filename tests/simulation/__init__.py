@@ -15,6 +15,7 @@ still means the same: that is how a failing life is shrunk.
     hands    what they and others do besides
     excuses  what nobody can know, and of whom
     truth    what must be so once everything is quiet
+    afterwards  what more has to be so then: a change that nobody tells of, and a repair
     calls    trouble at one call after the other, and something that happens before the next try
     changes  what that may be
     meeting  two things at once

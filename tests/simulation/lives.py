@@ -11,6 +11,7 @@ from scratch import in_memory
 from synccore._plugins import Plugins, load_plugins
 
 from . import hands
+from .afterwards import afterwards
 from .targets import Target
 from .truth import faults
 from .world import ALL_TARGETS, Step, World
@@ -56,7 +57,7 @@ def live(
         for step in steps:
             hands.live(world, step)
         world.rest()
-        return faults(world)
+        return faults(world) or list(afterwards(world))
 
 
 def shrink(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> tuple[Step, ...]:

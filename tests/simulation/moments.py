@@ -43,6 +43,10 @@ class Witness:
             yield from self._nowhere(operation, entries)
         if operation.op != "upsert":
             return
+        if operation.entity == "customer" and any(
+            operation.key in self._world.erased[email] for email in self._world.forgotten
+        ):
+            yield f"{operation.uid} was forgotten, and is written"
         linked = operation.link.remote_id if operation.link is not None else None
         others = {name: entry for name, entry in entries.items() if entry.object == operation.object and name != linked}
         twice = [entry for entry in others.values() if entry.tag == operation.uid]

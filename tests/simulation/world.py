@@ -41,6 +41,7 @@ __all__ = ["ALL_TARGETS", "NAMES", "STEPS", "Step", "World", "one"]
 _Thing = TypeVar("_Thing")
 ENTITIES = ("customer", "order", "subscription", "payment")
 ALL_TARGETS: tuple[type[Target], ...] = (*TARGETS, Ledger)
+ACCOUNTS_OF = "SELECT key FROM snapshot WHERE source = 'shop' AND entity = 'customer' AND email = :email"
 NAMES = ("Ada", "Ben", "Cléo", "Dörte", "Emre", "Fay", "李")
 
 
@@ -93,6 +94,8 @@ class World(Closing):
         self.given_up: dict[str, int] = {}
         #: Addresses that were forgotten, for good.
         self.forgotten: set[str] = set()
+        #: Address that was forgotten, or is to be -> the accounts that were known to have it.
+        self.erased: dict[str, set[str]] = {}
         #: Whom a target could not forget yet: the operator asks again.
         self.forgetting: set[str] = set()
         #: How many addresses there have been.
@@ -429,6 +432,9 @@ class World(Closing):
     def forget_everywhere(self, email: str) -> None:
         """What the operator does, until it is complete."""
         self.forgetting.add(email)
+        with self.store.peek() as view:
+            known = view.execute(ACCOUNTS_OF, {"email": email}).fetchall()
+        self.erased.setdefault(email, set()).update(row["key"] for row in known)
         if forget(self.app, email).complete:
             self.forgetting.discard(email)
             self.forgotten.add(email)

@@ -7,6 +7,7 @@ import pytest
 
 from synccore._daemon.sources import SourceWorker
 from synccore._daemon.standing import LOOK
+from synccore.entities import Payment
 from synccore.errors import RateLimited, Transient
 from synccore.testing import Harness, customer
 from synccore.types import Change, Unreadable, WebhookRequest
@@ -143,6 +144,26 @@ def test_a_shop_is_asked_in_time_though_the_clock_was_set_back(shop, worker):
     worker.poll_due()
     shop.drain()
     assert held(shop) == {"1": "Augusta"}
+
+
+def test_facts_that_are_asked_for_together_are_told_in_the_order_in_which_they_happened(
+    shop, worker, thin, monkeypatch
+):
+    """Whatever their records are called."""
+    at = {"99": shop.clock.now(), "100": shop.clock.now() + timedelta(seconds=1)}
+
+    def fetch(entity, key):
+        paid = Payment(key=key, succeeded=True, amount=5, currency="EUR", at=at[key])
+        fact = Change(entity="payment", key=key, op="event", data=paid, event_id=key, at=at[key])
+        return [fact, customer("1", email="ada@shop.test")]
+
+    monkeypatch.setattr(
+        shop.source, "fetch_many", lambda entity, keys: {key: fetch(entity, key) for key in keys}, False
+    )
+    post(worker, thin, touch("100"), touch("99"))
+    worker.follow_hints()
+    with shop.app.store.reading() as view:
+        assert [row["key"] for row in view.execute("SELECT key FROM event ORDER BY id")] == ["99", "100"]
 
 
 def test_one_record_that_cannot_be_fetched_holds_up_no_other(shop, worker, thin, monkeypatch):

@@ -1,6 +1,7 @@
 """Hints followed: what a source only named is asked for, and taken in together with the end of its hint."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 
@@ -66,7 +67,7 @@ class Follower:
         self._intake.submit(
             Ingest(
                 source=self._name,
-                changes=changes,
+                changes=_in_order(changes, read_at),
                 unreadable=[_without_key(u) for u in unreadable],
                 rules=self._rules,
                 bulk=hints[0].bulk,
@@ -86,6 +87,12 @@ def _told(hint: Hint, found: _Found) -> Sequence[Change | Unreadable]:
     if found is None:
         return [Change(entity=hint.entity, key=hint.key, op="delete")]
     return [found] if isinstance(found, Change) else found
+
+
+def _in_order(changes: Sequence[Change], read_at: datetime) -> list[Change]:
+    """What is, and then facts in the order in which they happened: hints of one moment come in any."""
+    facts = sorted((one for one in changes if one.op == "event"), key=lambda fact: fact.at or read_at)
+    return [*(one for one in changes if one.op != "event"), *facts]
 
 
 def _without_key(record: Unreadable) -> Unreadable:

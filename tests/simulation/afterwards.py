@@ -1,0 +1,53 @@
+"""What more has to be so once all is quiet: a change of which nobody tells is known after the next poll, and where
+`verify` names what differs, its repair makes that good."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from synccore._verbs.verify import verify
+
+from .truth import faults
+from .world import World
+
+__all__ = ["afterwards"]
+
+#: `poll` of the configuration, and how far apart two looks at one clock may be.
+POLL = timedelta(minutes=5, seconds=11)
+#: What a target shows late is seen by then, and what it carries out later is done.
+LATER = timedelta(minutes=2)
+
+
+def afterwards(world: World) -> Iterator[str]:
+    """Everything that is not as it should be."""
+    yield from _untold(world)
+    if _repair(world):
+        # Who was made one with somebody has a record of their own again.
+        world.excuses.between.clear()
+        yield from (f"after a repair: {fault}" for fault in faults(world))
+
+
+def _untold(world: World) -> Iterator[str]:
+    """The webhook of a change is lost."""
+    number = min(world.accounts(), default=None)
+    if number is None:
+        return
+    world.network.withheld = []
+    world.shop.edit_customer(number, first_name="Untold")
+    world.shop.run_queue()
+    world.network.withheld = None
+    world.clock.advance(POLL)
+    world.turn()
+    known = world.store.snapshot("shop", "customer", str(number))
+    if known is None or known.data.first_name != "Untold":
+        yield f"account {number} changed, and it is not known after the next poll"
+    world.rest()
+
+
+def _repair(world: World) -> bool:
+    """Whether anything was to be repaired."""
+    proofs = [verify(world.app, route, sample=1000, repair=True) for route in world.app.routes]
+    if any(proof.repaired for proof in proofs):
+        world.rest()
+        world.clock.advance(LATER)
+        return True
+    return False
