@@ -94,27 +94,6 @@ HELD = (
         "plugins/woocommerce/tests/test_woocommerce_lists.py::test_a_list_without_offsets_is_read_whole_however_long_it_is",
     ),
     core(
-        "take back: send in full what changed since a backup, also where it changed back",
-        "store/_rules/ingest.py",
-        "if not moved and not self._may_have_been_another(change, known):",
-        "if not moved:",
-        "core/tests/store/test_store_contract.py::TestSqlite::test_what_may_have_changed_and_changed_back_since_a_backup_is_owed_in_full",
-    ),
-    core(
-        "take back: doubt what a link says of what changed since a backup",
-        "store/_rules/ingest.py",
-        "doubt=2 if changed and self._facts.doubt else int(doubt),",
-        "doubt=int(doubt),",
-        "core/tests/store/test_store_contract.py::TestSqlite::test_what_may_have_changed_and_changed_back_since_a_backup_is_owed_in_full",
-    ),
-    core(
-        "take back: keep the address that somebody gave up where a newer state is parked as well",
-        "store/_rules/settle.py",
-        "former_email = coalesce(?, former_email), sent",
-        "former_email = iif(0, ?, former_email), sent",
-        "core/tests/store/test_store_contract.py::TestSqlite::test_it_is_so_as_well_where_a_newer_state_was_parked_too",
-    ),
-    core(
         "take back: ask what a lost create made before who exchange addresses exchange records",
         "_delivery/namesakes.py",
         "asked = {id(item) for item in some if item.work.delivery.key in keys}",

@@ -306,4 +306,11 @@ MENDS = (
         "tests/test_histories.py::test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_happened"
         "[registers and buys-in the end]",
     ),
+    core(
+        "take back: keep the address that somebody gave up where a newer state is parked as well",
+        "store/_rules/settle.py",
+        "former_email = coalesce(?, former_email), sent",
+        "former_email = iif(0, ?, former_email), sent",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[710]",
+    ),
 )

@@ -229,4 +229,20 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[a clock that goes back-contacts]",
     ),
+    core(
+        "take back: send in full what changed since a backup, also where it changed back",
+        "store/_rules/ingest.py",
+        "if not moved and not self._may_have_been_another(change, known):",
+        "if not moved:",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a backup of between-crm]",
+    ),
+    core(
+        "take back: doubt what a link says of what changed since a backup",
+        "store/_rules/ingest.py",
+        "doubt=2 if changed and self._facts.doubt else int(doubt),",
+        "doubt=int(doubt),",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a backup of between-crm]",
+    ),
 )
