@@ -59,9 +59,11 @@ NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
 SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
 
 #: What is made anew by a change without an answer, since its owner deleted it, is made once more by some targets; who
-#: exchange addresses while a change of one is in trouble may lack a number, or be one: known limits.
+#: exchanges the address that they have since a change without an answer may be one with whoever has the one in between:
+#: known limits. Who exchanges back is not.
 FIRST = {name: act for name, act in OTHERS.items() if name != "the owner deletes"}
 SECOND = {name: act for name, act in OTHERS.items() if name != "exchanges it"}
+BACK = {name: act for name, act in OTHERS.items() if name == "exchanges it"}
 
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
 #: call, a trouble and a change are tried, prime so that they are others at each call.
@@ -82,6 +84,7 @@ GROUPS = {
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
+    "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 3),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 31),

@@ -344,6 +344,38 @@ def test_who_is_of_a_circle_and_whose_create_was_not_answered_is_asked_for_first
     assert written.previous["name"] == ("N5" if made else "N1")
 
 
+@pytest.mark.parametrize("unheard", ["1", "2"])
+def test_who_exchange_back_after_a_lost_answer_are_as_they_are(book, unheard):
+    """What the link says of a record was true before its owner for a moment wrote something else there."""
+
+    def loses_the_answer(operation):
+        if operation.key != unheard:
+            return None
+        book.sink._apply(operation)
+        return Transient("lost", maybe_applied=True)
+
+    everybody = held(book)
+    book.sink.then(loses_the_answer)
+    for emails in ({"1": "m2@shop.test", "2": "m1@shop.test"}, {"1": "m1@shop.test", "2": "m2@shop.test"}):
+        book.emit(*(customer(n, email=email, first_name=f"N{n}") for n, email in emails.items()))
+        book.follow()
+        book.drain()
+    book.settle_down()
+    assert held(book) == everybody
+
+
+def test_who_exchange_their_records_go_together_whatever_one_of_them_waited_for(book):
+    """What one of them gives up another one gets: a target may want to know both."""
+    book.sink.then(Transient("later"))
+    book.emit(customer("1", email="m2@shop.test", first_name="N1"))
+    book.drain()
+    book.sink.calls.clear()
+    book.emit(customer("2", email="m1@shop.test", first_name="N2"))
+    book.follow()
+    book.drain()
+    assert [{o.key for o in call} for call in book.sink.calls] == [{"1", "2"}]
+
+
 def test_what_is_under_way_of_a_circle_is_waited_for(book):
     """Another thread sends one of them this very moment: what becomes of its record nobody knows."""
     deliver, other = book.sink.deliver, []

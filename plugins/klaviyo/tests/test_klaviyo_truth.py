@@ -8,7 +8,7 @@ from attrs import evolve
 
 from synccore.entities import Customer, Membership, Payment, Subscription
 from synccore.testing import FakeContext, Fault
-from synccore.types import Delivered, FieldOptions, Link, Roomier, Submitted
+from synccore.types import Delivered, Failed, FieldOptions, Link, Roomier, Submitted
 from synccore_klaviyo.mapping import filters
 from synccore_klaviyo.plans import PlanNames, by_slug
 
@@ -322,3 +322,43 @@ def test_a_number_that_two_have_is_not_taken_off_for_a_third(sink, klaviyo, oper
     _, outcome = sink.deliver([moved, gets])
     assert outcome.left_out == {"phone_number": "it belongs to another profile"}
     assert klaviyo.person("a@shop.test").attributes["phone_number"] == PHONE
+
+
+def exchanged(sink, operation, number="+4915123456782"):
+    """Two who have each other's profiles by now, and are to be written: (what each is to have, the operations)."""
+    anna = {"email": "anna@shop.test", "phone_number": PHONE, "properties": {"number": "1"}}
+    bob = {"email": "bob@shop.test", "phone_number": number, "properties": {"number": "2"}}
+    links = [deliver(sink, operation, key=f["properties"]["number"], fields=f) for f in (bob, anna)]
+    wanted = [{**anna, "email": "bob@shop.test"}, {**bob, "email": "anna@shop.test"}]
+    given = [evolve(link, delivered_at=None) for link in links]
+    return wanted, [evolve(operation(fields=f), id=n, key=str(n + 1), link=given[n]) for n, f in enumerate(wanted)]
+
+
+@pytest.mark.parametrize("number", ["+4915123456782", None])
+def test_what_was_taken_off_for_somebody_else_is_a_part_of_what_failed(sink, klaviyo, operation, number):
+    """What the link says of that profile is true no more."""
+    _, operations = exchanged(sink, operation, number)
+    klaviyo.fail_next(Fault.status(503, {"errors": []}, when=lambda request: b"anna@shop.test" in request.body))
+    first, second = sink.deliver(operations)
+    assert isinstance(first, Delivered)
+    assert isinstance(second, Failed)
+    assert second.partly
+
+
+def test_the_number_on_a_profile_that_was_theirs_until_now_goes_along(sink, klaviyo, operation):
+    """Who has that profile now is written in another call."""
+    wanted, (first, _) = exchanged(sink, operation)
+    (outcome,) = sink.deliver([first])
+    assert outcome.left_out == {}
+    assert klaviyo.person("bob@shop.test").attributes["phone_number"] == wanted[0]["phone_number"]
+
+
+def test_what_only_klaviyo_knows_of_is_taken_off_for_somebody_else(sink, klaviyo, operation):
+    """A create without an answer left the number there; who has that profile now is written with one of their own."""
+    wanted, operations = exchanged(sink, operation)
+    links = [evolve(o.link, fields={}, asked=None) for o in operations]
+    operations = [evolve(o, link=link) for o, link in zip(operations, links, strict=True)]
+    klaviyo.person("anna@shop.test").attributes["properties"] = {}
+    assert [outcome.left_out for outcome in sink.deliver(operations)] == [{}, {}]
+    numbers = [klaviyo.person(f["email"]).attributes["phone_number"] for f in wanted]
+    assert numbers == [f["phone_number"] for f in wanted]

@@ -13,7 +13,10 @@ from synccore.types import Ambiguous, Failed, Link, LookupResult, Operation
 from .client import PROFILES, Client
 from .profile import build, check_email, refusal
 
-__all__ = ["SKEW", "Finder", "find", "find_by_email", "is_older"]
+__all__ = ["SKEW", "Finder", "Resource", "find", "find_by_email", "is_named", "is_older"]
+
+#: A profile as the API gives it.
+Resource = Mapping[str, Any]
 
 #: Values of one `any(...)` filter: the API's page holds 100, and an address line must not grow without bound.
 VALUES_LIMIT = 100
@@ -125,6 +128,13 @@ def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
     if any(held.get(name) == value for name, value in marks.items()):
         return True
     return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])
+
+
+def is_named(operation: Operation, profile: Resource) -> bool:
+    """Whether a property of the profile names the record of the operation, as it would be sent."""
+    held = profile["attributes"].get("properties") or {}
+    sent = build(operation).attributes.get("properties") or {}
+    return any(held.get(name) == value for name, value in sent.items() if value == operation.key)
 
 
 def _is_mere_refusal(held: Mapping[str, Any]) -> bool:

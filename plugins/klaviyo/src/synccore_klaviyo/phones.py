@@ -3,20 +3,19 @@
 A number identifies a profile as an address does: with one that belongs to another person Klaviyo refuses the write, or
 takes that person for the one who is meant. A family shares a number, so whose it is is asked before it is first sent.
 What one profile gives up and another gets in the same call (people who exchanged their addresses have each other's
-profiles) is taken off the first one before.
+profiles) is taken off the first one before, and so is what stands on a profile that was this very person's.
 """
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from synccore.entities import normalize_email
-from synccore.types import Clock, Link, Operation
+from synccore.types import Clock, Operation
 
 from .client import PROFILE_IMPORT, Client
 from .errors import ApiError, MissingScope
-from .match import find
+from .match import Resource, find, is_named
 from .profile import EXTRA_IDENTIFIERS, FOREIGN, Profile, may_be_there
 
 __all__ = ["Phones"]
@@ -35,13 +34,17 @@ class Phones:
         #: Number -> the record and the address it was last sent with, and when: before Klaviyo can be asked about it.
         self._lately: dict[str, tuple[frozenset[str], datetime]] = {}
 
-    def sort_out(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> dict[int, Profile]:
-        """The profiles without numbers that are somebody else's. Raises what asking raises."""
-        self._take_off(operations, profiles)
+    def sort_out(
+        self, operations: Sequence[Operation], profiles: Mapping[int, Profile], begun: set[str]
+    ) -> dict[int, Profile]:
+        """The profiles without numbers that are somebody else's. Raises what asking raises.
+
+        Whatever becomes of the call: `begun` gets the ids of profiles that something was taken off.
+        """
         asked = dict(_new_numbers(operations, profiles))
-        if not asked:
-            return dict(profiles)
-        owners = self._owners(set(asked.values()))
+        owners = self._owners(set(asked.values())) if asked else {}
+        for value in self._take_off(operations, profiles, owners, begun):
+            owners.pop(value, None)
         found = dict(profiles)
         by_id = {op.id: op for op in operations}
         with self._lock:
@@ -49,48 +52,71 @@ class Phones:
             self._lately = {n: one for n, one in self._lately.items() if now - one[1] < UNSEEN}
             for number, phone in asked.items():
                 profile, operation = profiles[number], by_id[number]
-                address, link = str(profile.email), operation.link
-                owner, their_address = owners.get(phone, (None, None))
-                mine = owner is None or their_address in (None, address) or (link and link.remote_id == owner)
-                who = frozenset({operation.uid, address})  # either of them may change
-                if not mine or not self._lately.get(phone, (who, now))[0] & who:
+                who = frozenset({operation.uid, str(profile.email)})  # either of them may change
+                theirs = phone in owners and not _is_theirs(operation, profile, owners[phone])
+                if theirs or not self._lately.get(phone, (who, now))[0] & who:
                     found[number] = profile.without(["phone_number"], FOREIGN)
                 else:
                     self._lately[phone] = who, now
         return found
 
-    def _take_off(self, operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> None:
-        """Off each profile what it has no more and another one of these gets."""
+    def _take_off(
+        self,
+        operations: Sequence[Operation],
+        profiles: Mapping[int, Profile],
+        owners: Mapping[str, Resource],
+        begun: set[str],
+    ) -> Iterator[str]:
+        """Off each profile what another one of these is to have; gives what was taken off."""
         wanted = {(name, profile.attributes.get(name)) for profile in profiles.values() for name in EXTRA_IDENTIFIERS}
-        linked = [(op.link, profiles[op.id]) for op in operations if op.link and op.id in profiles]
-        for link, name, value in [(one, *what) for one, profile in linked for what in _given_up(one, profile)]:
+        for remote_id, name, value in dict.fromkeys(_given_up(operations, profiles, owners)):
             if (name, value) not in wanted:
                 continue
+            begun.add(remote_id)
             try:
-                off = Profile(attributes={name: None}).resource(link.remote_id)
+                off = Profile(attributes={name: None}).resource(remote_id)
                 self._client.call(PROFILE_IMPORT, body={"data": off})
             except ApiError as error:
                 if error.status != 404:
                     raise
             with self._lock:
-                self._lately.pop(str(value), None)
+                self._lately.pop(value, None)
+            yield value
 
-    def _owners(self, phones: set[str]) -> dict[str, tuple[str, str | None]]:
-        """Number -> the id and address of whose it is."""
+    def _owners(self, phones: set[str]) -> dict[str, Resource]:
+        """Number -> the profile that has it."""
         try:
-            people = find(self._client, "phone_number", phones)
+            return find(self._client, "phone_number", phones)
         except MissingScope:
             return {}  # Klaviyo will say it by refusing; `check` names the scope
-        emails = {phone: person["attributes"].get("email") for phone, person in people.items()}
-        return {phone: (str(people[phone]["id"]), email and normalize_email(email)) for phone, email in emails.items()}
 
 
-def _given_up(link: Link, profile: Profile) -> Iterator[tuple[str, Any]]:
-    """Identifiers that the profile holds, or may, for this record alone, and is to hold no more."""
-    for name in EXTRA_IDENTIFIERS:
-        value = may_be_there(link, name)
-        if link.shared <= 1 and value not in (None, profile.attributes.get(name)):
-            yield name, value
+def _given_up(
+    operations: Sequence[Operation], profiles: Mapping[int, Profile], owners: Mapping[str, Resource]
+) -> Iterator[tuple[str, str, str]]:
+    """Profile, name and value of identifiers that stand where they are to stand no more."""
+    for op in operations:
+        if (profile := profiles.get(op.id)) is None or (link := op.link) is None:
+            continue
+        number = str(profile.attributes.get("phone_number") or "")
+        if link.shared <= 1:
+            for name in EXTRA_IDENTIFIERS:
+                value = may_be_there(link, name)
+                if value not in (None, profile.attributes.get(name)):
+                    yield link.remote_id, name, str(value)
+            # What a create without an answer left there only Klaviyo may know.
+            there = [phone for phone, owner in owners.items() if owner["id"] == link.remote_id]
+            yield from ((link.remote_id, "phone_number", phone) for phone in there if number not in ("", phone))
+        # Who was just given another profile, for addresses went round, had the one that names them still.
+        former = owners.get(number) if link.delivered_at is None else None
+        if former is not None and former["id"] != link.remote_id and is_named(op, former):
+            yield str(former["id"]), "phone_number", number
+
+
+def _is_theirs(operation: Operation, profile: Profile, owner: Resource) -> bool:
+    """Whether the profile that has the number is the one that is written."""
+    email = normalize_email(owner["attributes"].get("email") or "")
+    return email in ("", profile.email) or (operation.link is not None and operation.link.remote_id == owner["id"])
 
 
 def _new_numbers(operations: Sequence[Operation], profiles: Mapping[int, Profile]) -> Iterator[tuple[int, str]]:

@@ -54,7 +54,9 @@ class Writer:
         notes = self._leave([op for op in leaving if not old_email(op)], outcomes)
         outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)
         outcomes |= self._each([op for op in operations if op.op == "leave"], self._let_go)
-        profiles = self._build([op for op in operations if op.op == "upsert" and op.id not in outcomes], outcomes)
+        begun: set[str] = set()
+        upserts = [op for op in operations if op.op == "upsert" and op.id not in outcomes]
+        profiles = self._build(upserts, outcomes, begun)
         wanted = [op for op in operations if op.id in profiles]
         singles, bulk = self._divide(wanted, profiles, changes, outcomes)
         if bulk:
@@ -63,7 +65,12 @@ class Writer:
         notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
         notes |= self._join([op for op in operations if changes.get(op.id)], outcomes)
         self._consent.settle(op for op in operations if isinstance(outcomes[op.id], Delivered))
-        return [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
+        told = [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
+        # What was taken off a profile, for somebody else to have it, is a part of what was to be written there.
+        return [
+            evolve(one, partly=True) if isinstance(one, Failed) and op.link and op.link.remote_id in begun else one
+            for op, one in zip(operations, told, strict=True)
+        ]
 
     def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
         """An older state of these is in an import job: consent does not wait for it and touches none of its fields."""
@@ -133,7 +140,10 @@ class Writer:
 
     # -- what goes how
 
-    def _build(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, Profile]:
+    def _build(
+        self, operations: Sequence[Operation], outcomes: dict[int, Outcome], begun: set[str]
+    ) -> dict[int, Profile]:
+        """What is to be sent; `begun` gets the ids of profiles that something was taken off for it."""
         keep = Reader(self._client).kept(operations)
         profiles = {}
         for op in operations:
@@ -142,7 +152,7 @@ class Writer:
             except Rejected as error:
                 outcomes[op.id] = Failed(error)
         try:
-            return self._phones.sort_out(operations, profiles)
+            return self._phones.sort_out(operations, profiles, begun)
         except SynccoreError as error:
             outcomes |= {number: Failed(error) for number in profiles}
             return {}

@@ -300,8 +300,7 @@ class Finder:
 
     def _take(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
         link = row.op.link
-        # A lookup knew it by the key of the guest that this customer was: the answer to that create was lost.
-        own = own or (link is not None and link.marked)
+        own = own or (link is not None and _was_made(link, record))
         if row.id is None or (link is not None and not link.previous and not link.left):
             # Found now, or found by a lookup and never written: whose it is, the key on it tells.
             row.adopted = not own
@@ -351,7 +350,7 @@ class Finder:
     def _key(self, row: Row, record: Mapping[str, Any], *, own: bool) -> None:
         assert row.key is not None  # noqa: S101  the caller looked
         name, value = row.key
-        if own and record.get(name) not in (None, "", value):
+        if own and record.get(name) != value:
             row.fields[name] = value
         if own or (row.op.link is not None and row.before):
             return
@@ -360,3 +359,12 @@ class Finder:
             row.fields[name] = value
         elif mapped := row.mapped_name(name):
             row.left[mapped] = "kept: the key of another record"
+
+
+def _was_made(link: Link, record: Mapping[str, Any]) -> bool:
+    """Whether a lookup knew it by the key of the guest that this customer was: the answer to that create was lost.
+
+    It said so just now, or an earlier call asked: then the link remembers whose it is, and that nothing was written.
+    """
+    asked = not (link.adopted or link.fields or link.left) and link.remote_id[:15] == str(record["Id"])[:15]
+    return link.marked or asked

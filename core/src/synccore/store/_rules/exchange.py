@@ -26,6 +26,12 @@ SELECT 1 FROM json_each(:keys) j CROSS JOIN delivery d ON d.source = :source AND
     AND (d.state = 'submitted' OR d.state = 'running' AND d.lease_token <> :token) LIMIT 1
 """
 
+#: Whether what stands at the target may be another state than a link of theirs says.
+IN_DOUBT = """
+SELECT 1 FROM json_each(:keys) j CROSS JOIN delivery d ON d.source = :source AND d.entity = :entity AND d.key = j.value
+    AND d.settled_at IS NULL AND d.route = :route AND d.event IS NULL AND d.maybe_applied = 1 LIMIT 1
+"""
+
 LINKS = """
 SELECT l.*, s.email FROM json_each(:keys) j
 CROSS JOIN link l ON l.route = :route AND l.source = :source AND l.entity = :entity AND l.key = j.value
@@ -37,10 +43,12 @@ CROSS JOIN snapshot s ON s.source = l.source AND s.entity = l.entity AND s.key =
 GIVE = "UPDATE link SET key = :between, made_from = NULL, seen = NULL, delivered_at = NULL WHERE id = :id"
 TAKE = "UPDATE link SET key = :key WHERE id = :id"
 
-#: They are known by the address that they have now.
+#: They are known by the address that they have now, and go together: what one of them gives up another one gets. Where
+#: it is in doubt what one of them wrote, the one who has that record now writes all of it.
 ARRIVED = """
-UPDATE delivery SET former_email = NULL WHERE source = :source AND entity = :entity AND key = :key AND route = :route
-    AND settled_at IS NULL
+UPDATE delivery SET former_email = NULL, maybe_applied = max(maybe_applied, :doubt),
+    due_at = CASE WHEN state = 'ready' THEN min(due_at, :now) ELSE due_at END
+WHERE source = :source AND entity = :entity AND key = :key AND route = :route AND settled_at IS NULL AND event IS NULL
 """
 
 
@@ -66,11 +74,12 @@ def exchange(
         return None
     if tx.execute(UNDER_WAY, at).fetchone() is not None:
         return Round(frozenset(keys), exchanged=False)
+    doubt = int(tx.execute(IN_DOUBT, at).fetchone() is not None)
     pen = Pen(tx)
     pen.executemany(GIVE, [{"id": row["id"], "between": f"\x1f{name}"} for name, row in links.items()])
     pen.executemany(TAKE, [{"id": links[taken]["id"], "key": one} for one, taken in takes.items()])
     for one in keys:
-        pen.execute(ARRIVED, at | {"key": one})
+        pen.execute(ARRIVED, at | {"key": one, "doubt": doubt, "now": now})
         for rule in owes:
             owe(pen, rule, source, one, "upsert", bulk=False, now=now)
     owe_hanging(pen, links.values(), now)

@@ -96,6 +96,30 @@ class HardSinkCases(SinkStand):
         on.deliver()
         assert on.held() == on.expected(1), on.errors()
         self._is_as_mapped(on, on.link(0))
+        self._is_nobody_elses(on)
+
+    @pytest.mark.parametrize("restarted", [pytest.param(False, id="alive"), pytest.param(True, id="restarted")])
+    def test_a_guest_whose_create_was_lost_and_who_exchanges_addresses_is_as_the_account_is(
+        self, on: Stage, restarted: bool
+    ) -> None:
+        """Asked about first, and written later: the link says by then that it was made by us (`not link.adopted`), and
+        holds nothing yet. What stands there is theirs like any record, our mark included."""
+        on.emit(1, first=1)
+        on.deliver()
+        on.stand_in.fail_next(self._only_writes(Fault.commit_then_drop()))
+        on.app.emit(upsert(attrs.evolve(self.customer(0), key="guest:0", guest=True)))
+        on.app.drain()
+        if restarted:
+            on.app.crash()
+        on.app.emit(upsert(self.customer(0), replaces=("guest:0",)))
+        on.app.emit(*(upsert(self.customer(n, email=self.customer(1 - n).email)) for n in (0, 1)))
+        on.deliver()
+        assert on.held() == on.expected(2), on.errors()
+        self._is_as_mapped(on, on.link(0))
+        self._is_nobody_elses(on)
+        assert not on.link(0).adopted, "made it, and says that it was there before"
+
+    def _is_nobody_elses(self, on: Stage) -> None:
         kept = [name for name, why in on.link(0).left_out.items() if why.startswith("kept")]
         assert not kept, f"taken for somebody else's: {', '.join(kept)}"
 
