@@ -77,22 +77,6 @@ HELD = (
         "",
         "plugins/woocommerce/tests/test_woocommerce_renewals.py::test_a_paid_renewal_that_is_put_on_hold_by_hand_failed_once",
     ),
-    plugin(
-        "woocommerce",
-        "take back: meet who moves up where a window begins with a page of known rows",
-        "listing/paging.py",
-        "    if not fresh and rows and position.offset:\n",
-        "    if not fresh and rows:\n",
-        "plugins/woocommerce/tests/test_woocommerce_lists.py::test_who_moves_up_between_any_two_calls_is_met",
-    ),
-    plugin(
-        "woocommerce",
-        "take back: believe no end that a repeated page seems to be",
-        "listing/paging.py",
-        " and not (known and _is_repeated(position, came)):",
-        ":",
-        "plugins/woocommerce/tests/test_woocommerce_lists.py::test_a_list_without_offsets_is_read_whole_however_long_it_is",
-    ),
     core(
         "take back: ask what a lost create made before who exchange addresses exchange records",
         "_delivery/namesakes.py",

@@ -94,6 +94,28 @@ def test_no_cursor_moves_past_what_was_not_seen(shop, client):
 
 
 @pytest.mark.parametrize("no_total", HIDDEN)
+def test_a_place_in_a_list_that_there_is_no_more_is_left(shop, client, no_total):
+    """A poll that cannot go on where it stands would stand there for good."""
+    people = fill(shop)
+    shop.quirks.cap, shop.quirks.no_total, shop.quirks.ignore = 5, no_total, frozenset({"offset"})
+    places = [page.cursor for page in client.source.poll("customer", None, {})]
+    for person in people[3:]:
+        shop.delete_customer(person)
+    for place in places:
+        client.all("customer", place)
+    shop.quirks.ignore = frozenset({"everything"})
+    with pytest.raises(Transient, match="cannot be believed"):
+        client.all("customer", places[1])
+
+
+def test_a_list_that_gives_its_one_row_again_and_again_comes_to_an_end(shop, client):
+    shop.add_member(shop.add_customer("ada@shop.test"), shop.add_plan("Gold", "gold"))
+    shop.quirks.no_total, shop.quirks.ignore = True, frozenset({"page", "offset"})
+    with pytest.raises(Transient, match="again and again"):
+        client.all("membership")
+
+
+@pytest.mark.parametrize("no_total", HIDDEN)
 def test_a_guest_is_not_gone_because_a_page_was_short(shop, client, no_total):
     for i in range(45):
         shop.place_order(billing={"email": f"guest{i}@shop.test"})

@@ -16,7 +16,7 @@ from synccore.types import BackfillFilters, Change, Clock, Context, Page, Unread
 from ..changes import Odd
 from ..client import Client, Record
 from ..errors import NoRoute
-from .paging import Order, Part, Position, modified, ordered, shift, unordered
+from .paging import Order, Part, Position, Unbelievable, modified, ordered, shift, unordered
 
 __all__ = ["Cursor", "Pace", "Poller", "Stage"]
 
@@ -147,13 +147,8 @@ class Poller:
         started = self._context.clock.now()
         if stage.before is not None:
             stage.before()
-        if stage.unordered:
-            parts = unordered(self._shop, stage.path, stage.params, here or Position())
-        else:
-            order = Order(path=stage.path, params=stage.params, by_modified=stage.by_modified)
-            parts = ordered(self._shop, order, here or self._start(stage, place))
         left_out = place.left_out
-        for part, read_at in self._timed(parts):
+        for part, read_at in self._timed(self._parts(stage, here, self._start(stage, place))):
             ahead, marks = part.ahead, dict(place.marks)
             whole = None if part.total is None else place.base + part.total
             if stage.by_modified and part.rows:
@@ -187,6 +182,26 @@ class Poller:
                 self._pace.finished(stage.name, started)
             if self._pause:
                 self._context.clock.sleep(self._pause)
+
+    def _parts(self, stage: Stage, here: Position | None, start: Position) -> Iterator[Part]:
+        """The pages from here on; from the start where nobody can go on from here any more, whatever moved since."""
+        parts = self._from(stage, here or start)
+        try:
+            first = next(parts, None)
+        except Unbelievable:
+            if here is None:
+                raise
+            parts = self._from(stage, start)
+            first = next(parts, None)
+        if first is not None:
+            yield first
+            yield from parts
+
+    def _from(self, stage: Stage, position: Position) -> Iterator[Part]:
+        if stage.unordered:
+            return unordered(self._shop, stage.path, stage.params, position)
+        order = Order(path=stage.path, params=stage.params, by_modified=stage.by_modified)
+        return ordered(self._shop, order, position)
 
     def _timed(self, parts: Iterator[Part]) -> Iterator[tuple[Part, datetime]]:
         """Each page with the time when it was asked for: what webhooks brought since is newer."""

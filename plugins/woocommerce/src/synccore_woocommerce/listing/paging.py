@@ -24,17 +24,23 @@ from ..client import OLDEST, PER_PAGE, QUERY_LOST, Client, Listing, Record
 from ..mapping.dates import moment
 from ..php import key, text
 
-__all__ = ["Order", "Part", "Position", "modified", "only", "ordered", "shift", "unordered", "whole"]
+__all__ = ["Order", "Part", "Position", "Unbelievable", "modified", "only", "ordered", "shift", "unordered", "whole"]
 
 #: Rows that each page shares with the one before.
 _SHARED = 5
 #: How often a list without an order is read before it is given up, and how often without meeting anybody new.
 _TURNS = 12
 _BARREN = 2
+#: A page of one row may be the one before once more, where rows change places; not so often.
+_ALIKE = 5
 #: Local times go back an hour once a year.
 _TOLERANCE = timedelta(hours=1)
 
 Mark = tuple[str, int]
+
+
+class Unbelievable(Transient):
+    """A list is no whole one. What a shop does not answer is another matter."""
 
 
 @frozen(kw_only=True)
@@ -95,7 +101,7 @@ class Part:
 
 
 def ordered(shop: Client, order: Order, position: Position) -> Iterator[Part]:
-    """The pages from a position on. Raises as `Client.page`, and Transient where the list ends short."""
+    """The pages from a position on. Raises as `Client.page`, and Unbelievable where the list ends short."""
     here: Position | None = position
     while here is not None:
         part = _step(shop, order, here)
@@ -231,8 +237,8 @@ def _is_repeated(position: Position, came: int) -> bool:
     return position.offset > 0 and came > position.shared
 
 
-def _short(order: Order, what: str) -> Transient:
-    return Transient(f"the list {order.path} cannot be believed: {what}; {QUERY_LOST}", outage=False)
+def _short(order: Order, what: str) -> Unbelievable:
+    return Unbelievable(f"the list {order.path} cannot be believed: {what}; {QUERY_LOST}", outage=False)
 
 
 # -- lists without an order
@@ -245,19 +251,27 @@ def unordered(shop: Client, path: str, params: Mapping[str, str], position: Posi
     nothing. Raises as `ordered`.
     """
     order = Order(path=path, params=params)
+    told: set[int] = set()
+    #: Since when nobody went away: whoever did stands in nobody's place.
     met: set[int] = set()
+    length: int | None = None
     turn = _Turn(resumed=position.offset > 0)
     barren = 0
     while True:
         listing = shop.page(path, {**params, **_window(position)})
         rows, odd = _split(listing, path, turn.got)
         marks = [order.mark(row)[1] for row in rows]
-        again = len(marks) > 1 and marks == turn.previous
+        again = bool(marks) and marks == turn.previous and (len(marks) > 1 or turn.alike >= _ALIKE)
         if again and position.turn % 2:
             raise _short(order, "it gives the same page again and again")
-        fresh = [row for row, mark in zip(rows, marks, strict=True) if mark not in met]
+        if listing.total is not None and listing.rows:
+            if length is not None and listing.total < length:
+                met.clear()
+            length = listing.total
+        fresh = [row for row, mark in zip(rows, marks, strict=True) if mark not in told]
+        turn = turn.with_page(len(listing.rows), marks, len(odd), len(set(marks) - met))
+        told.update(marks)
         met.update(marks)
-        turn = turn.with_page(len(listing.rows), marks, len(odd), len(fresh))
         total = listing.total if listing.rows else position.latest
         ahead: Position | None = _next_window(position, len(listing.rows), total)
         counted = listing.total is not None and position.turn % 2 == 1 and turn.got == listing.total
@@ -286,6 +300,8 @@ class _Turn:
     odd: int = 0
     fresh: int = 0
     previous: list[int] | None = None
+    #: How many pages in a row were the one before once more.
+    alike: int = 0
 
     def with_page(self, came: int, marks: list[int], odd: int, fresh: int) -> "_Turn":
         return evolve(
@@ -295,6 +311,7 @@ class _Turn:
             odd=self.odd + odd,
             fresh=self.fresh + fresh,
             previous=marks,
+            alike=self.alike + 1 if marks == self.previous else 0,
         )
 
 
