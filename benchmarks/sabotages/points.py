@@ -245,4 +245,21 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[a backup of between-crm]",
     ),
+    core(
+        "take back: write in full what another one may have written until records were exchanged",
+        "store/_rules/exchange.py",
+        "doubt = int(tx.execute(IN_DOUBT, at).fetchone() is not None)",
+        "doubt = 0",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who exchange it back-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: say of what failed that a number was taken off for it",
+        "write.py",
+        "evolve(one, partly=True) if isinstance(one, Failed) and op.link and op.link.remote_id in begun else one",
+        "one",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who exchange it back-marketing]",
+    ),
 )
