@@ -60,7 +60,8 @@ class Change:
     entity: str
     key: str
     op: ChangeOp
-    #: The record; None only for `delete`, `touch` and `forget`.
+    #: The record; None only for `delete`, `touch` and `forget`. Whoever gives it does not change what it holds (`raw`)
+    #: any more: it may be looked at until it is delivered.
     data: Entity | None = None
     #: Grows with every change of this record (usually its modified time in ms). An older version is dropped;
     #: None means unknown: the later observation wins.

@@ -52,6 +52,8 @@ class _Intake:
         self._facts, self._lending = facts, lending
         #: The record that is taken in right now, where nothing was known of it.
         self._new: str | None = None
+        #: Whether a lane of this process was lent it.
+        self._leased = False
         self._dirtied = 0
         #: Whether what is taken in right now is the past.
         self._past = unit.bulk
@@ -208,8 +210,10 @@ class _Intake:
         asks = person and (before is None or moves) and self._is_news()
         if asks and email is not None and self._facts.may_be_shared(email):
             ask_after_namesakes(self._tx, self._unit.source, change, email, now=self._now)
-        self._new = change.key if known is None and not change.replaces else None
+        self._new, self._leased = change.key if known is None and not change.replaces else None, False
         self._dirty(change.entity, change.key, "upsert", [_owner_of(known), owner], before)
+        if self._leased:
+            written.expect(values["data"])
         if moves and known is not None and known["email"] is not None:
             place = {"source": self._unit.source, "entity": change.entity, "key": change.key}
             self._moved.append(place | {"email": known["email"]})
@@ -324,6 +328,8 @@ class _Intake:
             self._dirtied += new
         if lease is None:
             self._sinks.add(rule.sink)
+        else:
+            self._leased = True
 
     def _made_from(self, rule: DirtyRule, key: str) -> str | None:
         known = self._snapshot(rule.entity, key)

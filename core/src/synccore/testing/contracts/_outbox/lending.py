@@ -40,6 +40,12 @@ class LendingRules:
         assert all(desk.settle(delivery, link=desk.link(f"r-{delivery.key}")) for delivery in batch)
         assert desk.rows(state="done") == ["people 1 upsert done", "people 2 upsert done"]
 
+    def test_what_changed_since_it_was_lent_is_loaded_as_it_is_now(self, desk: Desk) -> None:
+        (batch,) = take(desk, people(desk, "1", "2")).lent.values()
+        desk.take(desk.customer("1", "New"))
+        assert [work.snapshot.data.first_name for work in desk.store.load(batch)] == ["New", "Ada"]
+        assert [work.snapshot.data.first_name for work in desk.store.load(batch)] == ["New", "Ada"]
+
     def test_of_several_loans_each_is_full_or_none(self, desk: Desk) -> None:
         done = take(desk, people(desk, "1", "2", "3"), people(desk, "4", "5"), loans=3)
         assert {token: [d.key for d in batch] for token, batch in done.lent.items()} == {
