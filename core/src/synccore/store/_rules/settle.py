@@ -264,10 +264,10 @@ def _put_link(
     values["fields"] = None if update.fields is None else codec.dump_fields(dict(update.fields))
     values["left_out"] = dump_json(dict(update.left_out)) if update.left_out else "{}"
     values["asked"] = None if update.asked is None else codec.dump_fields(dict(update.asked))
-    values["adopted"] = update.adopted
+    values["adopted"] = None if update.adopted is None else int(update.adopted)
     values["made"] = dump_json(dict(update.made)) if update.made else "{}"
     values["parent_id"] = update.parent_id
-    values["left"] = update.left
+    values["left"] = int(update.left)
     values["made_from"] = made_from
     values["seen"] = seen
     tx.later(sql.PUT_LINK[update.fields is not None, update.adopted is not None], values)
