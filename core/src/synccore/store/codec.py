@@ -105,7 +105,7 @@ _text = json.JSONEncoder(separators=(",", ":")).encode
 _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 #: What orjson would write in a form of its own is left to `_encode`.
 _STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
-_KEY_OF_TAGS = b'"$":'
+_TAGS, _KEY_OF_TAGS = b"$", b'"$":'
 
 
 def _as_it_stands(value: Any, option: int = _STRICT) -> bytes | None:
@@ -114,7 +114,8 @@ def _as_it_stands(value: Any, option: int = _STRICT) -> bytes | None:
         text = orjson.dumps(value, option=option)
     except TypeError:
         return None
-    return None if _KEY_OF_TAGS in text else text
+    # A single character is found ten times as fast, and hardly any text has it.
+    return None if _TAGS in text and _KEY_OF_TAGS in text else text
 
 
 def stable_json(value: Any) -> bytes | None:
