@@ -100,6 +100,9 @@ SELECT b.start FROM behind b WHERE b.key IN (SELECT giver FROM gives WHERE doubt
     AND b.start NOT IN (SELECT giver FROM gives WHERE doubt = 1)
 """  # noqa: S608  own constants
 
+#: Whether anybody gives an address up at all.
+ANYBODY_GIVES_UP = "SELECT 1 FROM delivery WHERE former_email IS NOT NULL LIMIT 1"
+
 #: Of these keys, those whose own address comes back to them.
 GOES_ROUND = f"""{_BEHIND}
 SELECT start AS key FROM behind WHERE key = start
@@ -172,6 +175,8 @@ def going(view: Transaction, route: str, source: str, entity: str, keys: Iterabl
 
 def handed_over(view: Transaction, routes: Iterable[str], source: str, entity: str, keys: Iterable[str]) -> set[str]:
     """Those behind another record's new address."""
+    if view.execute(ANYBODY_GIVES_UP).fetchone() is None:
+        return set()  # nearly always
     return _keys(view, BEHIND_A_HANDOVER, source, entity, keys, routes=codec.dump_json(list(routes)))
 
 
