@@ -11,7 +11,7 @@ from .._mapping.shape import changed_fields
 from .._swift import swiftly
 from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work, together
-from ..types import Clock, Delivered, Link, Operation, Settled, Submitted, Unchanged
+from ..types import Clock, Delivered, Link, Operation, Settled, SinkOp, Submitted, Unchanged
 from .packed import PART
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer, settles_at
@@ -55,8 +55,9 @@ class Settler:
         word = "delivered" if isinstance(outcome, Delivered) else "unchanged"
         remote_id = outcome.remote_id or (work.link.remote_id if work.link else None)
         link = self._link_update(work, operation, outcome, remote_id)
-        return self._settlement(
-            work,
+        return _new_settlement(
+            delivery_id=work.delivery.id,
+            token=work.delivery.lease_token or "",
             # Let go of without a link: what says that the route does not want it is the row, as with one skipped.
             to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
             link=link,
@@ -259,7 +260,19 @@ class Settler:
     def _settlement(self, work: Work, **values: Any) -> Settlement:
         return _new_settlement(delivery_id=work.delivery.id, token=work.delivery.lease_token or "", **values)
 
-    def _entry(self, work: Work, outcome: str, **values: Any) -> HistoryEntry:
+    def _entry(
+        self,
+        work: Work,
+        outcome: str,
+        *,
+        op: SinkOp | None = None,
+        remote_id: str | None = None,
+        fields: tuple[str, ...] = (),
+        error_kind: str | None = None,
+        error: str | None = None,
+        note: str | None = None,
+        duration_ms: int | None = None,
+    ) -> HistoryEntry:
         delivery = work.delivery
         return _new_entry(
             at=self.clock.now(),
@@ -268,10 +281,15 @@ class Settler:
             source=delivery.source,
             entity=delivery.entity,
             key=delivery.key,
-            op=values.pop("op", delivery.op),
+            op=op or delivery.op,
             outcome=outcome,
+            remote_id=remote_id,
+            fields=fields,
+            error_kind=error_kind,
+            error=error,
+            note=note,
+            duration_ms=duration_ms,
             delivery_id=delivery.id,
-            **values,
         )
 
     # -- writing them
