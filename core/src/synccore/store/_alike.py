@@ -30,14 +30,15 @@ def comes_back(data: Any) -> bool:
 
 def _free(values: Collection[Any]) -> bool:
     """The same of values of no declared kind."""
-    others = set(map(type, values)) - _KEPT
-    if not others:
+    if _KEPT.issuperset(map(type, values)):
         return True
-    if not others <= _INTO.keys():
-        return False
-    return all(_INTO[kind](value) for value in values if (kind := type(value)) in others)
+    for value in values:
+        if (kind := type(value)) not in _KEPT and not (kind in _INTO and _INTO[kind](value)):
+            return False
+    return True
 
 
+#: The same of what has to be looked into.
 _INTO: Mapping[type, _Look] = {dict: lambda value: _free(value.values()), list: _free, float: isfinite}
 
 
