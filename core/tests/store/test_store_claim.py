@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from synccore.store import sql
-from synccore.store._rules import namesakes, returning, takeover
+from synccore.store._rules import claim, namesakes, returning, takeover
 
 
 def test_an_idle_claim_takes_no_write_lock(desk):
@@ -23,7 +23,7 @@ HOT = (
     *("CLAIM_HEAD", "CLAIM_NTH", "CLAIM_ROWS", "LEASE", "BLOCK_OTHERS", "DUE", "NEXT_DUE", "HELD", "READY", "OWE"),
     *("OLDER_PARKED", "LEASED", "OVERDUE", "WAKE", "REFRESH_BLOCKED", "REFRESH_OWNER", "OWE_EVENT", "OWE_ANYWAY"),
     *("HINTS", "SINKS_OF", "END_AWAIT", "MOVE_OWNED_EVENTS", "HAND_ON_BEFORE", "BEHIND_NEWER", "GIVE_BACK"),
-    *("CLAIMED", "BEFORES", "END", "SUPERSEDING", "REFRESH_BEHIND", "WAITED_FOR", "SNAPSHOTS"),
+    *("CLAIMED", "BEFORES", "END", "SUPERSEDING", "REFRESH_BEHIND", "WAITED_FOR", "SNAPSHOTS", "STATES"),
     *("FORMER_EMAIL", "BEHIND_A_NAMESAKE", "MOVING", "UNTOLD"),
 )
 
@@ -33,7 +33,9 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     """Every step looks rows up by an index; nothing scans or sorts what grows with the number of open rows."""
     values = {"nth": 4, "size": 10, "limit": 5, "now": 0, "bulk": 0, "ids": "[1]", "id": 1, "until": 1, "event": 1}
     texts = ("sink", "route", "source", "entity", "key", "token")
-    statement = next(getattr(part, name) for part in (sql, takeover, returning, namesakes) if hasattr(part, name))
+    statement = next(
+        getattr(part, name) for part in (sql, claim, takeover, returning, namesakes) if hasattr(part, name)
+    )
     db = sqlite3.connect(desk.path)
     try:
         named = dict.fromkeys(re.findall(r":(\w+)", statement), "x") | values | dict.fromkeys(texts, "x")

@@ -1,6 +1,6 @@
 """Database rows to the rows the contract speaks in, and times to milliseconds."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from operator import itemgetter
@@ -29,6 +29,7 @@ __all__ = [
     "to_link",
     "to_ms",
     "to_snapshot",
+    "to_states",
     "to_unreadable",
 ]
 
@@ -141,6 +142,22 @@ def to_snapshot(row: Row, *, event: bool = False) -> Snapshot:
         deleted=not event and bool(row["deleted"]),
         changed_at=from_ms(row["at"] if event else row["changed_at"]),
     )
+
+
+def to_states(answer: Iterable[Row], source: str, entity: str) -> Iterator[tuple[Snapshot, str]]:
+    """Rows of `claim.STATES`, each with its fingerprint: a batch of them at a time, so by their places."""
+    for key, data, version, owner_entity, owner_key, deleted, changed_at, fingerprint in answer:
+        snapshot = _new_snapshot(
+            source=source,
+            entity=entity,
+            key=key,
+            data=codec.load_entity(entity, data),
+            version=version,
+            owner=None if owner_key is None else _new_ref(owner_entity, owner_key),
+            deleted=bool(deleted),
+            changed_at=from_ms(changed_at),
+        )
+        yield snapshot, fingerprint
 
 
 def to_link(row: Row) -> Link:

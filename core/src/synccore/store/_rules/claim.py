@@ -9,7 +9,7 @@ from attrs import evolve
 from ..._swift import swiftly
 from ...types import EntityRef, Link, Snapshot
 from .. import codec, sql
-from .._convert import from_ms, named, to_delivery, to_link, to_snapshot
+from .._convert import from_ms, to_delivery, to_link, to_snapshot, to_states
 from ..engine import Row, Transaction
 from ..rows import ClaimRule, Delivery, JobWork, Work, together
 
@@ -21,6 +21,12 @@ _Place = tuple[str, str, str]
 #: Age, state before event, row id: what included records are sorted by.
 _Aged = tuple[datetime, int, int, Snapshot]
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+#: What of several records is delivered.
+STATES = """
+SELECT s.key, s.data, s.version, s.owner_entity, s.owner_key, s.deleted, s.changed_at, s.fingerprint
+FROM json_each(:keys) j CROSS JOIN snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = j.value
+"""
 
 #: What was sent of rows in doubt: by themselves, by a parked row of theirs, and of the guest whose place they took.
 UNHEARD = """
@@ -165,9 +171,9 @@ class Gatherer:
     def _read_snapshots(self, source: str, entity: str, keys: Sequence[str]) -> None:
         self._snapshots.update(dict.fromkeys((source, entity, key) for key in keys))
         values = {"source": source, "entity": entity, "keys": codec.dump_json(keys)}
-        for row in named(self._view.execute(sql.SNAPSHOTS, values)):
-            self._snapshots[source, entity, row["key"]] = to_snapshot(row)
-            self._fingerprints[source, entity, row["key"]] = row["fingerprint"]
+        for snapshot, fingerprint in to_states(self._view.execute(STATES, values), source, entity):
+            self._snapshots[source, entity, snapshot.key] = snapshot
+            self._fingerprints[source, entity, snapshot.key] = fingerprint
 
     def _read_links(self, route: str, source: str, entity: str, keys: Sequence[str]) -> None:
         self._links.update(dict.fromkeys((route, source, entity, key) for key in keys))
