@@ -174,7 +174,7 @@ def _as_it_came(value: Any) -> Any:
 #: Text -> the entity it was written of, where it is about to be read here and gives just that one. What nobody came for
 #: is forgotten, and read as any other.
 _expected: dict[str, Entity] = {}
-_MOST_EXPECTED = 2000
+_MOST_EXPECTED = 1000
 
 #: Attributes that are no part of what a record means.
 _ASIDE = ("raw", "updated_at")
