@@ -19,7 +19,20 @@ from simulation.calls import (
     with_a_guest,
     with_another,
 )
-from simulation.changes import BILLED, BILLS, FATES, FIRMS, HIRED, JOINED, ONE, OTHERS, RESTORED, SET_BACK, THEIRS
+from simulation.changes import (
+    BILLED,
+    BILLS,
+    FATES,
+    FIRMS,
+    HIRED,
+    JOINED,
+    NUMBERED,
+    ONE,
+    OTHERS,
+    RESTORED,
+    SET_BACK,
+    THEIRS,
+)
 from simulation.firms import Firms
 from simulation.ledger import Ledger
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
@@ -39,6 +52,9 @@ BESIDE = {name: act for name, act in OTHERS.items() if not name.startswith("the 
 
 LEAVES = {name: act for name, act in (FATES | BESIDE).items() if "leave" in name}
 STAYS = {name: act for name, act in (FATES | BESIDE).items() if name not in LEAVES}
+
+#: And what changes nothing of an order.
+SAID = {name: act for name, act in (THEIRS | OTHERS).items() if name in ("says no", "retry", "restart")}
 
 #: Where no key tells, what a lost create made is the org's own to `forget`: a known limit.
 UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forget"}
@@ -78,6 +94,7 @@ GROUPS = {
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling,), 97),
+    "an order and an account of one number": (NUMBERED, BILLS | SAID, (Selling, Ledger), 3),
     "whom somebody works for": (HIRED | again(NEW_THERE, STAYING), FIRMS, (Firms,), 211),
     "where sales were first": (BEGINNINGS, FOUND, (Known,), 43),
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),

@@ -91,11 +91,4 @@ HELD = (
         "FROM behind o GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0",
         "core/tests/delivery/test_delivery_handover.py",
     ),
-    core(
-        "take back: show that an order waits for its new owner, also where both have one number",
-        "_delivery/prepare.py",
-        "work.parent_ref != itself",
-        "work.parent_ref.key != itself.key",
-        "core/tests/delivery/test_delivery_truth.py::test_a_child_waits_for_a_new_owner_who_is_not_there_yet",
-    ),
 )

@@ -262,4 +262,12 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who exchange it back-marketing]",
     ),
+    core(
+        "take back: show that an order waits for its new owner, also where both have one number",
+        "_delivery/prepare.py",
+        "work.parent_ref != itself",
+        "work.parent_ref.key != itself.key",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an order and an account of one number-ledger]",
+    ),
 )

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from attrs import define
 
 from .moments import CONSENT
-from .truth import faults
+from .truth import claims, faults
 from .world import STEPS, World
 
 __all__ = [
@@ -278,6 +278,8 @@ def tried(world: World, whom: Whom, trouble: str, moment: int, change: Change) -
     target.trouble_at(nth, trouble)
     world.shop.run_queue()
     world.turn()
+    if nth.met and world.ledger is not None:
+        world.ledger.seen += claims(world, world.ledger)
     world.clock.advance(timedelta(seconds=1))
     if nth.met and change(world, whom) is not False:
         world.listen()

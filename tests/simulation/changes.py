@@ -24,6 +24,7 @@ __all__ = [
     "FIRMS",
     "HIRED",
     "JOINED",
+    "NUMBERED",
     "ONE",
     "OTHERS",
     "RESTORED",
@@ -256,6 +257,25 @@ BILLED: Mapping[str, Beginning] = {
 BILLS: Mapping[str, Change] = {
     fate: FATES[fate] for fate in FATES if fate.startswith(("it goes to", "it is completed", "it is deleted"))
 }
+
+
+def _of_one_number(world: World, between: Callable[[], object] = lambda: None) -> Whom:
+    """An order that goes to an account that was made a moment before, and has its number: they are counted apart."""
+    whom = somebody(world, "")
+    while world.shop.add_product("Tea") < whom.number:
+        pass
+    buys(world, whom, status="completed")
+    last = whom.number
+    while last < whom.order - 1:
+        last = somebody(world, "").number
+    world.rest()
+    between()
+    _order_goes(world, whom, to="somebody new")
+    assert whom.order in world.shop.customers
+    return whom
+
+
+NUMBERED: Mapping[str, Beginning] = {"an order: it goes to who has its number": _of_one_number}
 
 # -- whom somebody works for
 

@@ -14,13 +14,38 @@ from .ledger import FAILED, Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .world import World
 
-__all__ = ["faults"]
+__all__ = ["claims", "faults"]
 
 DRAFT = "checkout-draft"
 #: No longer than this does anybody wait in a call: whatever takes longer is done later, and something else before.
 NAP = timedelta(minutes=1)
 #: What `verify` says of a number that was left out, for another profile had it, and that none has now.
 FREED = "was delivered without what the target takes now: phone_number"
+
+#: What is known of each order that is at the ledger: its status, and the record of whoever it is of.
+KNOWN_BILLS = """
+SELECT o.key, o.data ->> 'status' AS status, o.owner_key, l.remote_id AS bill, p.remote_id AS owner
+FROM snapshot o
+CROSS JOIN link l ON l.route = 'bills' AND l.source = o.source AND l.entity = o.entity AND l.key = o.key
+LEFT JOIN snapshot c ON c.source = o.source AND c.entity = o.owner_entity AND c.key = o.owner_key
+LEFT JOIN link p ON p.route = 'entries' AND p.source = c.source AND p.entity = c.entity AND p.key = c.key
+WHERE o.source = 'shop' AND o.entity = 'order' AND o.deleted = 0 AND o.owner_key IS NOT NULL
+    AND coalesce(c.deleted, 0) = 0
+"""
+
+
+def claims(world: World, target: Ledger) -> Iterator[str]:
+    """At any moment: where `verify` says that all is well, the target has what is known here, and where it belongs."""
+    if not verify(world.app, "bills", sample=1000).ok:
+        return
+    with world.store.peek() as view:
+        known = view.execute(KNOWN_BILLS).fetchall()
+    for row in known:
+        entry = target.entries.get(row["bill"])
+        if entry is None:
+            continue  # its owner deleted it: a sample shows that
+        if entry.fields["status"] != row["status"] or entry.parent not in (None, row["owner"]):
+            yield f"verify bills: ok, and that of {row['key']} is not as it is known, or not under {row['owner_key']}"
 
 
 def faults(world: World) -> list[str]:
