@@ -302,6 +302,13 @@ PROMISES = (
         DELIVERY,
         "core/tests/kit",
     ),
+    core(
+        "give a lane a record that its text does not give",
+        "store/codec.py",
+        "if self._stands and type(data) is ENTITIES.get(data.entity) and comes_back(data):",
+        "if self._stands and type(data) is ENTITIES.get(data.entity):",
+        STORE,
+    ),
 )
 
 #: Those that whole lives, too, have to see. Some they cannot: whom a listing lacks is asked for before it is believed
