@@ -322,7 +322,7 @@ BUGS: dict[str, Bug] = {
     "what_a_refused_update_wrote_in_part_is_undone_with_it": ("_write", forgets_its_first_call),
     "whom_a_create_made_that_failed_midway_is_deleted_like_all_others": ("_write", forgets_that_it_made_one),
     "a_guest_whose_create_was_lost_and_who_registers_is_as_the_account_is": ("deliver", believes_an_error),
-    "a_guest_whose_create_was_lost_and_who_exchanges_addresses_is_as_the_account_is": ("deliver", believes_an_error),
+    "a_guest_whose_create_was_lost_and_who_exchanges_is_as_the_account_is": ("deliver", believes_an_error),
     "whom_an_unheard_update_changed_counts_as_made_by_us_still": ("_write", takes_what_it_did_not_hear_of_for_found),
     "a_guest_who_registers_and_moves_on_is_there_once": ("_write", makes_another_for_a_new_key),
     "an_account_that_gets_a_guests_address_is_there_as_it_is": ("_write", deletes_by_address),

@@ -99,7 +99,7 @@ class HardSinkCases(SinkStand):
         self._is_nobody_elses(on)
 
     @pytest.mark.parametrize("restarted", [pytest.param(False, id="alive"), pytest.param(True, id="restarted")])
-    def test_a_guest_whose_create_was_lost_and_who_exchanges_addresses_is_as_the_account_is(
+    def test_a_guest_whose_create_was_lost_and_who_exchanges_is_as_the_account_is(
         self, on: Stage, restarted: bool
     ) -> None:
         """Asked about first, and written later: the link says by then that it was made by us (`not link.adopted`), and
