@@ -1,11 +1,15 @@
 """A process that dies at one statement after the other, with each target: before it, and right after each commit."""
 
 import os
+from collections.abc import Callable, Mapping
 from itertools import count
 from random import Random
 
 import pytest
+from simulation.calls import Whom
+from simulation.changes import OTHERS, THEIRS
 from simulation.ledger import Ledger
+from simulation.orgs import Busy
 from simulation.targets import TARGETS
 from simulation.truth import faults
 from simulation.world import World
@@ -14,6 +18,14 @@ from synccore._plugins import load_plugins
 
 #: Every so many statements with each change; every one at night.
 STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 30
+#: The same while some are handed over, of some fifty statements.
+STEP_OF_JOBS = 1 if STEP == 1 else 7 if "SUITE_LIVES" in os.environ else 17
+#: More than go one by one.
+SOME = 5
+#: What becomes of one of them before the next try.
+MEANWHILE: Mapping[str, Callable[[World, Whom], object]] = {
+    name: act for name, act in (THEIRS | OTHERS).items() if name in ("leaves", "moves on", "forget")
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +51,34 @@ def test_a_death_at_any_statement_loses_and_doubles_nobody(plugins, tmp_path, ta
         assert world.deaths * STEP > 50, "nothing was enumerated"
         world.rest()
         assert faults(world) == []
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
+def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(plugins, tmp_path, monkeypatch, change):
+    """Whom the job has, and what becomes of one of them before it is carried out."""
+    # A job of some is as one of more than two hundred, which would take too long.
+    monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
+    with World(tmp_path, 1, plugins, targets=[Busy]) as world:
+        for moment in count(0, STEP_OF_JOBS):
+            deaths = world.deaths
+            while len(world.accounts()) < SOME:
+                world.register(Random(moment))
+            world.rest()
+            for number in world.accounts():
+                world.shop.edit_customer(number, first_name=f"Ada{moment}")
+            world.shop.run_queue()
+            while world.worker.follow_hints():
+                pass
+            world.store.fuse = moment
+            world.run(world.app.engine.drain)
+            world.store.fuse = None
+            number = max(world.accounts())
+            MEANWHILE[change](world, Whom(world.shop.customers[number]["email"], number))
+            world.listen()
+            world.shop.run_queue()
+            world.turn()
+            world.rest()
+            assert faults(world) == [], f"it died at moment {moment}"
+            if world.deaths == deaths:
+                break
+        assert moment > STEP_OF_JOBS, "nothing was enumerated"

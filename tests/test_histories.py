@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import product
 
@@ -101,7 +101,10 @@ def pays(world: World, who: Somebody) -> bool:
 
 
 def fails(world: World, who: Somebody) -> bool:
-    return _renews(world, who, paid=False)
+    """The next time, which comes where nothing is to be tried again."""
+    last = who.renewals[-1] if who.box else 0
+    owed = last in world.shop.orders and world.shop.orders[last]["status"] in ("pending", "on-hold")
+    return not (owed and world.shop.shop.retry_hours) and _renews(world, who, paid=False)
 
 
 def _is(status: str) -> Act:
@@ -114,6 +117,21 @@ def _is(status: str) -> Act:
         return True
 
     return act
+
+
+def is_completed(world: World, who: Somebody) -> bool:
+    """By hand as well, which pays what was not."""
+    owed = who.order in who.renewals and not world.shop.orders[who.order]["date_paid_gmt"]
+    done = _is("completed")(world, who)
+    if done and owed:
+        who.happened.append(f"{who.order}/{RENEWED}")
+    return done
+
+
+def is_tried_again(world: World, who: Somebody) -> bool:
+    """From now on the shop tries again what failed to be paid: nobody ever sees it failed."""
+    world.shop.shop.retry_hours = (12,)
+    return True
 
 
 def is_deleted(world: World, who: Somebody) -> bool:
@@ -136,12 +154,18 @@ ACTS: Mapping[str, Act] = {
     "fails": fails,
     "is put on hold": _is("on-hold"),
     "is cancelled": _is("cancelled"),
+    "is completed": is_completed,
     "is deleted": is_deleted,
 }
-#: When it is heard of, beside the comparison at the end.
-HEARD = ("at once", "in the end", "a day later", "a day later, backwards")
+#: What nobody but the shop itself decides.
+SHOP: Mapping[str, Act] = {"is tried again": is_tried_again}
+#: When it is heard of, beside the comparison at the end; never: there is nothing but that, and the polls after it.
+HEARD = ("at once", "in the end", "a day later", "a day later, backwards", "never")
 #: How they begin.
 FIRST = (["buys"], ["registers", "buys"], ["registers", "pays"], ["registers", "fails"])
+UNHEARD = ("never", "by polls alone")
+#: Where the shop tries again, and no webhook says what happened in between.
+AGAIN = (["is tried again", "registers", "fails"], "by polls alone")
 
 
 @pytest.fixture(scope="module")
@@ -149,25 +173,36 @@ def plugins():
     return load_plugins(environ={})
 
 
-@pytest.mark.parametrize("heard", HEARD)
-@pytest.mark.parametrize("first", FIRST, ids=" and ".join)
+@pytest.mark.parametrize(
+    ("first", "heard"),
+    [AGAIN, *product(FIRST, HEARD)],
+    ids=lambda value: value if isinstance(value, str) else " and ".join(value),
+)
 def test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_happened(plugins, tmp_path, first, heard):
     with World(tmp_path, 3, plugins, targets=[Ledger]) as world:
         world.shop.quirks.cap = 100  # one page: how it is listed is tried elsewhere
         people: dict[tuple[str, ...], Somebody] = {}
         held: list[WebhookRequest] = []
-        for acts in product(ACTS, repeat=LENGTH):
+        # Cancelled while it waits for that, and taken up again, it is told to have failed once more where nobody heard.
+        ways = [name for name in ACTS if heard != "by polls alone" or name != "is cancelled"]
+        for acts in product(ways, repeat=LENGTH):
             who = Somebody(world.new_address())
             _live(world, who, first)
-            _hear(world)
-            world.network.withheld = held if "later" in heard else None
-            if _live(world, who, acts, at_once=heard == "at once"):
+            _hear(world, polling=heard != "never")
+            world.network.withheld = held if "later" in heard else [] if heard in UNHEARD else None
+            if _live(world, who, acts, {"at once": _hear, "by polls alone": _polled}.get(heard)):
                 people[acts] = who
             if world.network.withheld is not None:
                 world.shop.run_queue()
             world.network.withheld = None
+        world.network.heard_all = heard not in UNHEARD
+        told = _of_the_gone(world, people.values())
+        if heard == "never":
+            _compared(world)
         world.rest()
         assert _wrong(world, people) == ({}, [])
+        if heard == "never":
+            assert _of_the_gone(world, people.values()) == told, "something was told of who was known to be gone"
         # All of it comes a day later, or once more.
         world.network.heard_all = False
         world.clock.advance(timedelta(days=1))
@@ -178,25 +213,49 @@ def test_after_any_short_history_the_target_is_as_the_shop_is_and_knows_what_hap
         assert _wrong(world, people) == ({}, []), "what came a day later changed something"
 
 
+def _compared(world: World) -> None:
+    """What was lost is found by a comparison, before anything is polled."""
+    world._compare()
+    while world.worker.work_job():
+        pass
+
+
+def _of_the_gone(world: World, people: Iterable[Somebody]) -> Counter[str]:
+    """What was told of those whose account is gone."""
+    left = {str(order) for who in people if who.gone for order in who.renewals}
+    return Counter(fact for fact in world.ledger.payments() if fact.partition("/")[0] in left)
+
+
 def _wrong(world: World, people: Mapping[tuple[str, ...], Somebody]) -> tuple[dict[tuple[str, ...], str], list[str]]:
     """Whom something was told of that was not so, and what."""
     told = Counter(world.ledger.payments())
     return {acts: fact for acts, who in people.items() for fact in _never(who, told)}, faults(world)
 
 
-def _live(world: World, who: Somebody, acts: Sequence[str], *, at_once: bool = False) -> bool:
+def _live(world: World, who: Somebody, acts: Sequence[str], hear: Callable[[World], None] | None = None) -> bool:
     """Live so, as far as there is anything to be done; whether all of it was done."""
     for act in acts:
         world.clock.advance(timedelta(seconds=1))
-        if not ACTS[act](world, who):
+        if not (ACTS | SHOP)[act](world, who):
             return False
-        if at_once:
-            _hear(world)
+        if hear is not None:
+            hear(world)
     return True
 
 
-def _hear(world: World) -> None:
+def _hear(world: World, *, polling: bool = True) -> None:
     world.shop.run_queue()
+    if polling:
+        world.turn()
+    else:
+        while world.worker.follow_hints():
+            pass
+        world.app.engine.drain()
+
+
+def _polled(world: World) -> None:
+    world.shop.run_queue()
+    world.clock.advance(timedelta(minutes=5))
     world.turn()
 
 

@@ -1,16 +1,34 @@
 """Orgs that are not as the one of `targets` is: what has a key there, what hangs on what, and who was there before."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from synccore.testing import FakeClock
+from synccore_salesforce.testing import FakeSalesforce
 
 from .targets import Held, Salesforce
 
-__all__ = ["Keyless", "Known", "Recreating", "Selling", "Unkeyed"]
+__all__ = ["Busy", "Keyless", "Known", "Recreating", "Selling", "Unkeyed"]
 
 
 class Recreating(Salesforce):
     """An org in which whoever its owner deletes comes back with their next change."""
 
     routes: ClassVar = {name: {**route, "recreate": True} for name, route in Salesforce.routes.items()}
+
+
+class Busy(Salesforce):
+    """An org that comes to its import jobs after a while."""
+
+    @staticmethod
+    def _org(clock: FakeClock) -> FakeSalesforce:
+        server = FakeSalesforce(now=clock.now)
+        server.job_time = timedelta(minutes=10)
+        return server
+
+    def config(self) -> Mapping[str, Any]:
+        return {**super().config(), "bulk_threshold": 2}
 
 
 class Selling(Salesforce):

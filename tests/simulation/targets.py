@@ -349,7 +349,7 @@ class Salesforce(Target):
     }
 
     def __init__(self, clock: FakeClock, luck: Random) -> None:
-        self.server = FakeSalesforce()
+        self.server = self._org(clock)
         #: More than one at a time go as a job, or never.
         self._bulk = luck.choice((2, 1000))
         #: Contact that went into another -> that one; and whose they were, by our key and by their address.
@@ -358,6 +358,10 @@ class Salesforce(Target):
         self.browser = AutoBrowser(self.server.approve)
         for kind in self.keyed:
             self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
+
+    @staticmethod
+    def _org(clock: FakeClock) -> FakeSalesforce:
+        return FakeSalesforce()
 
     def config(self) -> Mapping[str, Any]:
         server = self.server

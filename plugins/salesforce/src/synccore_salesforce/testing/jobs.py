@@ -13,6 +13,7 @@ from .switches import Switches
 
 __all__ = ["Jobs"]
 
+_RUNNING = ("UploadComplete", "InProgress")
 _NUMBERS = ("double", "currency", "percent", "int")
 
 
@@ -30,6 +31,15 @@ class Jobs:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.unprocessed = 0
         self.fail: str | None = None
+
+    def advance(self) -> None:
+        """Carry out the jobs whose time has come, in the order in which they began."""
+        if self._server.job_time is None:
+            return
+        running = [job for job in self.jobs.values() if job["state"] in _RUNNING]
+        for job in sorted(running, key=lambda job: job["begun"]):
+            if job["begun"] + self._server.job_time <= self._server.org.now():
+                self._process(job)
 
     def answer(self, request: Request, parts: list[str]) -> Reply:
         """Serve `jobs/ingest...`."""
@@ -84,16 +94,16 @@ class Jobs:
         state = change.get("state")
         if job["state"] != "Open" or state not in ("UploadComplete", "Aborted"):
             return _error(400, "INVALIDJOBSTATE", f"a job that is {job['state']} does not become {state}")
-        job["state"] = state
+        job["state"], job["begun"] = state, self._server.org.now()
         if state == "Aborted":
             job["results"] = {w: [] for w in ("successfulResults/", "failedResults/", "unprocessedrecords/")}
         return Reply(200, _shown(job))
 
     def _look(self, job: dict[str, Any]) -> Reply:
-        if job["state"] in ("UploadComplete", "InProgress"):
+        if job["state"] in _RUNNING:
             job["polls"] += 1
             job["state"] = "InProgress"
-            if job["polls"] > self._server.job_polls:
+            if self._server.job_time is None and job["polls"] > self._server.job_polls:
                 self._process(job)
         return Reply(200, _shown(job))
 
@@ -171,7 +181,7 @@ def _value(kind: ObjectDef, name: str, cell: str) -> Any:
 
 
 def _shown(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in job.items() if k not in ("data", "results", "polls") and v is not None}
+    return {k: v for k, v in job.items() if k not in ("data", "results", "polls", "begun") and v is not None}
 
 
 def _csv(rows: list[dict[str, str]]) -> str:

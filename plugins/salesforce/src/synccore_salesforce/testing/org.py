@@ -31,7 +31,8 @@ class Org:
         sandbox: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._now = now
+        #: The clock of the org.
+        self.now = now
         self.objects = {
             name: ObjectDef(name=name, prefix=prefix, fields={f["name"]: FieldDef(**f) for f in fields})
             for name, (prefix, fields) in standard_objects(person_accounts, picklists, orders).items()
@@ -175,7 +176,7 @@ class Org:
             if self.storage_full:
                 raise RowRefused("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded")
             new_id = self._new_id(kind.name)
-            made = {"CreatedById": self.user, "CreatedDate": f"{self._now():%Y-%m-%dT%H:%M:%S}.000+0000"}
+            made = {"CreatedById": self.user, "CreatedDate": f"{self.now():%Y-%m-%dT%H:%M:%S}.000+0000"}
             kind.records[new_id] = {"IsDeleted": False, **self._created(kind, clean), **made, "Id": new_id}
             return {"id": new_id, "created": True}
         old.update(clean)

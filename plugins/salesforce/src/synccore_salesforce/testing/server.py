@@ -40,7 +40,8 @@ class FakeSalesforce(Switches, LoopbackServer):
         self.org.add_field(name, field, **options)
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """The live records of an object."""
+        """The live records of an object, once all is carried out that is due."""
+        self.jobs.advance()
         return self.org.records(name)
 
     def approve(self, url: str) -> str:
@@ -51,6 +52,7 @@ class FakeSalesforce(Switches, LoopbackServer):
 
     def handle(self, request: Request) -> Reply:
         """Answer one request."""
+        self.jobs.advance()
         if len(request.target) + sum(len(k) + len(v) + 4 for k, v in request.headers.items()) > 16_384:
             return Reply(414, "<html><body>URI Too Long</body></html>")
         if request.path == "/services/oauth2/userinfo" and request.method == "GET":

@@ -1,5 +1,6 @@
 """What a test may set on a make-believe org, beside its data."""
 
+from datetime import timedelta
 from typing import Any
 
 from .org import Org
@@ -12,9 +13,10 @@ class Switches:
 
     Attributes that tests set: `rotate` (refresh tokens change with each use), `session_calls` (calls a new session is
     good for), `calls_used` and `call_limit`, `page_size` of queries, `job_polls` (how often a job is still running),
-    `longest_query` (characters that a query's address may have inside a composite request), `terse_rows` (rows of a
-    collection do not name the duplicates found), `api_enabled`, `installed`, `composite` (off: the resource is not
-    there), `dependencies_described` (off: describe does not say which state is whose).
+    `job_time` (how long it runs by the org's clock, asked or not; then `job_polls` is nothing), `longest_query`
+    (characters that a query's address may have inside a composite request), `terse_rows` (rows of a collection do not
+    name the duplicates found), `api_enabled`, `installed`, `composite` (off: the resource is not there),
+    `dependencies_described` (off: describe does not say which state is whose).
     """
 
     #: Address of the loopback server.
@@ -39,6 +41,7 @@ class Switches:
         self.page_size = 2000
         self.longest_query: int | None = None
         self.job_polls = 1
+        self.job_time: timedelta | None = None
         self.terse_rows = False
         self.composite = True
         self.dependencies_described = True
