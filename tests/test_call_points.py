@@ -36,6 +36,7 @@ from simulation.changes import (
 from simulation.firms import Firms
 from simulation.ledger import Ledger
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
+from simulation.rounds import ROUNDS, Falling
 from simulation.targets import Google, Klaviyo, Salesforce
 from simulation.world import World
 
@@ -73,6 +74,7 @@ AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"
 #: Who is new in any way, and so is known a moment later.
 NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
 SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
+NEW_HERE = {name: begin for name, begin in NEW.items() if "guest" not in name}
 
 #: What is made anew by a change without an answer, since its owner deleted it, is made once more by some targets; who
 #: exchanges the address that they have since a change without an answer may be one with whoever has the one in between:
@@ -101,6 +103,7 @@ GROUPS = {
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
+    "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 3),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 1),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),

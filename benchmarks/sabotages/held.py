@@ -50,18 +50,4 @@ HELD = (
         "late = [*late]",
         "plugins/google_contacts/tests/test_google_moved.py::test_whose_contact_is_gone_when_it_is_written_is_searched_for_before_another_is_made",
     ),
-    core(
-        "take back: ask what a lost create made before who exchange addresses exchange records",
-        "_delivery/namesakes.py",
-        "asked = {id(item) for item in some if item.work.delivery.key in keys}",
-        "asked: set[int] = set()",
-        "core/tests/delivery/test_delivery_handover.py",
-    ),
-    core(
-        "take back: let a circle wait for who stands outside",
-        "store/_rules/namesakes.py",
-        "FROM (SELECT start, key FROM behind EXCEPT SELECT start, key FROM before) o",
-        "FROM behind o GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0",
-        "core/tests/delivery/test_delivery_handover.py",
-    ),
 )

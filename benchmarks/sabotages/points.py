@@ -270,4 +270,20 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[an order and an account of one number-ledger]",
     ),
+    core(
+        "take back: ask what a lost create made before who exchange addresses exchange records",
+        "_delivery/namesakes.py",
+        "asked = {id(item) for item in some if item.work.delivery.key in keys}",
+        "asked: set[int] = set()",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[addresses that go round-ledger]",
+    ),
+    core(
+        "take back: let a circle wait for who stands outside",
+        "store/_rules/namesakes.py",
+        "FROM (SELECT start, key FROM behind EXCEPT SELECT start, key FROM before) o",
+        "FROM behind o GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[addresses that go round-ledger]",
+    ),
 )

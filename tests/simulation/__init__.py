@@ -18,6 +18,7 @@ still means the same: that is how a failing life is shrunk.
     afterwards  what more has to be so then: a change that nobody tells of, and a repair
     calls    trouble at one call after the other, and something that happens before the next try
     changes  what that may be
+    rounds   addresses that go round
     meeting  two things at once
     lives    draw, live, shrink
 """

@@ -14,6 +14,7 @@ from .calls import TOLD, Beginning, Change, Whom, buys, somebody
 from .firms import Firms
 from .hands import merge_two
 from .moments import CONSENT
+from .rounds import exchanges
 from .targets import Google, Target
 from .world import STEPS, World
 
@@ -118,22 +119,6 @@ def _gives_address(world: World, whom: Whom, *, to: str) -> bool:
     else:
         world.give_up(heir, world.shop.customers[heir]["email"])
         world.shop.edit_customer(heir, email=former)
-    return True
-
-
-def _exchanges(world: World, whom: Whom) -> bool:
-    """With somebody who is there."""
-    other = min(world.accounts())
-    if not whom.number or whom.number == other:
-        return False
-    mine, theirs = whom.email, world.shop.customers[other]["email"]
-    world.excuses.exchanged |= {whom.number, other}
-    world.give_up(whom.number, mine)
-    world.give_up(other, theirs)
-    world.shop.edit_customer(whom.number, email=f"between{other}@shop.test")
-    world.shop.edit_customer(other, email=mine)
-    world.shop.edit_customer(whom.number, email=theirs)
-    whom.email = theirs
     return True
 
 
@@ -429,7 +414,7 @@ OTHERS: Mapping[str, Change] = {
     "registers": _registers,
     "leaves and comes back": _comes_back,
     **{f"gives it to {who}": partial(_gives_address, to=who) for who in ("somebody new", "a guest", "somebody known")},
-    "exchanges it": _exchanges,
+    "exchanges it": exchanges,
     **{f"the owner {act}": partial(_by_hand, act=act) for act in ("renames", "deletes", "types")},
     "retry": _retries,
     "forget": _forgets,

@@ -248,6 +248,8 @@ class Ledger(Target):
         """One call that writes."""
         trouble = self._awaited() or (self.troubles.popleft() if self.troubles else "")
         self._turn_away(trouble)
+        if trouble == "cut":
+            raise Transient("nothing was heard", maybe_applied=True)
         if trouble in ("meanwhile", "locked", "partly"):
             self.meanwhile(operations[0], self.entries)
         if trouble == "held":

@@ -31,7 +31,7 @@ class Witness:
         #: Tag -> when what was written last had happened.
         self._written: dict[str, datetime] = {}
         #: Tag and address of those who were seen to exchange theirs: who comes first of them is as good as any other.
-        self._round: set[tuple[str, str | None]] = set()
+        self._rounds: set[frozenset[tuple[str, str | None]]] = set()
 
     def __call__(self, operation: Operation, entries: Mapping[str, Entry]) -> Iterator[str]:
         with self._world.store.asked_by_a_stranger():
@@ -66,11 +66,19 @@ class Witness:
         wanted = operation.fields.get("email")
         if linked in people and people[linked].email == wanted:
             return  # it has had it all the time
-        at = _who_has(people, wanted, but=linked)
-        former, passed = at, {linked: (operation.uid, wanted)}
+        for former in [name for name, one in people.items() if wanted and one.email == wanted and name != linked]:
+            yield from self._gave_up(operation, linked, former, people)
+
+    def _gave_up(
+        self, operation: Operation, linked: str | None, former: str, people: Mapping[str, Entry]
+    ) -> Iterator[str]:
+        """One of those who have it."""
+        mine = operation.uid, operation.fields.get("email")
+        at: str | None = former
+        passed = {linked: mine}
         while at is not None:
             if at in passed:
-                self._round |= set(passed.values())
+                self._rounds.add(frozenset(passed.values()))
                 return
             if (email := self._moves_to(people[at])) is None:
                 return  # nobody knows yet, or it has come to rest there
@@ -78,10 +86,11 @@ class Witness:
             at = _who_has(people, email)
             if at is None and self._may_have(email):
                 return  # a round, as far as anybody knows
-        if former is None or (operation.uid, wanted) in self._round or self._heir(people[former]) == operation.key:
+        together = {mine, passed[former]}
+        if any(together <= seen for seen in self._rounds) or self._heir(people[former]) == operation.key:
             return
-        if operation.maybe_applied:
-            return  # where it stood before nobody knows
+        if operation.maybe_applied and linked is not None:
+            return  # where it stood before nobody knows; whoever has no record was asked about
         yield f"{operation.uid} is written with an address that {people[former].tag} gave up"
 
     def _facts(self, operation: Operation) -> Iterator[str]:
@@ -137,8 +146,8 @@ class Witness:
         return None if row.data.email == entry.email else row.data.email or ""
 
 
-def _who_has(people: Mapping[str, Entry], email: str | None, but: str | None = None) -> str | None:
-    return next((name for name, one in people.items() if email and one.email == email and name != but), None)
+def _who_has(people: Mapping[str, Entry], email: str | None) -> str | None:
+    return next((name for name, one in people.items() if email and one.email == email), None)
 
 
 def meanwhile(world: "World", operation: Operation, entries: Mapping[str, Entry]) -> None:

@@ -72,11 +72,12 @@ class World(Closing):
         self.shop.gate.window = 10**9
         self.network = Network(Random(f"network {seed}"), self.receive)
         self.shop.hooks.post = self.network.arrive
-        vendors = [kind for kind in targets if kind is not Ledger]
+        vendors = [kind for kind in targets if not issubclass(kind, Ledger)]
         self.targets: dict[str, Target] = {kind.name: kind(self.clock, luck) for kind in vendors}
         self._wire = Wire([self.shop, *(vendor.server for vendor in self.targets.values())])
         self._plugins = plugins
-        self.ledger = Ledger(self.clock, Random(f"ledger {seed}")) if Ledger in targets else None
+        ledger = next((kind for kind in targets if issubclass(kind, Ledger)), None)
+        self.ledger = ledger(self.clock, Random(f"ledger {seed}")) if ledger is not None else None
         #: Those that a step may choose. What happens to one of them may happen to the ledger as well.
         self.vendors: list[Target] = list(self.targets.values())
         if self.ledger is not None:
