@@ -45,7 +45,9 @@ def _untold(world: World) -> Iterator[str]:
 
 def _repair(world: World) -> bool:
     """Whether anything was to be repaired."""
+    longest = world.machine.longest
     proofs = [verify(world.app, route, sample=1000, repair=True) for route in world.app.routes]
+    world.machine.longest = longest  # who repairs sits there, and waits for a quota as well
     if any(proof.repaired for proof in proofs):
         world.rest()
         world.clock.advance(LATER)
