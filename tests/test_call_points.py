@@ -24,8 +24,10 @@ from simulation.changes import (
     BILLS,
     FATES,
     FIRMS,
+    HERE,
     HIRED,
     JOINED,
+    LEAVING,
     NUMBERED,
     ONE,
     OTHERS,
@@ -62,6 +64,9 @@ UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forg
 
 #: What was written at a company without an answer is known for ours.
 NEW_THERE = {name: begin for name, begin in HIRED.items() if name.startswith("new")}
+
+#: Whose records an owner made one, under one's own name and with both marks.
+KEPT = {name: act for name, act in JOINED.items() if name.endswith("kept, both")}
 
 #: Whoever sales had before the shop is known by address, and has our key from then on.
 FOUND = {name: OTHERS[f"the owner {name}"] for name in ("types", "deletes")} | STAYING
@@ -107,6 +112,12 @@ GROUPS = {
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 1),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
+    "two who were joined leave": (
+        changed(changed(with_another(NEW_HERE), KEPT), LEAVING),
+        HERE,
+        (Google, Salesforce),
+        3,
+    ),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 31),
     "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 13),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 7),

@@ -33,15 +33,6 @@ HELD = (
         "            pass\n",
         "plugins/google_contacts/tests/test_google_merged.py::test_an_address_that_came_to_another_customers_contact_by_a_merge_goes_with_its_person",
     ),
-    core(
-        "take back: delete a record whose last two go at once",
-        "store/_rules/claim.py",
-        "shared=link.shared - self._going_before(delivery)",
-        "shared=link.shared",
-        "core/tests/delivery/test_delivery_truth.py::test_a_shared_record_is_deleted_where_both_go_at_once",
-        "plugins/google_contacts/tests/test_google_lost.py::test_two_who_go_from_one_contact_in_one_call_leave_it_to_neither",
-        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
-    ),
     plugin(
         "google_contacts",
         "take back: search for whose contact is gone at the write before making another",

@@ -286,4 +286,12 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[addresses that go round-ledger]",
     ),
+    core(
+        "take back: delete a record whose last two go at once",
+        "store/_rules/claim.py",
+        "shared=link.shared - self._going_before(delivery)",
+        "shared=link.shared",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[two who were joined leave-contacts]",
+    ),
 )

@@ -23,8 +23,10 @@ __all__ = [
     "BILLS",
     "FATES",
     "FIRMS",
+    "HERE",
     "HIRED",
     "JOINED",
+    "LEAVING",
     "NUMBERED",
     "ONE",
     "OTHERS",
@@ -363,9 +365,15 @@ def _joined_and_leave(world: World, whom: Whom) -> bool:
     assert whom.other is not None
     done = [_join(world, one, whom.email, whom.other.email, **KEPT) for one in world.targets.values()]
     if any(done):
-        _leaves(world, whom)
-        _leaves(world, whom.other)
+        _both_leave(world, whom)
     return any(done)
+
+
+def _both_leave(world: World, whom: Whom) -> None:
+    """Whose records became one before."""
+    assert whom.other is not None
+    _leaves(world, whom)
+    _leaves(world, whom.other)
 
 
 def _join(world: World, target: Target, email: str, other: str, **how: str) -> bool:
@@ -472,3 +480,7 @@ JOINED: Mapping[str, Change] = {
     )
     for into, under, markers in product((True, False), ("kept", "other", "new"), ("both", "kept", "none"))
 } | {"joined, and both leave": _joined_and_leave}
+#: Of two whose records are one since a while.
+LEAVING: Mapping[str, Change] = {"both leave": _both_leave}
+#: Nothing happens to anybody.
+HERE: Mapping[str, Change] = {name: OTHERS[name] for name in ("retry", "restart")}
