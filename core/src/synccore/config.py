@@ -19,6 +19,7 @@ import attrs
 from attrs import NOTHING, frozen
 from cronsim import CronSim, CronSimError
 
+from ._plain import Plain
 from .errors import ConfigError
 
 __all__ = [
@@ -82,7 +83,7 @@ def format_duration(value: timedelta) -> str:
 
 
 @frozen
-class Schedule:
+class Schedule(Plain):
     """When something runs: a duration ("5m") or cron text ("*/5 * * * *", UTC)."""
 
     text: str
@@ -112,7 +113,7 @@ class Schedule:
 
 
 @frozen(kw_only=True)
-class SourceSettings:
+class SourceSettings(Plain):
     """What core itself reads from a source's configuration; a source's config class inherits it."""
 
     entities: tuple[str, ...] = option(default=("customer",), help="what to report: customer, order, ...")
@@ -124,7 +125,7 @@ class SourceSettings:
 
 
 @frozen
-class Problem:
+class Problem(Plain):
     """One mistake in the configuration: where (dotted path) and what is wrong, with what to do."""
 
     path: str

@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
+from ._plain import Plain
+
 __all__ = [
     "ENTITIES",
     "FACTS",
@@ -52,7 +54,7 @@ def guest_key(email: str) -> str:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Address:
+class Address(Plain):
     """A postal address with the contact data that shops keep beside it."""
 
     first_name: str | None = None
@@ -80,7 +82,7 @@ NOWHERE = Address()
 
 
 @frozen(kw_only=True)
-class PersonName:
+class PersonName(Plain):
     """A person's name as one place holds it."""
 
     first: str | None = None
@@ -93,7 +95,7 @@ class PersonName:
 
 
 @frozen(kw_only=True)
-class _Record:
+class _Record(Plain):
     """What every entity has."""
 
     #: The source's key, unique per source and entity.
@@ -153,7 +155,7 @@ class Customer(_Record):
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class OrderLine:
+class OrderLine(Plain):
     """One position of an order or subscription."""
 
     key: str
@@ -174,7 +176,7 @@ class OrderLine:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Refund:
+class Refund(Plain):
     """Money given back on an order; `amount` is positive."""
 
     key: str
@@ -183,7 +185,7 @@ class Refund:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Fee:
+class Fee(Plain):
     """An extra charge on an order."""
 
     key: str
@@ -192,7 +194,7 @@ class Fee:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Coupon:
+class Coupon(Plain):
     """A discount code used on an order."""
 
     code: str

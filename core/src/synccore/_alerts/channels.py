@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from .._plain import Plain
 from ..config import option
 from ..errors import ConfigError, Rejected, Transient, redact
 from ..hookspecs import AlertType
@@ -54,7 +55,7 @@ def _mail_server(_: Any, attribute: Any, value: str) -> None:
 
 
 @frozen(kw_only=True)
-class EmailConfig:
+class EmailConfig(Plain):
     """`type = "email"`."""
 
     to: str | tuple[str, ...] = option(help="who is told")
@@ -121,7 +122,7 @@ class EmailChannel:
 
 
 @frozen(kw_only=True)
-class WebhookConfig:
+class WebhookConfig(Plain):
     """`type = "webhook"`."""
 
     url: str = option(help="where the notice is posted, as JSON")
@@ -155,7 +156,7 @@ class WebhookChannel:
 
 
 @frozen(kw_only=True)
-class CommandConfig:
+class CommandConfig(Plain):
     """`type = "command"`."""
 
     command: tuple[str, ...] = option(help='program and arguments: ["/usr/local/bin/page", "ops"]; no shell')

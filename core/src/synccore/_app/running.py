@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from .._delivery.trouble import LaneTrouble
+from .._plain import Plain
 from .._settings import SettingsError, read_file
 from ..store import Store
 from ..types import Vault
@@ -39,7 +40,7 @@ def _process(key: str) -> str:
 
 
 @frozen(kw_only=True)
-class Reloaded:
+class Reloaded(Plain):
     """The daemon's answer to a wish to read its configuration again."""
 
     wish: int

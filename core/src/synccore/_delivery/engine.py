@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from .._floor import Floor
+from .._plain import Plain
 from ..errors import SynccoreError, redact
 from ..store import Delivery, Loan, Store, StoreError
 from ..types import Clock, Log
@@ -27,7 +28,7 @@ FAILURE_COUNTS = timedelta(minutes=1)
 
 
 @frozen(kw_only=True)
-class _Failed:
+class _Failed(Plain):
     told: LaneTrouble
     last: datetime
     #: The store refused what had to be written.

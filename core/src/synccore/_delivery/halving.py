@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from .._plain import Plain
 from .._swift import swiftly
 from ..errors import AuthError, BatchRejected, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from ..store import StoreError
@@ -18,7 +19,7 @@ MANY = 5
 
 
 @frozen(weakref_slot=False)
-class Answer:
+class Answer(Plain):
     """What came of one operation.
 
     `sent` is False where it was not tried, since its mates failed as it would; `unsure`: it may have been carried out

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..errors import AuthError, ConfigError, RateLimited, Transient
 from ..http import time_limit
 from ..store import JobWork, Settlement, Store, StoreError, Work
@@ -23,7 +24,7 @@ __all__ = ["Jobs"]
 
 
 @frozen(kw_only=True)
-class Jobs:
+class Jobs(Plain):
     """The submitted jobs of one lane.
 
     Attributes:

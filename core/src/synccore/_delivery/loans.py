@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from .._plain import Plain
 from ..store import ClaimRule, Delivery, Loan
 from ..types import Clock
 
@@ -21,7 +22,7 @@ PATIENCE = timedelta(milliseconds=100)
 
 
 @frozen
-class _Batch:
+class _Batch(Plain):
     token: str
     deliveries: Sequence[Delivery]
     at: datetime

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from .._plain import Plain
 from ..errors import (
     AnotherAccount,
     AuthError,
@@ -45,28 +46,28 @@ DEFAULT_RATE_WAIT = timedelta(seconds=30)
 
 
 @frozen
-class Retry:
+class Retry(Plain):
     """Try again at `at`; the attempt counts against the record."""
 
     at: datetime
 
 
 @frozen
-class Snooze:
+class Snooze(Plain):
     """Look again at `until`; no attempt used."""
 
     until: datetime
 
 
 @frozen
-class Park:
+class Park(Plain):
     """A person has to look; `reason` is shown."""
 
     reason: str
 
 
 @frozen
-class PauseLane:
+class PauseLane(Plain):
     """Nothing to this sink until `until` (None: until a person acts); the delivery goes back unharmed."""
 
     until: datetime | None
@@ -79,7 +80,7 @@ Decision = Retry | Snooze | Park | PauseLane
 
 
 @frozen(kw_only=True)
-class Tried:
+class Tried(Plain):
     """What the policy needs to know of a delivery."""
 
     attempts: int = 0

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from .._contained import contained
 from .._mapping.shape import changed_fields, digest, shape
 from .._mapping.totals import with_totals
+from .._plain import Plain
 from .._set_back import TURN
 from .._swift import swiftly
 from ..entities import Customer, Order
@@ -24,7 +25,7 @@ NEVER = "deleted before it was ever delivered"
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Prepared:
+class Prepared(Plain):
     """An operation to carry out, or (`operation` None) the reason why nothing is owed.
 
     Attributes:
@@ -49,7 +50,7 @@ def settles_at(work: Work, delay: timedelta) -> datetime:
 
 
 @frozen(weakref_slot=False)
-class _Mapped:
+class _Mapped(Plain):
     """What a mapper made of a record, and the blank fields that are not sent."""
 
     fields: dict[str, Any]

@@ -6,6 +6,7 @@ from typing import overload
 
 from attrs import evolve, frozen
 
+from .._plain import Plain
 from ..store import Work
 from ..types import Operation
 from .policy import PauseLane
@@ -14,7 +15,7 @@ __all__ = ["Closing", "Item", "Operations", "Step"]
 
 
 @frozen(kw_only=True)
-class Step:
+class Step(Plain):
     """What one step did: how many deliveries were settled, and when the next step can do anything."""
 
     settled: int = 0
@@ -23,7 +24,7 @@ class Step:
 
 
 @frozen
-class Closing:
+class Closing(Plain):
     """The lane has to pause; `outage` counts towards the circuit."""
 
     pause: PauseLane
@@ -38,7 +39,7 @@ class Closing:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Item:
+class Item(Plain):
     """A claimed delivery on its way through a step."""
 
     work: Work

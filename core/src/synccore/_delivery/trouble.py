@@ -4,11 +4,13 @@ from datetime import datetime
 
 from attrs import frozen
 
+from .._plain import Plain
+
 __all__ = ["LaneTrouble"]
 
 
 @frozen(kw_only=True)
-class LaneTrouble:
+class LaneTrouble(Plain):
     """What keeps a lane from working, in words, and since when."""
 
     since: datetime

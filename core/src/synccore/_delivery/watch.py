@@ -9,6 +9,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from .._floor import Floor
+from .._plain import Plain
 from ..errors import RateLimited
 from ..http import time_left
 from ..store import Delivery
@@ -26,7 +27,7 @@ ALONE = timedelta(minutes=15)
 
 
 @frozen
-class Flight:
+class Flight(Plain):
     """A lease that runs in this process."""
 
     thread: threading.Thread

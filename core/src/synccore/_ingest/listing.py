@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from attrs import evolve, frozen
 
 from .._floor import Floor
+from .._plain import Plain
 from ..errors import ConfigError, Rejected
 from ..hookspecs import Source
 from ..store import NEWS_SINCE, Delivery, Ingest, Ingested, Loan, Rules, Store
@@ -36,7 +37,7 @@ class MassDeletionError(ConfigError):
 
 
 @frozen(kw_only=True)
-class Listed:
+class Listed(Plain):
     """What a listing did so far."""
 
     seen: int = 0

@@ -15,6 +15,7 @@ import attrs
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
 
+from .._plain import Plain
 from ..config import ConfigProblems, Problem
 from ..errors import MappingError
 from ..hookspecs import Mapper, MapperType
@@ -209,7 +210,7 @@ def _reason(error: Exception, expression: str) -> str:
 
 
 @attrs.frozen
-class _Written:
+class _Written(Plain):
     """A route, equal to one that is written alike."""
 
     words: str
@@ -223,7 +224,7 @@ def _compiled(written: _Written, filters: frozenset[tuple[str, Callable[..., Any
 
 
 @attrs.frozen
-class _WithOwn:
+class _WithOwn(Plain):
     """What is compiled for all, with the filters of one sink."""
 
     _mapper: JinjaMapper

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from .. import __version__, hookspecs
 from .._contained import contained
+from .._plain import Plain
 from ..config import suggest
 from ..errors import ConfigError, redact
 from ..hookspecs import AlertType, DemoVendor, MapperType, SinkType, SourceType, StoreType
@@ -51,7 +52,7 @@ vars(_SPECS).update(_HOOKS)
 
 
 @frozen
-class PluginStatus:
+class PluginStatus(Plain):
     """What became of one plugin.
 
     Attributes:
@@ -72,7 +73,7 @@ class PluginStatus:
 
 
 @frozen
-class _Loaded:
+class _Loaded(Plain):
     """A plugin whose hooks have been asked."""
 
     status: PluginStatus

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
+from .._plain import Plain
 from ..config import format_duration, parse_duration, suggest
 from ..errors import ConfigError
 from ..types import Trouble
@@ -40,7 +41,7 @@ _SIZE = re.compile(r"([0-9]{1,9}) ?(B|KB|MB|GB)")
 
 
 @frozen(kw_only=True)
-class Condition:
+class Condition(Plain):
     """One entry of `when`. `bound` is compared with the trouble's measure (seconds, a count, bytes)."""
 
     kind: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import attrs
 from attrs import frozen
 
+from .._plain import Plain
 from ..config import Schedule, format_duration
 from ..secrets import Secret
 from ..values import json_number
@@ -21,7 +22,7 @@ __all__ = ["SettingHelp", "describe_config"]
 
 
 @frozen
-class SettingHelp:
+class SettingHelp(Plain):
     """One setting of a configuration class.
 
     Attributes:

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from .._plain import Plain
 from ..config import suggest
 from ..types import Defaults, FieldOptions
 from .structure import INVALID, Structurer, constant
@@ -26,7 +27,7 @@ _ABSENT: Any = object()
 
 
 @frozen
-class Field:
+class Field(Plain):
     """A field's value as written, and the options written with it."""
 
     value: Any

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..config import ConfigProblems, Problem, format_duration, option, parse_duration
 from ..hookspecs import AlertType, Mapper, SinkType, SourceType
 from ..secrets import Secret
@@ -25,7 +26,7 @@ class SettingsError(ConfigProblems):
 
 
 @frozen(kw_only=True)
-class CoreTable:
+class CoreTable(Plain):
     """`[synccore]` as it is written."""
 
     database: str = option(
@@ -39,7 +40,7 @@ class CoreTable:
 
 
 @frozen(kw_only=True)
-class ServerTable:
+class ServerTable(Plain):
     """`[server]` as it is written."""
 
     listen: str = option(default=f"{DEFAULT_HOST}:{DEFAULT_PORT}", help="address and port of webhooks and dashboard")
@@ -53,7 +54,7 @@ class ServerTable:
 
 
 @frozen(kw_only=True)
-class RouteTable:
+class RouteTable(Plain):
     """`[routes.NAME]` as it is written, without the sink's own settings; None means: not written."""
 
     source: str = option(help="name of a source")
@@ -79,7 +80,7 @@ class RouteTable:
 
 
 @frozen(kw_only=True)
-class ServerSettings:
+class ServerSettings(Plain):
     """Where the daemon listens and how it is reached; `public_url` has no slash at its end."""
 
     host: str = DEFAULT_HOST
@@ -95,7 +96,7 @@ def _short(_: object, attribute: Any, value: timedelta | None) -> None:
 
 
 @frozen(kw_only=True)
-class SinkTable:
+class SinkTable(Plain):
     """What every `[sinks.NAME]` has beside the settings of its type; None means: not written."""
 
     linger: timedelta | None = option(
@@ -106,7 +107,7 @@ class SinkTable:
 
 
 @frozen(kw_only=True)
-class InstanceSettings:
+class InstanceSettings(Plain):
     """One `[sources.NAME]`, `[sinks.NAME]` or `[alerts.NAME]`; `config` is of the type's configuration class."""
 
     name: str
@@ -118,7 +119,7 @@ class InstanceSettings:
 
 
 @frozen(kw_only=True)
-class AlertTable:
+class AlertTable(Plain):
     """What every `[alerts.NAME]` has beside the settings of its type."""
 
     when: tuple[str, ...] = option(default=DEFAULT_WHEN, help="what is worth a message")
@@ -126,7 +127,7 @@ class AlertTable:
 
 
 @frozen(kw_only=True)
-class AlertSettings:
+class AlertSettings(Plain):
     """One `[alerts.NAME]`."""
 
     instance: InstanceSettings
@@ -135,7 +136,7 @@ class AlertSettings:
 
 
 @frozen(kw_only=True)
-class Outline:
+class Outline(Plain):
     """What can be told of a configuration whose instances and routes may be wrong."""
 
     path: Path
@@ -148,7 +149,7 @@ class Outline:
 
 
 @frozen(kw_only=True)
-class Settings:
+class Settings(Plain):
     """A whole configuration.
 
     Attributes:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from attrs import define, frozen
 
 from .._app.base import Base
+from .._plain import Plain
 
 __all__ = ["SLOTS", "STEP", "Day", "Slot", "last_day"]
 
@@ -26,7 +27,7 @@ class Slot:
 
 
 @frozen
-class Day:
+class Day(Plain):
     """The last day, the oldest stretch first."""
 
     slots: Sequence[Slot]

@@ -6,6 +6,7 @@ from .._app.app import App
 from .._app.records import ability, cannot_read, read_back, readable
 from .._ingest.hints import parted
 from .._ingest.rules import rules_of
+from .._plain import Plain
 from ..errors import SynccoreError
 from ..store import DirtyRule, Ingest, LinkUpdate
 from ..types import Change, Link, RouteSpec
@@ -20,7 +21,7 @@ __all__ = ["Asked", "fetch", "read_now", "search_now", "send_again"]
 
 
 @frozen(kw_only=True)
-class Asked:
+class Asked(Plain):
     """What came of it, in a sentence. `done` False: nothing had to be done, or could be. `found`: what is known now."""
 
     text: str

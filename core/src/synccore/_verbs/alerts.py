@@ -6,6 +6,7 @@ from typing import cast
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from .._settings import AlertSettings
 from ..errors import ConfigError, SynccoreError
 from ..hookspecs import AlertChannel, AlertType
@@ -32,7 +33,7 @@ WELL = "well:"
 
 
 @frozen(kw_only=True)
-class AlertLine:
+class AlertLine(Plain):
     """One alert: its conditions, and what it has told that is not well again."""
 
     name: str
@@ -43,7 +44,7 @@ class AlertLine:
 
 
 @frozen(kw_only=True)
-class Tested:
+class Tested(Plain):
     """What became of a test message."""
 
     alert: str

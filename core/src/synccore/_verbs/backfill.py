@@ -12,6 +12,7 @@ from .._app.app import App
 from .._app.records import PATIENCE
 from .._app.units import SourceUnit, lane_name
 from .._ingest.rules import rules_of
+from .._plain import Plain
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts
 from ..types import RouteSpec
@@ -25,7 +26,7 @@ CONFIRMED = {"deletions": "confirmed"}
 
 
 @frozen(kw_only=True)
-class Progress:
+class Progress(Plain):
     """How far it is: records listed, of how many; deliveries still owed and settled so far (bulk and live)."""
 
     source: str
@@ -40,7 +41,7 @@ class Progress:
 
 
 @frozen(kw_only=True)
-class BackfillReport:
+class BackfillReport(Plain):
     """What came of it. `handed_over`: a running daemon does the work."""
 
     source: str
@@ -58,7 +59,7 @@ Watch = Callable[[Progress], None]
 
 
 @frozen
-class Asked:
+class Asked(Plain):
     """Listings that are queued now."""
 
     unit: SourceUnit

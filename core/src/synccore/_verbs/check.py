@@ -10,6 +10,7 @@ from .._app.accounts import stranger
 from .._app.app import App
 from .._app.owners import foreign_files
 from .._app.units import Unit
+from .._plain import Plain
 from ..errors import AnotherAccount, AuthError, ConfigError, RateLimited, SynccoreError, Transient, redact
 from ..types import Check, Finding, ObjectInfo
 from .parts.check_mapping import check_mapping, check_routes
@@ -25,7 +26,7 @@ _HELD = {
 
 
 @frozen(kw_only=True)
-class InstanceReport:
+class InstanceReport(Plain):
     """One source or sink: its state in the words of `status`, whom it reached, and a line of detail."""
 
     state: str
@@ -40,7 +41,7 @@ class InstanceReport:
 
 
 @frozen(kw_only=True)
-class Report:
+class Report(Plain):
     """What `check` found."""
 
     findings: tuple[Finding, ...]

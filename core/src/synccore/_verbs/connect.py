@@ -9,6 +9,7 @@ from .._app.accounts import known_account, remember_account
 from .._app.app import App
 from .._app.units import Unit
 from .._delivery.gate import open_by_hand
+from .._plain import Plain
 from ..errors import AnotherAccount, SynccoreError, Transient
 from ..oauth import Browser, credentials_lock
 from ..types import Account, Check, Finding
@@ -22,7 +23,7 @@ _ON_ITS_WAY = timedelta(minutes=2)
 
 
 @frozen(kw_only=True)
-class Connected:
+class Connected(Plain):
     """What a connect reached. `notes` are sentences for the operator, in the order things happened."""
 
     name: str

@@ -7,6 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from .._app.base import open_outbox
+from .._plain import Plain
 from .._plugins import Plugins
 from ..errors import ConfigError
 from ..secrets import Secret
@@ -20,7 +21,7 @@ Watch = Callable[[str, int], None]
 
 
 @frozen(kw_only=True)
-class Copied:
+class Copied(Plain):
     """What was copied: table -> rows, each compared by count and digest."""
 
     rows: dict[str, int]

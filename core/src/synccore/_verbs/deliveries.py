@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 
 from .._app.base import Base
 from .._delivery.gate import open_by_hand
+from .._plain import Plain
 from ..errors import redact
 from ..store import Delivery, HistoryEntry, LaneRecord
 from . import log
@@ -23,7 +24,7 @@ _MORE = ("source", "bulk", "event_id", "first_change_at", "last_change_at", "fir
 
 
 @frozen(kw_only=True)
-class Shown:
+class Shown(Plain):
     """One delivery with all that happened to it."""
 
     delivery: Delivery
@@ -39,7 +40,7 @@ class Shown:
 
 
 @frozen(kw_only=True)
-class Acted:
+class Acted(Plain):
     """What was `done` ("retried", "dismissed"): to how many of the chosen; which of those named are not parked."""
 
     done: str

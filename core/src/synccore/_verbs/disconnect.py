@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..errors import SynccoreError, redact
 from ..oauth import credentials_lock
 from ..store import StoreError
@@ -15,7 +16,7 @@ __all__ = ["Disconnected", "disconnect", "hold", "scrub"]
 
 
 @frozen(kw_only=True)
-class Disconnected:
+class Disconnected(Plain):
     """What a disconnect did, and what could not be done (and has to be done at the vendor by hand)."""
 
     name: str

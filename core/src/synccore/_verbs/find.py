@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..entities import ENTITIES, FACTS, Customer, Order
 from ..types import EntityRef, Snapshot
 
@@ -20,7 +21,7 @@ _ASCII = re.compile(r"[a-z0-9]+")
 
 
 @frozen(kw_only=True)
-class Hit:
+class Hit(Plain):
     """A record that may be meant. `found_by` says what of it fits, where that is not the record itself."""
 
     source: str
@@ -32,7 +33,7 @@ class Hit:
 
 
 @frozen(kw_only=True)
-class Sources:
+class Sources(Plain):
     """Where somebody can be asked for who is not known: `searchable` by the text itself, all by entity and key."""
 
     sources: tuple[str, ...]

@@ -19,6 +19,7 @@ from .._app.accounts import not_another_account
 from .._app.app import App
 from .._app.units import SinkUnit
 from .._delivery.writeback import route_name as write_back_route
+from .._plain import Plain
 from ..entities import ENTITIES, Customer, normalize_email
 from ..errors import SynccoreError, redact
 from ..store import Delivery, JobWork, LinkUpdate, StoreError, UnderWay, email_digest
@@ -34,7 +35,7 @@ UNSEEN = "a backup was restored, and what was made just before may not be seen y
 
 
 @frozen(kw_only=True)
-class Erased:
+class Erased(Plain):
     """What came of one record at one target: `outcome` and `note` in the sink's words, or the error alone.
 
     Route, entity and key are empty for a record that only the sink knew.

@@ -8,6 +8,7 @@ from attrs import frozen
 from .._app.accounts import known_account
 from .._app.app import App
 from .._app.units import Unit
+from .._plain import Plain
 from ..store import HistoryEntry, Hold, RunningJob, UnreadableRecord
 from ..types import Account, Allowance
 
@@ -20,7 +21,7 @@ WRONG = ("parked", "retry", "failed")
 
 
 @frozen(kw_only=True)
-class Instance:
+class Instance(Plain):
     """What there is to know of one."""
 
     name: str

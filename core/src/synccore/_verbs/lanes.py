@@ -7,6 +7,7 @@ from attrs import asdict, evolve, frozen
 
 from .._app.base import Base
 from .._delivery.gate import RESUMED, open_by_hand
+from .._plain import Plain
 from ..errors import redact
 from ..store import LaneRecord, RouteCounts
 from ..values import timestamp
@@ -16,7 +17,7 @@ __all__ = ["LaneLine", "Resumed", "lanes", "pause", "resume"]
 
 
 @frozen(kw_only=True)
-class LaneLine:
+class LaneLine(Plain):
     """One lane. `ready` is what is owed to a sink; a source owes nothing."""
 
     name: str
@@ -33,7 +34,7 @@ class LaneLine:
 
 
 @frozen(kw_only=True)
-class Resumed:
+class Resumed(Plain):
     """What goes on, and what of it still waits: `later` deliveries, the first of them until `until`.
 
     `daemon`: one runs, and goes on with it at once.

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
+from .._plain import Plain
 from ..store import HistoryEntry
 from ..values import timestamp
 
@@ -21,7 +22,7 @@ COLUMNS = (
 
 
 @frozen(kw_only=True)
-class Wanted:
+class Wanted(Plain):
     """Which lines: all conditions hold together."""
 
     key: str | None = None

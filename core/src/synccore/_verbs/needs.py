@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from .._settings.conditions import DEFAULT, parse_condition
 from .parts.changed import Changed
 from .parts.check_mapping import lost_routes
@@ -25,7 +26,7 @@ _STOPPED = ("needs_auth", "error")
 
 
 @frozen(kw_only=True)
-class Need:
+class Need(Plain):
     """Something that is worth a person's time now.
 
     Attributes:

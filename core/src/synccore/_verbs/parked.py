@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..hookspecs import SinkType
 from ..store import Delivery, ParkedCause
 
@@ -27,7 +28,7 @@ _BY_KIND = {
 
 
 @frozen(kw_only=True)
-class Cause:
+class Cause(Plain):
     """Parked deliveries of one route with one cause."""
 
     id: str
@@ -42,7 +43,7 @@ class Cause:
 
 
 @frozen
-class Record:
+class Record(Plain):
     """One of them, with what people call it."""
 
     delivery: Delivery

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from .._app.app import App
 from .._app.base import Base
+from .._plain import Plain
 from ..errors import SynccoreError
 from ..store import Delivery, HistoryEntry
 from ..types import EntityRef, Link, RouteSpec, Snapshot
@@ -20,7 +21,7 @@ LINES, OWNED = 60, 100
 
 
 @frozen(kw_only=True)
-class OnRoute:
+class OnRoute(Plain):
     """The record on one route. `preview` is None where the target of an event knows no state of it."""
 
     standing: Standing
@@ -34,7 +35,7 @@ class OnRoute:
 
 
 @frozen(kw_only=True)
-class Owned:
+class Owned(Plain):
     """A record that belongs to the person."""
 
     snapshot: Snapshot
@@ -43,7 +44,7 @@ class Owned:
 
 
 @frozen(kw_only=True)
-class Person:
+class Person(Plain):
     """A record, a person or something that belongs to one."""
 
     snapshot: Snapshot

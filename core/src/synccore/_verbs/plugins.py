@@ -7,6 +7,7 @@ from attrs import asdict, frozen
 
 from .._app.app import App
 from .._app.units import Unit
+from .._plain import Plain
 from .._plugins import Plugins, PluginStatus
 from .._settings import describe_config
 from ..config import format_duration, suggest
@@ -27,7 +28,7 @@ def status_document(status: PluginStatus) -> dict[str, Any]:
 
 
 @frozen(kw_only=True)
-class Video:
+class Video(Plain):
     """A video of an instance. `preview_url`: where it plays within a page; None for one that does not."""
 
     title: str
@@ -36,7 +37,7 @@ class Video:
 
 
 @frozen(kw_only=True)
-class Configured:
+class Configured(Plain):
     """An instance of a type; `error`: why it could not be opened."""
 
     error: str | None
@@ -44,7 +45,7 @@ class Configured:
 
 
 @frozen(kw_only=True)
-class Shown:
+class Shown(Plain):
     """A type of source or sink with its instances.
 
     Attributes:

@@ -8,6 +8,7 @@ from attrs import asdict, evolve, field, frozen
 
 from .._app.app import App
 from .._app.records import read_back
+from .._plain import Plain
 from ..errors import MappingError, SynccoreError, WaitFor
 from ..store import Delivery, Work, email_digest, email_of, key_digest
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
@@ -23,7 +24,7 @@ Action = Literal["create", "update", "delete", "event", "leave", "none", "refuse
 
 
 @frozen(kw_only=True)
-class FieldLine:
+class FieldLine(Plain):
     """One field, with its place where it holds others (`location.city`).
 
     Attributes:
@@ -44,7 +45,7 @@ class FieldLine:
 
 
 @frozen(kw_only=True)
-class Preview:
+class Preview(Plain):
     """What a delivery of this record would do now.
 
     Attributes:
@@ -119,7 +120,7 @@ class Preview:
 
 
 @frozen(kw_only=True)
-class Answer:
+class Answer(Plain):
     """What `synccore preview` says of a record.
 
     Attributes:

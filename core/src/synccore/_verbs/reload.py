@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
+from .._plain import Plain
 
 __all__ = ["Reload", "reload"]
 
@@ -15,7 +16,7 @@ LOOK_EVERY = timedelta(milliseconds=200)
 
 
 @frozen(kw_only=True)
-class Reload:
+class Reload(Plain):
     """What came of it. `problems`: (path, message) of the file's mistakes, for which everything goes on as before."""
 
     done: bool

@@ -10,13 +10,14 @@ from attrs import frozen
 
 from .._app.app import App
 from .._app.base import Base
+from .._plain import Plain
 from ..errors import ConfigError
 
 __all__ = ["Settled", "put_in_place", "settle_in"]
 
 
 @frozen(kw_only=True)
-class Settled:
+class Settled(Plain):
     """What a restored database will do: deliveries that ask first, and what is compared ("shop customer")."""
 
     doubtful: int

@@ -6,6 +6,7 @@ from datetime import timedelta
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..store import HistoryEntry, RouteCounts
 from ..types import RouteSpec
 from .log import Wanted, trail
@@ -21,7 +22,7 @@ LAST = 15
 
 
 @frozen(kw_only=True)
-class RouteLine:
+class RouteLine(Plain):
     """A route and what is owed on it."""
 
     spec: RouteSpec
@@ -29,7 +30,7 @@ class RouteLine:
 
 
 @frozen(kw_only=True)
-class About:
+class About(Plain):
     """One route. `skips`: reason -> how many records in the last week; `trail`: the newest lines, the oldest first."""
 
     spec: RouteSpec

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._app.base import Base
+from .._plain import Plain
 from ..values import timestamp
 
 __all__ = ["StoredName", "forget", "keep", "stored"]
@@ -15,7 +16,7 @@ _PREFIX = "@"
 
 
 @frozen(kw_only=True)
-class StoredName:
+class StoredName(Plain):
     """A secret that is kept; never its value."""
 
     name: str

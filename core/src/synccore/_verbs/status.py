@@ -9,6 +9,7 @@ from attrs import asdict, evolve, frozen
 from .._app.app import App
 from .._app.units import SinkUnit, SourceUnit, Unit, lane_name
 from .._delivery.trouble import LaneTrouble
+from .._plain import Plain
 from .._settings.conditions import LATE
 from ..entities import ENTITIES
 from ..store import BackfillJob, RouteCounts, UnreadableRecord
@@ -27,7 +28,7 @@ UNREADABLE_SHOWN = 10
 
 
 @frozen(kw_only=True)
-class Overview:
+class Overview(Plain):
     """Where everything stands.
 
     Attributes:

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..errors import ConfigError, MappingError, SynccoreError
 from ..store import Work
 from ..types import RouteSpec, Skip
@@ -19,7 +20,7 @@ WHEN = "when"
 
 
 @frozen(kw_only=True)
-class Trial:
+class Trial(Plain):
     """What the route makes of the record today, and what it would make of it.
 
     `before` and `after` are the value of the field, None with a reason in `skipped`; for the filter they are None.

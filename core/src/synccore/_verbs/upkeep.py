@@ -8,6 +8,7 @@ from typing import Any
 from attrs import asdict, frozen
 
 from .._app.base import Base
+from .._plain import Plain
 from ..config import format_duration
 from ..errors import ConfigError
 
@@ -15,7 +16,7 @@ __all__ = ["Left", "Pruned", "backup", "left", "migrate", "prune"]
 
 
 @frozen(kw_only=True)
-class Pruned:
+class Pruned(Plain):
     """How many rows of what were deleted, and how far back everything stays."""
 
     deleted: Mapping[str, int]
@@ -27,7 +28,7 @@ class Pruned:
 
 
 @frozen(kw_only=True)
-class Left:
+class Left(Plain):
     """What is not at its target: owed still, or parked for a person."""
 
     owed: int

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..entities import ENTITIES
 from ..store import Delivery, HistoryEntry, email_digest, key_digest
 from ..types import EntityRef, Link, RouteSpec, Snapshot
@@ -32,7 +33,7 @@ _OPEN = ("parked", "running", "submitted", "ready")
 
 
 @frozen(kw_only=True)
-class Standing:
+class Standing(Plain):
     """One record on one route. `state` is that of its newest delivery, or delivered, left, never."""
 
     source: str
@@ -47,7 +48,7 @@ class Standing:
 
 
 @frozen(kw_only=True)
-class Why:
+class Why(Plain):
     """The answer. `unknown` says, for somebody nobody has heard of, why as far as it can be known."""
 
     known: bool

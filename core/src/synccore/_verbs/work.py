@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from .._app.app import App
+from .._plain import Plain
 from ..errors import ConfigError
 from ..store import BackfillJob, RouteCounts, RunningJob
 from .parts.pace import Pace
@@ -13,7 +14,7 @@ __all__ = ["Listing", "Owing", "Work", "stop_listing", "work"]
 
 
 @frozen(kw_only=True)
-class Listing:
+class Listing(Plain):
     """A backfill or comparison that is not done."""
 
     job: BackfillJob
@@ -32,7 +33,7 @@ class Listing:
 
 
 @frozen(kw_only=True)
-class Owing:
+class Owing(Plain):
     """What is owed to one sink."""
 
     sink: str
@@ -43,7 +44,7 @@ class Owing:
 
 
 @frozen(kw_only=True)
-class Work:
+class Work(Plain):
     """What is under way: listings, and what each sink is owed."""
 
     listings: tuple[Listing, ...]

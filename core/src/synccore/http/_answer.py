@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..errors import LONGEST_WAIT, RateLimited, Transient, redact
 from ..values import mended
 
@@ -23,7 +24,7 @@ MOST_VALUES = 400_000
 
 
 @frozen(kw_only=True)
-class Response:
+class Response(Plain):
     """An answer. Header names are lower case."""
 
     status: int

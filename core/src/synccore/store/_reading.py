@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import attrs
 
+from .._plain import Plain
 from .._swift import swiftly
 
 __all__ = ["NotShort", "read"]
@@ -26,7 +27,7 @@ class _Never:
 
 
 @attrs.frozen
-class _Plan:
+class _Plan(Plain):
     """How values of one class are read.
 
     Attributes:

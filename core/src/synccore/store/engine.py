@@ -29,6 +29,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from .._plain import Plain
 from ..errors import SynccoreError
 
 __all__ = ["Engine", "Result", "Row", "RunningDaemon", "StoreError", "Transaction", "UnderWay"]
@@ -101,7 +102,7 @@ class Transaction(Protocol):
 
 
 @frozen(kw_only=True)
-class RunningDaemon:
+class RunningDaemon(Plain):
     """One of the daemons on a database.
 
     Attributes:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..entities import Entity, normalize_email
 from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot, Unreadable
 
@@ -19,7 +20,7 @@ NEWS_SINCE = "news_since:"
 
 
 @frozen(kw_only=True)
-class DirtyRule:
+class DirtyRule(Plain):
     """What a change of one entity owes one route.
 
     `target` "owner": the route maps the owner and includes this entity.
@@ -40,7 +41,7 @@ Rules = Mapping[str, Sequence[DirtyRule]]
 
 
 @frozen(kw_only=True)
-class Loan:
+class Loan(Plain):
     """A batch that a lane waits for: what a listing owes anew is leased to it as it is written.
 
     Attributes:
@@ -54,7 +55,7 @@ class Loan:
 
 
 @frozen(kw_only=True)
-class Ingest:
+class Ingest(Plain):
     """One accepted unit: a webhook's changes, or one page of a listing with the cursor that follows it.
 
     Attributes:
@@ -83,7 +84,7 @@ class Ingest:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Hint:
+class Hint(Plain):
     """A record the source named without its data (`touch`), or a person to be forgotten (`forget`)."""
 
     source: str
@@ -100,7 +101,7 @@ class Hint:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class UnreadableRecord:
+class UnreadableRecord(Plain):
     """A record that a source could not make sense of, by the place where it was met."""
 
     source: str
@@ -114,7 +115,7 @@ class UnreadableRecord:
 
 
 @frozen(kw_only=True)
-class Ingested:
+class Ingested(Plain):
     """What became of an `Ingest`: changes taken, equal to the snapshot, older than it, of forgotten people, hints
     to follow, records that could not be read."""
 
@@ -133,7 +134,7 @@ class Ingested:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Delivery:
+class Delivery(Plain):
     """One row of the outbox: this route owes the sink this key."""
 
     id: int
@@ -180,7 +181,7 @@ class Delivery:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Work:
+class Work(Plain):
     """A claimed delivery with all that mapping and delivering needs."""
 
     delivery: Delivery
@@ -223,7 +224,7 @@ def together(known: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
 
 
 @frozen
-class Heir:
+class Heir(Plain):
     """The record that took another one's place, on one route."""
 
     #: Its own twin; None where it has none.
@@ -233,7 +234,7 @@ class Heir:
 
 
 @frozen
-class Round:
+class Round(Plain):
     """Records among whom addresses go round, on one route."""
 
     keys: frozenset[str]
@@ -242,7 +243,7 @@ class Round:
 
 
 @frozen(kw_only=True)
-class ClaimRule:
+class ClaimRule(Plain):
     """How much of one route a claim takes; order of the rules is the order of preference among equals."""
 
     route: str
@@ -254,7 +255,7 @@ class ClaimRule:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class LinkUpdate:
+class LinkUpdate(Plain):
     """What a settle writes to the link: set it, or remove it. See `Link` for what the attributes mean.
 
     Attributes:
@@ -289,7 +290,7 @@ class LinkUpdate:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class HistoryEntry:
+class HistoryEntry(Plain):
     """A line of the audit trail: names, never values."""
 
     at: datetime
@@ -313,7 +314,7 @@ class HistoryEntry:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Settlement:
+class Settlement(Plain):
     """How one claimed delivery leaves `running` (or `submitted`)."""
 
     delivery_id: int
@@ -348,7 +349,7 @@ class Settlement:
 
 
 @frozen(kw_only=True)
-class JobWork:
+class JobWork(Plain):
     """A submitted job and the ids of its rows, in the order they were submitted."""
 
     sink: str
@@ -358,7 +359,7 @@ class JobWork:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class LaneRecord:
+class LaneRecord(Plain):
     """A lane's durable state: ok, paused (by a person), rate_limited, needs_auth, circuit_open, error."""
 
     sink: str
@@ -371,7 +372,7 @@ class LaneRecord:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Hold:
+class Hold(Plain):
     """A route that is not tried before `until`: `refused` (then one record is the probe) or `rate_limited`."""
 
     route: str
@@ -385,7 +386,7 @@ class Hold:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class BackfillJob:
+class BackfillJob(Plain):
     """A listing handed to the daemon: backfill or reconcile, resumable at its cursor."""
 
     id: int
@@ -404,7 +405,7 @@ class BackfillJob:
 
 
 @frozen(kw_only=True)
-class RunningJob:
+class RunningJob(Plain):
     """A vendor's job that was not collected yet: how many records it holds, and how many newer states wait for it."""
 
     sink: str
@@ -420,7 +421,7 @@ class RunningJob:
 
 
 @frozen(kw_only=True)
-class RouteCounts:
+class RouteCounts(Plain):
     """Rows per state of one route or sink."""
 
     ready: int = 0
@@ -438,7 +439,7 @@ class RouteCounts:
 
 
 @frozen(kw_only=True)
-class ParkedCause:
+class ParkedCause(Plain):
     """Parked deliveries with one cause."""
 
     sink: str

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ._mapping import FieldOptions
 
 
 @frozen(kw_only=True)
-class FieldInfo:
+class FieldInfo(Plain):
     """A field of a target object."""
 
     name: str
@@ -27,7 +28,7 @@ class FieldInfo:
 
 
 @frozen(kw_only=True)
-class Defaults:
+class Defaults(Plain):
     """How an entity becomes an object unless the route says otherwise.
 
     Attributes:
@@ -46,7 +47,7 @@ class Defaults:
 
 
 @frozen(kw_only=True)
-class ObjectType:
+class ObjectType(Plain):
     """An object a sink can write.
 
     Attributes:
@@ -77,7 +78,7 @@ class ObjectType:
 
 
 @frozen(kw_only=True)
-class ObjectInfo:
+class ObjectInfo(Plain):
     """An object as the target describes it now."""
 
     name: str
@@ -88,7 +89,7 @@ class ObjectInfo:
 
 
 @frozen(kw_only=True)
-class Limits:
+class Limits(Plain):
     """How much a sink takes at once.
 
     Attributes:
@@ -123,7 +124,7 @@ class Limits:
 
 
 @frozen(kw_only=True)
-class Finding:
+class Finding(Plain):
     """Something `check` has to say. `path` is where in the configuration, dotted."""
 
     level: Literal["error", "warning", "info"]
@@ -132,7 +133,7 @@ class Finding:
 
 
 @frozen(kw_only=True)
-class Account:
+class Account(Plain):
     """Whom an instance is connected to. `id` is stable and never shown; `label` and `detail` are for people.
 
     The id is part of the instance: where another one answers, core stops the instance until a person says
@@ -145,7 +146,7 @@ class Account:
 
 
 @frozen(kw_only=True)
-class Allowance:
+class Allowance(Plain):
     """A quota of an instance, for people: what of it is used, and when it begins anew. `limit` None: not known."""
 
     label: str
@@ -160,7 +161,7 @@ class Allowance:
 
 
 @frozen(kw_only=True)
-class Check:
+class Check(Plain):
     """What a connection check found."""
 
     account: Account | None = None
@@ -172,7 +173,7 @@ class Check:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Settled:
+class Settled(Plain):
     """What observers (`synccore_settled`) are told: a settled delivery, or a lane that changed state."""
 
     at: datetime
@@ -188,7 +189,7 @@ class Settled:
 
 
 @frozen(kw_only=True)
-class Trouble:
+class Trouble(Plain):
     """Something a person should know of: what alerts are about.
 
     Attributes:
@@ -214,7 +215,7 @@ class Trouble:
 
 
 @frozen(kw_only=True)
-class Notice:
+class Notice(Plain):
     """What an alert's channel sends: everything new since the last one, and what is well again. No personal value."""
 
     at: datetime

@@ -6,11 +6,12 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ._source import Snapshot
 
 
 @frozen(kw_only=True)
-class FieldOptions:
+class FieldOptions(Plain):
     """Per-field settings of a route: `{ value = "...", truncate = true, keep_existing = true, delay = "5m" }`."""
 
     #: Cut a text that is too long for the target instead of refusing the record.
@@ -26,7 +27,7 @@ class FieldOptions:
 
 
 @frozen(kw_only=True)
-class RouteSpec:
+class RouteSpec(Plain):
     """One `[routes.NAME]` after validation, defaults of the sink merged in."""
 
     name: str
@@ -59,7 +60,7 @@ class RouteSpec:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class MapContext:
+class MapContext(Plain):
     """What a mapper may look at beside the record itself."""
 
     route: RouteSpec
@@ -73,7 +74,7 @@ class MapContext:
 
 
 @frozen
-class Skip:
+class Skip(Plain):
     """A mapper's answer when nothing is owed; `reason` is shown in `log`."""
 
     reason: str

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from ._mapping import FieldOptions
 from ._source import Op, Uid
@@ -15,7 +16,7 @@ SinkOp = Op | Literal["leave"]
 
 
 @frozen(kw_only=True)
-class Link:
+class Link(Plain):
     """What is known of the remote twin of one record on one route.
 
     `fields` are the values the target really holds of what was last delivered; empty for a twin that was found and
@@ -117,7 +118,7 @@ def _worked_out(key: str | Callable[[], str]) -> str:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Operation:
+class Operation(Plain):
     """One thing a sink is asked to do.
 
     `fields` is always the whole mapped state. `changed` names the fields that differ from what was last delivered
@@ -190,7 +191,7 @@ class Operation:
 
 
 @frozen(kw_only=True)
-class _There:
+class _There(Plain):
     remote_id: str | None = None
     etag: str | None = None
     fields: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -223,14 +224,14 @@ class Unchanged(_There):
 
 
 @frozen
-class Submitted:
+class Submitted(Plain):
     """Handed to a vendor's bulk job. `job` is stored; core asks `collect` until the outcomes are there."""
 
     job: str
 
 
 @frozen
-class Failed:
+class Failed(Plain):
     """It did not work, for the reason the error states (one of `synccore.errors`; anything else counts as a bug).
 
     Attributes:
@@ -246,7 +247,7 @@ Outcome = Delivered | Unchanged | Submitted | Failed
 
 
 @frozen(kw_only=True)
-class Job:
+class Job(Plain):
     """A submitted bulk job and those of its operations whose outcomes are not told yet, as sent and in the order they
     were submitted (also after a restart)."""
 
@@ -256,7 +257,7 @@ class Job:
 
 
 @frozen(kw_only=True)
-class Identity:
+class Identity(Plain):
     """Who a person is, for `find`: what the shop knew them by.
 
     Attributes:
@@ -271,7 +272,7 @@ class Identity:
 
 
 @frozen
-class Erased:
+class Erased(Plain):
     """What an `erase` came to.
 
     Attributes:
@@ -286,14 +287,14 @@ class Erased:
 
 
 @frozen
-class Ambiguous:
+class Ambiguous(Plain):
     """More than one remote record could be the twin; none is touched."""
 
     candidates: tuple[str, ...]
 
 
 @frozen(kw_only=True)
-class Retry:
+class Retry(Plain):
     """Cannot be said yet (an index that lags behind): ask again after this time, no attempt used."""
 
     after: timedelta

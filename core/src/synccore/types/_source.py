@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from .._plain import Plain
 from ..entities import Entity
 
 #: What a row of the outbox asks for.
@@ -16,7 +17,7 @@ BackfillFilters = Mapping[str, str]
 
 
 @frozen(weakref_slot=False)
-class EntityRef:
+class EntityRef(Plain):
     """Names one record of a source."""
 
     entity: str
@@ -27,7 +28,7 @@ class EntityRef:
 
 
 @frozen(weakref_slot=False)
-class Uid:
+class Uid(Plain):
     """Names one record of any source: its natural external id at a target that several shops may share.
 
     As a text it is `source:entity:key`. A key may have colons of its own.
@@ -48,7 +49,7 @@ class Uid:
 
 
 @frozen(kw_only=True)
-class Change:
+class Change(Plain):
     """One observation by a source.
 
     `upsert` and `delete` are state: core keeps the newest and owes each route one delivery of it. `event` is a fact:
@@ -81,7 +82,7 @@ class Change:
 
 
 @frozen(kw_only=True)
-class Unreadable:
+class Unreadable(Plain):
     """A record the source could not make sense of; it never stops the others.
 
     Core counts it per source and entity and shows it in `status`; with a key a `fetch` is owed.
@@ -98,7 +99,7 @@ class Unreadable:
 
 
 @frozen(kw_only=True)
-class Page:
+class Page(Plain):
     """One page of a listing.
 
     Attributes:
@@ -121,7 +122,7 @@ class Page:
 
 
 @frozen(kw_only=True)
-class WebhookRequest:
+class WebhookRequest(Plain):
     """A request to `POST /hooks/{source}`, body as raw bytes. Header names are lower case."""
 
     method: str
@@ -132,7 +133,7 @@ class WebhookRequest:
 
 
 @frozen(kw_only=True)
-class WriteBack:
+class WriteBack(Plain):
     """Remote ids to store at the source beside a record: `links` is sink instance -> remote id."""
 
     entity: str
@@ -142,7 +143,7 @@ class WriteBack:
 
 
 @frozen(kw_only=True, weakref_slot=False)
-class Snapshot:
+class Snapshot(Plain):
     """The last known state of one record."""
 
     source: str

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from .._plain import Plain
 from ._texts import MOST
 
 #: What shops hold and neither ISO nor its translations list: codes of the EU and of Kosovo, parts of the United
@@ -191,7 +192,7 @@ def _plain(name: str) -> str:
 
 
 @frozen
-class State:
+class State(Plain):
     """A state, province, prefecture or other part of a country in ISO 3166-2.
 
     Attributes:

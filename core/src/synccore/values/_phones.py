@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from .._plain import Plain
 from ._countries import country
 from ._texts import MOST
 
@@ -16,7 +17,7 @@ _EXTENSION = re.compile(r"(?:ext(?:ension|n)?|x|#|durchwahl|poste|int|ramal|до
 
 
 @frozen
-class Phone:
+class Phone(Plain):
     """A number that exists in its country's plan.
 
     Attributes:

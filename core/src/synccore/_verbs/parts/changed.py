@@ -17,6 +17,7 @@ from ..._app.app import App
 from ..._app.base import Base
 from ..._app.made_by import NOTES
 from ..._app.running import digest_of
+from ..._plain import Plain
 from ..._settings import SettingsError, read_file
 from ...entities import FACTS
 from ...types import RouteSpec
@@ -32,7 +33,7 @@ _PARTS = {
 
 
 @frozen(kw_only=True)
-class Changed:
+class Changed(Plain):
     """A route that changed. `records` of its entity were last judged, delivered or skipped, as it was before."""
 
     route: str

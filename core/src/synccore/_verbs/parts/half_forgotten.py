@@ -10,6 +10,7 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from ..._app.app import App
+from ..._plain import Plain
 from ...store import DirtyRule, LinkUpdate, Store
 from ...types import Link, State
 
@@ -23,7 +24,7 @@ _Left = Literal["gone", "emptied", "unheard"]
 
 
 @frozen
-class ErasedTwin:
+class ErasedTwin(Plain):
     """A link whose twin a target was asked to erase, and what is left of that."""
 
     link: Link

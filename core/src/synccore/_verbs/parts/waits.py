@@ -7,6 +7,7 @@ from attrs import frozen
 
 from ..._app.accounts import known_account
 from ..._app.base import Base
+from ..._plain import Plain
 from ...store import LaneRecord, RouteCounts
 
 __all__ = [
@@ -28,7 +29,7 @@ _PASSING = ("rate_limited", "circuit_open")
 
 
 @frozen(kw_only=True)
-class SinkWait:
+class SinkWait(Plain):
     """A sink that is owed something and may not be worked on now. `until` None: a person has to act."""
 
     sink: str

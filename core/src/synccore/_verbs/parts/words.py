@@ -4,11 +4,13 @@ from datetime import datetime
 
 from attrs import frozen
 
+from ..._plain import Plain
+
 __all__ = ["GLOSSARY", "Word", "ago", "due", "length", "plural"]
 
 
 @frozen
-class Word:
+class Word(Plain):
     """A word and what it means, for people."""
 
     word: str

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from ..._plain import Plain
 from ...types import Op
 from .. import sql
 from .._convert import from_ms, history_values
@@ -29,7 +30,7 @@ _MS = timedelta(milliseconds=1)
 
 
 @frozen
-class Slot:
+class Slot(Plain):
     """Where one delivery runs at a time, and (`owner`) where events keep their order."""
 
     sink: str

@@ -1,0 +1,69 @@
+"""How frozen objects are shown, compared and hashed.
+
+attrs would write and compile functions of its own for each class, which is half of what making one takes, and a command
+makes more than a hundred before it does anything. Hardly any object is asked for them afterwards.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter, eq
+from reprlib import recursive_repr
+from typing import Any
+
+import attrs
+
+__all__ = ["Plain"]
+
+_Values = Callable[[Any], tuple[Any, ...]]
+
+
+class Plain:
+    """What a frozen class begins with, unless its objects are told apart by who they are (`eq=False`).
+
+    Each says what attrs would make it say: `repr` and `eq` of its attributes hold.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("__repr__", "__eq__", "__hash__"):
+            if name not in cls.__dict__:  # attrs makes what a class does not have itself
+                setattr(cls, name, Plain.__dict__[name])
+
+    @recursive_repr()
+    def __repr__(self) -> str:
+        kind: Any = type(self)
+        shown = (f"{name}={say(getattr(self, name, attrs.NOTHING))}" for name, say in _shown(kind))
+        return f"{kind.__qualname__.rsplit('>.', 1)[-1]}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        kind: Any = self.__class__
+        values = _compared(kind)
+        return all(map(eq, values(self), values(other)))
+
+    def __hash__(self) -> int:
+        kind: Any = self.__class__
+        return hash((kind, _compared(kind)(self)))
+
+
+@cache
+def _shown(kind: type[Any]) -> list[tuple[str, Callable[[Any], str]]]:
+    return [(one.name, one.repr if callable(one.repr) else repr) for one in attrs.fields(kind) if one.repr]
+
+
+@cache
+def _compared(kind: type[Any]) -> _Values:
+    """What gives the values that make two objects the same one."""
+    those = [one for one in attrs.fields(kind) if one.eq]
+    if len(those) > 1 and not any(one.eq_key for one in those):
+        whole: _Values = attrgetter(*(one.name for one in those))
+        return whole
+    keys = [(one.name, one.eq_key or _itself) for one in those]
+    return lambda made: tuple(key(getattr(made, name)) for name, key in keys)
+
+
+def _itself(value: Any) -> Any:
+    return value
