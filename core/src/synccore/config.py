@@ -9,7 +9,6 @@ Accepted types: str, int, bool, float, Decimal, timedelta ("5m"), Secret, Schedu
 Mapping[str, T], T | None, and nested attrs classes. Nothing is coerced: 1 is no text and "1" is no number.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from typing import Any
 
 import attrs
 from attrs import NOTHING, frozen
-from cronsim import CronSim, CronSimError
 
 from ._plain import Plain
 from .errors import ConfigError
@@ -94,6 +92,8 @@ class Schedule(Plain):
     def _interval(self) -> timedelta | None:
         """The duration, or None for cron text. Raises ValueError for neither."""
         if len(self.text.split()) >= 5:
+            from cronsim import CronSim, CronSimError
+
             try:
                 CronSim(self.text, datetime(2000, 1, 1))  # noqa: DTZ001  only parsed
             except CronSimError as error:
@@ -109,6 +109,8 @@ class Schedule(Plain):
         interval = self._interval()
         if interval is not None:
             return moment + interval
+        from cronsim import CronSim
+
         return next(CronSim(self.text, moment))
 
 
@@ -147,8 +149,10 @@ class ConfigProblems(ConfigError):
 
 def suggest(word: str, known: Sequence[str]) -> str:
     """ "; did you mean X?" for the nearest of `known`, empty where none is near."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
     if not near:
         folded = {k.casefold(): k for k in known}
-        near = [folded[n] for n in difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)]
+        near = [folded[n] for n in get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)]
     return f"; did you mean {near[0]}?" if near else ""

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.message import EmailMessage
@@ -172,6 +171,8 @@ class CommandChannel:
 
     def send(self, notice: Notice) -> None:
         """Raises Rejected where the program fails, Transient where it does not end."""
+        import subprocess
+
         program = self._command[0]
         try:
             done = subprocess.run(  # noqa: S603  what the operator wrote, and no shell

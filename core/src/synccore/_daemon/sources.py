@@ -16,7 +16,6 @@ from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
 from .._set_back import TURN, lately
 from .._verbs.backfill import CONFIRMED
-from .._verbs.forget import forget
 from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
 from ..errors import ConfigError, SignatureError
@@ -130,6 +129,8 @@ class SourceWorker:
 
     def _forget(self, hint: Hint) -> None:
         """Whom the shop has erased, where the settings say that this means everywhere."""
+        from .._verbs.forget import forget  # rarely needed, and a backfill begins with this module
+
         snapshot = self._store.snapshot(hint.source, hint.entity, hint.key)
         email = email_of(snapshot.data) if snapshot is not None else None
         result = forget(self._app, email) if email is not None else None

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from functools import wraps
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jinja2.filters as jinja
 from jinja2 import Undefined, pass_context, pass_environment
@@ -172,6 +171,8 @@ def _zone(name: str | None) -> dt.tzinfo | None:
             return dt.datetime.strptime(name, "%z").tzinfo
         except ValueError:
             return None
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
