@@ -65,6 +65,8 @@ UNKEYED = {name: act for name, act in (THEIRS | OTHERS).items() if name != "forg
 #: What was written at a company without an answer is known for ours.
 NEW_THERE = {name: begin for name, begin in HIRED.items() if name.startswith("new")}
 
+MOVED = {name: act for name, act in THEIRS.items() if name.startswith("moves")}
+
 #: Whose records an owner made one, under one's own name and with both marks.
 KEPT = {name: act for name, act in JOINED.items() if name.endswith("kept, both")}
 
@@ -108,6 +110,7 @@ GROUPS = {
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
+    "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 2),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 3),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 1),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),

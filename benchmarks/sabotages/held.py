@@ -3,19 +3,11 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import core, plugin
+from .form import plugin
 
 __all__ = ["HELD"]
 
 HELD = (
-    core(
-        "take back: make anew by a repair whom a target with one record for an address has made one with another",
-        "_verbs/verify.py",
-        "self._repairs[link.key] = gone if another else _as_it_is(link, names, remote)",
-        "self._repairs[link.key] = _as_it_is(link, names, remote)",
-        "core/tests/verbs/test_verbs_verify.py",
-        "tests/test_simulation.py::test_who_is_made_one_with_whoever_had_their_address_in_between_is_named_and_made_anew",
-    ),
     plugin(
         "google_contacts",
         "take back: delete a contact on which nothing but ours was, also where a backup does not know that we made it",

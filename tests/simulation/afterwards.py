@@ -9,7 +9,7 @@ from synccore._verbs.verify import verify
 from .truth import faults
 from .world import World
 
-__all__ = ["afterwards"]
+__all__ = ["afterwards", "repaired"]
 
 #: `poll` of the configuration, and how far apart two looks at one clock may be.
 POLL = timedelta(minutes=5, seconds=11)
@@ -20,6 +20,11 @@ LATER = timedelta(minutes=2)
 def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
     yield from _untold(world)
+    yield from repaired(world)
+
+
+def repaired(world: World) -> Iterator[str]:
+    """What is not as it should be where a repair had something to make good."""
     if _repair(world):
         # Who was made one with somebody has a record of their own again.
         world.excuses.between.clear()
