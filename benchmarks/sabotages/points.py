@@ -302,4 +302,13 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who exchange the address of a change without an answer-marketing]",
     ),
+    plugin(
+        "google_contacts",
+        "take back: take the address of who is forgotten off another customer's contact, however it came there",
+        "write/plan.py",
+        "            merge.claim_addresses()\n",
+        "            pass\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an owner who joins two-contacts]",
+    ),
 )

@@ -13,7 +13,7 @@ from .changes import OTHERS, THEIRS, changes_name
 from .targets import CUT, Google
 from .world import World
 
-__all__ = ["OWNED", "TYPED", "Cut", "Searched", "typed_before"]
+__all__ = ["OWNED", "TYPED", "Cut", "Ended", "Searched", "typed_before"]
 
 
 class Searched(Google):
@@ -25,6 +25,16 @@ class Searched(Google):
         super().__init__(clock, luck)
         book = self.server.book()
         book.forwards, book.search_lag = False, timedelta(0)
+
+
+class Ended(Searched):
+    """It shows the end of a name at once, and late the contact that has another one, which says nothing of it."""
+
+    name = "ended"
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        super().__init__(clock, luck)
+        self.server.book().told, self.server.book().ends_early = False, self.lag
 
 
 class Cut(Google):

@@ -376,6 +376,16 @@ def _both_leave(world: World, whom: Whom) -> None:
     _leaves(world, whom.other)
 
 
+def _joined_and_forgotten(world: World, whom: Whom, *, markers: str) -> bool:
+    """Theirs goes into that of somebody else."""
+    assert whom.other is not None
+    how = {**KEPT, "markers": markers}
+    done = [_join(world, one, whom.email, whom.other.email, **how) for one in world.targets.values()]
+    if any(done):
+        _forgets(world, whom)
+    return any(done)
+
+
 def _join(world: World, target: Target, email: str, other: str, **how: str) -> bool:
     if not isinstance(target, Google):
         # Whose name is left, and which marks, is asked in an address book alone.
@@ -479,7 +489,10 @@ JOINED: Mapping[str, Change] = {
         _joined, into=into, under=under, markers=markers
     )
     for into, under, markers in product((True, False), ("kept", "other", "new"), ("both", "kept", "none"))
-} | {"joined, and both leave": _joined_and_leave}
+} | {
+    "joined, and both leave": _joined_and_leave,
+    **{f"joined, {marks}, and forgotten": partial(_joined_and_forgotten, markers=marks) for marks in ("both", "none")},
+}
 #: Of two whose records are one since a while.
 LEAVING: Mapping[str, Change] = {"both leave": _both_leave}
 #: Nothing happens to anybody.
