@@ -43,9 +43,7 @@ class Witness:
             yield from self._nowhere(operation, entries)
         if operation.op != "upsert":
             return
-        if operation.entity == "customer" and any(
-            operation.key in self._world.erased[email] for email in self._world.forgotten
-        ):
+        if operation.entity == "customer" and self._is_erased(operation.key):
             yield f"{operation.uid} was forgotten, and is written"
         linked = operation.link.remote_id if operation.link is not None else None
         others = {name: entry for name, entry in entries.items() if entry.object == operation.object and name != linked}
@@ -60,6 +58,11 @@ class Witness:
             yield from self._address(
                 operation, linked, {name: e for name, e in entries.items() if e.object == "person"}
             )
+
+    def _is_erased(self, key: str) -> bool:
+        """Whether it was forgotten. An account that is there still was known by that address, and has another one."""
+        there = key.isdigit() and int(key) in self._world.shop.customers
+        return not there and any(key in self._world.erased[email] for email in self._world.forgotten)
 
     def _address(self, operation: Operation, linked: str | None, people: Mapping[str, Entry]) -> Iterator[str]:
         """Two have an address, and it is known that the other one has given it up."""
