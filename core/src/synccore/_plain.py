@@ -12,30 +12,45 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Plain"]
+__all__ = ["Plain", "Shown"]
 
 _Values = Callable[[Any], tuple[Any, ...]]
 
 
-class Plain:
-    """What a frozen class begins with, unless its objects are told apart by who they are (`eq=False`).
+def _share(kind: type, base: type, *names: str) -> None:
+    """attrs makes what a class does not have itself."""
+    for name in names:
+        if name not in kind.__dict__:
+            setattr(kind, name, base.__dict__[name])
 
-    Each says what attrs would make it say: `repr` and `eq` of its attributes hold.
+
+class Shown:
+    """What a frozen class begins with whose objects are told apart by who they are (`eq=False`).
+
+    It says what attrs would make it say: `repr` of its attributes holds.
     """
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name in ("__repr__", "__eq__", "__hash__"):
-            if name not in cls.__dict__:  # attrs makes what a class does not have itself
-                setattr(cls, name, Plain.__dict__[name])
+        _share(cls, Shown, "__repr__")
 
     @recursive_repr()
     def __repr__(self) -> str:
         kind: Any = type(self)
         shown = (f"{name}={say(getattr(self, name, attrs.NOTHING))}" for name, say in _shown(kind))
         return f"{kind.__qualname__.rsplit('>.', 1)[-1]}({', '.join(shown)})"
+
+
+class Plain(Shown):
+    """What other frozen classes begin with: objects are equal where their values are, but for those of `eq=False`."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        _share(cls, Plain, "__eq__", "__hash__")
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:

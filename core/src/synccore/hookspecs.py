@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import pluggy
 from attrs import field, frozen
 
+from ._plain import Shown
 from .types import (
     Account,
     BackfillFilters,
@@ -300,7 +301,7 @@ class JobSink(Sink, Protocol):
 
 
 @frozen(eq=False, kw_only=True)
-class SourceType:
+class SourceType(Shown):
     """A kind of source.
 
     Attributes:
@@ -319,7 +320,7 @@ class SourceType:
 
 
 @frozen(eq=False, kw_only=True)
-class SinkType:
+class SinkType(Shown):
     """A kind of target.
 
     Attributes:
@@ -345,7 +346,7 @@ class SinkType:
 
 
 @frozen(eq=False, kw_only=True)
-class MapperType:
+class MapperType(Shown):
     """A way to shape records; a route names it with `mapper = "NAME"`.
 
     `open(route, filters)` compiles the route's fields and raises ConfigError for what can never work.
@@ -358,7 +359,7 @@ class MapperType:
 
 
 @frozen(eq=False, kw_only=True)
-class StoreType:
+class StoreType(Shown):
     """An outbox engine, chosen by the scheme of `[synccore] database`. `open(url, clock)` gives a
     `synccore.store.Store`; where `database_password` is set it is called with `password=Secret` too."""
 
@@ -378,7 +379,7 @@ class AlertChannel(Protocol):
 
 
 @frozen(eq=False, kw_only=True)
-class AlertType:
+class AlertType(Shown):
     """A kind of `[alerts.NAME]`: `type = "email"`. `open(config, context)` gives the channel and talks to nobody."""
 
     name: str
@@ -417,7 +418,7 @@ class DemoInstance(Protocol):
 
 
 @frozen(eq=False, kw_only=True)
-class DemoVendor:
+class DemoVendor(Shown):
     """A plugin's part in `synccore demo`. `start(hook_url)` starts the stand-in on loopback.
 
     Attributes:

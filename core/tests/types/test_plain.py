@@ -8,8 +8,9 @@ import attrs
 import pytest
 from attrs import field, frozen
 
-from synccore._plain import Plain
+from synccore._plain import Plain, Shown
 from synccore.entities import ENTITIES, Address
+from synccore.hookspecs import MapperType
 from synccore.types import EntityRef, Operation, RouteSpec
 
 
@@ -99,7 +100,15 @@ def test_one_that_holds_itself_is_shown() -> None:
 def test_attrs_writes_none_of_it() -> None:
     for kind in (_Own, _Own1, EntityRef, Operation, RouteSpec):
         for name in ("__repr__", "__eq__", "__hash__"):
-            assert kind.__dict__[name] is Plain.__dict__[name]
+            assert kind.__dict__[name] is getattr(Plain, name)
+    assert MapperType.__dict__["__repr__"] is Shown.__repr__
+
+
+def test_those_that_are_told_apart_are_shown_alike() -> None:
+    one, two = (MapperType(name="m", summary="", open=print) for _ in range(2))
+    assert repr(one) == repr(two)
+    assert one != two
+    assert len({one, two}) == 2
 
 
 def test_a_class_may_bring_its_own() -> None:

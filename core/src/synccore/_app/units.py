@@ -19,9 +19,11 @@ from ..types import Limits, Log, ObjectType
 from .context import InstanceContext
 from .discreet import Discreet
 
-__all__ = ["SinkUnit", "SourceUnit", "Unit", "lane_name"]
+__all__ = ["FAILED", "SinkUnit", "SourceUnit", "Unit", "lane_name"]
 
 
+#: Prefix of a source's marks that say how often, and why, the listing of an entity failed.
+FAILED = "failed:"
 #: How long a plugin may take to release what it holds, before it is left alone.
 CLOSE_WITHIN = timedelta(seconds=5)
 _SEPARATORS = re.compile(r"[\s\"',:{}\\]++")

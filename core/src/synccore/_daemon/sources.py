@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import evolve
 
 from .._app.app import App
-from .._app.units import SourceUnit, lane_name
+from .._app.units import FAILED, SourceUnit, lane_name
 from .._delivery.policy import PauseLane, Tried, decide, error_text
 from .._delivery.writeback import route_name
 from .._ingest.hints import Follower, parted
@@ -16,7 +16,6 @@ from .._ingest.listing import Listed, Lister, MassDeletionError, Stopped
 from .._ingest.rules import only, rules_of
 from .._set_back import TURN, lately
 from .._verbs.backfill import CONFIRMED
-from .._verbs.troubles import FAILED
 from ..config import Schedule, SourceSettings
 from ..errors import ConfigError, SignatureError
 from ..store import BackfillJob, Hint, Ingest, Ingested, StoreError, email_of

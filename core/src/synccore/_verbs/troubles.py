@@ -9,19 +9,17 @@ from typing import Any
 from attrs import evolve
 
 from .._app.app import App
-from .._app.units import Unit, lane_name
+from .._app.units import FAILED, Unit, lane_name
 from .._delivery.trouble import LaneTrouble
 from ..store import LaneRecord, RouteCounts
 from ..types import Trouble
 from .parked import cause_id
 from .parts.waits import forgotten, held_remedy, moment, remedy
 
-__all__ = ["FAILED", "stuck", "troubles"]
+__all__ = ["stuck", "troubles"]
 
 #: How many causes of parked deliveries are told apart; the rest is counted with the last.
 CAUSES = 50
-#: Prefix of a source's marks that say how often, and why, the listing of an entity failed.
-FAILED = "failed:"
 #: For less long, what holds a lane up is nothing to tell anybody.
 _HELD_UP = timedelta(minutes=1)
 
