@@ -90,6 +90,8 @@ FIRST = {name: act for name, act in OTHERS.items() if name != "the owner deletes
 SECOND = {name: act for name, act in OTHERS.items() if name != "exchanges it"}
 BACK = {name: act for name, act in OTHERS.items() if name == "exchanges it"}
 
+FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
+
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
@@ -115,6 +117,7 @@ GROUPS = {
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 1),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
+    "one of two who were joined is forgotten": (with_another(NEW), FORGOTTEN, (Google,), 13),
     "two who were joined leave": (
         changed(changed(with_another(NEW_HERE), KEPT), LEAVING),
         HERE,

@@ -309,6 +309,6 @@ POINTS = (
         "            merge.claim_addresses()\n",
         "            pass\n",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[an owner who joins two-contacts]",
+        "[one of two who were joined is forgotten-contacts]",
     ),
 )
