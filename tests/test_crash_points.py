@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Mapping
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 from simulation.calls import Whom
 from simulation.changes import OTHERS, THEIRS
 from simulation.ledger import Ledger
 from simulation.orgs import Busy
-from simulation.targets import TARGETS
+from simulation.targets import TARGETS, Klaviyo
 from simulation.truth import faults
 from simulation.world import World
 
@@ -53,12 +54,22 @@ def test_a_death_at_any_statement_loses_and_doubles_nobody(plugins, tmp_path, ta
         assert faults(world) == []
 
 
+class Importing(Klaviyo):
+    """An account whose changes go as jobs, which it comes to after a while."""
+
+    def config(self) -> Mapping[str, Any]:
+        return {**super().config(), "bulk_threshold": 2}
+
+
 @pytest.mark.parametrize("change", MEANWHILE)
-def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(plugins, tmp_path, monkeypatch, change):
+@pytest.mark.parametrize("target", [Busy, Importing], ids=lambda target: target.name)
+def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
+    plugins, tmp_path, monkeypatch, target, change
+):
     """Whom the job has, and what becomes of one of them before it is carried out."""
     # A job of some is as one of more than two hundred, which would take too long.
     monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
-    with World(tmp_path, 1, plugins, targets=[Busy]) as world:
+    with World(tmp_path, 1, plugins, targets=[target]) as world:
         for moment in count(0, STEP_OF_JOBS):
             deaths = world.deaths
             while len(world.accounts()) < SOME:

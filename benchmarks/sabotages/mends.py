@@ -393,4 +393,12 @@ MENDS = (
         "late = [*late]",
         "tests/test_interleavings.py",
     ),
+    plugin(
+        "klaviyo",
+        "take back: let who goes wait for a job that has them and that nobody heard of",
+        "write.py",
+        "held = self._jobs.held([op for op in going if op.maybe_applied])",
+        "held: dict[int, Outcome] = {}",
+        "tests/test_crash_points.py",
+    ),
 )

@@ -154,9 +154,9 @@ POINTS = (
         "klaviyo",
         "opt out by the address that is theirs when it is carried out",
         "write.py",
-        """        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        """        going = [op for op in operations if op.op in ("delete", "leave")]\n""",
         """        self._consent.opt_out([op for op in leaving if old_email(op)], moving=True)
-        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)\n""",
+        going = [op for op in operations if op.op in ("delete", "leave")]\n""",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what they do themselves twice-marketing]",
     ),

@@ -19,6 +19,7 @@ LATER = timedelta(minutes=2)
 
 def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
+    _nobody_waited(world)
     yield from _untold(world)
     yield from repaired(world)
 
@@ -29,6 +30,11 @@ def repaired(world: World) -> Iterator[str]:
         # Who was made one with somebody has a record of their own again.
         world.excuses.between.clear()
         yield from (f"after a repair: {fault}" for fault in faults(world))
+
+
+def _nobody_waited(world: World) -> None:
+    """Who asks what `verify` says sits there, and waits for a quota as well."""
+    world.machine.longest = timedelta(0)
 
 
 def _untold(world: World) -> Iterator[str]:
@@ -50,9 +56,8 @@ def _untold(world: World) -> Iterator[str]:
 
 def _repair(world: World) -> bool:
     """Whether anything was to be repaired."""
-    longest = world.machine.longest
     proofs = [verify(world.app, route, sample=1000, repair=True) for route in world.app.routes]
-    world.machine.longest = longest  # who repairs sits there, and waits for a quota as well
+    _nobody_waited(world)
     if any(proof.repaired for proof in proofs):
         world.rest()
         world.clock.advance(LATER)

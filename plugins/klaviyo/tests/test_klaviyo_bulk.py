@@ -328,6 +328,22 @@ def test_a_deletion_waits_while_a_job_that_makes_the_profile_runs(sink, klaviyo,
     assert isinstance(restarted().lookup([gone])[0], Link)
 
 
+@pytest.mark.parametrize("op", ["delete", "leave"])
+def test_who_is_known_waits_as_well_to_go_while_a_job_has_them_that_nobody_heard_of(sink, klaviyo, operation, op):
+    """It ends later, and would make the profile anew."""
+    ops = members(operation, 60)
+    (made,) = sink.deliver([evolve(ops[0], idempotency_key="before")])
+    sink.deliver(ops)
+    link = Link(object="profile", remote_id=made.remote_id, fields=ops[0].fields)
+    settings = {**ops[0].settings, "on_delete": "erase"}
+    gone = evolve(ops[0], op=op, on_leave="delete", link=link, settings=settings, idempotency_key="gone")
+    (waits,) = sink.deliver([evolve(gone, maybe_applied=True)])
+    assert isinstance(waits.error, RateLimited)
+    klaviyo.finish_jobs()
+    (done,) = sink.deliver([evolve(gone, maybe_applied=True)])
+    assert done.note == "deletion of the profile requested"
+
+
 def test_what_was_remembered_goes_after_a_week(sink, klaviyo, operation, context, clock):
     ops = members(operation, 60)
     sink.deliver(ops)

@@ -52,8 +52,10 @@ class Writer:
         leaving = [op for op in operations if changes.get(op.id) is False]
         # Opt-outs go before all else: nothing may hold them up.
         notes = self._leave([op for op in leaving if not old_email(op)], outcomes)
-        outcomes |= self._each([op for op in operations if op.op == "delete"], self._delete)
-        outcomes |= self._each([op for op in operations if op.op == "leave"], self._let_go)
+        going = [op for op in operations if op.op in ("delete", "leave")]
+        # A job that holds them still, and that nobody heard of, would make them anew.
+        held = self._jobs.held([op for op in going if op.maybe_applied])
+        outcomes |= held | self._each([op for op in going if op.id not in held], self._take_away)
         begun: set[str] = set()
         upserts = [op for op in operations if op.op == "upsert" and op.id not in outcomes]
         profiles = self._build(upserts, outcomes, begun)
@@ -268,6 +270,9 @@ class Writer:
         return "merged with the profile that has the new e-mail address"
 
     # -- deleted in the shop, or wanted no longer
+
+    def _take_away(self, operation: Operation) -> Delivered:
+        return self._delete(operation) if operation.op == "delete" else self._let_go(operation)
 
     def _delete(self, operation: Operation) -> Delivered:
         how, link = operation.settings.get("on_delete", "keep"), operation.link
