@@ -96,7 +96,7 @@ FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
-    "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 163),
+    "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 331),
     "a clock that goes back": (BEGINNINGS | TOLD, SET_BACK, (Klaviyo, Cut, Recreating, Ledger), 47),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),
@@ -105,16 +105,16 @@ GROUPS = {
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling,), 97),
-    "an order and an account of one number": (NUMBERED, BILLS | SAID, (Selling, Ledger), 3),
+    "an order and an account of one number": (NUMBERED, BILLS | SAID, (Selling, Ledger), 43),
     "whom somebody works for": (HIRED | again(NEW_THERE, STAYING), FIRMS, (Firms,), 211),
     "where sales were first": (BEGINNINGS, FOUND, (Known,), 43),
     "where no key tells": (BEGINNINGS, UNKEYED, (Keyless,), 61),
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 7),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
-    "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 2),
-    "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 3),
-    "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 1),
+    "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
+    "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 11),
+    "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 7),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
     "one of two who were joined is forgotten": (with_another(NEW), FORGOTTEN, (Google,), 13),
@@ -122,11 +122,23 @@ GROUPS = {
         changed(changed(with_another(NEW_HERE), KEPT), LEAVING),
         HERE,
         (Google, Salesforce),
-        3,
+        23,
     ),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 31),
-    "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 13),
+    "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 31),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 7),
+}
+
+
+#: One in so many for the sabotages, where one in five is too few or takes too long.
+DENSE = {
+    "what they do after trouble again": 163,
+    "what others do twice": 307,
+    "an order and an account of one number": 3,
+    "who exchange the address of a change without an answer": 2,
+    "addresses that go round": 3,
+    "who exchange it back": 1,
+    "two who were joined leave": 3,
 }
 
 
@@ -144,7 +156,5 @@ def test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_sho
     beginnings, changes, _, step = GROUPS[group]
     with World(tmp_path, 1, plugins, targets=[target]) as world:
         world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
-        # After trouble again, or of others twice, there are so many that even one in five takes long.
-        few = MORE and len(beginnings) < 30
-        meetings = each_call(world, beginnings, changes, 1 if ALL else min(step, 5) if few else step)
+        meetings = each_call(world, beginnings, changes, 1 if ALL else DENSE.get(group, 5) if MORE else step)
         assert meetings, "nothing was enumerated"

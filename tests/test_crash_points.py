@@ -20,7 +20,7 @@ from synccore._plugins import load_plugins
 #: Every so many statements with each change; every one at night.
 STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 30
 #: The same while some are handed over, of some fifty statements.
-STEP_OF_JOBS = 1 if STEP == 1 else 7 if "SUITE_LIVES" in os.environ else 17
+STEP_OF_JOBS = 1 if STEP == 1 else 7 if "SUITE_LIVES" in os.environ else 31
 #: More than go one by one.
 SOME = 5
 #: What becomes of one of them before the next try.
