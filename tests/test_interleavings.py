@@ -112,8 +112,9 @@ def writes(request: Any) -> bool:
 
 
 def retry_and_settle(world: World) -> Pair:
-    """One state of a record is parked while the next is delivered."""
-    for name in ("Ben", "Ada"):
+    """One state of a record is parked while the next is delivered, which is another one each time: where nothing but
+    refusals followed each other, the route would be held."""
+    for name in ("Ben", f"Ada {world.clock.now():%d%H%M%S}"):
         renamed(world, name)
         world.shop.run_queue()
         world.worker.follow_hints()

@@ -256,6 +256,36 @@ def test_a_hold_that_comes_late_or_early_invents_no_failure(order):
     assert [f.number for f in history.failures if f.at] == [1]
 
 
+CANCELLED = [
+    Sight(version=1, kind="waiting", retry="r1"),
+    Sight(version=2, kind=""),
+    Sight(version=3, kind="waiting", retry="r1"),
+]
+
+
+@pytest.mark.parametrize("order", list(permutations(CANCELLED)))
+def test_who_waits_for_the_same_retry_after_they_were_cancelled_failed_once(order):
+    history = History()
+    for sight in order:
+        history = history.seen(sight)
+    assert count(history) == 1
+
+
+@pytest.mark.parametrize("order", list(permutations([*CANCELLED, Sight(version=4, kind="waiting", retry="r2")])))
+def test_a_wait_for_another_retry_is_another_failure(order):
+    history = History()
+    for sight in order:
+        history = history.seen(sight)
+    assert count(history) == 2
+
+
+def test_an_order_that_is_as_it_was_failed_no_second_time_where_another_one_waits():
+    history = History()
+    for retry in ("r1", "", "r2"):
+        history = history.seen(Sight(version=1, kind="waiting", retry=retry))
+    assert count(history) == 1
+
+
 def test_a_failure_between_two_holds_is_not_lost_where_it_comes_late():
     history = History()
     for kind, version in [*HELD, ("failed", 4), ("", 5), ("waiting", 8), ("failed", 7)]:

@@ -56,7 +56,7 @@ class History:
         after = self.sights[place] if place < len(self.sights) else None
         if not sight.kind:
             within = before is not None and after is not None and before.failure == after.failure != 0
-            parts = within and after is not None and _is_told(after)
+            parts = within and after is not None and _is_told(after) and not self._waited(after, place)
             grown = self._with(place, sight)
             return grown._parted(place + 1) if parts else grown  # noqa: SLF001  its own
         number = self._known(sight, place)
@@ -100,8 +100,13 @@ class History:
             # The retry rule moves on what failed a moment before, and a hold has the mark of whatever failed before it.
             follows = after if after is not None and after.kind else self._held_after(place)
             return follows.failure if follows is not None and follows.failure != self._last(place) else 0
-        if before is not None and before.kind and self._retry_of(before.failure) in ("", sight.retry):
-            return before.failure
+        if before is not None and before.kind:
+            # An order that is as it was failed no more: its subscription waits for another one's retry meanwhile.
+            seen = any(s.retry and s.version == sight.version for s in self.sights[:place])
+            if seen or self._retry_of(before.failure) in ("", sight.retry):
+                return before.failure
+        if sight.retry and (waits := self._waits_for(sight.retry)):
+            return waits
         if not _is_told(sight) and (last := self._last(place)):
             return last
         return after.failure if after is not None and after.kind and after.retry == sight.retry else 0
@@ -114,6 +119,14 @@ class History:
     def _last(self, place: int) -> int:
         """The last failure before that place; 0: none."""
         return next((s.failure for s in reversed(self.sights[:place]) if s.failure), 0)
+
+    def _waited(self, sight: Sight, place: int) -> bool:
+        """Whether the order waited for that retry before that place already."""
+        return bool(sight.retry) and any(other.retry == sight.retry for other in self.sights[:place])
+
+    def _waits_for(self, retry: str) -> int:
+        """The failure after which that retry was set, which each sets anew; 0: none."""
+        return next((f.number for f in self.failures if f.retry == retry), 0)
 
     def _retry_of(self, number: int) -> str:
         return next((f.retry for f in self.failures if f.number == number), "")
