@@ -200,6 +200,22 @@ MENDS = (
         "tests/test_histories.py",
     ),
     plugin(
+        "woocommerce",
+        "take a wait for the same retry for a second failure",
+        "changes/attempts.py",
+        "if sight.retry and (waits := self._waits_for(sight.retry)):",
+        "if False and (waits := self._waits_for(sight.retry)):",
+        "tests/test_histories.py",
+    ),
+    plugin(
+        "woocommerce",
+        "take the retry of another renewal for a failure of this one",
+        "changes/attempts.py",
+        "if seen or self._retry_of(before.failure)",
+        "if self._retry_of(before.failure)",
+        "tests/test_histories.py",
+    ),
+    plugin(
         "google_contacts",
         "take off a merged contact what the other customer has too",
         "merge.py",
