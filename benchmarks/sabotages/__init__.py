@@ -4,7 +4,8 @@ form      what one is
 promises  lines of core, each with the tests beside it
 mends     faults that were mended, put back: whole lives have to see them
 points    the same, seen by trouble at any call
-held      the same, seen by tests of their own alone
+statements  what is said, and what an operator does: whole lives have to see where that is false
+held      the same as points, seen by tests of their own alone
 """
 
 from .form import Sabotage
@@ -12,7 +13,8 @@ from .held import HELD
 from .mends import MENDS
 from .points import POINTS
 from .promises import PROMISES, PROMISES_SEEN_BY_LIVES
+from .statements import STATEMENTS
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-SABOTAGES = (*PROMISES, *MENDS, *POINTS, *HELD, *PROMISES_SEEN_BY_LIVES)
+SABOTAGES = (*PROMISES, *MENDS, *POINTS, *STATEMENTS, *HELD, *PROMISES_SEEN_BY_LIVES)

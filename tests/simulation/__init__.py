@@ -16,6 +16,7 @@ still means the same: that is how a failing life is shrunk.
     excuses  what nobody can know, and of whom
     truth    what must be so once everything is quiet
     afterwards  what more has to be so then: a change that nobody tells of, and a repair
+    owners   what a target's owner does to one of our records, and what is said of it
     calls    trouble at one call after the other, and something that happens before the next try
     changes  what that may be
     rounds   addresses that go round

@@ -1,11 +1,12 @@
 """What more has to be so once all is quiet: a change of which nobody tells is known after the next poll, and where
 `verify` names what differs, its repair makes that good."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from synccore._verbs.verify import verify
+from synccore._verbs.verify import Proof
 
+from .owners import proofs, spoilt
 from .truth import faults
 from .world import World
 
@@ -21,15 +22,27 @@ def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
     _nobody_waited(world)
     yield from _untold(world)
-    yield from repaired(world)
+    before = proofs(world)
+    yield from _repaired(world) if _owed(before) else spoilt(world, before)
 
 
 def repaired(world: World) -> Iterator[str]:
     """What is not as it should be where a repair had something to make good."""
-    if _repair(world):
-        # Who was made one with somebody has a record of their own again.
-        world.excuses.between.clear()
-        yield from (f"after a repair: {fault}" for fault in faults(world))
+    if _owed(proofs(world)):
+        yield from _repaired(world)
+
+
+def _owed(before: Mapping[str, Proof]) -> bool:
+    return any(proof.repaired for proof in before.values())
+
+
+def _repaired(world: World) -> Iterator[str]:
+    _nobody_waited(world)
+    world.rest()
+    world.clock.advance(LATER)
+    # Who was made one with somebody has a record of their own again.
+    world.excuses.between.clear()
+    yield from (f"after a repair: {fault}" for fault in faults(world))
 
 
 def _nobody_waited(world: World) -> None:
@@ -52,14 +65,3 @@ def _untold(world: World) -> Iterator[str]:
     if known is None or known.data.first_name != "Untold":
         yield f"account {number} changed, and it is not known after the next poll"
     world.rest()
-
-
-def _repair(world: World) -> bool:
-    """Whether anything was to be repaired."""
-    proofs = [verify(world.app, route, sample=1000, repair=True) for route in world.app.routes]
-    _nobody_waited(world)
-    if any(proof.repaired for proof in proofs):
-        world.rest()
-        world.clock.advance(LATER)
-        return True
-    return False

@@ -65,7 +65,7 @@ class World(Closing):
         self.clock = FakeClock()
         #: The machine's, which somebody may set; all others go right.
         self.machine = MachineClock(self.clock)
-        self._seed = seed
+        self.seed = seed
         self.shop = FakeWooCommerce(clock=self.clock)
         self.shop.quirks.cap = Random(f"pages {seed}").choice((1, 2, 3, 100))
         # Over TLS nothing is signed, and no shop asks what time it is here.
@@ -143,7 +143,7 @@ class World(Closing):
             plugins=self._plugins,
             environ={},
             clock=self.machine,
-            random=Random(self._seed),
+            random=Random(self.seed),
             store=self.store,
         )
         self.worker = SourceWorker(self.app, self.app.sources["shop"])
@@ -215,23 +215,23 @@ class World(Closing):
         self.shop.clear_faults()
         self.network.rest()
         self.shop.run_queue()
-        self._settle(limit)
+        self.settle(limit)
         self._compare()
-        self._settle(limit)
+        self.settle(limit)
         if self.forgotten and self.machine.ahead < timedelta(0):
             # Who was forgotten instead of another one is known by that time to be there once it has passed again.
             self.clock.advance(-self.machine.ahead)
             self._compare()
-            self._settle(limit)
+            self.settle(limit)
         retry(self.app, [], None)
-        self._settle(limit)
+        self.settle(limit)
         for _ in range(5):  # after a restored backup a wait is longer where the clock was set back by an hour
             if not self.forgetting:
                 break
             self.clock.advance(timedelta(minutes=15))  # what a target shows late is seen by now
             for email in sorted(self.forgetting):
                 self.forget_everywhere(email)
-            self._settle(limit)
+            self.settle(limit)
         self.clock.advance(timedelta(seconds=1))  # what a vendor carries out a moment later is done
 
     def _compare(self) -> None:
@@ -239,7 +239,8 @@ class World(Closing):
         for entity in ENTITIES:
             self.store.queue_backfill("reconcile", "shop", entity, CONFIRMED, None, self.machine.now())
 
-    def _settle(self, limit: timedelta) -> None:
+    def settle(self, limit: timedelta = timedelta(hours=3)) -> None:
+        """Move on until nothing is owed."""
         end = self.machine.now() + limit
         while self.machine.now() < end:
             self.turn()
@@ -255,7 +256,7 @@ class World(Closing):
     def live(self, step: Step, act: "Callable[[World, Random], Any]") -> None:
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
-        act(self, Random(f"{self._seed} {step.name} {step.luck}"))
+        act(self, Random(f"{self.seed} {step.name} {step.luck}"))
         self.listen()
 
     def overlap(self, change: Callable[[], None]) -> None:

@@ -1,0 +1,164 @@
+"""What a target's owner does to one of our records behind our back, and what `verify` says of it then: that alone."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import singledispatch
+from random import Random
+
+from attrs import evolve
+
+from synccore._verbs.verify import Proof, verify
+
+from .ledger import Ledger
+from .targets import Google, Klaviyo, Salesforce, Target
+from .truth import faults
+from .world import World, one
+
+__all__ = ["proofs", "spoilt"]
+
+#: What is done -> the list in which `verify` has it, and its words.
+ACTS = {
+    "deletes": ("gone", "is gone at the target"),
+    "empties": ("drift", "was changed at the target"),
+    "changes": ("drift", "was changed at the target"),
+    "doubles": ("twins", "further records carry the marker of one of these"),
+}
+LISTS = ("gone", "drift", "moved", "twins")
+
+
+def proofs(world: World) -> dict[str, Proof]:
+    """What `verify --repair` says of each route. Who asks that sits there, and waits for a quota as well."""
+    found = {route: verify(world.app, route, sample=1000, repair=True) for route in world.app.routes}
+    world.machine.longest = timedelta(0)
+    return found
+
+
+def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
+    """What is wrong after one of these acts, and once it was repaired. `before`: nothing was owed then."""
+    luck = Random(f"owners {world.seed}")
+    name = luck.choice(sorted(world.targets))
+    target, route = world.targets[name], next(n for n, r in world.app.routes.items() if r.sink == name)
+    number, act = _whom(world, target, luck), luck.choice(sorted(ACTS))
+    if number is None or (record := _does(target, act, world.accounts()[number]["email"])) is None:
+        return
+    world.clock.advance(target.lag)
+    who = f"customer {number} whom the owner of {name} {act}"
+    after = proofs(world)
+    yield from (
+        f"{who}: {fault}" for fault in _named(before, after, route, act, record if act == "doubles" else str(number))
+    )
+    _undo(target, act, record)
+    world.settle()
+    yield from (f"{who}, repaired: {fault}" for fault in faults(world))
+
+
+def _whom(world: World, target: Target, luck: Random) -> int | None:
+    """Somebody who has a record of their own there, of which all is ours."""
+    if isinstance(target, Google | Salesforce) and target.merged:
+        return None
+    there = [person.email for person in target.people()]
+    apart = world.gone | world.excuses.lost | world.excuses.between
+    return one(
+        luck, [n for n, c in world.accounts().items() if c["email"] not in apart and there.count(c["email"]) == 1]
+    )
+
+
+def _does(target: Target, act: str, email: str) -> str | None:
+    """The record that it was done to, or that came of it; None where the target's owner cannot do that."""
+    if act == "doubles":
+        return _double(target, email)
+    if act != "deletes":
+        return _rewrite(target, email, "Spoilt" if act == "changes" else "")
+    record = target.named(email)[0] if isinstance(target, Salesforce) else email
+    target.deletes(email)
+    return record
+
+
+def _named(before: Mapping[str, Proof], after: Mapping[str, Proof], route: str, act: str, what: str) -> Iterator[str]:
+    """Whether that is all that is new in the proofs."""
+    listed, words = ACTS[act]
+    for name, proof in after.items():
+        new = _lists(proof) - _lists(before[name])
+        if new != ({(listed, what)} if name == route else set()):
+            yield f"verify {name} lists {sorted(new)}"
+        said = _said(proof) - _said(before[name])
+        if [words in message and what in message for message in said] != [True] * (name == route):
+            yield f"verify {name} says {sorted(said)}"
+
+
+def _lists(proof: Proof) -> set[tuple[str, str]]:
+    return {(name, what) for name in LISTS for what in getattr(proof, name)}
+
+
+def _said(proof: Proof) -> set[str]:
+    return {finding.message for finding in proof.findings if finding.level != "info"}
+
+
+@singledispatch
+def _rewrite(target: Target, email: str, first: str) -> str:
+    """Somebody's first name is typed anew, or taken away."""
+    raise NotImplementedError(target)
+
+
+@_rewrite.register
+def _(target: Klaviyo, email: str, first: str) -> str:
+    person = target.server.person(email)
+    target.server.store.write(person, {"attributes": {"first_name": first or None}}, how="hand")
+    return person.id
+
+
+@_rewrite.register
+def _(target: Google, email: str, first: str) -> str:
+    (name,) = target.named(email)
+    names = target.server.contact(name)["names"][0]
+    target.server.edit(name, names=[{"givenName": first, "familyName": names.get("familyName", "")}])
+    return name
+
+
+@_rewrite.register
+def _(target: Salesforce, email: str, first: str) -> str:
+    (record,) = target.named(email)
+    target.server.org.objects["Contact"].records[record]["FirstName"] = first or None
+    return record
+
+
+@_rewrite.register
+def _(target: Ledger, email: str, first: str) -> str:
+    name = _entry(target, email)
+    target.entries[name].fields["first"] = first
+    return name
+
+
+@singledispatch
+def _double(target: Target, email: str) -> str | None:
+    """A second record with all of theirs, our mark as well; None where a target has no two with one key."""
+    return None
+
+
+@_double.register
+def _(target: Google, email: str) -> str | None:
+    contact = target.server.contact(target.named(email)[0])
+    return target.server.add(
+        **{name: value for name, value in contact.items() if name not in ("resourceName", "etag", "metadata")}
+    )
+
+
+@_double.register
+def _(target: Ledger, email: str) -> str | None:
+    entry = target.entries[_entry(target, email)]
+    target.entries["double"] = evolve(entry, fields=dict(entry.fields), made_at=target.clock.now())
+    return "double"
+
+
+def _undo(target: Target, act: str, record: str) -> None:
+    """The owner merges the two; what is deleted in a CRM comes back out of its bin alone."""
+    if act == "doubles" and isinstance(target, Google):
+        target.server.remove(record)
+    elif act == "doubles" and isinstance(target, Ledger):
+        del target.entries[record]
+    elif act == "deletes" and isinstance(target, Salesforce):
+        target.server.org.objects["Contact"].records[record]["IsDeleted"] = False
+
+
+def _entry(target: Ledger, email: str) -> str:
+    return next(name for name, entry in target.entries.items() if entry.object == "person" and entry.email == email)
