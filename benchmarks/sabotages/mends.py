@@ -417,4 +417,28 @@ MENDS = (
         "held: dict[int, Outcome] = {}",
         "tests/test_crash_points.py",
     ),
+    plugin(
+        "klaviyo",
+        "take back: let nobody have the address of a profile that is being merged, and write there once it is gone",
+        "merges.py",
+        'if find(self._client, "id", [source]):',
+        "if False:",
+        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: mail nobody on the word of whoever had their profile before",
+        "write.py",
+        "notes |= self._refuse(arrived, outcomes)",
+        "",
+        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: leave no subscription behind with a profile that nobody has any more",
+        "write.py",
+        "notes |= self._go_over([op for op in operations if op.id in course.left], outcomes, course)",
+        "",
+        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+    ),
 )

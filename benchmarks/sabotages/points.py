@@ -155,7 +155,7 @@ POINTS = (
         "opt out by the address that is theirs when it is carried out",
         "write.py",
         """        going = [op for op in operations if op.op in ("delete", "leave")]\n""",
-        """        self._consent.opt_out([op for op in leaving if old_email(op)], moving=True)
+        """        self._consent.opt_out([op for op in leaving if old_email(op)], address=old_email)
         going = [op for op in operations if op.op in ("delete", "leave")]\n""",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what they do themselves twice-marketing]",
@@ -257,8 +257,8 @@ POINTS = (
         "klaviyo",
         "take back: say of what failed that a number was taken off for it",
         "write.py",
-        "evolve(one, partly=True) if isinstance(one, Failed) and op.link and op.link.remote_id in begun else one",
-        "one",
+        "op.link.remote_id in course.begun",
+        "False",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who exchange it back-marketing]",
     ),

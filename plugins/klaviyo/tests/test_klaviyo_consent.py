@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed, Link
+from synccore.types import Delivered, Failed, Job, Link, Roomier, RouteSpec
 
 SUBSCRIBE = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE = "/api/profile-subscription-bulk-delete-jobs"
@@ -272,3 +272,148 @@ def test_whom_a_lost_opt_out_made_is_known_again(sink, klaviyo, operation, clock
         klaviyo.person("a7@shop.test").consent = "SUBSCRIBED"
     (found,) = sink.lookup([evolve(leaving, op="delete", maybe_applied=True)])
     assert (found.remote_id, found.marked) == (klaviyo.person("a7@shop.test").id, whose == "ours")
+
+
+# -- who goes over to another profile
+
+
+@pytest.fixture
+def moving(klaviyo, operation, anna):
+    """Anna gets the address a7, which has a profile."""
+
+    def make(word, **values):
+        there = klaviyo.add_person(email="a7@shop.test")
+        op = person_op(operation, word, word, remote_id=anna.id, **values)
+        return evolve(op, fields={**op.fields, "email": "a7@shop.test"}), there
+
+    return make
+
+
+def subscribed(klaviyo, person, source="shop"):
+    klaviyo.store.subscribe(person, "", source)
+
+
+def test_the_yes_of_who_gets_another_profile_goes_along_and_does_not_stay_behind(sink, klaviyo, anna, moving):
+    """Whoever has the former address next was not asked; and a later no would not reach it."""
+    subscribed(klaviyo, anna)
+    op, there = moving(True)
+    (outcome,) = sink.deliver([op])
+    assert (outcome.remote_id, anna.consent, there.consent) == (there.id, "UNSUBSCRIBED", "SUBSCRIBED")
+    assert outcome.note.endswith("subscribed; unsubscribed where they were before")
+
+
+def test_it_goes_along_into_what_they_are_merged_with(sink, klaviyo, clock, anna, moving):
+    subscribed(klaviyo, anna)
+    op, there = moving(True, settings={"on_conflict": "merge"})
+    sink.deliver([op])
+    assert there.consent == "SUBSCRIBED"
+
+
+@pytest.mark.parametrize("word", [True, None])
+def test_who_gets_no_mail_gets_none_by_another_profile(sink, klaviyo, anna, moving, word):
+    """Importing is not subscribing, and what the shop does not say is no news."""
+    op, there = moving(word)
+    sink.deliver([op])
+    assert (anna.consent, there.consent) == ("NEVER_SUBSCRIBED", "NEVER_SUBSCRIBED")
+
+
+def test_an_unsubscribe_there_stands_against_a_yes_that_goes_along(sink, klaviyo, anna, moving):
+    subscribed(klaviyo, anna)
+    op, there = moving(True)
+    klaviyo.store.unsubscribe(there, "")
+    (outcome,) = sink.deliver([op])
+    assert (anna.consent, there.consent) == ("UNSUBSCRIBED", "UNSUBSCRIBED")
+    assert "not newer" in outcome.note
+
+
+def test_what_could_not_be_told_there_is_not_taken_back_where_they_were(sink, klaviyo, anna, moving):
+    subscribed(klaviyo, anna)
+    op, there = moving(True)
+    klaviyo.fail_next(Fault.status(503, when=lambda r: r.path == SUBSCRIBE))
+    (outcome,) = sink.deliver([op])
+    assert isinstance(outcome, Failed)
+    assert anna.consent == "SUBSCRIBED"
+    sink.deliver([op])
+    assert (anna.consent, there.consent) == ("UNSUBSCRIBED", "SUBSCRIBED")
+
+
+@pytest.mark.parametrize(("source", "stays"), [("shop", False), (None, True)], ids=["by us", "by themselves"])
+@pytest.mark.parametrize("word", [None, False])
+def test_who_subscribed_by_themselves_stays_so_where_they_were(sink, klaviyo, anna, moving, word, source, stays):
+    subscribed(klaviyo, anna, source)
+    sink.deliver([moving(word)[0]])
+    assert (anna.consent == "SUBSCRIBED") is stays
+
+
+def test_another_one_of_the_shop_who_has_the_former_profile_keeps_it(sink, klaviyo, anna, moving):
+    subscribed(klaviyo, anna)
+    op, _ = moving(True)
+    sink.deliver([evolve(op, link=evolve(op.link, shared=2))])
+    assert anna.consent == "SUBSCRIBED"
+
+
+@pytest.mark.parametrize("how", ["adopt", "merge"])
+@pytest.mark.parametrize(("word", "source", "stays"), [(False, None, False), (None, "shop", False), (None, None, True)])
+def test_who_comes_to_a_profile_brings_their_no_and_takes_over_no_yes(
+    sink, klaviyo, clock, anna, moving, how, word, source, stays
+):
+    op, there = moving(word, settings={"on_conflict": how})
+    subscribed(klaviyo, there, source)
+    sink.deliver([op])
+    clock.advance(timedelta(seconds=2))
+    if how == "merge":
+        sink.deliver([op])
+    assert list(klaviyo.store.people) == ([anna.id, there.id] if how == "adopt" else [there.id])
+    assert (there.consent == "SUBSCRIBED") is stays
+
+
+def test_so_does_who_exchanges_theirs(sink, klaviyo, operation, anna):
+    subscribed(klaviyo, anna, None)
+    sink.deliver([person_op(operation, False, False, remote_id=anna.id, delivered_at=None)])
+    assert anna.consent == "UNSUBSCRIBED"
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one by one", "by a job"])
+@pytest.mark.parametrize(
+    ("word", "source", "stays"), [(False, "shop", False), (False, None, True), (None, "shop", True)]
+)
+def test_who_is_new_with_a_no_is_not_mailed_on_the_word_of_whoever_had_the_address(
+    open_sink, klaviyo, operation, clock, anna, word, source, stays, many
+):
+    """Who subscribed by themselves is left alone, and who says nothing may be the same one again."""
+    subscribed(klaviyo, anna, source)
+    clock.advance(timedelta(days=1))
+    sink = open_sink(bulk_threshold=1)
+    ops = [person_op(operation, word, known=False, number=n) for n in range(3 if many else 1)]
+    outcomes = sink.deliver(ops)
+    if many:
+        klaviyo.finish_jobs()
+        outcomes = sink.collect(Job(id=outcomes[0].job, operations=tuple(ops), submitted_at=clock.now()))
+    assert all(isinstance(one, Delivered) for one in outcomes)
+    assert (anna.consent == "SUBSCRIBED") is stays
+
+
+def test_where_consent_could_not_be_asked_for_the_record_is_owed_still(sink, klaviyo, anna, moving):
+    op, there = moving(False)
+    subscribed(klaviyo, there)
+    klaviyo.fail_always(Fault.status(503, when=lambda r: r.path == "/api/profiles" and there.id in str(r.query)))
+    (outcome,) = sink.deliver([op])
+    assert (type(outcome), outcome.partly) == (Failed, True)
+    klaviyo.clear_faults()
+    sink.deliver([op])
+    assert there.consent == "UNSUBSCRIBED"
+
+
+@pytest.mark.parametrize(
+    ("word", "source", "route", "named"),
+    [(False, "shop", "", True), (False, None, "", False), (True, "shop", "", False), (False, "shop", "deaf", False)],
+)
+def test_reading_back_names_whom_we_subscribed_and_the_shop_forbids(
+    open_sink, klaviyo, anna, word, source, route, named
+):
+    deaf = RouteSpec(name="deaf", source="shop", entity="customer", sink="m", object="profile", fields={})
+    subscribed(klaviyo, anna, source)
+    link = Link(object="profile", remote_id=anna.id, source="shop", route=route, fields={"accepts_marketing": word})
+    (held,) = open_sink((evolve(deaf, settings={"on_opt_out": "nothing"}),)).read([link])
+    assert isinstance(held, Roomier) is named
+    assert held.get("accepts_marketing") is (True if named else None)

@@ -1,5 +1,6 @@
 """Profiles one by one: what is sent, what is refused, and whose profile it is."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -166,16 +167,74 @@ def test_a_new_address_that_has_a_profile_moves_the_link_there(sink, klaviyo, op
     assert linked.id in klaviyo.store.people
 
 
-def test_or_the_old_profile_is_merged_into_it(sink, klaviyo, operation):
-    linked, owner = klaviyo.add_person(email="old@shop.test"), klaviyo.add_person(email="new@shop.test")
+@pytest.fixture
+def merging(klaviyo, operation):
+    """Somebody who gets an address that has a profile: the operation, the profile they have, the other one."""
+    linked = klaviyo.add_person(email="old@shop.test", properties={"Colour": "red", "Size": "M"})
+    owner = klaviyo.add_person(email="new@shop.test")
     op = operation(
-        fields={"email": "new@shop.test"},
-        previous={"email": "old@shop.test"},
+        fields={"email": "new@shop.test", "Size": "L", "Colour": None},
+        previous={"email": "old@shop.test", "Colour": "red", "Size": "M"},
         remote_id=linked.id,
         settings={"on_conflict": "merge"},
     )
-    assert one(sink, op).remote_id == owner.id
+    return op, linked, owner
+
+
+def test_or_the_old_profile_is_merged_into_it_and_written_once_it_is_gone(sink, klaviyo, clock, merging):
+    """What is taken back before would come back with the old one."""
+    op, linked, owner = merging
+    for _ in range(2):
+        assert type(one(sink, op).error) is RateLimited
+        assert list(klaviyo.store.people) == [linked.id, owner.id]
+    clock.advance(timedelta(seconds=2))
+    outcome = one(sink, op)
+    assert (outcome.remote_id, outcome.note) == (owner.id, "merged with the profile that has the new e-mail address")
     assert list(klaviyo.store.people) == [owner.id]
+    assert owner.properties == {"Size": "L"}
+    assert klaviyo.count("POST", "/api/profile-merge") == 1
+
+
+def test_nobody_gets_the_address_of_a_profile_that_is_being_merged(sink, klaviyo, operation, clock, merging):
+    """They would be merged along."""
+    sink.deliver([merging[0]])
+    linked = klaviyo.add_person(email="heir@shop.test")
+    fields = {"email": "old@shop.test"}
+    new = operation(key="13", fields=fields)
+    heir = operation(key="14", fields=fields, previous={"email": "heir@shop.test"}, remote_id=linked.id)
+    for op in (new, heir):
+        assert "merged two profiles" in one(sink, op).error.message
+    clock.advance(timedelta(seconds=2))
+    assert one(sink, heir).remote_id == linked.id
+    assert linked.attributes["email"] == "old@shop.test"
+
+
+def test_a_merge_whose_answer_is_lost_is_not_asked_for_twice(sink, klaviyo, clock, merging):
+    op, _, owner = merging
+    klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path == "/api/profile-merge"))
+    assert one(sink, op).error.maybe_applied
+    clock.advance(timedelta(seconds=2))
+    assert one(sink, op).remote_id == owner.id
+    assert klaviyo.count("POST", "/api/profile-merge") == 1
+
+
+def test_one_that_was_never_carried_out_is_asked_for_again(sink, klaviyo, clock, merging):
+    op, _, owner = merging
+    klaviyo.merge_time = timedelta(days=9)
+    sink.deliver([op])
+    klaviyo.merge_time = timedelta(0)
+    clock.advance(timedelta(minutes=5))
+    assert one(sink, op).remote_id == owner.id
+
+
+def test_who_goes_while_their_profile_is_merged_leaves_nothing_of_ours(sink, klaviyo, clock, merging):
+    op, _, owner = merging
+    sink.deliver([op])
+    gone = evolve(op, op="delete", fields={}, settings={**op.settings, "on_delete": "erase"})
+    assert type(one(sink, gone).error) is RateLimited
+    clock.advance(timedelta(seconds=2))
+    assert isinstance(one(sink, gone), Delivered)
+    assert (list(klaviyo.store.people), owner.properties) == ([owner.id], {})
 
 
 def test_a_linked_profile_that_is_gone_is_made_again(sink, klaviyo, operation):

@@ -16,10 +16,10 @@ from synccore.values import instant
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
 from .errors import ApiError, MissingScope
-from .match import find
+from .match import Resource, find, find_subscribed
 from .profile import check_email
 
-__all__ = ["Consent", "Said", "address_of", "old_email"]
+__all__ = ["Consent", "Said", "address_of", "gets_mail", "is_by_us", "old_email"]
 
 SUBSCRIBE_LIMIT = 1000
 OPT_OUT_LIMIT = 100
@@ -85,6 +85,22 @@ class Consent:
             return []  # `check` names the scope
         return [op.id for op in operations if (link := links.get(op.id)) and _is_since(op, people.get(link.remote_id))]
 
+    def unwanted(self, arrived: Sequence[tuple[Operation, str]]) -> list[Operation]:
+        """Of those who came to a profile that was there before: who gets mail by it against the shop's word of them.
+
+        Who had another one brings a no along. Where it was us who subscribed this one, that was said for somebody else,
+        or is not said any more. Who is first seen, and subscribed by themselves, is left alone.
+        """
+        asked = [(op, remote_id) for op, remote_id in arrived if _may_be_unwanted(op)]
+        people = find_subscribed(self._client, {remote_id for _, remote_id in asked}) if asked else {}
+        return [
+            op
+            for op, remote_id in asked
+            if (there := people.get(remote_id)) is not None
+            and gets_mail(there)
+            and (is_by_us(there, op.source) or (op.previous and op.fields.get("accepts_marketing") is False))
+        ]
+
     def settle(self, operations: Iterable[Operation]) -> None:
         """These are delivered: their links hold from now on what was told."""
         told = {name for name, _ in self._state.scan(_TOLD)}
@@ -93,24 +109,26 @@ class Consent:
 
     # -- telling
 
-    def opt_out(self, operations: Sequence[Operation], *, moving: bool = False) -> Said:
+    def opt_out(
+        self, operations: Sequence[Operation], *, address: Callable[[Operation], str | None] | None = None
+    ) -> Said:
         """Unsubscribe everywhere, or suppress, as the route's `on_opt_out` says.
 
-        `moving`: they leave while they get another address, which Klaviyo does not know yet: by the one it knows.
+        `address`: by another one than they have now: they leave while they get one that Klaviyo does not know yet, or
+        leave a profile behind.
         """
         how = operations[0].settings.get("on_opt_out", "unsubscribe") if operations else "nothing"
         if how == "nothing":
             return {op.id: "opt-out not sent: on_opt_out is nothing" for op in operations}
         if how == "suppress":
             kind = "profile-suppression-bulk-create-job"
-            said = self._send(SUPPRESS, kind, operations, {}, "suppressed", address=old_email if moving else _email)
+            said = self._send(SUPPRESS, kind, operations, {}, "suppressed", address=address)
         else:
             # No list is named: without one the opt-out counts everywhere, which is what a "no" in the shop means.
             channels = {"subscriptions": {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}}
             kind = "profile-subscription-bulk-delete-job"
-            address = old_email if moving else _email
             said = self._send(UNSUBSCRIBE, kind, operations, channels, "unsubscribed", address=address)
-        if not moving:
+        if address is None:
             self._remember(operations, said, accepts=False)
         return said
 
@@ -241,10 +259,27 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
 
 def _is_since(operation: Operation, profile: Mapping[str, Any] | None) -> bool:
     marketing = _marketing(profile)
-    if marketing.get("consent") != "SUBSCRIBED" or marketing.get("custom_method_detail") != operation.source:
+    if marketing.get("consent") != "SUBSCRIBED" or not is_by_us(profile, operation.source):
         return False
     at, known = instant(marketing.get("consent_timestamp")), operation.link.delivered_at if operation.link else None
     return known is None or (at is not None and at > known)
+
+
+def _may_be_unwanted(operation: Operation) -> bool:
+    """Who is first seen, and of whom the shop says nothing, takes nothing back."""
+    word = operation.fields.get("accepts_marketing")
+    return word is False or (word is None and bool(operation.previous))
+
+
+def gets_mail(profile: Resource | None) -> bool:
+    """Whether marketing mail goes to a profile."""
+    marketing = _marketing(profile)
+    return marketing.get("consent") == "SUBSCRIBED" and not marketing.get("suppression")
+
+
+def is_by_us(profile: Resource | None, source: str) -> bool:
+    """Whether it was subscribed on a shop's word."""
+    return bool(source) and _marketing(profile).get("custom_method_detail") == source
 
 
 def _marketing(profile: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -11,9 +11,10 @@ from synccore.errors import Rejected
 from synccore.types import Ambiguous, Failed, Link, LookupResult, Operation
 
 from .client import PROFILES, Client
+from .errors import MissingScope
 from .profile import build, check_email, refusal
 
-__all__ = ["SKEW", "Finder", "Resource", "find", "find_by_email", "is_named", "is_older"]
+__all__ = ["SKEW", "Finder", "Resource", "find", "find_by_email", "find_subscribed", "is_named", "is_older"]
 
 #: A profile as the API gives it.
 Resource = Mapping[str, Any]
@@ -44,6 +45,15 @@ def find(
                 if value:
                     found[normalize_email(value) if name == "email" else value] = profile
     return found
+
+
+def find_subscribed(client: Client, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Profiles by their ids, with what they consent to where the key may see that: `check` names the scope."""
+    wanted = set(ids)
+    try:
+        return find(client, "id", wanted, subscriptions=True)
+    except MissingScope:
+        return find(client, "id", wanted)
 
 
 def find_by_email(client: Client, email: str | None) -> str | None:

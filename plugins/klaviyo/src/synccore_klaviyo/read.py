@@ -8,7 +8,8 @@ from attrs import evolve, frozen
 from synccore.types import Link, Operation, Roomier
 
 from .client import Client
-from .match import Finder, find
+from .consent import gets_mail, is_by_us
+from .match import Finder, Resource, find, find_subscribed
 from .profile import ATTRIBUTES, CONSENT_FIELDS, EXTRA_IDENTIFIERS, FOREIGN
 
 __all__ = ["Reader"]
@@ -16,26 +17,36 @@ __all__ = ["Reader"]
 
 @frozen
 class Reader:
-    """Reads what stands at Klaviyo."""
+    """Reads what stands at Klaviyo.
+
+    Attributes:
+        deaf: routes that tell no opt-out.
+    """
 
     client: Client
+    deaf: frozenset[str] = frozenset()
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
         """Per link the profile's fields, under the names that `deliver` takes; None where it is gone.
 
         Nothing comes from what is remembered: the link only says which properties are asked about, and which numbers
         and ids were left out because another profile had them: `Roomier` where none has them any more. Consent is no
-        field: it lives in Klaviyo's own record of it, which people change there too.
+        field: it lives in Klaviyo's own record of it, which people change there too. But whom we subscribed though the
+        shop says no lacks that no.
         """
-        held, freed = self._held(links), self._freed(links)
-        return [
-            Roomier(fields, lacking=lacking) if fields is not None and lacking else fields
-            for fields, lacking in zip(held, freed, strict=True)
-        ]
+        people = find_subscribed(self.client, {link.remote_id for link in links})
+        held, freed = _all_fields(people, links), self._freed(links)
+        found: list[Mapping[str, Any] | None] = []
+        for link, fields, lacking in zip(links, held, freed, strict=True):
+            if fields is not None and self._lacks_no(link, people[link.remote_id]):
+                fields["accepts_marketing"] = True
+                lacking |= {"accepts_marketing"}
+            found.append(Roomier(fields, lacking=lacking) if fields is not None and lacking else fields)
+        return found
 
-    def _held(self, links: Sequence[Link]) -> list[dict[str, Any] | None]:
-        found = find(self.client, "id", {link.remote_id for link in links})
-        return [_fields(found[link.remote_id], link) if link.remote_id in found else None for link in links]
+    def _lacks_no(self, link: Link, profile: Resource) -> bool:
+        refused = link.mapped.get("accepts_marketing") is False and link.route not in self.deaf
+        return refused and gets_mail(profile) and is_by_us(profile, link.source)
 
     def _freed(self, links: Sequence[Link]) -> list[frozenset[str]]:
         """Per link the identifiers that were left out as another profile's and are nobody's now."""
@@ -61,8 +72,13 @@ class Reader:
             if isinstance(found, Link):
                 # With the fields as names, so that the very ones at stake are read.
                 links[op.id] = evolve(found, fields=op.fields)
-        held = self._held(list(links.values()))
+        people = find(self.client, "id", {link.remote_id for link in links.values()})
+        held = _all_fields(people, list(links.values()))
         return {number: fields or {} for number, fields in zip(links, held, strict=True)}
+
+
+def _all_fields(people: Mapping[str, Resource], links: Sequence[Link]) -> list[dict[str, Any] | None]:
+    return [_fields(people[link.remote_id], link) if link.remote_id in people else None for link in links]
 
 
 def _fields(profile: Mapping[str, Any], link: Link) -> dict[str, Any]:

@@ -67,7 +67,8 @@ class KlaviyoSink:
         self._connection = Connection(config, context, self._client)
         self._checker = Checker(config, context, self._connection, self._client)
         self._finder = Finder(self._client)
-        self._reader = Reader(self._client)
+        deaf = frozenset(r.name for r in context.routes if r.settings.get("on_opt_out") == "nothing")
+        self._reader = Reader(self._client, deaf)
         self._writer = Writer(self._client, config, context, self._jobs)
         self._eraser = Eraser(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
@@ -103,9 +104,10 @@ class KlaviyoSink:
     def collect(self, job: Job) -> Sequence[Outcome] | None:
         """The outcomes of a profile import job."""
         outcomes = self._jobs.collect(job)
-        if outcomes is not None:
-            self._eraser.follow_up(job.id)
-        return outcomes
+        if outcomes is None:
+            return None
+        self._eraser.follow_up(job.id)
+        return self._writer.collected(job.operations, outcomes)
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""

@@ -1,22 +1,23 @@
 """Delivering profiles: consent first, then single writes and import jobs, and what is let go of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from synccore.entities import normalize_email
 from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient
 from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome, each
 
-from .client import MAX_BATCH, PROFILE_IMPORT, PROFILE_MERGE, SUPPRESS, Client
+from .client import MAX_BATCH, PROFILE_IMPORT, SUPPRESS, Client
 from .config import Config
-from .consent import Consent, Said, address_of, old_email
+from .consent import Consent, Said, address_of, gets_mail, is_by_us, old_email
 from .erase import request_deletion
 from .errors import ApiError
 from .jobs import Jobs
-from .match import find, find_by_email
+from .match import Resource, find, find_by_email, find_subscribed
+from .merges import Merges
 from .phones import Phones
 from .profile import EXTRA_IDENTIFIERS, FOREIGN, INVALID_PHONE, Profile, build, empty
 from .read import Reader
@@ -30,8 +31,26 @@ PATIENCE = timedelta(seconds=4)
 AT_ONCE = timedelta(seconds=1)
 #: A profile older than this when we first wrote to it was there before us.
 OURS = timedelta(minutes=15)
+MERGED = "merged with the profile that has the new e-mail address"
 #: Answers that mean: these identifiers do not all belong to the profile you mean.
 CLASH = (404, 409)
+
+
+@define
+class _Course:
+    """What one `deliver` learns on its way.
+
+    Attributes:
+        followed: operation id -> the profile that it was linked to, and which was joined into another one.
+        begun: profiles that something was taken off, for somebody else to have it.
+        made: operations that made a profile.
+        left: operation id -> the profile that its person had, where they go over to another one.
+    """
+
+    followed: dict[int, str] = field(factory=dict)
+    begun: set[str] = field(factory=set)
+    made: set[int] = field(factory=set)
+    left: dict[int, Resource] = field(factory=dict)
 
 
 class Writer:
@@ -42,11 +61,28 @@ class Writer:
         self._clock = context.clock
         self._consent = Consent(client, context, config.list)
         self._jobs = jobs
+        self._merges = Merges(client, context)
         self._phones = Phones(client, context.clock)
         self._job_from = min(MAX_BATCH, config.bulk_threshold)
 
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome per operation, in order."""
+        course = _Course()
+        operations, outcomes, course.followed = self._merges.follow(operations)
+        going = [op for op in operations if op.id not in outcomes]
+        outcomes |= self._deliver(going, course) if going else {}
+        done = [op.id for op in operations if isinstance(outcomes[op.id], Delivered)]
+        self._merges.end([course.followed[number] for number in done if number in course.followed])
+        # What was taken off a profile, for somebody else to have it, is a part of what was to be written there.
+        return [
+            evolve(one, partly=True)
+            if isinstance(one, Failed) and op.link and op.link.remote_id in course.begun
+            else one
+            for op in operations
+            for one in (outcomes[op.id],)
+        ]
+
+    def _deliver(self, operations: Sequence[Operation], course: _Course) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         changes = self._consent.changes(operations)
         leaving = [op for op in operations if changes.get(op.id) is False]
@@ -56,23 +92,27 @@ class Writer:
         # A job that holds them still, and that nobody heard of, would make them anew.
         held = self._jobs.held([op for op in going if op.maybe_applied])
         outcomes |= held | self._each([op for op in going if op.id not in held], self._take_away)
-        begun: set[str] = set()
         upserts = [op for op in operations if op.op == "upsert" and op.id not in outcomes]
-        profiles = self._build(upserts, outcomes, begun)
+        profiles = self._build(upserts, outcomes, course.begun)
         wanted = [op for op in operations if op.id in profiles]
-        singles, bulk = self._divide(wanted, profiles, changes, outcomes)
+        singles, bulk = self._divide(wanted, profiles, {*changes, *course.followed}, outcomes)
         if bulk:
             outcomes |= self._jobs.submit(bulk, profiles)
-        outcomes |= self._each(singles, lambda op: self._write(op, profiles[op.id]))
+        outcomes |= self._each(singles, lambda op: self._write(op, profiles[op.id], course))
         notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
+        notes |= self._go_over([op for op in operations if op.id in course.left], outcomes, course)
+        arrived = [op for op in upserts if op.id not in {*changes, *course.made} and _has_arrived(op, outcomes, course)]
+        notes |= self._refuse(arrived, outcomes)
         notes |= self._join([op for op in operations if changes.get(op.id)], outcomes)
         self._consent.settle(op for op in operations if isinstance(outcomes[op.id], Delivered))
-        told = [_noted(outcomes[op.id], notes.get(op.id)) for op in operations]
-        # What was taken off a profile, for somebody else to have it, is a part of what was to be written there.
-        return [
-            evolve(one, partly=True) if isinstance(one, Failed) and op.link and op.link.remote_id in begun else one
-            for op, one in zip(operations, told, strict=True)
-        ]
+        return {op.id: _noted(outcomes[op.id], notes.get(op.id)) for op in operations}
+
+    def collected(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What became of an import job; who came to a profile by it may not want what it consents to."""
+        found = {op.id: outcome for op, outcome in zip(operations, outcomes, strict=True)}
+        adopting = [op for op in operations if isinstance(one := found[op.id], Delivered) and one.adopted]
+        notes = self._refuse(adopting, found)
+        return [_noted(found[op.id], notes.get(op.id)) for op in operations]
 
     def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
         """An older state of these is in an import job: consent does not wait for it and touches none of its fields."""
@@ -116,10 +156,38 @@ class Writer:
             moved += [op for op in doubted if op.link and _known_as(there.get(op.link.remote_id)) == address_of(op)]
         staying = [op for op in operations if op not in moved]
         waiting = {op.id: outcomes[op.id] for op in (*moved, *staying) if op.id in outcomes}
-        said = self._consent.opt_out(moved) | self._consent.opt_out(staying, moving=True)
+        said = self._consent.opt_out(moved) | self._consent.opt_out(staying, address=old_email)
         notes = _take_over(said, outcomes)
         outcomes |= {number: outcome for number, outcome in waiting.items() if number in notes}
         return notes
+
+    def _go_over(
+        self, operations: Sequence[Operation], outcomes: dict[int, Outcome], course: _Course
+    ) -> dict[int, str]:
+        """Those who have another profile from now on: what they consent to goes along, and nothing of it stays behind.
+
+        First where they are, for what was there is seen no more once it is taken back.
+        """
+        mailed = [op for op in operations if gets_mail(course.left[op.id])]
+        saying = [op for op in mailed if op.fields.get("accepts_marketing") is True and address_of(op)]
+        before = {op.id: outcomes[op.id] for op in saying}
+        notes = self._subscribe(saying, outcomes)
+        outcomes |= {number: before[number] for number in notes}
+        behind = [op for op in mailed if _stays_behind(op, course.left[op.id]) and (op in saying) <= (op.id in notes)]
+        said = self._consent.opt_out(behind, address=lambda op: _known_as(course.left[op.id]))
+        for number, note in _take_over(said, outcomes).items():
+            notes[number] = "; ".join([*([notes[number]] if number in notes else []), f"{note} where they were before"])
+        return notes
+
+    def _refuse(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
+        """Who came to a profile that gets mail, and is not to get any."""
+        there = [(op, one.remote_id) for op in operations if isinstance(one := outcomes[op.id], Delivered)]
+        try:
+            unwanted = self._consent.unwanted([(op, remote_id) for op, remote_id in there if remote_id])
+        except SynccoreError as error:
+            outcomes |= {op.id: _but_for(outcomes[op.id], error) for op, _ in there}
+            return {}
+        return _take_over(self._consent.opt_out([op for op in unwanted if address_of(op)]), outcomes)
 
     def _join(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> dict[int, str]:
         """Opt-ins go last, for a welcome mail should find the name in place; but who is there waits for no quota.
@@ -163,7 +231,7 @@ class Writer:
         self,
         operations: Sequence[Operation],
         profiles: Mapping[int, Profile],
-        changes: Mapping[int, bool],
+        alone: Collection[int],
         outcomes: dict[int, Outcome],
     ) -> tuple[list[Operation], list[Operation]]:
         """(one by one, by job). Jobs ignore nulls, cannot move an address and know no consent."""
@@ -176,8 +244,8 @@ class Writer:
         singles, bulk, addresses = [], [], set()
         for op in operations:
             profile = profiles[op.id]
-            alone = profile.clears or profile.left_out.get("phone_number") == FOREIGN
-            if alone or op.id in changes or old_email(op) or not profile.email:
+            singly = profile.clears or profile.left_out.get("phone_number") == FOREIGN
+            if singly or op.id in alone or old_email(op) or not profile.email:
                 singles.append(op)
             elif profile.email in addresses:
                 # A job may drop the second record of one address; it goes after the first is through.
@@ -200,7 +268,7 @@ class Writer:
 
     # -- one profile
 
-    def _write(self, operation: Operation, profile: Profile) -> Delivered:
+    def _write(self, operation: Operation, profile: Profile, course: _Course) -> Delivered:
         """Create or update; with a link it is the linked one, so that an e-mail change follows the person.
 
         Klaviyo's upsert answers 409 where a phone number or external id belongs to somebody else, and 404 for an id
@@ -208,25 +276,30 @@ class Writer:
         """
         known = operation.link.remote_id if operation.link else None
         try:
-            return self._import(operation, profile, known)
+            return self._import(operation, profile, known, course, MERGED if operation.id in course.followed else "")
         except ApiError as error:
             if error.status in CLASH:
-                return self._resolve(operation, profile, known, error)
+                return self._resolve(operation, profile, known, error, course)
             if profile.email and error.problems and {p.field_name for p in error.problems} == {"phone_number"}:
-                return self._import(operation, profile.without(["phone_number"], INVALID_PHONE), known)
+                return self._import(operation, profile.without(["phone_number"], INVALID_PHONE), known, course)
             raise
 
-    def _import(self, operation: Operation, profile: Profile, remote_id: str | None, note: str = "") -> Delivered:
+    def _import(
+        self, operation: Operation, profile: Profile, remote_id: str | None, course: _Course, note: str = ""
+    ) -> Delivered:
         answer = self._client.send(PROFILE_IMPORT, body={"data": profile.resource(remote_id)})
         data = answer.body and answer.body["data"]
         if not isinstance(data, dict) or not data.get("id"):
             raise Transient("the answer to a profile that was sent names no profile", maybe_applied=True)
+        if answer.status != 200:
+            course.made.add(operation.id)
+        linked = bool(remote_id) and operation.id not in course.followed
         return Delivered(
             remote_id=str(data["id"]),
             fields=profile.held,
             left_out=profile.left_out,
             note=note or None,
-            adopted=None if remote_id else answer.status == 200 and self._was_there(data, operation),
+            adopted=None if linked else answer.status == 200 and self._was_there(data, operation),
         )
 
     def _was_there(self, data: Mapping[str, Any], operation: Operation) -> bool | None:
@@ -236,12 +309,14 @@ class Writer:
         # An event of ours a moment ago makes the profile too.
         return not created or self._clock.now() - datetime.fromisoformat(created) > OURS
 
-    def _resolve(self, operation: Operation, profile: Profile, known: str | None, error: ApiError) -> Delivered:
+    def _resolve(
+        self, operation: Operation, profile: Profile, known: str | None, error: ApiError, course: _Course
+    ) -> Delivered:
         owner = find_by_email(self._client, profile.email)
         extras = [n for n in EXTRA_IDENTIFIERS if profile.attributes.get(n)]
         target, note = known, ""
         if known and owner and owner != known:
-            target, note = None, self._merge(operation, known, owner)
+            target, note = None, self._change(operation, known, owner, course)
         elif known and owner is None and error.status == 404:
             target, note = None, "the profile it was linked to is gone: found or made by its e-mail address"
         attempts = [profile] if target != known else []
@@ -249,25 +324,22 @@ class Writer:
             attempts.append(profile.without(extras, FOREIGN))
         for attempt in attempts:
             try:
-                return self._import(operation, attempt, target, note)
+                return self._import(operation, attempt, target, course, note)
             except ApiError as again:
                 if again.status not in CLASH:
                     raise
         raise Conflict(error.message) from error
 
-    def _merge(self, operation: Operation, known: str, owner: str) -> str:
+    def _change(self, operation: Operation, known: str, owner: str, course: _Course) -> str:
         """What becomes of the linked profile when its new e-mail address already has a profile."""
+        left = find_subscribed(self._client, [known]).get(known)
+        if left is not None:
+            course.left[operation.id] = left
         if operation.settings.get("on_conflict") != "merge":
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
-        relationships = {"profiles": {"data": [{"type": "profile", "id": known}]}}
-        body = {"data": {"type": "profile-merge", "id": owner, "relationships": relationships}}
-        try:
-            self._client.call(PROFILE_MERGE, body=body)
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        if not self._merges.begin(known, _known_as(left), owner):
             return "the profile it was linked to is gone"
-        return "merged with the profile that has the new e-mail address"
+        return MERGED
 
     # -- deleted in the shop, or wanted no longer
 
@@ -320,6 +392,26 @@ def _may_have_moved(operation: Operation, outcome: Outcome | None) -> bool:
 
 def _known_as(profile: Mapping[str, Any] | None) -> str | None:
     return normalize_email((profile or {}).get("attributes", {}).get("email") or "") or None
+
+
+def _has_arrived(operation: Operation, outcomes: Mapping[int, Outcome], course: _Course) -> bool:
+    """Whether it is at a profile that was not its own before: found, exchanged, or gone over to."""
+    outcome, link = outcomes[operation.id], operation.link
+    if not isinstance(outcome, Delivered):
+        return False
+    return (
+        link is None
+        or link.delivered_at is None
+        or outcome.remote_id != link.remote_id
+        or operation.id in course.followed
+    )
+
+
+def _stays_behind(operation: Operation, left: Resource) -> bool:
+    """Whether a profile that nobody of the shop has any more gets mail on the shop's word."""
+    if operation.settings.get("on_conflict") == "merge" or (operation.link and operation.link.shared > 1):
+        return False
+    return operation.previous.get("accepts_marketing") is True or is_by_us(left, operation.source)
 
 
 def _may_join(operation: Operation, outcome: Outcome) -> bool:

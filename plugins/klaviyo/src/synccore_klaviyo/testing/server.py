@@ -45,6 +45,7 @@ class FakeKlaviyo(Transport):
         job_time: how long an import job runs by the clock, however often it is asked; overrides `polls_until_done`.
         deletion_time: how long a deletion takes once it was asked for.
         opt_out_time: how long an opt-out takes; it finds the person by the address they have then.
+        merge_time: how long a merge takes; until then both profiles are there.
 
     Attributes:
         store: profiles, events and metrics.
@@ -64,12 +65,14 @@ class FakeKlaviyo(Transport):
         job_time: timedelta | None = None,
         deletion_time: timedelta = timedelta(0),
         opt_out_time: timedelta = timedelta(0),
+        merge_time: timedelta = timedelta(seconds=1),
         port: int = 0,
     ) -> None:
         self.polls_until_done = polls_until_done
         self.job_time = job_time
         self.deletion_time = deletion_time
         self.opt_out_time = opt_out_time
+        self.merge_time = merge_time
         #: What was taken and is not carried out yet, with its time.
         self._agenda: list[tuple[datetime, Callable[[], None]]] = []
         self.jobs: dict[str, Job] = {}
@@ -130,7 +133,7 @@ class FakeKlaviyo(Transport):
                 self._finish(job)
 
     def advance(self) -> None:
-        """Jobs, deletions and opt-outs whose time has come, in the order in which they end."""
+        """Jobs, deletions, merges and opt-outs whose time has come, in the order in which they end."""
         now = self.now()
         due = list(self._agenda)
         if self.job_time is not None:
@@ -242,8 +245,12 @@ class FakeKlaviyo(Transport):
         source, into = self.store.people.get(sources[0]["id"]), self.store.people.get(data["id"])
         if source is None or into is None or source is into:
             return error(404, "not_found", "A profile does not exist.")
-        self.store.merge(source, into)
+        self._after(self.merge_time, partial(self._merge, source.id, into.id))
         return Reply(201, {"data": {"type": "profile", "id": into.id}}, {"Content-Type": MEDIA_TYPE})
+
+    def _merge(self, source: str, into: str) -> None:
+        if source in self.store.people and into in self.store.people:
+            self.store.merge(self.store.people[source], self.store.people[into])
 
     # -- import jobs
 

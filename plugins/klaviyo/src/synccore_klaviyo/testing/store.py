@@ -52,7 +52,7 @@ class Person:
 
 @frozen(kw_only=True)
 class Write:
-    """One write to a profile, with the state it left behind. `how`: import, patch, job, event, consent, hand."""
+    """One write to a profile, with the state it left behind. `how`: import, patch, job, event, consent, merge, hand."""
 
     at: datetime
     how: str
@@ -215,12 +215,21 @@ class Store:
         self.events = [e for e in self.events if e["profile"] != person.id]
 
     def merge(self, source: Person, into: Person) -> None:
-        """The source's properties fill gaps, its events move, and it is gone."""
-        into.properties = {**source.properties, **into.properties}
+        """What the source has fills gaps, also where that was never asked about mail; its events move; it is gone."""
         for event in self.events:
             if event["profile"] == source.id:
                 event["profile"] = into.id
         self.delete(source)
+        gaps = {n: v for n, v in source.attributes.items() if n not in into.attributes}
+        self.write(into, {"attributes": gaps}, how="merge")
+        into.properties = {**source.properties, **into.properties}
+        into.location = {**source.location, **into.location}
+        if into.consent == "NEVER_SUBSCRIBED":
+            into.consent, into.consented_at, into.source = source.consent, source.consented_at, source.source
+            into.subscribed_at = source.subscribed_at
+        for reason, at in source.suppressions:
+            if reason not in [r for r, _ in into.suppressions]:
+                into.suppressions.append((reason, at))
 
     def record(
         self, attributes: Mapping[str, Any], person: Mapping[str, Any], now: datetime, *, backfill: bool
