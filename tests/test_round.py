@@ -4,21 +4,14 @@ from datetime import timedelta
 
 import pytest
 from simulation.moments import CONSENT
-from simulation.targets import Klaviyo
+from simulation.targets import Adopting
 from simulation.truth import faults
 from simulation.world import ALL_TARGETS, World
 
 from synccore._plugins import load_plugins
 from synccore._verbs.verify import verify
 
-
-class Adopting(Klaviyo):
-    """Under the way that is taken where nobody says another."""
-
-    routes = {**Klaviyo.routes, "profiles": {**Klaviyo.routes["profiles"], "on_conflict": "adopt"}}
-
-
-TARGETS = {**{kind.name: kind for kind in ALL_TARGETS}, "adopting": Adopting}
+TARGETS = {**{kind.name: kind for kind in ALL_TARGETS}, Adopting.name: Adopting}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from simulation import hands
 from simulation.lives import draw, live
-from simulation.targets import Klaviyo
+from simulation.targets import Adopting, Klaviyo
 from simulation.truth import faults
 from simulation.world import ALL_TARGETS, Step, World
 
@@ -39,7 +39,7 @@ def test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is(plugins, seed):
 
 
 @pytest.mark.parametrize("seed", range(LIVES))
-@pytest.mark.parametrize("target", ALL_TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*ALL_TARGETS, Adopting], ids=lambda target: target.name)
 def test_whatever_happens_a_target_alone_ends_as_the_shop_is(plugins, target, seed):
     """All trouble is its own."""
     assert live(seed, draw(seed), plugins, [target]) == []
@@ -77,7 +77,7 @@ def test_a_payment_whose_webhook_was_lost_is_told_though_a_comparison_finds_it_f
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("target", ALL_TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*ALL_TARGETS, Adopting], ids=lambda target: target.name)
 def test_whom_a_restored_backup_never_knew_is_forgotten(plugins, tmp_path, target, seed):
     """Made a moment before it came back, and not shown by every target yet."""
     with World(tmp_path, seed, plugins, [target]) as world:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
 
@@ -15,7 +15,10 @@ from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
 
-__all__ = ["CUT", "TARGETS", "TROUBLES", "Google", "Held", "Klaviyo", "Salesforce", "Target"]
+if TYPE_CHECKING:
+    from .world import World
+
+__all__ = ["CUT", "TARGETS", "TROUBLES", "Adopting", "Google", "Held", "Klaviyo", "Salesforce", "Target"]
 
 #: Trouble with one call.
 TROUBLES: Mapping[str, Callable[..., Fault]] = {
@@ -144,8 +147,7 @@ class Target(Closing):
 
 
 class Klaviyo(Target):
-    """Profiles, and an event for every payment. Under `adopt` the former profile of who gets an address that has one
-    already would stay, as its documentation says."""
+    """Profiles, and an event for every payment. Who gets an address that has a profile has theirs merged into it."""
 
     name = "marketing"
     routes: ClassVar = {
@@ -159,9 +161,14 @@ class Klaviyo(Target):
             job_time=timedelta(seconds=luck.choice((5, 600, 7200))),
             # After what is told in the same moment: by an address that is theirs no more then, one makes somebody.
             opt_out_time=timedelta(milliseconds=500),
+            # Others may get the address meanwhile.
+            merge_time=timedelta(seconds=5),
         )
         #: Addresses that were refused at any time.
         self.refused: set[str] = set()
+        #: Profiles of people who signed up there by themselves; and the addresses of those who want mail.
+        self._signed: set[str] = set()
+        self.asked_for_mail: set[str] = set()
 
     def config(self) -> Mapping[str, Any]:
         return {
@@ -189,6 +196,22 @@ class Klaviyo(Target):
         self.server.advance()
         return self.server.store.people
 
+    def owner(self, luck: Random) -> None:
+        """A form: somebody signs up with an address of which the shop may hear later, and may want mail."""
+        known = [int(digits) for held in self.people() if (digits := Held.digits(held.email))]
+        email = f"p{max(known, default=0) + luck.randrange(1, 4)}@shop.test"
+        if self.types(email):
+            person = self.server.store.owner("email", email)
+            self._signed.add(person.id)
+            if luck.random() < 0.5:
+                self.asked_for_mail.add(email)
+                self.server.store.subscribe(person, "")
+
+    def beside(self, world: "World") -> set[str]:
+        """The addresses of profiles that may be there though nobody in the shop has them: somebody signed up."""
+        people = [p.attributes for number, p in self._profiles().items() if number in self._signed]
+        return {a.get("email", "") for a in people if not a.get("first_name") and not a.get("phone_number")}
+
     def refuse(self, email: str) -> None:
         self.refused.add(email)
         self.server.refuse[email] = ("invalid", "this address is not taken")
@@ -211,7 +234,9 @@ class Klaviyo(Target):
     def joins(self, email: str, other: str) -> bool:
         source, into = (self.server.person(one) for one in (email, other))
         if source is not None and into is not None:
+            said = into.consent, into.source
             self.server.store.merge(source, into)
+            into.consent, into.source = said
         return source is not None and into is not None
 
     def payments(self) -> list[str]:
@@ -231,6 +256,20 @@ class Klaviyo(Target):
     def mailed(self) -> set[str]:
         people = self._profiles().values()
         return {p.attributes.get("email", "") for p in people if p.consent == "SUBSCRIBED" and not p.opted_out}
+
+
+class Adopting(Klaviyo):
+    """The way that is taken where nobody says another: they go on with that one, and theirs stays."""
+
+    name = "adopting"
+    routes: ClassVar = {**Klaviyo.routes, "profiles": {**Klaviyo.routes["profiles"], "on_conflict": "adopt"}}
+
+    def beside(self, world: "World") -> set[str]:
+        """And those of profiles that somebody left behind."""
+        with world.store.asked_by_a_stranger():
+            known = {p.id for p in self._profiles().values() if world.store.links_to(p.id, 1)}
+        people = [p for p in self._profiles().values() if p.id not in known]
+        return super().beside(world) | ({p.attributes.get("email", "") for p in people} & world.given_up.keys())
 
 
 class Google(Target):

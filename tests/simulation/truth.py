@@ -118,7 +118,7 @@ def _people(world: World, target: Target) -> Iterator[str]:
     for person in held:
         if person.email in world.forgotten:
             yield f"{target.name}: {person.email} was forgotten and is there"
-        elif person.email not in known | _left(target, known) | _joined(world, target):
+        elif person.email not in known | _left(world, target, known) | _joined(world, target):
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
         elif person.email in wanted and not _is(world, target, person, wanted[person.email]):
             yield f"{target.name}: {person} is not {wanted[person.email]}"
@@ -134,11 +134,12 @@ def _beside(world: World, target: Target, email: str) -> int:
     return sum(left and email in addresses and len(addresses) > 1 for addresses in target.addresses())
 
 
-def _left(target: Target, known: Set[str]) -> set[str]:
+def _left(world: World, target: Target, known: Set[str]) -> set[str]:
     """Who is on one contact with somebody who is there: whoever of them goes from the shop, it is left as it is. And
-    who was known by a fact alone when they went, or by nothing: the owner merged what we had just made."""
+    who was known by a fact alone when they went, or by nothing: the owner merged what we had just made. And profiles of
+    people who signed up at a target by themselves, or whom somebody left behind."""
     if isinstance(target, Klaviyo):
-        return target.made_by_facts()
+        return target.made_by_facts() | target.beside(world)
     if not isinstance(target, Google) or not target.merged:
         return set()
     shared = {address for addresses in target.addresses() if known.intersection(addresses) for address in addresses}
@@ -259,13 +260,25 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
             yield f"{target.name}: the bill of {number} is under {above or 'nobody'} and not under {owner}"
 
 
+def _by_themselves(world: World, target: Klaviyo) -> set[str]:
+    """Who asked for mail at the target, and did not bring a no along from another address: an unticked box is none."""
+    moved = {world.shop.customers[n]["email"] for n in world.given_up.values() if n in world.shop.customers}
+    forbidden = {email for email, (word, _) in world.said.items() if word == "no"}
+    return target.asked_for_mail - (moved & forbidden)
+
+
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     # Klaviyo tells whom we subscribed ourselves, and takes who changes their address for whoever had the profile.
     mistaken = {c["email"] for n, c in world.accounts().items() if n in world.excuses.mistaken}
     unsure = world.excuses.unsure if isinstance(target, Ledger) else mistaken
+    if isinstance(target, Klaviyo):
+        unsure = unsure | _by_themselves(world, target)
     for email in target.mailed() - world.excuses.unheard - unsure:
-        if (word := world.said.get(email)) != "yes":
+        word, number = world.said.get(email, (None, 0))
+        if word != "yes":
             yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
+        elif isinstance(target, Klaviyo) and world.accounts().get(number, {"email": email})["email"] != email:
+            yield f"{target.name}: {email} gets mail on the word of {number}, who has another address"
 
 
 def _statements(world: World, *, silent: bool) -> Iterator[str]:

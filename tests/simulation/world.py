@@ -89,8 +89,8 @@ class World(Closing):
         self.left: set[int] = set()
         #: Orders that somebody changed by hand.
         self.edited: set[int] = set()
-        #: The last word on marketing that was said with an address.
-        self.said: dict[str, str] = {}
+        #: The last word on marketing that was said with an address, and the account that said it.
+        self.said: dict[str, tuple[str, int]] = {}
         #: Address that an account had before its own, for others to take -> that account.
         self.given_up: dict[str, int] = {}
         #: Addresses that were forgotten, for good.
@@ -280,11 +280,11 @@ class World(Closing):
 
     def listen(self) -> None:
         """Remember what people say about marketing; who registers anew and says nothing takes nothing back."""
-        for customer in self.shop.customers.values():
+        for number, customer in self.shop.customers.items():
             for row in customer["meta_data"]:
                 if row["key"] == CONSENT:
                     self.excuses.unheard.discard(customer["email"])
-                    self.said[customer["email"]] = row["value"]
+                    self.said[customer["email"]] = row["value"], number
 
     def register(self, luck: Random) -> None:
         """Somebody makes an account."""
