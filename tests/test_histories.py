@@ -56,6 +56,9 @@ def registers(world: World, who: Somebody) -> bool:
 
 
 def moves(world: World, who: Somebody) -> bool:
+    """Who was forgotten with one address is somebody else with another."""
+    if who.number in world.kept:
+        return False
     if who.number:
         world.given_up[who.email], who.email = who.number, world.new_address()
         world.shop.edit_customer(who.number, email=who.email)
@@ -79,6 +82,15 @@ def is_forgotten(world: World, who: Somebody) -> bool:
     if who.number:
         world.delete(who.number)
     who.number, who.box, who.order, who.gone = 0, 0, 0, True
+    world.forget_everywhere(who.email)
+    return True
+
+
+def is_forgotten_here(world: World, who: Somebody) -> bool:
+    """Everywhere but in the shop, where all of theirs stays."""
+    if not who.number or not world.store.keys_by_email(who.email):
+        return False
+    world.kept.add(who.number)
     world.forget_everywhere(who.email)
     return True
 
@@ -150,6 +162,7 @@ ACTS: Mapping[str, Act] = {
     "moves": moves,
     "leaves": leaves,
     "is forgotten": is_forgotten,
+    "is forgotten here": is_forgotten_here,
     "pays": pays,
     "fails": fails,
     "is put on hold": _is("on-hold"),

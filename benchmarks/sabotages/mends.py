@@ -199,6 +199,21 @@ MENDS = (
         "if False and (last := self._last(place)):",
         "tests/test_histories.py",
     ),
+    core(
+        "take in an order of who was forgotten that bears another address",
+        "store/_rules/ingest.py",
+        "        if (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:\n            digests",
+        "        elif (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:\n"
+        "            digests",
+        "tests/test_histories.py",
+    ),
+    core(
+        "tell a state of somebody by an address under which they are not delivered yet",
+        "_delivery/namesakes.py",
+        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
+        'item.operation.op == "event"',
+        "core/tests/delivery/test_delivery_told.py",
+    ),
     plugin(
         "woocommerce",
         "take a wait for the same retry for a second failure",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import evolve
 
@@ -209,7 +210,7 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     accounts = world.accounts()
     for number, order in world.shop.orders.items():
         renewal = any(row["key"] == "_subscription_renewal" for row in order["meta_data"])
-        if not renewal or order["customer_id"] not in accounts or order["billing"]["email"] in world.forgotten:
+        if not renewal or order["customer_id"] not in accounts or _is_forgotten(world, order):
             continue
         if order["date_paid_gmt"] and not told[f"{number}/Renewed Subscription"]:
             yield f"{target.name}: {number} was paid and is not told of"
@@ -235,11 +236,12 @@ def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
 
 
 def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
-    """One for every order that bears no forgotten address, with the stage of its status."""
+    """One for every order that bears no forgotten address and is of nobody forgotten, with the stage of its status."""
     told = target.deals()
     held = Counter(number for number, _ in told)
     for number, order in world.shop.orders.items():
-        if order["status"] != DRAFT and held[number] != 1 and order["billing"]["email"] not in world.forgotten:
+        wanted = 0 if order["status"] == DRAFT or _is_forgotten(world, order) else 1
+        if held[number] != wanted:
             yield f"{target.name}: {number} ({order['status']}) is a deal {held[number]} times"
     for number, stage in told:
         if number not in world.shop.orders and str(number) in world.excuses.lost:
@@ -249,11 +251,16 @@ def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
             yield f"{target.name}: the deal of {number} is {stage} and the order {status}"
 
 
+def _is_forgotten(world: World, order: Mapping[str, Any]) -> bool:
+    """Whether nothing of an order is to be anywhere, whatever address it bears."""
+    return order["billing"]["email"] in world.forgotten or order["customer_id"] in world.kept
+
+
 def _bills(world: World, target: Ledger) -> Iterator[str]:
     """Each order of an account hangs under that account's record, whosever it was before."""
     accounts = world.accounts()
     for number, order in world.shop.orders.items():
-        if order["customer_id"] not in accounts or order["billing"]["email"] in world.forgotten:
+        if order["customer_id"] not in accounts or _is_forgotten(world, order):
             continue
         owner, above = accounts[order["customer_id"]]["email"], target.above(f"shop:order:{number}")
         if above not in (None, owner):

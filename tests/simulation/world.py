@@ -97,6 +97,8 @@ class World(Closing):
         self.forgotten: set[str] = set()
         #: Address that was forgotten, or is to be -> the accounts that were known to have it.
         self.erased: dict[str, set[str]] = {}
+        #: Accounts that were forgotten and are in the shop still.
+        self.kept: set[int] = set()
         #: Whom a target could not forget yet: the operator asks again.
         self.forgetting: set[str] = set()
         #: How many addresses there have been.

@@ -97,7 +97,8 @@ class Lane:
         self._settler = Settler(name, store, clock, owes or {}, observe)
         self._unlisted = Unlisted(self._call, store, self._settler, held_since)
         by_address = [name for name, preparer in preparers.items() if preparer.by_address]
-        self._namesakes = Namesakes(store, self._settler, self.routes, by_address, owes)
+        told = [name for name, preparer in preparers.items() if by_address and preparer.tells]
+        self._namesakes = Namesakes(store, self._settler, self.routes, by_address, told, owes)
         self._heirs = Heirs(store, self._settler)
         self._doubtful = Doubtful(self._call, store, self._settler, preparers, clock, self._failed, limits.seen_within)
         windows = [(limits.calls, limits.per)] if limits.calls else []

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
+from ..entities import Customer
 from ..errors import RateLimited
 from ..store import DirtyRule, Settlement, Store
 from .policy import Snooze
@@ -38,11 +39,13 @@ class Namesakes:
 
     A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
     makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
-    under which another record is known still.
+    under which another record is known still. Where the target has one record for an address, so does a state of what
+    somebody owns, or their own, that goes to another object of it without `after`: it says whose it is by an address.
 
     Args:
         routes: those that lead to the sink; rows of others are never delivered, and nobody waits for them.
         by_address: those of them to objects of which the target has one for an address (`ObjectType.by_address`).
+        told: those to other objects of such a target, which do not hang on a record there.
         owes: route -> what is owed once a record of it has another twin.
     """
 
@@ -52,17 +55,19 @@ class Namesakes:
         settler: Settler,
         routes: Collection[str],
         by_address: Collection[str] = (),
+        told: Collection[str] = (),
         owes: Mapping[str, tuple[DirtyRule, ...]] | None = None,
     ) -> None:
         self._store = store
         self._settler = settler
         self._routes = routes
         self._by_address = by_address
+        self._told = told
         self._owes = owes or {}
 
     def part(self, route: str, items: Sequence[Item], settlements: list[Settlement], now: datetime) -> list[Item]:
         """Those that may go; what becomes of the others is added to `settlements`."""
-        waiting = self._behind(route, items) | self._before_facts(items) | self._facts(items)
+        waiting = self._behind(route, items) | self._before_facts(items) | self._facts(route, items)
         items = self._asked_first(route, items, waiting)
         if route in self._by_address:
             items = self._in_rounds(route, items, waiting, settlements, now)
@@ -117,19 +122,31 @@ class Namesakes:
         if not (some := [item for item in items if item.operation.op == "delete"]):
             return {}
         one = some[0].work.delivery
-        return _said(some, self._store.untold(one.sink, one.source, one.entity, _keys(some)), UNTOLD)
+        return _said(some, self._store.untold(one.sink, one.source, one.entity, _keys(some), self._told), UNTOLD)
 
-    def _facts(self, items: Sequence[Item]) -> dict[int, str]:
+    def _facts(self, route: str, items: Sequence[Item]) -> dict[int, str]:
         owned: dict[tuple[str, str], dict[int, str]] = {}
+        own: dict[tuple[str, str], dict[int, str]] = {}
         for item in items:
             known = item.work.snapshot
-            if item.operation.op == "event" and known is not None and known.owner is not None:
+            fact = item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)
+            if not fact or known is None:
+                continue
+            if known.owner is not None:
                 owned.setdefault((known.source, known.owner.entity), {})[id(item)] = known.owner.key
+            elif known.entity == Customer.entity:
+                own.setdefault((known.source, known.entity), {})[id(item)] = known.key
+        # What a person's own row on a route waits for is not itself.
+        return self._behind_people(self._routes, owned) | self._behind_people(self._by_address, own)
+
+    def _behind_people(
+        self, routes: Collection[str], people: Mapping[tuple[str, str], Mapping[int, str]]
+    ) -> dict[int, str]:
         waiting: dict[int, str] = {}
-        for (source, entity), owners in owned.items():
-            people = set(owners.values())
-            moving = self._store.moving(self._routes, source, entity, people)
-            given = self._store.behind_handovers(self._routes, source, entity, people)
+        for (source, entity), owners in people.items():
+            keys = set(owners.values())
+            moving = self._store.moving(routes, source, entity, keys)
+            given = self._store.behind_handovers(routes, source, entity, keys)
             waiting |= {which: HANDED_OVER for which, key in owners.items() if key in given}
             waiting |= {which: MOVING for which, key in owners.items() if key in moving}
         return waiting

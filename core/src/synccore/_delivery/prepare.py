@@ -103,6 +103,11 @@ class Preparer:
         self._zone: str | None = None
         self._made_by = made_by
 
+    @property
+    def tells(self) -> bool:
+        """Whether what it sends is no record of a person at a target, and hangs on none."""
+        return not self.by_address and not self.route.after
+
     def _known_zone(self) -> str | None:
         if self._zone is None:
             self._zone = self._ask_zone()

@@ -207,7 +207,7 @@ def _whose(source: str, change: Change, owner: Snapshot | None) -> Iterator[str]
     """By what a person is known who was forgotten, as where records are taken in."""
     if email := email_of(change.data):
         yield email_digest(email)
-    elif change.owner is not None and owner is None:
+    if change.owner is not None and owner is None:
         yield key_digest(source, change.owner.entity, change.owner.key)
 
 

@@ -91,10 +91,13 @@ class Owing(Engine):
         with self.reading() as view:
             return namesakes.moving(view, routes, source, entity, keys)
 
-    def untold(self, sink: str, source: str, entity: str, keys: Collection[str]) -> set[str]:
-        """Of these, the owners of events that are open at the sink, parked ones left aside."""
+    def untold(
+        self, sink: str, source: str, entity: str, keys: Collection[str], routes: Collection[str] = ()
+    ) -> set[str]:
+        """Of these, the owners of events that are open at the sink, and of states that are on one of the routes,
+        parked ones left aside."""
         with self.reading() as view:
-            return namesakes.untold(view, sink, source, entity, keys)
+            return namesakes.untold(view, sink, source, entity, keys, routes)
 
     def heirs(self, route: str, source: str, entity: str, keys: Collection[str]) -> dict[str, Heir]:
         """Of these, the records whose place another one took: key -> that one."""

@@ -450,7 +450,8 @@ class _Intake:
         digests = []
         if (email := email_of(data)) is not None:
             digests.append(email_digest(email))
-        elif (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:
+        # Whatever address it bears: one that they had before, or of whoever it is billed to.
+        if (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:
             digests.append(key_digest(self._unit.source, owner.entity, owner.key))
         return any(self._tombstone(d) is not None for d in digests) or self._is_from_before(change)
 

@@ -121,11 +121,17 @@ SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
         AND d.op = 'upsert' AND d.state <> 'parked')
 """
 
-#: Of these people, those of whom facts are still to be told at the sink. A parked one is waited for by nobody.
+#: Of these people, those of whom facts are still to be told at the sink, or states of what they own on one of the
+#: routes. A parked one is waited for by nobody.
 UNTOLD = """
 SELECT j.value AS key FROM json_each(:keys) j WHERE EXISTS (
     SELECT 1 FROM delivery d WHERE d.source = :source AND d.owner_entity = :entity AND d.owner_key = j.value
         AND d.sink = :sink AND d.settled_at IS NULL AND d.event IS NOT NULL AND d.state <> 'parked')
+OR :routes <> '[]' AND EXISTS (
+    SELECT 1 FROM snapshot s CROSS JOIN delivery d ON d.key = s.key AND d.entity = s.entity AND d.source = s.source
+        AND d.settled_at IS NULL AND d.event IS NULL AND d.op = 'upsert' AND d.state <> 'parked'
+        AND d.route IN (SELECT value FROM json_each(:routes))
+    WHERE s.source = :source AND s.owner_entity = :entity AND s.owner_key = j.value)
 """
 
 #: Of these keys, those whose place another record took, that one's twin on the route, and whether it is still to be
@@ -195,9 +201,11 @@ def moving(view: Transaction, routes: Iterable[str], source: str, entity: str, k
     return _keys(view, MOVING, source, entity, keys, routes=codec.dump_json(list(routes)))
 
 
-def untold(view: Transaction, sink: str, source: str, entity: str, keys: Iterable[str]) -> set[str]:
-    """Those with facts that are to be told first."""
-    return _keys(view, UNTOLD, source, entity, keys, sink=sink)
+def untold(
+    view: Transaction, sink: str, source: str, entity: str, keys: Iterable[str], routes: Iterable[str] = ()
+) -> set[str]:
+    """Those with facts that are to be told first, or states on these routes."""
+    return _keys(view, UNTOLD, source, entity, keys, sink=sink, routes=codec.dump_json(list(routes)))
 
 
 def heirs(view: Transaction, route: str, source: str, entity: str, keys: Iterable[str]) -> dict[str, Heir]:

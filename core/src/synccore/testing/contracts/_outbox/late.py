@@ -164,6 +164,15 @@ class LateRules:
         assert desk.store.untold("crm", "shop", "customer", ["1", "2", "3", "4"]) == {"3"}
         assert desk.store.untold("mail", "shop", "customer", ["3"]) == set()
 
+    def test_whose_states_are_untold_is_known(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.order("o1", "1"))
+        (order,), route = desk.claim([desk.claim_rule("orders")]), "orders"
+        assert desk.store.untold("crm", "shop", "customer", ["1", "2"], [route]) == {"1"}
+        assert desk.store.untold("crm", "shop", "customer", ["1", "2"], ["another"]) == set()
+        assert desk.store.untold("crm", "shop", "customer", ["1", "2"]) == set()
+        desk.settle(order)
+        assert desk.store.untold("crm", "shop", "customer", ["1"], [route]) == set()
+
     def test_a_guests_events_and_the_accounts_stand_in_one_row(self, desk: Desk) -> None:
         mail = "guest@shop.test"
         desk.take(desk.customer(GUEST, email=mail, guest=True), desk.payment("e1", key="o1", owner=GUEST))

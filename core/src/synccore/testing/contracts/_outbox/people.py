@@ -218,11 +218,12 @@ class PeopleRules:
         done = desk.take(
             desk.customer("1", email="ADA@shop.test"),
             desk.order("o1", "1", email=mail),
+            desk.order("o2", "1", email="billed.to@shop.test"),
             desk.payment("e1", owner="1"),
             desk.customer("2"),
             sweep="s",
         )
-        assert (done.forgotten, done.accepted) == (3, 1)
+        assert (done.forgotten, done.accepted) == (4, 1)
         assert desk.rows() == ["people 2 upsert ready"]
         assert desk.take(desk.customer("1", email="new@shop.test")).accepted == 1
 
