@@ -202,8 +202,8 @@ MENDS = (
     core(
         "take in an order of who was forgotten that bears another address",
         "store/_rules/ingest.py",
-        "        # Whatever address it bears: one that they had before, or of whoever it is billed to.\n        if (owner",
-        "        elif (owner",
+        "one that they had before, or of whoever it is billed to.\n        if (owner",
+        "one that they had before, or of whoever it is billed to.\n        elif (owner",
         "tests/test_histories.py",
     ),
     core(

@@ -128,8 +128,8 @@ POINTS = (
     core(
         "delete before the facts are told",
         "_delivery/namesakes.py",
-        "self._behind(route, items) | self._before_facts(items) | self._facts(items)",
-        "self._behind(route, items) | self._facts(items)",
+        "self._behind(route, items) | self._before_facts(items) | self._facts(route, items)",
+        "self._behind(route, items) | self._facts(route, items)",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[what is told of who leaves-ledger]",
     ),

@@ -276,7 +276,7 @@ PROMISES = (
     core(
         "tell facts by an address under which nobody was delivered yet",
         "_delivery/namesakes.py",
-        "moving = self._store.moving(self._routes, source, entity, people)",
+        "moving = self._store.moving(routes, source, entity, keys)",
         "moving: set[str] = set()",
         DELIVERY,
     ),
