@@ -163,9 +163,9 @@ MENDS = (
     ),
     core(
         "believe a time that is yet to come, seen by whole lives",
-        "store/_rules/ingest.py",
-        'self._read_at < int(known["known_at"]) <= self._now',
-        'self._read_at < int(known["known_at"])',
+        "store/_rules/precedence.py",
+        'self.read_at < int(known["known_at"]) <= self._now',
+        'self.read_at < int(known["known_at"])',
         *LIVES,
     ),
     plugin(

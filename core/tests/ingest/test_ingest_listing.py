@@ -126,7 +126,7 @@ def test_a_comparison_finds_what_webhooks_missed_and_what_is_gone(app):
     assert len(held) == 249
 
 
-def test_versions_that_do_not_grow_are_named(app):
+def test_versions_that_do_not_grow_are_named_and_asked_about(app):
     app.source.put(customer("0003", email="p3@shop.test", version=9))
     backfill(app)
     app.source.put(customer("0003", email="moved@shop.test", version=8))
@@ -134,7 +134,18 @@ def test_versions_that_do_not_grow_are_named(app):
         reconcile(app)
     (told,) = [line for line in logs if line["event"] == "older than what is known"]
     assert (told["source"], told["entity"], told["records"]) == ("shop", "customer", 1)
-    assert "an older version than the one known" in read_now(app.app, "shop", "customer", "0003").text
+    assert "asked once more" in read_now(app.app, "shop", "customer", "0003").text
+    app.clock.advance(timedelta(seconds=10))
+    assert worker_of(app).follow_hints()
+    assert app.app.store.snapshot("shop", "customer", "0003").data.email == "moved@shop.test"
+
+
+def test_a_person_who_asks_for_a_record_is_told_what_the_shop_has_whatever_its_version(app):
+    app.source.put(customer("0003", email="p3@shop.test", version=9))
+    backfill(app)
+    app.clock.advance(timedelta(minutes=1))
+    app.source.put(customer("0003", email="moved@shop.test", version=8))
+    assert "read from shop" in read_now(app.app, "shop", "customer", "0003").text
 
 
 def test_a_record_that_a_listing_skipped_but_is_still_there_is_kept(app):

@@ -251,6 +251,7 @@ class Lister:
                     rules=self._rules,
                     bulk=True,
                     read_at=asked_at,
+                    asked=frozenset((entity, key) for key in keys),
                 )
             )
             deleted += sum(1 for c in changes if c.op == "delete") if taken.accepted else 0

@@ -56,7 +56,14 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
     changes, unreadable = parted([told] if isinstance(told, Change) else told)
     rules = rules_of(app.routes.values(), source)
     taken = app.intake.submit(
-        Ingest(source=source, changes=changes, unreadable=unreadable, rules=rules, read_at=read_at)
+        Ingest(
+            source=source,
+            changes=changes,
+            unreadable=unreadable,
+            rules=rules,
+            read_at=read_at,
+            asked=frozenset({(entity, key)}),
+        )
     )
     if unreadable:
         return Asked(text=f"{source} gave it, and it cannot be read: {unreadable[0].reason}", done=False)
@@ -66,8 +73,8 @@ def read_now(app: App, source: str, entity: str, key: str) -> Asked:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)
     if taken.stale:
         return Asked(
-            text=f"{source} gives an older version than the one known, so it was left: either the shop was put back to"
-            " a backup, or its plugin gives versions that do not grow with each change (a fault for its author)",
+            text=f"{source} gives an older version than the one it told a moment ago; its answer may lag behind that:"
+            " it is asked once more in ten seconds, and believed then",
             done=False,
         )
     if not taken.accepted:
@@ -93,8 +100,9 @@ def search_now(app: App, source: str, email: str) -> Asked:
     if not changes:
         return Asked(text=why_left_out(app, source, email) or f"{source} has nobody with this address", done=False)
     rules = rules_of(app.routes.values(), source)
+    found = frozenset((change.entity, change.key) for change in changes)
     taken = app.intake.submit(
-        Ingest(source=source, changes=changes, unreadable=unreadable, rules=rules, read_at=read_at)
+        Ingest(source=source, changes=changes, unreadable=unreadable, rules=rules, read_at=read_at, asked=found)
     )
     if taken.forgotten:
         return Asked(text="this person was forgotten: nothing of them is taken in", done=False)

@@ -67,6 +67,8 @@ class Ingest(Plain):
         unreadable: what could not be read; a `fetch` is owed where there is a key.
         read_at: when the source was asked (a listing, a fetch); None for what the source sent by itself.
         answers: hints that these changes answer; they end in the same transaction.
+        asked: records, (entity, key), that the source was asked for alone at `read_at`, as for a hint: what it says of
+            them is its newest word, whatever version that bears.
         loans: batches that may be made of what this and other units of the same commit owe.
     """
 
@@ -80,6 +82,7 @@ class Ingest(Plain):
     unreadable: Sequence[Unreadable] = ()
     read_at: datetime | None = None
     answers: Sequence["Hint"] = ()
+    asked: frozenset[tuple[str, str]] = frozenset()
     loans: Sequence[Loan] = ()
 
 

@@ -217,7 +217,7 @@ UPDATE delivery SET blocked = {_BLOCKED} WHERE sink = :sink AND route = :new AND
 #: The source named a record without saying what of it changed.
 PUT_HINT = """
 INSERT INTO hint (source, op, entity, key, bulk, due_at, given_at)
-VALUES (:source, :op, :entity, :key, :bulk, :now, :now)
+VALUES (:source, :op, :entity, :key, :bulk, :due, :now)
 ON CONFLICT (source, op, entity, key) DO UPDATE SET
     mark = hint.mark + 1, bulk = min(hint.bulk, excluded.bulk), due_at = min(hint.due_at, excluded.due_at)
 """

@@ -64,8 +64,8 @@ class Change(Plain):
     #: The record; None only for `delete`, `touch` and `forget`. Whoever gives it does not change what it holds (`raw`)
     #: any more: it may be looked at until it is delivered.
     data: Entity | None = None
-    #: Grows with every change of this record (usually its modified time in ms). An older version is dropped;
-    #: None means unknown: the later observation wins.
+    #: Grows with every change of this record (usually its modified time in ms). An older version is not
+    #: taken, but the source is asked for the record, and believed. None means unknown: the later observation wins.
     version: int | None = None
     #: When it happened by the source's clock, if known.
     at: datetime | None = None

@@ -8,13 +8,13 @@ from ..engine import Transaction
 from ..rows import Hint
 from .owing import refresh_record
 
-__all__ = ["ask_after_namesakes", "drop_hints", "end_hint", "give_hint", "put_unreadable"]
+__all__ = ["ask_after_namesakes", "ask_alone", "drop_hints", "end_hint", "give_hint", "put_unreadable"]
 
 
 def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
     """Owe a fetch (or a forgetting), and let wait for a fetch what is of this record, of its owner and what it owns."""
     place = {"source": source, "entity": change.entity, "key": change.key}
-    tx.execute(sql.PUT_HINT, place | {"op": change.op, "bulk": int(bulk), "now": now})
+    tx.execute(sql.PUT_HINT, place | {"op": change.op, "bulk": int(bulk), "due": now, "now": now})
     if change.op == "forget":
         return
     for ref in _concerned(tx, source, change):
@@ -32,6 +32,12 @@ def ask_after_namesakes(tx: Transaction, source: str, change: Change, email: str
         give_hint(tx, source, former, bulk=False, now=now)
         values = {"source": source, "entity": change.entity, "key": change.key}
         tx.execute(sql.AWAIT, values | {"hint_entity": former.entity, "hint_key": former.key})
+
+
+def ask_alone(tx: Transaction, source: str, entity: str, key: str, *, due: int, now: int) -> None:
+    """Owe a fetch of a record that may differ from what is known. Nothing waits for it: most likely it does not."""
+    place = {"source": source, "entity": entity, "key": key}
+    tx.execute(sql.PUT_HINT, place | {"op": "touch", "bulk": 0, "due": due, "now": now})
 
 
 def _concerned(tx: Transaction, source: str, change: Change) -> Iterable[EntityRef]:

@@ -13,12 +13,13 @@ from .._convert import from_ms, history_values, to_ms
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
 from .facts import Facts
-from .hints import ask_after_namesakes, end_hint, give_hint, put_unreadable
+from .hints import ask_after_namesakes, ask_alone, end_hint, give_hint, put_unreadable
 from .lending import Lending
 from .namesakes import FORMER_EMAIL
 from .owing import owe
 from .pen import Pen
 from .people import key_digest
+from .precedence import Precedence, older
 from .takeover import move
 
 __all__ = ["ingest"]
@@ -59,10 +60,9 @@ class _Intake:
         self._past = unit.bulk
         self._sinks: set[str] = set()
         self._sweeps = self._open_sweeps()
-        #: As of when what comes is true: of a listing or a fetch, when the source was asked.
-        self._read_at = None if unit.read_at is None else to_ms(unit.read_at)
-        self._known_at = now if self._read_at is None else self._read_at
-        self._answered = {(hint.entity, hint.key) for hint in unit.answers if hint.op == "touch"}
+        self._order = Precedence(unit, now)
+        #: Records to be asked for alone, and when.
+        self._asks: dict[tuple[str, str], int] = {}
         #: Whose place another one had taken, and who are their own again: a create from before is unanswered for.
         self._again: set[tuple[str, str]] = set()
         #: Who has another address than before.
@@ -78,6 +78,8 @@ class _Intake:
                 fates[self._take(Change(entity=record.entity, key=record.key, op="touch"))] += 1
         for hint in self._unit.answers:
             self._sinks |= end_hint(self._tx, hint)
+        for (entity, key), due in self._asks.items():
+            ask_alone(self._tx, self._unit.source, entity, key, due=due, now=self._now)
         if self._unit.cursor is not None:
             name, value = self._unit.cursor
             values = {"source": self._unit.source, "name": name, "value": value, "now": self._now}
@@ -93,7 +95,7 @@ class _Intake:
             unchanged=fates["unchanged"],
             stale=fates["stale"],
             forgotten=fates["forgotten"],
-            hinted=fates["hinted"],
+            hinted=fates["hinted"] + len(self._asks),
             unreadable=len(self._unit.unreadable),
             dirtied=self._dirtied,
             sinks=frozenset(self._sinks),
@@ -120,7 +122,7 @@ class _Intake:
         return self._upsert(change, change.data)
 
     def _hint(self, change: Change) -> _Fate:
-        if (change.entity, change.key) in self._answered:
+        if (change.entity, change.key) in self._order.answered:
             # The answer to a hint that gives it again: the record cannot be read, and asking once more does not help.
             return "unchanged"
         give_hint(self._tx, self._unit.source, change, bulk=self._unit.bulk, now=self._now)
@@ -148,20 +150,20 @@ class _Intake:
     def _is_history(self, change: Change) -> bool:
         """Whether a fact was made from a state that is long over: no news any more."""
         known = self._snapshot(change.entity, change.key)
-        return known is not None and _older(change.version, known["version"])
+        return known is not None and older(change.version, known["version"])
 
     def _delete(self, change: Change) -> _Fate:
         known = self._snapshot(change.entity, change.key)
         if known is None:
             return "unchanged"
-        if _older(change.version, known["version"]) or self._was_read_before(known):
-            return "stale"
+        if self._order.is_outdated(change, known):
+            return self._leave(change, known, differs=not known["deleted"])
         buried = {
             "id": known["id"],
             "version": change.version,
             "replaced_by": known["replaced_by"],
             "changed_at": self._at(change),
-            "known_at": self._known_at,
+            "known_at": self._order.known_at,
             "now": self._now,
         }
         if known["deleted"]:
@@ -181,14 +183,11 @@ class _Intake:
             self._tx.execute(
                 sql.READ_AFTER_ALL, {"source": self._unit.source, "entity": change.entity, "key": change.key}
             )
-        if known is not None and self._is_outdated(change, known):
-            if not known["deleted"]:
-                self._dirty_forced(change.entity, change.key, _owner_of(known))
-            return "stale"
-        owner = self._owner(change, data)
-        moved = self._take_over(change)
-        written = codec.Written(data)
+        owner, written = self._owner(change, data), codec.Written(data)
         fingerprint = written.fingerprint
+        if known is not None and self._order.is_outdated(change, known):
+            return self._leave(change, known, differs=not _same(known, fingerprint, owner))
+        moved = self._take_over(change)
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
@@ -240,19 +239,15 @@ class _Intake:
         later = known is None or change.op == "delete" or to_ms(change.at) > int(known["changed_at"])
         return not later or to_ms(change.at) < since
 
-    def _is_outdated(self, change: Change, known: Row) -> bool:
-        """Whether what is known is newer than this state."""
-        if change.version is not None and known["version"] is not None and change.version != known["version"]:
-            return change.version < int(known["version"])
-        if self._read_at is None and known["deleted"] and change.version is not None and known["version"] is not None:
-            # The last update, sent again after the deletion. A listing that shows the record once more is believed.
-            return True
-        return self._was_read_before(known)
-
-    def _was_read_before(self, known: Row) -> bool:
-        """Whether the source was asked before it told what is known. What it told at a time that is yet to come says
-        nothing of that: the clock was set back since."""
-        return self._read_at is not None and self._read_at < int(known["known_at"]) <= self._now
+    def _leave(self, change: Change, known: Row, *, differs: bool) -> _Fate:
+        """What is known stands. Where it is the version alone that says so, the source is asked for the record: that
+        bears its date, and a clock may be set back."""
+        if change.op == "upsert" and not known["deleted"]:
+            self._dirty_forced(change.entity, change.key, _owner_of(known))
+        due = self._order.asks_at(change, known) if differs else None
+        if due is not None:
+            self._asks[change.entity, change.key] = due
+        return "stale"
 
     def _values(
         self, change: Change, email: str | None, written: codec.Written, owner: EntityRef | None
@@ -266,7 +261,7 @@ class _Intake:
             "owner_entity": owner and owner.entity,
             "owner_key": owner and owner.key,
             "email": email,
-            "known_at": self._known_at,
+            "known_at": self._order.known_at,
             "now": self._now,
         }
 
@@ -417,7 +412,7 @@ class _Intake:
                 continue
             known = self._snapshot(change.entity, old)
             if known is not None and not known["deleted"]:
-                move(self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._known_at)
+                move(self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._order.known_at)
                 self._facts.known.clear()
                 moved = True
         return moved
@@ -460,7 +455,7 @@ class _Intake:
         if change.entity != Customer.entity or self._snapshot(change.entity, change.key) is not None:
             return False
         forgotten = self._tombstone(key_digest(self._unit.source, change.entity, change.key))
-        return forgotten is not None and (self._read_at or self._at(change)) < forgotten
+        return forgotten is not None and (self._order.read_at or self._at(change)) < forgotten
 
     def _tombstone(self, digest: str) -> int | None:
         """When that one was forgotten."""
@@ -483,10 +478,6 @@ class _Intake:
         for name in self._sweeps:
             values = {"source": self._unit.source, "name": name, "entity": change.entity, "key": change.key}
             self._tx.later(sql.MARK_SEEN, values)
-
-
-def _older(version: int | None, known: int | None) -> bool:
-    return version is not None and known is not None and version < known
 
 
 def _same(known: Row, fingerprint: str, owner: EntityRef | None) -> bool:

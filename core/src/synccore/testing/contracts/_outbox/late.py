@@ -22,6 +22,11 @@ def name(desk: Desk, key: Any = "1") -> Any:
     return desk.store.snapshot("shop", "customer", key).data.first_name
 
 
+def asked(desk: Desk) -> Any:
+    """What the shop is to be asked for by now."""
+    return desk.store.hints("shop", desk.now, 10)
+
+
 def _state_of_payment(desk: Desk, version: int | None) -> Any:
     from attrs import evolve
 
@@ -69,6 +74,74 @@ class LateRules:
         desk.tick(seconds=5)
         desk.take(desk.customer("1", "A", version=1))
         assert desk.take(desk.customer("1", "B", version=2), read_at=asked).accepted == 1
+
+    @pytest.mark.parametrize("how", ["webhook", "listing", "deletion"])
+    def test_what_is_older_by_its_version_alone_is_asked_for(self, desk: Desk, how: str) -> None:
+        """The shop's clock may have been set back since. What is known is delivered meanwhile."""
+        desk.take(desk.customer("1", "Ahead", version=600))
+        desk.tick(minutes=1)
+        change = desk.gone("customer", "1", version=60) if how == "deletion" else desk.customer("1", "Now", version=60)
+        done = desk.take(change, read_at=desk.now if how == "listing" else None, bulk=how == "listing")
+        assert (done.stale, done.hinted, name(desk)) == (1, 1, "Ahead")
+        assert [(h.entity, h.key, h.bulk) for h in asked(desk)] == [("customer", "1", False)]
+        assert desk.deliver_all() == ["people 1"]
+        assert len(desk.store.history(outcomes=["received"])) == 1
+
+    def test_the_answer_to_that_is_believed_and_what_follows_goes_by_its_version(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "Ahead", version=600))
+        desk.tick(minutes=1)
+        desk.take(desk.customer("1", "Now", version=60))
+        answer = desk.customer("1", "Now", version=60)
+        assert desk.take(answer, answers=asked(desk), read_at=desk.now).accepted == 1
+        assert (name(desk), asked(desk)) == ("Now", [])
+        assert desk.take(desk.customer("1", "Next", version=61)).accepted == 1
+        assert desk.deliver_all() == ["people 1"]
+
+    def test_a_webhook_that_is_sent_again_costs_a_question_and_changes_nothing(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "Old", version=1), desk.customer("1", "New", version=2))
+        desk.deliver_all()
+        desk.tick(days=1)
+        for _ in range(3):
+            desk.take(desk.customer("1", "Old", version=1))
+        (question,) = asked(desk)
+        answer = desk.customer("1", "New", version=2)
+        assert desk.take(answer, answers=[question], read_at=desk.now).unchanged == 1
+        assert (name(desk), asked(desk), desk.claim()) == ("New", [], [])
+
+    def test_nobody_asks_where_nothing_differs_or_it_is_known_to_be_older(self, desk: Desk) -> None:
+        read_at = desk.now
+        desk.tick(seconds=1)
+        values: dict[str, Any] = {"email": "guest@shop.test", "guest": True}
+        desk.take(desk.customer("1", "A", version=5), desk.customer(GUEST, "Newer", version=20, **values))
+        desk.tick(minutes=1)
+        assert desk.take(desk.customer("1", "A", version=4)).hinted == 0
+        assert desk.take(desk.customer("1", "Old", version=4), read_at=read_at, bulk=True).hinted == 0
+        # What an older order says of a guest is no state of theirs.
+        assert desk.take(desk.customer(GUEST, "Older", version=10, **values)).hinted == 0
+
+    def test_an_answer_of_a_shop_that_lags_behind_its_own_webhook_is_not_believed(self, desk: Desk) -> None:
+        """It is asked once more, when what it told is seen by itself."""
+        desk.take(desk.customer("1", "Old", version=1))
+        desk.tick(minutes=1)
+        desk.take(desk.touch("customer", "1"), desk.customer("1", "New", version=2))
+        desk.tick(seconds=2)
+        lagging = desk.customer("1", "Old", version=1)
+        assert desk.take(lagging, answers=asked(desk), read_at=desk.now).stale == 1
+        assert (name(desk), asked(desk)) == ("New", [])
+        assert desk.deliver_all() == ["people 1"]
+        desk.tick(seconds=8)
+        assert desk.take(lagging, answers=asked(desk), read_at=desk.now).accepted == 1
+
+    def test_what_a_page_told_late_is_newer_than_an_answer_that_was_asked_for_meanwhile(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "Old", version=1), desk.touch("customer", "1"))
+        desk.tick(minutes=1)
+        page_asked, hints = desk.now, asked(desk)
+        desk.tick(seconds=11)
+        answer_asked = desk.now
+        desk.tick(seconds=20)
+        desk.take(desk.customer("1", "New", version=2), read_at=page_asked)
+        assert desk.take(desk.customer("1", "Old", version=1), answers=hints, read_at=answer_asked).stale == 1
+        assert name(desk) == "New"
 
     def test_a_webhook_that_says_nothing_new_says_since_when_it_is_so(self, desk: Desk) -> None:
         desk.take(desk.customer("1", "New"))
