@@ -7,6 +7,8 @@ from attrs import evolve
 
 from synccore.entities import guest_key
 from synccore.errors import ConfigError, Transient, UnknownFilter
+from synccore.testing import FakeClock
+from synccore_woocommerce.testing import FakeWooCommerce
 
 
 def keys(changes, entity=None):
@@ -154,6 +156,31 @@ def test_only_changed_orders_are_polled_again(shop, client, clock):
     again = client.all("order", cursor)
     assert keys(again) == [str(numbers[7])]
     assert shop.count("GET") == 2
+
+
+def test_what_changes_after_the_shops_clock_was_set_right_is_polled(make, clock):
+    """Dated before what changed while it was ahead."""
+    shops = FakeClock()
+    with FakeWooCommerce(clock=shops) as shop:
+        client = make(shop)
+        first, second = (shop.place_order(customer_id=0) for _ in range(2))
+        clock.advance(timedelta(minutes=30))
+        shops.advance(timedelta(minutes=40))
+        _, cursor = client.listed("order")
+        shop.edit_order(first, status="completed")
+        _, cursor = client.listed("order", cursor)
+        clock.advance(timedelta(minutes=3))
+        shops.advance(timedelta(minutes=-7))
+        shop.edit_order(first, status="refunded")
+        shop.edit_order(second, status="completed")
+        changes, cursor = client.listed("order", cursor)
+        assert {c.key: c.data.status for c in changes} == {str(first): "refunded", str(second): "completed"}
+        clock.advance(timedelta(minutes=3))
+        shops.advance(timedelta(minutes=3))
+        assert client.all("order", cursor) != [], "polls overlap"
+        _, cursor = client.listed("order", cursor)
+        shop.edit_order(second, status="refunded")
+        assert str(second) in keys(client.all("order", cursor))
 
 
 def test_a_poll_of_orders_brings_the_buyers_of_new_ones_along(shop, make, clock):

@@ -152,9 +152,11 @@ class Poller:
             ahead, marks = part.ahead, dict(place.marks)
             whole = None if part.total is None else place.base + part.total
             if stage.by_modified and part.rows:
-                marks[stage.name] = max(marks.get(stage.name, ""), *(modified(row) for row in part.rows))
+                newest = max(marks.get(stage.name, ""), *(modified(row) for row in part.rows))
+                # A shop's clock that is ahead is set right some day: what changes then is dated before what came.
+                marks[stage.name] = min(newest, _gmt(read_at))
             if ahead is None and stage.stamps:
-                marks[stage.stamps] = self._context.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                marks[stage.stamps] = _gmt(self._context.clock.now())
             unreadable = [Unreadable(where=where, reason=why, entity=stage.entity) for where, why in part.odd]
             changes = stage.read(part.rows, unreadable.append)
             told = len(changes) + len(unreadable) - len(part.odd)
@@ -216,4 +218,9 @@ class Poller:
         mark = place.marks.get(stage.name) or place.marks.get(stage.follows)
         if place.full or not stage.by_modified or not mark:
             return Position()
-        return Position(after=shift(mark, -_OVERLAP))
+        return Position(after=shift(min(mark, _gmt(self._context.clock.now())), -_OVERLAP))
+
+
+def _gmt(at: datetime) -> str:
+    """A moment as the shop writes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
