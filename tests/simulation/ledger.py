@@ -21,6 +21,7 @@ from synccore.types import (
     Delivered,
     Erased,
     Failed,
+    Hanging,
     Identity,
     Limits,
     Link,
@@ -371,7 +372,7 @@ class _Sink:
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         self._ledger.reach()
         found = (self._ledger.entries.get(link.remote_id) for link in links)
-        return [entry and entry.fields for entry in found]
+        return [entry and Hanging(entry.fields, parent_id=_above(entry)) for entry in found]
 
     def find(self, identity: Identity) -> Sequence[Link]:
         self._ledger.reach()
@@ -401,3 +402,8 @@ def _whose(remote_id: str, entry: Entry, identity: Identity) -> Link:
     source, entity, key = entry.tag.split(":", 2)
     adopted = entry.tag not in identity.uids
     return Link(object=entry.object, remote_id=remote_id, source=source, entity=entity, key=key, adopted=adopted)
+
+
+def _above(entry: Entry) -> str | None:
+    """What a bill hangs on; nothing is said of a person."""
+    return entry.parent or "" if entry.object == "bill" else None

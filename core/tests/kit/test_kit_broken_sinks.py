@@ -32,6 +32,7 @@ SPECIAL = {
     "a_job_that_is_known_in_part_is_submitted_once",
     "a_child_waits_for_its_parent_and_hangs_on_it",
     "a_child_that_changes_hands_hangs_on_its_new_owner",
+    "a_child_that_was_hung_elsewhere_is_named_and_hung_back",
     "a_child_whose_parent_is_gone_waits_for_another_one",
     "an_event_is_told_once",
     "the_past_fires_no_automation",

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.errors import BatchRejected, Rejected, Transient, WaitFor
-from synccore.types import Delivered, FieldInfo, Limits, Link, ObjectInfo, Roomier, Submitted, Unchanged
+from synccore.types import Delivered, FieldInfo, Hanging, Limits, Link, ObjectInfo, Roomier, Submitted, Unchanged
 
 
 def test_jobs(sample, sound, jobs, contract_of, passes, fails, tmp_path):
@@ -160,6 +160,69 @@ def test_children(sample, sound, contract_of, passes, fails, tmp_path):
     first = {}
     passes(hangs_on(lambda operation: operation.parent.remote_id), case, tmp_path / "moved")
     fails(hangs_on(lambda op: first.setdefault(op.key, op.parent.remote_id)), case, tmp_path / "stays")
+
+
+@pytest.fixture
+def hanging(sound):
+    """A sink whose orders hang on people, and which says on whom."""
+
+    class Children(sound):
+        def _write(self, operation):
+            if operation.entity != "order":
+                return super()._write(operation)
+            fields = {**operation.fields, "kind": "child"}
+            if self.hangs(operation):
+                fields["parent"] = operation.parent.remote_id
+            return super()._write(evolve(operation, fields=fields))
+
+        def hangs(self, operation):
+            return operation.link is None or operation.link.parent_id != operation.parent.remote_id
+
+        def read(self, links):
+            return [x and self.told(link, x) for link, x in zip(links, super().read(links), strict=True)]
+
+        def told(self, link, there):
+            return Hanging(there, parent_id=there["parent"]) if "parent" in there else there
+
+    return Children
+
+
+def hangs_when_made(real, sink, operation):
+    return operation.link is None
+
+
+def takes_none_for_its_own(real, sink, operation):
+    return real(sink, operation) and (operation.link is None or operation.link.parent_id != "")
+
+
+def says_nothing_of_it(real, sink, link, there):
+    return there
+
+
+def says_what_was_remembered(real, sink, link, there):
+    return Hanging(there, parent_id=link.parent_id)
+
+
+@pytest.mark.parametrize(
+    ("method", "bug"),
+    [
+        ("hangs", hangs_when_made),
+        ("hangs", takes_none_for_its_own),
+        ("told", says_nothing_of_it),
+        ("told", says_what_was_remembered),
+    ],
+)
+def test_children_that_were_hung_elsewhere(sample, hanging, contract_of, passes, fails, tmp_path, method, bug):
+    def rehang(self, stand_in, remote_id, parent_id):
+        stand_in.people[remote_id]["parent"] = parent_id
+        return True
+
+    real = getattr(hanging, method)
+    broken = type("Broken", (hanging,), {method: lambda self, *args: bug(real, self, *args)})
+    case = "a_child_that_was_hung_elsewhere_is_named_and_hung_back"
+    route = {"entity": "order", "object": "person", "defaults": False, "fields": {"email": "'o@shop.test'"}}
+    passes(contract_of(sample, hanging, child=route, rehang=rehang), case, tmp_path / "sound")
+    fails(contract_of(sample, broken, child=route, rehang=rehang), case, tmp_path / "broken")
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ class Preparer:
         """Whether the record hangs under another parent at the target than it was delivered under."""
         known = work.link.parent_id if work.link else None
         now = work.parent.remote_id if work.parent else None
-        return bool(known and now) and known != now
+        return known is not None and bool(now) and known != now
 
     @staticmethod
     def _to_move(work: Work, link: Link) -> bool:

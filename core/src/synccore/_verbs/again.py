@@ -13,6 +13,7 @@ from ..types import Change, Link, RouteSpec
 from .deliveries import retry
 from .find import Hit, find
 from .parts.compare import differing
+from .parts.hanging import elsewhere, hung_back
 from .parts.words import plural
 from .preview import preview
 from .why import why_left_out
@@ -147,15 +148,17 @@ def _as_it_is(app: App, route: RouteSpec, link: Link) -> LinkUpdate | None:
         return LinkUpdate(object=link.object, remote_id=link.remote_id, fields={})
     ours = {name: value for name, value in link.fields.items() if name not in link.left_out}
     there = {name: remote.get(name) for name in differing(ours, remote)}
-    if not there:
+    odd = elsewhere(app, route, [(link, remote)], app.work(route, [link.key])).get(link.key)
+    if not there and odd is None:
         return None
-    return LinkUpdate(
+    update = LinkUpdate(
         object=link.object,
         remote_id=link.remote_id,
         fields={**link.fields, **there},
         left_out=link.left_out,
         asked={**link.mapped, **there},
     )
+    return update if odd is None else hung_back(update, odd)
 
 
 def _owe(app: App, route: RouteSpec, key: str) -> Asked:

@@ -14,6 +14,7 @@ from ..store import Delivery, Work, email_digest, email_of, key_digest
 from ..types import Change, Operation, RouteSpec, Skip, Snapshot, Unreadable
 from .parts.changed import file_notes
 from .parts.compare import differing, same
+from .parts.hanging import Elsewhere, elsewhere
 from .why import Standing, forgotten, record_for, standing_of, why_left_out
 
 __all__ = ["Answer", "FieldLine", "Preview", "answer", "preview"]
@@ -312,7 +313,21 @@ def _with_remote(app: App, route: RouteSpec, work: Work, found: Preview) -> Prev
         return evolve(found, live=True)
     [(_, remote)] = read_back(app, route, [work.link])
     drift = differing(_expected(work, found, remote), remote) if remote is not None else ()
-    return evolve(found, live=True, remote=remote, drift=tuple(drift))
+    seen = evolve(found, live=True, remote=remote, drift=tuple(drift))
+    odd = elsewhere(app, route, [(work.link, remote)], [work]).get(work.link.key)
+    return seen if odd is None or found.unwanted else _with_reference(seen, odd)
+
+
+def _with_reference(found: Preview, odd: Elsewhere) -> Preview:
+    """What it should hang on, beside what it hangs on: nothing that is mapped, and written all the same."""
+    name = odd.reference
+    return evolve(
+        found,
+        fields={**found.fields, name: odd.due},
+        previous={**found.previous, name: odd.due},
+        remote={**(found.remote or {}), name: odd.there},
+        drift=(*found.drift, name),
+    )
 
 
 def _expected(work: Work, found: Preview, remote: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from ..errors import MappingError, SynccoreError
 from ..store import DirtyRule, LinkUpdate, email_of
 from ..types import Finding, Identity, Link, Roomier, RouteSpec, Skip, Successor
 from .parts.compare import differing
+from .parts.hanging import Elsewhere, Pair, elsewhere, hung_back, silent
 from .parts.words import plural
 
 __all__ = ["Proof", "verify"]
@@ -168,10 +169,11 @@ class _Sample:
             return
         same_account(app, route.sink)
         links = app.store.sample_links(route.name, count, seed=app.random.randrange(2**31))
-        for link, remote in read_back(app, route, links):
-            if not self._left_as_it_is(link):
-                self._compare(link, remote)
-        self._parents(links)
+        pairs = [pair for pair in read_back(app, route, links) if not self._left_as_it_is(pair[0])]
+        for link, remote in pairs:
+            self._compare(link, remote)
+        if route.after is not None and links:
+            self._parents(links, pairs)
         self._twins(links)
         self._namesakes(links)
         proof.sampled = len(links)
@@ -235,22 +237,38 @@ class _Sample:
             self._warn("info", f"{self._route.entity} {link.key} {text}: {', '.join(lacking)}")
             self._repairs[link.key] = _as_it_is(link, lacking, remote)
 
-    def _parents(self, links: Sequence[Link]) -> None:
+    def _parents(self, links: Sequence[Link], pairs: Sequence[Pair]) -> None:
+        """Whether each hangs on the record that it should: by what is known here, and by what was read."""
         app, route = self._app, self._route
-        if route.after is None or not links:
+        entity, keys = app.after_entity(route.name), [link.key for link in links]
+        found = app.store.work_for(route.name, route.source, route.entity, keys, after=route.after, after_entity=entity)
+        works, preparer = dict(zip(keys, found, strict=True)), app.preparer(route.name)
+        for link in links:
+            if preparer.moved(works[link.key]):
+                self._moved(link, f"hangs under another record than {route.after} has now")
+        odd = elsewhere(app, route, pairs, [works[link.key] for link, _ in pairs])
+        for link in (x for x in links if x.key in odd and x.key not in self._proof.moved):
+            self._hangs_elsewhere(link, odd[link.key])
+        if silent(pairs):
+            self._proof.unproven.append(f"that each hangs on its record of {route.after}: the target does not say")
+
+    def _hangs_elsewhere(self, link: Link, odd: Elsewhere) -> None:
+        how = "was hung under another record" if odd.there else "hangs under nothing"
+        if odd.gone:
+            after = self._route.after
+            advice = f"its record of {after} is gone there: run synccore verify {after} --repair"
+            self._named_elsewhere(link, f"{how} at the target ({odd.reference}); {advice}")
             return
-        entity = app.after_entity(route.name)
-        keys = [link.key for link in links]
-        works = app.store.work_for(route.name, route.source, route.entity, keys, after=route.after, after_entity=entity)
-        preparer = app.preparer(route.name)
-        for link, work in zip(links, works, strict=True):
-            if preparer.moved(work):
-                self._proof.moved.append(link.key)
-                self._warn(
-                    "warning", f"{route.entity} {link.key} hangs under another record than {route.after} has now"
-                )
-                known = LinkUpdate(object=link.object, remote_id=None, etag=link.etag)
-                self._repairs.setdefault(link.key, known)
+        self._moved(link, f"{how} at the target: {odd.reference}")
+        self._repairs[link.key] = hung_back(self._repairs[link.key], odd)
+
+    def _moved(self, link: Link, how: str) -> None:
+        self._named_elsewhere(link, how)
+        self._repairs.setdefault(link.key, LinkUpdate(object=link.object, remote_id=None, etag=link.etag))
+
+    def _named_elsewhere(self, link: Link, how: str) -> None:
+        self._proof.moved.append(link.key)
+        self._warn("warning", f"{self._route.entity} {link.key} {how}")
 
     def _twins(self, links: Sequence[Link]) -> None:
         """Further records at the target that carry the marker of one of these."""

@@ -20,6 +20,7 @@ from ..types import (
     Erased,
     Failed,
     FieldInfo,
+    Hanging,
     Identity,
     Job,
     Limits,
@@ -61,6 +62,7 @@ class ScriptedSink:
 
     Attributes:
         records: remote id -> fields, as the target holds them.
+        parents: remote id -> that of the record it hangs on; written where the link says that it hangs elsewhere.
         events: idempotency keys with fields, in the order they arrived.
         calls: the operations of every `deliver`, in order.
     """
@@ -70,6 +72,7 @@ class ScriptedSink:
         if limits is not None:
             self.limits = limits
         self.records: dict[str, dict[str, Any]] = {}
+        self.parents: dict[str, str] = {}
         self.uids: dict[str, str] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.calls: list[tuple[Operation, ...]] = []
@@ -170,7 +173,13 @@ class ScriptedSink:
             self.records.setdefault(remote_id, {}).update(operation.fields)
             for name in operation.changed - operation.fields.keys():
                 self.records[remote_id].pop(name, None)
+            self._hang(operation, remote_id)
         return Delivered(remote_id=remote_id, etag=f"e{len(self.calls)}")
+
+    def _hang(self, operation: Operation, remote_id: str) -> None:
+        known = operation.link.parent_id if operation.link else None
+        if operation.parent is not None and known != operation.parent.remote_id:
+            self.parents[remote_id] = operation.parent.remote_id
 
     def _leave(self, operation: Operation, remote_id: str) -> None:
         self.left.append((operation.on_leave, operation.uid))
@@ -209,7 +218,11 @@ class ScriptedSink:
     def read(self, links: Sequence[Link]) -> Sequence[Mapping[str, Any] | None]:
         """What it holds."""
         with self._lock:
-            return [self.records.get(link.remote_id) for link in links]
+            return [self._read(link.remote_id) for link in links]
+
+    def _read(self, remote_id: str) -> Mapping[str, Any] | None:
+        there, parent = self.records.get(remote_id), self.parents.get(remote_id)
+        return there if there is None or parent is None else Hanging(there, parent_id=parent)
 
     def find(self, identity: Identity) -> Sequence[Link]:
         """By uid, and by the field `email`."""

@@ -51,7 +51,7 @@ class Link(Plain):
     others: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     #: Further records a sink made for this one: a name of its own -> remote id (`Delivered.made`).
     made: Mapping[str, str] = field(factory=dict)
-    #: The remote id of the parent (`after`) it was last delivered under.
+    #: The remote id of the parent (`after`) it was last delivered under; empty: it is known to hang on nothing.
     parent_id: str | None = None
     #: The route let go of it (`on_leave`); nothing is held there until it comes back.
     left: bool = False
@@ -101,15 +101,36 @@ class Successor(dict[str, Any]):
         self.remote_id = remote_id
 
 
-class Roomier(dict[str, Any]):
+class Hanging(dict[str, Any]):
+    """What `read` gives of a record that was delivered under another one (`operation.parent`): its values, and what it
+    hangs on at the target now.
+
+    `parent_id` is the remote id of that, empty where it hangs on nothing, and None where nothing is said of it: as
+    where it is its owner's own choice. `reference` is what the target calls it, for people.
+    """
+
+    def __init__(self, values: Mapping[str, Any], *, parent_id: str | None, reference: str = "parent") -> None:
+        super().__init__(values)
+        self.parent_id = parent_id
+        self.reference = reference
+
+
+class Roomier(Hanging):
     """What `read` gives where the target takes now what it did not when the record was delivered: its values.
 
     `lacking` are the mapped names that were left out then, because there was no such field, or no permission to write
     it.
     """
 
-    def __init__(self, values: Mapping[str, Any], *, lacking: frozenset[str]) -> None:
-        super().__init__(values)
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        *,
+        lacking: frozenset[str],
+        parent_id: str | None = None,
+        reference: str = "parent",
+    ) -> None:
+        super().__init__(values, parent_id=parent_id, reference=reference)
         self.lacking = lacking
 
 

@@ -87,6 +87,11 @@ class TestContact(SinkContract):
         """Whom the orders are billed to."""
         return [r["BillToContactId"] for r in stand_in.records("Order")]
 
+    def rehang(self, stand_in: FakeSalesforce, remote_id: str, parent_id: str) -> bool:
+        """Somebody has an order billed to another contact, or to none."""
+        stand_in.org.save("Order", {"BillToContactId": parent_id or None}, record_id=remote_id)
+        return True
+
     def refuse(self, stand_in: FakeSalesforce, email: str) -> bool:
         """A validation rule against one address."""
         stand_in.org.validation_rules.append((self.object, lambda r: r.get("Email") == email, "Not this one."))

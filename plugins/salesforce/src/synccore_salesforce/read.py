@@ -4,28 +4,32 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synccore.types import Link, Roomier, RouteSpec, Successor
+from synccore.types import Hanging, Link, Roomier, RouteSpec, Successor
 
 from .client import Client
 from .mapping.defaults import HELPERS, ITEMS
-from .mapping.record import LEAD_TO_CONTACT
+from .mapping.record import LEAD_TO_CONTACT, Shaper
 from .mapping.row import CONTACT_PREFIX, lacking
 from .mapping.values import canonical, canonical_items
 from .rows.follow import Follower
-from .schema import Catalog, Schema
+from .schema import Catalog, Field, Schema, api_name
 
 __all__ = ["Reader"]
 
 
 class Reader:
-    """Reads what one route delivered."""
+    """Reads what one route delivered. `after`: the object of the route on whose records its own hang."""
 
-    def __init__(self, client: Client, catalog: Catalog, route: RouteSpec, schema: Schema, follower: Follower) -> None:
+    def __init__(
+        self, client: Client, catalog: Catalog, shaper: Shaper, follower: Follower, after: str | None = None
+    ) -> None:
         self._client = client
         self._catalog = catalog
-        self._route = route
-        self._schema = schema
+        self._shaper = shaper
+        self._route = shaper.route
+        self._schema = shaper.schema
         self._follower = follower
+        self._after = after
 
     def read(self, links: Sequence[Link]) -> list[Mapping[str, Any] | None]:
         """Per link: the record's values under the mapped names, or None where it is gone.
@@ -34,6 +38,8 @@ class Reader:
         """
         ids = {link.remote_id[:15]: link.remote_id for link in links}
         names = {n for link in links for n in (*link.fields, *link.mapped)} - HELPERS
+        lookup = self._lookup(links, names)
+        names |= {lookup.name} if lookup else set()
         moved: dict[str, str] = {}
         if self._schema.name == "Lead":
             moved = self._moved([r for r in ids.values() if not self._is_contact(r)])
@@ -45,15 +51,38 @@ class Reader:
             found |= self._records(lost, names)
         if ITEMS in names:
             self._items(found, ids)
-        return [self._answer(x, found.get(x.remote_id[:15]), moved.get(x.remote_id[:15])) for x in links]
+        above = {i: str(record.pop(lookup.name, None) or "") for i, record in found.items()} if lookup else {}
+        answers = []
+        for link in links:
+            i = link.remote_id[:15]
+            hangs = _hangs(self._route, link, lookup, above.get(i, "")) if lookup else None
+            answers.append(self._answer(link, found.get(i), moved.get(i), hangs))
+        return answers
 
-    def _answer(self, link: Link, record: Mapping[str, Any] | None, moved_to: str | None) -> Mapping[str, Any] | None:
+    def _answer(
+        self, link: Link, record: Mapping[str, Any] | None, moved_to: str | None, hangs: tuple[str, str] | None
+    ) -> Mapping[str, Any] | None:
         if record is None:
             return None
         if moved_to:
             return Successor(record, remote_id=moved_to)
         missing = lacking(self._schema, link)
+        if hangs:
+            name, there = hangs
+            if missing:
+                return Roomier(record, lacking=missing, parent_id=there, reference=name)
+            return Hanging(record, parent_id=there, reference=name)
         return Roomier(record, lacking=missing) if missing else record
+
+    def _lookup(self, links: Sequence[Link], names: set[str]) -> Field | None:
+        """The field that this sync points at the records of the route in `after`, unless the mapping says where to."""
+        mine = any(link.parent_id is not None and link.route == self._route.name for link in links)
+        if self._after is None or not mine:
+            return None
+        lookup = self._shaper.parent_field(api_name(self._after), self._route.settings)
+        own = (lookup.name.lower(), f"{lookup.relationship}.".lower())
+        mapped = any(n.lower() == own[0] or n.lower().startswith(own[1]) for n in {*names, *self._route.fields})
+        return None if mapped else lookup
 
     def _records(self, ids: Mapping[str, str], names: set[str]) -> dict[str, dict[str, Any]]:
         """Old id -> values of the record that is now to be read for it."""
@@ -99,6 +128,17 @@ class Reader:
             items[str(item["OrderId"])[:15]].append(line)
         for key, record in found.items():
             record[ITEMS] = canonical_items(items[ids[key][:15]])
+
+
+def _hangs(route: RouteSpec, link: Link, lookup: Field, there: str) -> tuple[str, str] | None:
+    """The lookup's name, and the id of the record that it points at; None where nobody of us may write it."""
+    if link.parent_id and there[:15] == link.parent_id[:15]:
+        return lookup.name, link.parent_id
+    if not lookup.updateable or link.route != route.name:
+        return None
+    # On a record that others made or use, what somebody chose is theirs.
+    theirs = not link.ours and route.settings.get("existing") != "overwrite"
+    return None if there and theirs else (lookup.name, there)
 
 
 def _path(schema: Schema, name: str) -> str | None:

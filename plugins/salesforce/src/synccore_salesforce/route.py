@@ -52,6 +52,7 @@ class Route:
         clock: Clock,
         state: State,
         duplicate_rule: str,
+        after: str | None,
     ) -> None:
         self.spec = route
         self.schema = schema
@@ -64,7 +65,7 @@ class Route:
         made = MadeAccounts(client, catalog, state)
         self._accounts = Accounts(client, catalog, self.shaper, made)
         self._orders = Orders(client, self.saver, self.finder, Products(client, catalog))
-        self._reader = Reader(client, catalog, route, schema, follower)
+        self._reader = Reader(client, catalog, self.shaper, follower, after)
         self._remover = Remover(client, catalog, self.shaper, self.saver, made, erasures)
 
     @property
@@ -184,4 +185,6 @@ class Routes:
             raise RouteHeld(f"the connected user sees no object {spec.object} in this org: see synccore check")
         context = self._context
         state, rule = context.state(), self._config.duplicate_rule
-        return Route(spec, schema, self._client, self._catalog, context.clock, state, rule)
+        above = self._specs.get(spec.after or "")
+        after = above.object if above else None
+        return Route(spec, schema, self._client, self._catalog, context.clock, state, rule, after)

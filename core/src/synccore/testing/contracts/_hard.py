@@ -256,6 +256,27 @@ class HardSinkCases(SinkStand):
         assert list(self.parents(on.stand_in)) == [on.link(1).remote_id], on.errors()
         assert verify(on.app.app, "children").ok
 
+    def test_a_child_that_was_hung_elsewhere_is_named_and_hung_back(self, on: Stage) -> None:
+        """Somebody at the target empties the reference to its parent, or lets it point at another record."""
+        self._with_child(on)
+        link = on.app.app.store.link("children", "shop", "order", "900")
+        assert link is not None, on.errors()
+        if not callable(getattr(on.sink, "read", None)) or not self._readable(on, link.object):
+            pytest.skip("this sink cannot read its child records back")
+        tried = [there for there in ("", on.link(1).remote_id) if self._was_hung_back(on, link.remote_id, there)]
+        if not tried:
+            pytest.skip("nobody hangs anything elsewhere there (else write rehang)")
+
+    def _was_hung_back(self, on: Stage, child: str, there: str) -> bool:
+        if not self.rehang(on.stand_in, child, there):
+            return False
+        named = verify(on.app.app, "children", repair=True)
+        assert named.moved == ["900"], "read() does not say that a child hangs elsewhere (Hanging): verify proves it"
+        on.deliver()
+        assert list(self.parents(on.stand_in)) == [on.link(0).remote_id], f"it stays where it was hung: {on.errors()}"
+        assert verify(on.app.app, "children").ok
+        return True
+
     def test_a_child_whose_parent_is_gone_waits_for_another_one(self, on: Stage) -> None:
         """Somebody deleted it at the target, or it was forgotten by mistake: it may be made anew, and the child is no
         less to be delivered then."""

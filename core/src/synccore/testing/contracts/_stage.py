@@ -148,6 +148,11 @@ class SinkStand:
         """For every child record the stand-in holds: the remote id of the record it hangs on."""
         raise NotImplementedError("write parents(): whom your stand-in's child records hang on")
 
+    def rehang(self, stand_in: Any, remote_id: str, parent_id: str) -> bool:
+        """Let somebody at the target hang a child record on another record, or (`parent_id` empty) on none; True once
+        it does."""
+        return False
+
     def events(self, stand_in: Any) -> Sequence[str]:
         """Something that tells apart every event the stand-in holds, doubles included."""
         raise NotImplementedError("write events(): the events your stand-in holds")

@@ -91,8 +91,12 @@ class Org:
         return self.objects[name].live() if name in self.objects else []
 
     def merge(self, name: str, loser: str, survivor: str) -> None:
-        """Merge two records as a person would."""
+        """Merge two records as a person would: what pointed at the one that goes points at the other."""
         self.objects[name].records[loser].update(IsDeleted=True, MasterRecordId=survivor)
+        for kind in self.objects.values():
+            lookups = [f.name for f in kind.fields.values() if name in f.refers_to]
+            for record in kind.records.values() if lookups else ():
+                record.update(dict.fromkeys((n for n in lookups if record.get(n) == loser), survivor))
 
     def convert(self, lead: str) -> str:
         """Convert a lead to a contact of a new account; the contact's id."""
