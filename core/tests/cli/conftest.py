@@ -12,6 +12,7 @@ from synccore._cli import cli
 from synccore._cli._session import Session
 from synccore._plugins import load_plugins
 from synccore.config import option
+from synccore.errors import ConfigError
 from synccore.hookspecs import SinkType, hookimpl
 from synccore.secrets import Secret
 from synccore.testing import FakeClock, ScriptedSink
@@ -35,6 +36,10 @@ class Crm(ScriptedSink):
         self.ended = []
         self.videos = (("Set up", "https://video.test/1"),)
         self.twins = {}
+        #: What it says it can write once its key was read, where that is not what its type says.
+        self.own_objects = None
+        #: Why it does not open.
+        self.broken = None
         self.object = ObjectInfo(
             name="thing",
             fields=(
@@ -88,8 +93,13 @@ class CrmConfig:
 
 
 def crm_type(crm):
-    def opened(_config, context):
+    def opened(config, context):
         crm.context = context
+        if crm.broken is not None:
+            raise ConfigError(crm.broken)
+        if crm.own_objects is not None:
+            config.key.reveal()
+            crm.objects = crm.own_objects
         return crm
 
     return SinkType(

@@ -5,6 +5,7 @@ import pytest
 from synccore._cli._session import Session
 from synccore.errors import ConfigError
 from synccore.testing import customer
+from synccore.types import Defaults, ObjectType
 
 from .test_cli_connect import connect, vault
 
@@ -115,6 +116,32 @@ def test_looking_needs_no_secret_of_a_vendor(half, verb):
 
 def test_looking_shows_the_target_s_own_record_only_with_its_secret(half):
     assert "NOT_SET_ANYWHERE" in half.run("preview", "people", "12", "--live", code=3).stderr
+
+
+def test_a_route_that_only_its_sink_can_read_waits_for_the_secret_and_nothing_is_called_wrong(world):
+    """What may be written depends on the sink's settings, and it does not open without its key."""
+    thing = Defaults(fields={"email": "'a@shop.test'"})
+    world.crm.own_objects = (ObjectType(name="thing", summary="", defaults={"customer": thing, "order": thing}),)
+    orders = {"source": "shop", "entity": "order", "sink": "crm", "object": "thing"}
+    world.write(sinks=WRONG, routes={**world.config["routes"], "orders": orders})
+    world.source.put(customer("12"))
+    world.run("run", "--once", "--wait", environ={"NOT_SET_ANYWHERE": "key"})
+    lacks = "orders: needs the secret of sinks.crm to be read, and the environment variable NOT_SET_ANYWHERE is not set"
+    told = world.run("status")
+    assert lacks in told.stderr
+    assert "wrong" not in told.output
+    assert lacks in world.run("preview", "orders", "1", code=3).stderr
+    assert "sinks.crm: needs its secret" in world.run("preview", "people", "1", code=3).stderr
+    assert world.run("status", environ={"NOT_SET_ANYWHERE": "key"}).stderr == ""
+
+
+def test_a_sink_that_does_not_open_is_blamed_and_not_its_routes(world):
+    orders = {"source": "shop", "entity": "order", "sink": "crm", "object": "thing"}
+    world.write(sinks={"crm": {"type": "crm"}}, routes={**world.config["routes"], "orders": orders})
+    world.crm.broken = "the region is none"
+    told = world.run("run", "--once", code=3).stderr
+    assert "routes.orders: cannot be read, for sinks.crm cannot be opened: the region is none" in told
+    assert "default mapping" not in told
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from .._settings import (
     load_settings,
     read_file,
 )
+from .._settings.references import SecretMissing
 from ..config import Problem
 from ..entities import ENTITIES
 from ..errors import ConfigError
@@ -96,7 +97,7 @@ class App(Base):
                 self.plugins,
                 environ=self.environ,
                 stored_secret=self._stored_secret,
-                objects_of=self._open_sink,
+                objects_of=self._objects_of,
                 text=self.text,
                 looking=looking,
             )
@@ -169,7 +170,7 @@ class App(Base):
             app.close()
             raise SettingsError(app.settings.mistakes)
         left_out = [f"left out, because it is wrong: {p}" for p in app.settings.mistakes]
-        app.doubts = (*doubts, *left_out)
+        app.doubts = (*doubts, *left_out, *(f"not shown: {p}" for p in app.settings.unread))
         return app
 
     @classmethod
@@ -234,11 +235,17 @@ class App(Base):
             log=self._logs.of("synccore.plugin", instance=settings.name),
         )
 
-    def _open_sink(self, settings: InstanceSettings) -> Sequence[ObjectType]:
+    def _objects_of(self, settings: InstanceSettings) -> Sequence[ObjectType]:
+        unit = self._open_sink(settings)
+        if unit.error is not None:
+            raise (SecretMissing if unit.unasked else ConfigError)(unit.error, path=f"sinks.{unit.name}")
+        return unit.objects
+
+    def _open_sink(self, settings: InstanceSettings) -> SinkUnit:
         unit = SinkUnit(settings.name, settings, self.context(settings))
         self.sinks[settings.name] = unit
         unit.open()
-        return unit.objects
+        return unit
 
     def _open_source(self, settings: InstanceSettings) -> None:
         unit = SourceUnit(settings.name, settings, self.context(settings))

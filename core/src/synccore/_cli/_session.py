@@ -33,6 +33,7 @@ __all__ = [
     "json_option",
     "named",
     "named_lane",
+    "named_route",
     "named_unit",
     "stopping",
     "tell_notes",
@@ -262,6 +263,18 @@ def named(name: str, there: Iterable[str], what: str) -> str:
 def named_unit(app: App, name: str) -> str:
     """The name of a source or sink."""
     return named(name, [*app.sources, *app.sinks], "source or sink")
+
+
+def named_route(app: App, name: str) -> str:
+    """The name of a route. Raises ConfigError for one that cannot be read here, UsageError naming those there are."""
+    from ..errors import ConfigError
+
+    for problem in app.settings.unread:
+        if problem.path == f"routes.{name}":
+            raise ConfigError(problem.message, path=problem.path)
+    if name in app.routes and (sink := app.sinks[app.routes[name].sink]).unasked:
+        raise ConfigError(f"needs its secret to be asked what it can write: {sink.error}", path=f"sinks.{sink.name}")
+    return named(name, app.routes, "route")
 
 
 def named_lane(app: Base, name: str, what: str = "lane") -> str:

@@ -8,7 +8,7 @@ import click
 
 from ._failure import DONE, FINDINGS
 from ._options import names_in
-from ._session import current, json_option, named, stopping, tell_notes, verb
+from ._session import current, json_option, named_route, stopping, tell_notes, verb
 
 if TYPE_CHECKING:
     from .._app.records import Heard
@@ -39,7 +39,7 @@ def preview(route: str, key: str, live: bool, as_json: bool) -> int:
 
     session = current()
     with session.open() if live else session.look() as app:
-        found = answer(app, named(route, app.routes, "route"), key, live=live)
+        found = answer(app, named_route(app, route), key, live=live)
     tell_notes(found.notes)
     if as_json:
         print_json(found.document())
@@ -142,7 +142,7 @@ def plan(route: str, as_json: bool) -> int:
     from ._output import print_json, progress
 
     with current().open() as app, stopping(app), progress() as shown:
-        spec = app.routes[named(route, app.routes, "route")]
+        spec = app.routes[named_route(app, route)]
         found = run_plan(app, route, heard_by(shown, spec.source))
     tell_notes(found.notes)
     if as_json:

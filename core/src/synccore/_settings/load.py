@@ -114,6 +114,7 @@ def load_settings(
         alerts=alerts,
         warnings=_in_file_order(reader.warnings, document),
         mistakes=_in_file_order(reader.problems, document),
+        unread=_in_file_order(reader.unread, document),
     )
 
 

@@ -157,6 +157,7 @@ class Settings(Plain):
         mappers: what maps for each route, with the filters of all plugins.
         warnings: what works and should still be changed.
         mistakes: what had to be left out; only ever something where whoever asked wanted to look and no more.
+        unread: routes that could not be read then, for want of a secret that says what their sink can write.
     """
 
     path: Path
@@ -171,6 +172,7 @@ class Settings(Plain):
     password: Secret | None = None
     warnings: tuple[Problem, ...] = ()
     mistakes: tuple[Problem, ...] = ()
+    unread: tuple[Problem, ...] = ()
 
     @property
     def database_file(self) -> Path | None:

@@ -1,7 +1,6 @@
 """`[routes.NAME]`: references, the sink's defaults merged in, and expressions compiled."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from attrs import evolve
@@ -9,13 +8,14 @@ from attrs import evolve
 from .._contained import contained
 from .._mapping import compile_mapper
 from .._plugins import Plugins
-from ..config import ConfigProblems, suggest
+from ..config import ConfigProblems, Problem, suggest
 from ..entities import ENTITIES
 from ..errors import ConfigError
 from ..hookspecs import Mapper, SinkType, SourceType
 from ..types import Defaults, FieldOptions, ObjectType, RouteSpec
 from .fields import Field, default_fields, merge, read_field
 from .model import InstanceSettings, RouteTable
+from .references import SecretMissing
 from .structure import INVALID, Structurer
 
 ObjectsOf = Callable[[InstanceSettings], Sequence[ObjectType]]
@@ -49,7 +49,10 @@ def read_routes(
         objects = _Objects(objects_of)
         for name, table in tables.items():
             with reader.at(name):
-                if found := _Route(reader, name, sources, sinks, plugins, objects).read(table):
+                before = len(reader.problems)
+                found = _Route(reader, name, sources, sinks, plugins, objects).read(table)
+                objects.blame(reader, before, table)
+                if found:
                     read[name], mapper = found
                     if mapper is not None:
                         routes[name], mappers[name] = read[name], mapper
@@ -64,17 +67,35 @@ class _Objects:
     def __init__(self, objects_of: ObjectsOf | None) -> None:
         self._objects_of = objects_of
         self._known: dict[str, tuple[ObjectType, ...]] = {}
+        #: Sink -> why it did not say what it can write.
+        self._silent: dict[str, ConfigError] = {}
 
     def of(self, sink: InstanceSettings) -> tuple[ObjectType, ...]:
         if sink.name not in self._known:
             assert isinstance(sink.descriptor, SinkType)  # noqa: S101  sinks hold sinks
             objects: Sequence[ObjectType] = sink.descriptor.objects
             if self._objects_of:
-                # An instance that cannot work: whoever opens it says so, and the rest is checked all the same.
-                with suppress(ConfigError):
+                # An instance that cannot work: its routes are read by what its type can write.
+                try:
                     objects = self._objects_of(sink)
+                except ConfigError as error:
+                    self._silent[sink.name] = error
             self._known[sink.name] = tuple(objects)
         return self._known[sink.name]
+
+    def blame(self, reader: Structurer, before: int, table: Any) -> None:
+        """What a route is said to have wrong since so many problems, its sink may have wrong, which did not say what
+        it can write: that is told instead."""
+        sink = table.get("sink") if isinstance(table, Mapping) else None
+        error = self._silent.get(sink) if isinstance(sink, str) else None
+        if error is None or len(reader.problems) == before:
+            return
+        del reader.problems[before:]
+        if isinstance(error, SecretMissing):
+            said = f"needs the secret of sinks.{sink} to be read, and {error.message} here: set it as the daemon has it"
+            reader.unread.append(Problem(reader.path, said))
+        else:
+            reader.problem(f"cannot be read, for sinks.{sink} cannot be opened: {error.message}")
 
 
 class _Route:

@@ -36,6 +36,8 @@ class Structurer:
     def __init__(self, base: Path, secrets: SecretResolver) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        #: What could not be read for a secret that whoever only looks does not have.
+        self.unread: list[Problem] = []
         self.base = base
         self._secrets = secrets
         self._path: list[str] = []

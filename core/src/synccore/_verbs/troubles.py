@@ -58,7 +58,7 @@ def _lasting(kind: str, name: str, since: datetime, now: datetime, sentence: str
 
 
 def _instance(name: str, unit: Unit, lane: LaneRecord, now: datetime) -> Iterator[Trouble]:
-    state, reason = ("error", unit.error) if unit.error is not None else (lane.state, lane.reason)
+    state, reason = ("error", unit.error) if unit.error is not None and not unit.unasked else (lane.state, lane.reason)
     if state == "ok":
         return
     until = f", until {moment(lane.until)}" if lane.until is not None else ""

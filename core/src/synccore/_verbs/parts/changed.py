@@ -106,7 +106,8 @@ def _changed(app: App) -> Iterator[Changed]:
     notes = app.store.state(NOTES)
     for route in app.routes.values():
         known: Mapping[str, Any] | None = notes.get(route.name)
-        if known is None or route.entity in FACTS:
+        # A sink that does not open without its secret did not say what the route sends by default.
+        if known is None or route.entity in FACTS or app.sinks[route.sink].unasked:
             continue
         command = f"synccore backfill {route.source} {route.entity} --route {route.name}"
         if parts := _differing(known["parts"], _digests(route)):
