@@ -11,7 +11,7 @@ from synccore._verbs.verify import Proof, verify
 
 from .ledger import Ledger
 from .targets import Google, Klaviyo, Salesforce, Target
-from .truth import faults
+from .truth import FREED, faults
 from .world import World, one
 
 __all__ = ["proofs", "spoilt"]
@@ -87,11 +87,15 @@ def _named(before: Mapping[str, Proof], after: Mapping[str, Proof], route: str, 
 
 
 def _lists(proof: Proof) -> set[tuple[str, str]]:
-    return {(name, what) for name in LISTS for what in getattr(proof, name)}
+    """What is named, but for a number that nobody has any more since its owner is gone."""
+    freed = {key for key, names in proof.drift.items() if names == ["phone_number"]}
+    named = {(name, what) for name in LISTS for what in getattr(proof, name)}
+    return named - {("drift", key) for key in freed}
 
 
 def _said(proof: Proof) -> set[str]:
-    return {finding.message for finding in proof.findings if finding.level != "info"}
+    told = (finding.message for finding in proof.findings if finding.level != "info")
+    return {message for message in told if not message.endswith(FREED)}
 
 
 @singledispatch

@@ -221,8 +221,11 @@ class Klaviyo(Target):
         self.server.refuse.clear()
 
     def deletes(self, email: str) -> bool:
+        """What was told of them was told, though it goes with them."""
         if (person := self.server.person(email)) is not None:
+            told = list(self.server.store.events)
             self.server.store.delete(person)
+            self.server.store.events = told
         return person is not None
 
     def types(self, email: str) -> bool:

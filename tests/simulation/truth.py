@@ -15,7 +15,7 @@ from .ledger import FAILED, Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .world import World
 
-__all__ = ["claims", "faults"]
+__all__ = ["FREED", "claims", "faults"]
 
 DRAFT = "checkout-draft"
 #: No longer than this does anybody wait in a call: whatever takes longer is done later, and something else before.

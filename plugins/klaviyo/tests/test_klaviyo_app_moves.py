@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from synccore._verbs.forget import forget
 from synccore._verbs.verify import verify
+from synccore.types import Change
 
 OLD, NEW, BEN = "anna@shop.test", "anna-neu@shop.test", "ben@shop.test"
 
@@ -72,3 +74,52 @@ def test_whom_we_subscribed_against_the_shops_word_is_named_and_made_good(start,
     app.settle_down()
     assert klaviyo.person(OLD).consent == "UNSUBSCRIBED"
     assert verify(app.app, "profiles").ok
+
+
+@pytest.fixture
+def left(start, shop, klaviyo, clock):
+    """Anna has left a profile behind, with her number."""
+
+    def make(**options):
+        app = start("profiles", profiles=options)
+        phone = "+493012345678"
+        app.emit(shop.customer("1", email=OLD, phone=phone))
+        app.settle_down()
+        klaviyo.add_person(email=NEW)
+        clock.advance(timedelta(hours=1))
+        app.emit(shop.customer("1", email=NEW, phone=phone))
+        app.settle_down()
+        return app
+
+    return make
+
+
+def test_her_own_number_goes_along(left, klaviyo):
+    left()
+    numbers = [klaviyo.person(email).attributes.get("phone_number") for email in (OLD, NEW)]
+    assert numbers == [None, "+493012345678"]
+
+
+def test_who_is_forgotten_is_gone_from_the_profile_that_they_left(left, klaviyo):
+    assert forget(left().app, NEW).complete
+    assert klaviyo.store.people == {}
+
+
+def test_so_is_who_is_erased_with_their_account(left, klaviyo):
+    app = left(on_delete="erase")
+    app.emit(Change(entity="customer", key="1", op="delete", version=99))
+    app.settle_down()
+    assert klaviyo.person(OLD) is None
+    assert klaviyo.person(NEW).properties == {}, "it was there before us"
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_but_not_where_somebody_else_has_it_by_now(left, shop, klaviyo, many):
+    app = left()
+    others = [shop.customer(f"9{n}", email=f"n{n}@shop.test") for n in range(201 if many else 0)]
+    app.emit(shop.customer("2", email=OLD), *others, bulk=many)
+    app.settle_down()
+    klaviyo.finish_jobs()
+    app.settle_down()
+    assert forget(app.app, NEW).complete
+    assert klaviyo.person(OLD).properties["woo_customer_id"] == "2"

@@ -15,6 +15,7 @@ from synccore.errors import Rejected, SynccoreError
 from synccore.types import Context, Erased, Identity, Link, Uid
 
 from .client import ERASE, Client
+from .former import Former
 from .jobs import Holding, Jobs
 from .match import find, find_by_email
 from .profile import check_email, valid_phone
@@ -45,6 +46,7 @@ class Eraser:
         self._clock = context.clock
         self._state = context.state()
         self._jobs = jobs
+        self._former = Former(context)
         self._next_look: datetime | None = None
 
     # -- finding
@@ -55,6 +57,8 @@ class Eraser:
         # Before the profiles: a job that ends in between has made what is then found.
         in_jobs = list(self._in_jobs(identity, emails))
         people = list(find(self._client, "email", emails).values())
+        if emails:  # else it is asked what carries their marks, and what they left is no double of theirs
+            people += find(self._client, "id", self._former.of(identity.uids)).values()
         for name, values in (("external_id", identity.uids), ("phone_number", filter(valid_phone, identity.phones))):
             for profile in find(self._client, name, values).values():
                 # A telephone may be shared in a family: with an address of its own it is somebody else.

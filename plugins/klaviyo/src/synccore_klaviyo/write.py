@@ -15,6 +15,7 @@ from .config import Config
 from .consent import Consent, Said, address_of, gets_mail, is_by_us, old_email
 from .erase import request_deletion
 from .errors import ApiError
+from .former import Former
 from .jobs import Jobs
 from .match import Resource, find, find_by_email, find_subscribed
 from .merges import Merges
@@ -62,6 +63,7 @@ class Writer:
         self._consent = Consent(client, context, config.list)
         self._jobs = jobs
         self._merges = Merges(client, context)
+        self._former = Former(context)
         self._phones = Phones(client, context.clock)
         self._job_from = min(MAX_BATCH, config.bulk_threshold)
 
@@ -71,8 +73,12 @@ class Writer:
         operations, outcomes, course.followed = self._merges.follow(operations)
         going = [op for op in operations if op.id not in outcomes]
         outcomes |= self._deliver(going, course) if going else {}
-        done = [op.id for op in operations if isinstance(outcomes[op.id], Delivered)]
-        self._merges.end([course.followed[number] for number in done if number in course.followed])
+        done = [(op, one) for op in operations if isinstance(one := outcomes[op.id], Delivered)]
+        self._merges.end([course.followed[op.id] for op, _ in done if op.id in course.followed])
+        self._former.take(one.remote_id for _, one in done if one.remote_id)
+        for op, _ in done:
+            if op.id in course.left and _adopts(op):
+                self._former.leave(op)
         # What was taken off a profile, for somebody else to have it, is a part of what was to be written there.
         return [
             evolve(one, partly=True)
@@ -110,6 +116,7 @@ class Writer:
     def collected(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What became of an import job; who came to a profile by it may not want what it consents to."""
         found = {op.id: outcome for op, outcome in zip(operations, outcomes, strict=True)}
+        self._former.take(one.remote_id for one in outcomes if isinstance(one, Delivered) and one.remote_id)
         adopting = [op for op in operations if isinstance(one := found[op.id], Delivered) and one.adopted]
         notes = self._refuse(adopting, found)
         return [_noted(found[op.id], notes.get(op.id)) for op in operations]
@@ -335,15 +342,30 @@ class Writer:
         left = find_subscribed(self._client, [known]).get(known)
         if left is not None:
             course.left[operation.id] = left
-        if operation.settings.get("on_conflict") != "merge":
+        if _adopts(operation):
+            self._give_up(operation, left, course)
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
         if not self._merges.begin(known, _known_as(left), owner):
             return "the profile it was linked to is gone"
         return MERGED
 
+    def _give_up(self, operation: Operation, left: Resource | None, course: _Course) -> None:
+        """What of their own keeps another profile from having it is taken off the one that they leave."""
+        held = (left or {}).get("attributes") or {}
+        wanted = {n: None for n in EXTRA_IDENTIFIERS if held.get(n) and held[n] == operation.fields.get(n)}
+        if left is None or not wanted or (operation.link and operation.link.shared > 1):
+            return
+        course.begun.add(left["id"])
+        self._client.call(PROFILE_IMPORT, body={"data": Profile(attributes=wanted).resource(left["id"])})
+
     # -- deleted in the shop, or wanted no longer
 
     def _take_away(self, operation: Operation) -> Delivered:
+        if (operation.op == "delete" or operation.gone) and operation.settings.get("on_delete") == "erase":
+            former = self._former.of([operation.uid], ours=True)
+            for remote_id in former:
+                request_deletion(self._client, remote_id)
+            self._former.take(former)
         return self._delete(operation) if operation.op == "delete" else self._let_go(operation)
 
     def _delete(self, operation: Operation) -> Delivered:
@@ -407,9 +429,13 @@ def _has_arrived(operation: Operation, outcomes: Mapping[int, Outcome], course: 
     )
 
 
+def _adopts(operation: Operation) -> bool:
+    return operation.settings.get("on_conflict") != "merge"
+
+
 def _stays_behind(operation: Operation, left: Resource) -> bool:
     """Whether a profile that nobody of the shop has any more gets mail on the shop's word."""
-    if operation.settings.get("on_conflict") == "merge" or (operation.link and operation.link.shared > 1):
+    if not _adopts(operation) or (operation.link and operation.link.shared > 1):
         return False
     return operation.previous.get("accepts_marketing") is True or is_by_us(left, operation.source)
 
