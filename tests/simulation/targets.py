@@ -198,12 +198,16 @@ class Klaviyo(Target):
 
     def owner(self, luck: Random) -> None:
         """A form: somebody signs up with an address of which the shop may hear later, and may want mail."""
-        known = [int(digits) for held in self.people() if (digits := Held.digits(held.email))]
+        known = [int(digits) for write in self.server.store.writes if (digits := Held.digits(write.email))]
         email = f"p{max(known, default=0) + luck.randrange(1, 4)}@shop.test"
+        self.signs_up(email, wants_mail=luck.random() < 0.5)
+
+    def signs_up(self, email: str, *, wants_mail: bool) -> None:
+        """Somebody who is not there yet does, by themselves."""
         if self.types(email):
             person = self.server.store.owner("email", email)
             self._signed.add(person.id)
-            if luck.random() < 0.5:
+            if wants_mail:
                 self.asked_for_mail.add(email)
                 self.server.store.subscribe(person, "")
 
@@ -270,9 +274,9 @@ class Adopting(Klaviyo):
     def beside(self, world: "World") -> set[str]:
         """And those of profiles that somebody left behind."""
         with world.store.asked_by_a_stranger():
-            known = {p.id for p in self._profiles().values() if world.store.links_to(p.id, 1)}
-        people = [p for p in self._profiles().values() if p.id not in known]
-        return super().beside(world) | ({p.attributes.get("email", "") for p in people} & world.given_up.keys())
+            left = [p for p in self._profiles().values() if not world.store.links_to(p.id, 1)]
+        bare = {p.attributes.get("email", "") for p in left if p.attributes.keys() <= {"email"} and not p.location}
+        return super().beside(world) | (bare & world.given_up.keys())
 
 
 class Google(Target):

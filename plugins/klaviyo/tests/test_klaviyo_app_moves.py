@@ -94,10 +94,12 @@ def left(start, shop, klaviyo, clock):
     return make
 
 
-def test_her_own_number_goes_along(left, klaviyo):
+def test_her_own_number_goes_along_and_nothing_of_hers_stays(left, klaviyo):
+    """Whoever has that address next is on that profile."""
     left()
-    numbers = [klaviyo.person(email).attributes.get("phone_number") for email in (OLD, NEW)]
-    assert numbers == [None, "+493012345678"]
+    former, now = klaviyo.person(OLD), klaviyo.person(NEW)
+    assert now.attributes["phone_number"] == "+493012345678"
+    assert (former.attributes, former.properties) == ({"email": OLD}, {})
 
 
 def test_who_is_forgotten_is_gone_from_the_profile_that_they_left(left, klaviyo):

@@ -343,20 +343,18 @@ class Writer:
         if left is not None:
             course.left[operation.id] = left
         if _adopts(operation):
-            self._give_up(operation, left, course)
+            self._give_up(operation.link, left, course)
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
         if not self._merges.begin(known, _known_as(left), owner):
             return "the profile it was linked to is gone"
         return MERGED
 
-    def _give_up(self, operation: Operation, left: Resource | None, course: _Course) -> None:
-        """What of their own keeps another profile from having it is taken off the one that they leave."""
-        held = (left or {}).get("attributes") or {}
-        wanted = {n: None for n in EXTRA_IDENTIFIERS if held.get(n) and held[n] == operation.fields.get(n)}
-        if left is None or not wanted or (operation.link and operation.link.shared > 1):
+    def _give_up(self, link: Link | None, left: Resource | None, course: _Course) -> None:
+        """Who gets the profile that they leave is not to get what was theirs; and their number they take along."""
+        if link is None or left is None or link.shared > 1:
             return
-        course.begun.add(left["id"])
-        self._client.call(PROFILE_IMPORT, body={"data": Profile(attributes=wanted).resource(left["id"])})
+        course.begun.add(link.remote_id)
+        self._client.call(PROFILE_IMPORT, body={"data": empty(link).resource(link.remote_id)})
 
     # -- deleted in the shop, or wanted no longer
 
