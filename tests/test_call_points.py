@@ -36,10 +36,11 @@ from simulation.changes import (
     THEIRS,
 )
 from simulation.firms import Firms
+from simulation.going import GOING
 from simulation.ledger import Ledger
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.rounds import ROUNDS, Falling
-from simulation.targets import Google, Klaviyo, Salesforce
+from simulation.targets import Adopting, Google, Klaviyo, Salesforce
 from simulation.world import World
 
 from synccore._plugins import load_plugins
@@ -90,6 +91,9 @@ FIRST = {name: act for name, act in OTHERS.items() if name != "the owner deletes
 SECOND = {name: act for name, act in OTHERS.items() if name != "exchanges it"}
 BACK = {name: act for name, act in OTHERS.items() if name == "exchanges it"}
 
+#: What may come before it is through that somebody gets an address which has a profile.
+SOON = {**STAYING, **SAID, **{name: LEAVES[name] for name in ("leaves", "leaves and comes back")}, **MOVED}
+
 FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
 
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
@@ -113,6 +117,7 @@ GROUPS = {
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
+    "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 151),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 11),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 7),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),

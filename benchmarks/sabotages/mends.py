@@ -437,7 +437,8 @@ MENDS = (
         "merges.py",
         'if find(self._client, "id", [source]):',
         "if False:",
-        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets the address of who signed up-marketing]",
     ),
     plugin(
         "klaviyo",
@@ -445,14 +446,34 @@ MENDS = (
         "write.py",
         "notes |= self._refuse(arrived, outcomes)",
         "",
-        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets the address of who signed up-adopting]",
     ),
     plugin(
         "klaviyo",
         "take back: leave no subscription behind with a profile that nobody has any more",
         "write.py",
-        "notes |= self._go_over([op for op in operations if op.id in course.left], outcomes, course)",
+        "notes |= self._go_over(over, outcomes, course)",
         "",
-        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets the address of who signed up-adopting]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: leave nothing of somebody on the profile that another one gets next",
+        "write.py",
+        "self._give_up(operation.link, left, course)",
+        "pass",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets the address of who signed up-adopting]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: take who goes elsewhere out of the profile of a write without an answer",
+        "write.py",
+        "self._withdraw(going, outcomes)",
+        "pass",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets the address of who signed up-adopting]",
     ),
 )

@@ -20,6 +20,7 @@ still means the same: that is how a failing life is shrunk.
     calls    trouble at one call after the other, and something that happens before the next try
     changes  what that may be
     rounds   addresses that go round
+    going    who gets an address with which somebody signed up at the target
     meeting  two things at once
     lives    draw, live, shrink
 """

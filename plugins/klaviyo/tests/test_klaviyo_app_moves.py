@@ -6,6 +6,7 @@ import pytest
 
 from synccore._verbs.forget import forget
 from synccore._verbs.verify import verify
+from synccore.testing import Fault
 from synccore.types import Change
 
 OLD, NEW, BEN = "anna@shop.test", "anna-neu@shop.test", "ben@shop.test"
@@ -125,3 +126,21 @@ def test_but_not_where_somebody_else_has_it_by_now(left, shop, klaviyo, many):
     app.settle_down()
     assert forget(app.app, NEW).complete
     assert klaviyo.person(OLD).properties["woo_customer_id"] == "2"
+
+
+@pytest.mark.parametrize("then", ["goes elsewhere", "leaves"])
+def test_who_goes_elsewhere_after_a_write_without_an_answer_is_taken_out_again(start, shop, klaviyo, then):
+    app = start("profiles", profiles={"on_delete": "erase"})
+    app.emit(shop.customer("1", email=OLD, accepts_marketing=False))
+    app.settle_down()
+    there = klaviyo.add_person(email=NEW, title="Dr")
+    klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path == "/api/profile-import" and b'"id"' not in r.body))
+    app.emit(shop.customer("1", email=NEW, accepts_marketing=True))
+    app.drain()
+    assert there.properties["woo_customer_id"] == "1"
+    klaviyo.store.subscribe(there, "", "shop")
+    left = Change(entity="customer", key="1", op="delete", version=99)
+    app.emit(shop.customer("1", email="anna-third@shop.test") if then == "goes elsewhere" else left)
+    app.settle_down()
+    assert (there.attributes, there.properties) == ({"email": NEW, "title": "Dr"}, {})
+    assert there.consent == "UNSUBSCRIBED"

@@ -55,7 +55,7 @@ class Merges:
         self._state = context.state()
 
     def begin(self, source: str, email: str | None, into: str) -> bool:
-        """Have a profile joined into another one; False: it is gone. Raises RateLimited until it is."""
+        """Have a profile joined into another one; False: it is gone already."""
         merge = _Merge(source, into, _digest(email), self._clock.now())
         self._state.put({merge.name: {"into": into, "address": merge.address, "at": merge.at.isoformat()}})
         relationships = {"profiles": {"data": [{"type": "profile", "id": source}]}}
@@ -68,9 +68,12 @@ class Merges:
             if isinstance(error, ApiError) and error.status == 404:
                 return False
             raise
+        return True
+
+    def wait(self, source: str) -> None:
+        """Raises RateLimited as long as a profile is still there."""
         if find(self._client, "id", [source]):
             raise _not_yet()
-        return True
 
     def end(self, sources: Sequence[str]) -> None:
         """These hold up nobody any more, and their people are known by what they were joined into."""

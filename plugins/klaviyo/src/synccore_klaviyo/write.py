@@ -73,6 +73,7 @@ class Writer:
         operations, outcomes, course.followed = self._merges.follow(operations)
         going = [op for op in operations if op.id not in outcomes]
         outcomes |= self._deliver(going, course) if going else {}
+        self._withdraw(going, outcomes)
         done = [(op, one) for op in operations if isinstance(one := outcomes[op.id], Delivered)]
         self._merges.end([course.followed[op.id] for op, _ in done if op.id in course.followed])
         self._former.take(one.remote_id for _, one in done if one.remote_id)
@@ -87,6 +88,27 @@ class Writer:
             for op in operations
             for one in (outcomes[op.id],)
         ]
+
+    def _withdraw(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> None:
+        """Take those who went elsewhere, or left, out of the profile that an earlier try may have brought them to."""
+        for op in operations:
+            one, link = outcomes[op.id], op.link
+            if not isinstance(one, Delivered) or link is None:
+                continue
+            strays = [remote_id for remote_id in self._former.strays(op) if remote_id != one.remote_id]
+            try:
+                for stray in strays:
+                    self._clear(evolve(link, remote_id=stray))
+                people = find_subscribed(self._client, strays) if strays else {}
+            except SynccoreError as error:
+                outcomes[op.id] = _but_for(one, error)
+                continue
+            for there in people.values():
+                if gets_mail(there) and is_by_us(there, op.source):
+                    said = self._consent.opt_out([op], address=lambda _, there=there: _known_as(there))  # type: ignore[misc]
+                    _take_over(said, outcomes)
+            if isinstance(outcomes[op.id], Delivered):
+                self._former.take(strays)
 
     def _deliver(self, operations: Sequence[Operation], course: _Course) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -106,7 +128,9 @@ class Writer:
             outcomes |= self._jobs.submit(bulk, profiles)
         outcomes |= self._each(singles, lambda op: self._write(op, profiles[op.id], course))
         notes |= self._leave_moving([op for op in leaving if old_email(op)], outcomes)
-        notes |= self._go_over([op for op in operations if op.id in course.left], outcomes, course)
+        leavers = [op for op in operations if op.id in course.left]
+        over = [op for op in leavers if isinstance(outcomes[op.id], Delivered) or not _adopts(op)]
+        notes |= self._go_over(over, outcomes, course)
         arrived = [op for op in upserts if op.id not in {*changes, *course.made} and _has_arrived(op, outcomes, course)]
         notes |= self._refuse(arrived, outcomes)
         notes |= self._join([op for op in operations if changes.get(op.id)], outcomes)
@@ -340,13 +364,15 @@ class Writer:
     def _change(self, operation: Operation, known: str, owner: str, course: _Course) -> str:
         """What becomes of the linked profile when its new e-mail address already has a profile."""
         left = find_subscribed(self._client, [known]).get(known)
-        if left is not None:
-            course.left[operation.id] = left
         if _adopts(operation):
+            course.left |= {operation.id: left} if left is not None else {}
+            self._former.go(operation, owner)
             self._give_up(operation.link, left, course)
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
         if not self._merges.begin(known, _known_as(left), owner):
             return "the profile it was linked to is gone"
+        course.left |= {operation.id: left} if left is not None else {}
+        self._merges.wait(known)
         return MERGED
 
     def _give_up(self, link: Link | None, left: Resource | None, course: _Course) -> None:
