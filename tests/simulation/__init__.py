@@ -15,7 +15,10 @@ still means the same: that is how a failing life is shrunk.
     hands    what they and others do besides
     excuses  what nobody can know, and of whom
     truth    what must be so once everything is quiet
+    heard    what reached each target, and what the operator holds
+    statements  what `status` and `log` say beside that, and what is left of who was forgotten
     afterwards  what more has to be so then: a change that nobody tells of, and a repair
+    operators  a changed route, a forget and a restored backup, once all is quiet
     owners   what a target's owner does to one of our records, and what is said of it
     calls    trouble at one call after the other, and something that happens before the next try
     changes  what that may be

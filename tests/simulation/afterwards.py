@@ -3,10 +3,13 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from random import Random
 
 from synccore._verbs.verify import Proof
 
+from .operators import forgotten, remapped, restored
 from .owners import proofs, spoilt
+from .statements import remains, told
 from .truth import faults
 from .world import World
 
@@ -22,8 +25,20 @@ def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
     _nobody_waited(world)
     yield from _untold(world)
+    yield from (*world.heard.faults, *told(world), *remains(world))
     before = proofs(world)
-    yield from _repaired(world) if _owed(before) else spoilt(world, before)
+    if _owed(before):
+        yield from _repaired(world)
+        return
+    match Random(f"afterwards {world.seed}").choice(("owner", "owner", "route", "forget", "restore")):
+        case "owner":
+            yield from spoilt(world, before)
+        case "route":
+            yield from remapped(world)
+        case "forget":
+            yield from forgotten(world)
+        case "restore":
+            yield from restored(world)
 
 
 def repaired(world: World) -> Iterator[str]:

@@ -129,10 +129,24 @@ def _full(world: World, luck: Random) -> None:
         target.fill()
 
 
+def _hold(world: World, name: str) -> None:
+    pause(world.app, name, "by hand")
+    world.heard.held.add(name)
+
+
 def _pause(world: World, luck: Random) -> None:
-    """The operator holds the shop or a vendor; `relief`, or the end, lets them go on."""
+    """The operator holds the shop or a vendor, now or in the middle of a call, which fails; `relief`, or the end, lets
+    them go on."""
     name = luck.choice([*(vendor.name for vendor in world.vendors), "shop"])
-    world.run(lambda: pause(world.app, name, "by hand"))
+    if name == "shop" or luck.random() < 0.5:
+        world.run(lambda: _hold(world, name))
+        return
+
+    def meanwhile(_: object) -> bool:
+        world.unharmed(lambda: _hold(world, name))
+        return True
+
+    world.targets[name].trouble_at(meanwhile, "refused")
 
 
 def _clock(world: World, luck: Random) -> None:

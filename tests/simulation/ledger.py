@@ -39,7 +39,7 @@ from .targets import Held, Target
 __all__ = ["Entry", "Ledger", "Witness"]
 
 RENEWED, FAILED = "Renewed Subscription", "Failed Subscription Renewal"
-OBJECTS = ("person", "bill", "receipt")
+OBJECTS = ("person", "bill", "receipt", "member")
 #: `meanwhile`: the answer is lost, and before that is known the shop has another word of the same record; `locked`,
 #: `partly`: the same of one record that is not written, or not all of it, while all others are.
 TROUBLES = ("away", "busy", "lost", "half", "bug", "meanwhile", "locked", "partly")
@@ -75,7 +75,7 @@ Witness = Callable[[Operation, Mapping[str, Entry]], Iterator[str]]
 
 
 class Ledger(Target):
-    """People, a bill for every order, a receipt for every payment."""
+    """People, a bill for every order, a receipt for every payment; and members, where an operator makes a route."""
 
     name = "ledger"
     #: "held": one record is locked for a while, and all others are not.
@@ -122,6 +122,8 @@ class Ledger(Target):
         self.troubles: deque[str] = deque()
         #: What happens while a call is under way.
         self.meanwhile: Callable[[Operation, Mapping[str, Entry]], None] = lambda *_: None
+        #: Told of each call: whether something was written.
+        self.heard: Callable[..., None] = lambda **_: None
         self.away = self.full = False
         #: At which call there is which trouble.
         self.awaited: tuple[Callable[[Any], bool], str] = _NEVER
@@ -145,7 +147,10 @@ class Ledger(Target):
             summary="A target without keys.",
             config=_Config,
             open=lambda _, context: _Sink(self, context),
-            objects=tuple(ObjectType(name=name, summary=f"A {name}.", readable=name != "receipt") for name in OBJECTS),
+            objects=tuple(
+                ObjectType(name=name, summary=f"A {name}.", readable=name != "receipt", leaves=("keep", "delete"))
+                for name in OBJECTS
+            ),
             limits=Limits(max_batch=10, seen_within=self.lag),
         )
 
@@ -229,6 +234,7 @@ class Ledger(Target):
 
     def reach(self) -> None:
         """Any call that writes nothing."""
+        self.heard(wrote=False)
         trouble = self._awaited()
         self._turn_away(trouble)
         if trouble:
@@ -247,6 +253,7 @@ class Ledger(Target):
 
     def call(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One call that writes."""
+        self.heard(wrote=False)
         trouble = self._awaited() or (self.troubles.popleft() if self.troubles else "")
         self._turn_away(trouble)
         if trouble == "cut":
@@ -260,6 +267,7 @@ class Ledger(Target):
             locked = Failed(Transient("this record is locked", outage=False), partly=trouble == "partly")
             if locked.partly:
                 self._write(operations[0])
+            self.heard(wrote=True)
             return [locked, *(self._write(operation) for operation in operations[1:])]
         done = operations[: (len(operations) + 1) // 2] if trouble in ("half", "bug") else operations
         outcomes = [self._write(operation) for operation in done]
@@ -267,6 +275,7 @@ class Ledger(Target):
             raise KeyError("id")
         if trouble:
             raise Transient("the answer was lost", maybe_applied=True)
+        self.heard(wrote=any(isinstance(outcome, Delivered) for outcome in outcomes))
         return outcomes
 
     def _write(self, operation: Operation) -> Outcome:
@@ -283,7 +292,7 @@ class Ledger(Target):
             self.receipts.setdefault(operation.idempotency_key, operation)
             return Delivered()
         remote_id = operation.link.remote_id if operation.link is not None else ""
-        if operation.op == "delete":
+        if operation.op in ("delete", "leave"):
             return self._delete(operation, remote_id)
         entry = self.entries.get(remote_id)
         if entry is None:

@@ -12,6 +12,7 @@ from synccore._plugins import Plugins, load_plugins
 
 from . import hands
 from .afterwards import afterwards
+from .statements import standing
 from .targets import Adopting, Klaviyo, Target
 from .truth import faults
 from .world import ALL_TARGETS, Step, World
@@ -32,6 +33,8 @@ RARE = {
 
 #: By how much a life has more or less of a step than others.
 WAYS = (0.2, 0.5, 1, 1, 2, 4)
+#: After every so many steps `status` is compared with what there is.
+LOOK = 2
 
 
 def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
@@ -55,10 +58,13 @@ def live(
         tempfile.TemporaryDirectory(prefix="life-", dir=in_memory()) as folder,
         World(Path(folder), seed, plugins or load_plugins(environ={}), targets) as world,
     ):
-        for step in steps:
+        false: list[str] = []
+        for number, step in enumerate(steps):
             hands.live(world, step)
+            if (number + seed) % LOOK == 0:
+                false += standing(world)
         world.rest()
-        return faults(world) or list(afterwards(world))
+        return false or faults(world) or list(afterwards(world))
 
 
 def _targets(seed: int) -> Sequence[type[Target]]:

@@ -3,7 +3,7 @@
 What sockets do to a call is tried where there are some; here they would be two fifths of a life, and chance in it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from unittest.mock import patch
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,8 +18,10 @@ __all__ = ["Wire"]
 class Wire(Closing):
     """Whatever httpx would send to one of the servers is handed to it; everything else goes its way."""
 
-    def __init__(self, servers: Iterable[LoopbackServer]) -> None:
-        self._servers = {urlsplit(server.url).port: server for server in servers}
+    def __init__(self, servers: Mapping[str, LoopbackServer], heard: Callable[..., None]) -> None:
+        self._servers = {urlsplit(server.url).port: (name, server) for name, server in servers.items()}
+        #: Told of each call: the server's name, and whether something was written there.
+        self._heard = heard
         self._send = httpx.HTTPTransport.handle_request
         self._patch = patch.object(httpx.HTTPTransport, "handle_request", self._handle())
         self._patch.start()
@@ -30,10 +32,13 @@ class Wire(Closing):
 
     def _handle(self) -> object:
         def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-            server = self._servers.get(request.url.port)
-            if server is None:
+            if request.url.port not in self._servers:
                 return self._send(transport, request)
-            return _answer(*server.answer(_received(request)))
+            name, server = self._servers[request.url.port]
+            reply, fault = server.answer(_received(request))
+            wrote = request.method != "GET" and reply.status < 300 and "token" not in request.url.path
+            self._heard(name, wrote=wrote)
+            return _answer(reply, fault)
 
         return handle
 

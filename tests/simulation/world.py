@@ -1,13 +1,13 @@
 """A shop, the network, the targets and one process after another; and the steps that a life is made of."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-import tomlkit
 from attrs import frozen
 
 from synccore._app.app import App
@@ -20,26 +20,27 @@ from synccore._verbs.connect import connect
 from synccore._verbs.deliveries import retry
 from synccore._verbs.forget import forget
 from synccore._verbs.lanes import resume
+from synccore._verbs.parts.changed import note_routes
 from synccore._verbs.restore import put_in_place, settle_in
 from synccore.errors import SynccoreError
 from synccore.testing import FakeClock
 from synccore.types import WebhookRequest
 from synccore_woocommerce.testing import FakeWooCommerce
-from synccore_woocommerce.testing import settings as woocommerce_settings
 
 from .clock import MachineClock
+from .config import ENTITIES, write_config
 from .excuses import Excuses
+from .heard import Heard
 from .ledger import Ledger
 from .moments import CONSENT, Witness, meanwhile
 from .mortal import Died, MortalStore
-from .network import HOOK, Network
-from .targets import TARGETS, Target
+from .network import Network
+from .targets import TARGETS, Salesforce, Target
 from .wire import Wire
 
 __all__ = ["ALL_TARGETS", "NAMES", "STEPS", "Step", "World", "one"]
 
 _Thing = TypeVar("_Thing")
-ENTITIES = ("customer", "order", "subscription", "payment")
 ALL_TARGETS: tuple[type[Target], ...] = (*TARGETS, Ledger)
 ACCOUNTS_OF = "SELECT key FROM snapshot WHERE source = 'shop' AND entity = 'customer' AND email = :email"
 NAMES = ("Ada", "Ben", "Cléo", "Dörte", "Emre", "Fay", "李")
@@ -74,7 +75,11 @@ class World(Closing):
         self.shop.hooks.post = self.network.arrive
         vendors = [kind for kind in targets if not issubclass(kind, Ledger)]
         self.targets: dict[str, Target] = {kind.name: kind(self.clock, luck) for kind in vendors}
-        self._wire = Wire([self.shop, *(vendor.server for vendor in self.targets.values())])
+        self.heard = Heard(self.machine.now)
+        servers = {"shop": self.shop, **{name: vendor.server for name, vendor in self.targets.items()}}
+        if type(crm := self.targets.get(Salesforce.name)) is Salesforce:
+            crm.server.job_time = Random(f"jobs {seed}").choice((None, timedelta(minutes=10)))
+        self._wire = Wire(servers, self.heard.call)
         self._plugins = plugins
         ledger = next((kind for kind in targets if issubclass(kind, Ledger)), None)
         self.ledger = ledger(self.clock, Random(f"ledger {seed}")) if ledger is not None else None
@@ -84,6 +89,7 @@ class World(Closing):
             self.vendors = self.vendors or [self.ledger]
             self.targets[Ledger.name] = self.ledger
             self.ledger.meanwhile, self.ledger.witness = partial(meanwhile, self), Witness(self)
+            self.ledger.heard = partial(self.heard.call, Ledger.name)
             self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
@@ -106,7 +112,9 @@ class World(Closing):
         self._backup: Path | None = None
         self.excuses = Excuses(self)
         self.deaths = 0
-        self._write_config()
+        #: Whether the last thing that happened was a round of everything a daemon does.
+        self.worked = False
+        self.write_config()
         for _ in range(4):
             self.register(luck)
         self.listen()
@@ -122,21 +130,9 @@ class World(Closing):
 
     # -- the process
 
-    def _write_config(self) -> None:
-        shop = woocommerce_settings(self.shop, "signed", ENTITIES, consent_keys=[CONSENT], poll="5m")
-        routes = {
-            name: {"source": "shop", "sink": target.name, **table}
-            for target in self.targets.values()
-            for name, table in target.routes.items()
-        }
-        document = {
-            "synccore": {"database": "outbox.db"},
-            "server": {"public_url": HOOK},
-            "sources": {"shop": shop},
-            "sinks": {name: dict(target.config()) for name, target in self.targets.items()},
-            "routes": routes,
-        }
-        self._config.write_text(tomlkit.dumps(document), encoding="utf-8")
+    def write_config(self, more: Mapping[str, Mapping[str, Any]] = {}) -> None:
+        """The file, with more routes than those of the targets."""
+        write_config(self._config, self.shop, self.targets, more)
 
     def _start(self) -> None:
         self.store = MortalStore(self.folder / "outbox.db")
@@ -149,6 +145,7 @@ class World(Closing):
             store=self.store,
         )
         self.worker = SourceWorker(self.app, self.app.sources["shop"])
+        note_routes(self.app)
         self.worker.hold_first()
         self.app.engine.recover()
 
@@ -162,6 +159,7 @@ class World(Closing):
         self.deaths += 1
         self.app.close()
         self._start()
+        self.heard.look(self.app)
         self.excuses.dies()
 
     def run(self, work: Callable[[], object]) -> None:
@@ -173,7 +171,10 @@ class World(Closing):
 
     def turn(self) -> None:
         """One round of everything a daemon does."""
-        self.run(self._turn)
+        deaths = self.deaths
+        with self.heard.round():
+            self.run(self._turn)
+        self.worked = self.deaths == deaths
 
     def _turn(self) -> None:
         while self.worker.follow_hints():
@@ -258,6 +259,7 @@ class World(Closing):
     def live(self, step: Step, act: "Callable[[World, Random], Any]") -> None:
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
+        self.worked = False
         act(self, Random(f"{self.seed} {step.name} {step.luck}"))
         self.listen()
 
@@ -273,6 +275,15 @@ class World(Closing):
                 self.unharmed(change)
 
         self.store.look = look
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is asked meanwhile is no part of the life: nothing burns, and nothing happens in between."""
+        fuse, look = self.store.fuse, self.store.look
+        self.store.fuse = self.store.look = None
+        with self.store.asked_by_a_stranger():
+            yield
+        self.store.fuse, self.store.look = fuse, look
 
     def unharmed(self, act: Callable[[], object]) -> None:
         """Nobody dies of what happens in between."""
@@ -372,6 +383,10 @@ class World(Closing):
         self.store.fuse = luck.choice((0, 1, 2, 3, 5, 8, 20, 60, 150)) + luck.randrange(4)
 
     def _restart(self, luck: Random) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """The process ends, and the next one reads the file."""
         self.app.close()
         self._start()
 
@@ -393,6 +408,7 @@ class World(Closing):
         """What the operator held goes on."""
         if self.app.lane_of(name).state == "paused":
             resume(self.app, name)
+        self.heard.held.discard(name)
 
     def _owner(self, luck: Random) -> None:
         luck.choice(self.vendors).owner(luck)
@@ -404,12 +420,20 @@ class World(Closing):
         self.run(lambda: self.worker.queue_reconcile(self.machine.now()))
 
     def _save(self, luck: Random) -> None:
+        self.save()
+
+    def save(self) -> None:
+        """The operator makes a backup."""
         backup = self.folder / "backup.db"
         self.run(lambda: self.store.backup(backup))
         self._backup = backup if backup.exists() else None
         self.excuses.saves()
 
     def _restore(self, luck: Random) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """The operator puts the last backup in the database's place."""
         if self._backup is None or self.forgotten or self.forgetting:
             return  # a backup from before somebody was forgotten brings them back, and says so
         self.excuses.restores()
@@ -418,6 +442,7 @@ class World(Closing):
             put_in_place(base, self._backup)
         self.network.heard_all = False  # what came since then did so in vain
         self._start()
+        self.heard.look(self.app)
         self.excuses.restored()
         settle_in(self.app)
         if self.ledger is not None:

@@ -1,0 +1,130 @@
+"""What an operator does once all is quiet: changes a route, forgets somebody, restores a backup."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from attrs import frozen
+
+from synccore._verbs.parts.changed import changed_routes
+from synccore._verbs.verify import verify
+
+from .ledger import Entry, Ledger
+from .statements import remains
+from .truth import faults
+from .world import World, one
+
+__all__ = ["forgotten", "remapped", "restored"]
+
+ROUTE = "club"
+FIELDS = {"email": "customer.email", "name": "customer.first_name"}
+
+
+@frozen
+class _Edit:
+    """A change of the route: the part that changed in its words, and what it makes of whoever is there by then."""
+
+    table: Mapping[str, Any]
+    part: str
+    makes: Callable[[Entry, str], Mapping[str, Any] | None]
+
+
+def _as_before(person: Entry, key: str) -> dict[str, Any]:
+    return {"email": person.email, "name": person.fields["first"]}
+
+
+EDITS = {
+    "a field more": _Edit(
+        {"fields": {**FIELDS, "key": "customer.key"}},
+        "mapping",
+        lambda person, key: {**_as_before(person, key), "key": key},
+    ),
+    "an expression": _Edit(
+        {"fields": {**FIELDS, "name": "customer.first_name | upper"}},
+        "mapping",
+        lambda person, key: {**_as_before(person, key), "name": person.fields["first"].upper()},
+    ),
+    "an option": _Edit(
+        {"fields": {**FIELDS, "name": {"value": "customer.first_name", "clear": False}}}, "mapping", _as_before
+    ),
+    "a filter": _Edit(
+        {"fields": FIELDS, "when": "customer.first_name == 'Ada'"},
+        "filter",
+        lambda person, key: _as_before(person, key) if person.fields["first"] == "Ada" else None,
+    ),
+}
+
+
+def remapped(world: World) -> Iterator[str]:
+    """The ledger gets one more record of everybody; and then each is as the changed route makes it."""
+    if not isinstance(ledger := world.targets.get(Ledger.name), Ledger) or not ledger.people():
+        return
+    base = {"source": "shop", "sink": ledger.name, "entity": "customer", "object": "member", "on_leave": "delete"}
+    world.write_config({ROUTE: {**base, "fields": FIELDS}})
+    world.restart()
+    yield from _backfilled(world, ledger, _as_before)
+    name = Random(f"operators {world.seed}").choice(sorted(EDITS))
+    edit = EDITS[name]
+    world.write_config({ROUTE: {**base, **edit.table}})
+    yield from (f"{name}, in the file: {fault}" for fault in _told(world, edit.part))
+    world.clock.advance(timedelta(seconds=1))
+    world.restart()
+    yield from (f"{name}: {fault}" for fault in _told(world, edit.part))
+    yield from (f"{name}: {fault}" for fault in _backfilled(world, ledger, edit.makes))
+
+
+def _told(world: World, part: str) -> Iterator[str]:
+    """Whether it is said that this changed, and nothing else."""
+    said = [(change.route, change.parts) for change in changed_routes(world.app)]
+    if said != [(ROUTE, (part,))]:
+        yield f"said to have changed: {said}"
+
+
+def _backfilled(world: World, ledger: Ledger, makes: Callable[[Entry, str], Mapping[str, Any] | None]) -> Iterator[str]:
+    """Whether everybody is there as the route makes them by now, and that is what is said."""
+    world.store.queue_backfill("backfill", "shop", "customer", {}, ROUTE, world.machine.now())
+    world.settle()
+    accounts = {account["email"]: str(number) for number, account in world.accounts().items()}
+    wanted, members = {}, {e.email: e.fields for e in ledger.entries.values() if e.object == "member"}
+    for person in [entry for entry in ledger.entries.values() if entry.object == "person"]:
+        # Who registered and was not written since bears the tag of the guest still.
+        key = accounts.get(person.email, person.tag.split(":", 2)[2])
+        if (made := makes(person, key)) is not None:
+            wanted[person.email] = made
+    for email in sorted(wanted.keys() | members.keys()):
+        if members.get(email) != wanted.get(email):
+            yield f"{ROUTE}: {email} is {members.get(email)} and not {wanted.get(email)}"
+    if changed := changed_routes(world.app):
+        yield f"said to have changed, after all was sent again: {changed}"
+    if not (proof := verify(world.app, ROUTE, sample=1000)).ok:
+        yield f"verify {ROUTE}: {proof}"
+
+
+def forgotten(world: World) -> Iterator[str]:
+    """Somebody of whom facts were told, where there is one."""
+    accounts = world.accounts()
+    told = [box["customer_id"] for box in world.shop.subscriptions.values() if box["customer_id"] in accounts]
+    if (number := one(Random(f"operators {world.seed}"), told or list(accounts))) is None:
+        return
+    email = accounts[number]["email"]
+    for order in [n for n, o in world.shop.orders.items() if o["billing"]["email"] == email]:
+        world.shop.delete_order(order)
+    world.delete(number)
+    world.forget_everywhere(email)
+    world.rest()
+    yield from (f"after a forget: {fault}" for fault in (*faults(world), *remains(world)))
+
+
+def restored(world: World) -> Iterator[str]:
+    """Somebody left since the backup, which nothing but a comparison tells: each is made once it is in place."""
+    accounts = world.accounts()
+    theirs = {box["customer_id"] for box in world.shop.subscriptions.values()}
+    if len(accounts) < 4 or world.gone or (number := max(accounts.keys() - theirs, default=None)) is None:
+        return
+    world.save()
+    world.delete(number)
+    world.shop.run_queue()
+    world.restore()
+    world.settle()
+    yield from (f"after a restored backup: {fault}" for fault in faults(world))

@@ -1,0 +1,74 @@
+"""What `status` and `log` say beside what the simulation knows, and what is left of who was forgotten."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+
+from synccore._verbs.log import Wanted, trail
+from synccore._verbs.status import status
+
+from .world import World
+
+__all__ = ["remains", "standing", "told"]
+
+#: What `status` counts -> the states of the rows that it means.
+COUNTED = {"ready": ("ready",), "running": ("running", "submitted"), "parked": ("parked",)}
+ROWS = "SELECT sink, route, state, count(*) AS rows FROM delivery GROUP BY sink, route, state"
+#: What could go now.
+DUE = "SELECT DISTINCT sink FROM delivery WHERE state = 'ready' AND blocked = 0 AND due_at <= ?"
+HELD = "SELECT sink FROM hold WHERE until > ?"
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
+def standing(world: World) -> Iterator[str]:
+    """At any moment: whether `status` counts what there is, and says what is held, by the operator or by itself."""
+    with world.aside():
+        said, now = status(world.app), round(world.machine.now().timestamp() * 1000)
+        with world.store.peek() as view:
+            rows = view.execute(ROWS).fetchall()
+            idle = {row["sink"] for row in view.execute(HELD, (now,))}
+            if world.worked:
+                idle |= {row["sink"] for row in view.execute(DUE, (now,))}
+    there: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        for kind, name in (("sinks", row["sink"]), ("routes", row["route"])):
+            there[kind, name, row["state"]] += row["rows"]
+    for kind in ("sinks", "routes"):
+        for name, document in said[kind].items():
+            for word, states in COUNTED.items():
+                if document[word] != (number := sum(there[kind, name, state] for state in states)):
+                    yield f"status: {document[word]} {word} of {name}, and there are {number}"
+    for name, document in {**said["sources"], **said["sinks"]}.items():
+        if (name in world.heard.held) != (document["state"] == "paused"):
+            yield f"status: {name} is {document['state']}, and the operator holds {sorted(world.heard.held)}"
+        if name in idle and document["state"] == "ok" and document["reason"] is None:
+            yield f"status: {name} is ok, and does not do what it could"
+
+
+def told(world: World) -> Iterator[str]:
+    """At the end: whether a target wrote something while that was done which is called delivered."""
+    lines = trail(world.app, Wanted(), None)
+    in_jobs = {line.delivery_id for line in lines if line.outcome == "submitted"}
+    for line in lines:
+        if line.outcome != "delivered" or line.delivery_id in in_jobs:
+            continue
+        began = line.at - timedelta(milliseconds=line.duration_ms or 0)
+        if not any(began <= at <= line.at for at in world.heard.writes[line.sink]):
+            yield f"log: {line.entity} {line.key} delivered to {line.sink} at {line.at}, which wrote nothing then"
+
+
+def remains(world: World) -> Iterator[str]:
+    """Whether anything here has the address of somebody who was forgotten, or is of their accounts."""
+    if not world.forgotten:
+        return
+    keys = {key for email in world.forgotten for key in world.erased[email]} - set(map(str, world.shop.customers))
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    with world.store.peek() as view:
+        for table in [row["name"] for row in view.execute(TABLES).fetchall()]:
+            for row in view.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608  names of tables
+                values = dict(row)
+                text = "\n".join(map(str, values.values()))
+                found[table] |= {email for email in world.forgotten if email in text}
+                if values.get("entity") == "customer" and values.get("key") in keys:
+                    found[table].add(f"customer {values['key']}")
+    yield from (f"{', '.join(sorted(who))} was forgotten, and is in {table}" for table, who in found.items() if who)
