@@ -126,7 +126,8 @@ class _Intake:
             # The answer to a hint that gives it again: the record cannot be read, and asking once more does not help.
             return "unchanged"
         give_hint(self._tx, self._unit.source, change, bulk=self._unit.bulk, now=self._now)
-        self._received(change)
+        if not self._was_forgotten(change):  # what comes of asking is written down, and mostly nothing does
+            self._received(change)
         return "hinted"
 
     # -- the three kinds of change
@@ -449,6 +450,12 @@ class _Intake:
         if (owner := change.owner) is not None and self._snapshot(owner.entity, owner.key) is None:
             digests.append(key_digest(self._unit.source, owner.entity, owner.key))
         return any(self._tombstone(d) is not None for d in digests) or self._is_from_before(change)
+
+    def _was_forgotten(self, change: Change) -> bool:
+        """Whether a record that is only named is of somebody who was forgotten."""
+        if not self._facts.tombstones:
+            return False
+        return self._tombstone(key_digest(self._unit.source, change.entity, change.key)) is not None
 
     def _is_from_before(self, change: Change) -> bool:
         """Whether this is how somebody was before they were forgotten, with whatever address they had then."""

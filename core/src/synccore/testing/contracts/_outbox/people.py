@@ -227,6 +227,15 @@ class PeopleRules:
         assert desk.rows() == ["people 2 upsert ready"]
         assert desk.take(desk.customer("1", email="new@shop.test")).accepted == 1
 
+    def test_the_trail_does_not_name_the_forgotten_again_where_nothing_is_said_of_them(self, desk: Desk) -> None:
+        mail = "ada@shop.test"
+        desk.take(desk.customer("1", email=mail))
+        desk.store.forget(mail, email_digest(mail), desk.now)
+        assert desk.take(desk.touch("customer", "1")).hinted == 1, "the shop may have the account still"
+        assert desk.store.history() == []
+        desk.take(desk.customer("1", email="new@shop.test"))
+        assert [line.outcome for line in desk.store.history()] == ["received"]
+
     def test_how_somebody_was_before_they_were_forgotten_brings_them_back_under_no_address(self, desk: Desk) -> None:
         mail, first = "ada@shop.test", desk.now
         former = desk.customer("1", email="former@shop.test", at=first)
