@@ -48,6 +48,7 @@ def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
         f"{who}: {fault}" for fault in _named(before, after, route, act, record if act == "doubles" else str(number))
     )
     _undo(target, act, record)
+    world.clock.advance(target.lag)
     world.settle()
     yield from (f"{who}, repaired: {fault}" for fault in faults(world))
 

@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 from google_help import companies, marks_on, person_fields, settle, values
 
+from synccore.errors import Transient
+from synccore.testing import Fault
 from synccore.types import Identity
 
 ANNIE = [{"givenName": "Annie", "familyName": "Owner"}]
@@ -82,6 +84,23 @@ def test_who_was_deleted_on_a_merged_contact_and_is_forgotten_then_leaves_nothin
     assert companies(rig) == set()
     assert not person.get("addresses")
     assert (person["names"][0]["givenName"], marks_on(person)) == ("Ann1", ["shop:customer:1"])
+
+
+def test_nothing_of_who_was_forgotten_is_kept_where_the_answer_to_that_was_lost(rig):
+    one, two = (rig.put(n, **person_fields(n)).remote_id for n in (1, 2))
+    rig.google.merge(one, two)
+    identity = Identity(emails=("ann2@shop.test",), phones=(), uids=("shop:customer:2",))
+    (found,) = rig.sink.find(identity)
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda request: request.method != "GET"))
+    with pytest.raises(Transient):
+        rig.sink.erase(found)
+    assert rig.sink.find(identity) == []
+    known = str(dict(rig.context.state("1001").scan("own:")))
+    assert "ann2@shop.test" not in known
+    assert "ann1@shop.test" in known
+    change(rig, 1, **person_fields(1, email="later1@shop.test"))
+    (person,) = rig.google.contacts()
+    assert values(person, "emailAddresses") == ["later1@shop.test"]
 
 
 def test_an_address_that_came_to_another_customers_contact_by_a_merge_goes_with_its_person(rig):

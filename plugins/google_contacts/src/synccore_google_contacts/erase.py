@@ -52,6 +52,8 @@ def _find(index: Index, identity: Identity) -> list[Link]:
     found |= {name for email in emails for name in index.with_email(email)}
     for number in phones:
         found |= {n for n in index.with_phone(number) if not index.emails_of(n) or emails & index.emails_of(n)}
+    if emails:  # else it is asked for markers alone, of people who may be there without theirs
+        index.unlearn(identity.uids, found)
     return [_link(index, name, identity) for name in sorted(found)]
 
 

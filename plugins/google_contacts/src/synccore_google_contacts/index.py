@@ -15,7 +15,7 @@ sinks on that account; only the keys are held in memory:
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -178,6 +178,17 @@ class Index:
         for name, uid in owners.items():
             own = self.own(name) or Own(made=self.made(name))
             items[f"own:{name}"] = asdict(evolve(own, wants={uid: [], **own.wants}))
+        self._put(items)
+
+    def unlearn(self, uids: Collection[str], there: Collection[str]) -> None:
+        """Keep nothing of what was written for these on contacts where they are no more, as they are on these: where
+        the answer to an erasure was lost, that is all there is of them."""
+        items: dict[str, Any] = {}
+        for key, data in self.state.scan("own:"):
+            name, wants = key.removeprefix("own:"), data.get("wants", {})
+            if name in self and name not in there and wants.keys() & uids:
+                left = {uid: prints for uid, prints in wants.items() if uid not in uids}
+                items[key] = {**data, "fields": surviving(data["fields"], self.person(name)), "wants": left}
         self._put(items)
 
     def drop(self, names: Iterable[str]) -> None:
