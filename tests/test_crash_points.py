@@ -11,6 +11,7 @@ from simulation.calls import Whom
 from simulation.changes import OTHERS, THEIRS
 from simulation.ledger import Ledger
 from simulation.orgs import Busy
+from simulation.statements import standing
 from simulation.targets import TARGETS, Klaviyo
 from simulation.truth import faults
 from simulation.world import World
@@ -83,6 +84,7 @@ def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
             world.store.fuse = moment
             world.run(world.app.engine.drain)
             world.store.fuse = None
+            assert list(standing(world)) == [], f"it died at moment {moment}"
             number = max(world.accounts())
             MEANWHILE[change](world, Whom(world.shop.customers[number]["email"], number))
             world.listen()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from synccore._verbs.log import Wanted, trail
 from synccore._verbs.status import status
+from synccore.store._convert import to_ms
 
 from .world import World
 
@@ -14,8 +15,11 @@ __all__ = ["remains", "standing", "told"]
 #: What `status` counts -> the states of the rows that it means.
 COUNTED = {"ready": ("ready",), "running": ("running", "submitted"), "parked": ("parked",)}
 ROWS = "SELECT sink, route, state, count(*) AS rows FROM delivery GROUP BY sink, route, state"
-#: What could go now.
-DUE = "SELECT DISTINCT sink FROM delivery WHERE state = 'ready' AND blocked = 0 AND due_at <= ?"
+#: What could go when a round began, and its target was not waited for then.
+DUE = """
+SELECT DISTINCT sink FROM delivery d WHERE state = 'ready' AND blocked = 0 AND due_at <= :began
+    AND NOT EXISTS (SELECT 1 FROM lane l WHERE l.sink = d.sink AND l.until > :began)
+"""
 HELD = "SELECT sink FROM hold WHERE until > ?"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
@@ -23,12 +27,12 @@ TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 
 def standing(world: World) -> Iterator[str]:
     """At any moment: whether `status` counts what there is, and says what is held, by the operator or by itself."""
     with world.aside():
-        said, now = status(world.app), round(world.machine.now().timestamp() * 1000)
+        said, now = status(world.app), world.machine.now()
         with world.store.peek() as view:
             rows = view.execute(ROWS).fetchall()
-            idle = {row["sink"] for row in view.execute(HELD, (now,))}
-            if world.worked:
-                idle |= {row["sink"] for row in view.execute(DUE, (now,))}
+            idle = {row["sink"] for row in view.execute(HELD, (to_ms(now),))}
+            if world.worked is not None:
+                idle |= {row["sink"] for row in view.execute(DUE, {"began": to_ms(world.worked)})}
     there: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         for kind, name in (("sinks", row["sink"]), ("routes", row["route"])):

@@ -407,7 +407,7 @@ class Salesforce(Target):
 
     @staticmethod
     def _org(clock: FakeClock) -> FakeSalesforce:
-        return FakeSalesforce(now=clock.now)
+        return FakeSalesforce()
 
     def config(self) -> Mapping[str, Any]:
         server = self.server

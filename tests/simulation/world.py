@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -35,7 +35,7 @@ from .ledger import Ledger
 from .moments import CONSENT, Witness, meanwhile
 from .mortal import Died, MortalStore
 from .network import Network
-from .targets import TARGETS, Salesforce, Target
+from .targets import TARGETS, Target
 from .wire import Wire
 
 __all__ = ["ALL_TARGETS", "NAMES", "STEPS", "Step", "World", "one"]
@@ -77,8 +77,6 @@ class World(Closing):
         self.targets: dict[str, Target] = {kind.name: kind(self.clock, luck) for kind in vendors}
         self.heard = Heard(self.machine.now)
         servers = {"shop": self.shop, **{name: vendor.server for name, vendor in self.targets.items()}}
-        if type(crm := self.targets.get(Salesforce.name)) is Salesforce:
-            crm.server.job_time = Random(f"jobs {seed}").choice((None, timedelta(minutes=10)))
         self._wire = Wire(servers, self.heard.call)
         self._plugins = plugins
         ledger = next((kind for kind in targets if issubclass(kind, Ledger)), None)
@@ -112,8 +110,8 @@ class World(Closing):
         self._backup: Path | None = None
         self.excuses = Excuses(self)
         self.deaths = 0
-        #: Whether the last thing that happened was a round of everything a daemon does.
-        self.worked = False
+        #: When the last thing that happened began, where that was a round of everything a daemon does.
+        self.worked: datetime | None = None
         self.write_config()
         for _ in range(4):
             self.register(luck)
@@ -171,10 +169,10 @@ class World(Closing):
 
     def turn(self) -> None:
         """One round of everything a daemon does."""
-        deaths = self.deaths
+        deaths, began = self.deaths, self.machine.now()
         with self.heard.round():
             self.run(self._turn)
-        self.worked = self.deaths == deaths
+        self.worked = began if self.deaths == deaths else None
 
     def _turn(self) -> None:
         while self.worker.follow_hints():
@@ -259,7 +257,7 @@ class World(Closing):
     def live(self, step: Step, act: "Callable[[World, Random], Any]") -> None:
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
-        self.worked = False
+        self.worked = None
         act(self, Random(f"{self.seed} {step.name} {step.luck}"))
         self.listen()
 
