@@ -453,9 +453,8 @@ class _Intake:
 
     def _was_forgotten(self, change: Change) -> bool:
         """Whether a record that is only named is of somebody who was forgotten."""
-        if not self._facts.tombstones:
-            return False
-        return self._tombstone(key_digest(self._unit.source, change.entity, change.key)) is not None
+        digest = key_digest(self._unit.source, change.entity, change.key)
+        return self._facts.tombstones and self._tombstone(digest) is not None
 
     def _is_from_before(self, change: Change) -> bool:
         """Whether this is how somebody was before they were forgotten, with whatever address they had then."""
