@@ -38,6 +38,7 @@ from simulation.changes import (
 from simulation.firms import Firms
 from simulation.going import GOING
 from simulation.ledger import Ledger
+from simulation.mails import IN_A_JOB, MAILED, UNSUBSCRIBED, Importing
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.rounds import ROUNDS, Falling
 from simulation.targets import Adopting, Google, Klaviyo, Salesforce
@@ -96,11 +97,16 @@ SOON = {**STAYING, **SAID, **{name: LEAVES[name] for name in ("leaves", "leaves 
 
 FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
 
+#: Who says yes, with an account or a guest.
+SUBSCRIBED = {name: begin for name, begin in BEGINNINGS.items() if "yes" in name and "to no" not in name} | MAILED
+
 #: Who begins, what comes before the next try, at which targets; and every so many of all meetings of a beginning, a
 #: call, a trouble and a change are tried, prime so that they are others at each call.
 GROUPS = {
     "what they do themselves": (BEGINNINGS, THEIRS, TARGETS, 61),
     "what they do after trouble again": (again(BEGINNINGS, STAYING), THEIRS, TARGETS, 331),
+    "who unsubscribes at the target": (saved_between(SUBSCRIBED), UNSUBSCRIBED, (Klaviyo, Importing), 101),
+    "whose no a job must not hold up": (IN_A_JOB, THEIRS | HERE, (Importing,), 11),
     "a clock that goes back": (BEGINNINGS | TOLD, SET_BACK, (Klaviyo, Cut, Recreating, Ledger), 47),
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),

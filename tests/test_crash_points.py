@@ -4,15 +4,15 @@ import os
 from collections.abc import Callable, Mapping
 from itertools import count
 from random import Random
-from typing import Any
 
 import pytest
 from simulation.calls import Whom
 from simulation.changes import OTHERS, THEIRS
 from simulation.ledger import Ledger
+from simulation.mails import Importing
 from simulation.orgs import Busy
 from simulation.statements import standing
-from simulation.targets import TARGETS, Klaviyo
+from simulation.targets import TARGETS
 from simulation.truth import faults
 from simulation.world import World
 
@@ -53,13 +53,6 @@ def test_a_death_at_any_statement_loses_and_doubles_nobody(plugins, tmp_path, ta
         assert world.deaths * STEP > 50, "nothing was enumerated"
         world.rest()
         assert faults(world) == []
-
-
-class Importing(Klaviyo):
-    """An account whose changes go as jobs, which it comes to after a while."""
-
-    def config(self) -> Mapping[str, Any]:
-        return {**super().config(), "bulk_threshold": 2}
 
 
 @pytest.mark.parametrize("change", MEANWHILE)

@@ -15,6 +15,7 @@ still means the same: that is how a failing life is shrunk.
     hands    what they and others do besides
     excuses  what nobody can know, and of whom
     truth    what must be so once everything is quiet
+    words    what people say about marketing, and who is mailed against it
     heard    what reached each target, and what the operator holds
     statements  what `status` and `log` say beside that, and what is left of who was forgotten
     afterwards  what more has to be so then: a change that nobody tells of, and a repair

@@ -1,15 +1,15 @@
-"""What a CRM holds beside its people: whose key a contact carries, whom an order is billed to, and accounts with who is
-in them."""
+"""What a CRM or an address book holds beside its people: whose key or label a contact carries, what its owner wrote
+there, whom an order is billed to, and accounts with who is in them."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from .firms import Firms, in_firms
 from .orgs import Selling
-from .targets import Salesforce
+from .targets import Google, Salesforce
 from .world import World
 
-__all__ = ["belongings"]
+__all__ = ["belongings", "in_book"]
 
 
 def belongings(world: World, target: Salesforce) -> Iterator[str]:
@@ -21,6 +21,22 @@ def belongings(world: World, target: Salesforce) -> Iterator[str]:
         yield from _accounts(target)
     if isinstance(target, Firms):
         yield from in_firms(world, target)
+
+
+def in_book(world: World, target: Google) -> Iterator[str]:
+    """Each of our contacts bears the label, and what its owner wrote there stays, whatever the shop has for it."""
+    if target.merged:
+        return
+    label = next((name for name, group in target.server.groups.items() if group.name == "Customers"), "")
+    known = {account["email"] for account in world.accounts().values()} - world.gone
+    for contact in target.server.contacts():
+        name, whose = contact["resourceName"], target.written(contact)
+        groups = [member.get("contactGroupMembership") for member in contact["memberships"]]
+        if known.intersection(whose) and {"contactGroupResourceName": label} not in groups:
+            yield f"{target.name}: {name} of {whose} has not our label"
+        companies = [one.get("name") for one in contact.get("organizations") or ()]
+        if (firm := target.works_at.get(name)) and firm not in companies:
+            yield f"{target.name}: {name} of {whose} worked at {firm}, and now at {companies}"
 
 
 def _marked(world: World, target: Salesforce) -> Iterator[str]:

@@ -179,6 +179,7 @@ def _refunds(world: World, whom: Whom) -> None:
 
 
 def _bins(world: World, whom: Whom) -> None:
+    world.binned.add(whom.email)
     world.shop.trash_order(whom.order)
     world.shop.delete_order(whom.order)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from .targets import Held
+from .targets import Google, Held
 
 if TYPE_CHECKING:
     from .world import World
@@ -112,6 +112,10 @@ class Excuses:
         """It is about to come back."""
         self._twins = self._linked()
         targets = self._world.targets.values()
+        for book in (target for target in targets if isinstance(target, Google)):
+            book.works_at = dict.fromkeys(
+                book.works_at, ""
+            )  # where ours stood when the backup was made, it is taken for ours
         since = self._held() - self._saved
         # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
         self.lost |= since | {""} if since else set()

@@ -46,11 +46,13 @@ NOWHERE = ("", "", "")
 
 
 def _place(world: World, luck: Random) -> None:
-    """Somebody moves, corrects a part of where they live, or takes it back."""
+    """Somebody moves, corrects a part of where they live, or takes it back; and may have another employer."""
     if (number := world.customer(luck)) is not None:
         street, city, code = luck.choice(PLACES) if luck.random() < 0.75 else NOWHERE
         land = "DE" if city else ""
         where = {"address_1": street, "city": city, "postcode": code, "country": land}
+        if luck.random() < 0.5:
+            where["company"] = luck.choice(("", "Tea and Co", "Coffee and Co"))
         world.shop.edit_customer(number, billing=where)
 
 

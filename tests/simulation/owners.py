@@ -50,6 +50,7 @@ def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
     _undo(target, act, record)
     world.clock.advance(target.lag)
     world.settle()
+    world.clock.advance(target.lag)
     yield from (f"{who}, repaired: {fault}" for fault in faults(world))
 
 

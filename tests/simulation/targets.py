@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import frozen
-
 from synccore._closing import Closing
 from synccore.testing import AutoBrowser, FakeClock, Fault
 from synccore_google_contacts.testing import AutoBrowser as Owner
@@ -15,45 +13,16 @@ from synccore_google_contacts.testing.demo import settings as google_settings
 from synccore_klaviyo.testing import FakeKlaviyo
 from synccore_salesforce.testing import FakeSalesforce
 
+from .held import Held
+from .troubles import CUT, TROUBLES
+
 if TYPE_CHECKING:
     from .world import World
 
 __all__ = ["CUT", "TARGETS", "TROUBLES", "Adopting", "Google", "Held", "Klaviyo", "Salesforce", "Target"]
 
-#: Trouble with one call.
-TROUBLES: Mapping[str, Callable[..., Fault]] = {
-    "busy": lambda when: Fault.status(429, headers={"Retry-After": "60"}, when=when),
-    "lost": lambda when: Fault.commit_then_drop(when=when),
-    "refused": lambda when: Fault.status(503, when=when),
-}
-#: The same to whoever called as `lost`, and nothing was done.
-CUT: Mapping[str, Callable[..., Fault]] = {"cut": lambda when: Fault.reset(when=when)}
-
 #: Statuses of orders that are won or lost; all others are open.
 WON, LOST = ("processing", "completed"), ("cancelled", "failed", "refunded")
-
-
-@frozen(kw_only=True)
-class Held:
-    """One record of a person at a target."""
-
-    email: str
-    first: str
-    last: str
-    #: Digits alone: each vendor writes numbers in its own way.
-    phone: str = ""
-    #: Street, city and postcode of the bills.
-    place: tuple[str, str, str] = ("", "", "")
-
-    @staticmethod
-    def at(held: Mapping[str, Any], street: str, city: str, code: str) -> tuple[str, str, str]:
-        """A place, of something that has these names for its parts."""
-        return held.get(street) or "", held.get(city) or "", held.get(code) or ""
-
-    @staticmethod
-    def digits(text: str | None) -> str:
-        """The digits of a telephone number."""
-        return "".join(c for c in text or "" if c.isdigit())
 
 
 class Target(Closing):
@@ -169,6 +138,8 @@ class Klaviyo(Target):
         #: Profiles of people who signed up there by themselves; and the addresses of those who want mail.
         self._signed: set[str] = set()
         self.asked_for_mail: set[str] = set()
+        #: Who unsubscribed by a link in a mail, and when.
+        self.unsubscribed: dict[str, datetime] = {}
 
     def config(self) -> Mapping[str, Any]:
         return {
@@ -197,10 +168,12 @@ class Klaviyo(Target):
         return self.server.store.people
 
     def owner(self, luck: Random) -> None:
-        """A form: somebody signs up with an address of which the shop may hear later, and may want mail."""
+        """Somebody signs up with an address of which the shop may hear later, and may want mail; or has enough."""
         known = [int(digits) for write in self.server.store.writes if (digits := Held.digits(write.email))]
         email = f"p{max(known, default=0) + luck.randrange(1, 4)}@shop.test"
         self.signs_up(email, wants_mail=luck.random() < 0.5)
+        if (mailed := sorted(self.mailed())) and luck.random() < 0.5:
+            self.unsubscribes(luck.choice(mailed))
 
     def signs_up(self, email: str, *, wants_mail: bool) -> None:
         """Somebody who is not there yet does, by themselves."""
@@ -223,6 +196,15 @@ class Klaviyo(Target):
     def come_back(self) -> None:
         super().come_back()
         self.server.refuse.clear()
+
+    def unsubscribes(self, email: str) -> bool:
+        """By the link in a mail, where they get any."""
+        person = self.server.person(email) if email in self.mailed() else None
+        if person is not None:
+            self.server.store.unsubscribe(person, "")
+            self.asked_for_mail.discard(email)
+            self.unsubscribed[email] = self.server.now()
+        return person is not None
 
     def deletes(self, email: str) -> bool:
         """What was told of them was told, though it goes with them."""
@@ -292,6 +274,8 @@ class Google(Target):
         self.merged = False
         #: Who stood on one that lost our marks thereby, and was not known to be there.
         self.unmarked: set[str] = set()
+        #: Contact -> where the owner wrote that they work; empty where ours may have stood since.
+        self.works_at: dict[str, str] = {}
         #: Addresses that the owner typed in: what stands there is their own, though it be a second one.
         self.typed: set[str] = set()
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=self.lag)
@@ -311,12 +295,16 @@ class Google(Target):
         place = Held.at((contact.get("addresses") or [{}])[0], "streetAddress", "city", "postalCode")
         return [Held(email=address, first=first, last=last, phone=phone, place=place) for address in addresses]
 
+    def written(self, contact: Mapping[str, Any]) -> list[str]:
+        """Whose addresses are on it, where anything was written there by us."""
+        return [email for email in self._ours(contact) if email and contact.get("names")]
+
     def _ours(self, contact: Mapping[str, Any]) -> list[str]:
         """The addresses on it, those left out that the owner typed, also where it became somebody's who moved on."""
         there = _addresses(contact)
         ours = [address for address in there if address not in self.typed]
         written = any(contact.get(name) for name in ("names", "biographies", "phoneNumbers", "addresses", "urls"))
-        nothing = [] if contact.get("nicknames") else [""]
+        nothing = [] if contact.get("nicknames") or contact["resourceName"] in self.works_at else [""]
         return ours or (there if written else []) or (nothing if not there else [])
 
     def addresses(self) -> list[list[str]]:
@@ -328,9 +316,24 @@ class Google(Target):
         return _addresses(self.server.contact(name))
 
     def owner(self, luck: Random) -> None:
+        """Google renames one; and the owner types in somebody who comes to the shop later, or where people work."""
         contacts = self.server.contacts()
         if contacts:
-            self.server.rename(luck.choice(contacts)["resourceName"])
+            self._rename(luck.choice(contacts)["resourceName"])
+        if luck.random() < 0.3:
+            known = [
+                int(digits) for contact in contacts for email in _addresses(contact) if (digits := Held.digits(email))
+            ]
+            self.types(f"p{max(known, default=0) + luck.randrange(1, 4)}@shop.test")
+        for contact in self.server.contacts():
+            if not contact.get("organizations") and luck.random() < 0.3:
+                self.works_at[contact["resourceName"]] = company = f"Own {len(self.works_at)} and Co"
+                self.server.edit(contact["resourceName"], organizations=[{"name": company, "title": "Boss"}])
+
+    def _rename(self, name: str) -> None:
+        new = self.server.rename(name)
+        if name in self.works_at:
+            self.works_at[new] = self.works_at.pop(name)
 
     def named(self, email: str) -> list[str]:
         """The contacts with that address."""
@@ -339,7 +342,7 @@ class Google(Target):
     def renames(self, email: str) -> bool:
         names = self.named(email)
         for name in names:
-            self.server.rename(name)
+            self._rename(name)
         return bool(names)
 
     def deletes(self, email: str) -> bool:

@@ -10,9 +10,10 @@ from attrs import evolve
 from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
-from .belongings import belongings
+from .belongings import belongings, in_book
 from .ledger import FAILED, Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
+from .words import against
 from .world import World
 
 __all__ = ["FREED", "claims", "faults"]
@@ -62,9 +63,12 @@ def faults(world: World) -> list[str]:
             found += _deals(world, target)
         if isinstance(target, Salesforce):
             found += belongings(world, target)
+        if isinstance(target, Google):
+            found += in_book(world, target)
         if isinstance(target, Ledger):
             found += _bills(world, target)
             found += target.seen
+    found += world.words.seen
     if world.machine.longest > NAP:
         found.append(f"somebody waited for {world.machine.longest} and did nothing else")
     return found + list(_statements(world, silent=bool(found)))
@@ -72,16 +76,7 @@ def faults(world: World) -> list[str]:
 
 def registered(world: World) -> dict[str, Held]:
     """Who has an account in the shop and is no staff, by address."""
-    return {
-        c["email"]: Held(
-            email=c["email"],
-            first=c["first_name"],
-            last=c["last_name"],
-            phone=Held.digits(c["billing"]["phone"]),
-            place=Held.at(c["billing"], "address_1", "city", "postcode"),
-        )
-        for c in world.accounts().values()
-    }
+    return {c["email"]: _held(c["email"], c, c["billing"]) for c in world.accounts().values()}
 
 
 def guests(world: World) -> set[str]:
@@ -89,6 +84,33 @@ def guests(world: World) -> set[str]:
     accounts = world.accounts()
     orders = [o for o in world.shop.orders.values() if o["status"] != DRAFT and o["customer_id"] not in accounts]
     return {o["billing"]["email"] for o in orders if o["id"] not in world.left} - registered(world).keys()
+
+
+def strangers(world: World) -> dict[str, Held]:
+    """Guests of whom it is known who they are: as their newest order says, whatever becomes of an older one."""
+    vague = world.binned | world.given_up.keys() | world.excuses.guests | world.excuses.lost
+    newest: dict[str, Mapping[str, Any]] = {}
+    for order in world.shop.orders.values():
+        email = order["billing"]["email"]
+        if not order["customer_id"] and (
+            email not in newest or order["date_created_gmt"] > newest[email]["date_created_gmt"]
+        ):
+            newest[email] = order
+    return {
+        email: _held(email, order["billing"], order["billing"])
+        for email, order in newest.items()
+        if email in guests(world) - vague
+    }
+
+
+def _held(email: str, names: Mapping[str, Any], billing: Mapping[str, Any]) -> Held:
+    return Held(
+        email=email,
+        first=names["first_name"],
+        last=names["last_name"],
+        phone=Held.digits(billing["phone"]),
+        place=Held.at(billing, "address_1", "city", "postcode"),
+    )
 
 
 def _outbox(world: World) -> Iterator[str]:
@@ -101,7 +123,7 @@ def _outbox(world: World) -> Iterator[str]:
 
 
 def _people(world: World, target: Target) -> Iterator[str]:
-    wanted, bought = registered(world), guests(world)
+    wanted, bought, also = registered(world), guests(world), strangers(world)
     known = wanted.keys() | bought | world.excuses.guests | world.excuses.lost
     held = target.people()
     counts = Counter(h.email for h in held)
@@ -121,8 +143,10 @@ def _people(world: World, target: Target) -> Iterator[str]:
             yield f"{target.name}: {person.email} was forgotten and is there"
         elif person.email not in known | _left(world, target, known) | _joined(world, target):
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
-        elif person.email in wanted and not _is(world, target, person, wanted[person.email]):
-            yield f"{target.name}: {person} is not {wanted[person.email]}"
+        elif (known_as := wanted.get(person.email, also.get(person.email))) and not _is(
+            world, target, person, known_as
+        ):
+            yield f"{target.name}: {person} is not {known_as}"
 
 
 def _beside(world: World, target: Target, email: str) -> int:
@@ -270,7 +294,7 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 def _by_themselves(world: World, target: Klaviyo) -> set[str]:
     """Who asked for mail at the target, and did not bring a no along from another address: an unticked box is none."""
     moved = {world.shop.customers[n]["email"] for n in world.given_up.values() if n in world.shop.customers}
-    forbidden = {email for email, (word, _) in world.said.items() if word == "no"}
+    forbidden = {email for email, (word, _) in world.words.said.items() if word == "no"}
     return target.asked_for_mail - (moved & forbidden)
 
 
@@ -280,12 +304,10 @@ def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     unsure = world.excuses.unsure if isinstance(target, Ledger) else mistaken
     if isinstance(target, Klaviyo):
         unsure = unsure | _by_themselves(world, target)
-    for email in target.mailed() - world.excuses.unheard - unsure:
-        word, number = world.said.get(email, (None, 0))
-        if word != "yes":
-            yield f"{target.name}: {email} gets mail and the shop's last word is {word}"
-        elif isinstance(target, Klaviyo) and world.accounts().get(number, {"email": email})["email"] != email:
-            yield f"{target.name}: {email} gets mail on the word of {number}, who has another address"
+    # An order that went before anybody heard of it said nothing.
+    for email in target.mailed() - world.excuses.unheard - world.binned - unsure:
+        if why := against(world, target, email):
+            yield f"{target.name}: {email} gets mail: {why}"
 
 
 def _statements(world: World, *, silent: bool) -> Iterator[str]:

@@ -37,6 +37,7 @@ from .mortal import Died, MortalStore
 from .network import Network
 from .targets import TARGETS, Target
 from .wire import Wire
+from .words import Words
 
 __all__ = ["ALL_TARGETS", "NAMES", "STEPS", "Step", "World", "one"]
 
@@ -93,8 +94,9 @@ class World(Closing):
         self.left: set[int] = set()
         #: Orders that somebody changed by hand.
         self.edited: set[int] = set()
-        #: The last word on marketing that was said with an address, and the account that said it.
-        self.said: dict[str, tuple[str, int]] = {}
+        #: Addresses of which an order went: whatever it said of its guest stays.
+        self.binned: set[str] = set()
+        self.words = Words(self)
         #: Address that an account had before its own, for others to take -> that account.
         self.given_up: dict[str, int] = {}
         #: Addresses that were forgotten, for good.
@@ -169,10 +171,13 @@ class World(Closing):
 
     def turn(self) -> None:
         """One round of everything a daemon does."""
+        self.words.before_a_round()
         deaths, began = self.deaths, self.machine.now()
         with self.heard.round():
             self.run(self._turn)
         self.worked = began if self.deaths == deaths else None
+        if self.deaths == deaths:
+            self.words.look()
 
     def _turn(self) -> None:
         while self.worker.follow_hints():
@@ -258,6 +263,7 @@ class World(Closing):
         """Let one thing happen, a second after the last."""
         self.clock.advance(timedelta(seconds=1))
         self.worked = None
+        self.words.look_again()
         act(self, Random(f"{self.seed} {step.name} {step.luck}"))
         self.listen()
 
@@ -290,12 +296,8 @@ class World(Closing):
         self.store.fuse = fuse
 
     def listen(self) -> None:
-        """Remember what people say about marketing; who registers anew and says nothing takes nothing back."""
-        for number, customer in self.shop.customers.items():
-            for row in customer["meta_data"]:
-                if row["key"] == CONSENT:
-                    self.excuses.unheard.discard(customer["email"])
-                    self.said[customer["email"]] = row["value"], number
+        """Remember what people say about marketing."""
+        self.words.listen()
 
     def register(self, luck: Random) -> None:
         """Somebody makes an account."""

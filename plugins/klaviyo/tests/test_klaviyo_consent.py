@@ -180,6 +180,35 @@ def test_an_opt_in_after_our_own_opt_out_counts(sink, klaviyo, operation, anna, 
     assert anna.consent == "SUBSCRIBED"
 
 
+@pytest.mark.parametrize("is_late", [False, True], ids=["told again", "told again after a restored backup"])
+def test_after_a_lost_answer_who_unsubscribed_since_is_not_subscribed_again(sink, klaviyo, operation, clock, is_late):
+    anna = klaviyo.add_person(email="a0@shop.test")
+    sink.deliver([person_op(operation, False, True, remote_id=anna.id)])
+    told = clock.now()
+    clock.advance(timedelta(minutes=1))
+    op = person_op(operation, True, False, remote_id=anna.id, delivered_at=told, since=clock.now())
+    klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path.strip("/") == SUBSCRIBE.strip("/")))
+    (failed,) = sink.deliver([op])
+    assert isinstance(failed, Failed)
+    assert anna.consent == "SUBSCRIBED"
+    clock.advance(timedelta(minutes=40))
+    klaviyo.store.unsubscribe(anna, "")
+    clock.advance(timedelta(minutes=1))
+    since = clock.now() if is_late else op.since
+    (again,) = sink.deliver([evolve(op, maybe_applied=True, since=since)])
+    assert anna.consent == "UNSUBSCRIBED"
+    assert "unsubscribed or suppressed in Klaviyo" in again.note
+
+
+def test_after_a_lost_answer_that_did_nothing_our_own_opt_out_holds_nobody_back(sink, klaviyo, operation, clock, anna):
+    sink.deliver([person_op(operation, False, True, remote_id=anna.id)])
+    told = clock.now()
+    clock.advance(timedelta(minutes=1))
+    op = person_op(operation, True, False, remote_id=anna.id, delivered_at=told, since=clock.now(), maybe_applied=True)
+    sink.deliver([op])
+    assert anna.consent == "SUBSCRIBED"
+
+
 def test_who_is_subscribed_already_is_left_alone(sink, klaviyo, operation, anna):
     anna.consent = "SUBSCRIBED"
     sink.deliver([person_op(operation, True, None, remote_id=anna.id)])

@@ -136,6 +136,21 @@ def test_an_older_order_does_not_take_consent_back(shop, make, clock):
     assert client.all("customer")[0].data.accepts_marketing is True
 
 
+def test_who_says_another_word_at_a_checkout_is_read_again(shop, make, clock):
+    """In a comparison the account was read before, and by a webhook that came first."""
+    from datetime import timedelta
+
+    client = make(shop, consent_keys=("optin",))
+    ada = shop.add_customer("ada@shop.test")
+    shop.place_order(customer_id=ada, meta_data=[{"key": "optin", "value": "1"}])
+    assert [c.op for c in client.all("order") if c.entity == "customer" and c.op == "touch"] == []
+    clock.advance(timedelta(days=1))
+    shop.place_order(customer_id=ada, meta_data=[{"key": "optin", "value": "0"}])
+    told = [c for c in client.all("order") if c.op == "touch"]
+    assert [(c.entity, c.key) for c in told] == [("customer", str(ada))]
+    assert [c for c in client.all("order") if c.op == "touch"] == [], "it is no news any more"
+
+
 def test_raw_is_the_record_without_links():
     record = customer_record(4, AT, {"email": "a@shop.test"}, AT) | {"_links": {"self": []}}
     assert mapping.customer(record, shop_url=URL).raw == {k: v for k, v in record.items() if k != "_links"}

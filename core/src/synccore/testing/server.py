@@ -195,6 +195,11 @@ class LoopbackServer(Closing):
         with self._lock:
             self._standing = fault
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether a fault waits for a request, or stands."""
+        return bool(self._faults) or self._standing is not None
+
     def clear_faults(self) -> None:
         """Behave again."""
         with self._lock:

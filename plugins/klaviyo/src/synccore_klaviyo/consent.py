@@ -29,6 +29,9 @@ FRESH = timedelta(days=1)
 SUBSCRIBE_EVERY = timedelta(minutes=30)
 #: A record that was never delivered after its consent was told is forgotten after this long.
 REMEMBERED = timedelta(days=30)
+#: An opt-out that Klaviyo took is carried out within this.
+OPT_OUT_TAKES = timedelta(minutes=15)
+_REFUSED = "not subscribed: unsubscribed or suppressed in Klaviyo, and the shop's consent is not newer"
 _TOLD = "told:"
 _SUBSCRIBED = "subscribed:"
 
@@ -141,11 +144,12 @@ class Consent:
             return {}
         said = self._too_soon(operations)
         asked = [op for op in operations if op.id not in said]
-        ours = {name for name, one in self._state.scan(_TOLD) if one["accepts"] is False}
-        unsure = [op for op in asked if op.previous.get("accepts_marketing") is not False and _name(op) not in ours]
+        ours = {op.id: at for op in asked if (at := self._said_no(op)) is not None}
+        # After a lost answer they may have had mail since, and said no to that.
+        unsure = [op for op in asked if op.id not in ours or op.maybe_applied]
         found = find(self._client, "email", {_email(op) for op in unsure}, subscriptions=True)
         for op in unsure:
-            if reason := _held_back(op, found.get(_email(op))):
+            if reason := _held_back(op, found.get(_email(op)), ours.get(op.id)):
                 said[op.id] = reason
         wanted = [op for op in asked if op.id not in said]
         channels = {"subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}}}
@@ -154,6 +158,15 @@ class Consent:
         sent = self._send(SUBSCRIBE, kind, wanted, channels, "subscribed", relationships)
         self._remember(wanted, sent, accepts=True)
         return said | sent
+
+    def _said_no(self, operation: Operation) -> datetime | None:
+        """When this sink told the no that stands in Klaviyo; None where the last word it told is none."""
+        told = self._state.get(_name(operation))
+        if told is not None and told["accepts"] is False:
+            return datetime.fromisoformat(told["at"])
+        if operation.previous.get("accepts_marketing") is not False or operation.link is None:
+            return None
+        return operation.link.delivered_at or operation.at
 
     # -- memory
 
@@ -238,7 +251,11 @@ def _known(operation: Operation) -> tuple[bool, bool | None]:
     return False, None
 
 
-def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str | None:
+def _held_back(operation: Operation, profile: Mapping[str, Any] | None, ours: datetime | None) -> str | None:
+    """Why somebody must not be subscribed; `ours`: since when Klaviyo has a no that we told it."""
+    if ours is not None:
+        said = [at for t in _refusals(_marketing(profile)) if (at := instant(t)) is not None]
+        return _REFUSED if any(at > _theirs_since(operation, ours) for at in said) else None
     told = operation.fields.get("consent_at")
     given = instant(told)
     if told and given is None:
@@ -247,14 +264,25 @@ def _held_back(operation: Operation, profile: Mapping[str, Any] | None) -> str |
     if not known and given and operation.at - given > FRESH:
         return "not subscribed: first seen with a consent of long ago, which is the past and not news"
     marketing = _marketing(profile)
-    refused = [s.get("timestamp") for s in marketing.get("suppression") or []]
-    if marketing.get("consent") == "UNSUBSCRIBED" and not refused:
-        refused.append(marketing.get("consent_timestamp"))
-    if refused:
+    if refused := _refusals(marketing):
         if given and all((at := instant(t)) is not None and at < given for t in refused):
             return None
-        return "not subscribed: unsubscribed or suppressed in Klaviyo, and the shop's consent is not newer"
+        return _REFUSED
     return "subscribed already" if marketing.get("consent") == "SUBSCRIBED" else None
+
+
+def _refusals(marketing: Mapping[str, Any]) -> list[str | None]:
+    """When each no that stands there was said."""
+    found = [s.get("timestamp") for s in marketing.get("suppression") or []]
+    if marketing.get("consent") == "UNSUBSCRIBED" and not found:
+        found.append(marketing.get("consent_timestamp"))
+    return found
+
+
+def _theirs_since(operation: Operation, ours: datetime) -> datetime:
+    """From when on a no is their own: ours was carried out by then."""
+    carried_out, since = ours + OPT_OUT_TAKES, operation.since
+    return min(since, carried_out) if since is not None and since > ours else carried_out
 
 
 def _is_since(operation: Operation, profile: Mapping[str, Any] | None) -> bool:

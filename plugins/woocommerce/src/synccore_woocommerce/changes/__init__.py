@@ -193,7 +193,7 @@ class Translator:
         if is_erased(record):
             gone, record = self._erased_guest(record), cleaned(record)
         owner, changes = self._buyer(record)
-        self._remember_consent(record)
+        changes += self._remember_consent(record)
         if "order" in self.emits:
             data = mapping.order(
                 record, owner=owner, shop_url=self._url, consent_keys=self._config.consent_keys, zone=zone
@@ -255,16 +255,21 @@ class Translator:
         blank = Customer(key=guest, guest=True)
         return [Change(entity="customer", key=guest, op="upsert", data=blank, version=version, at=modified)]
 
-    def _remember_consent(self, record: Record) -> None:
-        """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record."""
+    def _remember_consent(self, record: Record) -> list[Change]:
+        """Keep what a checkout said about marketing: WooCommerce hides it from the customer's own record. That is to be
+        read once more where it may have been read with another word: in a comparison accounts come before orders.
+        """
         keys, customer = self._config.consent_keys, key(record.get("customer_id"))
         agreed = mapping.consent(record, keys) if keys and customer else None
         if agreed is None:
-            return
+            return []
         name, at = f"consent/{customer}", str(record.get("date_created_gmt") or "")
         known = self._state.get(name)
         if known is None or (at, agreed) > (known["at"], known["value"]):
             self._note(name, {"value": agreed, "at": at})
+            if known is not None and known["value"] != agreed and self._owner(record) is not None:
+                return [Change(entity="customer", key=str(customer), op="touch")] if "customer" in self.emits else []
+        return []
 
     # -- payments
 

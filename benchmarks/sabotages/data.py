@@ -1,0 +1,68 @@
+"""What people said about marketing, who a guest is, and what an owner wrote: where one of these is broken, the general
+tests have to see it."""
+
+from .form import core, plugin
+
+__all__ = ["DATA"]
+
+POINTS = "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+HISTORIES = "tests/test_histories.py"
+ALONE = "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is"
+
+DATA = (
+    core(
+        "let an opt-out wait for the job that holds the person",
+        "store/sql.py",
+        "WHERE o.sink = :sink AND o.state = 'ready' AND o.blocked = 1 AND o.event IS NULL AND o.op = 'upsert'",
+        "WHERE o.sink = :sink AND o.state = 'ready' AND o.blocked = 0 AND o.event IS NULL AND o.op = 'upsert'",
+        f"{POINTS}[whose no a job must not hold up-importing]",
+    ),
+    plugin(
+        "klaviyo",
+        "subscribe again who unsubscribed at Klaviyo",
+        "consent.py",
+        "            return None\n        return _REFUSED\n",
+        "            return None\n        return None\n",
+        f"{POINTS}[who unsubscribes at the target-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: ask after a lost answer who unsubscribed since, also where the last word told was our own no",
+        "consent.py",
+        "if op.id not in ours or op.maybe_applied]",
+        "if op.id not in ours]",
+        f"{POINTS}[who unsubscribes at the target-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "subscribe who said yes long before anybody heard of them",
+        "consent.py",
+        "if not known and given and operation.at - given > FRESH:",
+        "if False:",
+        f"{POINTS}[who unsubscribes at the target-marketing]",
+    ),
+    plugin(
+        "woocommerce",
+        "take the word of an older order for the newer one",
+        "changes/__init__.py",
+        'if known is None or (at, agreed) > (known["at"], known["value"]):',
+        'if known is None or agreed != known["value"]:',
+        HISTORIES,
+    ),
+    plugin(
+        "woocommerce",
+        "take back: read an account again whose owner said another word at a checkout",
+        "changes/__init__.py",
+        'if known is not None and known["value"] != agreed and self._owner(record) is not None:',
+        "if False:",
+        HISTORIES,
+    ),
+    plugin(
+        "woocommerce",
+        "know a guest as the order says that changed last",
+        "changes/__init__.py",
+        "return int(placed.timestamp()) * 1_000_000_000 + max(0, min(later, 999_999_999))",
+        "return int((modified or placed).timestamp()) * 1_000_000_000",
+        HISTORIES,
+    ),
+)
