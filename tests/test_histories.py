@@ -95,8 +95,10 @@ def is_forgotten(world: World, who: Somebody) -> bool:
 
 
 def is_forgotten_here(world: World, who: Somebody) -> bool:
-    """Everywhere but in the shop, where all of theirs stays."""
-    if not who.number or not world.store.keys_by_email(who.email):
+    """Everywhere but in the shop, where all of theirs stays. What is dated later than that, by a clock that was ahead,
+    comes back where it is sent again: a known limit."""
+    ahead = who.order and world.shop.orders[who.order]["date_created_gmt"] > f"{world.machine.now():%Y-%m-%dT%H:%M:%S}"
+    if ahead or not who.number or not world.store.keys_by_email(who.email):
         return False
     world.kept.add(who.number)
     world.forget_everywhere(who.email)
@@ -166,6 +168,15 @@ def is_deleted(world: World, who: Somebody) -> bool:
     return True
 
 
+def _clock_goes(by: timedelta) -> Act:
+    def act(world: World, who: Somebody) -> bool:
+        """That of the shop."""
+        world.shops.set(by)
+        return True
+
+    return act
+
+
 ACTS: Mapping[str, Act] = {
     "buys": buys,
     "registers": registers,
@@ -181,7 +192,11 @@ ACTS: Mapping[str, Act] = {
     "is deleted": is_deleted,
 }
 #: What nobody but the shop itself decides.
-SHOP: Mapping[str, Act] = {"is tried again": is_tried_again}
+SHOP: Mapping[str, Act] = {
+    "is tried again": is_tried_again,
+    "the clock goes wrong": _clock_goes(timedelta(minutes=10)),
+    "the clock is set right": _clock_goes(timedelta(minutes=-10)),
+}
 #: When it is heard of, beside the comparison at the end; never: there is nothing but that, and the polls after it.
 HEARD = ("at once", "in the end", "a day later", "a day later, backwards", "never")
 #: How they begin.
@@ -189,6 +204,8 @@ FIRST = (["buys"], ["registers", "buys"], ["registers", "pays"], ["registers", "
 UNHEARD = ("never", "by polls alone")
 #: Where the shop tries again, and no webhook says what happened in between.
 AGAIN = (["is tried again", "registers", "fails"], "by polls alone")
+#: What is known bears a date that is yet to come, and what they do next an earlier one.
+AHEAD = ["the clock goes wrong", "registers", "buys", "the clock is set right"]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +213,13 @@ def plugins():
     return load_plugins(environ={})
 
 
-CASES = [AGAIN, *product(FIRST, HEARD)]
+CASES = [
+    AGAIN,
+    *product(FIRST, HEARD),
+    (AHEAD, "at once"),
+    (AHEAD, "by polls alone"),
+    (AHEAD, "a day later, backwards"),
+]
 
 
 @pytest.mark.parametrize(

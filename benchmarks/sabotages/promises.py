@@ -140,6 +140,13 @@ PROMISES = (
         INGEST,
     ),
     core(
+        "take for news what was sent while the shop's clock was ahead, and is sent again",
+        "store/_rules/precedence.py",
+        "return int(last) + 1 if last is not None and",
+        "return change.version if last is not None and",
+        STORE,
+    ),
+    core(
         "believe a shop that lags behind its own webhook",
         "store/_rules/precedence.py",
         "LAG = timedelta(seconds=10)",

@@ -66,7 +66,8 @@ class Excuses:
             billed, mine = order["billing"]["email"], order["customer_id"] == number
             if mine:
                 self._ordered.setdefault(number, set()).add(billed)
-            if (mine or billed == email) and (unseen or (mine and world.machine.ahead)):
+            ahead = world.machine.ahead or order["date_created_gmt"] >= f"{world.machine.now():%Y-%m-%dT%H:%M:%S}"
+            if (mine or billed == email) and (unseen or (mine and ahead)):
                 self.guests.add(billed)
             # Billed to an address that the account did not have, or placed by a guest with the address of the later
             # account, who moved on: a guest again where nobody was told of the account, or the move.

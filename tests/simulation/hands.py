@@ -1,5 +1,5 @@
 """What people do besides: telephones, other places, an owner who merges, vendors who refuse, an operator who pauses or
-sets a clock, a change between a page's being read and its being taken in."""
+sets a clock, the shop's or the machine's, a change between a page's being read and its being taken in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -158,12 +158,19 @@ def _clock(world: World, luck: Random) -> None:
     world.excuses.sets_clock()
 
 
+def _shop_clock(world: World, luck: Random) -> None:
+    """The shop's clock is wrong by some minutes or an hour, ahead or behind, or is set right."""
+    world.shops.set(timedelta(minutes=luck.choice((-10, 3, 10, 60))) if not world.shops.ahead else -world.shops.ahead)
+    world.excuses.sets_clock()
+
+
 #: The world's own steps, what people buy, and the steps here.
 ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     **STEPS,
     **BUYING,
     "place": _place,
     "clock": _clock,
+    "shop clock": _shop_clock,
     "telephone": _telephone,
     "exchange": _exchange,
     "overlap": _overlap,

@@ -315,7 +315,7 @@ def _statements(world: World, *, silent: bool) -> Iterator[str]:
     if not silent:
         for need in overview(world.app).needs:
             # Whether the shop changed something after its last webhook: by its own clock, and that one by another.
-            if need.kind != "silent" or not world.machine.ahead:
+            if need.kind != "silent" or not (world.machine.ahead or world.shops.was_set):
                 yield f"status: {need.sentence}"
     for route in world.app.routes:
         report = verify(world.app, route)

@@ -65,10 +65,10 @@ class World(Closing):
         self.folder = folder
         self._config = folder / "synccore.toml"
         self.clock = FakeClock()
-        #: The machine's, which somebody may set; all others go right.
-        self.machine = MachineClock(self.clock)
+        #: The machine's, which somebody may set, and the shop's; all others go right.
+        self.machine, self.shops = MachineClock(self.clock), MachineClock(self.clock)
         self.seed = seed
-        self.shop = FakeWooCommerce(clock=self.clock)
+        self.shop = FakeWooCommerce(clock=self.shops)
         self.shop.quirks.cap = Random(f"pages {seed}").choice((1, 2, 3, 100))
         # Over TLS nothing is signed, and no shop asks what time it is here.
         self.shop.gate.window = 10**9

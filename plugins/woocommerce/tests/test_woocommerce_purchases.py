@@ -173,6 +173,8 @@ def test_what_changes_after_the_shops_clock_was_set_right_is_polled(make, clock)
         shops.advance(timedelta(minutes=-7))
         shop.edit_order(first, status="refunded")
         shop.edit_order(second, status="completed")
+        clock.advance(timedelta(minutes=2))
+        shops.advance(timedelta(minutes=2))
         changes, cursor = client.listed("order", cursor)
         assert {c.key: c.data.status for c in changes} == {str(first): "refunded", str(second): "completed"}
         clock.advance(timedelta(minutes=3))

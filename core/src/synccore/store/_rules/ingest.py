@@ -19,7 +19,7 @@ from .namesakes import FORMER_EMAIL
 from .owing import owe
 from .pen import Pen
 from .people import key_digest
-from .precedence import Precedence, older
+from .precedence import Precedence, kept, older
 from .takeover import move
 
 __all__ = ["ingest"]
@@ -161,7 +161,7 @@ class _Intake:
             return self._leave(change, known, differs=not known["deleted"])
         buried = {
             "id": known["id"],
-            "version": change.version,
+            "version": kept(change, known),
             "replaced_by": known["replaced_by"],
             "changed_at": self._at(change),
             "known_at": self._order.known_at,
@@ -192,7 +192,8 @@ class _Intake:
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
-                self._put(sql.TOUCH_SNAPSHOT, change, self._values(change, None, written, owner) | {"id": known["id"]})
+                values = self._values(change, None, written, owner) | {"version": kept(change, known)}
+                self._put(sql.TOUCH_SNAPSHOT, change, values | {"id": known["id"]})
             if not moved and not self._may_have_been_another(change, known):
                 self._dirty_forced(change.entity, change.key, owner)
                 return "unchanged"
@@ -200,7 +201,7 @@ class _Intake:
         else:
             email = email_of(data)
             values = self._values(change, email, written, owner)
-            values |= {"fingerprint": fingerprint, "changed_at": self._at(change)}
+            values |= {"fingerprint": fingerprint, "changed_at": self._at(change), "version": kept(change, known)}
             self._put(sql.PUT_SNAPSHOT, change, values)
         if known is not None and known["replaced_by"] is not None:
             self._again.add((change.entity, change.key))

@@ -10,7 +10,7 @@ from .._convert import to_ms
 from ..engine import Row
 from ..rows import Ingest
 
-__all__ = ["Precedence", "older"]
+__all__ = ["Precedence", "kept", "older"]
 
 #: A shop that answers from a copy may lag so far behind what it told by itself.
 LAG = timedelta(seconds=10) // timedelta(milliseconds=1)
@@ -19,6 +19,13 @@ LAG = timedelta(seconds=10) // timedelta(milliseconds=1)
 def older(version: int | None, known: int | None) -> bool:
     """Whether a version says that it is the earlier one."""
     return version is not None and known is not None and version < known
+
+
+def kept(change: Change, known: Row | None) -> int | None:
+    """The version that a state is known under from now on. One that is believed though its version is older comes after
+    what was known under that one: else whatever was sent before, and is sent again, would be newer than it."""
+    last = None if known is None else known["version"]
+    return int(last) + 1 if last is not None and older(change.version, last) else change.version
 
 
 class Precedence:

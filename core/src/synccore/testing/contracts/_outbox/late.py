@@ -87,15 +87,34 @@ class LateRules:
         assert desk.deliver_all() == ["people 1"]
         assert len(desk.store.history(outcomes=["received"])) == 1
 
-    def test_the_answer_to_that_is_believed_and_what_follows_goes_by_its_version(self, desk: Desk) -> None:
-        desk.take(desk.customer("1", "Ahead", version=600))
+    def test_the_answer_to_that_is_believed_and_what_is_known_from_before_comes_back_by_no_webhook(
+        self, desk: Desk
+    ) -> None:
+        ahead, now = desk.customer("1", "Ahead", version=600), desk.customer("1", "Now", version=60)
+        desk.take(ahead)
         desk.tick(minutes=1)
-        desk.take(desk.customer("1", "Now", version=60))
-        answer = desk.customer("1", "Now", version=60)
-        assert desk.take(answer, answers=asked(desk), read_at=desk.now).accepted == 1
+        desk.take(now)
+        assert desk.take(now, answers=asked(desk), read_at=desk.now).accepted == 1
         assert (name(desk), asked(desk)) == ("Now", [])
-        assert desk.take(desk.customer("1", "Next", version=61)).accepted == 1
         assert desk.deliver_all() == ["people 1"]
+        desk.tick(days=1)
+        assert (desk.take(ahead).hinted, name(desk)) == (1, "Now")
+        assert desk.take(now, answers=asked(desk), read_at=desk.now).unchanged == 1
+        # So until its clock has caught up, and then as ever.
+        assert desk.take(desk.customer("1", "Next", version=61)).hinted == 1
+        assert desk.take(desk.customer("1", "Later", version=700)).accepted == 1
+
+    def test_who_is_gone_since_a_clock_was_set_back_stays_so_whatever_is_sent_again(self, desk: Desk) -> None:
+        ahead, now = desk.customer("1", "Ahead", version=600), desk.customer("1", "Now", version=60)
+        desk.take(ahead)
+        desk.tick(minutes=1)
+        desk.take(now)
+        desk.take(now, answers=asked(desk), read_at=desk.now)
+        desk.take(desk.gone("customer", "1"))
+        desk.tick(days=1)
+        for late in (now, ahead):
+            assert desk.take(late).stale == 1
+        assert desk.store.snapshot("shop", "customer", "1").deleted
 
     def test_a_webhook_that_is_sent_again_costs_a_question_and_changes_nothing(self, desk: Desk) -> None:
         desk.take(desk.customer("1", "Old", version=1), desk.customer("1", "New", version=2))
