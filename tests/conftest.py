@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import pytest
 import tomlkit
@@ -63,15 +64,17 @@ class Daemon:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.process = subprocess.Popen(
-            [*world.command, "run"],
-            cwd=world.folder,
-            env=world.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        # A pipe that nobody reads would hold up one that has much to say.
+        self._log = world.folder / f"daemon-{uuid4()}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*world.command, "run"],
+                cwd=world.folder,
+                env=world.environ | world.daemons_environ,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             wait_until(lambda: self.process.poll() is not None or self.ask("/readyz")[0] == 200, what="ready")
         except AssertionError:
@@ -122,12 +125,9 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
     def output(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.read()
+        return self._log.read_text(encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +142,8 @@ class World:
     def __init__(self, folder: Path, clock: FakeClock | None = None) -> None:
         self.folder = folder
         self.clock = clock
+        #: What the daemon's environment has besides.
+        self.daemons_environ: dict[str, str] = {}
         self.shop = FakeWooCommerce(clock=clock)
         self.google = FakePeople(clock=clock.now if clock else None)
         self.port = free_port()
