@@ -310,6 +310,13 @@ MENDS = (
         "plugins/postgres/tests/test_postgres_contract.py::test_the_same_lives_end_alike_on_both_engines",
     ),
     core(
+        "make anew who was deleted when their last update is sent again",
+        "store/_rules/precedence.py",
+        "the record once more is believed.\n            return True",
+        "the record once more is believed.\n            return False",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[236]",
+    ),
+    core(
         "take back: know whose record was erased as the process died",
         "_verbs/forget.py",
         'note_erased(app.store, email_digest(email), (ErasedTwin(link, "unheard") for link in known_twins))',

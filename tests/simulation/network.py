@@ -17,6 +17,8 @@ class Network:
         self._luck = luck
         self._receive = receive
         self._losing = 0.0
+        #: Nothing is ever lost.
+        self.sure = False
         #: Whether every webhook came at once.
         self.heard_all = True
         self._late: list[WebhookRequest] = []
@@ -50,6 +52,8 @@ class Network:
 
     def lose(self, share: float) -> None:
         """From now on so many are lost."""
+        if self.sure:
+            return
         self._losing = share
         self.heard_all = self.heard_all and not share
 

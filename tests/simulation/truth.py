@@ -50,6 +50,25 @@ def claims(world: World, target: Ledger) -> Iterator[str]:
             yield f"verify bills: ok, and that of {row['key']} is not as it is known, or not under {row['owner_key']}"
 
 
+#: What is said of records that a target does not take, whoever asks it again; and of what hangs on one.
+REFUSALS = ("is not taken", "no room", "is full", "invalid argument", "recreate = true", "run forget again")
+HANGS = "for longer than a day"
+
+
+def early(world: World) -> list[str]:
+    """What is wrong before anything is compared or tried again that was given up. Where every webhook came, and no
+    process died with what it had heard, nothing is; and nothing is ever given up that another try saves."""
+    parked = world.store.deliveries(state="parked", limit=1000)
+    refused = [row for row in parked if any(words in (row.error or "") for words in REFUSALS)]
+    saved = [row for row in parked if row not in refused and not (refused and HANGS in (row.error or ""))]
+    found = [f"{row.sink}: {row.entity} {row.key} was given up: {row.error}" for row in saved]
+    if world.network.heard_all and not (parked or world.deaths or world.forgetting):
+        longest = world.machine.longest  # whoever asks may wait for a quota
+        found += faults(world)
+        world.machine.longest = longest
+    return [f"before all is compared: {fault}" for fault in found]
+
+
 def faults(world: World) -> list[str]:
     """Everything that is not as it should be; empty where all is well."""
     found = list(_outbox(world))

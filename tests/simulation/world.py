@@ -211,6 +211,11 @@ class World(Closing):
 
     def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
+        self.quiet(limit)
+        self.settled(limit)
+
+    def quiet(self, limit: timedelta = timedelta(hours=3)) -> None:
+        """All is well from here on: move on until nothing is owed, with what was heard and what polls bring."""
         self.store.fuse = self.store.look = None
         if self.store.dead:
             self._bury()
@@ -222,6 +227,9 @@ class World(Closing):
         self.network.rest()
         self.shop.run_queue()
         self.settle(limit)
+
+    def settled(self, limit: timedelta = timedelta(hours=3)) -> None:
+        """Compare everything once more, try again what was given up, and forget who could not be forgotten."""
         self._compare()
         self.settle(limit)
         if self.forgotten and self.machine.ahead < timedelta(0):
@@ -357,7 +365,8 @@ class World(Closing):
 
     def delete(self, number: int) -> None:
         """The shop deletes an account."""
-        email = self.shop.customers[number]["email"]
+        email, role = (self.shop.customers[number][name] for name in ("email", "role"))
+        self.network.heard_all = self.network.heard_all and role == "customer"  # else the shop says nothing
         self.excuses.leaves(number)
         for name, order in self.shop.orders.items():
             if order["billing"]["email"] == email or order["customer_id"] == number:
