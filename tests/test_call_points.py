@@ -123,7 +123,7 @@ GROUPS = {
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 211),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
-    "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 151),
+    "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 307),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 11),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 7),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
@@ -149,6 +149,7 @@ DENSE = {
     "who exchange the address of a change without an answer": 2,
     "addresses that go round": 3,
     "who exchange it back": 1,
+    "who gets the address of who signed up": 29,
     "two who were joined leave": 3,
 }
 
