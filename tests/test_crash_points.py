@@ -6,7 +6,7 @@ from itertools import count
 from random import Random
 
 import pytest
-from simulation.calls import Whom
+from simulation.calls import Whom, somebody
 from simulation.changes import OTHERS, THEIRS
 from simulation.ledger import Ledger
 from simulation.mails import Importing
@@ -88,3 +88,27 @@ def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
             if world.deaths == deaths:
                 break
         assert moment > STEP_OF_JOBS, "nothing was enumerated"
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
+def test_a_job_that_is_forgotten_once_it_was_carried_out_loses_and_doubles_nobody(
+    plugins, tmp_path, monkeypatch, change
+):
+    """Whom it brought there, and what becomes of one of them before it is known that nobody can be asked."""
+    monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
+    with World(tmp_path, 1, plugins, targets=[Busy]) as world:
+        (target,) = world.targets.values()
+        world.rest()
+        began = len(target.server.jobs.jobs)
+        new = [somebody(world, "") for _ in range(SOME)]
+        world.shop.run_queue()
+        world.turn()
+        assert len(target.server.jobs.jobs) > began, "none was handed over"
+        world.clock.advance(target.server.job_time)
+        target.server.jobs.advance()
+        target.server.jobs.jobs.clear()
+        MEANWHILE[change](world, new[0])
+        world.listen()
+        world.shop.run_queue()
+        world.rest()
+        assert faults(world) == []

@@ -17,6 +17,13 @@ DATA = (
         "WHERE o.sink = :sink AND o.state = 'ready' AND o.blocked = 0 AND o.event IS NULL AND o.op = 'upsert'",
         f"{POINTS}[whose no a job must not hold up-importing]",
     ),
+    core(
+        "forget what waits for further changes, where the rest was delivered",
+        "_delivery/settle.py",
+        "        if not operation.later:\n            return ()\n",
+        "        if not operation.later or work.delivery.bulk is False:\n            return ()\n",
+        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+    ),
     plugin(
         "klaviyo",
         "subscribe again who unsubscribed at Klaviyo",
@@ -40,6 +47,14 @@ DATA = (
         "if not known and given and operation.at - given > FRESH:",
         "if False:",
         f"{POINTS}[who unsubscribes at the target-marketing]",
+    ),
+    plugin(
+        "salesforce",
+        "take a job that the org forgot for one that did nothing",
+        "jobs.py",
+        'error = Transient("Salesforce no longer knows this job", maybe_applied=True, outage=False)',
+        'error = Transient("Salesforce no longer knows this job", outage=False)',
+        "tests/test_crash_points.py::test_a_job_that_is_forgotten_once_it_was_carried_out_loses_and_doubles_nobody",
     ),
     plugin(
         "woocommerce",

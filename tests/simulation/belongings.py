@@ -1,15 +1,15 @@
 """What a CRM or an address book holds beside its people: whose key or label a contact carries, what its owner wrote
 there, whom an order is billed to, and accounts with who is in them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from .firms import Firms, in_firms
 from .orgs import Selling
-from .targets import Google, Salesforce
+from .targets import Google, Klaviyo, Salesforce
 from .world import World
 
-__all__ = ["belongings", "in_book"]
+__all__ = ["belongings", "in_book", "in_profiles"]
 
 
 def belongings(world: World, target: Salesforce) -> Iterator[str]:
@@ -37,6 +37,19 @@ def in_book(world: World, target: Google) -> Iterator[str]:
         companies = [one.get("name") for one in contact.get("organizations") or ()]
         if (firm := target.works_at.get(name)) and firm not in companies:
             yield f"{target.name}: {name} of {whose} worked at {firm}, and now at {companies}"
+
+
+def in_profiles(world: World, target: Klaviyo) -> Iterator[str]:
+    """What waits until it settles came as well: in which states somebody's subscriptions are."""
+    states = defaultdict[str, set[str]](set)
+    for box in world.shop.subscriptions.values():
+        if (account := world.accounts().get(box["customer_id"])) is not None:
+            states[account["email"]].add(box["status"])
+    apart = world.gone | world.excuses.lost | world.excuses.between
+    for person in target.server.store.people.values():
+        email, told = person.attributes.get("email"), person.properties.get("woo_subscription_states")
+        if email in states.keys() - apart and told != sorted(states[email]):
+            yield f"{target.name}: the subscriptions of {email} are {told} and not {sorted(states[email])}"
 
 
 def _marked(world: World, target: Salesforce) -> Iterator[str]:

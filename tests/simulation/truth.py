@@ -10,7 +10,7 @@ from attrs import evolve
 from synccore._verbs.status import overview
 from synccore._verbs.verify import verify
 
-from .belongings import belongings, in_book
+from .belongings import belongings, in_book, in_profiles
 from .ledger import FAILED, Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .words import against
@@ -78,6 +78,8 @@ def faults(world: World) -> list[str]:
         if isinstance(target, Klaviyo | Ledger):
             found += _payments(world, target)
             found += _consent(world, target)
+        if isinstance(target, Klaviyo):
+            found += in_profiles(world, target)
         if isinstance(target, Salesforce | Ledger) and any(r["entity"] == "order" for r in target.routes.values()):
             found += _deals(world, target)
         if isinstance(target, Salesforce):
