@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -9,9 +10,10 @@ from synccore._daemon.backfill import backfill, reconcile
 from synccore._daemon.sources import SourceWorker
 from synccore._ingest.listing import Stopped
 from synccore._verbs.status import overview
+from synccore.entities import Order
 from synccore.errors import AuthError, ConfigError, RateLimited
 from synccore.testing import FakeClock, Harness, customer
-from synccore.types import Limits
+from synccore.types import Change, EntityRef, Limits
 
 PEOPLE = {"people": {"entity": "customer", "fields": {"email": "customer.email"}}}
 SHOP = {"entities": ["customer", "order"]}
@@ -118,6 +120,19 @@ def test_routes_after_a_held_one_do_not_keep_it_going(tmp_path):
         assert (report.owed, report.parked) == (60, 0)
         assert "route firms waits until" in report.errors[0]
         assert report.errors[1] == "30 owed to crm: route people waits for route firms"
+
+
+def test_what_waits_for_a_parent_that_never_came_does_not_keep_it_going(tmp_path):
+    orders = {"entity": "order", "after": "people", "fields": {"status": "order.status"}}
+    with Harness(tmp_path, {**PEOPLE, "orders": orders}, source_table=SHOP) as app:
+        owner = EntityRef("customer", "1")
+        lost = Order(key="9", number="9", status="completed", currency="EUR", total=Decimal(1))
+        app.source.put(Change(entity="order", key="9", op="upsert", data=lost, owner=owner))
+        began = app.clock.now()
+        report, _ = run(app, lambda _: app.app.stop() if app.clock.now() - began > timedelta(minutes=20) else None)
+        assert app.clock.now() - began < timedelta(minutes=7)
+        assert (report.owed, report.parked) == (1, 0)
+        assert report.errors[0].startswith("1 owed to crm: route orders waits for records that route people does not")
 
 
 def test_interrupted_while_it_delivers_it_claims_nothing_more_and_says_so(people):

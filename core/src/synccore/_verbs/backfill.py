@@ -211,6 +211,8 @@ def _held_routes(app: App, unit: SourceUnit, sink: str) -> list[str]:
         elif parent := _held_parent(app, route, holds):
             # What could go without it went before; the rest waits until its parents are delivered.
             why = f"for route {parent}"
+        elif ready == app.store.waiting_in_vain(sink, route.name):
+            why = f"for records that route {route.after} does not owe: synccore why KEY, synccore deliveries list"
         else:
             return []
         reasons.append(f"{ready:,} owed to {sink}: route {route.name} waits {why}")

@@ -24,6 +24,14 @@ SELECT count(*) FROM snapshot s WHERE s.source = :source AND s.entity = :entity 
                     AND d.route = :route AND (d.settled_at IS NULL OR d.settled_at >= :since))
 """
 
+#: How many rows of a route wait for a parent of which nothing is owed: nothing that is known here ends that.
+IN_VAIN = """
+SELECT count(*) AS waiting FROM delivery d
+WHERE d.sink = :sink AND d.route = :route AND d.state = 'ready' AND d.wait_route IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM delivery p WHERE p.key = d.wait_key AND p.entity = d.wait_entity
+        AND p.source = d.source AND p.settled_at IS NULL AND p.route = d.wait_route AND p.state <> 'parked')
+"""
+
 #: How the rows of an entity's events stand on a route.
 EVENT_BALANCE = """
 SELECT CASE d.state WHEN 'done' THEN 'delivered' WHEN 'parked' THEN 'parked' WHEN 'skipped' THEN 'skipped'

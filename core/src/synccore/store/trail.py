@@ -156,6 +156,11 @@ class Trail(Engine):
         with self.reading() as view:
             return _counts(view, "route")
 
+    def waiting_in_vain(self, sink: str, route: str) -> int:
+        """How many rows of a route wait for a parent of which nothing is owed: it never came, or is parked."""
+        with self.reading() as view:
+            return int(view.execute(looks.IN_VAIN, {"sink": sink, "route": route}).fetchone()["waiting"])
+
     def parked_causes(self, limit: int = 50) -> list[ParkedCause]:
         """Parked deliveries grouped by cause, most first."""
         with self.reading() as view:

@@ -256,6 +256,18 @@ class LateRules:
         assert desk.store.untold("crm", "shop", "customer", ["1", "2", "3", "4"]) == {"3"}
         assert desk.store.untold("mail", "shop", "customer", ["3"]) == set()
 
+    def test_who_waits_for_what_is_not_owed_waits_in_vain(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"), desk.order("o1", "1"), desk.order("o9", "9"))
+        orders = desk.claim([desk.claim_rule("orders")])
+        for order in orders:
+            owner = "1" if order.key == "o1" else "9"
+            desk.settle(order, "ready", due_at=desk.now, wait=("people", "customer", owner), error_kind="wait_for")
+        assert desk.store.waiting_in_vain("crm", "orders") == 1
+        (parent,) = desk.claim([desk.claim_rule("people")])
+        desk.settle(parent, "parked", error_kind="rejected", error="no")
+        assert desk.store.waiting_in_vain("crm", "orders") == 2
+        assert desk.store.waiting_in_vain("mail", "orders") == 0
+
     def test_whose_states_are_untold_is_known(self, desk: Desk) -> None:
         desk.take(desk.customer("1"), desk.order("o1", "1"))
         (order,), route = desk.claim([desk.claim_rule("orders")]), "orders"
