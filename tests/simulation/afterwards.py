@@ -30,7 +30,11 @@ def afterwards(world: World) -> Iterator[str]:
     if _owed(before):
         yield from _repaired(world)
         return
-    match Random(f"afterwards {world.seed}").choice(("owner", "owner", "route", "forget", "restore")):
+    luck = Random(f"afterwards {world.seed}")
+    what = luck.choice(("owner", "owner", "route", "forget", "restore"))
+    if luck.random() < 0.3:
+        return  # each costs a tenth of a life or more
+    match what:
         case "owner":
             yield from spoilt(world, before)
         case "route":
