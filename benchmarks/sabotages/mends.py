@@ -497,4 +497,26 @@ MENDS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who gets the address of who signed up-adopting]",
     ),
+    core(
+        "take back: send what hangs under nothing at the target under its parent again",
+        "_delivery/prepare.py",
+        "return known is not None and bool(now) and known != now",
+        "return bool(known and now) and known != now",
+        "tests/test_simulation.py",
+    ),
+    core(
+        "take back: know where what is to be repaired hangs",
+        "_verbs/parts/hanging.py",
+        "return evolve(update, parent_id=odd.there)",
+        "return update",
+        "tests/test_simulation.py",
+    ),
+    plugin(
+        "salesforce",
+        "take back: say whom a deal or an order belongs to there",
+        "read.py",
+        "return Hanging(record, parent_id=there, reference=name)",
+        "return record",
+        "tests/test_simulation.py",
+    ),
 )

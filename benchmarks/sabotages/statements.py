@@ -95,6 +95,17 @@ STATEMENTS = (
             "            if outage"
         ),
         "            if outage",
+        "say nothing of what hangs under nothing at the target, seen by whole lives",
+        "_verbs/parts/hanging.py",
+        "if odd.there != odd.due}",
+        "if odd.there and odd.there != odd.due}",
+        SIMULATION,
+    ),
+    core(
+        "say nothing of what hangs under somebody else at the target, seen by whole lives",
+        "_verbs/parts/hanging.py",
+        "if odd.there != odd.due}",
+        "if not odd.there}",
         SIMULATION,
     ),
 )

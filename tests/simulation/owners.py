@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import singledispatch
 from random import Random
+from typing import Any
 
 from attrs import evolve
 
 from synccore._verbs.verify import Proof, verify
 
-from .ledger import Ledger
+from .ledger import Entry, Ledger
 from .targets import Google, Klaviyo, Salesforce, Target
 from .truth import FREED, faults
 from .world import World, one
@@ -22,6 +23,8 @@ ACTS = {
     "empties": ("drift", "was changed at the target"),
     "changes": ("drift", "was changed at the target"),
     "doubles": ("twins", "further records carry the marker of one of these"),
+    "hangs under nothing": ("moved", "hangs under nothing at the target"),
+    "hangs under somebody else": ("moved", "was hung under another record at the target"),
 }
 LISTS = ("gone", "drift", "moved", "twins")
 
@@ -38,7 +41,12 @@ def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
     luck = Random(f"owners {world.seed}")
     name = luck.choice(sorted(world.targets))
     target, route = world.targets[name], next(n for n, r in world.app.routes.items() if r.sink == name)
-    number, act = _whom(world, target, luck), luck.choice(sorted(ACTS))
+    above = next((n for n, r in world.app.routes.items() if r.sink == name and r.after), None)
+    number = one(luck, _whole(world, target))
+    act = luck.choice(sorted(a for a in ACTS if above is not None or not a.startswith("hangs")))
+    if above is not None and act.startswith("hangs"):
+        yield from _hung_elsewhere(world, before, target, above, act, luck)
+        return
     if number is None or (record := _does(target, act, world.accounts()[number]["email"])) is None:
         return
     world.clock.advance(target.lag)
@@ -54,15 +62,32 @@ def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
     yield from (f"{who}, repaired: {fault}" for fault in faults(world))
 
 
-def _whom(world: World, target: Target, luck: Random) -> int | None:
-    """Somebody who has a record of their own there, of which all is ours."""
+def _hung_elsewhere(
+    world: World, before: Mapping[str, Proof], target: Target, route: str, act: str, luck: Random
+) -> Iterator[str]:
+    """An order of somebody's hangs under nothing, or under another one's record, until that is repaired."""
+    records = {n: _record(target, world.accounts()[n]["email"]) for n in _whole(world, target)}
+    orders = {n: records.get(o["customer_id"]) for n, o in world.shop.orders.items()}
+    order = one(luck, [n for n, record in orders.items() if record is not None and _above(target, n) == record])
+    other = one(luck, [record for record in records.values() if order is None or record != orders[order]])
+    if order is None or other is None:
+        return
+    _hang(target, order, other if act.endswith("else") else None)
+    who = f"order {order} that {act} by the owner of {target.name}"
+    yield from (f"{who}: {fault}" for fault in _named(before, proofs(world), route, act, str(order)))
+    world.settle()
+    if _above(target, order) != orders[order]:
+        yield f"{who}: a repair does not hang it back"
+    yield from (f"{who}, repaired: {fault}" for fault in faults(world))
+
+
+def _whole(world: World, target: Target) -> list[int]:
+    """Those who have a record of their own there, of which all is ours."""
     if isinstance(target, Google | Salesforce) and target.merged:
-        return None
+        return []
     there = [person.email for person in target.people()]
     apart = world.gone | world.excuses.lost | world.excuses.between
-    return one(
-        luck, [n for n, c in world.accounts().items() if c["email"] not in apart and there.count(c["email"]) == 1]
-    )
+    return [n for n, c in world.accounts().items() if c["email"] not in apart and there.count(c["email"]) == 1]
 
 
 def _does(target: Target, act: str, email: str) -> str | None:
@@ -168,3 +193,61 @@ def _undo(target: Target, act: str, record: str) -> None:
 
 def _entry(target: Ledger, email: str) -> str:
     return next(name for name, entry in target.entries.items() if entry.object == "person" and entry.email == email)
+
+
+@singledispatch
+def _record(target: Target, email: str) -> str | None:
+    """The name of somebody's record, where orders hang on it."""
+    return None
+
+
+@_record.register
+def _(target: Salesforce, email: str) -> str | None:
+    return target.named(email)[0]
+
+
+@_record.register
+def _(target: Ledger, email: str) -> str | None:
+    return _entry(target, email)
+
+
+@singledispatch
+def _above(target: Target, order: int) -> str | None:
+    """The name of the record that an order hangs under."""
+    return None
+
+
+@_above.register
+def _(target: Salesforce, order: int) -> str | None:
+    return next((deal["Buyer__c"] for deal in _deals(target, order)), None)
+
+
+@_above.register
+def _(target: Ledger, order: int) -> str | None:
+    return next((bill.parent for bill in _bills(target, order)), None)
+
+
+@singledispatch
+def _hang(target: Target, order: int, record: str | None) -> None:
+    """Let an order hang under that record, or under none."""
+    raise NotImplementedError(target)
+
+
+@_hang.register
+def _(target: Salesforce, order: int, record: str | None) -> None:
+    for deal in _deals(target, order):
+        deal["Buyer__c"] = record
+
+
+@_hang.register
+def _(target: Ledger, order: int, record: str | None) -> None:
+    for bill in _bills(target, order):
+        bill.parent = record
+
+
+def _deals(target: Salesforce, order: int) -> list[dict[str, Any]]:
+    return [r for r in target.server.records("Opportunity") if r.get("WooId__c") == f"shop:order:{order}"]
+
+
+def _bills(target: Ledger, order: int) -> list[Entry]:
+    return [entry for entry in target.entries.values() if entry.tag == f"shop:order:{order}"]

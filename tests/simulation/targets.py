@@ -393,6 +393,7 @@ class Salesforce(Target):
             "object": "Opportunity",
             "match": ["WooId__c"],
             "after": "people",
+            "parent_field": "Buyer__c",
             "on_delete": "delete",
         },
     }
@@ -407,6 +408,9 @@ class Salesforce(Target):
         self.browser = AutoBrowser(self.server.approve)
         for kind in self.keyed:
             self.server.add_field(kind, "WooId__c", length=100, external_id=True, unique=True)
+        self.server.add_field(
+            "Opportunity", "Buyer__c", type="reference", refers_to=("Contact",), relationship="Buyer__r"
+        )
 
     @staticmethod
     def _org(clock: FakeClock) -> FakeSalesforce:
