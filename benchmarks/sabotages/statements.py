@@ -95,6 +95,9 @@ STATEMENTS = (
             "            if outage"
         ),
         "            if outage",
+        SIMULATION,
+    ),
+    core(
         "say nothing of what hangs under nothing at the target, seen by whole lives",
         "_verbs/parts/hanging.py",
         "if odd.there != odd.due}",
