@@ -107,6 +107,7 @@ class World(Closing):
         self.kept: set[int] = set()
         #: Whom a target could not forget yet: the operator asks again.
         self.forgetting: set[str] = set()
+        self._met: set[str] = set()
         #: How many addresses there have been.
         self.people = 0
         self._backup: Path | None = None
@@ -473,9 +474,13 @@ class World(Closing):
         with self.store.peek() as view:
             known = view.execute(ACCOUNTS_OF, {"email": email}).fetchall()
         self.erased.setdefault(email, set()).update(row["key"] for row in known)
-        if forget(self.app, email).complete:
+        told = forget(self.app, email)
+        if told.people or told.erased:
+            self._met.add(email)
+        if told.complete:
             self.forgetting.discard(email)
-            self.forgotten.add(email)
+            # Of whom nothing was ever known it says so, and leaves nothing.
+            self.forgotten |= self._met & {email}
 
 
 def one(luck: Random, things: list[_Thing]) -> _Thing | None:
