@@ -423,24 +423,12 @@ class World(Closing):
     def _owner(self, luck: Random) -> None:
         luck.choice(self.vendors).owner(luck)
 
-    def _retry(self, luck: Random) -> None:
-        self.run(lambda: retry(self.app, [], None))
-
-    def _sweep(self, luck: Random) -> None:
-        self.run(lambda: self.worker.queue_reconcile(self.machine.now()))
-
-    def _save(self, luck: Random) -> None:
-        self.save()
-
     def save(self) -> None:
         """The operator makes a backup."""
         backup = self.folder / "backup.db"
         self.run(lambda: self.store.backup(backup))
         self._backup = backup if backup.exists() else None
         self.excuses.saves()
-
-    def _restore(self, luck: Random) -> None:
-        self.restore()
 
     def restore(self) -> None:
         """The operator puts the last backup in the database's place."""
@@ -475,12 +463,11 @@ class World(Closing):
             known = view.execute(ACCOUNTS_OF, {"email": email}).fetchall()
         self.erased.setdefault(email, set()).update(row["key"] for row in known)
         told = forget(self.app, email)
-        if told.people or told.erased:
+        if (told.people or told.erased) and not told.failed:
             self._met.add(email)
         if told.complete:
             self.forgetting.discard(email)
-            # Of whom nothing was ever known it says so, and leaves nothing.
-            self.forgotten |= self._met & {email}
+            self.forgotten |= self._met & {email}  # of whom nothing is known here it leaves nothing
 
 
 def one(luck: Random, things: list[_Thing]) -> _Thing | None:
@@ -504,9 +491,9 @@ STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     "outage": World._outage,
     "relief": World._relief,
     "owner": World._owner,
-    "retry": World._retry,
-    "sweep": World._sweep,
-    "save": World._save,
-    "restore": World._restore,
+    "retry": lambda world, _: world.run(lambda: retry(world.app, [], None)),
+    "sweep": lambda world, _: world.run(lambda: world.worker.queue_reconcile(world.machine.now())),
+    "save": lambda world, _: world.save(),
+    "restore": lambda world, _: world.restore(),
     "forget": World._forget,
 }
