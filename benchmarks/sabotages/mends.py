@@ -429,13 +429,6 @@ MENDS = (
         "if True or not older(",
         "tests/test_simulation.py::test_whatever_happens_each_target_ends_as_the_shop_is[2]",
     ),
-    core(
-        "take back: let no webhook of a clock that was ahead win over what is known since",
-        "store/_rules/precedence.py",
-        "return int(last) + 1 if last is not None and",
-        "return change.version if last is not None and",
-        "tests/test_histories.py",
-    ),
     plugin(
         "google_contacts",
         "take back: search for whose contact is gone at the write before making another",
