@@ -32,8 +32,7 @@ def in_book(world: World, target: Google) -> Iterator[str]:
     for contact in target.server.contacts():
         name, whose = contact["resourceName"], target.written(contact)
         groups = [member.get("contactGroupMembership") for member in contact["memberships"]]
-        # Whom the owner typed in goes without one where that very call is refused for a while: it is not made again.
-        if known.intersection(whose) - target.typed and {"contactGroupResourceName": label} not in groups:
+        if known.intersection(whose) and {"contactGroupResourceName": label} not in groups:
             yield f"{target.name}: {name} of {whose} has not our label"
         companies = [one.get("name") for one in contact.get("organizations") or ()]
         if (firm := target.works_at.get(name)) and firm not in companies:

@@ -13,6 +13,8 @@ from synccore_google_contacts.match.search import WARM_UP
 STALE = {"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": "Request person.etag is different than "
          "the current person.etag. Clear local cache and get the latest person."}}  # fmt: skip
 
+QUOTA = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded."}}
+
 
 def updates(request):
     return request.path.endswith(("updateContact", "batchUpdateContacts"))
@@ -169,6 +171,33 @@ def test_a_label_the_owner_renamed_is_still_used(rig):
     second = rig.put(2, **person_fields(2))
     assert rig.google.members("Shop people") == {made.remote_id, second.remote_id}
     assert len(rig.google.groups) == 3
+
+
+def modifies(request):
+    return request.path.endswith("members:modify")
+
+
+@pytest.mark.parametrize("fault", [Fault.status(503, when=modifies), Fault.status(429, QUOTA, when=modifies)])
+def test_a_label_that_could_not_be_put_on_for_now_is_put_on_later(rig, fault):
+    """A contact that has its fields is not done."""
+    there = rig.google.add(emailAddresses=[{"value": person_fields(1)["email"]}])
+    rig.google.fail_next(fault)
+    (first,) = rig.deliver(rig.op(1, **person_fields(1)))
+    assert isinstance(first, Failed)
+    assert first.partly
+    rig.context.clock.advance(timedelta(minutes=5))
+    assert rig.put(1, **person_fields(1)).remote_id == there
+    assert rig.google.members("Customers") == {there}
+
+
+def test_a_label_that_could_not_be_taken_off_for_now_is_taken_off_later(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.fail_next(Fault.status(503, when=modifies))
+    assert isinstance(rig.leave(1, "clear"), Failed)
+    rig.context.clock.advance(timedelta(minutes=5))
+    assert isinstance(rig.leave(1, "clear"), Delivered)
+    assert rig.google.members("Customers") == set()
+    assert rig.google.members("myContacts") == {made.remote_id}
 
 
 def test_a_label_of_that_name_is_used_whoever_made_it(rigs):

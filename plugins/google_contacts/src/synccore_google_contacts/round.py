@@ -101,9 +101,9 @@ class Round:
             left_out=kept, fields=held(person, op.fields, alone(own, op.uid), kept),
         )  # fmt: skip
 
-    def fail(self, op: Operation, error: SynccoreError) -> None:
-        """It is not."""
-        self.outcomes[op.id] = Failed(error)
+    def fail(self, op: Operation, error: SynccoreError, *, partly: bool = False) -> None:
+        """It is not, or only a part of it."""
+        self.outcomes[op.id] = Failed(error, partly=partly)
 
     def tries(self, op: Operation) -> int:
         """How often it had to be planned again."""

@@ -25,7 +25,7 @@ def send(round_: Round, works: Sequence[Work]) -> None:
     for group in _by_mask([w for w in updates if w.mask]):
         _each(round_, _batches(group, BATCH), _update)
     _add_labels(round_, [w for w in updates if w.add])
-    _each(round_, _batches([w for w in updates if w.remove and _written(round_, w)], BATCH), _unlabel)
+    _each(round_, _batches([w for w in updates if w.remove and _written(round_, w)], BATCH), _unlabel, written=True)
     _each(round_, _batches([w for w in works if w.delete], DELETE_BATCH), _delete)
 
 
@@ -33,17 +33,20 @@ def _batches(works: list[Work], size: int) -> Iterable[list[Work]]:
     return (works[start : start + size] for start in range(0, len(works), size))
 
 
-def _each(round_: Round, batches: Iterable[list[Work]], step: Step) -> None:
+def _each(round_: Round, batches: Iterable[list[Work]], step: Step, *, written: bool = False) -> None:
+    """`written`: the step comes after what was written of these before, which alone is not all of it."""
     for batch in batches:
-        if round_.stopped is not None:
+        if round_.stopped is None:
+            try:
+                step(round_, batch)
+                continue
+            except LANE as error:
+                round_.stop(error)
+        elif not written:
             return
-        try:
-            step(round_, batch)
-        except LANE as error:
-            reported = round_.stop(error)
-            for work in batch:
-                if work.op.id not in round_.outcomes and work.op not in round_.again:
-                    round_.fail(work.op, reported)
+        for work in batch:
+            if work.op not in round_.again and (written or work.op.id not in round_.outcomes):
+                round_.fail(work.op, round_.stopped, partly=written and bool(work.mask))
 
 
 # -- creates ---------------------------------------------------------------------------------------------------------
@@ -295,7 +298,7 @@ def _add_labels(round_: Round, works: list[Work]) -> None:
         if _written(round_, work):
             groups.setdefault(work.add or "", []).append(work)
     for label, members in groups.items():
-        _each(round_, [members], lambda r, batch, label=label: _add_label(r, batch, label))  # type: ignore[misc]
+        _each(round_, [members], lambda r, batch, label=label: _add_label(r, batch, label), written=True)  # type: ignore[misc]
 
 
 def _written(round_: Round, work: Work) -> bool:
