@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from simulation import hands
 from simulation.lives import draw, live
+from simulation.mails import Importing
 from simulation.targets import Adopting, Klaviyo
 from simulation.truth import faults
 from simulation.world import ALL_TARGETS, Step, World
@@ -39,7 +40,7 @@ def test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is(plugins, seed):
 
 
 @pytest.mark.parametrize("seed", range(LIVES))
-@pytest.mark.parametrize("target", [*ALL_TARGETS, Adopting], ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*ALL_TARGETS, Adopting, Importing], ids=lambda target: target.name)
 def test_whatever_happens_a_target_alone_ends_as_the_shop_is(plugins, target, seed):
     """All trouble is its own."""
     assert live(seed, draw(seed), plugins, [target]) == []

@@ -13,7 +13,7 @@ from .buying import LONG_AGO
 from .calls import Beginning, Change, Whom, buys, somebody
 from .changes import RESTORED, THEIRS
 from .moments import CONSENT
-from .targets import Klaviyo
+from .targets import Held, Klaviyo
 from .world import World
 
 __all__ = ["IN_A_JOB", "MAILED", "UNSUBSCRIBED", "Importing"]
@@ -33,6 +33,10 @@ class Importing(Klaviyo):
 
     def config(self) -> Mapping[str, Any]:
         return {**super().config(), "bulk_threshold": 2}
+
+    def people(self) -> list[Held]:
+        """But for addresses alone: who says no, and gets another one a moment later, leaves theirs behind with it."""
+        return [person for person in super().people() if person.first or person.last]
 
 
 def _at_checkout(*, known: bool) -> Beginning:

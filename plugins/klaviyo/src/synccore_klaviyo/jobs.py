@@ -185,7 +185,9 @@ class Jobs:
         marks = {_mark(op) for op in job.operations}
         if status != "complete":
             self._forget(job.id, marks)
-            return [Failed(Transient(f"the import job is {status}", outage=False))] * len(job.operations)
+            # Of one that Klaviyo forgot nobody knows whether it was carried out; of one that was cancelled, how far.
+            error = Transient(f"the import job is {status}", maybe_applied=True, outage=False)
+            return [Failed(error)] * len(job.operations)
         errors = self._errors(job) if failed else {}
         outcomes = self._outcomes(job, errors)
         self._forget(job.id, marks)

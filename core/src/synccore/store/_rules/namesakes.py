@@ -51,7 +51,8 @@ UPDATE delivery SET former_email = coalesce(former_email, :email)
 WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL AND state = 'ready' AND event IS NULL
 """
 
-#: Records that are owed with another address than `s` has now, and were delivered with that one. One that is parked
+#: Records that are owed with another address than `s` has now, and were delivered with that one, or are in a call or a
+#: job with it. One that is parked
 #: is waited for by nobody, unless a newer state is on its way: then it tells what they have at the target, and what it
 #: was refused with they never had.
 _GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {key} AND s.deleted = 0
@@ -65,7 +66,10 @@ _GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {ke
                 AND o.settled_at IS NULL AND o.route = d.route AND o.event IS NULL AND o.state = 'parked'
                 AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < d.id)
         AND (d.maybe_applied = 1 OR EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source
-            AND l.entity = d.entity AND l.key = d.key))
+            AND l.entity = d.entity AND l.key = d.key) OR EXISTS (
+            SELECT 1 FROM delivery j WHERE j.source = d.source AND j.entity = d.entity AND j.key = d.key
+                AND j.settled_at IS NULL AND j.route = d.route AND j.event IS NULL AND j.id <> d.id
+                AND j.state IN ('running', 'submitted')))
         AND NOT EXISTS (SELECT 1 FROM snapshot p WHERE p.source = d.source AND p.entity = d.entity AND p.key = d.key
             AND p.email = s.email AND p.deleted = 0)"""
 

@@ -36,17 +36,18 @@ def _batches(works: list[Work], size: int) -> Iterable[list[Work]]:
 def _each(round_: Round, batches: Iterable[list[Work]], step: Step, *, written: bool = False) -> None:
     """`written`: the step comes after what was written of these before, which alone is not all of it."""
     for batch in batches:
-        if round_.stopped is None:
+        stopped = round_.stopped
+        if stopped is None:
             try:
                 step(round_, batch)
                 continue
             except LANE as error:
-                round_.stop(error)
+                stopped = round_.stop(error)
         elif not written:
             return
         for work in batch:
             if work.op not in round_.again and (written or work.op.id not in round_.outcomes):
-                round_.fail(work.op, round_.stopped, partly=written and bool(work.mask))
+                round_.fail(work.op, stopped, partly=written and bool(work.mask))
 
 
 # -- creates ---------------------------------------------------------------------------------------------------------

@@ -71,6 +71,18 @@ class HandoverRules:
         _moves(desk, _1=B, _7=A)
         assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), {"1"})
 
+    def test_who_is_being_made_with_it_is_waited_for(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        (making,) = desk.claim()
+        _moves(desk, _1=B, _7=A)
+        assert _behind(desk, "7") == {"7"}, "it is in a call"
+        desk.settle(making, "submitted", job="j")
+        assert _behind(desk, "7") == {"7"}, "it is in a job"
+        desk.settle(desk.in_job()[0].delivery, link=desk.link("r-1"))
+        assert _behind(desk, "7") == {"7"}
+        desk.settle(next(d for d in desk.claim() if d.key == "1"), link=desk.link("r-1"))
+        assert _behind(desk, "7") == set()
+
     def test_a_state_that_goes_back_or_folds_keeps_the_address_that_is_at_the_target(self, desk: Desk) -> None:
         _moves(desk, _1=A)
         desk.deliver_all()
@@ -164,7 +176,7 @@ class HandoverRules:
         _moves(desk, _3=C)
         sent = desk.claim()[0]
         _turn(desk, _2=C, _3=A, _1=B)
-        assert _behind(desk, "1", "2", "3") == {"1", "3"}, "nothing of 3 was sent"
+        assert _behind(desk, "1", "2", "3") == {"1", "2"}, "3 is in a call"
         desk.settle(sent, "ready", due_at=desk.now, maybe_applied=True, unheard={"email": C})
         assert (_behind(desk, "1", "2", "3"), _round(desk, "3")) == ({"1", "2"}, {"3"})
         assert _exchange(desk, "1") is None
