@@ -8,6 +8,7 @@ from synccore._verbs.log import Wanted, trail
 from synccore._verbs.status import status
 from synccore.store._convert import to_ms
 
+from .targets import Google
 from .world import World
 
 __all__ = ["remains", "standing", "told"]
@@ -62,17 +63,20 @@ def told(world: World) -> Iterator[str]:
 
 
 def remains(world: World) -> Iterator[str]:
-    """Whether anything here has the address of somebody who was forgotten, or is of their accounts."""
+    """Whether anything here has the address of somebody who was forgotten, or is of their accounts. What the owner of
+    an address book typed in is theirs, and the index is a copy of that book."""
     if not world.forgotten:
         return
     keys = {key for email in world.forgotten for key in world.erased[email]} - set(map(str, world.shop.customers))
+    typed = {email for target in world.targets.values() if isinstance(target, Google) for email in target.typed}
     found: defaultdict[str, set[str]] = defaultdict(set)
     with world.store.peek() as view:
         for table in [row["name"] for row in view.execute(TABLES).fetchall()]:
             for row in view.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608  names of tables
                 values = dict(row)
                 text = "\n".join(map(str, values.values()))
-                found[table] |= {email for email in world.forgotten if email in text}
+                gone = world.forgotten - typed if table == "plugin_state" else world.forgotten
+                found[table] |= {email for email in gone if email in text}
                 if values.get("entity") == "customer" and values.get("key") in keys:
                     found[table].add(f"customer {values['key']}")
     yield from (f"{', '.join(sorted(who))} was forgotten, and is in {table}" for table, who in found.items() if who)
