@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import Sabotage, plugin
+from .form import STORE, VERBS, Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -16,5 +16,81 @@ HELD: tuple[Sabotage, ...] = (
         "min(newest, _gmt(read_at))",
         "newest",
         "plugins/woocommerce/tests/test_woocommerce_purchases.py",
+    ),
+    core(
+        "exchange the records of people while one of them is being sent",
+        "store/_rules/exchange.py",
+        "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
+        "if tx.execute(UNDER_WAY, at).fetchone() == ():",
+        "core/tests/delivery/test_delivery_handover.py",
+    ),
+    core(
+        "try what waits for a parent that is gone again and again",
+        "store/_rules/settle.py",
+        'wait = settlement.wait if row["waiting_since"] is None else None',
+        "wait = settlement.wait",
+        "core/tests/store/test_store_contract.py",
+    ),
+    plugin(
+        "salesforce",
+        "give up what hangs under a contact that is gone",
+        "rows/follow.py",
+        "waits_for_parent(row) if lost_parent else None",
+        "None",
+        "plugins/salesforce/tests/test_salesforce_match.py",
+    ),
+    plugin(
+        "klaviyo",
+        "take the profile of another record for what a lost create made",
+        "match.py",
+        "{n: v for n, v in sent.items() if v == operation.key} or {",
+        "{",
+        "plugins/klaviyo/tests/test_klaviyo_profiles.py",
+    ),
+    plugin(
+        "klaviyo",
+        "leave a number that nobody heard of on the profile it was exchanged with",
+        "phones.py",
+        "value = may_be_there(link, name)",
+        "value = link.fields.get(name)",
+        "plugins/klaviyo/tests/test_klaviyo_truth.py",
+    ),
+    plugin(
+        "google_contacts",
+        "forget nobody who has no link on a merged contact",
+        "erase.py",
+        "fields={n: v for n, v in held.items() if v})",
+        "fields={})",
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    plugin(
+        "google_contacts",
+        "leave what the link does not know on a merged contact of who is forgotten",
+        "write/plan.py",
+        "shared=shared, theirs=theirs, inherited=gone\n",
+        "shared=shared, theirs=theirs\n",
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    core(
+        "leave under its former twin what hangs on a record that has another one",
+        "store/_rules/settle.py",
+        "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
+        "",
+        "core/tests/delivery/test_delivery_hanging.py",
+        STORE,
+    ),
+    core(
+        "keep erased what a forgetting took from somebody whose address it is no more",
+        "_verbs/forget.py",
+        "    give_back(app, email_digest(email))\n",
+        "",
+        VERBS,
+    ),
+    core(
+        "tell a state of somebody by an address under which they are not delivered yet",
+        "_delivery/namesakes.py",
+        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
+        'item.operation.op == "event"',
+        "core/tests/delivery/test_delivery_told.py",
     ),
 )

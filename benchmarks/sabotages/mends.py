@@ -1,6 +1,6 @@
 """Mends of single faults taken back: lives, meetings and crash points have to see them, not their own tests."""
 
-from .form import LIVES, STORE, VERBS, core, plugin
+from .form import LIVES, core, plugin
 
 __all__ = ["MENDS"]
 
@@ -61,44 +61,6 @@ MENDS = (
         "",
         "tests/test_simulation.py::test_whom_a_restored_backup_never_knew_is_forgotten",
     ),
-    core(
-        "exchange the records of people while one of them is being sent",
-        "store/_rules/exchange.py",
-        "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
-        "if tx.execute(UNDER_WAY, at).fetchone() == ():",
-        "core/tests/delivery/test_delivery_handover.py",
-    ),
-    core(
-        "try what waits for a parent that is gone again and again",
-        "store/_rules/settle.py",
-        'wait = settlement.wait if row["waiting_since"] is None else None',
-        "wait = settlement.wait",
-        "core/tests/store/test_store_contract.py",
-    ),
-    plugin(
-        "salesforce",
-        "give up what hangs under a contact that is gone",
-        "rows/follow.py",
-        "waits_for_parent(row) if lost_parent else None",
-        "None",
-        "plugins/salesforce/tests/test_salesforce_match.py",
-    ),
-    plugin(
-        "klaviyo",
-        "take the profile of another record for what a lost create made",
-        "match.py",
-        "{n: v for n, v in sent.items() if v == operation.key} or {",
-        "{",
-        "plugins/klaviyo/tests/test_klaviyo_profiles.py",
-    ),
-    plugin(
-        "klaviyo",
-        "leave a number that nobody heard of on the profile it was exchanged with",
-        "phones.py",
-        "value = may_be_there(link, name)",
-        "value = link.fields.get(name)",
-        "plugins/klaviyo/tests/test_klaviyo_truth.py",
-    ),
     plugin(
         "klaviyo",
         "lose a number that goes from one profile to another",
@@ -122,37 +84,6 @@ MENDS = (
         'frozenset({"phone_number"} if mine else ())',
         "frozenset()",
         *LIVES,
-    ),
-    plugin(
-        "google_contacts",
-        "forget nobody who has no link on a merged contact",
-        "erase.py",
-        "fields={n: v for n, v in held.items() if v})",
-        "fields={})",
-        "plugins/google_contacts/tests/test_google_merged.py",
-    ),
-    plugin(
-        "google_contacts",
-        "leave what the link does not know on a merged contact of who is forgotten",
-        "write/plan.py",
-        "shared=shared, theirs=theirs, inherited=gone\n",
-        "shared=shared, theirs=theirs\n",
-        "plugins/google_contacts/tests/test_google_merged.py",
-    ),
-    core(
-        "leave under its former twin what hangs on a record that has another one",
-        "store/_rules/settle.py",
-        "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
-        "",
-        "core/tests/delivery/test_delivery_hanging.py",
-        STORE,
-    ),
-    core(
-        "keep erased what a forgetting took from somebody whose address it is no more",
-        "_verbs/forget.py",
-        "    give_back(app, email_digest(email))\n",
-        "",
-        VERBS,
     ),
     core(
         "lose maybe_applied on a failure, seen by whole lives",
@@ -205,13 +136,6 @@ MENDS = (
         "one that they had before, or of whoever it is billed to.\n        if (owner",
         "one that they had before, or of whoever it is billed to.\n        elif (owner",
         "tests/test_histories.py",
-    ),
-    core(
-        "tell a state of somebody by an address under which they are not delivered yet",
-        "_delivery/namesakes.py",
-        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
-        'item.operation.op == "event"',
-        "core/tests/delivery/test_delivery_told.py",
     ),
     core(
         "let who gets an address go ahead of who is being made with it",
