@@ -1,6 +1,5 @@
 """The settings of a Klaviyo sink."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -10,6 +9,8 @@ from attrs import Attribute, frozen
 
 from synccore.config import option
 from synccore.secrets import Secret
+
+from .digest import digest
 
 __all__ = ["REVISION", "Config"]
 
@@ -79,4 +80,4 @@ class Config:
     def key_digest(self) -> str:
         """By which what was learned under this key is told from what was learned under another one."""
         text = f"{self.api_url} {self.api_key.reveal().strip()}"
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return digest(text)

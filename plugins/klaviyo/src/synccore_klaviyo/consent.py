@@ -5,7 +5,6 @@ consent is told by calls of its own, and what was told of a record that is not d
 told twice.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from synccore.types import Context, Operation
 from synccore.values import instant
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
+from .digest import digest
 from .errors import ApiError, MissingScope
 from .match import Resource, find, find_subscribed
 from .profile import check_email
@@ -177,7 +177,7 @@ class Consent:
             self._state.put(dict.fromkeys(stale))
         said: Said = {}
         for op in operations:
-            at = recent.get(_SUBSCRIBED + _digest(_email(op)))
+            at = recent.get(_SUBSCRIBED + digest(_email(op)))
             if at is not None and (rest := at + SUBSCRIBE_EVERY - now) > timedelta(0):
                 text = "opt-in waits: Klaviyo takes one of a person within 30 minutes"
                 said[op.id] = RateLimited(text, retry_after=rest, scope="operation")
@@ -188,7 +188,7 @@ class Consent:
         done = [op for op in operations if isinstance(said.get(op.id), str)]
         items: dict[str, Any] = {_name(op): {"accepts": accepts, "at": now.isoformat()} for op in done}
         if accepts:
-            items |= {_SUBSCRIBED + _digest(_email(op)): now.isoformat() for op in done}
+            items |= {_SUBSCRIBED + digest(_email(op)): now.isoformat() for op in done}
         for name, one in self._state.scan(_TOLD):
             if name not in items and now - datetime.fromisoformat(one["at"]) > REMEMBERED:
                 items[name] = None
@@ -339,8 +339,4 @@ def _email(operation: Operation) -> str:
 
 
 def _name(operation: Operation) -> str:
-    return _TOLD + _digest(f"{operation.route} {operation.uid}")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return _TOLD + digest(f"{operation.route} {operation.uid}")

@@ -5,7 +5,6 @@ once it is through. So nothing is called deleted before it was looked for, and w
 the address waits encrypted until the job has ended and the profile is deleted once more.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from synccore.errors import Rejected, SynccoreError
 from synccore.types import Context, Erased, Identity, Link, Uid
 
 from .client import ERASE, Client
+from .digest import digest
 from .former import Former
 from .jobs import Holding, Jobs
 from .match import find, find_by_email
@@ -175,7 +175,7 @@ def _waits(holding: Holding) -> str:
 
 
 def _owed(email: str) -> str:
-    return _OWED + hashlib.sha256(email.encode()).hexdigest()[:24]
+    return _OWED + digest(email)
 
 
 def _email(text: Any) -> str | None:

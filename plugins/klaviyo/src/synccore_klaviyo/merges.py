@@ -5,7 +5,6 @@ into the gaps of the other profile would be filled with what the source has. So 
 source is gone its person is known by the other profile.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from synccore.errors import RateLimited, SynccoreError, Transient
 from synccore.types import Context, Failed, Operation, Outcome
 
 from .client import PROFILE_MERGE, Client
+from .digest import digest
 from .errors import ApiError
 from .match import find
 
@@ -56,7 +56,7 @@ class Merges:
 
     def begin(self, source: str, email: str | None, into: str) -> bool:
         """Have a profile joined into another one; False: it is gone already."""
-        merge = _Merge(source, into, _digest(email), self._clock.now())
+        merge = _Merge(source, into, _of(email), self._clock.now())
         self._state.put({merge.name: {"into": into, "address": merge.address, "at": merge.at.isoformat()}})
         relationships = {"profiles": {"data": [{"type": "profile", "id": source}]}}
         body = {"data": {"type": "profile-merge", "id": into, "relationships": relationships}}
@@ -117,7 +117,7 @@ class Merges:
 
 def _concerns(merge: _Merge, operation: Operation) -> bool:
     mine = operation.link is not None and operation.link.remote_id == merge.source
-    same = bool(merge.address) and _digest(operation.fields.get("email")) == merge.address
+    same = bool(merge.address) and _of(operation.fields.get("email")) == merge.address
     return mine or (operation.op == "upsert" and same)
 
 
@@ -125,6 +125,6 @@ def _not_yet() -> RateLimited:
     return RateLimited("waits until Klaviyo has merged two profiles", retry_after=SOON, scope="operation")
 
 
-def _digest(email: Any) -> str:
+def _of(email: Any) -> str:
     text = normalize_email(str(email or ""))
-    return hashlib.sha256(text.encode()).hexdigest()[:24] if text else ""
+    return digest(text) if text else ""

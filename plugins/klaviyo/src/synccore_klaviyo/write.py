@@ -91,11 +91,12 @@ class Writer:
 
     def _withdraw(self, operations: Sequence[Operation], outcomes: dict[int, Outcome]) -> None:
         """Take those who went elsewhere, or left, out of the profile that an earlier try may have brought them to."""
-        for op in operations:
+        found = self._former.strays(operations)
+        for op in (op for op in operations if op.id in found):
             one, link = outcomes[op.id], op.link
             if not isinstance(one, Delivered) or link is None:
                 continue
-            strays = [remote_id for remote_id in self._former.strays(op) if remote_id != one.remote_id]
+            strays = [remote_id for remote_id in found[op.id] if remote_id != one.remote_id]
             try:
                 for stray in strays:
                     self._clear(evolve(link, remote_id=stray))
