@@ -5,6 +5,7 @@ a seed says. A life is a list of steps, each with luck of its own, so that any p
 still means the same: that is how a failing life is shrunk.
 
     mortal   an outbox whose process dies at any statement
+    target   what every vendor's account can be asked, and how it comes into trouble
     targets  what each vendor holds, as somebody with its own login would see it
     ledger   one more target, without keys, that makes whatever it is told to make
     moments  what must not be so at any moment, asked at each write to the ledger

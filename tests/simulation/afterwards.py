@@ -23,7 +23,6 @@ LATER = timedelta(minutes=2)
 
 def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
-    _nobody_waited(world)
     yield from _untold(world)
     yield from (*world.heard.faults, *told(world), *remains(world))
     before = proofs(world)
@@ -56,17 +55,11 @@ def _owed(before: Mapping[str, Proof]) -> bool:
 
 
 def _repaired(world: World) -> Iterator[str]:
-    _nobody_waited(world)
     world.rest()
     world.clock.advance(LATER)
     # Who was made one with somebody has a record of their own again.
     world.excuses.between.clear()
     yield from (f"after a repair: {fault}" for fault in faults(world))
-
-
-def _nobody_waited(world: World) -> None:
-    """Who asks what `verify` says sits there, and waits for a quota as well."""
-    world.machine.longest = timedelta(0)
 
 
 def _untold(world: World) -> Iterator[str]:

@@ -1,18 +1,17 @@
 """What a target's owner does to one of our records behind our back, and what `verify` says of it then: that alone."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from functools import singledispatch
 from random import Random
 from typing import Any
 
 from attrs import evolve
 
-from synccore._verbs.verify import Proof, verify
+from synccore._verbs.verify import Proof
 
 from .ledger import Entry, Ledger
 from .targets import Google, Klaviyo, Salesforce, Target
-from .truth import FREED, faults
+from .truth import FREED, faults, verified
 from .world import World, one
 
 __all__ = ["proofs", "spoilt"]
@@ -30,10 +29,8 @@ LISTS = ("gone", "drift", "moved", "twins")
 
 
 def proofs(world: World) -> dict[str, Proof]:
-    """What `verify --repair` says of each route. Who asks that sits there, and waits for a quota as well."""
-    found = {route: verify(world.app, route, sample=1000, repair=True) for route in world.app.routes}
-    world.machine.longest = timedelta(0)
-    return found
+    """What `verify --repair` says of each route."""
+    return {route: verified(world, route, repair=True) for route in world.app.routes}
 
 
 def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from synccore._verbs.status import overview
-from synccore._verbs.verify import verify
+from synccore._verbs.verify import Proof, verify
 
 from .belongings import belongings, in_book, in_profiles
 from .ledger import FAILED, Ledger
@@ -16,7 +16,7 @@ from .targets import Google, Held, Klaviyo, Salesforce, Target
 from .words import against
 from .world import World
 
-__all__ = ["FREED", "claims", "faults"]
+__all__ = ["FREED", "claims", "early", "faults", "verified"]
 
 DRAFT = "checkout-draft"
 #: No longer than this does anybody wait in a call: whatever takes longer is done later, and something else before.
@@ -36,9 +36,17 @@ WHERE o.source = 'shop' AND o.entity = 'order' AND o.deleted = 0 AND o.owner_key
 """
 
 
+def verified(world: World, route: str, *, sample: int = 1000, repair: bool = False) -> Proof:
+    """What `verify` says. Who asks sits there, and waits for a quota as well: no thread of the process's does."""
+    longest = world.machine.longest
+    said = verify(world.app, route, sample=sample, repair=repair)
+    world.machine.longest = longest
+    return said
+
+
 def claims(world: World, target: Ledger) -> Iterator[str]:
     """At any moment: where `verify` says that all is well, the target has what is known here, and where it belongs."""
-    if not verify(world.app, "bills", sample=1000).ok:
+    if not verified(world, "bills").ok:
         return
     with world.store.peek() as view:
         known = view.execute(KNOWN_BILLS).fetchall()
@@ -63,9 +71,7 @@ def early(world: World) -> list[str]:
     saved = [row for row in parked if row not in refused and not (refused and HANGS in (row.error or ""))]
     found = [f"{row.sink}: {row.entity} {row.key} was given up: {row.error}" for row in saved]
     if world.network.heard_all and not (parked or world.deaths or world.forgetting):
-        longest = world.machine.longest  # whoever asks may wait for a quota
         found += faults(world)
-        world.machine.longest = longest
     return [f"before all is compared: {fault}" for fault in found]
 
 
@@ -233,7 +239,7 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
 def _without_number(world: World, target: Klaviyo) -> set[str]:
     """Whose number is on another profile; or on none any more, and `verify` says so."""
     has = {person.phone: person.email for person in target.people()}
-    said = {finding.message for finding in verify(world.app, "profiles", sample=1000).findings}
+    said = {finding.message for finding in verified(world, "profiles").findings}
     return {
         account["email"]
         for number, account in world.accounts().items()
@@ -339,7 +345,7 @@ def _statements(world: World, *, silent: bool) -> Iterator[str]:
             if need.kind != "silent" or not (world.machine.ahead or world.shops.was_set):
                 yield f"status: {need.sentence}"
     for route in world.app.routes:
-        report = verify(world.app, route)
+        report = verified(world, route, sample=20)
         if report.ok and silent:
             continue  # another route's fault
         target = world.targets[world.app.routes[route].sink]
