@@ -16,9 +16,11 @@ __all__ = ["remains", "standing", "told"]
 #: What `status` counts -> the states of the rows that it means.
 COUNTED = {"ready": ("ready",), "running": ("running", "submitted"), "parked": ("parked",)}
 ROWS = "SELECT sink, route, state, count(*) AS rows FROM delivery GROUP BY sink, route, state"
+#: So long at most a call that is not full waits for what may come, after the one before it.
+LINGER = timedelta(seconds=1)
 #: What could go when a round began, and its target was not waited for then.
 DUE = """
-SELECT DISTINCT sink FROM delivery d WHERE state = 'ready' AND blocked = 0 AND due_at <= :began
+SELECT DISTINCT sink FROM delivery d WHERE state = 'ready' AND blocked = 0 AND due_at <= :due
     AND NOT EXISTS (SELECT 1 FROM lane l WHERE l.sink = d.sink AND l.until > :began)
 """
 HELD = "SELECT sink FROM hold WHERE until > ?"
@@ -33,7 +35,8 @@ def standing(world: World) -> Iterator[str]:
             rows = view.execute(ROWS).fetchall()
             idle = {row["sink"] for row in view.execute(HELD, (to_ms(now),))}
             if world.worked is not None:
-                idle |= {row["sink"] for row in view.execute(DUE, {"began": to_ms(world.worked)})}
+                moments = {"due": to_ms(world.worked - LINGER), "began": to_ms(world.worked)}
+                idle |= {row["sink"] for row in view.execute(DUE, moments)}
     there: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         for kind, name in (("sinks", row["sink"]), ("routes", row["route"])):

@@ -210,9 +210,9 @@ class Google(Target):
         return [email for email in self._ours(contact) if email and contact.get("names")]
 
     def _ours(self, contact: Mapping[str, Any]) -> list[str]:
-        """The addresses on it, those left out that the owner typed, also where it became somebody's who moved on."""
-        there = _addresses(contact)
-        ours = [address for address in there if address not in self.typed]
+        """The addresses on it without those that the owner typed there, also where it is somebody's who moved on."""
+        there, typed = _addresses(contact), self.typed if contact.get("nicknames") else ()
+        ours = [address for address in there if address not in typed]
         written = any(contact.get(name) for name in ("names", "biographies", "phoneNumbers", "addresses", "urls"))
         nothing = [] if contact.get("nicknames") or contact["resourceName"] in self.works_at else [""]
         return ours or (there if written else []) or (nothing if not there else [])

@@ -281,7 +281,8 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
 def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     """Where every webhook came, a person's facts are told in the order in which they happened. When a renewal failed
     is known by its order's last change alone; and a webhook owed for an order that somebody then paid by hand tells
-    that ahead of what happened in between. What was refused, and so parked, holds up nothing."""
+    that ahead of what happened in between. What was refused, and so parked, holds up nothing. A date may be any of the
+    moments at which the shop's clock showed it."""
     last: dict[str, datetime] = {}
     passed = target.passed if isinstance(target, Ledger) else set()
     for (whose, at), fact in zip(target.told(), target.payments(), strict=True):
@@ -290,9 +291,10 @@ def _order_of_facts(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
         if (by_hand and event == FAILED) or fact in passed:
             continue
         thread = f"{whose} {number}" if by_hand else whose
-        if at < last.get(thread, at):
+        moments = world.shops.showed(at)
+        if thread in last and max(moments) < last[thread]:
             yield f"{target.name}: a fact of {whose} was told after a later one"
-        last[thread] = at
+        last[thread] = min(moments)
 
 
 def _deals(world: World, target: Salesforce | Ledger) -> Iterator[str]:
