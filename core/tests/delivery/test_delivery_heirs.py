@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from synccore.entities import Customer, guest_key
-from synccore.errors import RateLimited, Transient
+from synccore.errors import RateLimited, Rejected, Transient
 from synccore.testing import Harness, customer, upsert
 
 ROUTES = {"people": {"entity": "customer", "fields": {"email": "customer.email", "name": "customer.first_name"}}}
@@ -78,6 +78,26 @@ def test_what_a_lost_create_of_the_account_made_stays_its_own(app):
     app.settle_down()
     assert app.sink.records["mine"] == {"email": MAIL, "name": "Gina"}
     assert sorted(r["email"] for r in app.sink.records.values()) == [MAIL, "old@shop.test"]
+
+
+@pytest.mark.parametrize("trouble", ["late", "parked"])
+def test_what_bears_the_guests_mark_still_and_is_the_accounts_by_now_is_not_deleted(app, trouble):
+    """A change of the guest got no answer, so its end asks the target first, ahead of an account that has trouble."""
+    app.sink.then(Transient("no answer", maybe_applied=True))
+    app.emit(upsert(Customer(key=GUEST, email=MAIL, first_name="Gina", guest=True)))
+    app.drain()
+    late = RateLimited("slow", retry_after=timedelta(minutes=3), scope="operation")
+    app.sink.always(lambda o: (late if trouble == "late" else Rejected("no")) if o.key == "8" else None)
+    app.emit(upsert(Customer(key="8", email=MAIL, first_name="Gina", last_name="Eight"), replaces=(GUEST,)))
+    app.advance(timedelta(minutes=1))
+    assert {op for op, _ in told(app)} == {"upsert"}
+    there = app.app.store.link("people", "shop", "customer", "8").remote_id
+    app.sink.always(None)
+    app.emit(upsert(Customer(key="8", email=MAIL, first_name="Gin", last_name="Eight"), replaces=(GUEST,)))
+    app.settle_down()
+    assert {op for op, _ in told(app)} == {"upsert"}
+    assert app.sink.records[there] == {"email": MAIL, "name": "Gin"}
+    assert len(app.sink.records) == 2
 
 
 def test_a_guest_who_is_one_again_is_not_deleted(app):

@@ -11,6 +11,7 @@ from ..store import Settlement, Store, StoreError, Work, together
 from ..types import Ambiguous, Clock, Failed, Link, LookupResult, Operation, Retry, Skip
 from .calls import Caller
 from .halving import twin
+from .heirs import SHARED
 from .prepare import NEVER, Preparer
 from .settle import Settler
 from .steps import Item
@@ -73,6 +74,8 @@ class Doubtful:
                 case None | Link() if item.only_asked:
                     made = None if _unmarked(result) else result
                     settlements.append(self._settler.recognised(item.work, made, self._clock.now(), ASKED))
+                case Link() if _is_delete(item) and self._is_anothers(item.work, result):
+                    settlements.append(self._settler.skipped(item.work, SHARED))
                 case Link() if result.marked or not _is_delete(item):
                     sure.append(self._found(route, item, result))
                 case None | Link() | Ambiguous() if _is_delete(item):
@@ -120,6 +123,12 @@ class Doubtful:
             return False
         restored = self._store.restored_at(item.work.delivery.source)
         return restored is not None and link.delivered_at is not None and link.delivered_at <= restored
+
+    def _is_anothers(self, work: Work, found: Link) -> bool:
+        """Whether it bears this record's mark still, and is the twin of another one that took its place."""
+        one = work.delivery
+        linked = self._store.linked_to(one.sink, found.remote_id)
+        return any(place != (one.source, one.entity, one.key) for place in linked)
 
     def _found(self, route: str, item: Item, found: Link) -> Item:
         """With its twin; what earlier tries may have written there, and the shop has no more, is emptied."""

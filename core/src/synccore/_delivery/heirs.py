@@ -8,7 +8,7 @@ from .namesakes import hold_back
 from .settle import Settler
 from .steps import Item
 
-__all__ = ["Heirs"]
+__all__ = ["SHARED", "Heirs"]
 
 WAITS = "waits until the record that took its place, and what hung on it, is delivered"
 SHARED = "the record that took its place is the same one at the target"
