@@ -108,6 +108,8 @@ def merge_two(world: World, target: Google, kept: str, other: str, *, under: str
     """The owner makes one of two contacts, under the name of one of them or a new one, and our marks stay or not."""
     name = target.server.merge(kept, other, under=under, markers=markers)
     target.merged = True
+    if firms := [target.works_at.pop(former) for former in (kept, other) if former in target.works_at]:
+        target.works_at[name] = max(firms)  # all that both had is there; empty ones say less
     if markers != "both":
         world.unharmed(lambda: target.unmarked.update(_unlinked(world, target.addresses_of(name))))
 
