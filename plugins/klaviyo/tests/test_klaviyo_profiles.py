@@ -209,6 +209,20 @@ def test_nobody_gets_the_address_of_a_profile_that_is_being_merged(sink, klaviyo
     assert linked.attributes["email"] == "old@shop.test"
 
 
+def test_who_is_new_with_the_address_of_a_merge_waits_for_whose_it_was(sink, klaviyo, operation, clock, merging):
+    """They moved on before they were written there: else both would be known by one profile."""
+    op, linked, owner = merging
+    sink.deliver([op])
+    clock.advance(timedelta(hours=11))
+    fields = {**op.fields, "email": "later@shop.test"}
+    new, moved = operation(id=2, key="13", fields={"email": "new@shop.test"}), evolve(op, fields=fields)
+    waits, there = sink.deliver([new, moved])
+    assert "merged two profiles" in waits.error.message
+    assert there.remote_id == owner.id
+    assert owner.attributes["email"] == "later@shop.test"
+    assert one(sink, new).remote_id not in (owner.id, linked.id)
+
+
 def test_a_merge_whose_answer_is_lost_is_not_asked_for_twice(sink, klaviyo, clock, merging):
     op, _, owner = merging
     klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path == "/api/profile-merge"))

@@ -2,7 +2,8 @@
 
 Until then the source still has its address. Whoever gets that one meanwhile would be joined along, and what is written
 into the gaps of the other profile would be filled with what the source has. So what concerns either waits; and once the
-source is gone its person is known by the other profile.
+source is gone its person is known by the other profile. Until they were written there that one has the address for
+which it was asked for, though they may have moved on: whoever is new with it would find their profile, and waits too.
 """
 
 from collections.abc import Sequence
@@ -33,11 +34,12 @@ _MERGING = "merging:"
 
 @frozen
 class _Merge:
-    """A merge that was asked for; `address` is the digest of the source's."""
+    """A merge that was asked for; `address` is the digest of the source's, `wanted` that of the other profile's."""
 
     source: str
     into: str
     address: str
+    wanted: str
     at: datetime
 
     @property
@@ -54,10 +56,11 @@ class Merges:
         self._clock = context.clock
         self._state = context.state()
 
-    def begin(self, source: str, email: str | None, into: str) -> bool:
-        """Have a profile joined into another one; False: it is gone already."""
-        merge = _Merge(source, into, _of(email), self._clock.now())
-        self._state.put({merge.name: {"into": into, "address": merge.address, "at": merge.at.isoformat()}})
+    def begin(self, source: str, email: str | None, into: str, wanted: str) -> bool:
+        """Have a profile joined into another one, which has the address `wanted`; False: it is gone already."""
+        merge = _Merge(source, into, _of(email), _of(wanted), self._clock.now())
+        known = {"into": into, "address": merge.address, "wanted": merge.wanted, "at": merge.at.isoformat()}
+        self._state.put({merge.name: known})
         relationships = {"profiles": {"data": [{"type": "profile", "id": source}]}}
         body = {"data": {"type": "profile-merge", "id": into, "relationships": relationships}}
         try:
@@ -99,6 +102,8 @@ class Merges:
                     if op.link is not None and op.link.remote_id == merge.source:
                         followed[op.id] = merge.source
                         operations[place] = evolve(op, link=evolve(op.link, remote_id=merge.into, adopted=True))
+                    elif _is_new_with(merge, op):
+                        waits[op.id] = Failed(_not_yet())
                 elif self._clock.now() - merge.at < PATIENCE:
                     waits[op.id] = Failed(_not_yet())
         return operations, waits, followed
@@ -109,7 +114,7 @@ class Merges:
         old: list[_Merge] = []
         for name, one in self._state.scan(_MERGING):
             at = datetime.fromisoformat(one["at"])
-            merge = _Merge(name.removeprefix(_MERGING), one["into"], one["address"], at)
+            merge = _Merge(name.removeprefix(_MERGING), one["into"], one["address"], one.get("wanted", ""), at)
             (old if now - at > REMEMBERED else found).append(merge)
         self.end([merge.source for merge in old])
         return found
@@ -118,7 +123,14 @@ class Merges:
 def _concerns(merge: _Merge, operation: Operation) -> bool:
     mine = operation.link is not None and operation.link.remote_id == merge.source
     same = bool(merge.address) and _of(operation.fields.get("email")) == merge.address
-    return mine or (operation.op == "upsert" and same)
+    return mine or (operation.op == "upsert" and same) or _is_new_with(merge, operation)
+
+
+def _is_new_with(merge: _Merge, operation: Operation) -> bool:
+    """Whether it would find the profile that another one was merged into. Who has a profile is not held up: the person
+    of that one may wait for theirs."""
+    new = operation.op == "upsert" and operation.link is None
+    return new and bool(merge.wanted) and _of(operation.fields.get("email")) == merge.wanted
 
 
 def _not_yet() -> RateLimited:

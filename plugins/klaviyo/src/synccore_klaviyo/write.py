@@ -370,7 +370,7 @@ class Writer:
             self._former.go(operation, owner)
             self._give_up(operation.link, left, course)
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
-        if not self._merges.begin(known, _known_as(left), owner):
+        if not self._merges.begin(known, _known_as(left), owner, operation.fields.get("email", "")):
             return "the profile it was linked to is gone"
         course.left |= {operation.id: left} if left is not None else {}
         self._merges.wait(known)
