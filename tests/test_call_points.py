@@ -40,8 +40,10 @@ from simulation.going import GOING
 from simulation.ledger import Ledger
 from simulation.mails import IN_A_JOB, MAILED, UNSUBSCRIBED, Importing
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
+from simulation.owning import BOXES, OWNING, at_once
 from simulation.rounds import ROUNDS, Falling
 from simulation.targets import Adopting, Google, Klaviyo, Salesforce
+from simulation.telling import Telling
 from simulation.world import World
 
 from synccore._plugins import load_plugins
@@ -97,6 +99,14 @@ SOON = {**STAYING, **SAID, **{name: LEAVES[name] for name in ("leaves", "leaves 
 
 FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
 
+#: What is told of who is not there yet makes them, by the address that they have then.
+TOLD_KNOWN = {name: begin for name, begin in SOLD.items() if "guest" not in name}
+#: And what leaves an order with whoever it was of: what broke off half told is told of both otherwise.
+STAYING_THEIRS = {name: act for name, act in FATES.items() if not name.startswith("it goes to")}
+
+#: What becomes of a subscription, three times.
+AGAIN = changed(changed(changed({"with a box": OWNING["with a box"]}, BOXES), BOXES), BOXES)
+
 #: Who says yes, with an account or a guest.
 SUBSCRIBED = {name: begin for name, begin in BEGINNINGS.items() if "yes" in name and "to no" not in name} | MAILED
 
@@ -113,6 +123,10 @@ GROUPS = {
     "who was typed in a moment before": (typed_before(NEW), TYPED, (Google, Searched), 127),
     "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 151),
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
+    "what becomes of what they have": (changed(OWNING, BOXES), BOXES | MOVED, (Telling,), 101),
+    "what becomes of it again and again": (AGAIN, HERE, (Telling,), 101),
+    "states that are told of them": (TOLD_KNOWN, STAYING_THEIRS, (Telling,), 101),
+    "states that are told of who does something else": (at_once(TOLD_KNOWN, MOVED), HERE, (Telling,), 101),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling,), 97),
     "an order and an account of one number": (NUMBERED, BILLS | SAID, (Selling, Ledger), 43),

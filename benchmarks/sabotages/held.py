@@ -57,14 +57,6 @@ HELD: tuple[Sabotage, ...] = (
     ),
     plugin(
         "google_contacts",
-        "forget nobody who has no link on a merged contact",
-        "erase.py",
-        "fields={n: v for n, v in held.items() if v})",
-        "fields={})",
-        "plugins/google_contacts/tests/test_google_merged.py",
-    ),
-    plugin(
-        "google_contacts",
         "leave what the link does not know on a merged contact of who is forgotten",
         "write/plan.py",
         "shared=shared, theirs=theirs, inherited=gone\n",
@@ -85,12 +77,5 @@ HELD: tuple[Sabotage, ...] = (
         "    give_back(app, email_digest(email))\n",
         "",
         VERBS,
-    ),
-    core(
-        "tell a state of somebody by an address under which they are not delivered yet",
-        "_delivery/namesakes.py",
-        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
-        'item.operation.op == "event"',
-        "core/tests/delivery/test_delivery_told.py",
     ),
 )

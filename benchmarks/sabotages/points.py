@@ -311,4 +311,48 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[one of two who were joined is forgotten-contacts]",
     ),
+    plugin(
+        "google_contacts",
+        "forget nobody who has no link on a merged contact",
+        "erase.py",
+        "fields={n: v for n, v in held.items() if v})",
+        "fields={})",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[one of two who were joined is forgotten-contacts]",
+    ),
+    core(
+        "tell a state of somebody by an address under which they are not delivered yet",
+        "_delivery/namesakes.py",
+        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
+        'item.operation.op == "event"',
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[states that are told of who does something else-telling]",
+    ),
+    plugin(
+        "klaviyo",
+        "take the same change of a state for one that was told before",
+        "events.py",
+        "return str(int((link.delivered_at or operation.at).timestamp()))",
+        'return "first"',
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what becomes of it again and again-telling]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: tell of an order that was placed, though it changed before anything was told",
+        "events.py",
+        "not operation.previous and _since(",
+        "False and _since(",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[states that are told of them-telling]",
+    ),
+    plugin(
+        "google_contacts",
+        "put our label on no contact that was there before",
+        "write/plan.py",
+        "add = label if (label != own.label or back) and not labelled else None",
+        "add = None",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who was typed in a moment before-contacts]",
+    ),
 )

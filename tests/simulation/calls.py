@@ -302,7 +302,7 @@ def each_call(world: World, beginnings: Mapping[str, Beginning], changes: Mappin
         for begin, trouble, change in chosen:
             met += tried(world, beginnings[begin](world), trouble, moment, changes[change])
             found = faults(world) or (list(repaired(world)) if world.excuses.between else [])
-            assert found == [], f"{begin}: {trouble} at call {moment}, then: {change}"
+            assert found == [], f"{begin}: {trouble} at call {moment}, then: {change}: {found}"
         if chosen and not met and (step == 1 or not calls):
             return meetings
         calls, meetings = bool(met), meetings + met

@@ -13,6 +13,7 @@ from synccore._verbs.verify import Proof, verify
 from .belongings import belongings, in_book, in_profiles
 from .ledger import FAILED, Ledger
 from .targets import Google, Held, Klaviyo, Salesforce, Target
+from .telling import Telling, in_events
 from .words import against
 from .world import World
 
@@ -95,6 +96,8 @@ def faults(world: World) -> list[str]:
             found += _consent(world, target)
         if isinstance(target, Klaviyo):
             found += in_profiles(world, target)
+        if isinstance(target, Telling):
+            found += in_events(world, target)
         if isinstance(target, Salesforce | Ledger) and any(r["entity"] == "order" for r in target.routes.values()):
             found += _deals(world, target)
         if isinstance(target, Salesforce):
@@ -249,12 +252,9 @@ def _without_number(world: World, target: Klaviyo) -> set[str]:
     """Whose number is on another profile; or on none any more, and `verify` says so."""
     has = {person.phone: person.email for person in target.people()}
     said = {finding.message for finding in verified(world, "profiles").findings}
-    return {
-        account["email"]
-        for number, account in world.accounts().items()
-        if has.get(Held.digits(account["billing"]["phone"]), account["email"]) != account["email"]
-        or f"customer {number} {FREED}" in said
-    }
+    wanted = {email: held.phone for email, held in (strangers(world) | registered(world)).items()}
+    freed = {c["email"] for number, c in world.accounts().items() if f"customer {number} {FREED}" in said}
+    return freed | {email for email, phone in wanted.items() if has.get(phone, email) != email}
 
 
 def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:

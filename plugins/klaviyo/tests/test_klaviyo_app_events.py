@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
+from synccore._daemon.beginning import Beginning
 from synccore._verbs.preview import preview
 from synccore._verbs.verify import verify
 from synccore.entities import Refund
@@ -303,6 +306,30 @@ def test_a_cancelled_order_is_told_if_it_was_placed(start, shop, klaviyo):
     app.drain()
     (event,) = klaviyo.events("Cancelled Order")
     assert event["properties"]["OrderId"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("status", "then"), [("completed", ["Fulfilled Order"]), ("cancelled", ["Cancelled Order"]), ("on-hold", [])]
+)
+def test_an_order_that_changed_before_anything_was_told_was_placed_all_the_same(
+    start, shop, klaviyo, clock, status, then
+):
+    """Since the route is at work; one of before begins where it was."""
+    app = start("orders")
+    Beginning(app.app, "shop")
+    app.emit(shop.customer())
+    app.drain()
+    clock.advance(timedelta(seconds=1))
+    placed_at = {"900": clock.now(), "800": datetime(2025, 12, 31, 8, tzinfo=UTC)}
+    klaviyo.fail_always(Fault.status(503))
+    app.emit(*(shop.order(key=key, created_at=at) for key, at in placed_at.items()))
+    app.drain()
+    assert app.states()["ready"] == 2
+    klaviyo.clear_faults()
+    app.emit(*(shop.order(key=key, status=status, created_at=at) for key, at in placed_at.items()))
+    app.settle_down()
+    told = {key: [e["metric"] for e in klaviyo.events() if e["properties"]["OrderId"] == key] for key in placed_at}
+    assert told == {"900": ["Placed Order", "Ordered Product", "Ordered Product", *then], "800": then}
 
 
 def test_renewals_carry_no_value_beside_commerce_events(start, shop, klaviyo):

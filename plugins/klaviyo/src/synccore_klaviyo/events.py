@@ -110,7 +110,7 @@ def plan(operation: Operation, now: datetime, began: datetime | None = None) -> 
     if operation.op == "event":
         return [_event(operation, operation.fields.get("metric"), f"{operation.entity}:{operation.event_id}")]
     if operation.entity == "order" and not operation.fields.get("metric"):
-        return list(_order(operation))
+        return list(_order(operation, began))
     before, after = _states(operation)
     if _is_past(operation, began):
         return []
@@ -157,6 +157,12 @@ def _is_past(operation: Operation, began: datetime | None) -> bool:
     return (began is not None and moment < began) or (bool(member) and operation.at - moment > FRESH)
 
 
+def _since(since: Any, began: datetime | None) -> bool:
+    """Whether something is from after that."""
+    moment = instant(since)
+    return began is not None and moment is not None and moment >= began
+
+
 def _known(operation: Operation) -> Mapping[str, Any]:
     return operation.previous or operation.before or {}
 
@@ -195,13 +201,15 @@ def _word(state: Any) -> str:
     return "" if state is None else str(state)
 
 
-def _order(operation: Operation) -> Iterator[Event]:
-    """Placed once, with its products; then fulfilled, cancelled or refunded."""
+def _order(operation: Operation, began: datetime | None) -> Iterator[Event]:
+    """Placed once, with its products; then fulfilled, cancelled or refunded. One that was placed since the route is at
+    work, and became something else before anything could be told of it, was placed all the same."""
     fields, known = operation.fields, _known(operation)
     before = known.get("status")
     now = fields.get("status")
     base = f"order:{operation.key}"
-    if now in _PLACED and before not in _PLACED:
+    untold = before not in _PLACED or (not operation.previous and _since(fields.get("placed_at"), began))
+    if untold and not {before, now}.isdisjoint(_PLACED):
         yield _event(operation, "Placed Order", base, at=fields.get("placed_at"))
         for number, item in enumerate(fields.get("Items") or ()):
             yield _product(operation, item, number)
