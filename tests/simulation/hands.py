@@ -110,14 +110,15 @@ def merge_two(world: World, target: Google, kept: str, other: str, *, under: str
     target.merged = True
     if firms := [target.works_at.pop(former) for former in (kept, other) if former in target.works_at]:
         target.works_at[name] = max(firms)  # all that both had is there; empty ones say less
-    if markers != "both":
-        world.unharmed(lambda: target.unmarked.update(_unlinked(world, target.addresses_of(name))))
+    world.unharmed(lambda: target.unmarked.update(_unknown(world, target.addresses_of(name), markers)))
 
 
-def _unlinked(world: World, addresses: Sequence[str]) -> set[str]:
-    """Those of whom nobody knows a contact: a create of theirs was not answered yet."""
+def _unknown(world: World, addresses: Sequence[str], markers: str) -> set[str]:
+    """Those of whom nobody knows a contact, for a create of theirs was not answered yet: without our marks they stay.
+    With them the contact counts as the owner's all the same, and stays without anything on it."""
     with world.store.asked_by_a_stranger(), world.store.reading() as view:
-        return {email for email in addresses if view.execute(LINKED, {"email": email}).fetchone() is None}
+        unknown = {email for email in addresses if view.execute(LINKED, {"email": email}).fetchone() is None}
+    return {"", *(unknown if markers != "both" else ())} if unknown else set()
 
 
 def _refuse(world: World, luck: Random) -> None:

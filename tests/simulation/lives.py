@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -39,6 +40,8 @@ HEARD = (4, 7)
 
 #: By how much a life has more or less of a step than others.
 WAYS = (0.2, 0.5, 1, 1, 2, 4)
+#: What a vendor carries out a moment later is done by then.
+MOMENT = timedelta(seconds=1)
 #: After every so many steps `status` is compared with what there is.
 LOOK = 2
 
@@ -76,6 +79,7 @@ def live(
             if (number + seed) % LOOK == 0:
                 false += standing(world)
         world.quiet()
+        world.clock.advance(MOMENT)
         if wrong := false or early(world):
             return wrong
         world.settled()
