@@ -8,7 +8,7 @@ from ..engine import Transaction
 from ..rows import Hint
 from .owing import refresh_record
 
-__all__ = ["ask_after_namesakes", "ask_alone", "drop_hints", "end_hint", "give_hint", "put_unreadable"]
+__all__ = ["ask_after_namesakes", "ask_alone", "drop_hints", "end_hint", "give_hint", "owed_of", "put_unreadable"]
 
 
 def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
@@ -38,6 +38,11 @@ def ask_alone(tx: Transaction, source: str, entity: str, key: str, *, due: int, 
     """Owe a fetch of a record that may differ from what is known. Nothing waits for it: most likely it does not."""
     place = {"source": source, "entity": entity, "key": key}
     tx.execute(sql.PUT_HINT, place | {"op": "touch", "bulk": 0, "due": due, "now": now})
+
+
+def owed_of(tx: Transaction, source: str, entity: str, key: str) -> list[tuple[str, str]]:
+    """Entity and key of what a record owns and is still to be delivered."""
+    return [tuple(row) for row in tx.execute(sql.OWED_OF, {"source": source, "entity": entity, "key": key})]
 
 
 def _concerned(tx: Transaction, source: str, change: Change) -> Iterable[EntityRef]:
