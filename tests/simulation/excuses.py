@@ -38,6 +38,8 @@ class Excuses:
         #: Accounts that had each other's records when a backup came back that does not know of it: who moves on takes
         #: along what another one said. Beside it the records of all at that moment.
         self.mistaken: set[int] = set()
+        #: Accounts that a restored backup knows nothing of: nor what addresses they had.
+        self.newer: set[int] = set()
         self._twins: dict[str, str] = {}
         #: Addresses that an account had in between and gave up, while a target with one record for an address may have
         #: had it under them: by a write whose answer was lost, or by one that a backup never heard of. Nobody waits for
@@ -131,6 +133,7 @@ class Excuses:
         """It is there."""
         known = self._linked()
         self.mistaken |= {int(key) for key, twin in self._twins.items() if known.get(key, twin) != twin}
+        self.newer |= {int(key) for key in self._twins.keys() - known.keys()}
 
     def _linked(self) -> dict[str, str]:
         """Account -> its record where a target has one for an address."""

@@ -331,7 +331,8 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 
 def _by_themselves(world: World, target: Klaviyo) -> set[str]:
     """Who asked for mail at the target, and did not bring a no along from another address: an unticked box is none."""
-    moved = {world.shop.customers[n]["email"] for n in world.given_up.values() if n in world.shop.customers}
+    accounts = set(world.given_up.values()) - world.excuses.newer
+    moved = {world.shop.customers[n]["email"] for n in accounts if n in world.shop.customers}
     forbidden = {email for email, (word, _) in world.words.said.items() if word == "no"}
     return target.asked_for_mail - (moved & forbidden)
 

@@ -172,7 +172,7 @@ class _Intake:
                 self._put(sql.BURY_SNAPSHOT, change, buried | {"changed_at": known["changed_at"]})
             return "unchanged"
         self._put(sql.BURY_SNAPSHOT, change, buried)
-        # Whose it is by now the source knows, who gives no word of that: an order is a guest's once its account is gone.
+        # Whose that is by now only the source knows: an order of an account that is gone is a guest's.
         self._asks |= dict.fromkeys(owed_of(self._tx, self._unit.source, change.entity, change.key), self._now)
         self._dirty(change.entity, change.key, "delete", [_owner_of(known), change.owner])
         self._received(change)

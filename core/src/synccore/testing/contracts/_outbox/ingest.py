@@ -86,7 +86,7 @@ class TakingInRules:
             "orders o1 upsert ready",
             *(f"people {n} upsert ready" for n in "23"),
         ]
-        # Two accounts have one address: the one that was there is asked for, and both wait. So is the order of who left.
+        # Two accounts have one address: the one that was there is asked for, and both wait. So is who left's order.
         hints = desk.store.hints("shop", desk.now, 10)
         assert [(h.op, h.key) for h in hints] == [("touch", "2"), ("touch", "o1")]
         assert [(d.route, d.key) for d in desk.claim()] == [("people", "1")]
