@@ -22,6 +22,7 @@ NAMES = (
     "m008_made_from",
     "m009_seen",
     "m010_former_email",
+    "m011_lean",
 )
 
 
@@ -104,6 +105,36 @@ def test_links_and_trail_of_an_older_database_are_kept(tmp_path):
             ("2", False, 2, {"a": 1}),
         ]
         assert [(e.key, e.outcome) for e in store.history()] == [("1", "linked"), ("2", "delivered")]
+
+
+def test_no_number_of_a_row_that_was_pruned_is_given_again(tmp_path):
+    path = tmp_path / "old.db"
+    told = (
+        "INSERT INTO history (at, route, sink, source, entity, key, op, outcome) "
+        "VALUES (5, 'r', 's', 'shop', 'customer', 'k', 'upsert', 'delivered')"
+    )
+    with closing(sqlite3.connect(path)) as db, db:
+        schema.MIGRATIONS.apply(Database(db, execute_plugins=False), stop_before="m011_lean")
+        for _ in range(3):
+            db.execute(ROW, ("upsert", "done", None, None, None, 1))
+            db.execute(told)
+        db.execute("DELETE FROM delivery")
+        db.execute("DELETE FROM history WHERE id = 3")
+    with closing(open_sqlite(path)) as store, store.writing() as tx:
+        assert tx.execute(ROW, ("upsert", "done", None, None, None, 1)).lastrowid == 4
+        assert tx.execute(told).lastrowid == 4
+        counted = tx.execute("SELECT state, rows FROM delivery_count").fetchall()
+        assert [tuple(row) for row in counted] == [("done", 1)]
+
+
+def test_no_table_is_filled_to_check_what_is_written(desk):
+    """As SQLite does for each row where a condition has a list of three or more."""
+    written = [f"INSERT INTO {table} DEFAULT VALUES" for table in ("snapshot", "delivery", "link", "history")]
+    with desk.store.reading() as view:
+        for statement in (*written, "UPDATE delivery SET state = 'done', settled_at = 1 WHERE id = 1"):
+            steps = [row["opcode"] for row in view.execute(f"EXPLAIN {statement}")]
+            assert "Halt" in steps
+            assert "OpenEphemeral" not in steps, statement
 
 
 def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):

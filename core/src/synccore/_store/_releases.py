@@ -15,6 +15,7 @@ RELEASES = (
     "m008_made_from",
     "m009_seen",
     "m010_former_email",
+    "m011_lean",
 )
 
 

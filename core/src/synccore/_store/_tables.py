@@ -3,7 +3,7 @@
 All times are integer milliseconds since 1970 UTC.
 """
 
-from ._additions import ACCOUNTS, FACTS, FORMER_EMAIL, MADE_FROM, SEEN
+from ._additions import ACCOUNTS, FACTS, FORMER_EMAIL, LEAN, MADE_FROM, SEEN
 from ._releases import RELEASES
 
 __all__ = ["SCHEMA", "SCRIPTS"]
@@ -390,7 +390,11 @@ CREATE INDEX history_at ON history (at);
 
 #: Release -> its script.
 SCRIPTS = dict(
-    zip(RELEASES, (RECORDS, OUTBOX, COUNTS, REST, TRUTH, FACTS, ACCOUNTS, MADE_FROM, SEEN, FORMER_EMAIL), strict=True)
+    zip(
+        RELEASES,
+        (RECORDS, OUTBOX, COUNTS, REST, TRUTH, FACTS, ACCOUNTS, MADE_FROM, SEEN, FORMER_EMAIL, LEAN),
+        strict=True,
+    )
 )
 #: The whole schema as it is today, to read and to compare with what the migrations give.
 SCHEMA = "".join(SCRIPTS.values())

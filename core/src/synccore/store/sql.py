@@ -439,7 +439,7 @@ SELECT * FROM delivery WHERE source = :source AND entity = :entity AND key = :ke
 
 #: Rows of one lease, and those whose lease is over.
 LEASED = "SELECT * FROM outbox WHERE lease_token = :token"
-OVERDUE = "SELECT * FROM outbox WHERE lease_until <= :now"
+OVERDUE = "SELECT * FROM outbox WHERE lease_token IS NOT NULL AND lease_until <= :now"
 
 #: Whether anything waits for links of a route.
 WAITED_FOR = "SELECT 1 FROM delivery WHERE wait_route = :route LIMIT 1"

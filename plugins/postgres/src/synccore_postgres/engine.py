@@ -31,6 +31,7 @@ MIGRATIONS = (
     ("p006_texts", "texts.sql"),
     ("p007_owed", "owed.sql"),
     ("p008_former_email", "former_email.sql"),
+    ("p009_hanging", "hanging.sql"),
 )
 #: Whether any was applied, and which.
 _MADE = "SELECT to_regclass(quote_ident(current_schema()) || '.synccore_migration') IS NOT NULL"

@@ -25,11 +25,17 @@ WHERE NOT EXISTS (SELECT 1 FROM link p WHERE p.source = c.source AND p.entity = 
     AND NOT EXISTS (SELECT 1 FROM link p WHERE p.source = c.source AND p.entity = c.entity AND p.key = c.key
         AND p.sink = k.sink AND p.remote_id = k.parent_id)
 """  # noqa: S608  own constants
+#: Whether anything hangs under a record there at all.
+_ANYTHING_HANGS = """
+SELECT 1 FROM link WHERE parent_id IS NOT NULL AND sink IN (SELECT value FROM json_each(:sinks)) LIMIT 1
+"""
 
 
 def hanging(tx: Transaction, source: str, entity: str, keys: Iterable[str], sinks: Collection[str]) -> Sequence[Row]:
     """Route, sink, entity and key of all that hangs elsewhere than under these records' own twins."""
     at = {"keys": codec.dump_json(list(keys)), "sinks": codec.dump_json(list(sinks))}
+    if tx.execute(_ANYTHING_HANGS, {"sinks": at["sinks"]}).fetchone() is None:
+        return ()
     return tx.execute(_HANGING, {"source": source, "entity": entity, **at}).fetchall()
 
 

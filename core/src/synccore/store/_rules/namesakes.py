@@ -37,7 +37,7 @@ BEHIND_A_NAMESAKE = f"""
 SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
     AND s.key = j.value
 WHERE s.email IS NOT NULL AND EXISTS (
-    SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.source = s.source AND p.entity = s.entity AND p.key <> s.key
+    SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.id <> s.id AND p.source = s.source AND p.entity = s.entity
         AND (p.replaced_by IS NULL OR {_ITS_HEIR}) AND (EXISTS (
             SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
                 AND d.route = :route AND d.settled_at IS NULL AND d.op = 'delete' AND d.state <> 'parked')
