@@ -37,6 +37,7 @@ from simulation.changes import (
 )
 from simulation.firms import Firms
 from simulation.going import GOING
+from simulation.hanging import HANGING
 from simulation.ledger import Ledger
 from simulation.mails import IN_A_JOB, MAILED, UNSUBSCRIBED, Importing
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
@@ -127,6 +128,7 @@ GROUPS = {
     "what becomes of it again and again": (AGAIN, HERE, (Telling,), 101),
     "states that are told of them": (TOLD_KNOWN, STAYING_THEIRS, (Telling,), 101),
     "states that are told of who does something else": (at_once(TOLD_KNOWN, MOVED), HERE, (Telling,), 101),
+    "whom an owner deletes while theirs is told": (TOLD, HANGING, (Recreating, Ledger), 61),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 151),
     "whom an order is billed to": (BILLED, BILLS, (Selling,), 97),
     "an order and an account of one number": (NUMBERED, BILLS | SAID, (Selling, Ledger), 43),

@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import STORE, VERBS, Sabotage, core, plugin
+from .form import VERBS, Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -23,21 +23,6 @@ HELD: tuple[Sabotage, ...] = (
         "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
         "if tx.execute(UNDER_WAY, at).fetchone() == ():",
         "core/tests/delivery/test_delivery_handover.py",
-    ),
-    core(
-        "try what waits for a parent that is gone again and again",
-        "store/_rules/settle.py",
-        'wait = settlement.wait if row["waiting_since"] is None else None',
-        "wait = settlement.wait",
-        "core/tests/store/test_store_contract.py",
-    ),
-    plugin(
-        "salesforce",
-        "give up what hangs under a contact that is gone",
-        "rows/follow.py",
-        "waits_for_parent(row) if lost_parent else None",
-        "None",
-        "plugins/salesforce/tests/test_salesforce_match.py",
     ),
     plugin(
         "klaviyo",
@@ -62,14 +47,6 @@ HELD: tuple[Sabotage, ...] = (
         "shared=shared, theirs=theirs, inherited=gone\n",
         "shared=shared, theirs=theirs\n",
         "plugins/google_contacts/tests/test_google_merged.py",
-    ),
-    core(
-        "leave under its former twin what hangs on a record that has another one",
-        "store/_rules/settle.py",
-        "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
-        "",
-        "core/tests/delivery/test_delivery_hanging.py",
-        STORE,
     ),
     core(
         "keep erased what a forgetting took from somebody whose address it is no more",

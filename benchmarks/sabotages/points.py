@@ -355,4 +355,29 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who was typed in a moment before-contacts]",
     ),
+    core(
+        "try what waits for a parent that is gone again and again",
+        "store/_rules/settle.py",
+        'wait = settlement.wait if row["waiting_since"] is None else None',
+        "wait = settlement.wait",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom an owner deletes while theirs is told-crm]",
+    ),
+    plugin(
+        "salesforce",
+        "give up what hangs under a contact that is gone",
+        "rows/follow.py",
+        "waits_for_parent(row) if lost_parent else None",
+        "None",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom an owner deletes while theirs is told-crm]",
+    ),
+    core(
+        "leave under its former twin what hangs on a record that has another one",
+        "store/_rules/settle.py",
+        "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom an owner deletes while theirs is told-ledger]",
+    ),
 )

@@ -11,7 +11,7 @@ from attrs import define
 
 from .afterwards import repaired
 from .moments import CONSENT
-from .truth import claims, faults
+from .truth import claims, faults, given_up
 from .world import STEPS, World
 
 __all__ = [
@@ -285,7 +285,9 @@ def tried(world: World, whom: Whom, trouble: str, moment: int, change: Change) -
     if nth.met and change(world, whom) is not False:
         world.listen()
     world.shop.run_queue()
-    world.rest()
+    world.quiet()
+    world.words.seen += given_up(world)
+    world.settled()
     # A quota that was spent is there again, for the questions below.
     world.clock.advance(timedelta(minutes=2))
     return nth.met
@@ -301,7 +303,7 @@ def each_call(world: World, beginnings: Mapping[str, Beginning], changes: Mappin
         met = 0
         for begin, trouble, change in chosen:
             met += tried(world, beginnings[begin](world), trouble, moment, changes[change])
-            found = faults(world) or (list(repaired(world)) if world.excuses.between else [])
+            found = world.heard.faults or faults(world) or (list(repaired(world)) if world.excuses.between else [])
             assert found == [], f"{begin}: {trouble} at call {moment}, then: {change}: {found}"
         if chosen and not met and (step == 1 or not calls):
             return meetings

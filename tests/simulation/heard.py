@@ -7,7 +7,14 @@ from datetime import datetime
 
 from synccore._app.app import App
 
-__all__ = ["Heard", "written"]
+__all__ = ["Endless", "Heard", "written"]
+
+#: So often nobody is asked in one round of work.
+MANY = 5000
+
+
+class Endless(BaseException):
+    """A round of work that comes to no end."""
 
 
 class Heard:
@@ -21,6 +28,8 @@ class Heard:
         self.held: set[str] = set()
         #: What of it was held before this round began: a call that was under way then goes on.
         self._still: frozenset[str] = frozenset()
+        #: How often anybody was asked in this round.
+        self._asked = 0
         #: What must not have come.
         self.faults: list[str] = []
 
@@ -31,7 +40,7 @@ class Heard:
     @contextmanager
     def round(self) -> Iterator[None]:
         """A round of the process's own work. What people ask for by hand reaches what they hold, too."""
-        self._still = frozenset(self.held)
+        self._still, self._asked = frozenset(self.held), 0
         try:
             yield
         finally:
@@ -39,6 +48,10 @@ class Heard:
 
     def call(self, name: str, *, wrote: bool) -> None:
         """Something reached the shop or a target."""
+        self._asked += 1
+        if self._asked > MANY:
+            self.faults.append(f"{name} is asked again and again")
+            raise Endless(self.faults[-1])
         if name in self._still:
             self.faults.append(f"{name} is held, and was asked")
         if wrote:

@@ -17,7 +17,7 @@ from .telling import Telling, in_events
 from .words import against
 from .world import World
 
-__all__ = ["FREED", "claims", "early", "faults", "verified"]
+__all__ = ["FREED", "claims", "early", "faults", "given_up", "verified"]
 
 DRAFT = "checkout-draft"
 #: No longer than this does anybody wait in a call: whatever takes longer is done later, and something else before.
@@ -73,13 +73,18 @@ REFUSALS = (
 HANGS = "for longer than a day"
 
 
-def early(world: World) -> list[str]:
-    """What is wrong before anything is compared or tried again that was given up. Where every webhook came, and no
-    process died with what it had heard, nothing is; and nothing is ever given up that another try saves."""
+def given_up(world: World) -> list[str]:
+    """Nothing is given up that another try saves."""
     parked = world.store.deliveries(state="parked", limit=1000)
     refused = [row for row in parked if any(words in (row.error or "") for words in REFUSALS)]
     saved = [row for row in parked if row not in refused and not (refused and HANGS in (row.error or ""))]
-    found = [f"{row.sink}: {row.entity} {row.key} was given up: {row.error}" for row in saved]
+    return [f"{row.sink}: {row.entity} {row.key} was given up: {row.error}" for row in saved]
+
+
+def early(world: World) -> list[str]:
+    """What is wrong before anything is compared or tried again that was given up. Where every webhook came, and no
+    process died with what it had heard, nothing is."""
+    parked, found = world.store.deliveries(state="parked", limit=1), given_up(world)
     if world.network.heard_all and not (parked or world.deaths or world.forgetting):
         found += faults(world)
     return [f"before all is compared: {fault}" for fault in found]
