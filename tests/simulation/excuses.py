@@ -1,11 +1,12 @@
 """What nobody can know: where a target may differ from the shop though all went well. Each kind is among the known
 limits of `docs/reliability.md`; what happens is noted here as it happens, and the truth asks at the end."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from .targets import Google, Held
+from .targets import Google, Held, Klaviyo, Target
 
 if TYPE_CHECKING:
     from .world import World
@@ -38,6 +39,8 @@ class Excuses:
         #: Accounts that had each other's records when a backup came back that does not know of it: who moves on takes
         #: along what another one said. Beside it the records of all at that moment.
         self.mistaken: set[int] = set()
+        #: Address -> when whoever had it was forgotten: who signs up at a target with it later is there again.
+        self._forgot: dict[str, datetime] = {}
         #: Accounts that a restored backup knows nothing of: nor what addresses they had.
         self.newer: set[int] = set()
         self._twins: dict[str, str] = {}
@@ -107,6 +110,10 @@ class Excuses:
             if person is not None and person.data.email:
                 self._filled |= {(person.data.email, PHONE), (person.data.email, PLACE)}
 
+    def forgets(self, email: str) -> None:
+        """Somebody was forgotten everywhere."""
+        self._forgot[email] = self._world.clock.now()
+
     def saves(self) -> None:
         """A backup was made."""
         self._saved = self._held()
@@ -147,6 +154,11 @@ class Excuses:
         return people | {str(number) for target in targets for number, _ in target.deals()}
 
     # -- what is asked
+
+    def came_again(self, email: str, target: Target) -> bool:
+        """Whether who was forgotten signed up at that target by themselves since."""
+        came = target.came.get(email) if isinstance(target, Klaviyo) else None
+        return came is not None and came >= self._forgot[email]
 
     def of_number(self, email: str) -> bool:
         """Whether a number may be there that nobody knows to be ours."""

@@ -45,8 +45,9 @@ class Klaviyo(Target):
         )
         #: Addresses that were refused at any time.
         self.refused: set[str] = set()
-        #: Profiles of people who signed up there by themselves; and the addresses of those who want mail.
+        #: Profiles of people who signed up there by themselves; with which addresses, and when; and who wants mail.
         self._signed: set[str] = set()
+        self.came: dict[str, datetime] = {}
         self.asked_for_mail: set[str] = set()
         #: Who unsubscribed by a link in a mail, and when.
         self.unsubscribed: dict[str, datetime] = {}
@@ -90,6 +91,7 @@ class Klaviyo(Target):
         if self.types(email):
             person = self.server.store.owner("email", email)
             self._signed.add(person.id)
+            self.came[email] = self.server.now()
             if wants_mail:
                 self.asked_for_mail.add(email)
                 self.server.store.subscribe(person, "")

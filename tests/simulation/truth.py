@@ -184,7 +184,8 @@ def _people(world: World, target: Target) -> Iterator[str]:
             yield f"{target.name}: {email} is there {counts[email]} times"
     for person in held:
         if person.email in world.forgotten:
-            yield f"{target.name}: {person.email} was forgotten and is there"
+            if not world.excuses.came_again(person.email, target):
+                yield f"{target.name}: {person.email} was forgotten and is there"
         elif person.email not in known | _left(world, target, known) | _joined(world, target):
             yield f"{target.name}: {person.email} is there and nobody in the shop has that address"
         elif (known_as := wanted.get(person.email, also.get(person.email))) and not _is(

@@ -467,6 +467,7 @@ class World(Closing):
             self._met.add(email)
         if told.complete:
             self.forgetting.discard(email)
+            self.excuses.forgets(email)
             self.forgotten |= self._met & {email}  # of whom nothing is known here it leaves nothing
 
 
