@@ -4,6 +4,7 @@ What is refreshed while it is connected is tried in `core/tests/oauth/test_oauth
 """
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import count
@@ -16,6 +17,7 @@ from simulation.ledger import Ledger
 from simulation.meeting import Meeting
 from simulation.targets import Klaviyo, Salesforce
 from simulation.truth import faults
+from simulation.turns import Turns, seen_locks
 from simulation.world import STEPS, World
 
 from synccore._plugins import load_plugins
@@ -290,6 +292,12 @@ def plugins():
     return load_plugins(environ={})
 
 
+@pytest.fixture(autouse=True)
+def _seen_locks():
+    with seen_locks():
+        yield
+
+
 @pytest.mark.parametrize("outer", [0, 1], ids=["the second within the first", "the first within the second"])
 @pytest.mark.parametrize(("pair", "target"), PAIRS, ids=lambda value: value.__name__)
 def test_whoever_comes_in_between_each_target_ends_as_the_shop_is(plugins, tmp_path, pair, target, outer):
@@ -329,3 +337,47 @@ def test_what_is_said_while_a_page_is_read_is_there_without_another_look(plugins
             if not met:
                 break
         assert moment, "nothing was enumerated"
+
+
+def test_who_waits_for_what_the_other_one_holds_goes_on_once_it_is_let_go_of():
+    first, said = threading.Lock(), []
+
+    def other() -> None:
+        said.append("begins")
+        with first:
+            said.append("has it")
+
+    turns = Turns(other)
+    with first:
+        said.append("through" if turns.begin() else "waits")
+    said.append("goes on")
+    turns.end()
+    assert said == ["begins", "waits", "has it", "goes on"]
+
+
+def test_who_waits_for_some_seconds_does_so_in_vain_and_at_once():
+    changed, said = threading.Condition(), []
+
+    def other() -> None:
+        with changed:
+            said.append(changed.wait_for(lambda: False, 3600.0))
+
+    turns = Turns(other)
+    assert turns.begin()
+    turns.end()
+    assert said == [False]
+
+
+def test_two_who_wait_for_each_other_are_told_of():
+    first, second = threading.Lock(), threading.Lock()
+
+    def other() -> None:
+        with second, first:
+            pass
+
+    turns = Turns(other)
+    with first:
+        turns.begin()
+        with pytest.raises(AssertionError, match="each waits"), second:
+            pass
+    turns.end()

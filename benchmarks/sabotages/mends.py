@@ -112,7 +112,8 @@ MENDS = (
         "_delivery/prepare.py",
         " or self._to_move(work, work.link):",
         ":",
-        "tests/test_interleavings.py",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[an order and an account of one number-ledger]",
     ),
     plugin(
         "woocommerce",
