@@ -1,4 +1,6 @@
-"""A process that dies at one statement after the other, with each target: before it, and right after each commit."""
+"""A process that dies at one statement after the other, with each target: before it, and right after each commit; and
+at one call after the other, to the shop or a target: before it goes out, once it was carried out, and when its answer
+was read."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,11 +10,12 @@ from random import Random
 import pytest
 from simulation.calls import Whom, somebody
 from simulation.changes import OTHERS, THEIRS
+from simulation.deaths import DEATHS, each_death
 from simulation.ledger import Ledger
 from simulation.mails import Importing
-from simulation.orgs import Busy
+from simulation.orgs import Busy, Selling
 from simulation.statements import standing
-from simulation.targets import TARGETS
+from simulation.targets import TARGETS, Adopting
 from simulation.truth import faults
 from simulation.world import World
 
@@ -20,14 +23,22 @@ from synccore._plugins import load_plugins
 
 #: Every so many statements with each change; every one at night.
 STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 30
+#: Whether the sabotages have to be seen, or it is night.
+DENSE = STEP == 1 or "SUITE_LIVES" in os.environ
 #: The same while some are handed over, of some fifty statements.
-STEP_OF_JOBS = 1 if STEP == 1 else 7 if "SUITE_LIVES" in os.environ else 31
+STEP_OF_JOBS = 1 if STEP == 1 else 7 if DENSE else 31
+#: And of some fourteen moments of calls, of which each call has three: no multiple of that.
+STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 5
+#: The same of moments of calls, of some hundreds; prime, so that they are others at each call.
+STEP_OF_CALLS = 1 if STEP == 1 else 3 if DENSE else 41
 #: More than go one by one.
 SOME = 5
 #: What becomes of one of them before the next try.
 MEANWHILE: Mapping[str, Callable[[World, Whom], object]] = {
     name: act for name, act in (THEIRS | OTHERS).items() if name in ("leaves", "moves on", "forget")
 }
+#: And before it once it died in a call.
+CALLED = [change for change in MEANWHILE if DENSE or change == "leaves"]
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +66,44 @@ def test_a_death_at_any_statement_loses_and_doubles_nobody(plugins, tmp_path, ta
         assert faults(world) == []
 
 
-@pytest.mark.parametrize("change", MEANWHILE)
+@pytest.mark.parametrize("target", [*TARGETS, Ledger, Adopting, Selling], ids=lambda target: target.__name__)
+def test_a_death_at_any_call_loses_and_doubles_nobody(plugins, tmp_path, target):
+    """Whoever or whatever is delivered, found by a comparison, or forgotten: the calls end at the n-th moment."""
+    with World(tmp_path, 1, plugins, targets=[target]) as world:
+        world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
+        assert each_death(world, DEATHS, STEP_OF_CALLS), "nothing was enumerated"
+
+
 @pytest.mark.parametrize("target", [Busy, Importing], ids=lambda target: target.name)
+@pytest.mark.parametrize(
+    ("fuse", "step", "change"),
+    [
+        *(pytest.param("fuse", STEP_OF_JOBS, change, id=f"statement, {change}") for change in MEANWHILE),
+        *(pytest.param("calls", STEP_OF_JOBS_CALLS, change, id=f"call, {change}") for change in CALLED),
+    ],
+)
 def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
-    plugins, tmp_path, monkeypatch, target, change
+    plugins, tmp_path, monkeypatch, fuse, step, change, target
 ):
     """Whom the job has, and what becomes of one of them before it is carried out."""
     # A job of some is as one of more than two hundred, which would take too long.
     monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
     with World(tmp_path, 1, plugins, targets=[target]) as world:
-        for moment in count(0, STEP_OF_JOBS):
+        for moment in count(0, step):
             deaths = world.deaths
+            world.rest()
             while len(world.accounts()) < SOME:
                 world.register(Random(moment))
-            world.rest()
+            if deaths % 2:
+                world.rest()  # else they are new
             for number in world.accounts():
                 world.shop.edit_customer(number, first_name=f"Ada{moment}")
             world.shop.run_queue()
             while world.worker.follow_hints():
                 pass
-            world.store.fuse = moment
+            setattr(world.store, fuse, moment)
             world.run(world.app.engine.drain)
-            world.store.fuse = None
+            setattr(world.store, fuse, None)
             assert list(standing(world)) == [], f"it died at moment {moment}"
             number = max(world.accounts())
             MEANWHILE[change](world, Whom(world.shop.customers[number]["email"], number))
@@ -87,7 +114,7 @@ def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
             assert faults(world) == [], f"it died at moment {moment}"
             if world.deaths == deaths:
                 break
-        assert moment > STEP_OF_JOBS, "nothing was enumerated"
+        assert moment, "nothing was enumerated"
 
 
 @pytest.mark.parametrize("change", MEANWHILE)

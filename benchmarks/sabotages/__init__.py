@@ -4,12 +4,14 @@ form      what one is
 promises  lines of core, each with the tests beside it
 mends     faults that were mended, put back: whole lives have to see them
 points    the same, seen by trouble at any call
+deaths    what a process that dies in a call leaves: deaths at calls have to see it
 data      what is known of people: their last word, who a guest is, what an owner wrote
 statements  what is said, and what an operator does: whole lives have to see where that is false
 held      the same as points, seen by tests of their own alone
 """
 
 from .data import DATA
+from .deaths import DEATHS
 from .form import Sabotage
 from .held import HELD
 from .mends import MENDS
@@ -19,4 +21,4 @@ from .statements import STATEMENTS
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-SABOTAGES = (*PROMISES, *MENDS, *POINTS, *STATEMENTS, *DATA, *HELD, *PROMISES_SEEN_BY_LIVES)
+SABOTAGES = (*PROMISES, *MENDS, *POINTS, *DEATHS, *STATEMENTS, *DATA, *HELD, *PROMISES_SEEN_BY_LIVES)

@@ -4,7 +4,7 @@ Core and the plugins are real and talk to their stand-ins; people, the network, 
 a seed says. A life is a list of steps, each with luck of its own, so that any part of it can be taken out and the rest
 still means the same: that is how a failing life is shrunk.
 
-    mortal   an outbox whose process dies at any statement
+    mortal   an outbox whose process dies at any statement, or at any moment of a call
     target   what every vendor's account can be asked, and how it comes into trouble
     targets  what each vendor holds, as somebody with its own login would see it
     ledger   one more target, without keys, that makes whatever it is told to make
@@ -26,6 +26,8 @@ still means the same: that is how a failing life is shrunk.
     changes  what that may be
     rounds   addresses that go round
     going    who gets an address with which somebody signed up at the target
+    deaths   a process that dies at one moment of a call after the other, whatever it is about
     meeting  two things at once
+    turns    two threads of which one runs at any moment
     lives    draw, live, shrink
 """

@@ -154,6 +154,12 @@ def _pause(world: World, luck: Random) -> None:
     world.targets[name].trouble_at(meanwhile, "refused")
 
 
+def _call(world: World, luck: Random) -> None:
+    """The process dies at one of its next calls: before it goes out, once it was carried out, or when its answer was
+    read."""
+    world.store.calls = luck.choice((0, 3, 6, 12, 30)) + luck.randrange(3)
+
+
 def _clock(world: World, luck: Random) -> None:
     """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
     waits for what a target shows late: a known limit."""
@@ -172,6 +178,7 @@ ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     **STEPS,
     **BUYING,
     "place": _place,
+    "call": _call,
     "clock": _clock,
     "shop clock": _shop_clock,
     "telephone": _telephone,

@@ -34,6 +34,7 @@ from synccore.types import (
     each,
 )
 
+from .mortal import MortalStore
 from .targets import Held, Target
 
 __all__ = ["Entry", "Ledger", "Witness"]
@@ -124,6 +125,8 @@ class Ledger(Target):
         self.meanwhile: Callable[[Operation, Mapping[str, Entry]], None] = lambda *_: None
         #: Told of each call: whether something was written.
         self.heard: Callable[..., None] = lambda **_: None
+        #: The outbox of the process that calls: it may die at any moment of a call.
+        self.caller: Callable[[], MortalStore]
         self.away = self.full = False
         #: At which call there is which trouble.
         self.awaited: tuple[Callable[[Any], bool], str] = _NEVER
@@ -234,6 +237,7 @@ class Ledger(Target):
 
     def reach(self) -> None:
         """Any call that writes nothing."""
+        self.caller().burn_call()
         self.heard(wrote=False)
         trouble = self._awaited()
         self._turn_away(trouble)
@@ -253,6 +257,7 @@ class Ledger(Target):
 
     def call(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One call that writes."""
+        self.caller().burn_call()
         self.heard(wrote=False)
         trouble = self._awaited() or (self.troubles.popleft() if self.troubles else "")
         self._turn_away(trouble)
@@ -271,6 +276,7 @@ class Ledger(Target):
             return [locked, *(self._write(operation) for operation in operations[1:])]
         done = operations[: (len(operations) + 1) // 2] if trouble in ("half", "bug") else operations
         outcomes = [self._write(operation) for operation in done]
+        self.caller().burn_call()
         if trouble == "bug":
             raise KeyError("id")
         if trouble:

@@ -1,4 +1,5 @@
-"""An outbox whose process dies at a given statement: before it, or right after the commit."""
+"""An outbox whose process dies at a given statement, before it or right after the commit; or at a given call to the
+shop or a target: before it goes out, once it was carried out and nobody knows, or when its answer was read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,10 +17,12 @@ class Died(KeyboardInterrupt):
 
 
 class MortalStore(SqliteStore):
-    """Counts statements and commits; once `fuse` is burnt down, and ever after, it raises `Died`."""
+    """Counts statements and commits, and by themselves the moments of calls; once `fuse` or `calls` is burnt down, and
+    ever after, it raises `Died`."""
 
     def __init__(self, path: Path) -> None:
         self.fuse: int | None = None
+        self.calls: int | None = None
         self.dead = False
         self._asked = False
         #: Called before each transaction, if anybody looks.
@@ -33,6 +36,23 @@ class MortalStore(SqliteStore):
             self.dead = self.dead or self.fuse < 0
         if self.dead and not self._asked:
             raise Died
+
+    def burn_call(self) -> None:
+        """One more moment of a call. Who is dead calls nobody."""
+        if self._asked:
+            return
+        if self.calls is not None:
+            self.calls -= 1
+            self.dead = self.dead or self.calls < 0
+        if self.dead:
+            raise Died
+
+    @contextmanager
+    def spared(self) -> Iterator[None]:
+        """What happens in between is no moment to die."""
+        fuses, self.fuse, self.calls = (self.fuse, self.calls), None, None
+        yield
+        self.fuse, self.calls = fuses
 
     @contextmanager
     def asked_by_a_stranger(self) -> Iterator[None]:

@@ -78,7 +78,7 @@ class World(Closing):
         self.targets: dict[str, Target] = {kind.name: kind(self.clock, luck) for kind in vendors}
         self.heard = Heard(self.machine.now)
         servers = {"shop": self.shop, **{name: vendor.server for name, vendor in self.targets.items()}}
-        self._wire = Wire(servers, self.heard.call)
+        self._wire = Wire(servers, self.heard.call, lambda: self.store)
         self._plugins = plugins
         ledger = next((kind for kind in targets if issubclass(kind, Ledger)), None)
         self.ledger = ledger(self.clock, Random(f"ledger {seed}")) if ledger is not None else None
@@ -89,6 +89,7 @@ class World(Closing):
             self.targets[Ledger.name] = self.ledger
             self.ledger.meanwhile, self.ledger.witness = partial(meanwhile, self), Witness(self)
             self.ledger.heard = partial(self.heard.call, Ledger.name)
+            self.ledger.caller = lambda: self.store
             self._plugins = load_plugins(environ={}, entry_points=[self.ledger.plugin], beside=plugins)
         #: Orders that an account left behind when it was deleted: they make no guest of who is gone.
         self.left: set[int] = set()
@@ -113,6 +114,8 @@ class World(Closing):
         self._backup: Path | None = None
         self.excuses = Excuses(self)
         self.deaths = 0
+        #: How long anything may be owed once all is well, and the steps in which it is waited for.
+        self.patience, self.steps = timedelta(hours=3), (timedelta(seconds=1), timedelta(minutes=5))
         #: When the last thing that happened began, where that was a round of everything a daemon does.
         self.worked: datetime | None = None
         self.write_config()
@@ -210,14 +213,14 @@ class World(Closing):
 
     # -- quiet
 
-    def rest(self, limit: timedelta = timedelta(hours=3)) -> None:
+    def rest(self) -> None:
         """All is well from here on: move on until nothing is owed and everything was compared once more."""
-        self.quiet(limit)
-        self.settled(limit)
+        self.quiet()
+        self.settled()
 
-    def quiet(self, limit: timedelta = timedelta(hours=3)) -> None:
+    def quiet(self) -> None:
         """All is well from here on: move on until nothing is owed, with what was heard and what polls bring."""
-        self.store.fuse = self.store.look = None
+        self.store.fuse = self.store.calls = self.store.look = None
         if self.store.dead:
             self._bury()
         for name, target in self.targets.items():
@@ -227,26 +230,26 @@ class World(Closing):
         self.shop.clear_faults()
         self.network.rest()
         self.shop.run_queue()
-        self.settle(limit)
+        self.settle()
 
-    def settled(self, limit: timedelta = timedelta(hours=3)) -> None:
+    def settled(self) -> None:
         """Compare everything once more, try again what was given up, and forget who could not be forgotten."""
         self._compare()
-        self.settle(limit)
+        self.settle()
         if self.forgotten and self.machine.ahead < timedelta(0):
             # Who was forgotten instead of another one is known by that time to be there once it has passed again.
             self.clock.advance(-self.machine.ahead)
             self._compare()
-            self.settle(limit)
+            self.settle()
         retry(self.app, [], None)
-        self.settle(limit)
+        self.settle()
         for _ in range(5):  # after a restored backup a wait is longer where the clock was set back by an hour
             if not self.forgetting:
                 break
             self.clock.advance(timedelta(minutes=15))  # what a target shows late is seen by now
             for email in sorted(self.forgetting):
                 self.forget_everywhere(email)
-            self.settle(limit)
+            self.settle()
         self.clock.advance(timedelta(seconds=1))  # what a vendor carries out a moment later is done
 
     def _compare(self) -> None:
@@ -254,17 +257,17 @@ class World(Closing):
         for entity in ENTITIES:
             self.store.queue_backfill("reconcile", "shop", entity, CONFIRMED, None, self.machine.now())
 
-    def settle(self, limit: timedelta = timedelta(hours=3)) -> None:
+    def settle(self) -> None:
         """Move on until nothing is owed."""
-        end = self.machine.now() + limit
+        end = self.machine.now() + self.patience
         while self.machine.now() < end:
             self.turn()
             upcoming = self.app.engine.next_try()
             owed = any(c.owed for c in self.app.store.counts_by_sink().values())
             if not owed and not self.app.store.hints("shop", end, 1) and self.store.next_backfill("shop") is None:
                 return
-            soon = self.machine.now() + timedelta(minutes=5)
-            self.clock.advance(max(min(upcoming or soon, soon) - self.machine.now(), timedelta(seconds=1)))
+            soon = self.machine.now() + self.steps[1]
+            self.clock.advance(max(min(upcoming or soon, soon) - self.machine.now(), self.steps[0]))
 
     # -- living
 
@@ -292,17 +295,15 @@ class World(Closing):
     @contextmanager
     def aside(self) -> Iterator[None]:
         """What is asked meanwhile is no part of the life: nothing burns, and nothing happens in between."""
-        fuse, look = self.store.fuse, self.store.look
-        self.store.fuse = self.store.look = None
-        with self.store.asked_by_a_stranger():
+        look, self.store.look = self.store.look, None
+        with self.store.spared(), self.store.asked_by_a_stranger():
             yield
-        self.store.fuse, self.store.look = fuse, look
+        self.store.look = look
 
     def unharmed(self, act: Callable[[], object]) -> None:
         """Nobody dies of what happens in between."""
-        fuse, self.store.fuse = self.store.fuse, None
-        act()
-        self.store.fuse = fuse
+        with self.store.spared():
+            act()
 
     def listen(self) -> None:
         """Remember what people say about marketing."""
