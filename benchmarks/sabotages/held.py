@@ -55,4 +55,12 @@ HELD: tuple[Sabotage, ...] = (
         "",
         VERBS,
     ),
+    # Words of the shop say by themselves what happened: histories hear of facts in their order without this.
+    core(
+        "tell facts that are asked for together in the order in which they happened",
+        "_ingest/hints.py",
+        "key=lambda fact: fact.at or read_at",
+        "key=lambda fact: 0",
+        "core/tests/daemon/test_daemon_hints.py",
+    ),
 )

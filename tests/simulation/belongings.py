@@ -40,9 +40,10 @@ def in_book(world: World, target: Google) -> Iterator[str]:
 
 
 def in_profiles(world: World, target: Klaviyo) -> Iterator[str]:
-    """What waits until it settles came as well: in which states somebody's subscriptions are."""
+    """What waits until it settles came as well: in which states somebody's subscriptions are, but for those that are
+    billed to an address that was forgotten."""
     states = defaultdict[str, set[str]](set)
-    for box in world.shop.subscriptions.values():
+    for box in [box for box in world.shop.subscriptions.values() if box["billing"]["email"] not in world.gone]:
         if (account := world.accounts().get(box["customer_id"])) is not None:
             states[account["email"]].add(box["status"])
     apart = world.gone | world.excuses.lost | world.excuses.between

@@ -445,7 +445,7 @@ class World(Closing):
         self.excuses.restored()
         settle_in(self.app)
         if self.ledger is not None:
-            self.ledger.witness = Witness(self)  # what was written since is unknown
+            self.ledger.witness = Witness(self, restored=True)  # what was written since is unknown
 
     def _forget(self, luck: Random) -> None:
         """The shop deletes somebody, and the operator forgets them everywhere."""

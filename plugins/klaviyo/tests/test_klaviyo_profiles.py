@@ -223,6 +223,26 @@ def test_who_is_new_with_the_address_of_a_merge_waits_for_whose_it_was(sink, kla
     assert one(sink, new).remote_id not in (owner.id, linked.id)
 
 
+def test_what_was_asked_for_cannot_be_taken_back(sink, klaviyo, operation, clock, merging):
+    """Who has their former address again is not known to be as they were; and nobody is joined into their profile."""
+    op, _, owner = merging
+    for _ in range(2):
+        outcome = sink.deliver([op])[0]
+        assert (type(outcome.error), outcome.partly) == (RateLimited, True)
+    third = klaviyo.add_person(email="third@shop.test")
+    heir = operation(
+        id=2, key="14", fields={"email": "new@shop.test"}, previous={"email": "third@shop.test"}, remote_id=third.id,
+        settings=op.settings,
+    )  # fmt: skip
+    waits = sink.deliver([heir])[0]
+    assert (type(waits.error), waits.partly) == (RateLimited, False)
+    clock.advance(timedelta(seconds=2))
+    back = evolve(op, fields={**op.fields, "email": "old@shop.test"})
+    assert one(sink, back).remote_id == owner.id
+    assert one(sink, heir).remote_id == third.id
+    assert klaviyo.count("POST", "/api/profile-merge") == 1
+
+
 def test_a_merge_whose_answer_is_lost_is_not_asked_for_twice(sink, klaviyo, clock, merging):
     op, _, owner = merging
     klaviyo.fail_next(Fault.commit_then_drop(when=lambda r: r.path == "/api/profile-merge"))

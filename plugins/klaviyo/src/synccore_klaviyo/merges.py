@@ -57,8 +57,14 @@ class Merges:
         self._state = context.state()
 
     def begin(self, source: str, email: str | None, into: str, wanted: str) -> bool:
-        """Have a profile joined into another one, which has the address `wanted`; False: it is gone already."""
-        merge = _Merge(source, into, _of(email), _of(wanted), self._clock.now())
+        """Have a profile joined into another one, which has the address `wanted`; False: it is gone already.
+
+        Raises RateLimited where a third one is being joined into that, for somebody who is not known by it yet.
+        """
+        now = self._clock.now()
+        if any(m.into == into and m.source != source and now - m.at < PATIENCE for m in self._known()):
+            raise _not_yet()
+        merge = _Merge(source, into, _of(email), _of(wanted), now)
         known = {"into": into, "address": merge.address, "wanted": merge.wanted, "at": merge.at.isoformat()}
         self._state.put({merge.name: known})
         relationships = {"profiles": {"data": [{"type": "profile", "id": source}]}}
@@ -105,7 +111,8 @@ class Merges:
                     elif _is_new_with(merge, op):
                         waits[op.id] = Failed(_not_yet())
                 elif self._clock.now() - merge.at < PATIENCE:
-                    waits[op.id] = Failed(_not_yet())
+                    mine = op.link is not None and op.link.remote_id == merge.source
+                    waits[op.id] = Failed(_not_yet(), partly=mine)  # it cannot be taken back
         return operations, waits, followed
 
     def _known(self) -> list[_Merge]:

@@ -43,7 +43,7 @@ class _Course:
 
     Attributes:
         followed: operation id -> the profile that it was linked to, and which was joined into another one.
-        begun: profiles that something was taken off, for somebody else to have it.
+        begun: profiles that something was taken off, for somebody else to have it, or that are merged into others.
         made: operations that made a profile.
         left: operation id -> the profile that its person had, where they go over to another one.
     """
@@ -372,6 +372,7 @@ class Writer:
             return "the new e-mail address has a profile already: that one is kept up to date from now on"
         if not self._merges.begin(known, _known_as(left), owner, operation.fields.get("email", "")):
             return "the profile it was linked to is gone"
+        course.begun.add(known)
         course.left |= {operation.id: left} if left is not None else {}
         self._merges.wait(known)
         return MERGED
