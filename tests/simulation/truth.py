@@ -178,7 +178,7 @@ def _people(world: World, target: Target) -> Iterator[str]:
             continue
         if counts[email] and counts[email] - _beside(world, target, email) <= 1:
             continue
-        if email in _made_one(world, target):
+        if email in _made_one(world, target) or (counts[email] == 0 and _stands_beside(target, email)):
             continue
         if counts[email] != 1 and not (counts[email] == 0 and email in world.excuses.guests - wanted.keys()):
             yield f"{target.name}: {email} is there {counts[email]} times"
@@ -202,6 +202,13 @@ def _beside(world: World, target: Target, email: str) -> int:
     former = world.given_up.get(email)
     left = email in world.excuses.lost or (former is not None and former not in world.accounts())
     return sum(left and email in addresses and len(addresses) > 1 for addresses in target.addresses())
+
+
+def _stands_beside(target: Target, email: str) -> bool:
+    """Whether the owner typed it in and made one of that contact and another customer's."""
+    if not isinstance(target, Google) or not target.merged or email not in target.typed:
+        return False
+    return any(email in addresses and len(addresses) > 1 for addresses in target.addresses())
 
 
 def _left(world: World, target: Target, known: Set[str]) -> set[str]:
