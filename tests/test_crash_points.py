@@ -4,12 +4,14 @@ was read."""
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import count
 from random import Random
 
 import pytest
 from simulation.calls import Whom, somebody
 from simulation.changes import OTHERS, THEIRS
+from simulation.days import jobs_take_a_day
 from simulation.deaths import DEATHS, each_death
 from simulation.ledger import Ledger
 from simulation.mails import Importing
@@ -28,7 +30,7 @@ DENSE = STEP == 1 or "SUITE_LIVES" in os.environ
 #: The same while some are handed over, of some fifty statements.
 STEP_OF_JOBS = 1 if STEP == 1 else 7 if DENSE else 31
 #: And of some fourteen moments of calls, of which each call has three: no multiple of that.
-STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 5
+STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 7
 #: The same of moments of calls, of some hundreds; prime, so that they are others at each call.
 STEP_OF_CALLS = 1 if STEP == 1 else 3 if DENSE else 41
 #: More than go one by one.
@@ -89,6 +91,8 @@ def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
     # A job of some is as one of more than two hundred, which would take too long.
     monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
     with World(tmp_path, 1, plugins, targets=[target]) as world:
+        if fuse == "calls":
+            jobs_take_a_day(world)
         for moment in count(0, step):
             deaths = world.deaths
             world.rest()
@@ -138,4 +142,32 @@ def test_a_job_that_is_forgotten_once_it_was_carried_out_loses_and_doubles_nobod
         world.listen()
         world.shop.run_queue()
         world.rest()
+        assert faults(world) == []
+
+
+@pytest.mark.parametrize("word", ["says no", "moves and says no"])
+def test_nobody_gets_mail_for_the_day_that_a_job_with_them_takes(plugins, tmp_path, word):
+    with World(tmp_path, 1, plugins, targets=[Importing]) as world:
+        (target,) = world.targets.values()
+        people = [somebody(world, "yes") for _ in range(SOME)]
+        world.listen()
+        world.rest()
+        jobs_take_a_day(world)
+        for whom in people:
+            world.shop.edit_customer(whom.number, first_name="Bea")
+        world.shop.run_queue()
+        world.turn()
+        assert {whom.email for whom in people} <= target.mailed()
+        began = world.clock.now()
+        addresses = [whom.email for whom in people]
+        for whom in people:
+            THEIRS[word](world, whom)
+        world.listen()
+        world.shop.run_queue()
+        for _ in range(4):
+            world.turn()
+            world.clock.advance(timedelta(seconds=30))
+        assert not target.mailed().intersection(addresses)
+        world.rest()
+        assert world.clock.now() - began > timedelta(hours=23), "the job took no day"
         assert faults(world) == []

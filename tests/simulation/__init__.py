@@ -10,6 +10,7 @@ still means the same: that is how a failing life is shrunk.
     ledger   one more target, without keys, that makes whatever it is told to make
     moments  what must not be so at any moment, asked at each write to the ledger
     network  what is between the shop and the process
+    days     jobs that take a day
     clock    that of the process's machine, or of the shop, which somebody may set
     world    the shop, the process and the steps of a life
     buying   what people buy, and what becomes of it

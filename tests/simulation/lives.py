@@ -13,8 +13,10 @@ from synccore._plugins import Plugins, load_plugins
 
 from . import hands
 from .afterwards import afterwards
+from .days import jobs_take_a_day
+from .orgs import Busy
 from .statements import standing
-from .targets import Adopting, Klaviyo, Target
+from .targets import Adopting, Klaviyo, Salesforce, Target
 from .truth import early, faults
 from .world import ALL_TARGETS, Step, World
 
@@ -40,6 +42,9 @@ LATER: Mapping[str, Callable[[int], bool]] = {
 }
 #: Of eight lives those in which every webhook comes: what they leave has to be so before anything is compared.
 HEARD = (4, 7)
+
+#: Of eleven lives the one in which jobs take a day.
+DAYS = 10
 
 #: By how much a life has more or less of a step than others.
 WAYS = (0.2, 0.5, 1, 1, 2, 4)
@@ -76,6 +81,8 @@ def live(
         World(Path(folder), seed, plugins or load_plugins(environ={}), targets) as world,
     ):
         world.network.sure = seed % 8 in HEARD
+        if seed % 11 == DAYS:
+            jobs_take_a_day(world)
         false: list[str] = []
         for number, step in enumerate(steps):
             hands.live(world, step)
@@ -90,8 +97,12 @@ def live(
 
 
 def _targets(seed: int) -> Sequence[type[Target]]:
-    """All of them; in every third life the one that has two ways goes the other one."""
-    return [Adopting if kind is Klaviyo and seed % 3 == 1 else kind for kind in ALL_TARGETS]
+    """All of them; in every third life the one that has two ways goes the other one, and an org takes jobs where these
+    take a day."""
+    others: dict[type[Target], type[Target]] = {Klaviyo: Adopting} if seed % 3 == 1 else {}
+    if seed % 11 == DAYS:
+        others[Salesforce] = Busy
+    return [others.get(kind, kind) for kind in ALL_TARGETS]
 
 
 def shrink(seed: int, steps: Sequence[Step], plugins: Plugins | None = None) -> tuple[Step, ...]:

@@ -71,6 +71,11 @@ class Target(Closing):
         """Well again."""
         self.server.clear_faults()
 
+    def takes_a_day(self) -> None:
+        """A job does, from now on, where it takes any time."""
+        if getattr(getattr(self, "server", None), "job_time", None) is not None:
+            self.server.job_time = timedelta(days=1)
+
     def owner(self, luck: Random) -> None:
         """Somebody works in the account by hand."""
 
