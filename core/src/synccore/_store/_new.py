@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from ._releases import RELEASES
-from ._tables import SCHEMA
+from ._today import TODAY
 
 __all__ = ["CLEAN", "fill", "is_new"]
 
@@ -41,7 +41,7 @@ def fill(connection: sqlite3.Connection) -> tuple[str, ...]:
 @cache
 def _blank() -> bytes:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(_APPLIED + SCHEMA)
+        connection.executescript(_APPLIED + TODAY)
         connection.executemany(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('synccore', ?, ?)",
             [(name, str(datetime.now(UTC))) for name in RELEASES],

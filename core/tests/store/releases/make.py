@@ -1,7 +1,8 @@
 """Keeps a database as the code at hand leaves it: `uv run python core/tests/store/releases/make.py`.
 
 It is named after the newest migration, has rows in every state, and is never made again: databases that older code
-wrote are what has to open, whatever the code says now. To be run once with each new migration, by the release.
+wrote are what has to open, whatever the code says now. To be run once with each new migration, by the release. It
+writes down as well what a new file begins with (`synccore/_store/_today.py`).
 """
 
 import re
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from synccore._store import _today, schema
 from synccore._store.sqlite import open_sqlite
 from synccore.entities import Customer, Payment
 from synccore.store import ClaimRule, DirtyRule, Ingest, LinkUpdate, Settlement
@@ -62,7 +64,19 @@ def fill(store):
     take(customer("1", "Ida"), customer("5"), payment("e2"), cursor=("poll:customer", "7"))
 
 
+def today():
+    """The tables as the migrations leave them."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(schema.SCHEMA)
+        made = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
+        statements = "".join(f"{sql};\n" for (sql,) in db.execute(made))
+    into = Path(_today.__file__)
+    told = into.read_text(encoding="utf-8").partition('TODAY = """')
+    into.write_text(f'{told[0]}{told[1]}\n{statements}"""\n', encoding="utf-8")
+
+
 def main():
+    today()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "outbox.db"
         with closing(open_sqlite(path)) as store:
