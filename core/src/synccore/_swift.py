@@ -5,30 +5,83 @@ an object is filled while it is of a twin class that can be changed, and is of i
 """
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import attrs
 
-__all__ = ["swiftly"]
+__all__ = ["swift", "swiftly"]
 
 _P = ParamSpec("_P")
 _Made = TypeVar("_Made")
 
 
+def swift(kind: type[_Made]) -> type[_Made]:
+    """A class that everybody makes objects of by its name, plugins for each record, and that makes them so. As with
+    `swiftly` it has slots, of its own none for weak references, and does nothing but keep what it is given."""
+    own: Any = kind
+    usual = own.__init__
+
+    @wraps(usual)
+    def first(self: Any, *given: Any, **named: Any) -> None:
+        # Most commands make no object of most classes.
+        own.__init__ = wraps(usual)(_filling(own, usual))
+        type(self).__init__(self, *given, **named)
+
+    own.__init__ = first
+    return kind
+
+
 def swiftly(kind: Callable[_P, _Made]) -> Callable[_P, _Made]:
     """What makes the same objects as that class. The class has slots, none for weak references (`weakref_slot=False`),
     and does nothing but keep what it is given. Raises TypeError for others."""
-    own: Any = kind
+    parameters, values, known = _parts(kind)
+    filled = [f"_made.{name} = {value}" for name, value in values.items()]
+    lines = [f"def make({parameters}):", "_made = _twin()", *filled, "_made.__class__ = _own", "return _made"]
+    return _written("make", lines, known)
+
+
+def _filling(own: Any, usual: Callable[..., None]) -> Callable[..., None]:
+    """`__init__` of that class."""
+    parameters, values, known = _parts(own)
+    given = ", ".join(f"{one.alias}={values[one.name]}" for one in attrs.fields(own))
+    known |= {"_usual": usual, "_set": object.__setattr__}
+    filled = [f"_made.{name} = {value}" for name, value in values.items()]
+    # Whoever makes a class of it has another form.
+    lines = [
+        f"def fill(_made, {parameters}):",
+        f"if type(_made) is not _own: return _usual(_made, {given})",
+        "_set(_made, '__class__', _twin)",
+        *filled,
+        "_made.__class__ = _own",
+    ]
+    return _written("fill", lines, known)
+
+
+def _written(name: str, lines: list[str], known: dict[str, Any]) -> Callable[..., Any]:
+    exec("\n    ".join(lines), known)  # noqa: S102  written here, of the names of attributes
+    function: Callable[..., Any] = known[name]
+    return function
+
+
+@cache
+def _twin(own: Any) -> Any:
+    """The class of the same form whose objects can be changed."""
     filled = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
     twin = type(own.__name__, own.__bases__, {"__slots__": own.__slots__, **filled})
     twin().__class__ = own
+    return twin
+
+
+def _parts(kind: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The parameters of what makes an object, attribute -> its value, and what these speak of."""
     # No parameter begins with an underscore.
-    known: dict[str, Any] = {"_twin": twin, "_own": own}
+    known: dict[str, Any] = {"_twin": _twin(kind), "_own": kind}
     given: dict[bool, list[str]] = {False: [], True: []}
-    lines = []
-    for one in attrs.fields(own):
-        if one.converter or one.validator or not one.init or hasattr(own, "__attrs_post_init__"):
-            raise TypeError(f"{own.__name__} does more than keep what it is given")
+    values = {}
+    for one in attrs.fields(kind):
+        if one.converter or one.validator or not one.init or hasattr(kind, "__attrs_post_init__"):
+            raise TypeError(f"{kind.__name__} does more than keep what it is given")
         parameter, value = str(one.alias), str(one.alias)
         if hasattr(one.default, "takes_self"):  # a factory
             known[f"_usual_{one.name}"] = one.default.factory
@@ -37,11 +90,5 @@ def swiftly(kind: Callable[_P, _Made]) -> Callable[_P, _Made]:
             known[f"_usual_{one.name}"] = one.default
             parameter = f"{parameter}=_usual_{one.name}"
         given[one.kw_only].append(parameter)
-        lines.append(f"_made.{one.name} = {value}")
-    parameters = ", ".join([*given[False], *(["*", *given[True]] if given[True] else [])])
-    text = "\n    ".join(
-        [f"def make({parameters}):", "_made = _twin()", *lines, "_made.__class__ = _own", "return _made"]
-    )
-    exec(text, known)  # noqa: S102  written here, of the names of attributes
-    make: Callable[_P, _Made] = known["make"]
-    return make
+        values[one.name] = value
+    return ", ".join([*given[False], *(["*", *given[True]] if given[True] else [])]), values, known

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from attrs import field, frozen
 
 from ._plain import Plain
+from ._swift import swift
 
 __all__ = [
     "ENTITIES",
@@ -53,6 +54,7 @@ def guest_key(email: str) -> str:
     return "guest:" + hashlib.sha256(normalize_email(email).encode()).hexdigest()[:32]
 
 
+@swift
 @frozen(kw_only=True, weakref_slot=False)
 class Address(Plain):
     """A postal address with the contact data that shops keep beside it."""
@@ -109,6 +111,7 @@ class _Record(Plain):
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
+@swift
 @frozen(kw_only=True)
 class Customer(_Record):
     """A person who buys, with or without an account."""
@@ -154,6 +157,7 @@ class Customer(_Record):
         return PersonName()
 
 
+@swift
 @frozen(kw_only=True, weakref_slot=False)
 class OrderLine(Plain):
     """One position of an order or subscription."""
@@ -175,6 +179,7 @@ class OrderLine(Plain):
     meta: Mapping[str, Any] = field(factory=dict)
 
 
+@swift
 @frozen(kw_only=True, weakref_slot=False)
 class Refund(Plain):
     """Money given back on an order; `amount` is positive."""
@@ -184,6 +189,7 @@ class Refund(Plain):
     reason: str | None = None
 
 
+@swift
 @frozen(kw_only=True, weakref_slot=False)
 class Fee(Plain):
     """An extra charge on an order."""
@@ -193,6 +199,7 @@ class Fee(Plain):
     total: Decimal
 
 
+@swift
 @frozen(kw_only=True, weakref_slot=False)
 class Coupon(Plain):
     """A discount code used on an order."""
@@ -201,6 +208,7 @@ class Coupon(Plain):
     discount: Decimal | None = None
 
 
+@swift
 @frozen(kw_only=True)
 class Order(_Record):
     """A purchase."""
@@ -244,6 +252,7 @@ class Order(_Record):
         return sum((r.amount for r in self.refunds), Decimal(0))
 
 
+@swift
 @frozen(kw_only=True)
 class Membership(_Record):
     """A customer's place in a membership plan."""
@@ -271,6 +280,7 @@ class Membership(_Record):
         return self.status in ("active", "free_trial", "complimentary", "pending")
 
 
+@swift
 @frozen(kw_only=True)
 class Subscription(_Record):
     """A recurring order."""
@@ -308,6 +318,7 @@ class Subscription(_Record):
         return self.status in ("active", "pending-cancel")
 
 
+@swift
 @frozen(kw_only=True)
 class Payment(_Record):
     """One attempt to collect a renewal: a fact, delivered as an event, each exactly once and in order."""

@@ -1,6 +1,7 @@
 """Frozen objects that are made swiftly are those that their class makes."""
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,16 +11,25 @@ import attrs
 import pytest
 from attrs import field, frozen
 
-from synccore._swift import swiftly
+from synccore._swift import swift, swiftly
 from synccore.entities import ENTITIES, Address, Customer
 from synccore.store import Delivery, HistoryEntry, LinkUpdate, Settlement
-from synccore.types import EntityRef, MapContext, Operation, Settled, Snapshot
+from synccore.types import Change, Delivered, EntityRef, MapContext, Operation, Settled, Snapshot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @frozen(weakref_slot=False)
 class _Kept:
+    first: int
+    _second: int = 2
+    third: dict[str, int] = field(factory=dict, kw_only=True)
+    kind: str | None = field(default=None, kw_only=True)
+
+
+@swift
+@frozen(weakref_slot=False)
+class _Named:
     first: int
     _second: int = 2
     third: dict[str, int] = field(factory=dict, kw_only=True)
@@ -59,6 +69,44 @@ def test_they_are_equal_and_of_that_class(given: tuple[Any, ...], named: Mapping
     assert (swift, repr(swift)) == (usual, repr(usual))
     assert attrs.asdict(swift) == attrs.asdict(usual)
     assert pickle.loads(pickle.dumps(swift)) == copy.copy(swift) == usual  # noqa: S301  our own
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [((1,), {}), ((1, 5), {"kind": "k"}), ((1,), {"second": 5, "third": {"a": 1}}), ((), {"first": None})],
+)
+def test_a_swift_class_makes_what_it_would_make(given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    for _ in range(2):  # the first one writes what makes all others
+        made, usual = _Named(*given, **named), _Kept(*given, **named)
+        assert type(made) is _Named
+        assert attrs.asdict(made) == attrs.asdict(usual)
+        assert made == attrs.evolve(made) == copy.copy(made) == pickle.loads(pickle.dumps(made))  # noqa: S301  our own
+        assert _Named(*given, **named).third is not _Named(*given, **named).third or "third" in named
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            made.first = 2  # type: ignore[misc]  what is tried
+    with pytest.raises(TypeError):
+        _Named()  # type: ignore[call-arg]  what is tried
+    assert str(inspect.signature(_Named)) == str(inspect.signature(_Kept))
+
+
+def test_classes_made_of_a_swift_one_are_as_others() -> None:
+    class Named(_Named):
+        """Has room for anything."""
+
+    @frozen
+    class More(_Named):
+        more: int = field(default=3, kw_only=True)
+
+    assert (Named(1, third={}).first, type(Named(1))) == (1, Named)
+    assert (More(1, more=4).more, More(1).kind, type(More(1))) == (4, None, More)
+
+
+@pytest.mark.parametrize("kind", [*ENTITIES.values(), Address, Change, Delivered])
+def test_what_plugins_make_for_every_record_is_swift(kind: Any) -> None:
+    given = {one.alias: "x" for one in attrs.fields(kind) if one.default is attrs.NOTHING}
+    made = kind(**given)
+    assert kind.__init__.__code__.co_name == "fill"
+    assert all(getattr(made, one.name) == "x" for one in attrs.fields(kind) if one.alias in given)
 
 
 def test_nobody_changes_them_and_each_has_its_own_values() -> None:

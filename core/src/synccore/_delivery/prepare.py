@@ -186,7 +186,9 @@ class Preparer:
         if isinstance(mapped, Skip):
             return mapped
         fields = shape(mapped, self.route.options, work.link)
-        return _new_mapped(fields, frozenset(mapped.keys() - fields.keys()))
+        # It leaves fields out, and adds none.
+        blank = frozenset(mapped.keys() - fields.keys()) if len(fields) < len(mapped) else frozenset[str]()
+        return _new_mapped(fields, blank)
 
     def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:
         """A customer's totals are known only where the route includes orders."""

@@ -61,9 +61,12 @@ class Meter:
             yield item
 
 
+_TEXTS = (str, bytes)
+
+
 def bounded(value: Any) -> Any:
     """The value, where it is no longer than it may be."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, _TEXTS):
         if len(value) > LONGEST_TEXT:
             raise _too_long()
     elif isinstance(value, Sized) and len(value) > LONGEST_LIST:

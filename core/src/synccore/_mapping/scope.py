@@ -31,7 +31,7 @@ def scope(snapshot: Snapshot, context: MapContext, beside: Mapping[str, Any] | N
         "previous": context.previous,
         "source": snapshot.source,
         "key": snapshot.key,
-        "uid": str(Uid(snapshot.source, snapshot.entity, snapshot.key)),
+        "uid": Uid.text(snapshot.source, snapshot.entity, snapshot.key),
         "customer": context.owner.data if context.owner else None,
         ZONE_NAME: context.zone,
         snapshot.entity: snapshot.data,

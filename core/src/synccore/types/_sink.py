@@ -7,6 +7,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from .._plain import Plain
+from .._swift import swift
 from ..errors import AuthError, ConfigError, RateLimited, SynccoreError, Transient
 from ._mapping import FieldOptions
 from ._source import Op, Uid
@@ -221,6 +222,7 @@ class _There(Plain):
     adopted: bool | None = None
 
 
+@swift
 @frozen(kw_only=True)
 class Delivered(_There):
     """It is there now.

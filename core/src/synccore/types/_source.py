@@ -7,6 +7,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from .._plain import Plain
+from .._swift import swift
 from ..entities import Entity
 
 #: What a row of the outbox asks for.
@@ -39,7 +40,12 @@ class Uid(Plain):
     key: str
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.entity}:{self.key}"
+        return self.text(self.source, self.entity, self.key)
+
+    @staticmethod
+    def text(source: str, entity: str, key: str) -> str:
+        """That of a record."""
+        return f"{source}:{entity}:{key}"
 
     @classmethod
     def parse(cls, borne: object) -> "Uid":
@@ -48,7 +54,8 @@ class Uid(Plain):
         return cls(*parts) if len(parts) == 3 else cls("", "", "")
 
 
-@frozen(kw_only=True)
+@swift
+@frozen(kw_only=True, weakref_slot=False)
 class Change(Plain):
     """One observation by a source.
 
