@@ -281,7 +281,11 @@ def _payments(world: World, target: Klaviyo | Ledger) -> Iterator[str]:
     if world.network.heard_all and world.deaths == 0:
         yield from _order_of_facts(world, target)
     accounts = world.accounts()
+    # Who exchanged their addresses have each other's facts, which go with the other one.
+    taken = isinstance(target, Klaviyo) and not world.excuses.exchanged <= accounts.keys()
     for number, order in world.shop.orders.items():
+        if taken and order["customer_id"] in world.excuses.exchanged:
+            continue
         renewal = any(row["key"] == "_subscription_renewal" for row in order["meta_data"])
         if not renewal or order["customer_id"] not in accounts or _is_forgotten(world, order):
             continue

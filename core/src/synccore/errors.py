@@ -180,7 +180,8 @@ class Rejected(SynccoreError):
 class WaitFor(SynccoreError):
     """A record this one depends on is not at the target yet.
 
-    Core sets the delivery aside until that record is delivered, and parks it only after a day.
+    Core sets the delivery aside until that record is delivered, and parks it only after a day; then too it goes on by
+    itself once that record is there.
 
     Args:
         entity: the entity of the parent, for instance `customer`.

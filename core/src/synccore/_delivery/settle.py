@@ -240,7 +240,7 @@ class Settler:
             maybe_applied=maybe_applied,
             error_kind=kind,
             error=text,
-            wait=wait if to == "ready" else None,
+            wait=wait,
             history=self._entry(work, word, error_kind=kind, error=text, duration_ms=elapsed),
         )
 

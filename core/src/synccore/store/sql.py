@@ -444,6 +444,20 @@ OVERDUE = "SELECT * FROM outbox WHERE lease_token IS NOT NULL AND lease_until <=
 #: Whether anything waits for links of a route.
 WAITED_FOR = "SELECT 1 FROM delivery WHERE wait_route = :route LIMIT 1"
 
+#: Whether anything is parked because it waited for links of a route for too long.
+WAITED_IN_VAIN = "SELECT 1 FROM delivery WHERE state = 'parked' AND sink = :sink AND wait_route = :route LIMIT 1"
+#: Of that, what waited for this link.
+PARKED_BEHIND = """
+SELECT id FROM delivery WHERE state = 'parked' AND wait_route = :route AND source = :source
+    AND wait_entity = :entity AND wait_key = :key ORDER BY id
+"""
+
+#: A person needs no parked row any more.
+DISMISS = """
+UPDATE delivery SET state = 'dismissed', settled_at = ?, wait_route = NULL, wait_entity = NULL, wait_key = NULL
+WHERE id = ?
+"""
+
 #: Rows that waited for this link are due now.
 WAKE = """
 UPDATE delivery SET due_at = min(due_at, :now), wait_route = NULL, wait_entity = NULL, wait_key = NULL

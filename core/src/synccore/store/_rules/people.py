@@ -71,7 +71,7 @@ def dismiss(tx: Transaction, ids: Sequence[int], now: int, note: str | None = No
     """Parked to dismissed."""
     rows = _parked(tx, ids)
     for row in rows:
-        tx.execute("UPDATE delivery SET state = 'dismissed', settled_at = ? WHERE id = ?", (now, row["id"]))
+        tx.execute(sql.DISMISS, (now, row["id"]))
         end_event(tx.execute, row, "dismissed")
         tell(tx, row, "dismissed", now, error_kind=row["error_kind"], note=note)
     return len(rows)

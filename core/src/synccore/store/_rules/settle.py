@@ -12,6 +12,7 @@ from ..rows import DirtyRule, LinkUpdate, Settlement
 from .hanging import owe_hanging
 from .owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
 from .pen import Pen
+from .people import retry
 from .returning import BEHIND_NEWER
 
 __all__ = ["put_link", "settle"]
@@ -286,11 +287,15 @@ def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:
-    """What waited for these links goes on."""
-    waited = {
-        route for route in {row["route"] for row in linked} if tx.execute(sql.WAITED_FOR, {"route": route}).fetchone()
+    """What waited for these links goes on, and so does what was parked because it had waited for too long."""
+    routes = {row["route"]: row["sink"] for row in linked}
+    waited = {route for route in routes if tx.execute(sql.WAITED_FOR, {"route": route}).fetchone()}
+    in_vain = {
+        route for route in waited if tx.execute(sql.WAITED_IN_VAIN, {"route": route, "sink": routes[route]}).fetchone()
     }
     for row in linked:
+        place = {name: row[name] for name in ("route", "source", "entity", "key")}
+        if row["route"] in in_vain:
+            retry(tx, [parked["id"] for parked in tx.execute(sql.PARKED_BEHIND, place).fetchall()], now)
         if row["route"] in waited:
-            place = {name: row[name] for name in ("route", "source", "entity", "key")}
             tx.later(sql.WAKE, place | {"now": now})

@@ -207,6 +207,22 @@ class SettlingRules:
         desk.settle(again)
         assert desk.store.deliveries(route="orders")[0].waiting_since is None
 
+    def test_what_was_parked_for_want_of_its_parent_goes_on_once_that_is_there(self, desk: Desk) -> None:
+        """Nobody has to remember it."""
+        desk.take(desk.order("o1", "1"), desk.order("o2", "2"))
+        for child in desk.claim():
+            owner = desk.store.load([child])[0].snapshot.owner
+            desk.settle(child, "parked", wait=("people", "customer", owner.key), error_kind="wait_for")
+        assert desk.rows() == ["orders o1 upsert parked", "orders o2 upsert parked"]
+        desk.take(desk.customer("1"))
+        desk.settle(desk.claim([desk.claim_rule("people")])[0], link=desk.link("R"))
+        (again,) = desk.claim([desk.claim_rule("orders")])
+        assert (again.key, again.waiting_since) == ("o1", None)
+        desk.settle(again)
+        assert desk.store.dismiss([d.id for d in desk.store.deliveries(state="parked")], desk.now) == 1
+        desk.store.put_link("people", "shop", "customer", "2", desk.link("S"), desk.now)
+        assert desk.claim() == []
+
     def test_a_parent_delivered_in_between_is_not_waited_for(self, desk: Desk) -> None:
         desk.take(desk.order("o1", "1"))
         child = desk.claim()[0]
