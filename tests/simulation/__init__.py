@@ -30,5 +30,6 @@ still means the same: that is how a failing life is shrunk.
     deaths   a process that dies at one moment of a call after the other, whatever it is about
     meeting  two things at once
     turns    two threads of which one runs at any moment
+    mutants  one place of a message changed to something that nobody means
     lives    draw, live, shrink
 """
