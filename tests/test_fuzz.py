@@ -130,8 +130,9 @@ def test_a_signed_webhook_with_anything_in_it_is_taken_or_refused_and_changes_no
         assert all(signed(request, request.body) == request for request in held), "nothing gets past the door"
         let_in(world, told, known)
         world.rest()
-        # `status` names what could not be read, and is right.
-        assert [fault for fault in faults(world) if "could not be read" not in fault] == []
+        # `status` names what could not be read, and is right; but not on what the plugin failed.
+        named = [fault for fault in faults(world) if "could not be read" in fault and "failed on it" not in fault]
+        assert [fault for fault in faults(world) if fault not in named] == []
 
 
 @pytest.mark.skipif(not recorded(), reason="the recordings of a real shop are not beside this repository")
