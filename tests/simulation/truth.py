@@ -347,11 +347,13 @@ def _bills(world: World, target: Ledger) -> Iterator[str]:
 
 
 def _by_themselves(world: World, target: Klaviyo) -> set[str]:
-    """Who asked for mail at the target, and did not bring a no along from another address: an unticked box is none."""
-    accounts = set(world.given_up.values()) - world.excuses.newer
-    moved = {world.shop.customers[n]["email"] for n in accounts if n in world.shop.customers}
+    """Who asked for mail at the target, also with the address they have since, and did not bring a no along from
+    another one: an unticked box is none."""
+    emails = {number: account["email"] for number, account in world.shop.customers.items()}
+    asked = {emails[n] for email, n in world.given_up.items() if n in emails and email in target.asked_for_mail}
+    moved = {emails[n] for n in set(world.given_up.values()) - world.excuses.newer if n in emails}
     forbidden = {email for email, (word, _) in world.words.said.items() if word == "no"}
-    return target.asked_for_mail - (moved & forbidden)
+    return (target.asked_for_mail | asked) - (moved & forbidden)
 
 
 def _consent(world: World, target: Klaviyo | Ledger) -> Iterator[str]:

@@ -117,7 +117,14 @@ def against(world: "World", target: Target, email: str) -> str | None:
         return "they unsubscribed there, and the shop has said nothing new since"
     if word == "yes" and world.accounts().get(number, {"email": email})["email"] != email:
         return f"on the word of {number}, who has another address"
+    former = [address for address, n in world.given_up.items() if _is_now(world, n, email)]
+    if word is None and any(words.said.get(address, ("", 0))[0] == "yes" for address in former):
+        return None  # they said so with an address that they had before, as a guest of whom only that is known
     return None if word == "yes" else f"the shop's last word is {word}"
+
+
+def _is_now(world: "World", number: int, email: str) -> bool:
+    return bool(world.shop.customers.get(number, {}).get("email") == email)
 
 
 def _word(record: Mapping[str, Any]) -> str:

@@ -349,8 +349,10 @@ class Shaper:
 
     def _parent(self, row: Row, link: Link | None) -> None:
         parent = row.op.parent
-        if parent is None or (link is not None and link.parent_id in (None, parent.remote_id)):
+        if parent is None or (link is not None and link.parent_id is None):
             return
+        if link is not None and link.parent_id == parent.remote_id and not row.op.maybe_applied:
+            return  # after a lost answer, or a restored backup, it may hang under whoever had it in between
         lookup = self.parent_field(api_name(parent.object), row.op.settings)
         if self.has_parent(row, lookup):
             return
