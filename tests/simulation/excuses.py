@@ -127,8 +127,9 @@ class Excuses:
                 book.works_at, ""
             )  # where ours stood when the backup was made, it is taken for ours
         since = self._held() - self._saved
-        # Who made a contact since then nobody can say: a deletion empties it, as one of the owner's.
-        self.lost |= since | {""} if since else set()
+        # Who made a contact since then, or one whose create was not answered then, nobody can say: a deletion empties
+        # it, as one of the owner's.
+        self.lost |= since | {""}
         self.unsure |= since & {email for target in targets for email in target.mailed()}
         for person in (person for target in targets for person in target.people()):
             if person.phone:
