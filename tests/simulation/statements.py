@@ -20,7 +20,7 @@ ROWS = "SELECT sink, route, state, count(*) AS rows FROM delivery GROUP BY sink,
 LINGER = timedelta(seconds=1)
 #: What could go when a round began, and its target was not waited for then.
 DUE = """
-SELECT DISTINCT sink FROM delivery d WHERE state = 'ready' AND blocked = 0 AND due_at <= :due
+SELECT DISTINCT sink FROM delivery d WHERE state = 'ready' AND blocked = 0 AND max(due_at, last_change_at) <= :due
     AND NOT EXISTS (SELECT 1 FROM lane l WHERE l.sink = d.sink AND l.until > :began)
 """
 HELD = "SELECT sink FROM hold WHERE until > ?"
