@@ -452,10 +452,10 @@ MENDS = (
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[1572]",
     ),
     core(
-        "take back: ask for what somebody who leaves owned and is owed",
-        "store/_rules/ingest.py",
-        "self._asks |= dict.fromkeys(owed_of(",
-        "dict.fromkeys(owed_of(",
+        "take back: ask for what comes to wait for somebody who left",
+        "store/_rules/settle.py",
+        'if wait is not None and _is_deleted(tx, wait, row["source"]):',
+        "if False:",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[2148]",
     ),
     plugin(

@@ -81,11 +81,11 @@ SELECT key FROM snapshot WHERE email = :email AND source = :source AND entity = 
     AND NOT coalesce(json_extract(data, '$.guest'), 0) ORDER BY id DESC LIMIT 3
 """
 
-#: What a record owns and is owed as a state.
-OWED_OF = """
+#: What a record owns, and waits for it at a target.
+WAITING_FOR = """
 SELECT DISTINCT s.entity, s.key FROM snapshot s
 CROSS JOIN delivery d ON d.key = s.key AND d.entity = s.entity AND d.source = s.source
-    AND d.settled_at IS NULL AND d.event IS NULL
+    AND d.settled_at IS NULL AND d.event IS NULL AND d.wait_entity = :entity AND d.wait_key = :key
 WHERE s.source = :source AND s.owner_entity = :entity AND s.owner_key = :key AND s.deleted = 0
 """
 

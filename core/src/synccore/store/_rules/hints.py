@@ -8,7 +8,7 @@ from ..engine import Transaction
 from ..rows import Hint
 from .owing import refresh_record
 
-__all__ = ["ask_after_namesakes", "ask_alone", "drop_hints", "end_hint", "give_hint", "owed_of", "put_unreadable"]
+__all__ = ["ask_after_namesakes", "ask_alone", "drop_hints", "end_hint", "give_hint", "put_unreadable", "waiting_for"]
 
 
 def give_hint(tx: Transaction, source: str, change: Change, *, bulk: bool, now: int) -> None:
@@ -40,9 +40,9 @@ def ask_alone(tx: Transaction, source: str, entity: str, key: str, *, due: int, 
     tx.execute(sql.PUT_HINT, place | {"op": "touch", "bulk": 0, "due": due, "now": now})
 
 
-def owed_of(tx: Transaction, source: str, entity: str, key: str) -> list[tuple[str, str]]:
-    """Entity and key of what a record owns and is still to be delivered."""
-    return [tuple(row) for row in tx.execute(sql.OWED_OF, {"source": source, "entity": entity, "key": key})]
+def waiting_for(tx: Transaction, source: str, entity: str, key: str) -> list[tuple[str, str]]:
+    """Entity and key of what a record owns, and waits for it at a target."""
+    return [tuple(row) for row in tx.execute(sql.WAITING_FOR, {"source": source, "entity": entity, "key": key})]
 
 
 def _concerned(tx: Transaction, source: str, change: Change) -> Iterable[EntityRef]:

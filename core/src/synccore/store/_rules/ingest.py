@@ -13,7 +13,7 @@ from .._convert import from_ms, history_values, to_ms
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
 from .facts import Facts
-from .hints import ask_after_namesakes, ask_alone, end_hint, give_hint, owed_of, put_unreadable
+from .hints import ask_after_namesakes, ask_alone, end_hint, give_hint, put_unreadable, waiting_for
 from .lending import Lending
 from .namesakes import FORMER_EMAIL
 from .owing import owe
@@ -173,7 +173,7 @@ class _Intake:
             return "unchanged"
         self._put(sql.BURY_SNAPSHOT, change, buried)
         # Whose that is by now only the source knows: an order of an account that is gone is a guest's.
-        self._asks |= dict.fromkeys(owed_of(self._tx, self._unit.source, change.entity, change.key), self._now)
+        self._asks |= dict.fromkeys(waiting_for(self._tx, self._unit.source, change.entity, change.key), self._now)
         self._dirty(change.entity, change.key, "delete", [_owner_of(known), change.owner])
         self._received(change)
         return "accepted"

@@ -10,6 +10,7 @@ from ..codec import dump_json
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, LinkUpdate, Settlement
 from .hanging import owe_hanging
+from .hints import ask_alone
 from .owing import end_event, fold_or_ready, owe, refresh, slot_of, tell
 from .pen import Pen
 from .people import retry
@@ -120,6 +121,9 @@ def _move_on(
             # The parent was delivered while this one was being mapped: nothing would wake it any more. Once alone, for
             # what the link leads to may be gone, and that is waited for like any other.
             values |= {"due_at": now, "wait_route": None, "wait_entity": None, "wait_key": None}
+        if wait is not None and _is_deleted(tx, wait, row["source"]):
+            # It may be nobody's by now, and the parent never comes: the source knows, which gives no word of that.
+            ask_alone(tx, row["source"], row["entity"], row["key"], due=now, now=now)
         if row["id"] in behind:
             fold_or_ready(tx, row, **values)
         else:
@@ -186,6 +190,12 @@ def _in_doubt(row: Row, settlement: Settlement) -> bool:
 
 def _first(known: int | None, now: int) -> int:
     return now if known is None else known
+
+
+def _is_deleted(tx: Transaction, wait: tuple[str, str, str], source: str) -> bool:
+    _, entity, key = wait
+    known = tx.execute(sql.SNAPSHOT, {"source": source, "entity": entity, "key": key}).fetchone()
+    return known is not None and bool(known["deleted"])
 
 
 def _is_linked(tx: Transaction, wait: tuple[str, str, str], source: str) -> bool:
