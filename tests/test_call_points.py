@@ -7,7 +7,7 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
-from simulation.books import OWNED, TYPED, Cut, Searched, typed_before
+from simulation.books import OWNED, TYPED, Cut, Personal, Searched, typed_before
 from simulation.calls import (
     BEGINNINGS,
     TOLD,
@@ -39,7 +39,7 @@ from simulation.firms import Firms
 from simulation.going import GOING
 from simulation.hanging import HANGING
 from simulation.ledger import Ledger
-from simulation.mails import IN_A_JOB, MAILED, UNSUBSCRIBED, Importing
+from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Importing
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.owning import BOXES, OWNING, at_once
 from simulation.rounds import ROUNDS, Falling
@@ -122,6 +122,7 @@ GROUPS = {
     "what others do": (BEGINNINGS, OTHERS, TARGETS, 101),
     "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),
     "who was typed in a moment before": (typed_before(NEW), TYPED, (Google, Searched), 127),
+    "whom the owner typed in by a name of their own": (typed_before(NEW, 1), STAYING, (Personal,), 101),
     "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 151),
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what becomes of what they have": (changed(OWNING, BOXES), BOXES | MOVED, (Telling,), 101),
@@ -141,6 +142,7 @@ GROUPS = {
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
     "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 307),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 11),
+    "who exchange addresses while a job has one": (at_once(JOBBED, BACK), HERE, (Importing,), 3),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 7),
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 127),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 211),
@@ -162,6 +164,7 @@ DENSE = {
     "what they do after trouble again": 163,
     "what others do twice": 307,
     "an order and an account of one number": 3,
+    "whom the owner typed in by a name of their own": 3,
     "who exchange the address of a change without an answer": 2,
     "addresses that go round": 3,
     "who exchange it back": 1,

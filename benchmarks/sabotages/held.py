@@ -17,13 +17,6 @@ HELD: tuple[Sabotage, ...] = (
         "newest",
         "plugins/woocommerce/tests/test_woocommerce_purchases.py",
     ),
-    core(
-        "exchange the records of people while one of them is being sent",
-        "store/_rules/exchange.py",
-        "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
-        "if tx.execute(UNDER_WAY, at).fetchone() == ():",
-        "core/tests/delivery/test_delivery_handover.py",
-    ),
     plugin(
         "klaviyo",
         "take the profile of another record for what a lost create made",

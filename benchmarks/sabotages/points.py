@@ -380,4 +380,21 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whom an owner deletes while theirs is told-ledger]",
     ),
+    core(
+        "exchange the records of people while one of them is being sent",
+        "store/_rules/exchange.py",
+        "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
+        "if tx.execute(UNDER_WAY, at).fetchone() == ():",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who exchange addresses while a job has one-importing]",
+    ),
+    plugin(
+        "google_contacts",
+        "call by the shop's name whom the owner typed in by another",
+        "merge.py",
+        "if current and (keep or not self._gives_way(spec, current, text)):",
+        "if current and keep:",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom the owner typed in by a name of their own-personal]",
+    ),
 )

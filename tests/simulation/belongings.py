@@ -34,6 +34,9 @@ def in_book(world: World, target: Google) -> Iterator[str]:
         groups = [member.get("contactGroupMembership") for member in contact["memberships"]]
         if known.intersection(whose) and {"contactGroupResourceName": label} not in groups:
             yield f"{target.name}: {name} of {whose} has not our label"
+        called = [(one.get("givenName", ""), one.get("familyName", "")) for one in contact.get("names") or ()]
+        if (typed := target.names.get(name)) and typed not in called:
+            yield f"{target.name}: {name} of {whose} was called {typed}, and now {called}"
         companies = [one.get("name") for one in contact.get("organizations") or ()]
         if (firm := target.works_at.get(name)) and firm not in companies:
             yield f"{target.name}: {name} of {whose} worked at {firm}, and now at {companies}"

@@ -5,15 +5,21 @@ from datetime import timedelta
 from functools import partial
 from itertools import product
 from random import Random
+from typing import Any
+
+from attrs import evolve
 
 from synccore.testing import FakeClock
 
 from .calls import Beginning, Change, Whom, somebody
 from .changes import OTHERS, THEIRS, changes_name
-from .targets import CUT, Google
+from .targets import CUT, Google, Held
 from .world import World
 
-__all__ = ["OWNED", "TYPED", "Cut", "Ended", "Searched", "typed_before"]
+__all__ = ["OWNED", "TYPED", "Cut", "Ended", "Personal", "Searched", "typed_before"]
+
+
+PHONE = "+49 30 111"
 
 
 class Searched(Google):
@@ -41,6 +47,33 @@ class Cut(Google):
     """Calls may end without an answer, and nothing was done: nobody knows for as long as it may be shown late."""
 
     can_go_wrong = (*Google.can_go_wrong, *CUT)
+
+
+class Personal(Google):
+    """Its owner types in whole people, by names of their own."""
+
+    name = "personal"
+
+    def types(self, email: str) -> bool:
+        if typed := super().types(email):
+            (name,) = self.named(email)
+            self.names[name] = called = "Onkel", f"Hans {len(self.names)}"
+            self.server.edit(
+                name,
+                names=[dict(zip(("givenName", "familyName"), called, strict=True))],
+                phoneNumbers=[{"value": PHONE}],
+            )
+        return typed
+
+    def as_typed(self, person: Held, wanted: Held) -> Held:
+        if (person.first, person.last) not in self.names.values():
+            return wanted
+        return evolve(wanted, first=person.first, last=person.last, phone=Held.digits(PHONE))
+
+    def _ours(self, contact: Mapping[str, Any]) -> list[str]:
+        """Nothing of whom they typed in, where nobody of ours is on it."""
+        ours = contact["resourceName"] not in self.names or contact.get("externalIds")
+        return super()._ours(contact) if ours else []
 
 
 #: What is done one after another, with a while between in which the listing shows nothing of it.
@@ -92,15 +125,15 @@ OWNED: Mapping[str, Change] = {
 }
 
 
-def typed_before(beginnings: Mapping[str, Beginning]) -> Mapping[str, Beginning]:
-    """The owner typed them in a moment before, which nothing shows yet."""
+def typed_before(beginnings: Mapping[str, Beginning], seen: float = 0.5) -> Mapping[str, Beginning]:
+    """The owner typed them in a moment before, of which so much of the time has passed that it needs to be shown."""
 
     def late(begin: Beginning) -> Beginning:
         def typed(world: World, _: Callable[[], object] = lambda: None) -> Whom:
             whom = begin(world)
             for target in world.targets.values():
                 target.types(whom.email)
-            _passes(world, 0.5)
+            _passes(world, seen)
             return whom
 
         return typed

@@ -16,7 +16,7 @@ from .moments import CONSENT
 from .targets import Held, Klaviyo
 from .world import World
 
-__all__ = ["IN_A_JOB", "MAILED", "UNSUBSCRIBED", "Importing"]
+__all__ = ["IN_A_JOB", "JOBBED", "MAILED", "UNSUBSCRIBED", "Importing"]
 
 #: Klaviyo takes one opt-in of a person in half an hour: what is told sooner makes no difference.
 LATER = timedelta(minutes=40)
@@ -85,9 +85,9 @@ MAILED: Mapping[str, Beginning] = {
 }
 
 
-def _in_a_job(world: World, between: Callable[[], object] = lambda: None) -> Whom:
-    """Somebody who gets mails says no, or moves on and says no, while a job has them and some others."""
-    whom = somebody(world, "yes")
+def _has_a_job(world: World, between: Callable[[], object] = lambda: None, word: str = "") -> Whom:
+    """Somebody whom a job has, and some others."""
+    whom = somebody(world, word)
     others = [somebody(world, "").number for _ in range(3)]
     world.rest()
     between()
@@ -96,6 +96,12 @@ def _in_a_job(world: World, between: Callable[[], object] = lambda: None) -> Who
     world.shop.run_queue()
     world.turn()
     world.clock.advance(timedelta(seconds=1))
+    return whom
+
+
+def _in_a_job(world: World, between: Callable[[], object] = lambda: None) -> Whom:
+    """Who gets mails says no, or moves on and says no, while a job has them."""
+    whom = _has_a_job(world, between, "yes")
     THEIRS["says no" if world.people % 2 else "moves and says no"](world, whom)
     world.listen()
     return whom
@@ -103,6 +109,8 @@ def _in_a_job(world: World, between: Callable[[], object] = lambda: None) -> Who
 
 #: Whose no a job must not hold up.
 IN_A_JOB: Mapping[str, Beginning] = {"a no while a job has them": _in_a_job}
+#: Who may do something else meanwhile.
+JOBBED: Mapping[str, Beginning] = {"whom a job has": _has_a_job}
 
 
 def _unsubscribes(world: World, whom: Whom, *, then: Change | None = None) -> bool:

@@ -190,6 +190,8 @@ class Google(Target):
         self.works_at: dict[str, str] = {}
         #: Addresses that the owner typed in: what stands there is their own, though it be a second one.
         self.typed: set[str] = set()
+        #: Contact -> what the owner calls whom they typed in.
+        self.names: dict[str, tuple[str, str]] = {}
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=self.lag)
         self.browser = Owner()
 
@@ -218,6 +220,10 @@ class Google(Target):
         written = any(contact.get(name) for name in ("names", "biographies", "phoneNumbers", "addresses", "urls"))
         nothing = [] if contact.get("nicknames") or contact["resourceName"] in self.works_at else [""]
         return ours or (there if written else []) or (nothing if not there else [])
+
+    def as_typed(self, person: Held, wanted: Held) -> Held:
+        """What is wanted of somebody, with what the owner typed of them."""
+        return wanted
 
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
