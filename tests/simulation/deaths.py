@@ -47,7 +47,6 @@ def _nothing(world: World, whom: Whom) -> bool:
 OTHER = ("the owner deletes", "forget", "retry", "restart", "pause")
 CHANGED = {name: act for name, act in (THEIRS | OTHERS).items() if name not in OTHER}
 NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
-KNOWN = {name: begin for name, begin in BEGINNINGS.items() if "new" not in name}
 
 DEATHS: Mapping[str, Death] = {
     **{f"{name}, delivered": (begin, _delivered, _nothing) for name, begin in (BEGINNINGS | TOLD).items()},

@@ -105,14 +105,13 @@ class Merges:
         for place, op in enumerate(operations):
             for merge in concerned.get(op.id, ()):
                 if merge.source not in there:
-                    if op.link is not None and op.link.remote_id == merge.source:
+                    if op.link is not None and _is_mine(merge, op):
                         followed[op.id] = merge.source
                         operations[place] = evolve(op, link=evolve(op.link, remote_id=merge.into, adopted=True))
                     elif _is_new_with(merge, op):
                         waits[op.id] = Failed(_not_yet())
                 elif self._clock.now() - merge.at < PATIENCE:
-                    mine = op.link is not None and op.link.remote_id == merge.source
-                    waits[op.id] = Failed(_not_yet(), partly=mine)  # it cannot be taken back
+                    waits[op.id] = Failed(_not_yet(), partly=_is_mine(merge, op))  # it cannot be taken back
         return operations, waits, followed
 
     def _known(self) -> list[_Merge]:
@@ -128,9 +127,13 @@ class Merges:
 
 
 def _concerns(merge: _Merge, operation: Operation) -> bool:
-    mine = operation.link is not None and operation.link.remote_id == merge.source
     same = bool(merge.address) and _of(operation.fields.get("email")) == merge.address
-    return mine or (operation.op == "upsert" and same) or _is_new_with(merge, operation)
+    return _is_mine(merge, operation) or (operation.op == "upsert" and same) or _is_new_with(merge, operation)
+
+
+def _is_mine(merge: _Merge, operation: Operation) -> bool:
+    """Whether its own profile is the one that is joined into another."""
+    return operation.link is not None and operation.link.remote_id == merge.source
 
 
 def _is_new_with(merge: _Merge, operation: Operation) -> bool:
