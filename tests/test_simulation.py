@@ -31,7 +31,7 @@ def test_whatever_happens_each_target_ends_as_the_shop_is(plugins, seed):
 
 #: Of the first ten thousand those in which faults showed that few others see. Where what is drawn changes they are
 #: other lives: then the sabotages that name them are missed, and want others.
-SEEN = (236, 710, 918, 1106, 1572, 2148, 2864, 3498, 3987, 4131, 4632, 6114, 6441, 6758, 8298, 8485, 8840)
+SEEN = (236, 710, 918, 1106, 1572, 2148, 2864, 3498, 3987, 4131, 4632, 5248, 6114, 6441, 6758, 8298, 8485, 8840)
 
 
 @pytest.mark.parametrize("seed", SEEN)

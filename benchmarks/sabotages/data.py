@@ -80,4 +80,11 @@ DATA = (
         "return int((modified or placed).timestamp()) * 1_000_000_000",
         HISTORIES,
     ),
+    core(
+        "take for undecided whom several look like, where one of them was made for the guest they were",
+        "_delivery/doubtful.py",
+        "result is None or isinstance(result, Ambiguous) or",
+        "result is None or",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[5248]",
+    ),
 )

@@ -8,7 +8,7 @@ from synccore.entities import Customer, guest_key
 from synccore.errors import RateLimited, Rejected, Transient
 from synccore.store import ClaimRule
 from synccore.testing import Harness, upsert
-from synccore.types import Change, Failed, Limits, Link, Retry
+from synccore.types import Ambiguous, Change, Failed, Limits, Link, Retry
 
 EMAIL = "ann@shop.test"
 ROUTES = {"people": {"entity": "customer", "fields": {"name": "customer.first_name"}}}
@@ -187,6 +187,33 @@ def test_after_a_restore_an_account_finds_what_was_made_for_the_guest_that_the_b
     harness.emit(account())
     harness.settle_down()
     assert people(harness) == ["Ann"]
+
+
+def test_after_a_restore_the_one_made_for_the_guest_decides_between_several_that_look_like_the_account(harness):
+    key = guest_key(EMAIL)
+    harness.sink.records |= {"r8": {"name": "typed in"}, "r9": {"name": "Ann"}}
+    harness.sink.uids[f"shop:customer:{key}"] = "r9"
+    by_key = harness.sink.lookup
+    harness.sink.lookup = lambda operations: [found or Ambiguous(("r8", "r9")) for found in by_key(operations)]
+    harness.app.store.doubt(["shop"], harness.clock.now())
+    harness.emit(account("Anna"))
+    harness.settle_down()
+    assert people(harness) == ["Anna", "typed in"]
+    assert harness.states() == {"done": 1}
+
+
+def test_after_a_restore_several_that_look_like_it_wait_until_the_target_would_show_its_own(tmp_path):
+    with Harness(tmp_path, ROUTES, limits=Limits(seen_within=timedelta(minutes=10))) as harness:
+        by_key = harness.sink.lookup
+        harness.sink.lookup = lambda operations: [found or Ambiguous(("r7", "r8")) for found in by_key(operations)]
+        harness.app.store.doubt(["shop"], harness.clock.now())
+        harness.emit(account())
+        harness.drain()
+        assert harness.states() == {"ready": 1}
+        harness.sink.records["r9"], harness.sink.uids["shop:customer:7"] = {"name": ""}, "r9"
+        harness.settle_down()
+        assert people(harness) == ["Ann"]
+        assert harness.states() == {"done": 1}
 
 
 def test_while_it_waits_for_the_target_to_show_it_the_delivery_says_so(harness):

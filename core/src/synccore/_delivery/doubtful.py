@@ -69,7 +69,7 @@ class Doubtful:
         until = self._unseen_until(route) if any(map(_unmarked, found)) else None
         for item, result in zip(unsure, found, strict=True):
             match result:
-                case None | Link() if until is not None and _unmarked(result):
+                case None | Link() | Ambiguous() if until is not None and _unmarked(result):
                     settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
                 case None | Link() if item.only_asked:
                     made = None if _unmarked(result) else result
@@ -161,7 +161,7 @@ class Doubtful:
         return until if until is not None and until > self._clock.now() else None
 
     def _lookup(self, route: str, items: Sequence[Item]) -> list[LookupResult | Failed]:
-        """Under its own key; what does not carry it, under the keys that it took over."""
+        """Under its own key; where nothing carries it, or several look like it, under the keys that it took over."""
         places = [item.work.delivery for item in items]
         keys = [self._store.taken_over(one.source, one.entity, one.key) for one in places]
         asked = [self._since_the_first(route, item, taken) for item, taken in zip(items, keys, strict=True)]
@@ -205,7 +205,7 @@ class Doubtful:
 
 def _unmarked(result: LookupResult | Failed) -> bool:
     """Whether nothing there carries the record's key. What only looks like it may stand beside the one that does."""
-    return result is None or (isinstance(result, Link) and not result.marked)
+    return result is None or isinstance(result, Ambiguous) or (isinstance(result, Link) and not result.marked)
 
 
 def _is_doubtful(operation: Operation) -> bool:
