@@ -7,9 +7,10 @@ import pytest
 from simulation import hands
 from simulation.lives import draw, live
 from simulation.mails import Importing
+from simulation.step import Step
 from simulation.targets import Adopting, Klaviyo
 from simulation.truth import faults
-from simulation.world import ALL_TARGETS, Step, World
+from simulation.world import ALL_TARGETS, World
 
 from synccore._plugins import load_plugins
 from synccore._verbs.verify import verify

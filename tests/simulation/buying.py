@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 from .moments import CONSENT
-from .world import NAMES, World, one
+from .step import one
+from .world import NAMES, World
 
 __all__ = ["BUYING", "LONG_AGO", "is_renewal"]
 

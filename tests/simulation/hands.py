@@ -9,8 +9,9 @@ from typing import Any
 from synccore._verbs.lanes import pause
 
 from .buying import BUYING
+from .step import Step
 from .targets import Google, Salesforce
-from .world import STEPS, Step, World
+from .world import STEPS, World
 
 __all__ = ["ALL_STEPS", "live", "merge_two"]
 

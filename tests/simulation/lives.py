@@ -16,9 +16,10 @@ from .afterwards import afterwards
 from .days import jobs_take_a_day
 from .orgs import Busy
 from .statements import standing
+from .step import Step
 from .targets import Adopting, Klaviyo, Salesforce, Target
 from .truth import early, faults
-from .world import ALL_TARGETS, Step, World
+from .world import ALL_TARGETS, World
 
 __all__ = ["draw", "live", "shrink"]
 

@@ -9,8 +9,9 @@ from synccore._verbs.parts.changed import changed_routes
 
 from .ledger import Ledger
 from .statements import remains
+from .step import one
 from .truth import faults, verified
-from .world import World, one
+from .world import World
 
 __all__ = ["forgotten", "remapped", "restored"]
 

@@ -10,9 +10,10 @@ from attrs import evolve
 from synccore._verbs.verify import Proof
 
 from .ledger import Entry, Ledger
+from .step import one
 from .targets import Google, Klaviyo, Salesforce, Target
 from .truth import FREED, faults, verified
-from .world import World, one
+from .world import World
 
 __all__ = ["proofs", "spoilt"]
 

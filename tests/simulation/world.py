@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
-
-from attrs import frozen
+from typing import Any
 
 from synccore._app.app import App
 from synccore._app.base import Base
@@ -35,24 +33,16 @@ from .ledger import Ledger
 from .moments import CONSENT, Witness, meanwhile
 from .mortal import Died, MortalStore
 from .network import Network
+from .step import Step, one
 from .targets import TARGETS, Target
 from .wire import Wire
 from .words import Words
 
-__all__ = ["ALL_TARGETS", "NAMES", "STEPS", "Step", "World", "one"]
+__all__ = ["ALL_TARGETS", "NAMES", "STEPS", "World"]
 
-_Thing = TypeVar("_Thing")
 ALL_TARGETS: tuple[type[Target], ...] = (*TARGETS, Ledger)
 ACCOUNTS_OF = "SELECT key FROM snapshot WHERE source = 'shop' AND entity = 'customer' AND email = :email"
 NAMES = ("Ada", "Ben", "Cléo", "Dörte", "Emre", "Fay", "李")
-
-
-@frozen
-class Step:
-    """One thing that happens; `luck` decides its details."""
-
-    name: str
-    luck: int
 
 
 class World(Closing):
@@ -470,11 +460,6 @@ class World(Closing):
             self.forgetting.discard(email)
             self.excuses.forgets(email)
             self.forgotten |= self._met & {email}  # of whom nothing is known here it leaves nothing
-
-
-def one(luck: Random, things: list[_Thing]) -> _Thing | None:
-    """Any of them, where there are some."""
-    return luck.choice(things) if things else None
 
 
 #: What happens, and how often beside the others.

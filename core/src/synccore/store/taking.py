@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from . import looks, sql
+from . import hinting, looks, sql
 from ._convert import from_ms, to_hint, to_ms
 from ._rules import ingest
 from .engine import Engine
@@ -104,7 +104,7 @@ class Taking(Engine):
         found: list[Hint] = []
         with self.reading() as view:
             for bulk in (0, 1):
-                rows = view.execute(sql.HINTS, values | {"bulk": bulk, "limit": limit - len(found)})
+                rows = view.execute(hinting.HINTS, values | {"bulk": bulk, "limit": limit - len(found)})
                 found += [to_hint(row) for row in rows]
         return found
 

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ...entities import Customer, Entity, guest_key
 from ...types import Change, EntityRef, Op
-from .. import codec, sql
+from .. import codec, hinting, sql
 from .._convert import from_ms, history_values, to_ms
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, HistoryEntry, Ingest, Ingested, email_digest, email_of, made_from
@@ -184,7 +184,7 @@ class _Intake:
             return "stale"
         if self._facts.unread:
             self._tx.execute(
-                sql.READ_AFTER_ALL, {"source": self._unit.source, "entity": change.entity, "key": change.key}
+                hinting.READ_AFTER_ALL, {"source": self._unit.source, "entity": change.entity, "key": change.key}
             )
         owner, written = self._owner(change, data), codec.Written(data)
         fingerprint = written.fingerprint
