@@ -12,7 +12,7 @@ import pytest
 from simulation.calls import Whom, somebody
 from simulation.changes import OTHERS, THEIRS
 from simulation.days import jobs_take_a_day
-from simulation.deaths import DEATHS, each_death
+from simulation.deaths import DEATHS, MET, each_death
 from simulation.ledger import Ledger
 from simulation.mails import Importing
 from simulation.orgs import Busy, Selling
@@ -33,6 +33,8 @@ STEP_OF_JOBS = 1 if STEP == 1 else 7 if DENSE else 31
 STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 7
 #: The same of moments of calls, of some hundreds; prime, so that they are others at each call.
 STEP_OF_CALLS = 1 if STEP == 1 else 3 if DENSE else 41
+#: And of some thousands, with what becomes of somebody in between.
+STEP_OF_MET = 1 if STEP == 1 else 31 if DENSE else 397
 #: More than go one by one.
 SOME = 5
 #: What becomes of one of them before the next try.
@@ -74,6 +76,15 @@ def test_a_death_at_any_call_loses_and_doubles_nobody(plugins, tmp_path, target)
     with World(tmp_path, 1, plugins, targets=[target]) as world:
         world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
         assert each_death(world, DEATHS, STEP_OF_CALLS), "nothing was enumerated"
+
+
+@pytest.mark.parametrize("target", [*TARGETS, Ledger, Adopting, Selling], ids=lambda target: target.__name__)
+def test_a_death_at_any_call_and_a_change_before_the_next_process_lose_and_double_nobody(plugins, tmp_path, target):
+    with World(tmp_path, 1, plugins, targets=[target]) as world:
+        world.shop.quirks.cap = 100
+        # Where orders need an account there is none for what somebody left behind.
+        met = {case: death for case, death in MET.items() if target is not Selling or not case.endswith("leaves")}
+        assert each_death(world, met, STEP_OF_MET), "nothing was enumerated"
 
 
 @pytest.mark.parametrize("target", [Busy, Importing], ids=lambda target: target.name)

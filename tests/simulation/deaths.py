@@ -9,7 +9,7 @@ from .changes import OTHERS, THEIRS
 from .truth import faults
 from .world import World
 
-__all__ = ["DEATHS", "Death", "each_death"]
+__all__ = ["DEATHS", "MET", "Death", "each_death"]
 
 #: What the process is about when it dies.
 Work = Callable[[World, Whom], object]
@@ -54,6 +54,13 @@ DEATHS: Mapping[str, Death] = {
     **{f"{name}, delivered after hours": (begin, _after_hours, _nothing) for name, begin in BEGINNINGS.items()},
     **{f"{name}, found by a comparison": (begin, _compared, _nothing) for name, begin in BEGINNINGS.items()},
     **{f"{name}, forgotten": (begin, _forgotten, _nothing) for name, begin in (BEGINNINGS | TOLD).items()},
+}
+
+#: What becomes of them before the next process goes on.
+MET: Mapping[str, Death] = {
+    f"{name}, delivered; then {change}": (begin, _delivered, act)
+    for name, begin in (BEGINNINGS | TOLD).items()
+    for change, act in (CHANGED | {"forget": _forgotten}).items()
 }
 
 
