@@ -215,7 +215,7 @@ PROMISES = (
     ),
     core(
         "end a hint that was given again",
-        "store/sql.py",
+        "store/hinting.py",
         "AND key = :key AND mark <= :mark",
         "AND key = :key AND mark >= 0",
         STORE,
