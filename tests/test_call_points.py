@@ -38,6 +38,7 @@ from simulation.changes import (
 from simulation.firms import Firms
 from simulation.going import GOING
 from simulation.hanging import HANGING
+from simulation.instead import INSTEAD
 from simulation.ledger import Ledger
 from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Importing
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
@@ -123,6 +124,12 @@ GROUPS = {
     "what an owner does that is shown late": (SEEN, OWNED, (Google, Searched), 127),
     "who was typed in a moment before": (typed_before(NEW), TYPED, (Google, Searched), 127),
     "whom the owner typed in by a name of their own": (typed_before(NEW, 1), STAYING, (Personal,), 211),
+    "who is forgotten instead of another one": (
+        changed(typed_before(NEW_HERE, 1), STAYING),
+        INSTEAD,
+        (Known,),
+        61,
+    ),
     "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 151),
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 31),
     "what becomes of what they have": (changed(OWNING, BOXES), BOXES | MOVED, (Telling,), 211),

@@ -7,6 +7,7 @@ points    the same, seen by trouble at any call
 deaths    what a process that dies in a call leaves: deaths at calls have to see it
 data      what is known of people: their last word, who a guest is, what an owner wrote
 statements  what is said, and what an operator does: whole lives have to see where that is false
+histories  the same as mends, seen by short histories
 held      the same as points, seen by tests of their own alone
 """
 
@@ -14,6 +15,7 @@ from .data import DATA
 from .deaths import DEATHS
 from .form import Sabotage
 from .held import HELD
+from .histories import HISTORIES
 from .mends import MENDS
 from .points import POINTS
 from .promises import PROMISES, PROMISES_SEEN_BY_LIVES
@@ -21,4 +23,4 @@ from .statements import STATEMENTS
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-SABOTAGES = (*PROMISES, *MENDS, *POINTS, *DEATHS, *STATEMENTS, *DATA, *HELD, *PROMISES_SEEN_BY_LIVES)
+SABOTAGES = (*PROMISES, *MENDS, *HISTORIES, *POINTS, *DEATHS, *STATEMENTS, *DATA, *HELD, *PROMISES_SEEN_BY_LIVES)

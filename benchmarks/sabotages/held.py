@@ -3,20 +3,11 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import VERBS, Sabotage, core, plugin
+from .form import Sabotage, plugin
 
 __all__ = ["HELD"]
 
 HELD: tuple[Sabotage, ...] = (
-    # In lives a comparison brings what no poll lists.
-    plugin(
-        "woocommerce",
-        "take back: poll from no later than now, for a shop's clock that was ahead is set right",
-        "listing/__init__.py",
-        "min(newest, _gmt(read_at))",
-        "newest",
-        "plugins/woocommerce/tests/test_woocommerce_purchases.py",
-    ),
     plugin(
         "klaviyo",
         "take the profile of another record for what a lost create made",
@@ -40,20 +31,5 @@ HELD: tuple[Sabotage, ...] = (
         "shared=shared, theirs=theirs, inherited=gone\n",
         "shared=shared, theirs=theirs\n",
         "plugins/google_contacts/tests/test_google_merged.py",
-    ),
-    core(
-        "keep erased what a forgetting took from somebody whose address it is no more",
-        "_verbs/forget.py",
-        "    give_back(app, email_digest(email))\n",
-        "",
-        VERBS,
-    ),
-    # Words of the shop say by themselves what happened: histories hear of facts in their order without this.
-    core(
-        "tell facts that are asked for together in the order in which they happened",
-        "_ingest/hints.py",
-        "key=lambda fact: fact.at or read_at",
-        "key=lambda fact: 0",
-        "core/tests/daemon/test_daemon_hints.py",
     ),
 )

@@ -397,4 +397,12 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whom the owner typed in by a name of their own-personal]",
     ),
+    core(
+        "keep erased what a forgetting took from somebody whose address it is no more",
+        "_verbs/forget.py",
+        "    give_back(app, email_digest(email))\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who is forgotten instead of another one-known]",
+    ),
 )

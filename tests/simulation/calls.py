@@ -19,6 +19,7 @@ __all__ = [
     "TOLD",
     "Beginning",
     "Change",
+    "Nth",
     "Whom",
     "again",
     "buys",
