@@ -1,4 +1,4 @@
-"""Lives of the whole product from seeds: `uv run python benchmarks/simulate.py --seeds 200 [--first N] [--shrink]`.
+"""Lives of the whole product: `uv run python benchmarks/simulate.py --seeds 200 [--first N] [--seen] [--shrink]`.
 
 As many at a time as there are processors. Prints the seeds that fail with what was wrong; `--shrink` lives each again
 with fewer steps and prints what is left.
@@ -18,7 +18,7 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from simulation.lives import draw, live, shrink
+from simulation.lives import SEEN, draw, live, shrink
 
 from synccore._plugins import Plugins, load_plugins
 
@@ -51,17 +51,18 @@ def _frames(error: BaseException) -> list[str]:
 @click.command()
 @click.option("--seeds", default=200, help="How many.")
 @click.option("--first", default=0, help="The first of them.")
+@click.option("--seen", is_flag=True, help="Also those in which faults were seen.")
 @click.option("--shrink", "shrinking", is_flag=True, help="Find the fewest steps that fail.")
-def main(seeds: int, first: int, shrinking: bool) -> None:
+def main(seeds: int, first: int, seen: bool, shrinking: bool) -> None:
     """Live, and say what was wrong."""
     failed = 0
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        chosen = range(first, first + seeds)
+        chosen = sorted({*range(first, first + seeds), *(SEEN if seen else ())})
         for seed, faults in zip(chosen, pool.map(partial(lived, shrinking=shrinking), chosen), strict=True):
             if faults:
                 failed += 1
                 print(f"seed {seed}", *faults, sep="\n  ", flush=True)
-    print(f"{seeds} seeds, {failed} failed")
+    print(f"{len(chosen)} seeds, {failed} failed")
     sys.exit(1 if failed else 0)
 
 

@@ -24,15 +24,15 @@ from simulation.world import World
 from synccore._plugins import load_plugins
 
 #: Every so many statements with each change; every one at night.
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 30
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 47
 #: Whether the sabotages have to be seen, or it is night.
 DENSE = STEP == 1 or "SUITE_LIVES" in os.environ
 #: The same while some are handed over, of some fifty statements.
-STEP_OF_JOBS = 1 if STEP == 1 else 7 if DENSE else 31
+STEP_OF_JOBS = 1 if STEP == 1 else 7 if DENSE else 61
 #: And of some fourteen moments of calls, of which each call has three: no multiple of that.
-STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 7
+STEP_OF_JOBS_CALLS = 1 if STEP == 1 else 2 if DENSE else 13
 #: The same of moments of calls, of some hundreds; prime, so that they are others at each call.
-STEP_OF_CALLS = 1 if STEP == 1 else 3 if DENSE else 41
+STEP_OF_CALLS = 1 if STEP == 1 else 3 if DENSE else 67
 #: And of some thousands, with what becomes of somebody in between.
 STEP_OF_MET = 1 if STEP == 1 else 31 if DENSE else 397
 #: More than go one by one.

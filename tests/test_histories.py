@@ -19,7 +19,7 @@ from synccore.types import WebhookRequest
 #: So many acts after the first; one more at night.
 LENGTH = 3 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 2
 #: One history in so many with each change, others however it is heard; all of them at night and for the sabotages.
-STEP = 1 if LENGTH == 3 or "SUITE_LIVES" in os.environ else 3
+STEP = 1 if LENGTH == 3 or "SUITE_LIVES" in os.environ else 7
 
 
 @define

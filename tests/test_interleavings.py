@@ -29,7 +29,7 @@ from synccore.testing import Fault
 from synccore.types import WebhookRequest
 
 #: Every so many moments; every one at night, and more where the sabotages have to be seen.
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 2 if "SUITE_LIVES" in os.environ else 9
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 2 if "SUITE_LIVES" in os.environ else 17
 
 #: How Salesforce refuses one record.
 REFUSAL = [{"errorCode": "FIELD_INTEGRITY_EXCEPTION", "message": "no"}]

@@ -22,7 +22,7 @@ from synccore_woocommerce.source import WooCommerce
 from synccore_woocommerce.testing import KEY, FakeWooCommerce
 
 #: So many lists in which something moves, for each entity; more at night, and where the sabotages have to be seen.
-LISTS = 5000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 1000 if "SUITE_LIVES" in os.environ else 120
+LISTS = 5000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 1000 if "SUITE_LIVES" in os.environ else 60
 #: How often what fails with a reason is gone on with.
 TRIES = 6
 #: What never arrives at a shop behind some hosts; a list can be read whole all the same.

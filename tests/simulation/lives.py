@@ -21,7 +21,7 @@ from .targets import Adopting, Klaviyo, Salesforce, Target
 from .truth import early, faults
 from .world import ALL_TARGETS, World
 
-__all__ = ["draw", "live", "shrink"]
+__all__ = ["SEEN", "draw", "live", "shrink"]
 
 #: How often a step happens where it is not once.
 OFTEN = {
@@ -46,6 +46,10 @@ HEARD = (4, 7)
 
 #: Of eleven lives the one in which jobs take a day.
 DAYS = 10
+
+#: Of the first ten thousand those in which faults showed that few others see. Where what is drawn changes they are
+#: other lives: then the sabotages that name them are missed, and want others.
+SEEN = (236, 710, 918, 1106, 1572, 2148, 2864, 3498, 3987, 4131, 4632, 5248, 6114, 6441, 6758, 8298, 8485, 8840)
 
 #: By how much a life has more or less of a step than others.
 WAYS = (0.2, 0.5, 1, 1, 2, 4)
