@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 from hypothesis import strategies as st
 
-__all__ = ["Cut", "Mutant", "cuts", "messages"]
+__all__ = ["Cut", "Mutant", "messages"]
 
 ODD = (
     *(None, True, 0, -1, 10**30, 1e308),
@@ -117,7 +117,10 @@ class Cut:
 
     def written(self, message: Any) -> bytes:
         """The message, changed, as it goes out."""
-        text = json.dumps(message).encode()
+        return self.of(json.dumps(message).encode())
+
+    def of(self, text: bytes) -> bytes:
+        """The text, changed."""
         at = self.at % (len(text) + 1)
         match self.how:
             case "cut":
@@ -134,6 +137,6 @@ class Cut:
 
 _paths = st.lists(st.integers(0, 60), max_size=5).map(tuple)
 _into = st.sampled_from([*(((value,)) for value in ODD), *CHANGES, "gone", "as another place"])
-_mutants = st.builds(Mutant, path=_paths, into=_into, other=_paths, depth=st.sampled_from((1, 60, 3_000)))
+_mutants = st.builds(Mutant, path=_paths, into=_into, other=_paths, depth=st.sampled_from((1, 60, 600, 3_000)))
 cuts = st.builds(Cut, st.sampled_from(("cut", "twice", "a byte", "a mark", "a name twice")), st.integers(0, 5_000))
 messages = _mutants | cuts

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from attrs import evolve, field, frozen
 
 from .errors import AuthError, ConfigError, Transient
-from .http import Client, Response
+from .http import SECONDS, Client, Kind, Response, Shape, WrongShape
 from .types import Context
 
 __all__ = ["Browser", "OAuth", "TokenError", "Tokens", "credentials_lock"]
@@ -31,6 +31,16 @@ _VAULT_KEY = "oauth"
 _NO_TOKEN_ENDPOINT = (400, 404, 405, 410)
 #: A token this close to its end is refreshed before it is used.
 _MARGIN = timedelta(seconds=60)
+_TOKENS = Shape(
+    {
+        "access_token": Kind("a token", str, lambda value: bool(value) and value.isascii() and value.isprintable()),
+        "refresh_token?": str,
+        "expires_in?": SECONDS,
+        "scope?": (str, [str]),
+    }
+)
+_NO_MORE = Shape({})
+_REFUSAL = Shape({"error": str})
 
 
 def credentials_lock(context: Context) -> AbstractContextManager[None]:
@@ -110,6 +120,7 @@ class OAuth:
     """One instance's grant at one vendor.
 
     Args:
+        extra: the other fields of a token answer that the plugin looks at.
         grant: for flows without a refresh token (JWT bearer, client credentials): gives the form fields of a new
             token request; called instead of a refresh.
     """
@@ -125,6 +136,7 @@ class OAuth:
         client_secret: Callable[[], str | None] = lambda: None,
         scopes: tuple[str, ...] = (),
         authorize_params: Mapping[str, str] | None = None,
+        extra: Shape = _NO_MORE,
         grant: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self._context = context
@@ -135,6 +147,7 @@ class OAuth:
         self._client_secret = client_secret
         self._scopes = scopes
         self._authorize_params = dict(authorize_params or {})
+        self._extra = extra
         self._grant = grant
         self._http = Client(context)
 
@@ -249,22 +262,24 @@ class OAuth:
         answer = self._http.post(self._token_url, form=fields)
         if not answer.ok:
             raise self._refusal(answer)
-        data = answer.json()
-        if not isinstance(data, dict) or not data.get("access_token"):
-            raise Transient("the token endpoint answered without an access token")
+        try:
+            data: dict[str, Any] = self._extra.read(_TOKENS.read(answer.json()))
+        except WrongShape as error:
+            raise Transient(f"the token endpoint answered without tokens: {error} ({answer.structure()})") from None
         lifetime = data.get("expires_in")
+        scopes = data.get("scope") or ""
         known = ("access_token", "refresh_token", "expires_in", "scope")
         return Tokens(
             access_token=data["access_token"],
             refresh_token=data.get("refresh_token"),
             expires_at=self._context.clock.now() + timedelta(seconds=int(lifetime)) if lifetime else None,
-            scopes=frozenset(str(data.get("scope") or "").split()),
+            scopes=frozenset(scopes.split() if isinstance(scopes, str) else scopes),
             extra={k: v for k, v in data.items() if k not in known},
         )
 
     def _refusal(self, answer: Response) -> Exception:
-        data = answer.json_or_none()
-        code = str(data.get("error", "")) if isinstance(data, dict) else ""
+        data = answer.json_or_none(_REFUSAL)
+        code = data["error"] if data is not None else ""
         if answer.status in _NO_TOKEN_ENDPOINT and not code:
             return ConfigError(
                 f"{self._token_url} is no token endpoint: HTTP {answer.status}: {answer.excerpt()}",

@@ -1,12 +1,15 @@
 """Tokens: one refresh however many notice, stored before they are used, refusals told apart from outages."""
 
+import json
 import threading
+from contextlib import closing
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from synccore.errors import AuthError, ConfigError, Transient
+from synccore.http import SECONDS, Shape
 from synccore.oauth import OAuth, TokenError, Tokens
 from synccore.testing import FakeClock, FakeContext, Fault, LoopbackServer, Reply
 
@@ -181,3 +184,48 @@ def test_tokens_do_not_show_themselves(oauth, context):
     connected(oauth, context)
     assert "a0" not in repr(oauth.tokens())
     assert "r0" not in repr(oauth.tokens())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(None, [], "a1", {}, {"access_token": None}, {"access_token": ""}, {"access_token": ["a1"]}),
+        *({"access_token": "a1\n"}, {"access_token": "ä"}, {"access_token": "a1", "expires_in": "soon"}),
+        *({"access_token": "a1", "expires_in": value} for value in ([], {}, True, -1, 10**30, 1e308, "")),
+        *({"access_token": "a1", "refresh_token": 7}, {"access_token": "a1", "scope": {}}),
+    ],
+)
+def test_an_answer_without_usable_tokens_is_tried_again(server, oauth, context, body):
+    """It is no reason to connect again, and what is stored stays."""
+    connected(oauth, context)
+    server.fail_next(Fault.status(200, json.dumps(body).encode()))
+    with pytest.raises(Transient, match="answered without tokens: "):
+        oauth.valid(rejected="a0")
+    assert oauth.tokens().access_token == "a0"
+
+
+def test_what_a_plugin_looks_at_beside_the_tokens_has_its_shape_too(server, context):
+    with closing(
+        OAuth(
+            context, auth_url="", token_url=f"{server.url}/token", revoke_url=None, client_id="me",
+            extra=Shape({"ends_in?": SECONDS}), grant=lambda: {"grant_type": "client_credentials"},
+        )
+    ) as oauth:  # fmt: skip
+        server.fail_next(Fault.status(200, {"access_token": "a1", "ends_in": []}))
+        with pytest.raises(Transient, match="answered without tokens: ends_in is a list"):
+            oauth.valid()
+
+
+@pytest.mark.parametrize("scope", ["x y", ["x", "y"]])
+def test_scopes_are_a_text_or_a_list(server, oauth, context, scope):
+    connected(oauth, context)
+    server.fail_next(Fault.status(200, {"access_token": "a1", "expires_in": "3600", "scope": scope}))
+    assert oauth.valid(rejected="a0").scopes == {"x", "y"}
+
+
+@pytest.mark.parametrize("body", [[], 7, {"error": {"code": 400}}, {"error": None}, {"error": ["invalid_grant"]}])
+def test_a_refusal_without_a_word_of_the_token_endpoint_ends_no_connection(server, oauth, context, body):
+    connected(oauth, context)
+    server.fail_next(Fault.status(403, body))
+    with pytest.raises(Transient):
+        oauth.valid(rejected="a0")

@@ -11,14 +11,21 @@ be (unpacked), a wait is a day at most.
 from ._answer import Response, parse_json, parse_retry_after, target_fault
 from ._budget import Budget, Window
 from ._client import LARGEST, Client, prepare
+from ._shape import ID, MOMENT, SECONDS, Kind, Shape, WrongShape
 from ._time import time_left, time_limit
 
 __all__ = [
+    "ID",
     "LARGEST",
+    "MOMENT",
+    "SECONDS",
     "Budget",
     "Client",
+    "Kind",
     "Response",
+    "Shape",
     "Window",
+    "WrongShape",
     "parse_json",
     "parse_retry_after",
     "prepare",

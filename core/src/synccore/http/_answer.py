@@ -3,7 +3,7 @@
 import json as jsonlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,6 +13,7 @@ from attrs import field, frozen
 from .._plain import Plain
 from ..errors import LONGEST_WAIT, RateLimited, Transient, redact
 from ..values import mended
+from ._shape import Shape, WrongShape
 
 __all__ = ["Response", "parse_json", "parse_retry_after", "target_fault"]
 
@@ -21,6 +22,9 @@ _GZIP = b"\x1f\x8b\x08"
 _UNPACKED_MOST = 16_000_000
 #: More values than this in one JSON text are not read: a hundred orders of a hundred lines have half of them.
 MOST_VALUES = 400_000
+#: Nor are lists and objects in one another beyond this: whoever goes through them would come to the end of the stack.
+DEEPEST = 100
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @frozen(kw_only=True)
@@ -54,36 +58,49 @@ class Response(Plain):
         """The body as text, broken bytes replaced."""
         return self.content.decode("utf-8", "replace")
 
-    def json(self) -> Any:
+    def json(self, *, wrote: bool = False) -> Any:
         """The body as JSON (numbers with a fraction as Decimal-safe floats are left to the caller).
 
         Texts hold no half characters. Raises Transient where the body is not JSON: proxies and firewalls answer HTML
-        with any status.
+        with any status. `wrote`: the request was to change something, so it may have been carried out.
         """
         try:
             return parse_json(self.content)
         except TooManyValues as error:
-            raise Transient(f"HTTP {self.status} with a body of {error}: {self.structure()}") from None
+            raise Transient(
+                f"HTTP {self.status} with a body of {error}: {self.structure()}", maybe_applied=wrote
+            ) from None
         except ValueError:
             # Without the cause: a parser's error holds the whole body.
-            raise Transient(f"HTTP {self.status} with a body that is not JSON: {self.structure()}") from None
+            text = f"HTTP {self.status} with a body that is not JSON: {self.structure()}"
+            raise Transient(text, maybe_applied=wrote) from None
+
+    def json_as(self, shape: Shape, *, wrote: bool = False) -> Any:
+        """The body as JSON of that shape. Raises Transient, as `json` does, where it has another one.
+
+        Behind a mistyped address, or in a vendor's bad hour, an answer of 200 may be any JSON at all: read what each
+        call answers by its shape, and nothing behind it needs to ask what a part is.
+        """
+        try:
+            return shape.read(self.json(wrote=wrote))
+        except WrongShape as error:
+            text = f"HTTP {self.status} with another answer than asked for: {error} ({self.structure()})"
+            raise Transient(text, maybe_applied=wrote) from None
 
     def json_object(self, *names: str, wrote: bool = False) -> dict[str, Any]:
-        """The JSON object of the body. Raises Transient where it is anything else, or lacks one of `names`.
-
-        Behind a mistyped address, or in a vendor's bad hour, an answer of 200 may be any JSON at all. `wrote`: the
-        request was to change something, so it may have been carried out.
-        """
-        found = self.json()
+        """The JSON object of the body. Raises Transient where it is anything else, or lacks one of `names`: see
+        `json_as`, which looks at what they hold as well."""
+        found = self.json(wrote=wrote)
         if isinstance(found, dict) and all(name in found for name in names):
             return found
         text = f"HTTP {self.status} with another answer than asked for: {self.structure()}"
         raise Transient(text, maybe_applied=wrote)
 
-    def json_or_none(self) -> Any:
-        """The body as JSON, or None where it is not JSON."""
+    def json_or_none(self, shape: Shape | None = None) -> Any:
+        """The body as JSON, or None where it is not JSON, or not of that shape."""
         try:
-            return parse_json(self.content)
+            found = parse_json(self.content)
+            return found if shape is None else shape.read(found)
         except ValueError:
             return None
 
@@ -119,6 +136,8 @@ def parse_json(body: bytes | str) -> Any:
         raise TooManyValues(f"more than {MOST_VALUES:,} values")
     try:
         value = jsonlib.loads(body, parse_constant=_no_number)
+        if _may_be_deep(body) and _is_deep(value):
+            raise ValueError("nested too deeply")
         # Only an escape can bring half a pair into a text: the body itself was decoded as UTF-8.
         escaped = ("\\ud", "\\uD") if isinstance(body, str) else (b"\\ud", b"\\uD")
         return mended(value) if any(e in body for e in escaped) else value  # type: ignore[operator]
@@ -131,6 +150,31 @@ def _values_in(body: bytes | str) -> int:
     if isinstance(body, str):
         return sum(body.count(sign) for sign in ",[{")
     return sum(body.count(sign) for sign in b",[{")
+
+
+def _may_be_deep(body: bytes | str) -> bool:
+    """Whether it has brackets in brackets, or in texts: a fraction of the time that reading takes."""
+    plain = body.encode("utf-8", "replace") if isinstance(body, str) else body
+    if plain.count(b"[") + plain.count(b"{") <= DEEPEST:
+        return False
+    brackets = plain.translate(None, _ALL_BUT_BRACKETS)
+    for _ in range(DEEPEST):
+        outer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
+    return bool(brackets)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for each in level for inner in _inside(each)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _no_number(word: str) -> Any:

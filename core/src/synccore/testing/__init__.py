@@ -13,7 +13,7 @@ from .context import FakeContext, MemoryState, MemoryVault, RecordingLog
 from .harness import Harness, customer, upsert
 from .interleave import Meanwhile, meanwhile
 from .scripted import EmitterSource, ScriptedSink
-from .server import Fault, LoopbackServer, Reply, Request
+from .server import Fault, LoopbackServer, Reply, Request, replaced
 
 if TYPE_CHECKING:
     from .contracts import MapperContract, SinkContract, SourceContract
@@ -39,6 +39,7 @@ __all__ = [
     "SourceContract",
     "customer",
     "meanwhile",
+    "replaced",
     "upsert",
 ]
 

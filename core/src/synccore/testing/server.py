@@ -19,7 +19,7 @@ import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -29,7 +29,7 @@ from attrs import field, frozen
 
 from .._closing import Closing
 
-__all__ = ["Fault", "LoopbackServer", "Reply", "Request"]
+__all__ = ["Fault", "LoopbackServer", "Reply", "Request", "replaced"]
 
 
 @frozen(kw_only=True)
@@ -85,6 +85,8 @@ class Fault:
     carried_out: bool = False
     #: Which requests it applies to; None means any.
     when: Callable[[Request], bool] | None = None
+    #: What is done to a JSON answer.
+    change: Callable[[Any], Any] | None = None
 
     @classmethod
     def status(cls, status: int, body: Any = None, headers: Mapping[str, str] | None = None, **kw: Any) -> "Fault":
@@ -120,7 +122,12 @@ class Fault:
     @classmethod
     def shortened(cls, **kw: Any) -> "Fault":
         """Carry the request out, and leave the last entry of every list in the JSON answer out."""
-        return cls(kind="shortened", carried_out=True, **kw)
+        return cls.altered(_shortened, **kw)
+
+    @classmethod
+    def altered(cls, change: Callable[[Any], Any], **kw: Any) -> "Fault":
+        """Carry the request out, and answer with what `change` makes of the JSON answer: see `replaced`."""
+        return cls(kind="altered", carried_out=True, change=change, **kw)
 
     @classmethod
     def hang(cls, **kw: Any) -> "Fault":
@@ -238,9 +245,23 @@ class LoopbackServer(Closing):
             reply = self.handle(request)
             if fault is not None and fault.reply is not None:
                 reply = fault.reply
-            if fault is not None and fault.kind == "shortened" and isinstance(reply.body, dict | list):
-                reply = Reply(reply.status, _shortened(reply.body), reply.headers)
+            if fault is not None and fault.change is not None and isinstance(reply.body, dict | list):
+                body = jsonlib.dumps(fault.change(reply.body)).encode()
+                reply = Reply(reply.status, body, {"Content-Type": "application/json", **reply.headers})
             return reply, fault
+
+
+def replaced(path: Sequence[str | int], by: Any) -> Callable[[Any], Any]:
+    """A change of JSON: another value in that place, such as `("data", 0, "id")`."""
+
+    def change(value: Any) -> Any:
+        if not path:
+            return by
+        copy = value.copy()
+        copy[path[0]] = replaced(path[1:], by)(value[path[0]]) if path[1:] else by
+        return copy
+
+    return change
 
 
 def _shortened(value: Any) -> Any:

@@ -15,6 +15,7 @@ from synccore.types import Account, Context
 
 from .config import Config
 from .errors import error_of
+from .shapes import OWNER, TOKENS
 
 CONTACTS_SCOPE = "https://www.googleapis.com/auth/contacts"
 #: Contacts, and who it is. No narrower scope writes contacts; no Drive scope, ever.
@@ -66,6 +67,7 @@ class Connection:
             scopes=SCOPES,
             # Without them Google gives no refresh token, or only at the first consent.
             authorize_params={"access_type": "offline", "prompt": "consent"},
+            extra=TOKENS,
             grant=self._assertion if self._key is not None else None,
         )
 
@@ -195,7 +197,8 @@ class Connection:
             )
         if not answer.ok:
             raise error_of(answer, self._context.clock.now())
-        return answer.json_object("id")
+        info: dict[str, Any] = answer.json_as(OWNER)
+        return info
 
     def scopes(self, token: str) -> frozenset[str] | None:
         """What the token may do, as Google sees it now; None where that cannot be told."""

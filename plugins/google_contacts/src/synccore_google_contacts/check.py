@@ -15,6 +15,7 @@ from .index import Index
 from .labels import MY_CONTACTS
 from .mapping import CONTACT, describe
 from .match.twin import namesakes
+from .shapes import FILE
 
 #: Contacts per account, those in the bin included (Google's help page on contact limits).
 CAPACITY = 25_000
@@ -111,7 +112,7 @@ def _video(http: Http, key: str, video: Video, path: str) -> Finding | None:
         answer = http.get(f"/drive/v3/files/{video.file_id}", params=params, headers=headers)
     except SynccoreError as error:
         return Finding(level="warning", path=path, message=f"{video.title!r} could not be checked: {error.message}")
-    data = answer.json_or_none() or {}
+    data = answer.json_or_none(FILE) or {}
     if answer.status in (403, 404) and "API_KEY" not in answer.text:
         return Finding(
             level="warning",
@@ -124,6 +125,6 @@ def _video(http: Http, key: str, video: Video, path: str) -> Finding | None:
         )
     if data.get("trashed"):
         return Finding(level="warning", path=path, message=f"{video.title!r} is in the bin of its Drive")
-    if not str(data.get("mimeType", "")).startswith("video/"):
+    if not data.get("mimeType", "").startswith("video/"):
         return Finding(level="warning", path=path, message=f"{video.title!r} is no video but {data.get('mimeType')}")
     return None

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from synccore.errors import AuthError, RateLimited, Transient
-from synccore.http import Budget, Response
+from synccore.http import Budget, Response, Shape
 from synccore.http import Client as Http
 from synccore.types import Allowance, Context
 
+from . import shapes
 from .errors import entry_error, error_of
 from .schema import READ_FIELDS, Person
 
@@ -85,7 +86,7 @@ class Client:
             params["syncToken"] = sync_token
         if page_token:
             params["pageToken"] = page_token
-        return self._call("GET", "/v1/people/me/connections", params=params, critical_read=1)
+        return self._call("GET", "/v1/people/me/connections", shapes.LISTED, params=params, critical_read=1)
 
     @staticmethod
     def listing() -> dict[str, str]:
@@ -98,17 +99,20 @@ class Client:
         for start in range(0, len(names), READ_BATCH):
             params = [("resourceNames", n) for n in names[start : start + READ_BATCH]]
             params += [("personFields", READ_FIELDS), ("sources", CONTACT_SOURCE)]
-            answer = self._call("GET", "/v1/people:batchGet", params=params, critical_read=1)
-            for entry in answer.get("responses", ()):
-                person = entry.get("person")
-                if person and person.get("resourceName") and not (entry.get("status") or {}).get("code"):
-                    found[entry.get("requestedResourceName") or person["resourceName"]] = person
+            answer = self._call("GET", "/v1/people:batchGet", shapes.GIVEN, params=params, critical_read=1)
+            if len(answer["responses"]) < len(set(names[start : start + READ_BATCH])):
+                raise Transient("Google's answer leaves out contacts that were asked for by name")
+            for entry in answer["responses"]:
+                if entry.get("status", {}).get("code"):
+                    continue
+                person = _entry(entry)
+                found[entry.get("requestedResourceName") or person["resourceName"]] = person
         return found
 
     def search(self, query: str) -> list[Person]:
         """Up to 30 contacts with a name, address or number that begins so. An empty query warms Google's cache."""
         params = {"query": query, "readMask": READ_FIELDS, "pageSize": "30", "sources": CONTACT_SOURCE}
-        answer = self._call("GET", "/v1/people:searchContacts", params=params, critical_read=1)
+        answer = self._call("GET", "/v1/people:searchContacts", shapes.SOUGHT, params=params, critical_read=1)
         return [r["person"] for r in answer.get("results", ()) if r.get("person")]
 
     # -- writing
@@ -117,8 +121,8 @@ class Client:
         """Make one contact."""
         params = {"personFields": READ_FIELDS, "sources": CONTACT_SOURCE}
         return self._call(
-            "POST", "/v1/people:createContact", params=params, json=person, writes=True, critical_read=1,
-            critical_write=1,
+            "POST", "/v1/people:createContact", shapes.CONTACT, params=params, json=person, writes=True,
+            critical_read=1, critical_write=1,
         )  # fmt: skip
 
     def batch_create(self, people: Sequence[Person]) -> list[Person | Exception]:
@@ -132,10 +136,10 @@ class Client:
             "sources": [CONTACT_SOURCE],
         }
         answer = self._call(
-            "POST", "/v1/people:batchCreateContacts", json=body, writes=True, critical_read=BATCH_COST,
+            "POST", "/v1/people:batchCreateContacts", shapes.MADE, json=body, writes=True, critical_read=BATCH_COST,
             critical_write=BATCH_COST,
         )  # fmt: skip
-        return [_entry(e) for e in answer.get("createdPeople", ())]
+        return [_ended(e) for e in answer.get("createdPeople", ())]
 
     def update(self, name: str, person: Person, mask: Iterable[str]) -> Person:
         """Replace the masked fields of one contact. Raises StaleEtag, NotFound."""
@@ -145,8 +149,8 @@ class Client:
             "sources": CONTACT_SOURCE,
         }
         return self._call(
-            "PATCH", f"/v1/{name}:updateContact", params=params, json=person, writes=True, critical_read=1,
-            critical_write=1,
+            "PATCH", f"/v1/{name}:updateContact", shapes.CONTACT, params=params, json=person, writes=True,
+            critical_read=1, critical_write=1,
         )  # fmt: skip
 
     def batch_update(self, people: Mapping[str, Person], mask: Iterable[str]) -> dict[str, Person | Exception]:
@@ -161,10 +165,10 @@ class Client:
             "sources": [CONTACT_SOURCE],
         }
         answer = self._call(
-            "POST", "/v1/people:batchUpdateContacts", json=body, writes=True, critical_read=BATCH_COST,
+            "POST", "/v1/people:batchUpdateContacts", shapes.WRITTEN, json=body, writes=True, critical_read=BATCH_COST,
             critical_write=BATCH_COST,
         )  # fmt: skip
-        return {name: _entry(e) for name, e in answer.get("updateResult", {}).items()}
+        return {name: _ended(e) for name, e in answer.get("updateResult", {}).items()}
 
     def delete(self, name: str) -> None:
         """Move one contact to the bin. Raises NotFound."""
@@ -178,7 +182,7 @@ class Client:
 
     def _delete(self, method: str, path: str, **options: Any) -> None:
         """Google answers a deletion with an empty object: whatever else comes with a 200 is not Google's word."""
-        if self._call(method, path, **options):
+        if self._call(method, path, shapes.NOTHING, **options):
             raise Transient("the answer to a deletion is not Google's", maybe_applied=True)
 
     # -- labels
@@ -189,7 +193,7 @@ class Client:
         page: str | None = None
         while True:
             params = {"pageSize": "1000", "groupFields": GROUP_FIELDS, **({"pageToken": page} if page else {})}
-            answer = self._call("GET", "/v1/contactGroups", params=params, group_read=1)
+            answer = self._call("GET", "/v1/contactGroups", shapes.GROUPS, params=params, group_read=1)
             found += answer.get("contactGroups", ())
             page = answer.get("nextPageToken")
             if not page:
@@ -198,7 +202,7 @@ class Client:
     def create_group(self, name: str, client_data: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         """Make a label. Raises NameTaken."""
         body = {"contactGroup": {"name": name, "clientData": list(client_data)}, "readGroupFields": GROUP_FIELDS}
-        return self._call("POST", "/v1/contactGroups", json=body, write=1)
+        return self._call("POST", "/v1/contactGroups", shapes.GROUP, json=body, write=1)
 
     def modify_members(
         self, group: str, add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -214,7 +218,7 @@ class Client:
             body: dict[str, list[str]] = {"resourceNamesToAdd": [], "resourceNamesToRemove": []}
             for key, name in changes[start : start + MEMBERS]:
                 body[key].append(name)
-            answer = self._call("POST", f"/v1/{group}/members:modify", json=body, write=1)
+            answer = self._call("POST", f"/v1/{group}/members:modify", shapes.MEMBERS, json=body, write=1)
             missing.update(answer.get("notFoundResourceNames", ()))
             last.update(answer.get("canNotRemoveLastContactGroupResourceNames", ()))
         return frozenset(missing), frozenset(last)
@@ -222,9 +226,20 @@ class Client:
     # -- one call
 
     def _call(
-        self, method: str, path: str, *, params: Any = None, json: Any = None, writes: bool = False, **cost: int
+        self,
+        method: str,
+        path: str,
+        shape: Shape,
+        *,
+        params: Any = None,
+        json: Any = None,
+        writes: bool = False,
+        **cost: int,
     ) -> dict[str, Any]:
-        """Send one request, with a new token once where the old one is refused. `cost` is in quota units."""
+        """Send one request, with a new token once where the old one is refused. `cost` is in quota units.
+
+        Gives the answer, which is of that shape.
+        """
         token = self._token(None)
         self._acquire(cost)
         answer = self._send(method, path, params, json, token)
@@ -236,10 +251,8 @@ class Client:
             if isinstance(error, AuthError):
                 raise AuthError(f"{error.message}. Run synccore connect {self._context.name}")
             raise error
-        data = answer.json_or_none()
-        if isinstance(data, dict):
-            return data
-        raise error_of(answer, self._context.clock.now(), writes=writes)
+        data: dict[str, Any] = answer.json_as(shape, wrote=writes)
+        return data
 
     def _acquire(self, cost: Mapping[str, int]) -> None:
         """All units or none: what one quota gave while another has none left would be lost for the minute."""
@@ -269,9 +282,19 @@ class Client:
         self._http.close()
 
 
-def _entry(entry: Mapping[str, Any]) -> Person | Exception:
-    status = entry.get("status") or {}
+def _ended(entry: Mapping[str, Any]) -> Person | Exception:
+    """What became of one of several that were written."""
+    status = entry.get("status", {})
     if status.get("code"):
         return entry_error(status)
-    person = entry.get("person")
-    return person if isinstance(person, dict) else entry_error({"message": "an entry came back without a contact"})
+    try:
+        return _entry(entry)
+    except Transient as error:
+        return Transient(error.message, maybe_applied=True)
+
+
+def _entry(entry: Mapping[str, Any]) -> Person:
+    person: Person = entry.get("person", {})
+    if not person.get("resourceName"):
+        raise Transient("Google's answer to one of several contacts holds neither it nor an error")
+    return person

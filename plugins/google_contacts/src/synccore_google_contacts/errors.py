@@ -166,7 +166,7 @@ def until_pacific_midnight(now: datetime) -> timedelta:
 def entry_error(status: Mapping[str, Any]) -> SynccoreError:
     """The error of one entry of a batch (google.rpc.Status with its numeric code)."""
     message = str(status.get("message") or "no reason given")
-    code = int(status.get("code") or 0)
+    code = status.get("code")
     if "MY_CONTACTS_OVERFLOW_COUNT" in message:
         return AccountFull()
     if code == 5:

@@ -55,17 +55,15 @@ class Connection:
         except RateLimited:
             # One call a second for everybody: a second look waits until Klaviyo said it may.
             answer = self._client.call(ACCOUNTS)
-        try:
-            number, attributes = answer["data"][0]["id"], answer["data"][0]["attributes"]
-            contact: dict[str, Any] = attributes.get("contact_information") or {}
-        except (TypeError, LookupError, AttributeError):
-            # Without the cause: what it says is foreign.
-            raise Transient("what answers names no account: is api_url the address of Klaviyo's API?") from None
+        if not answer["data"]:
+            raise Transient("what answers names no account: is api_url the address of Klaviyo's API?")
+        number, attributes = answer["data"][0]["id"], answer["data"][0]["attributes"]
+        contact: dict[str, Any] = attributes.get("contact_information", {})
         label = contact.get("organization_name") or number
-        details = [str(attributes.get("timezone") or ""), str(attributes.get("preferred_currency") or "")]
+        details = [attributes.get("timezone", ""), attributes.get("preferred_currency", "")]
         if attributes.get("test_account"):
             details.append("test account")
-        return Account(id=str(number), label=str(label), detail=", ".join(d for d in details if d))
+        return Account(id=number, label=label, detail=", ".join(d for d in details if d))
 
     def another_key(self) -> str | None:
         """What is to be done about this key, which may not say whose it is, where another key's account is known."""

@@ -15,11 +15,12 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import frozen
 
 from synccore.errors import RateLimited
-from synccore.http import Budget, Response
+from synccore.http import Budget, Response, Shape
 from synccore.http import Client as Http
 from synccore.types import Allowance, Context
 from synccore.values import json_number
 
+from . import shapes
 from .config import Config
 from .errors import DEFAULT_RETRY, Call, error_of
 
@@ -65,6 +66,7 @@ class Endpoint:
     Attributes:
         holds: what a 429 holds: only the record, where the route has other things to do (a profile's write may wait
             for an hour, an opt-out of the same route may not); the `route` where all of it needs this endpoint.
+        answers: what it answers; None where it may answer nothing.
     """
 
     method: str
@@ -72,6 +74,7 @@ class Endpoint:
     tier: Tier
     scopes: tuple[str, ...]
     holds: str = "operation"
+    answers: Shape | None = None
 
     @property
     def name(self) -> str:
@@ -87,23 +90,31 @@ class Answer:
     body: Any
 
 
-ACCOUNTS = Endpoint("GET", "/api/accounts", XS, ("accounts:read",))
-METRICS = Endpoint("GET", "/api/metrics", M, ("metrics:read",))
-LISTS = Endpoint("GET", "/api/lists", L, ("lists:read",))
-LIST = Endpoint("GET", "/api/lists/{}", L, ("lists:read",))
-PROFILES = Endpoint("GET", "/api/profiles", L, ("profiles:read",))
-PROFILE_IMPORT = Endpoint("POST", "/api/profile-import", L, ("profiles:write",))
+ACCOUNTS = Endpoint("GET", "/api/accounts", XS, ("accounts:read",), answers=shapes.ACCOUNT)
+METRICS = Endpoint("GET", "/api/metrics", M, ("metrics:read",), answers=shapes.METRICS)
+LISTS = Endpoint("GET", "/api/lists", L, ("lists:read",), answers=shapes.TAKEN)
+LIST = Endpoint("GET", "/api/lists/{}", L, ("lists:read",), answers=shapes.TAKEN)
+PROFILES = Endpoint("GET", "/api/profiles", L, ("profiles:read",), answers=shapes.PEOPLE)
+PROFILE_IMPORT = Endpoint("POST", "/api/profile-import", L, ("profiles:write",), answers=shapes.PERSON)
 PROFILE_MERGE = Endpoint("POST", "/api/profile-merge", M, ("profiles:write",))
-BULK_IMPORT = Endpoint("POST", "/api/profile-bulk-import-jobs", M, ("lists:write", "profiles:write"))
-BULK_IMPORTS = Endpoint("GET", "/api/profile-bulk-import-jobs", M, ("lists:read", "profiles:read"))
-BULK_STATUS = Endpoint("GET", "/api/profile-bulk-import-jobs/{}", M, ("lists:read", "profiles:read"))
-BULK_ERRORS = Endpoint("GET", "/api/profile-bulk-import-jobs/{}/import-errors", M, ("profiles:read",))
+BULK_IMPORT = Endpoint(
+    "POST", "/api/profile-bulk-import-jobs", M, ("lists:write", "profiles:write"), answers=shapes.MADE
+)
+BULK_IMPORTS = Endpoint(
+    "GET", "/api/profile-bulk-import-jobs", M, ("lists:read", "profiles:read"), answers=shapes.IMPORTS
+)
+BULK_STATUS = Endpoint(
+    "GET", "/api/profile-bulk-import-jobs/{}", M, ("lists:read", "profiles:read"), answers=shapes.IMPORT
+)
+BULK_ERRORS = Endpoint(
+    "GET", "/api/profile-bulk-import-jobs/{}/import-errors", M, ("profiles:read",), answers=shapes.IMPORT_ERRORS
+)
 _CONSENT = ("lists:write", "profiles:write", "subscriptions:write")
 SUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-create-jobs", L, _CONSENT)
 UNSUBSCRIBE = Endpoint("POST", "/api/profile-subscription-bulk-delete-jobs", L, _CONSENT)
 SUPPRESS = Endpoint("POST", "/api/profile-suppression-bulk-create-jobs", L, ("profiles:write", "subscriptions:write"))
 ERASE = Endpoint("POST", "/api/data-privacy-deletion-jobs", S, ("data-privacy:write",))
-EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",))
+EVENTS = Endpoint("GET", "/api/events", XL, ("events:read",), answers=shapes.TAKEN)
 EVENT = Endpoint("POST", "/api/events", XL, ("events:write",), "route")
 BULK_EVENTS = Endpoint("POST", "/api/event-bulk-create-jobs", M, ("events:write",), "route")
 _ENDPOINTS = [one for one in list(globals().values()) if isinstance(one, Endpoint)]
@@ -181,7 +192,9 @@ class Client:
                 budget.block(error.retry_after or DEFAULT_RETRY)
             raise error
         wrote = endpoint.method != "GET"
-        return Answer(answer.status, answer.json_object("data", wrote=wrote) if answer.body else None)
+        if endpoint.answers is None and not answer.body:
+            return Answer(answer.status, None)
+        return Answer(answer.status, answer.json_as(endpoint.answers or shapes.TAKEN, wrote=wrote))
 
     def pages(self, endpoint: Endpoint, *ids: str, params: Mapping[str, Any]) -> Iterator[Sequence[Mapping[str, Any]]]:
         """The `data` of each page, following `links.next`."""

@@ -10,6 +10,8 @@ from attrs import field, frozen
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient, redact
 from synccore.http import Response, parse_retry_after, target_fault
 
+from .shapes import ERRORS
+
 __all__ = ["ADVICE", "ApiError", "MissingScope", "Problem", "error_of"]
 
 #: A 429 always carries Retry-After; should a proxy swallow it, wait this long.
@@ -124,17 +126,15 @@ def error_of(answer: Response, now: datetime, call: Call, *, jitter: timedelta, 
 
 def _problems(answer: Response) -> list[Problem]:
     """The entries of an answer's `errors`."""
-    document = answer.json_or_none()
-    errors = document.get("errors") if isinstance(document, dict) else None
+    found = answer.json_or_none(ERRORS)
     return [
         Problem(
             code=str(e.get("code") or "error"),
             detail=redact(str(e.get("detail") or e.get("title") or ""), 300),
-            pointer=str((e.get("source") or {}).get("pointer") or ""),
-            meta=e.get("meta") or {},
+            pointer=e.get("source", {}).get("pointer", ""),
+            meta=e.get("meta", {}),
         )
-        for e in errors or []
-        if isinstance(e, dict)
+        for e in (found["errors"] if found is not None else ())
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from synccore.entities import normalize_email
-from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError, Transient
+from synccore.errors import Conflict, RateLimited, Rejected, SynccoreError
 from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome, each
 
 from .client import MAX_BATCH, PROFILE_IMPORT, SUPPRESS, Client
@@ -320,9 +320,7 @@ class Writer:
         self, operation: Operation, profile: Profile, remote_id: str | None, course: _Course, note: str = ""
     ) -> Delivered:
         answer = self._client.send(PROFILE_IMPORT, body={"data": profile.resource(remote_id)})
-        data = answer.body and answer.body["data"]
-        if not isinstance(data, dict) or not data.get("id"):
-            raise Transient("the answer to a profile that was sent names no profile", maybe_applied=True)
+        data = answer.body["data"]
         if answer.status != 200:
             course.made.add(operation.id)
         linked = bool(remote_id) and operation.id not in course.followed

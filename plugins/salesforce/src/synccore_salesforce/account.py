@@ -15,6 +15,7 @@ from synccore.types import Account, Context
 from .client import Client, org_of
 from .config import Config
 from .schema import Catalog
+from .shapes import TOKENS
 
 __all__ = ["Connection", "Session"]
 
@@ -55,6 +56,7 @@ class Session(OAuth):
             client_id=config.client_id,
             client_secret=lambda: config.client_secret.reveal() if config.client_secret else None,
             scopes=("api", "refresh_token"),
+            extra=TOKENS,
             grant=None if config.auth == "web" else self._form,
         )
         self._config = config
@@ -227,7 +229,7 @@ class Connection:
 
     def _org(self) -> Mapping[str, Any]:
         try:
-            found = list(self._client.query("SELECT Id,Name,IsSandbox FROM Organization LIMIT 1"))
+            found = list(self._client.query(["Id", "Name", "IsSandbox"], "Organization LIMIT 1"))
         except (Rejected, Transient):
             return {}
         return found[0] if found else {}

@@ -17,10 +17,11 @@ from attrs import field, frozen
 
 from synccore.errors import AuthError, ConfigError, RateLimited, Rejected, SynccoreError, Transient
 from synccore.http import Client as Http
-from synccore.http import Response, target_fault
+from synccore.http import Response, Shape, target_fault
 from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
+from . import shapes
 from .config import is_safe_url
 from .errors import Problem, Refused, error_of, problems_of
 from .limits import Governor
@@ -171,10 +172,10 @@ class Client:
         if answer.status == 401:
             return True
         # Bulk API words the same with another status and spelling.
-        return answer.status == 400 and any(p.code == "InvalidSessionId" for p in problems_of(answer.json_or_none()))
+        return answer.status == 400 and any(p.code == "InvalidSessionId" for p in _problems(answer))
 
     def _failure(self, method: str, path: str, answer: Response) -> Exception:
-        problems = problems_of(answer.json_or_none())
+        problems = _problems(answer)
         problem = problems[0] if problems else Problem(f"HTTP {answer.status}", answer.excerpt())
         if answer.status == 420:
             # "Edge has no route": an org that is being moved, or a host that is none.
@@ -210,33 +211,36 @@ class Client:
 
     def limits(self) -> Mapping[str, Any]:
         """`{"DailyApiRequests": {"Max", "Remaining"}, ...}`; teaches the governor too."""
-        found = self.call("GET", "limits").json_object()
-        daily = found.get("DailyApiRequests") or {}
+        found: dict[str, Any] = self.call("GET", "limits").json_as(shapes.LIMITS)
+        daily = found.get("DailyApiRequests", {})
         if daily.get("Max"):
-            used = int(daily["Max"]) - int(daily.get("Remaining", 0))
+            used = daily["Max"] - daily.get("Remaining", 0)
             self.governor.observe(f"api-usage={used}/{daily['Max']}")
         return found
 
     def userinfo(self) -> Mapping[str, Any]:
         """Who we are."""
-        return self.call("GET", "/services/oauth2/userinfo").json_object()
+        found: dict[str, Any] = self.call("GET", "/services/oauth2/userinfo").json_as(shapes.USER)
+        return found
 
     def describe(self, name: str) -> Mapping[str, Any]:
         """An object as the connected user may see it. Refused with 404 where there is none."""
-        return self.call("GET", f"sobjects/{quote(name, safe='')}/describe").json_object("name")
+        found: dict[str, Any] = self.call("GET", f"sobjects/{quote(name, safe='')}/describe").json_as(shapes.DESCRIBED)
+        return found
 
     # -- reading
 
-    def query(self, soql: str, *, deleted: bool = False) -> Iterator[dict[str, Any]]:
-        """The records a statement finds, all pages. `deleted` sees the Recycle Bin and merged records too."""
-        yield from self._listing(("queryAll" if deleted else "query") + "?q=" + quote(soql, safe=_BARE))
+    def query(self, columns: Sequence[str], of: str) -> Iterator[dict[str, Any]]:
+        """The records of a statement, `SELECT columns FROM of`, all pages."""
+        soql = f"SELECT {','.join(columns)} FROM {of}"  # noqa: S608  not SQL
+        yield from self._listing("query?q=" + quote(soql, safe=_BARE), shapes.page_of(tuple(columns)))
 
-    def _listing(self, path: str) -> Iterator[dict[str, Any]]:
+    def _listing(self, path: str, shape: Shape) -> Iterator[dict[str, Any]]:
         while path:
-            page = self.call("GET", path).json_object("records")
-            yield from page["records"] or ()
+            page = self.call("GET", path).json_as(shape)
+            yield from page["records"]
             # Holds the version already; pages may be short, only its absence ends the listing.
-            path = page.get("nextRecordsUrl") or ""
+            path = page.get("nextRecordsUrl", "")
 
     def select(
         self,
@@ -248,8 +252,13 @@ class Client:
         where: str = "",
         deleted: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """Records of object `name` whose field `key` is one of `values`, in as few calls as can be."""
-        head = f"SELECT {','.join(dict.fromkeys(columns))} FROM {name} WHERE {key} IN ("  # noqa: S608  not SQL
+        """Records of object `name` whose field `key` is one of `values`, in as few calls as can be.
+
+        `deleted` sees the Recycle Bin and merged records too.
+        """
+        columns = tuple(dict.fromkeys(columns))
+        shape = shapes.page_of(columns, key)
+        head = f"SELECT {','.join(columns)} FROM {name} WHERE {key} IN ("  # noqa: S608  not SQL
         tail = ")" + (f" AND {where}" if where else "")
         texts = [literal(v) for v in dict.fromkeys(values)]
         what = "queryAll" if deleted else "query"
@@ -263,14 +272,14 @@ class Client:
         pieces = found if short else statements(_URL_CHARS, _IN_VALUES, _in_address)
         for these in (found, pieces):
             if len(these) > 1 or (these and not short):
-                pages = self._query_parts([f"{what}?q={quote(s, safe=_BARE)}" for s in these])
+                pages = self._query_parts([f"{what}?q={quote(s, safe=_BARE)}" for s in these], shape)
                 if pages is not None:
                     yield from pages
                     return
         for statement in pieces:
-            yield from self.query(statement, deleted=deleted)
+            yield from self._listing(f"{what}?q={quote(statement, safe=_BARE)}", shape)
 
-    def _query_parts(self, paths: Sequence[str]) -> Iterator[dict[str, Any]] | None:
+    def _query_parts(self, paths: Sequence[str], shape: Shape) -> Iterator[dict[str, Any]] | None:
         """The records of several queries, five to a call; None where the org has no composite resource."""
         first = self._compose([("GET", p, None, {}) for p in paths[:_PARTS]]) if self._composes is not False else None
         if first is None or any(a.status in (414, 431) for a in first):
@@ -279,20 +288,20 @@ class Client:
             return None
 
         def rest() -> Iterator[dict[str, Any]]:
-            yield from self._pages(first)
+            yield from self._pages(first, shape)
             for part in chunked(paths[_PARTS:], _PARTS):
-                yield from self._pages(self._compose([("GET", p, None, {}) for p in part]) or ())
+                yield from self._pages(self._compose([("GET", p, None, {}) for p in part]) or (), shape)
 
         return rest()
 
-    def _pages(self, answers: Iterable[Response]) -> Iterator[dict[str, Any]]:
+    def _pages(self, answers: Iterable[Response], shape: Shape) -> Iterator[dict[str, Any]]:
         for answer in answers:
             if not answer.ok:
                 raise self._failure("GET", "query", answer)
-            page = answer.json_object("records")
-            yield from page["records"] or ()
+            page = answer.json_as(shape)
+            yield from page["records"]
             if more := page.get("nextRecordsUrl"):
-                yield from self._listing(more)
+                yield from self._listing(more, shape)
 
     def _compose(
         self, parts: Sequence[tuple[str, str, Mapping[str, Any] | None, Mapping[str, str]]]
@@ -305,8 +314,9 @@ class Client:
             for n, (method, path, body, headers) in enumerate(parts)
         ]
         spec = {"allOrNone": False, "collateSubrequests": False, "compositeRequest": wanted}
+        writes = any(method != "GET" for method, *_ in parts)
         try:
-            found = self.call("POST", "composite", json=spec).json()
+            answer = self.call("POST", "composite", json=spec)
         except Refused as error:
             if self._composes is None and error.status in (400, 403, 404, 405):
                 # Nothing of it was carried out: one by one, then.
@@ -314,11 +324,8 @@ class Client:
                 return None
             raise
         self._composes = True
-        answers = found.get("compositeResponse") if isinstance(found, Mapping) else None
-        told = answers if isinstance(answers, list) else []
-        by_name = {str(a.get("referenceId")): a for a in told if isinstance(a, Mapping)}
+        by_name = {a["referenceId"]: a for a in answer.json_as(shapes.PARTS, wrote=writes)["compositeResponse"]}
         if len(by_name) != len(wanted) or any(f"part{n}" not in by_name for n in range(len(wanted))):
-            writes = any(method != "GET" for method, *_ in parts)
             raise Transient(f"{len(wanted)} requests were sent, {len(by_name)} answered", maybe_applied=writes)
         return [_part_response(by_name[f"part{n}"]) for n in range(len(wanted))]
 
@@ -341,7 +348,7 @@ class Client:
     def delete(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Move up to 200 records to the Recycle Bin; one result each, in order."""
         answer = self.call("DELETE", f"composite/sobjects?ids={','.join(ids)}&allOrNone=false")
-        return _checked(answer.json(), len(ids))
+        return _results(answer, len(ids))
 
     def save(self, saves: Sequence[Save]) -> list[list[dict[str, Any]] | Exception]:
         """Write several collections (five at most) in one call; per collection its results, or why it was refused."""
@@ -349,10 +356,7 @@ class Client:
             parts = [(s.method, s.path, s.body, s.headers) for s in saves]
             answers = self._compose(parts)
             if answers is not None:
-                return [
-                    _checked(a.json(), len(s.records)) if a.ok else self._failure(s.method, s.path, a)
-                    for s, a in zip(saves, answers, strict=True)
-                ]
+                return [self._ended(s, a) for s, a in zip(saves, answers, strict=True)]
         found: list[list[dict[str, Any]] | Exception] = []
         stop: SynccoreError | None = None
         for one in saves:
@@ -366,11 +370,20 @@ class Client:
                 stop = error.unsent() if isinstance(error, Transient) else error
         return found
 
+    def _ended(self, save: Save, answer: Response) -> list[dict[str, Any]] | Exception:
+        """What came of one of several collections."""
+        if not answer.ok:
+            return self._failure(save.method, save.path, answer)
+        try:
+            return _results(answer, len(save.records))
+        except Transient as error:
+            return error
+
     def _collection(
         self, method: str, path: str, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         body = {"allOrNone": False, "records": list(records)}
-        return _checked(self.call(method, path, json=body, headers=headers).json(), len(records))
+        return _results(self.call(method, path, json=body, headers=headers), len(records))
 
     def change(self, name: str, record_id: str, fields: Mapping[str, Any]) -> None:
         """Change one record. Raises Refused."""
@@ -404,9 +417,9 @@ class Client:
             target = f"sobjects/{name}/{field}/{quote(value, safe='').replace('.', '%2E')}"
             answer = self.call("PATCH", target, json=fields, headers=headers)
         if answer.status == 300:
-            ids = tuple(str(url).rsplit("/", 1)[-1] for url in answer.json())
+            ids = tuple(url.rsplit("/", 1)[-1] for url in answer.json_as(shapes.HOLDERS))
             raise Refused(Problem("300", "several records hold this key", (key[0],) if key else (), ids), 300)
-        result: dict[str, Any] = answer.json() if answer.body else {"success": True}
+        result: dict[str, Any] = answer.json_as(shapes.SAVED, wrote=True) if answer.body else {}
         return result
 
     # -- Bulk API 2.0
@@ -422,7 +435,7 @@ class Client:
         }
         if key is not None:
             spec["externalIdFieldName"] = key
-        return str(self.call("POST", "jobs/ingest", json=spec).json_object("id", wrote=True)["id"])
+        return str(self.call("POST", "jobs/ingest", json=spec).json_as(shapes.MADE, wrote=True)["id"])
 
     def job_upload(self, job: str, file: IO[bytes]) -> None:
         """Give an open job its rows. Once per job."""
@@ -438,7 +451,8 @@ class Client:
         """What a job is at; with `state`, move it there first (UploadComplete, Aborted)."""
         path = f"jobs/ingest/{job}"
         answer = self.call("PATCH", path, json={"state": state}) if state else self.call("GET", path)
-        return answer.json_object("state", wrote=state is not None)
+        found: dict[str, Any] = answer.json_as(shapes.JOB, wrote=state is not None)
+        return found
 
     def job_rows(self, job: str, which: str) -> Iterator[dict[str, str]]:
         """`successfulResults/`, `failedResults/` or `unprocessedrecords/` of an ended job, in no particular order.
@@ -455,7 +469,7 @@ class Client:
                 largest=_JOB_LARGEST,
                 into=text.buffer,
             )
-            yield from csv.DictReader(text)
+            yield from _table(text)
 
 
 def _in_address(soql: str) -> int:
@@ -480,16 +494,36 @@ def _parts(texts: Sequence[str], room: int, most: int, length: Callable[[str], i
 def _part_response(answer: Mapping[str, Any]) -> Response:
     body = answer.get("body")
     return Response(
-        status=status if isinstance(status := answer.get("httpStatusCode"), int) else 500,
+        status=answer["httpStatusCode"],
         headers={},
         body=jsonlib.dumps(body).encode() if body is not None else b"",
     )
 
 
-def _checked(results: Any, expected: int) -> list[dict[str, Any]]:
-    if not isinstance(results, list) or len(results) != expected:
-        count = len(results) if isinstance(results, list) else "none"
-        raise Transient(f"{expected} records were sent and the answer holds {count}", maybe_applied=True)
-    if not all(isinstance(result, dict) for result in results):
-        raise Transient("the answer says of some records what is no result", maybe_applied=True)
+def _problems(answer: Response) -> tuple[Problem, ...]:
+    return problems_of(answer.json_or_none(shapes.PROBLEMS))
+
+
+def _results(answer: Response, expected: int) -> list[dict[str, Any]]:
+    """What became of so many records, in order."""
+    results: list[dict[str, Any]] = answer.json_as(shapes.RESULTS, wrote=True)
+    if len(results) != expected:
+        raise Transient(f"{expected} records were sent and the answer holds {len(results)}", maybe_applied=True)
+    if any(result["success"] and "id" not in result for result in results):
+        raise Transient("the answer says of some records that they are written, and not where", maybe_applied=True)
     return results
+
+
+def _table(text: io.TextIOBase) -> Iterator[dict[str, str]]:
+    """The rows of a job's results. Raises Transient where it is no such table."""
+    try:
+        rows = csv.DictReader(text, strict=True)
+        if rows.fieldnames is not None and "sf__Id" not in rows.fieldnames:
+            raise Transient("the results of a job are another table than Salesforce's")
+        for row in rows:
+            if None in row or None in row.values():
+                raise Transient("a row of a job's results has more cells than columns, or fewer")
+            yield row
+    except (csv.Error, UnicodeDecodeError) as error:
+        # Without the cause: it may show a cell.
+        raise Transient(f"the results of a job cannot be read: {type(error).__name__}") from None

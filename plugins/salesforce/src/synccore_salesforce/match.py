@@ -49,7 +49,7 @@ class AfterAnother(RateLimited):
 
 def fold(value: Any) -> str:
     """The form values are compared in: SOQL does not mind the case of texts."""
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip().casefold()
 

@@ -74,7 +74,7 @@ class Products:
         where = f"Name = {literal(wanted)}" if wanted else "IsStandard = true"
         if len(wanted) in _ID_LENGTHS and wanted.startswith("01s"):
             where = f"Id = {literal(wanted)}"
-        found = list(self._client.query(f"SELECT Id FROM Pricebook2 WHERE {where} AND IsActive = true LIMIT 1"))  # noqa: S608
+        found = list(self._client.query(["Id"], f"Pricebook2 WHERE {where} AND IsActive = true LIMIT 1"))
         return str(found[0]["Id"]) if found else None
 
     def _standard(self) -> str:

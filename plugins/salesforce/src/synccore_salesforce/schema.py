@@ -245,8 +245,10 @@ class Catalog:
         """Id and developer name of each record type for person accounts."""
 
         def ask() -> list[tuple[str, str]] | None:
-            soql = "SELECT Id,DeveloperName FROM RecordType WHERE SobjectType='Account' AND IsPersonType=True"
-            return [(str(r["Id"]), str(r["DeveloperName"])) for r in self._client.query(soql)] or None
+            found = self._client.query(
+                ["Id", "DeveloperName"], "RecordType WHERE SobjectType='Account' AND IsPersonType=True"
+            )
+            return [(str(r["Id"]), str(r["DeveloperName"])) for r in found] or None
 
         found: list[tuple[str, str]] | None = self.fact("person", ask)
         return found or []

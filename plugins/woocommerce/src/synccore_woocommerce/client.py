@@ -141,15 +141,15 @@ class Client:
 
     def post(self, path: str, body: Any) -> Any:
         """Create something, or carry out a batch. Never tried twice. Raises as `get`, and Rejected."""
-        return self._read(self._send("POST", f"wp-json/{path}", {}, json=body))
+        return self._read(self._send("POST", f"wp-json/{path}", {}, json=body), wrote=True)
 
     def put(self, path: str, body: Any) -> Any:
         """Change something. Raises as `post`."""
-        return self._read(self._send("PUT", f"wp-json/{path}", {}, json=body))
+        return self._read(self._send("PUT", f"wp-json/{path}", {}, json=body), wrote=True)
 
     def delete(self, path: str) -> Any:
         """Delete for good. Raises as `post`."""
-        return self._read(self._send("DELETE", f"wp-json/{path}", {"force": "true"}))
+        return self._read(self._send("DELETE", f"wp-json/{path}", {"force": "true"}), wrote=True)
 
     def probe(self, path: str, params: Params | None = None) -> Response:
         """A bare request without keys, for finding out what is wrong with an address."""
@@ -232,13 +232,13 @@ class Client:
             self._home = str(home).rstrip("/")
         return self._home
 
-    def _read(self, answer: Response) -> Any:
+    def _read(self, answer: Response, *, wrote: bool = False) -> Any:
         if not answer.ok:
             raise self._error(answer)
         try:
             return parse_json(answer.content)
         except ValueError:
-            raise not_json(answer) from None
+            raise not_json(answer, wrote=wrote) from None
 
     def _error(self, answer: Response) -> SynccoreError:
         return error_of(answer, self._context.clock.now(), self.url, signed=bool(self._sign))

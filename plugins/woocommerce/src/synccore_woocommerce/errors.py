@@ -91,14 +91,15 @@ def printed_before(answer: Response) -> bool:
     return body[-1:] in (b"}", b"]") and body[:1] not in (b"{", b"[") and (b'{"' in body or b"[]" in body)
 
 
-def not_json(answer: Response) -> Transient:
-    """The error of an answer that should be JSON."""
+def not_json(answer: Response, *, wrote: bool = False) -> Transient:
+    """The error of an answer that should be JSON. `wrote`: to a request that was to change something."""
+    said = f"HTTP {answer.status} with a body that is not JSON: {answer.structure()}"
     if printed_before(answer):
-        return Transient(
+        said = (
             f"HTTP {answer.status} with JSON behind something that was printed before it ({answer.structure()}), "
             "a notice of PHP or a plugin's output: switch WP_DEBUG_DISPLAY off in the shop's wp-config.php"
         )
-    return Transient(f"HTTP {answer.status} with a body that is not JSON: {answer.structure()}")
+    return Transient(said, maybe_applied=wrote)
 
 
 def not_seen(answer: Response) -> bool:

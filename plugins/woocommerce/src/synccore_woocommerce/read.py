@@ -13,7 +13,7 @@ from .errors import Gone, NoRoute
 from .listing.paging import only, whole
 from .lookups import Lookups
 from .mapping import FIELDS
-from .php import address_of, key, mapped
+from .php import address_of, key, mapped, rows
 
 __all__ = ["Fetched", "Reader"]
 
@@ -64,21 +64,21 @@ class Reader:
         for start in range(0, len(numeric) if path is not None and len(numeric) > 1 else 0, BATCH):
             part = numeric[start : start + BATCH]
             params = {**_ALL.get(entity, {}), "_fields": FIELDS["order" if entity == "payment" else entity]}
-            rows = {str(key(row.get("id"))): row for row in self._some(entity, str(path), part, params)}
-            rows = {number: row for number, row in rows.items() if number in part}
-            self._prepare(entity, list(rows.values()))
-            found |= {number: self._meaning(entity, number, [row], prepared=True) for number, row in rows.items()}
+            came = {str(key(row.get("id"))): row for row in self._some(entity, str(path), part, params)}
+            came = {number: row for number, row in came.items() if number in part}
+            self._prepare(entity, list(came.values()))
+            found |= {number: self._meaning(entity, number, [row], prepared=True) for number, row in came.items()}
         return found | {number: self.fetch(entity, number) for number in rest if number not in found}
 
     def search(self, email: str) -> Sequence[Change | Unreadable]:
         """The accounts with this address, as `fetch` tells them; where there is none, the guest who bought with it."""
         asked = {"email": email.strip(), "role": "all", "_fields": "id"}
-        rows = self._shop.get("wc/v3/customers", asked)
-        numbers = [number for row in rows if (number := key(row.get("id")))] if isinstance(rows, list) else []
+        found = rows(self._shop.get("wc/v3/customers", asked))
+        numbers = [number for row in found if (number := key(row.get("id")))]
         told: list[Change | Unreadable] = []
         for number in numbers or ([guest_key(email)] if self._translate.guests else []):
-            found = self.fetch("customer", number)
-            told += [found] if isinstance(found, Change) else found or ()
+            fetched = self.fetch("customer", number)
+            told += [fetched] if isinstance(fetched, Change) else fetched or ()
         return told
 
     # -- inside

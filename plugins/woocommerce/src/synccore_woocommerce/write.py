@@ -13,6 +13,7 @@ from synccore.types import Delivered, Failed, Outcome, Unchanged, WriteBack
 from .client import BATCH, Client, Record
 from .errors import Forbidden, Gone
 from .mapping import META_PREFIX, meta_value
+from .php import key, listed, mapped, rows
 
 __all__ = ["Writer"]
 
@@ -20,6 +21,8 @@ _LISTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "customer": ("wc/v3/customers", {"role": "all"}),
     "order": ("wc/v3/orders", {}),
 }
+#: Of whom the shop's answer says nothing.
+_UNSAID = Transient("the shop's answer to a batch leaves this record out", maybe_applied=True, outage=False)
 
 
 class Writer:
@@ -43,7 +46,9 @@ class Writer:
     ) -> dict[int, Outcome]:
         ids = ",".join(dict.fromkeys(item.key for _, item in items))
         listing = self._shop.page(path, {**params, "include": ids, "per_page": BATCH, "_fields": "id,meta_data"})
-        stored = {str(row["id"]): row for row in listing.rows}
+        stored = {number: row for row in rows(listing.rows) if (number := key(row.get("id")))}
+        if len(stored) < len(listing.rows):
+            raise Transient("the shop gave rows that are no records", outage=False)
         outcomes: dict[int, Outcome] = {}
         owed: dict[str, dict[str, Any]] = {}
         for i, item in items:
@@ -58,19 +63,19 @@ class Writer:
         answers = self._send(path, list(owed.values())) if owed else {}
         for i, item in items:
             if i not in outcomes:
-                error = answers.get(item.key)
+                error = answers.get(item.key, _UNSAID)
                 outcomes[i] = Delivered(remote_id=item.key) if error is None else Failed(error)
         return outcomes
 
-    def _send(self, path: str, rows: Sequence[dict[str, Any]]) -> dict[str, SynccoreError | None]:
+    def _send(self, path: str, owed: Sequence[dict[str, Any]]) -> dict[str, SynccoreError | None]:
         try:
-            answer = self._shop.post(f"{path}/batch", {"update": rows})
+            answer = self._shop.post(f"{path}/batch", {"update": owed})
         except Forbidden:
             # A shop manager may edit customers one by one, but not in a batch.
-            return {str(row["id"]): self._send_one(path, row) for row in rows}
-        if not isinstance(answer, dict) or not isinstance(answer.get("update"), list):
+            return {str(row["id"]): self._send_one(path, row) for row in owed}
+        if (done := listed(mapped(answer).get("update"))) is None:
             raise Transient("the shop gave something else than a batch's results", maybe_applied=True)
-        return {str(row.get("id")): _error_of(row) for row in answer["update"]}
+        return {number: _error_of(row) for row in rows(done) if (number := key(row.get("id")))}
 
     def _send_one(self, path: str, row: Mapping[str, Any]) -> SynccoreError | None:
         try:

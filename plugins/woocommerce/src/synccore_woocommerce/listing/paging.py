@@ -12,6 +12,7 @@ with its reason where a list can only have been read in part: who was not seen i
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -340,4 +341,6 @@ def modified(row: Record) -> str:
 def shift(mark: str, by: timedelta) -> str:
     """Another time in the same form."""
     at = moment(mark) or datetime(1970, 1, 2, tzinfo=UTC)
-    return (at + by).strftime("%Y-%m-%dT%H:%M:%S")
+    with suppress(OverflowError):  # at either end of what a date can be
+        at += by
+    return at.replace(tzinfo=None).isoformat(timespec="seconds")

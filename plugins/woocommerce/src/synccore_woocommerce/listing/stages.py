@@ -17,7 +17,7 @@ from ..listing import Cursor, Pace, Stage
 from ..lookups import Lookups
 from ..mapping import FIELDS
 from ..mapping.dates import moment
-from ..php import key
+from ..php import key, rows
 from .paging import Position, only, unordered
 
 __all__ = ["Stages"]
@@ -270,9 +270,10 @@ class Stages:
             found = self._shop.page(
                 "wc/v3/customers", {"role": "all", "email": filters["email"], "per_page": 1, "_fields": "id"}
             )
-            if not found.rows:
+            numbers = [number for row in rows(found.rows) if (number := key(row.get("id")))]
+            if not numbers:
                 raise ConfigError("no account of the shop has that e-mail address")
-            params["customer"] = str(found.rows[0]["id"])
+            params["customer"] = numbers[0]
         for name in ("after", "before"):
             if name in filters:
                 params |= {name: _moment_of(name, filters[name]), "dates_are_gmt": "true"}

@@ -27,7 +27,7 @@ def zone_name(index: Mapping[str, Any]) -> str:
         return named
     try:
         minutes = round(float(index.get("gmt_offset") or 0) * 60)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         minutes = 0
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
@@ -41,7 +41,7 @@ def zone_of(name: str | None) -> tzinfo | None:
             hours, _, minutes = name[1:].partition(":")
             ahead = timedelta(hours=int(hours), minutes=int(minutes or 0))
             return timezone(-ahead if name[0] == "-" else ahead)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     try:
         return ZoneInfo(name)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from synccore.errors import AuthError, Rejected
+from synccore.errors import AuthError, Rejected, Transient
 from synccore.types import Context, Finding
 
 from ..abilities import Abilities
@@ -21,6 +21,7 @@ from ..client import Client, Record
 from ..config import Config
 from ..errors import Gone
 from ..listing.paging import whole
+from ..php import key, mapped
 from ..webhooks import SECRET, Receiver
 
 __all__ = ["Registry"]
@@ -138,7 +139,7 @@ class Registry:
             rows = {str(row["id"]): row for row in self._all() if self._is_ours(row, url)}
             found += [Finding(level="warning", path=path, message=text) for text in self._broken(rows, url)]
             found += [
-                Finding(level="warning", path=path, message=f"webhook {row['topic']} is paused at the shop")
+                Finding(level="warning", path=path, message=f"webhook {row.get('topic')} is paused at the shop")
                 for row in rows.values()
                 if row.get("status") == "paused"
             ]
@@ -211,7 +212,7 @@ class Registry:
         kept: dict[str, int] = {}
         dropped = 0
         for row in [row for row in self._all() if self._is_ours(row, hook_url)]:
-            number, topic = int(row["id"]), str(row["topic"])
+            number, topic = int(row["id"]), str(row.get("topic"))
             fit = topic in wanted and topic not in kept and row.get("delivery_url") == hook_url
             if anew or not fit or row.get("status") == "disabled":
                 self._drop(number)
@@ -246,7 +247,10 @@ class Registry:
             # An older version of the plugin: what it cannot send is found by polling.
             self._state.put({"topics_refused": [*(self._state.get("topics_refused") or []), topic]})
             return None
-        return int(made["id"])
+        if (number := key(mapped(made).get("id"))) is None:
+            # It is known again by our address.
+            raise Transient("the shop's answer does not say which webhook it made", maybe_applied=True)
+        return int(number)
 
     def _drop(self, number: int) -> None:
         with contextlib.suppress(Gone):

@@ -6,9 +6,9 @@ from typing import Any
 from attrs import frozen
 
 from synccore.config import option
-from synccore.errors import AuthError, BatchRejected, Rejected, SynccoreError, Transient
+from synccore.errors import AuthError, BatchRejected, Rejected, SynccoreError
 from synccore.hookspecs import SinkType
-from synccore.http import Client, Response, target_fault
+from synccore.http import ID, Client, Response, Shape, target_fault
 from synccore.secrets import Secret
 from synccore.types import (
     Account,
@@ -28,6 +28,8 @@ from synccore.types import (
 )
 
 FIELDS = ("email", "name", "address")
+RECIPIENTS = Shape([{"id": ID, "error?": str}])
+ACCOUNT = Shape({"id": ID, "name": str})
 
 
 @frozen(kw_only=True)
@@ -58,13 +60,10 @@ class Mailroom:
 
     def _rows(self, method: str, path: str, **options: Any) -> Mapping[str, Mapping[str, Any]]:
         answer = self._call(method, path, **options)
-        rows = answer.json_or_none()
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
-            raise Transient(f"another answer than a list of recipients: {answer.structure()}", maybe_applied=True)
-        return {row["id"]: row for row in rows}
+        return {row["id"]: row for row in answer.json_as(RECIPIENTS, wrote=True)}
 
     def check(self) -> Check:
-        account = self._call("GET", "/me").json_object("id", "name")
+        account = self._call("GET", "/me").json_as(ACCOUNT)
         return Check(account=Account(id=account["id"], label=account["name"]))
 
     def describe(self) -> Sequence[ObjectInfo]:
