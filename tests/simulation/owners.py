@@ -80,12 +80,14 @@ def _hung_elsewhere(
 
 
 def _whole(world: World, target: Target) -> list[int]:
-    """Those who have a record of their own there, of which all is ours."""
+    """Those who have a record of their own there, of which all is ours, their name as well."""
     if isinstance(target, Google | Salesforce) and target.merged:
         return []
     there = [person.email for person in target.people()]
     apart = world.gone | world.excuses.lost | world.excuses.between
-    return [n for n, c in world.accounts().items() if c["email"] not in apart and there.count(c["email"]) == 1]
+    # What the shop does not say of somebody is their owner's to say.
+    named = {n: c["email"] for n, c in world.accounts().items() if c["first_name"] or c["billing"].get("first_name")}
+    return [n for n, email in named.items() if email not in apart and there.count(email) == 1]
 
 
 def _does(target: Target, act: str, email: str) -> str | None:
