@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial, reduce
+from operator import getitem
+from typing import Any
 
 import attrs
 import pytest
@@ -10,7 +13,7 @@ from ...errors import RateLimited, SynccoreError
 from ...store import Settlement
 from ...types import Change, Delivered, Failed, Identity, Link, Operation, Submitted
 from ..harness import upsert
-from ..server import Fault
+from ..server import Fault, replaced
 from ._stage import Stage
 from ._whose import WhoseSinkCases
 
@@ -20,6 +23,19 @@ __all__ = ["EndingSinkCases"]
 _WHOLE = 1000
 #: What may say that somebody is gone.
 _ASKED = ("read", "lookup", "find", "erase")
+#: How many parts of an answer are replaced, from the outside in, and by what.
+_PLACES = 5
+_OTHERS: tuple[Any, ...] = (None, 7, {"odd": [7]})
+
+
+def _with_another(place: int, by: Any, answer: Any) -> Any:
+    """The answer with `by` in one of its places."""
+    paths: list[tuple[str | int, ...]] = [()]
+    for path in paths:
+        inner = reduce(getitem, path, answer)
+        if len(paths) <= place and isinstance(inner, dict | list):
+            paths += [(*path, name) for name in (inner if isinstance(inner, dict) else range(len(inner)))]
+    return replaced(paths[place % len(paths)], by)(answer)
 
 
 class EndingSinkCases(WhoseSinkCases):
@@ -85,6 +101,21 @@ class EndingSinkCases(WhoseSinkCases):
                 assert isinstance(left, Failed | Submitted), "delete: settled by somebody else's answer"
         on.stand_in.clear_faults()
         assert on.held() == on.expected(2)
+
+    def test_an_answer_of_another_shape_is_no_bug(self, on: Stage) -> None:
+        """JSON with a 200, of which one part is another: what was asked for was carried out, and nobody was told so in
+        words that can be read. It is tried again, and is there once."""
+        changes = [(place, by) for place in range(_PLACES) for by in _OTHERS]
+        for number, (place, by) in enumerate(changes):
+            for name in ("Ann", "Ada"):  # made, and changed
+                on.stand_in.fail_next(self._only_writes(Fault.altered(partial(_with_another, place, by))))
+                on.emit(first=number, first_name=name)
+                on.app.drain()
+                bugs = [d.error for d in on.app.deliveries() if d.error_kind == "bug"]
+                assert not bugs, f"{by!r} in an answer's place is a bug: {bugs[0]}"
+        on.stand_in.clear_faults()
+        on.deliver()
+        assert on.held() == on.expected(len(changes)), on.errors()
 
     def _makes_nobody_gone(self, on: Stage, fault: Fault, what: str, at_most: int | None = None) -> None:
         """Ask the abilities while the target answers so, each with so many requests: the two who are there stay."""
