@@ -41,11 +41,13 @@ from simulation.hanging import HANGING
 from simulation.instead import INSTEAD
 from simulation.ledger import Ledger
 from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Importing
+from simulation.numbers import HANDED_ON, RENUMBERED, Numbering
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.owning import BOXES, OWNING, at_once
 from simulation.rounds import ROUNDS, Falling
 from simulation.targets import Adopting, Google, Klaviyo, Salesforce
 from simulation.telling import Telling
+from simulation.turned_away import TURNED_AWAY
 from simulation.world import World
 
 from synccore._plugins import load_plugins
@@ -88,6 +90,9 @@ AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"
 NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
 SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
 NEW_HERE = {name: begin for name, begin in NEW.items() if "guest" not in name}
+
+#: Who leaves nothing but a name where they go, and no word: of who is parked anything else may stay, a known limit.
+BARE = at_once({"new, with a no": BEGINNINGS["new, with a no"]}, {"lives nowhere": THEIRS["lives nowhere"]})
 
 #: What is made anew by a change without an answer, since its owner deleted it, is made once more by some targets; who
 #: exchanges the address that they have since a change without an answer may be one with whoever has the one in between:
@@ -146,6 +151,8 @@ GROUPS = {
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 13),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 307),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
+    "a number that goes to another": (changed(NEW_HERE | BARE, RENUMBERED), HANDED_ON, (Numbering,), 31),
+    "whose address somebody has while they are turned away": (BARE, TURNED_AWAY, (Klaviyo, Recreating), 31),
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
     "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 499),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 23),

@@ -405,4 +405,22 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who is forgotten instead of another one-known]",
     ),
+    plugin(
+        "klaviyo",
+        "take the profile of another record for what a lost create made",
+        "match.py",
+        "{n: v for n, v in sent.items() if v == operation.key} or {",
+        "{",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whose address somebody has while they are turned away-marketing]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: take off whoever has none from now on a number that only Klaviyo knows to be there",
+        "phones.py",
+        "for phone in there if mine and phone != number)",
+        'for phone in there if number not in ("", phone))',
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a number that goes to another-numbering]",
+    ),
 )

@@ -29,6 +29,8 @@ class Klaviyo(Target):
     """Profiles, and an event for every payment. Who gets an address that has a profile has theirs merged into it."""
 
     name = "marketing"
+    #: Whether a number that one gave up may be on nobody's, and `verify` says so.
+    frees_numbers: ClassVar[bool] = True
     routes: ClassVar = {
         "profiles": {"entity": "customer", "object": "profile", "on_delete": "erase", "on_conflict": "merge"},
         "payments": {"entity": "payment", "object": "event"},

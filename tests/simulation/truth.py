@@ -268,6 +268,7 @@ def _without_number(world: World, target: Klaviyo) -> set[str]:
     said = {finding.message for finding in verified(world, "profiles").findings}
     wanted = {email: held.phone for email, held in (strangers(world) | registered(world)).items()}
     freed = {c["email"] for number, c in world.accounts().items() if f"customer {number} {FREED}" in said}
+    freed &= freed if target.frees_numbers else set()
     return freed | {email for email, phone in wanted.items() if has.get(phone, email) != email}
 
 

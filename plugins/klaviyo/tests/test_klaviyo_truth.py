@@ -315,6 +315,17 @@ def test_a_number_that_was_sent_without_an_answer_goes_along_as_well(sink, klavi
     assert klaviyo.person("bob@shop.test").attributes["phone_number"] == PHONE
 
 
+def test_a_number_that_took_the_place_of_another_without_an_answer_goes_along_as_well(sink, klaviyo, operation):
+    """Only Klaviyo knows that it is there; who has none from now on does not keep it from its person."""
+    former = {"email": "anna@shop.test", "phone_number": "+4915123456780"}
+    links = [deliver(sink, operation, fields=fields) for fields in (former, {"email": "bob@shop.test"})]
+    deliver(sink, operation, links[0], fields={**former, "phone_number": PHONE})
+    swapped = [{"email": "anna@shop.test", "phone_number": None}, {"email": "bob@shop.test", "phone_number": PHONE}]
+    operations = [evolve(operation(fields=f), id=n, key=str(n), link=links[n]) for n, f in enumerate(swapped)]
+    assert [outcome.left_out for outcome in sink.deliver(operations)] == [{}, {}]
+    assert klaviyo.person("bob@shop.test").attributes["phone_number"] == PHONE
+
+
 def test_a_number_that_two_have_is_not_taken_off_for_a_third(sink, klaviyo, operation):
     link = deliver(sink, operation, fields={"email": "a@shop.test", "phone_number": PHONE})
     moved = evolve(operation(fields={"email": "a@shop.test"}), id=1, key="1", link=evolve(link, shared=2))

@@ -104,9 +104,10 @@ def _given_up(
                 value = may_be_there(link, name)
                 if value not in (None, profile.attributes.get(name)):
                     yield link.remote_id, name, str(value)
-            # What a create without an answer left there only Klaviyo may know.
+            # What a write without an answer left there only Klaviyo may know; of who has none it is taken off as well.
             there = [phone for phone, owner in owners.items() if owner["id"] == link.remote_id]
-            yield from ((link.remote_id, "phone_number", phone) for phone in there if number not in ("", phone))
+            mine = "phone_number" in profile.attributes
+            yield from ((link.remote_id, "phone_number", phone) for phone in there if mine and phone != number)
         # Who was just given another profile, for addresses went round, had the one that names them still.
         former = owners.get(number) if link.delivered_at is None else None
         if former is not None and former["id"] != link.remote_id and is_named(op, former):
