@@ -8,6 +8,7 @@ import os
 
 import pytest
 from simulation.books import OWNED, TYPED, Cut, Personal, Searched, typed_before
+from simulation.called import CALLED, NUMBERS, Calling
 from simulation.calls import (
     BEGINNINGS,
     TOLD,
@@ -155,6 +156,7 @@ GROUPS = {
     "whose address somebody has while they are turned away": (BARE, TURNED_AWAY, (Klaviyo, Recreating), 31),
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
     "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 499),
+    "numbers that go from one to another": (CALLED, NUMBERS, (Calling,), 13),
     "addresses that go round": (NEW_HERE | changed(NEW_HERE, BACK), ROUNDS, (Falling,), 23),
     "who exchange addresses while a job has one": (at_once(JOBBED, BACK), HERE, (Importing,), 13),
     "who exchange it back": (changed(NEW, BACK), BACK, TARGETS, 13),
@@ -181,6 +183,7 @@ DENSE = {
     "whom the owner typed in by a name of their own": 3,
     "who exchange the address of a change without an answer": 2,
     "addresses that go round": 3,
+    "numbers that go from one to another": 3,
     "who exchange it back": 1,
     "who gets the address of who signed up": 29,
     "two who were joined leave": 3,

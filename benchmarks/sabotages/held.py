@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import Sabotage, plugin
+from .form import Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -23,5 +23,13 @@ HELD: tuple[Sabotage, ...] = (
         "shared=shared, theirs=theirs, inherited=gone\n",
         "shared=shared, theirs=theirs\n",
         "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    # What is wrong for some minutes is right afterwards, and is said to be so all the time.
+    core(
+        "take back: give whoever exchanged their address nothing that waits of the former owner's",
+        "_delivery/prepare.py",
+        "        if link.delivered_at is None:\n            return {}\n",
+        "",
+        "core/tests/delivery/test_delivery_delays.py",
     ),
 )

@@ -423,4 +423,21 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[a number that goes to another-numbering]",
     ),
+    core(
+        "take back: owe those again who can have now what another one had",
+        "store/_rules/settle.py",
+        "        for one in settlement.frees:\n            _owe_freed(pen, row, one, now)\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[numbers that go from one to another-calling]",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: ask once more about a number that another one had, where it may be free by now",
+        "profile.py",
+        "return None if operation.maybe_applied and link.left_out[name] == FOREIGN else link.left_out[name]",
+        "return link.left_out[name]",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[numbers that go from one to another-calling]",
+    ),
 )

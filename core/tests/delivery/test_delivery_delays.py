@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+from attrs import evolve
+
 from synccore.entities import Membership
 from synccore.testing import Harness, customer, upsert
+from synccore.testing.scripted import ScriptedSink, scripted_type
 
 
 def test_a_change_taken_back_within_the_delay_sends_nothing(tmp_path):
@@ -67,3 +70,19 @@ def test_it_waits_no_longer_than_four_times_the_delay(tmp_path):
             app.emit(customer("1", first_name=f"B{minute}"))
             app.advance(timedelta(minutes=1))
         assert len(app.sink.calls) == 2
+
+
+def test_nobody_is_called_what_the_former_owner_of_their_record_was_called(tmp_path):
+    """Where addresses were exchanged, each has the other one's record: nothing of that one waits there."""
+    fields = {"email": "customer.email", "name": {"value": "customer.first_name", "delay": "5m"}}
+    sink = ScriptedSink()
+    kind = scripted_type(sink)
+    kind = evolve(kind, name="book", objects=tuple(evolve(o, by_address=True) for o in kind.objects))
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}, sink_types={"crm": (kind, {})}) as app:
+        app.emit(customer("1", email="a@shop.test", first_name="A"), customer("2", email="b@shop.test", first_name="B"))
+        app.settle_down()
+        app.emit(customer("1", email="b@shop.test", first_name="A"), customer("2", email="a@shop.test", first_name="B"))
+        app.follow()
+        app.drain()
+        found = {fields["email"]: fields["name"] for fields in sink.records.values()}
+        assert found == {"b@shop.test": "A", "a@shop.test": "B"}

@@ -304,6 +304,22 @@ def test_who_stays_at_a_shared_record_is_sent_again_once_another_was_let_go_of(p
     assert len(people.sink.calls) == before + 2
 
 
+def test_who_was_kept_from_something_gets_it_once_the_sink_says_that_it_is_free(people):
+    """A number of which the target takes one: in a call of its own, and sent whole, for nothing of it has changed."""
+    people.emit(anna(), customer("2", email="bob@shop.test", first_name="Bob", phone="13"))
+    people.drain()
+    before = len(people.sink.calls)
+    frees = ("shop:customer:2", "shop:customer:3", "no uid")
+    people.sink.then(lambda operation: evolve(people.sink._apply(operation), frees=frees))
+    people.emit(anna(phone="14"))
+    people.drain()
+    giver, again = (operation for call in people.sink.calls[before:] for operation in call)
+    assert (giver.key, again.key, again.maybe_applied) == ("1", "2", True)
+    assert again.changed == again.fields.keys() != set()
+    people.drain()
+    assert len(people.sink.calls) == before + 2
+
+
 def test_a_sink_that_cannot_let_go_is_not_called_for_what_is_shared(people):
     people.app.preparer("people")._leaves = frozenset({"keep"})
     remote = share(people)

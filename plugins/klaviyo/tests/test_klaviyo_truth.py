@@ -115,6 +115,43 @@ def test_a_number_that_was_left_out_is_named_once_nobody_has_it(sink, klaviyo, o
     assert now.lacking == {"phone_number"}
 
 
+def test_who_can_have_a_number_is_named_once_the_other_one_has_another(sink, klaviyo, operation):
+    """Both are linked, and each is written in a call of their own: the one who gets it first."""
+    has, gets = {"email": "a@shop.test", "phone_number": PHONE}, {"email": "b@shop.test", "phone_number": PHONE}
+    giver = deliver(sink, operation, key="1", fields=has)
+    taker = deliver(sink, operation, key="2", fields=gets)
+    assert taker.left_out == {"phone_number": "it belongs to another profile"}
+
+    def tell(**values):
+        values = {"key": "1", "link": giver, "changed": frozenset(values["fields"])} | values
+        (outcome,) = sink.deliver([operation(**values)])
+        return outcome.frees
+
+    assert tell(fields={**has, "first_name": "Ann"}) == ()
+    assert tell(fields={"email": "a@shop.test", "phone_number": "+4915123456780"}) == ("shop:customer:2",)
+    assert tell(fields={"email": "a@shop.test", "phone_number": None}) == ("shop:customer:2",)
+    assert tell(fields={"email": "a@shop.test", "phone_number": "+4915123456781"}) == ()
+    again = operation(key="2", fields=gets, link=taker, changed=frozenset(gets), maybe_applied=True)
+    assert sink.deliver([again])[0].left_out == {}
+    assert klaviyo.person("b@shop.test").attributes["phone_number"] == PHONE
+
+
+def test_nothing_is_kept_of_a_number_that_somebody_waited_for_who_is_forgotten(sink, context, operation):
+    has, gets = {"email": "a@shop.test", "phone_number": PHONE}, {"email": "b@shop.test", "phone_number": PHONE}
+    deliver(sink, operation, key="1", fields=has)
+    taker = deliver(sink, operation, key="2", fields=gets)
+    assert list(context.state().scan("wanted:"))
+    sink.erase(evolve(taker, source="shop", entity="customer", key="2"))
+    assert not list(context.state().scan("wanted:"))
+
+
+def test_a_number_that_was_sent_and_taken_back_at_once_is_free(sink, klaviyo, operation):
+    """As it is where the first call had no answer: nobody waits until Klaviyo shows it everywhere."""
+    link = deliver(sink, operation, key="1", fields={"email": "a@shop.test", "phone_number": PHONE})
+    deliver(sink, operation, link, key="1", fields={"email": "a@shop.test", "phone_number": None})
+    assert deliver(sink, operation, key="2", fields={"email": "b@shop.test", "phone_number": PHONE}).left_out == {}
+
+
 def test_a_number_that_only_klaviyo_dislikes_keeps_nobody_out(sink, klaviyo, operation):
     problem = {"id": "1", "code": "invalid", "title": "t", "detail": "d"}
     problem["source"] = {"pointer": "/data/attributes/phone_number"}
@@ -373,3 +410,14 @@ def test_what_only_klaviyo_knows_of_is_taken_off_for_somebody_else(sink, klaviyo
     assert [outcome.left_out for outcome in sink.deliver(operations)] == [{}, {}]
     numbers = [klaviyo.person(f["email"]).attributes["phone_number"] for f in wanted]
     assert numbers == [f["phone_number"] for f in wanted]
+
+
+def test_what_only_klaviyo_knows_of_goes_to_somebody_else_where_nothing_comes_in_its_place(sink, klaviyo, operation):
+    """The link says that another number stands there, for the answer to the last one was lost."""
+    anna = {"email": "anna@shop.test", "phone_number": PHONE}
+    link = deliver(sink, operation, key="1", fields=anna)
+    klaviyo.person("anna@shop.test").attributes["phone_number"] = "+4915123456783"
+    given = evolve(operation(fields={"email": "anna@shop.test", "phone_number": None}), id=1, key="2", link=link)
+    gets = evolve(operation(fields={"email": "bob@shop.test", "phone_number": "+4915123456783"}), id=2, key="1")
+    assert [outcome.left_out for outcome in sink.deliver([gets, given])] == [{}, {}]
+    assert klaviyo.person("bob@shop.test").attributes["phone_number"] == "+4915123456783"

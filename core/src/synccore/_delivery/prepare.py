@@ -148,8 +148,12 @@ class Preparer:
         return made_from(self._made_by, work.inputs)
 
     def _later(self, work: Work, changed: Collection[str], now: datetime) -> dict[str, datetime]:
-        """Changed field -> when it may go, where that is not now. A first delivery and the past go whole."""
-        if work.delivery.bulk or work.delivery.op != "upsert" or work.link is None or not work.link.mapped:
+        """Changed field -> when it may go, where that is not now. A first delivery and the past go whole, and so does
+        whoever was given another one's twin: what was asked for there is of that one."""
+        link = work.link
+        if work.delivery.bulk or work.delivery.op != "upsert" or link is None or not link.mapped:
+            return {}
+        if link.delivered_at is None:
             return {}
         options = self.route.options
         found = {n: settles_at(work, options[n].delay) for n in changed if n in options and options[n].delay}

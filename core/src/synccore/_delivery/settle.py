@@ -11,7 +11,7 @@ from .._mapping.shape import changed_fields
 from .._swift import swiftly
 from ..errors import SynccoreError, redact
 from ..store import DirtyRule, HistoryEntry, LinkUpdate, Settlement, Store, Work, together
-from ..types import Clock, Delivered, Link, Operation, Settled, SinkOp, Submitted, Unchanged
+from ..types import Clock, Delivered, Link, Operation, Settled, SinkOp, Submitted, Uid, Unchanged
 from .packed import PART
 from .policy import Decision, Park, PauseLane, Retry, Snooze, error_kind, error_text
 from .prepare import Preparer, settles_at
@@ -62,6 +62,7 @@ class Settler:
             to="skipped" if operation.op == "leave" and link is not None and link.remove else "done",
             link=link,
             owes=(*self._owed(work, remote_id), *self._again(work, operation)),
+            frees=tuple(map(Uid.parse, outcome.frees)) if isinstance(outcome, Delivered) else (),
             made_from=made_from,
             history=self._entry(
                 work,

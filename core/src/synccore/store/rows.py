@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from .._plain import Plain
 from ..entities import Entity, normalize_email
-from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot, Unreadable
+from ..types import Change, ChangeOp, EntityRef, Link, Op, SinkOp, Snapshot, Uid, Unreadable
 
 DeliveryState = Literal["ready", "running", "submitted", "done", "skipped", "parked", "dismissed"]
 
@@ -346,6 +346,8 @@ class Settlement(Plain):
     #: Routes that owe a delivery of the same source, entity and key because of this one (write-back), live or bulk as
     #: the settled row was.
     owes: tuple[DirtyRule, ...] = ()
+    #: Records of the same route that are owed again in full: what kept something from them is gone.
+    frees: tuple[Uid, ...] = ()
     history: HistoryEntry | None = None
     #: What the link holds now was made from this (`made_from`); None where that is not the newest state.
     made_from: str | None = None

@@ -236,9 +236,12 @@ class Delivered(_There):
         adopted: True where the sink found the record and took it over, False where it made it; None: core decides
             (found by a lookup: adopted; else made by us).
         made: further records made for this one: a name of the sink's own -> remote id. They come back in `Link.made`.
+        frees: uids of other records of this route, from which something was kept since it stood at this one's twin (a
+            number of which the target takes one), and which can have it now: they are owed again in full.
     """
 
     made: Mapping[str, str] = field(factory=dict)
+    frees: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

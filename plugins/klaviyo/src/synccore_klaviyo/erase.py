@@ -19,6 +19,7 @@ from .former import Former
 from .jobs import Holding, Jobs
 from .match import find, find_by_email
 from .profile import check_email, valid_phone
+from .wanted import Wanted
 
 __all__ = ["Eraser", "request_deletion"]
 
@@ -47,6 +48,7 @@ class Eraser:
         self._state = context.state()
         self._jobs = jobs
         self._former = Former(context)
+        self._wanted = Wanted(context)
         self._next_look: datetime | None = None
 
     # -- finding
@@ -83,6 +85,7 @@ class Eraser:
     def erase(self, link: Link) -> Erased:
         """Erase the person behind the link: whatever it was before, in Klaviyo a profile is one person."""
         email = _email(link.fields.get("email") or link.mapped.get("email"))
+        self._wanted.forget([link.remote_id, *([link.uid] if link.key else [])])
         holding = self._holding(link)
         if link.remote_id.startswith(_IN_JOB):
             remote_id = find_by_email(self._client, email)

@@ -257,7 +257,8 @@ def _reason(operation: Operation, name: str, value: Any) -> str | None:
     if name == "phone_number" and not valid_phone(str(value)):
         return INVALID_PHONE
     if name in EXTRA_IDENTIFIERS and link and name in link.left_out and link.mapped.get(name) == value:
-        return link.left_out[name]
+        # It is asked about once, and again where what is there may be something else by now.
+        return None if operation.maybe_applied and link.left_out[name] == FOREIGN else link.left_out[name]
     return None
 
 

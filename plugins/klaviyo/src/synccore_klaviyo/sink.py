@@ -59,6 +59,7 @@ class KlaviyoSink:
         from .plans import PlanNames
         from .read import Reader
         from .track import Events
+        from .wanted import Wanted
         from .write import Writer
 
         check_settings(context.routes)
@@ -70,6 +71,7 @@ class KlaviyoSink:
         deaf = frozenset(r.name for r in context.routes if r.settings.get("on_opt_out") == "nothing")
         self._reader = Reader(self._client, deaf)
         self._writer = Writer(self._client, config, context, self._jobs)
+        self._wanted = Wanted(context)
         self._eraser = Eraser(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
         #: The filters of `filters.FILTERS` with the names this sink has given to plans.
@@ -93,7 +95,7 @@ class KlaviyoSink:
         self._eraser.follow_up()
         if operations[0].object == "event":
             return self._events.deliver(operations)
-        return self._writer.deliver(operations)
+        return self._wanted.told(operations, self._writer.deliver(operations))
 
     def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
         """Tell opt-outs and opt-ins of people whose older state is in an import job."""
@@ -107,7 +109,7 @@ class KlaviyoSink:
         if outcomes is None:
             return None
         self._eraser.follow_up(job.id)
-        return self._writer.collected(job.operations, outcomes)
+        return self._wanted.told(job.operations, self._writer.collected(job.operations, outcomes))
 
     def lookup(self, operations: Sequence[Operation]) -> Sequence[LookupResult]:
         """The profiles that exist; an event has no twin, its unique_id keeps it single."""

@@ -64,7 +64,7 @@ class Writer:
         self._jobs = jobs
         self._merges = Merges(client, context)
         self._former = Former(context)
-        self._phones = Phones(client, context.clock)
+        self._phones = Phones(client, context)
         self._job_from = min(MAX_BATCH, config.bulk_threshold)
 
     def deliver(self, operations: Sequence[Operation]) -> list[Outcome]:

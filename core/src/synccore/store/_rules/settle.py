@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ...types import Op
+from ...types import Op, Uid
 from .. import codec, sql
 from .._convert import history_values, named, to_ms
 from ..codec import dump_json
@@ -66,6 +66,8 @@ def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> froz
     for row, settlement in held:
         if settlement.link is not None and settlement.link.emptied:
             _owe_sharers(pen, row, settlement.link, now)
+        for one in settlement.frees:
+            _owe_freed(pen, row, one, now)
     owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)
     # What is handed to a job holds up what it held up while it ran; what was folded away is no row any more.
     moved = [row for row, s in held if s.to != "submitted"]
@@ -291,9 +293,22 @@ def _owe_sharers(tx: Pen, row: Row, update: LinkUpdate, now: int) -> None:
     place = {name: row[name] for name in ("route", "source", "entity", "key", "sink")}
     for other in tx.execute(sql.SHARERS, place | {"remote_id": update.remote_id, "object": update.object}).fetchall():
         _put_link(tx, other, LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)
-        tx.later(_UNSURE, {name: other[name] for name in ("route", "source", "entity", "key")})
-        rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
-        owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False, doubt=2)
+        _owe_in_full(tx, other, now)
+
+
+def _owe_freed(tx: Pen, row: Row, one: Uid, now: int) -> None:
+    """Something was kept from it that stood at another one's twin; without a link it is owed in full anyhow."""
+    place = {"route": row["route"], "source": one.source, "entity": one.entity, "key": one.key}
+    other = tx.execute(sql.LINK, place).fetchone()
+    if other is not None and not other["let_go"]:
+        _owe_in_full(tx, other, now)
+
+
+def _owe_in_full(tx: Pen, other: Row, now: int) -> None:
+    """Of what is linked: the next state is sent whole, also where it is what was delivered last."""
+    tx.later(_UNSURE, {name: other[name] for name in ("route", "source", "entity", "key")})
+    rule = DirtyRule(route=other["route"], sink=other["sink"], entity=other["entity"])
+    owe(tx, rule, other["source"], other["key"], "upsert", bulk=True, now=now, changed=False, doubt=2)
 
 
 def _wake(tx: Pen, linked: Sequence[Row | Mapping[str, Any]], now: int) -> None:
