@@ -109,9 +109,6 @@ FORGOTTEN = {name: act for name, act in JOINED.items() if "forgotten" in name}
 
 #: What is told of who is not there yet makes them, by the address that they have then.
 TOLD_KNOWN = {name: begin for name, begin in SOLD.items() if "guest" not in name}
-#: And what leaves an order with whoever it was of: what broke off half told is told of both otherwise.
-STAYING_THEIRS = {name: act for name, act in FATES.items() if not name.startswith("it goes to")}
-
 #: What becomes of a subscription, three times.
 AGAIN = changed(changed(changed({"with a box": OWNING["with a box"]}, BOXES), BOXES), BOXES)
 
@@ -140,7 +137,7 @@ GROUPS = {
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 61),
     "what becomes of what they have": (changed(OWNING, BOXES), BOXES | MOVED, (Telling,), 307),
     "what becomes of it again and again": (AGAIN, HERE, (Telling,), 101),
-    "states that are told of them": (TOLD_KNOWN, STAYING_THEIRS, (Telling,), 307),
+    "states that are told of them": (TOLD_KNOWN, FATES, (Telling,), 307),
     "states that are told of who does something else": (at_once(TOLD_KNOWN, MOVED), HERE, (Telling,), 307),
     "whom an owner deletes while theirs is told": (TOLD, HANGING, (Recreating, Ledger), 251),
     "what is told of them where orders need an account": (SOLD, AFTER, (Selling, Unkeyed), 251),

@@ -440,4 +440,13 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[numbers that go from one to another-calling]",
     ),
+    plugin(
+        "klaviyo",
+        "take back: tell of whom an order goes to what was told of it before",
+        "track.py",
+        "        before = frozenset[str](self._state.get(half) or ()) if len(events) > 1 else frozenset[str]()\n",
+        "        before = frozenset[str]()\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[states that are told of them-telling]",
+    ),
 )

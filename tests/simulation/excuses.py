@@ -36,6 +36,8 @@ class Excuses:
         self.unsure: set[str] = set()
         #: Accounts that exchanged their addresses, and so what was told of them.
         self.exchanged: set[int] = set()
+        #: Orders that went to another account: what was told before stays with whoever had them then.
+        self.handed: set[int] = set()
         #: Accounts that had each other's records when a backup came back that does not know of it: who moves on takes
         #: along what another one said. Beside it the records of all at that moment.
         self.mistaken: set[int] = set()

@@ -64,12 +64,14 @@ def in_events(world: "World", target: Telling) -> Iterator[str]:
 
 
 def _elsewhere(world: "World", target: Telling) -> Iterator[str]:
-    """What is told of somebody is on their profile."""
+    """What is told of somebody is on their profile, but for what was told of an order before it went to them."""
     profiles = {p.id: p.attributes.get("email") for p in target.server.store.people.values()}
     for event in target.events():
         order = world.shop.orders.get(int(event["properties"].get("OrderId") or 0), {"customer_id": 0})
         account = world.accounts().get(order["customer_id"])
         if account is None or order["customer_id"] in world.excuses.exchanged | world.kept:
+            continue
+        if order["id"] in world.excuses.handed:
             continue
         if (on := profiles.get(event["profile"])) != account["email"]:
             yield f"{target.name}: {event['metric']} of {account['email']} is on {on}"

@@ -332,6 +332,31 @@ def test_an_order_that_changed_before_anything_was_told_was_placed_all_the_same(
     assert told == {"900": ["Placed Order", "Ordered Product", "Ordered Product", *then], "800": then}
 
 
+def test_an_order_that_was_half_told_and_goes_to_somebody_else_is_placed_once(start, shop, klaviyo, clock):
+    """What was told is never taken back: with the other one as well, its revenue would count twice."""
+    app = start("orders")
+    Beginning(app.app, "shop")
+    app.emit(shop.customer(), shop.customer("13"))
+    app.drain()
+    clock.advance(timedelta(seconds=1))
+    placed_at = clock.now()
+    klaviyo.fail_next(Fault.status(503, when=lambda request: b"Tea" in request.body and b"Ordered" in request.body))
+    app.emit(shop.order(created_at=placed_at))
+    app.drain()
+    app.emit(shop.order(owner="13", created_at=placed_at))
+    app.settle_down()
+    told = [(e["metric"], e["properties"].get("ProductName"), e["email"]) for e in klaviyo.events()]
+    assert told == [
+        ("Placed Order", None, "c12@shop.test"),
+        ("Ordered Product", "Mug", "c12@shop.test"),
+        ("Ordered Product", "Tea", "c13@shop.test"),
+    ]
+    app.emit(shop.order(owner="13", status="completed", created_at=placed_at))
+    app.settle_down()
+    assert [e["email"] for e in klaviyo.events("Fulfilled Order")] == ["c13@shop.test"]
+    assert len(klaviyo.events()) == 4
+
+
 def test_renewals_carry_no_value_beside_commerce_events(start, shop, klaviyo):
     app = start("orders", "payments")
     app.emit(shop.customer(), shop.payment())

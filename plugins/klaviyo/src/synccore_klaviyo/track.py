@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from synccore.errors import Rejected, WaitFor
+from synccore.errors import Rejected, SynccoreError, WaitFor
 from synccore.types import Context, Delivered, Failed, Operation, Outcome, each
 
 from .client import BULK_EVENTS, EVENT, MAX_BATCH, Client, dumps
@@ -18,7 +18,7 @@ __all__ = ["Events"]
 
 EVENTS_LIMIT = 1000
 REQUEST_LIMIT = 4_900_000
-_BEGAN = "began:"
+_BEGAN, _HALF = "began:", "half told:"
 
 
 class Events:
@@ -84,11 +84,23 @@ class Events:
         return {op.id: outcome for op, outcome in zip(operations, outcomes, strict=True)}
 
     def _send(self, operation: Operation, events: Sequence[Event]) -> Outcome:
-        for event in events:
-            attributes = event.attributes() | {"profile": event.profile()}
-            if operation.bulk:
-                attributes["backfill"] = True
-            self._client.call(EVENT, body={"data": {"type": "event", "attributes": attributes}})
+        """What was taken of it before is not told again: Klaviyo would drop it of the same profile alone."""
+        half = f"{_HALF}{operation.route}:{operation.uid}"
+        before = frozenset[str](self._state.get(half) or ()) if len(events) > 1 else frozenset[str]()
+        told = [event.unique_id for event in events if event.unique_id in before]
+        try:
+            for event in (one for one in events if one.unique_id not in before):
+                attributes = event.attributes() | {"profile": event.profile()}
+                if operation.bulk:
+                    attributes["backfill"] = True
+                self._client.call(EVENT, body={"data": {"type": "event", "attributes": attributes}})
+                told.append(event.unique_id)
+        except SynccoreError:
+            if told:
+                self._state.put({half: told})
+            raise
+        if before:
+            self._state.put({half: None})
         return _done(operation, _said(events))
 
     def _send_many(self, operations: Sequence[Operation], planned: Mapping[int, list[Event]]) -> dict[int, Outcome]:
