@@ -449,4 +449,13 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[states that are told of them-telling]",
     ),
+    plugin(
+        "google_contacts",
+        "take back: note whose a contact that was there before is to be",
+        "write/send.py",
+        "        round_.index.intents.aim(found)\n",
+        "        pass\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whom the owner typed in, and who moves-contacts]",
+    ),
 )

@@ -9,7 +9,7 @@ from google_help import by_email, marks_on, person_fields, settle
 
 from synccore.errors import RateLimited, Transient
 from synccore.testing import Fault
-from synccore.types import Delivered, Failed, Link, Retry
+from synccore.types import Delivered, Failed, Identity, Link, Retry
 
 
 def creates(request):
@@ -211,6 +211,21 @@ def test_what_was_written_on_the_owners_contact_without_an_answer_is_found_befor
     (found,) = rig.sink.lookup([rig.op(1, maybe=True, **person_fields(1))])
     assert found.adopted
     assert found.marked
+
+
+def test_who_was_found_without_an_answer_and_moves_is_at_the_same_contact(rigs):
+    """Nothing leads there but what was noted before: the listing is late, and their address is another one."""
+    rig = rigs(lag=timedelta(seconds=120))
+    name = rig.google.add(emailAddresses=[{"value": "ann1@shop.test"}])
+    rig.clock.advance(timedelta(minutes=15))
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "PATCH"))
+    rig.put(1, **person_fields(1))
+    (erased,) = rig.sink.find(Identity(uids=(rig.op(1).uid,), emails=("moved@shop.test",)))
+    assert erased.remote_id == name
+    (found,) = rig.sink.lookup(
+        [rig.op(1, maybe=True, **{**person_fields(1), "email": "moved@shop.test", "family_name": "Moved"})]
+    )
+    assert (found.remote_id, found.adopted, found.marked) == (name, True, True)
 
 
 @pytest.mark.parametrize("owner", [{}, {"nicknames": [{"value": "Nan"}]}])

@@ -46,6 +46,8 @@ def _find(index: Index, identity: Identity) -> list[Link]:
         if (lost := index.intents.left(uid)) is not None and lost[1] > timedelta(0) and not index.with_marker(uid):
             reason = "the answer to a create was lost: Google's listing may show the contact yet"
             raise RateLimited(reason, retry_after=lost[1], scope="operation")
+    if aimed := index.intents.aimed_at(identity.uids):
+        index.refresh(aimed)
     emails, phones = {normalize_email(e) for e in identity.emails}, set(filter(None, map(phone, identity.phones)))
     known_by = {print_of("email", e) for e in emails} | {print_of("phone", p) for p in phones}
     found = {n for uid in identity.uids for n in index.with_marker(uid) if not apart(index, n, uid, known_by)}

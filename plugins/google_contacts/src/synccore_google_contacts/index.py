@@ -8,6 +8,7 @@ sinks on that account; only the keys are held in memory:
     own:NAME      what we wrote on it (kept when the account is disconnected)
     alias:NAME    its name now, where Google renamed it
     intent:UID    a create that was sent and not yet answered (`Intents`)
+    aim:UID       the contact on which something was to be written for the first time, until that is answered
     vanished:NAME a contact that Google no longer knows and whose end the listing has not told yet
     gone:UID      a customer that was deleted in the shop: its marker counts no longer
     log:N         the contacts that write N touched
@@ -165,7 +166,7 @@ class Index:
         for name, record in (own or {}).items():
             items[f"own:{name}"] = asdict(record)
         for uid in done:
-            items[f"intent:{uid}"] = None
+            items |= {f"intent:{uid}": None, f"aim:{uid}": None}
         if last is not None:
             items["write"] = {
                 "name": last["resourceName"], "updated": updated(last), "at": self._clock.now().isoformat()

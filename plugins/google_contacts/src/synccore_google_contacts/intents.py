@@ -1,6 +1,7 @@
-"""Creates that were sent and whose answer is not known, by the marker that their contacts are to bear.
+"""Creates that were sent and whose answer is not known, by the marker that their contacts are to bear; and contacts
+that were there before, and are about to get one.
 
-They live in the account's durable state, as `intent:UID`.
+They live in the account's durable state, as `intent:UID` and `aim:UID`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,14 @@ class Intents:
     def withdraw(self, uids: Iterable[str]) -> None:
         """Google said for certain that it made none of these."""
         self._state.put({f"intent:{uid}": None for uid in uids})
+
+    def aim(self, names: Mapping[str, str]) -> None:
+        """Before it is sent: these (uid -> name) are to be the records', which nothing tells yet."""
+        self._state.put({f"aim:{uid}": name for uid, name in names.items()})
+
+    def aimed_at(self, uids: Iterable[str]) -> set[str]:
+        """The contacts on which something was to be written for these, where no answer came."""
+        return {str(name) for name in self._state.get_all(f"aim:{uid}" for uid in uids).values()}
 
     def open(self, uid: str) -> bool:
         """Whether a create of this marker was sent whose answer is not known."""

@@ -119,6 +119,8 @@ def apart(index: Index, name: str, uid: str, known_by: Collection[str]) -> bool:
     and nothing of what its record is known by (fingerprints) was ever written there, or stands there."""
     if index.own(name) is not None or index.intents.open(uid):
         return False
+    if name in map(index.resolve, index.intents.aimed_at([uid])):
+        return False
     person = index.person(name)
     written = told(person)
     return bool(written and known_by) and not written.union(standing(person)).intersection(known_by)

@@ -29,6 +29,8 @@ def prepare(round_: Round) -> None:
     still = [name for name in unknown if index.resolve(name) not in index]
     unheard_of = [op for op in operations if op.maybe_applied]
     unsure = [index.resolve(op.link.remote_id) if op.link is not None else find(index, op).name for op in unheard_of]
+    # By the address that they had then, which may be another one by now.
+    unsure += index.intents.aimed_at(op.uid for op in unheard_of if op.link is None)
     if read := {*still, *(name for name in (*ending, *filter(None, unsure)) if name in index)}:
         # Not in the listing is not gone: a listing lags behind, a read by name does not. What is to be deleted may be
         # another customer's too, or the owner's, since a merge of a moment ago. And what was written without an answer

@@ -204,6 +204,9 @@ def _cost(count: int) -> int:
 
 
 def _update(round_: Round, works: list[Work]) -> None:
+    """Write on contacts. Of one that was found it is noted whose it is to be, lest a lost answer leave nobody know."""
+    if found := {w.op.uid: w.name for w in works if w.op.op == "upsert" and w.op.link is None and w.name is not None}:
+        round_.index.intents.aim(found)
     if len(works) <= BATCH_COST:
         for work in works:
             _update_one(round_, work)
@@ -259,7 +262,8 @@ def _update_one(round_: Round, work: Work) -> None:
 
 
 def _updated(round_: Round, work: Work, person: Person) -> None:
-    round_.index.store([person], {person["resourceName"]: work.own})
+    done = [work.op.uid] if work.op.link is None else []
+    round_.index.store([person], {person["resourceName"]: work.own}, done)
     work.name = person["resourceName"]
     round_.done(work, person["resourceName"], person)
 
