@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import Sabotage, core, plugin
+from .form import VERBS, Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -31,5 +31,12 @@ HELD: tuple[Sabotage, ...] = (
         "        if link.delivered_at is None:\n            return {}\n",
         "",
         "core/tests/delivery/test_delivery_delays.py",
+    ),
+    core(
+        "take back: advise nobody to repair once more what was refused",
+        "_verbs/verify.py",
+        "self._repairs.keys() - self._refused",
+        "self._repairs.keys()",
+        VERBS,
     ),
 )

@@ -25,7 +25,7 @@ STATEMENTS = (
     core(
         "say nothing of a record that is gone at the target, seen by whole lives",
         "_verbs/verify.py",
-        '            self._warn("error", f"{self._route.entity} {link.key} is gone at the target")\n',
+        '            self._warn("error", f"{self._route.entity} {link.key} is gone at the target{refusal}")\n',
         "",
         SIMULATION,
     ),

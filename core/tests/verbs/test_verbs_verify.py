@@ -68,6 +68,32 @@ def test_repair_owes_exactly_what_the_target_lost(people):
     assert verify(people.app, "people").ok
 
 
+def test_who_is_gone_and_not_made_anew_is_no_reason_to_repair_again(people):
+    """A sink may refuse to make anew what somebody deleted: then that is said, with what it wants, and not twice."""
+    people.emit(*everyone(2))
+    people.drain()
+    (name,) = [remote for remote, fields in people.sink.records.items() if fields["email"] == "p1@shop.test"]
+    del people.sink.records[name]
+    people.sink.always(
+        lambda o: Rejected("it was deleted there; recreate = true makes it anew") if o.key == "1" else None
+    )
+    assert verify(people.app, "people", repair=True).repaired == ["1"]
+    people.drain()
+    proof = verify(people.app, "people")
+    (parked,) = people.deliveries(state="parked")
+    said = [f.message for f in proof.findings]
+    assert (proof.ok, proof.gone) == (False, ["1"])
+    assert (
+        "customer 1 is gone at the target, and was not made anew: it was deleted there; recreate = true makes it anew; "
+        f"then run synccore deliveries retry {parked.id}"
+    ) in said
+    assert not [text for text in said if "--repair" in text]
+    people.sink.always(None)
+    assert verify(people.app, "people", repair=True).repaired == ["1"], "whoever asks for it is heard"
+    people.drain()
+    assert verify(people.app, "people").ok
+
+
 def test_repair_takes_nothing_back_that_was_delivered_while_the_target_was_read(people):
     people.emit(*everyone(2))
     people.drain()

@@ -157,6 +157,8 @@ class _Sample:
         self._path = f"routes.{route.name}"
         #: Key -> what the target really holds. Whichever twin it has by then: meanwhile it may have another, or none.
         self._repairs: dict[str, LinkUpdate] = {}
+        #: Keys that were sent again and refused: once more makes no difference until somebody acts.
+        self._refused: set[str] = set()
         #: Records that took a linked one's place: linked with the next delivery.
         self._successors: set[str] = set()
 
@@ -181,8 +183,8 @@ class _Sample:
             rule = DirtyRule(route=route.name, sink=route.sink, entity=route.entity)
             app.store.repair(rule, route.source, self._repairs, app.clock.now())
             proof.repaired = sorted(self._repairs)
-        elif self._repairs:
-            text = f"run synccore verify {route.name} --repair to send {len(self._repairs)} again"
+        elif again := self._repairs.keys() - self._refused:
+            text = f"run synccore verify {route.name} --repair to send {len(again)} again"
             proof.findings.append(_finding("info", self._path, text))
 
     def _left_as_it_is(self, link: Link) -> bool:
@@ -199,8 +201,9 @@ class _Sample:
 
     def _compare(self, link: Link, remote: Mapping[str, Any] | None) -> None:
         if remote is None:
+            refusal = self._refusal(link)
             self._proof.gone.append(link.key)
-            self._warn("error", f"{self._route.entity} {link.key} is gone at the target")
+            self._warn("error", f"{self._route.entity} {link.key} is gone at the target{refusal}")
             self._repairs[link.key] = LinkUpdate(object=link.object, remote_id=None, fields={})
             return
         # What was kept because it is the owner's may change as they like.
@@ -213,6 +216,15 @@ class _Sample:
             self._drifted(link, "was changed at the target", names, remote)
         if isinstance(remote, Roomier) and link.key not in self._proof.drift:
             self._drifted(link, "was delivered without what the target takes now", sorted(remote.lacking), remote)
+
+    def _refusal(self, link: Link) -> str:
+        """Why it was not made anew, where that was tried, and what to do."""
+        rows = self._app.store.deliveries(route=link.route, key=link.key, state="parked")
+        parked = [row for row in rows if (row.source, row.entity) == (link.source, link.entity)]
+        if not parked:
+            return ""
+        self._refused.add(link.key)
+        return f", and was not made anew: {parked[0].error}; then run synccore deliveries retry {parked[0].id}"
 
     def _drifted(self, link: Link, how: str, names: list[str], remote: Mapping[str, Any]) -> None:
         self._proof.drift[link.key] = names
