@@ -54,8 +54,9 @@ class Excuses:
         self._saved: set[str] = set()
         self.lost: set[str] = set()
         #: Address, and what of theirs a target had when a backup came back that may not know of it, or got as a process
-        #: died: where the shop has emptied it since, nobody knows that it was ours.
-        self._filled: set[tuple[str, str]] = set()
+        #: died: where the shop has emptied it since, nobody knows that it was ours. Also the account that had it
+        #: then: it goes on with that.
+        self._filled: set[tuple[str | int, str]] = set()
 
     # -- what happens
 
@@ -83,6 +84,7 @@ class Excuses:
 
     def gives_up(self, number: int, email: str) -> None:
         """An account is about to have another address, and had this one."""
+        self._filled |= {(number, part) for part in (PHONE, PLACE) if (email, part) in self._filled}
         store = self._world.store
         with store.asked_by_a_stranger():
             known = store.snapshot("shop", "customer", str(number))
@@ -165,13 +167,17 @@ class Excuses:
 
     def of_number(self, email: str) -> bool:
         """Whether a number may be there that nobody knows to be ours."""
-        return (email, PHONE) in self._filled
+        return self._is_filled(email, PHONE)
+
+    def _is_filled(self, email: str, part: str) -> bool:
+        whose = [n for n, account in self._world.accounts().items() if account["email"] == email]
+        return any((who, part) in self._filled for who in (email, *whose))
 
     def emptied(self, person: Held, wanted: Held) -> Held:
         """What is wanted of somebody, with what they may still have where the shop has nothing any more."""
         if not wanted.phone and self.of_number(person.email):
             wanted = evolve(wanted, phone=person.phone)
-        if (person.email, PLACE) in self._filled:
+        if self._is_filled(person.email, PLACE):
             street, city, code = (part or held for part, held in zip(wanted.place, person.place, strict=True))
             wanted = evolve(wanted, place=(street, city, code))
         return wanted
