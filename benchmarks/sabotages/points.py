@@ -414,15 +414,6 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whose address somebody has while they are turned away-marketing]",
     ),
-    plugin(
-        "klaviyo",
-        "take back: take off whoever has none from now on a number that only Klaviyo knows to be there",
-        "phones.py",
-        "for phone in there if mine and phone != number)",
-        'for phone in there if number not in ("", phone))',
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a number that goes to another-numbering]",
-    ),
     core(
         "take back: owe those again who can have now what another one had",
         "store/_rules/settle.py",
