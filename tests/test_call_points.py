@@ -48,6 +48,7 @@ from simulation.owning import BOXES, OWNING, at_once
 from simulation.rounds import ROUNDS, Falling
 from simulation.targets import Adopting, Google, Klaviyo, Salesforce
 from simulation.telling import Telling
+from simulation.traces import FORGOTTEN_LATER, LEFT, MADE_ONE
 from simulation.turned_away import TURNED_AWAY
 from simulation.world import World
 
@@ -150,7 +151,7 @@ GROUPS = {
     "a backup of before where no key tells": (saved_before(BEGINNINGS), RESTORED, (Keyless,), 13),
     "what they do themselves twice": (changed(NEW, THEIRS), THEIRS, TARGETS, 307),
     "what others do twice": (changed(NEW, FIRST), THEIRS | SECOND, TARGETS, 307),
-    "a number that goes to another": (changed(NEW_HERE | BARE, RENUMBERED), HANDED_ON, (Numbering,), 31),
+    "a number that goes to another": (changed(NEW_HERE | BARE, RENUMBERED), HANDED_ON, (Numbering,), 101),
     "whose address somebody has while they are turned away": (BARE, TURNED_AWAY, (Klaviyo, Recreating), 31),
     "who exchange the address of a change without an answer": (changed(NEW_HERE, MOVED), BACK, (Klaviyo,), 5),
     "who gets the address of who signed up": (changed(NEW_HERE, GOING), SOON, (Klaviyo, Adopting), 499),
@@ -161,6 +162,12 @@ GROUPS = {
     "one of an account and a guest": (changed(with_a_guest(NEW), ONE), THEIRS, TARGETS, 211),
     "an owner who joins two": (with_another(BEGINNINGS), JOINED, (Klaviyo, Google, Salesforce), 307),
     "one of two who were joined is forgotten": (with_another(NEW), FORGOTTEN, (Google,), 19),
+    "who was joined, left and is forgotten": (
+        changed(changed(with_another(NEW_HERE), MADE_ONE), LEFT),
+        FORGOTTEN_LATER,
+        (Google,),
+        11,
+    ),
     "two who were joined leave": (
         changed(changed(with_another(NEW_HERE), KEPT), LEAVING),
         HERE,

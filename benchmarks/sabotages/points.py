@@ -449,4 +449,13 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whom the owner typed in, and who moves-contacts]",
     ),
+    plugin(
+        "google_contacts",
+        "leave what the link does not know on a merged contact of who is forgotten",
+        "write/plan.py",
+        "shared=shared, theirs=theirs, inherited=gone\n",
+        "shared=shared, theirs=theirs\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who was joined, left and is forgotten-contacts]",
+    ),
 )

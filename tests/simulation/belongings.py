@@ -24,7 +24,10 @@ def belongings(world: World, target: Salesforce) -> Iterator[str]:
 
 
 def in_book(world: World, target: Google) -> Iterator[str]:
-    """Each of our contacts bears the label, and what its owner wrote there stays, whatever the shop has for it."""
+    """Of who was forgotten nothing is there. Each of ours bears the label, and what its owner wrote there stays,
+    whatever the shop has for it."""
+    streets = {one.get("streetAddress") for contact in target.server.contacts() for one in contact.get("addresses", ())}
+    yield from (f"{target.name}: {street} is there of who was forgotten" for street in streets & target.traces)
     if target.merged:
         return
     label = next((name for name, group in target.server.groups.items() if group.name == "Customers"), "")

@@ -192,6 +192,8 @@ class Google(Target):
         self.works_at: dict[str, str] = {}
         #: Addresses that the owner typed in: what stands there is their own, though it be a second one.
         self.typed: set[str] = set()
+        #: What was written of nobody but who was forgotten since.
+        self.traces: set[str] = set()
         #: Contact -> what the owner calls whom they typed in.
         self.names: dict[str, tuple[str, str]] = {}
         self.server = FakePeople(clock=clock.now, quota=plenty, sync_lag=self.lag)
