@@ -63,9 +63,9 @@ MENDS = (
     ),
     core(
         "believe an answer whatever is in its places",
-        "http/_shape.py",
-        "                if type(part) not in kinds:\n",
-        "                if part is None and optional:\n",
+        "http/_answer.py",
+        "return shape.read(self.json(wrote=wrote))",
+        "return self.json(wrote=wrote)",
         "tests/test_fuzz.py",
     ),
     plugin(
@@ -74,14 +74,6 @@ MENDS = (
         "client.py",
         "answer.json_as(endpoint.answers or shapes.TAKEN, wrote=wrote)",
         'answer.json_object("data", wrote=wrote)',
-        "tests/test_fuzz.py",
-    ),
-    plugin(
-        "google_contacts",
-        "look at no more of a listing than that it is an object",
-        "shapes.py",
-        'LISTED = Shape({"connections?": [_CONTACT], "nextPageToken?": str, "nextSyncToken?": str})',
-        "LISTED = Shape({})",
         "tests/test_fuzz.py",
     ),
     plugin(

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 from hypothesis import strategies as st
 
-__all__ = ["Cut", "Mutant", "messages"]
+__all__ = ["Cut", "Mutant", "answers", "messages"]
 
 ODD = (
     *(None, True, 0, -1, 10**30, 1e308),
@@ -137,6 +137,10 @@ class Cut:
 
 _paths = st.lists(st.integers(0, 60), max_size=5).map(tuple)
 _into = st.sampled_from([*(((value,)) for value in ODD), *CHANGES, "gone", "as another place"])
-_mutants = st.builds(Mutant, path=_paths, into=_into, other=_paths, depth=st.sampled_from((1, 60, 600, 3_000)))
+_deep = st.lists(st.integers(0, 60), min_size=3, max_size=7).map(tuple)
+_depths = st.sampled_from((1, 60, 600, 3_000))
+_mutants = st.builds(Mutant, path=_paths, into=_into, other=_paths, depth=_depths)
 cuts = st.builds(Cut, st.sampled_from(("cut", "twice", "a byte", "a mark", "a name twice")), st.integers(0, 5_000))
 messages = _mutants | cuts
+#: As often as not far inside, where most of an answer is.
+answers = messages | st.builds(Mutant, path=_deep, into=_into, other=_paths, depth=_depths)
