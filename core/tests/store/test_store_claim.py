@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from synccore.store import sql
+from synccore.store import hinting, sql
 from synccore.store._rules import claim, namesakes, returning, takeover
 
 
@@ -34,7 +34,7 @@ def test_no_hot_statement_walks_the_outbox(desk, name):
     values = {"nth": 4, "size": 10, "limit": 5, "now": 0, "bulk": 0, "ids": "[1]", "id": 1, "until": 1, "event": 1}
     texts = ("sink", "route", "source", "entity", "key", "token")
     statement = next(
-        getattr(part, name) for part in (sql, claim, takeover, returning, namesakes) if hasattr(part, name)
+        getattr(part, name) for part in (sql, hinting, claim, takeover, returning, namesakes) if hasattr(part, name)
     )
     db = sqlite3.connect(desk.path)
     try:
