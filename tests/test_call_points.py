@@ -41,7 +41,7 @@ from simulation.going import GOING
 from simulation.hanging import HANGING
 from simulation.instead import INSTEAD
 from simulation.ledger import Ledger
-from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Importing
+from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Dropping, Importing
 from simulation.numbers import HANDED_ON, RENUMBERED, Numbering
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.owning import BOXES, OWNING, at_once
@@ -95,6 +95,10 @@ NEW_HERE = {name: begin for name, begin in NEW.items() if "guest" not in name}
 
 #: Who leaves nothing but a name where they go, and no word: of who is parked anything else may stay, a known limit.
 BARE = at_once({"new, with a no": BEGINNINGS["new, with a no"]}, {"lives nowhere": THEIRS["lives nowhere"]})
+
+#: Who leaves, and has an account with that address again.
+GONE = {"leaves": THEIRS["leaves"]}
+COMING = {"registers": OTHERS["registers"]}
 
 #: What is made anew by a change without an answer, since its owner deleted it, is made once more by some targets; who
 #: exchanges the address that they have since a change without an answer may be one with whoever has the one in between:
@@ -168,6 +172,7 @@ GROUPS = {
         (Google,),
         11,
     ),
+    "who left and comes again while they are deleted": (changed(NEW, GONE), COMING, (Dropping,), 13),
     "two who were joined leave": (
         changed(changed(with_another(NEW_HERE), KEPT), LEAVING),
         HERE,

@@ -87,4 +87,12 @@ DATA = (
         "result is None or",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[5248]",
     ),
+    plugin(
+        "klaviyo",
+        "write to a profile that Klaviyo is about to delete",
+        "sink.py",
+        "waiting = self._dropping.waiting(operations)",
+        "waiting: dict[int, Outcome] = {}",
+        f"{POINTS}[who left and comes again while they are deleted-dropping]",
+    ),
 )

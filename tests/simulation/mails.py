@@ -16,7 +16,7 @@ from .moments import CONSENT
 from .targets import Held, Klaviyo
 from .world import World
 
-__all__ = ["IN_A_JOB", "JOBBED", "MAILED", "UNSUBSCRIBED", "Importing"]
+__all__ = ["IN_A_JOB", "JOBBED", "MAILED", "UNSUBSCRIBED", "Dropping", "Importing"]
 
 #: Klaviyo takes one opt-in of a person in half an hour: what is told sooner makes no difference.
 LATER = timedelta(minutes=40)
@@ -37,6 +37,16 @@ class Importing(Klaviyo):
     def people(self) -> list[Held]:
         """But for addresses alone: who says no, and gets another one a moment later, leaves theirs behind with it."""
         return [person for person in super().people() if person.first or person.last]
+
+
+class Dropping(Klaviyo):
+    """An account that deletes a while after it was asked to."""
+
+    name = "dropping"
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        super().__init__(clock, luck)
+        self.server.deletion_time = timedelta(seconds=90)
 
 
 def _at_checkout(*, known: bool) -> Beginning:

@@ -309,6 +309,44 @@ def test_asked_again_a_running_job_is_still_the_reason(sink, klaviyo, operation)
     assert "submitted 12:00" in outcomes[0].note
 
 
+def erased(sink, klaviyo, operation):
+    """Anna left, and Klaviyo was asked to delete her; gives what was made of that."""
+    anna = klaviyo.add_person(email=ANNA)
+    link = evolve(linked(anna.id), fields={"email": ANNA})
+    (outcome,) = sink.deliver([evolve(operation(op="delete", settings={"on_delete": "erase"}), link=link)])
+    return outcome
+
+
+def test_who_registers_anew_waits_until_klaviyo_has_deleted_the_profile(sink, klaviyo, operation, clock):
+    assert isinstance(erased(sink, klaviyo, operation), Delivered)
+    anew, other = (
+        operation(key="13", fields={"email": "Anna@Shop.test"}),
+        operation(key="14", fields={"email": "z@shop.test"}),
+    )
+    waits, delivered = sink.deliver([anew, other])
+    assert isinstance(delivered, Delivered)
+    assert isinstance(waits.error, RateLimited)
+    assert ANNA not in str(waits.error)
+    clock.advance(timedelta(minutes=1))
+    (outcome,) = sink.deliver([anew])
+    assert klaviyo.person(ANNA).id == outcome.remote_id
+
+
+def test_nobody_waits_for_a_deletion_that_comes_to_nothing(sink, klaviyo, operation, clock):
+    klaviyo.deletion_time = timedelta(days=30)
+    erased(sink, klaviyo, operation)
+    clock.advance(timedelta(days=1, minutes=1))
+    (outcome,) = sink.deliver([operation(key="13", fields={"email": ANNA})])
+    assert isinstance(outcome, Delivered)
+
+
+def test_nobody_waits_for_a_deletion_that_was_refused(sink, klaviyo, operation):
+    klaviyo.fail_next(Fault.status(400, when=lambda request: "deletion-jobs" in request.path))
+    assert isinstance(erased(sink, klaviyo, operation), Failed)
+    (outcome,) = sink.deliver([operation(key="13", fields={"email": ANNA})])
+    assert isinstance(outcome, Delivered)
+
+
 def test_an_event_s_person_is_forgotten_by_address(sink, klaviyo, clock):
     klaviyo.deletion_time = timedelta(0)
     klaviyo.add_person(email=ANNA)

@@ -52,6 +52,7 @@ class KlaviyoSink:
         # With the first sink: who only names the types needs none of the rooms.
         from .account import Connection
         from .check import Checker
+        from .dropping import Dropping
         from .erase import Eraser
         from .jobs import Jobs
         from .mapping.filters import named
@@ -70,7 +71,8 @@ class KlaviyoSink:
         self._finder = Finder(self._client)
         deaf = frozenset(r.name for r in context.routes if r.settings.get("on_opt_out") == "nothing")
         self._reader = Reader(self._client, deaf)
-        self._writer = Writer(self._client, config, context, self._jobs)
+        self._dropping = Dropping(self._client, context)
+        self._writer = Writer(self._client, config, context, self._jobs, self._dropping)
         self._wanted = Wanted(context)
         self._eraser = Eraser(self._client, context, self._jobs)
         self._events = Events(self._client, config, context)
@@ -95,7 +97,11 @@ class KlaviyoSink:
         self._eraser.follow_up()
         if operations[0].object == "event":
             return self._events.deliver(operations)
-        return self._wanted.told(operations, self._writer.deliver(operations))
+        waiting = self._dropping.waiting(operations)
+        going = [op for op in operations if op.id not in waiting]
+        written = zip(going, self._writer.deliver(going), strict=True)
+        outcomes: dict[int, Outcome] = {**waiting, **{op.id: outcome for op, outcome in written}}
+        return self._wanted.told(operations, [outcomes[op.id] for op in operations])
 
     def overtake(self, operations: Sequence[Operation]) -> Sequence[Delivered | Failed | None]:
         """Tell opt-outs and opt-ins of people whose older state is in an import job."""

@@ -13,7 +13,7 @@ from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome,
 from .client import MAX_BATCH, PROFILE_IMPORT, SUPPRESS, Client
 from .config import Config
 from .consent import Consent, Said, address_of, gets_mail, is_by_us, old_email
-from .erase import request_deletion
+from .dropping import Dropping
 from .errors import ApiError
 from .former import Former
 from .jobs import Jobs
@@ -57,9 +57,10 @@ class _Course:
 class Writer:
     """Writes the object `profile`."""
 
-    def __init__(self, client: Client, config: Config, context: Context, jobs: Jobs) -> None:
+    def __init__(self, client: Client, config: Config, context: Context, jobs: Jobs, dropping: Dropping) -> None:
         self._client = client
         self._clock = context.clock
+        self._dropping = dropping
         self._consent = Consent(client, context, config.list)
         self._jobs = jobs
         self._merges = Merges(client, context)
@@ -387,8 +388,8 @@ class Writer:
     def _take_away(self, operation: Operation) -> Delivered:
         if (operation.op == "delete" or operation.gone) and operation.settings.get("on_delete") == "erase":
             former = self._former.of([operation.uid], ours=True)
-            for remote_id in former:
-                request_deletion(self._client, remote_id)
+            for remote_id, profile in find(self._client, "id", former).items():
+                self._dropping.ask(remote_id, _known_as(profile))
             self._former.take(former)
         return self._delete(operation) if operation.op == "delete" else self._let_go(operation)
 
@@ -414,7 +415,7 @@ class Writer:
     def _remove(self, link: Link) -> Delivered:
         if not link.ours:
             return self._clear(link, "not deleted, for it was there before or is shared: ")
-        request_deletion(self._client, link.remote_id)
+        self._dropping.ask(link.remote_id, link.fields.get("email"))
         return Delivered(note="deletion of the profile requested")
 
     def _clear(self, link: Link, why: str = "") -> Delivered:
