@@ -148,3 +148,11 @@ def test_a_refusal_of_another_shape_is_the_records(sink, klaviyo, operation, err
     klaviyo.fail_next(Fault.status(400, {"errors": errors}, when=lambda r: r.method == "POST"))
     (failed,) = sink.deliver([operation(fields={"email": "anna@shop.test"})])
     assert isinstance(failed.error, SynccoreError)
+
+
+def test_a_metric_without_a_name_keeps_nobody_from_a_check(sink, klaviyo):
+    """Klaviyo's OpenAPI document: `name` of a metric is nullable, and not required."""
+    klaviyo.install_woocommerce()
+    nameless = Fault.altered(replaced(("data", 0, "attributes", "name"), None), when=lambda r: r.path == "/api/metrics")
+    klaviyo.fail_next(nameless, nameless)
+    assert any("WooCommerce" in finding.message for finding in sink.check().findings)

@@ -203,3 +203,11 @@ def test_results_of_a_job_that_are_no_such_table_are_read_again(bulk, person, ta
         bulk.collect(operations, outcomes)
     assert "003" not in str(caught.value)
     assert all(isinstance(one, Delivered) for one in bulk.collect(operations, outcomes))
+
+
+def test_a_record_without_a_date_is_somebody_elses_and_keeps_nobody_waiting(make_org, bench, route, person):
+    at = make_org()
+    at.org.objects["Contact"].fields.pop("WooId__c", None)
+    crm = bench(route(match=("Email",)), at=at)
+    crm.org.org.insert("Contact", {"Email": "ann1@shop.test", "CreatedDate": None}, raw=True)
+    assert isinstance(crm.one("1", person(1), maybe_applied=True), Delivered)

@@ -104,3 +104,12 @@ def test_dates_at_both_ends_of_time_are_read(shop, client):
         shop.shop.orders[order]["date_modified_gmt"] = at
         _, cursor = client.listed("order")
         client.listed("order", cursor)
+
+
+def test_a_record_that_a_page_shows_twice_is_one(shop, client):
+    """A plugin's join (roles, languages) may show a user twice."""
+    ada = shop.add_customer(email="ada@shop.test")
+    shop.fail_next(Fault.altered(lambda rows: rows + rows, when=lambda r: r.method == "GET" and "customers" in r.path))
+    link = WriteBack(entity="customer", key=str(ada), links={"crm": f"003{ada}"}, at=datetime(2026, 1, 1, tzinfo=UTC))
+    (outcome,) = client.source.write_back([link])
+    assert isinstance(outcome, Delivered)

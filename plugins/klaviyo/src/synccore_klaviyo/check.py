@@ -162,7 +162,7 @@ def _metrics(client: Client, config: Config, path: str, routes: Sequence[RouteSp
         findings.append(Finding(level=level, path=f"{path}.commerce_events", message=message))  # type: ignore[arg-type]
     entities = {r.entity for r in routes if r.object == "event"}
     ours = {m for entity in entities for m in METRICS.get(entity, ()) if entity != "order" or config.commerce_events}
-    names = {m["name"] for m in found if (m.get("integration") or {}).get("name") in (None, "API")}
+    names = {m.get("name") for m in found if (m.get("integration") or {}).get("name") in (None, "API")}
     total = len(found) + len(ours - names)
     if total > METRICS_LIMIT:
         message = f"{len(found)} metrics and {len(ours - names)} new ones: an account holds {METRICS_LIMIT}"

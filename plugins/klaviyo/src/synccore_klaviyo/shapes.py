@@ -41,7 +41,7 @@ ACCOUNT = Shape(
         ]
     }
 )
-METRICS = _page({"attributes": {"name": str, "integration?": {"name?": str}}})
+METRICS = _page({"attributes": {"name?": str, "integration?": {"name?": str}}})
 PEOPLE = _page({"id": ID, "attributes": _ATTRIBUTES})
 PERSON = Shape({"data": {"id": ID, "attributes?": _ATTRIBUTES}})
 IMPORT = Shape({"data": {"attributes": {"status": str, "failed_count?": int}}})

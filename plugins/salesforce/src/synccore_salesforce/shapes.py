@@ -108,5 +108,5 @@ def _cell(name: str) -> Any:
     if name == "Id":
         return ID
     if name == "CreatedDate":
-        return MOMENT
+        return (MOMENT, None)
     return (ID, None) if name.endswith("Id") else (str, float, bool, None)

@@ -46,9 +46,10 @@ class Writer:
     ) -> dict[int, Outcome]:
         ids = ",".join(dict.fromkeys(item.key for _, item in items))
         listing = self._shop.page(path, {**params, "include": ids, "per_page": BATCH, "_fields": "id,meta_data"})
-        stored = {number: row for row in rows(listing.rows) if (number := key(row.get("id")))}
-        if len(stored) < len(listing.rows):
+        numbered = [(number, row) for row in rows(listing.rows) if (number := key(row.get("id")))]
+        if len(numbered) < len(listing.rows):
             raise Transient("the shop gave rows that are no records", outage=False)
+        stored = dict(numbered)  # a plugin's join may show one twice
         outcomes: dict[int, Outcome] = {}
         owed: dict[str, dict[str, Any]] = {}
         for i, item in items:

@@ -83,8 +83,12 @@ class Org:
             self.objects[name].records[record_id]["CreatedById"] = full_id("005", 2)
             return record_id
         record_id = self._new_id(name)
-        self.objects[name].records[record_id] = {"IsDeleted": False, **fields, "Id": record_id}
+        made = {"CreatedById": full_id("005", 2), "CreatedDate": self._stamp()}
+        self.objects[name].records[record_id] = {"IsDeleted": False, **made, **fields, "Id": record_id}
         return record_id
+
+    def _stamp(self) -> str:
+        return f"{self.now():%Y-%m-%dT%H:%M:%S}.000+0000"
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The live records of an object."""
@@ -180,7 +184,7 @@ class Org:
             if self.storage_full:
                 raise RowRefused("STORAGE_LIMIT_EXCEEDED", "storage limit exceeded")
             new_id = self._new_id(kind.name)
-            made = {"CreatedById": self.user, "CreatedDate": f"{self.now():%Y-%m-%dT%H:%M:%S}.000+0000"}
+            made = {"CreatedById": self.user, "CreatedDate": self._stamp()}
             kind.records[new_id] = {"IsDeleted": False, **self._created(kind, clean), **made, "Id": new_id}
             return {"id": new_id, "created": True}
         old.update(clean)
