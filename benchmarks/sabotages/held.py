@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import VERBS, Sabotage, core, plugin
+from .form import DELIVERY, STORE, VERBS, Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -56,5 +56,62 @@ HELD: tuple[Sabotage, ...] = (
         "_within(record, relations)[name] = _cell(name)",
         '_within(record, relations)[f"{name}?"] = _cell(name)',
         "plugins/salesforce/tests/test_salesforce_answers.py",
+    ),
+    core(
+        "take back: doubt a guest who is one again",
+        "store/_rules/ingest.py",
+        "            self._again.add((change.entity, change.key))\n",
+        "            pass\n",
+        DELIVERY,
+    ),
+    core(
+        "take back: follow who was deleted since a backup and made anew",
+        "_delivery/doubtful.py",
+        "        items = self._followed(route, items, settlements)\n",
+        "",
+        DELIVERY,
+    ),
+    core(
+        "take back: let go of what was deleted, though a forgetting is incomplete",
+        "_verbs/forget.py",
+        '        if one.left == "gone" and link.entity != Customer.entity and',
+        "        if False and",
+        VERBS,
+    ),
+    core(
+        "take back: know the forgotten by what they were before",
+        "store/_rules/ingest.py",
+        " or self._is_from_before(change)\n",
+        "\n",
+        STORE,
+    ),
+    core(
+        "take back: ask for what waits when somebody leaves",
+        "store/_rules/ingest.py",
+        "dict.fromkeys(waiting_for(self._tx, self._unit.source, change.entity, change.key), self._now)",
+        "{}",
+        STORE,
+    ),
+    core(
+        "take back: wait for the guest and the account who had an address",
+        "store/_rules/namesakes.py",
+        "(p.replaced_by IS NULL OR {_ITS_HEIR})",
+        "p.replaced_by IS NULL",
+        DELIVERY,
+    ),
+    core(
+        "take back: what an exchanged record was made from is its former owner's",
+        "store/_rules/exchange.py",
+        "SET key = :between, made_from = NULL, seen = NULL, delivered_at = NULL WHERE",
+        "SET key = :between WHERE",
+        "tests/test_round.py",
+    ),
+    plugin(
+        "klaviyo",
+        "take back: unsubscribe whom a backup does not know that we subscribed",
+        "consent.py",
+        "            elif op.maybe_applied and not now and before is not True:\n                unsure.append(op)\n",
+        "",
+        "plugins/klaviyo/tests/test_klaviyo_consent.py",
     ),
 )
