@@ -4,9 +4,7 @@ Every call goes to the `instance_url` of the newest token. A 401 makes one new t
 headers and body; a second 401 is an AuthError.
 """
 
-import csv
 import io
-import json as jsonlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -22,8 +20,9 @@ from synccore.oauth import OAuth, Tokens
 from synccore.types import Context
 
 from . import shapes
+from .answers import part_response, problems_in, results_in, rows_in
 from .config import is_safe_url
-from .errors import Problem, Refused, error_of, problems_of
+from .errors import Problem, Refused, error_of
 from .limits import Governor
 
 __all__ = ["Client", "Save", "chunked", "literal", "org_of", "user_of"]
@@ -172,10 +171,10 @@ class Client:
         if answer.status == 401:
             return True
         # Bulk API words the same with another status and spelling.
-        return answer.status == 400 and any(p.code == "InvalidSessionId" for p in _problems(answer))
+        return answer.status == 400 and any(p.code == "InvalidSessionId" for p in problems_in(answer))
 
     def _failure(self, method: str, path: str, answer: Response) -> Exception:
-        problems = _problems(answer)
+        problems = problems_in(answer)
         problem = problems[0] if problems else Problem(f"HTTP {answer.status}", answer.excerpt())
         if answer.status == 420:
             # "Edge has no route": an org that is being moved, or a host that is none.
@@ -327,7 +326,7 @@ class Client:
         by_name = {a["referenceId"]: a for a in answer.json_as(shapes.PARTS, wrote=writes)["compositeResponse"]}
         if len(by_name) != len(wanted) or any(f"part{n}" not in by_name for n in range(len(wanted))):
             raise Transient(f"{len(wanted)} requests were sent, {len(by_name)} answered", maybe_applied=writes)
-        return [_part_response(by_name[f"part{n}"]) for n in range(len(wanted))]
+        return [part_response(by_name[f"part{n}"]) for n in range(len(wanted))]
 
     # -- writing
 
@@ -348,7 +347,7 @@ class Client:
     def delete(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Move up to 200 records to the Recycle Bin; one result each, in order."""
         answer = self.call("DELETE", f"composite/sobjects?ids={','.join(ids)}&allOrNone=false")
-        return _results(answer, len(ids))
+        return results_in(answer, len(ids))
 
     def save(self, saves: Sequence[Save]) -> list[list[dict[str, Any]] | Exception]:
         """Write several collections (five at most) in one call; per collection its results, or why it was refused."""
@@ -375,7 +374,7 @@ class Client:
         if not answer.ok:
             return self._failure(save.method, save.path, answer)
         try:
-            return _results(answer, len(save.records))
+            return results_in(answer, len(save.records))
         except Transient as error:
             return error
 
@@ -383,7 +382,7 @@ class Client:
         self, method: str, path: str, records: Sequence[Mapping[str, Any]], headers: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         body = {"allOrNone": False, "records": list(records)}
-        return _results(self.call(method, path, json=body, headers=headers), len(records))
+        return results_in(self.call(method, path, json=body, headers=headers), len(records))
 
     def change(self, name: str, record_id: str, fields: Mapping[str, Any]) -> None:
         """Change one record. Raises Refused."""
@@ -469,7 +468,7 @@ class Client:
                 largest=_JOB_LARGEST,
                 into=text.buffer,
             )
-            yield from _table(text)
+            yield from rows_in(text)
 
 
 def _in_address(soql: str) -> int:
@@ -489,41 +488,3 @@ def _parts(texts: Sequence[str], room: int, most: int, length: Callable[[str], i
         size += cost
     if part:
         yield part
-
-
-def _part_response(answer: Mapping[str, Any]) -> Response:
-    body = answer.get("body")
-    return Response(
-        status=answer["httpStatusCode"],
-        headers={},
-        body=jsonlib.dumps(body).encode() if body is not None else b"",
-    )
-
-
-def _problems(answer: Response) -> tuple[Problem, ...]:
-    return problems_of(answer.json_or_none(shapes.PROBLEMS))
-
-
-def _results(answer: Response, expected: int) -> list[dict[str, Any]]:
-    """What became of so many records, in order."""
-    results: list[dict[str, Any]] = answer.json_as(shapes.RESULTS, wrote=True)
-    if len(results) != expected:
-        raise Transient(f"{expected} records were sent and the answer holds {len(results)}", maybe_applied=True)
-    if any(result["success"] and "id" not in result for result in results):
-        raise Transient("the answer says of some records that they are written, and not where", maybe_applied=True)
-    return results
-
-
-def _table(text: io.TextIOBase) -> Iterator[dict[str, str]]:
-    """The rows of a job's results. Raises Transient where it is no such table."""
-    try:
-        rows = csv.DictReader(text, strict=True)
-        if rows.fieldnames is not None and "sf__Id" not in rows.fieldnames:
-            raise Transient("the results of a job are another table than Salesforce's")
-        for row in rows:
-            if None in row or None in row.values():
-                raise Transient("a row of a job's results has more cells than columns, or fewer")
-            yield row
-    except (csv.Error, UnicodeDecodeError) as error:
-        # Without the cause: it may show a cell.
-        raise Transient(f"the results of a job cannot be read: {type(error).__name__}") from None
