@@ -7,8 +7,8 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
+from simulation.backups import RESTORED
 from simulation.books import OWNED, TYPED, Cut, Personal, Searched, typed_before
-from simulation.called import CALLED, NUMBERS, Calling
 from simulation.calls import (
     BEGINNINGS,
     TOLD,
@@ -32,7 +32,6 @@ from simulation.changes import (
     NUMBERED,
     ONE,
     OTHERS,
-    RESTORED,
     SET_BACK,
     THEIRS,
 )
@@ -42,7 +41,7 @@ from simulation.hanging import HANGING
 from simulation.instead import INSTEAD
 from simulation.ledger import Ledger
 from simulation.mails import IN_A_JOB, JOBBED, MAILED, UNSUBSCRIBED, Dropping, Importing
-from simulation.numbers import HANDED_ON, RENUMBERED, Numbering
+from simulation.numbers import CALLED, HANDED_ON, NUMBERS, RENUMBERED, Calling, Numbering
 from simulation.orgs import Keyless, Known, Recreating, Selling, Unkeyed
 from simulation.owning import BOXES, OWNING, at_once
 from simulation.rounds import ROUNDS, Falling

@@ -30,7 +30,6 @@ __all__ = [
     "NUMBERED",
     "ONE",
     "OTHERS",
-    "RESTORED",
     "SET_BACK",
     "THEIRS",
     "changes_name",
@@ -443,27 +442,6 @@ OTHERS: Mapping[str, Change] = {
 }
 
 
-def _restores(world: World, whom: Whom) -> None:
-    STEPS["restore"](world, LUCK)
-
-
-def _registers_and_restores(world: World, whom: Whom) -> bool:
-    if done := _registers(world, whom):
-        _restores(world, whom)
-    return done
-
-
-def _takes_back_and_restores(world: World, whom: Whom) -> bool:
-    """What somebody has changed since the backup is as it was before it comes back: it knows of nothing."""
-    if not whom.number:
-        return False
-    said = [row["value"] for row in world.shop.customers[whom.number]["meta_data"] if row["key"] == CONSENT]
-    meta = _meta("no" if "yes" in said else "yes") if said else []
-    world.shop.edit_customer(whom.number, first_name="Ada", meta_data=meta)
-    _restores(world, whom)
-    return True
-
-
 def _sets_clock_back(world: World, whom: Whom) -> None:
     """By longer than anybody may have to wait."""
     world.machine.set(timedelta(days=-1))
@@ -473,12 +451,6 @@ def _sets_clock_back(world: World, whom: Whom) -> None:
 #: Nobody waits longer for that.
 SET_BACK: Mapping[str, Change] = {"the clock goes back": _sets_clock_back}
 
-#: Of a backup that was made before: then much is unknown, and less is known to be right.
-RESTORED: Mapping[str, Change] = {
-    "restore": _restores,
-    "registers, and restore": _registers_and_restores,
-    "takes it back, and restore": _takes_back_and_restores,
-}
 #: An account and a guest become one.
 ONE: Mapping[str, Change] = {
     "gets the guest's address": _gets_guests_address,

@@ -9,9 +9,10 @@ from typing import Any
 
 from synccore.testing import FakeClock
 
+from .backups import RESTORED
 from .buying import LONG_AGO
 from .calls import Beginning, Change, Whom, buys, somebody
-from .changes import RESTORED, THEIRS
+from .changes import THEIRS
 from .moments import CONSENT
 from .targets import Held, Klaviyo
 from .world import World
