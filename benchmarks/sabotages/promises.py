@@ -189,10 +189,31 @@ PROMISES = (
     core(
         "see nothing that arrives while a comparison runs",
         "store/_rules/ingest.py",
-        "        if self._sweeps:\n            self._mark_seen(change)\n        if self._is_forgotten",
-        "        if self._is_forgotten",
+        "            self._mark_seen(change)\n",
+        "            pass\n",
         STORE,
         INGEST,
+    ),
+    core(
+        "go on marking for a comparison that is over",
+        "store/taking.py",
+        "DELETE FROM sweep WHERE source = ? AND name = ?",
+        "DELETE FROM sweep_seen WHERE source = ? AND name = ?",
+        STORE,
+    ),
+    core(
+        "mark for a comparison that failed",
+        "store/keeping.py",
+        "WHERE name = CAST(:id AS TEXT)",
+        "WHERE name = :id || '?'",
+        STORE,
+    ),
+    core(
+        "write down that somebody who was forgotten was seen",
+        "store/_rules/ingest.py",
+        "if self._sweeps and not (forgotten and self._snapshot(change.entity, change.key) is None):",
+        "if self._sweeps:",
+        STORE,
     ),
     core(
         "tell a fact twice", "store/_rules/ingest.py", "rowcount > 0 and not late", "rowcount >= 0 and not late", STORE

@@ -9,7 +9,7 @@ from synccore._verbs.verify import Proof
 
 from .operators import forgotten, remapped, restored
 from .owners import proofs, spoilt
-from .statements import remains, told
+from .statements import left_over, remains, told
 from .truth import faults
 from .world import World
 
@@ -24,7 +24,7 @@ LATER = timedelta(minutes=2)
 def afterwards(world: World) -> Iterator[str]:
     """Everything that is not as it should be."""
     yield from _untold(world)
-    yield from (*world.heard.faults, *told(world), *remains(world))
+    yield from (*world.heard.faults, *told(world), *left_over(world), *remains(world))
     before = proofs(world)
     if _owed(before):
         yield from _repaired(world)

@@ -11,7 +11,7 @@ from synccore.store._convert import to_ms
 from .targets import Google
 from .world import World
 
-__all__ = ["remains", "standing", "told"]
+__all__ = ["left_over", "remains", "standing", "told"]
 
 #: What `status` counts -> the states of the rows that it means.
 COUNTED = {"ready": ("ready",), "running": ("running", "submitted"), "parked": ("parked",)}
@@ -63,6 +63,18 @@ def told(world: World) -> Iterator[str]:
         began = line.at - timedelta(milliseconds=line.duration_ms or 0)
         if not any(began <= at <= line.at for at in world.heard.writes[line.sink]):
             yield f"log: {line.entity} {line.key} delivered to {line.sink} at {line.at}, which wrote nothing then"
+
+
+def left_over(world: World) -> Iterator[str]:
+    """What nobody needs any more once every listing has come to its end, and what would be more each day."""
+    if world.store.backfills():
+        return
+    with world.store.peek() as view:
+        for row in view.execute("SELECT name, entity, key FROM sweep_seen").fetchall():
+            yield f"comparison {row['name']} is over, and {row['entity']} {row['key']} is marked for it"
+    for name in world.store.cursors("shop"):
+        if name.startswith(("reconcile:", "backfill:")):
+            yield f"no listing goes on from {name}"
 
 
 def remains(world: World) -> Iterator[str]:

@@ -21,6 +21,7 @@ from synccore._verbs.lanes import resume
 from synccore._verbs.parts.changed import note_routes
 from synccore._verbs.restore import put_in_place, settle_in
 from synccore.errors import SynccoreError
+from synccore.store import email_of
 from synccore.testing import FakeClock
 from synccore.types import WebhookRequest
 from synccore_woocommerce.testing import FakeWooCommerce
@@ -443,6 +444,10 @@ class World(Closing):
             return
         email = self.shop.customers[number]["email"]
         for order in [n for n, o in self.shop.orders.items() if o["billing"]["email"] == email]:
+            with self.store.asked_by_a_stranger():
+                known = self.store.snapshot("shop", "order", str(order))
+            # An order that is deleted for good sends nothing: whose it was is not known to have it is not asked for it.
+            self.network.heard_all &= known is None or email_of(known.data) == email
             self.shop.delete_order(order)
         self.delete(number)
         self.run(lambda: self.forget_everywhere(email))

@@ -339,6 +339,8 @@ class SourceWorker:
         cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
         before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0
         self._store.update_backfill(job.id, state="running", now=self._clock.now())
+        if reconciling:  # marks of which nobody took leave would be written for ever
+            self._store.end_sweeps(self._unit.name, {str(other.id) for other in self._store.backfills()})
 
         def write(found: Listed) -> None:
             self._store.update_backfill(job.id, seen=found.seen, total=found.total, now=self._clock.now())
@@ -346,8 +348,9 @@ class SourceWorker:
         keep = NowAndThen(self._clock, write)
 
         def report(listed: Listed) -> None:
-            if self._ended(job):
-                raise Stopped  # by a person
+            if self._ended(job):  # by a person, while this page was on its way
+                self._store.end_sweep(self._unit.name, str(job.id))
+                raise Stopped
             keep(listed := evolve(listed, seen=before + listed.seen))
             watch(listed)
 

@@ -117,7 +117,7 @@ class Lister:
         deleted = self._delete_missing(entity, sweep, confirmed=confirmed)
         # In this order: without its marks a sweep that seems unfinished would find everything missing.
         self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
-        self._store.end_sweep(self._name, entity, sweep)
+        self._store.end_sweep(self._name, sweep)
         return evolve(listed, deleted=deleted)
 
     # -- inside

@@ -19,6 +19,16 @@ _PUT = """
 INSERT INTO plugin_state (namespace, key, value) VALUES (:namespace, :key, :value)
 ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value
 """
+#: A comparison's marks bear the number of its listing; they go along with it, whatever it came to.
+_END_SWEEP = """
+DELETE FROM sweep WHERE name = CAST(:id AS TEXT) AND source = (SELECT source FROM backfill WHERE id = :id)
+"""
+#: Where a listing stood that nobody goes on with.
+_END_CURSOR = """
+DELETE FROM cursor WHERE source = (SELECT source FROM backfill WHERE id = :id)
+    AND name IN (SELECT 'backfill:' || id FROM backfill WHERE id = :id
+                 UNION ALL SELECT 'reconcile:' || id || ':' || entity FROM backfill WHERE id = :id)
+"""
 
 
 class Keeping(Engine):
@@ -123,7 +133,7 @@ class Keeping(Engine):
         error: str | None = None,
         now: datetime,
     ) -> None:
-        """Change what is given (not None)."""
+        """Change what is given (not None). With one that comes to its end goes what only it needed."""
         values = {"state": state, "cursor": cursor, "seen": seen, "total": total, "error": error}
         given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         if state is not None:
@@ -133,6 +143,9 @@ class Keeping(Engine):
         columns = ", ".join(f"{name} = :{name}" for name in given)
         with self.writing() as tx:
             tx.execute(f"UPDATE backfill SET {columns} WHERE id = :id", given | {"id": job_id})  # noqa: S608  own names
+            if given.get("finished_at") is not None:
+                tx.execute(_END_SWEEP, {"id": job_id})
+                tx.execute(_END_CURSOR, {"id": job_id})
 
     # -- secrets
 

@@ -1,5 +1,6 @@
 """Taking in: changes, cursors and the marks of full comparisons. Held by whoever brings news from a source."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -64,14 +65,17 @@ class Taking(Engine):
         row = self.one(looks.SWEEP_COUNTS, {"source": source, "entity": entity, "sweep": sweep})
         return row["known"], row["unseen"]
 
-    def end_sweep(self, source: str, entity: str, sweep: str) -> None:
-        """Forget the sweep's marks."""
+    def end_sweep(self, source: str, sweep: str) -> None:
+        """Forget the sweep and its marks, also of what other listings brought meanwhile."""
         with self.writing() as tx:
-            tx.execute("DELETE FROM sweep_seen WHERE source = ? AND name = ? AND entity = ?", (source, sweep, entity))
+            tx.execute("DELETE FROM sweep WHERE source = ? AND name = ?", (source, sweep))
+
+    def end_sweeps(self, source: str, but: Collection[str]) -> None:
+        """Forget all sweeps of the source with other names: nobody goes on with them."""
+        with self.writing() as tx:
             tx.execute(
-                "DELETE FROM sweep WHERE source = :source AND name = :name AND NOT EXISTS "
-                "(SELECT 1 FROM sweep_seen WHERE source = :source AND name = :name)",
-                {"source": source, "name": sweep},
+                "DELETE FROM sweep WHERE source = ? AND name NOT IN (SELECT value FROM json_each(?))",
+                (source, json.dumps(sorted(but))),
             )
 
     def doubt(self, sources: Collection[str], now: datetime) -> int:

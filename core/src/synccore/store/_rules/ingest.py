@@ -115,11 +115,11 @@ class _Intake:
             return self._delete(change)
         if change.data is None:
             raise ValueError(f"an upsert needs data: {change.entity} {change.key}")
-        if self._sweeps:
+        forgotten = self._is_forgotten(change, change.data)
+        # Of whom nothing is kept, no mark is either; what is kept was seen, though its news are not taken.
+        if self._sweeps and not (forgotten and self._snapshot(change.entity, change.key) is None):
             self._mark_seen(change)
-        if self._is_forgotten(change, change.data):
-            return "forgotten"
-        return self._upsert(change, change.data)
+        return "forgotten" if forgotten else self._upsert(change, change.data)
 
     def _hint(self, change: Change) -> _Fate:
         if (change.entity, change.key) in self._order.answered:

@@ -324,8 +324,37 @@ class TakingInRules:
         assert desk.store.missing("shop", "customer", "s", "3", 10) == ["4"]
         assert desk.store.missing("shop", "customer", "s", "", 1) == ["3"]
         assert desk.store.sweep_counts("shop", "customer", "s") == (4, 2)
-        desk.store.end_sweep("shop", "customer", "s")
+        desk.store.end_sweep("shop", "s")
         assert desk.store.sweep_counts("shop", "customer", "s") == (5, 5)
+
+    def test_a_sweep_ends_with_all_that_it_marked(self, desk: Desk) -> None:
+        """What stays would be marked again by every change that comes, for ever."""
+        desk.take(desk.customer("1"), desk.order("o1", "1"), sweep="s")
+        desk.store.end_sweep("shop", "s")
+        desk.take(desk.customer("1", version=2), desk.order("o1", "1", version=2))
+        assert [desk.store.sweep_counts("shop", of, "s") for of in ("customer", "order")] == [(1, 1), (1, 1)]
+
+    @pytest.mark.parametrize("state", ["done", "failed"])
+    def test_a_listing_takes_along_its_marks_and_where_it_stood(self, desk: Desk, state: str) -> None:
+        jobs = [desk.store.queue_backfill("reconcile", "shop", of, {}, None, desk.now) for of in ("customer", "order")]
+        names = [f"reconcile:{job.id}:{job.entity}" for job in jobs]
+        desk.take(desk.customer("1"))
+        for job, name in zip(jobs, names, strict=True):
+            desk.take(desk.customer("1"), sweep=str(job.id), cursor=(name, "page 2"))
+        desk.store.update_backfill(jobs[0].id, state="running", seen=1, now=desk.now)
+        assert desk.store.sweep_counts("shop", "customer", str(jobs[0].id)) == (1, 0)
+        desk.store.update_backfill(jobs[0].id, state=state, now=desk.now)
+        assert desk.store.sweep_counts("shop", "customer", str(jobs[0].id)) == (1, 1)
+        assert desk.store.sweep_counts("shop", "customer", str(jobs[1].id)) == (1, 0), "another one's"
+        assert set(desk.store.cursors("shop")) == {names[1]}
+
+    def test_sweeps_that_nobody_goes_on_with_end(self, desk: Desk) -> None:
+        desk.take(desk.customer("1"))
+        for name in ("1", "2", "3"):
+            desk.take(desk.customer("1"), sweep=name)
+        desk.store.end_sweeps("elsewhere", ())
+        desk.store.end_sweeps("shop", ("2", "9"))
+        assert [desk.store.sweep_counts("shop", "customer", n)[1] for n in ("1", "2", "3")] == [1, 0, 1]
 
     def test_what_comes_back_during_a_sweep_is_not_missing(self, desk: Desk) -> None:
         desk.take(desk.customer("1"), desk.customer("2"), desk.gone("customer", "1"))

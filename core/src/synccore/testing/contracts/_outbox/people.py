@@ -225,6 +225,8 @@ class PeopleRules:
         )
         assert (done.forgotten, done.accepted) == (4, 1)
         assert desk.rows() == ["people 2 upsert ready"]
+        with desk.store.reading() as view:
+            assert [row["key"] for row in view.execute("SELECT key FROM sweep_seen").fetchall()] == ["2"]
         assert desk.take(desk.customer("1", email="new@shop.test")).accepted == 1
 
     def test_the_trail_does_not_name_the_forgotten_again_where_nothing_is_said_of_them(self, desk: Desk) -> None:
