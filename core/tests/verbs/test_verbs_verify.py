@@ -309,6 +309,22 @@ def test_a_target_that_does_not_say_who_has_an_address_proves_nothing(people):
     assert not verify(people.app, "people").proved
 
 
+def test_what_was_theirs_does_not_stay_with_whom_a_target_made_them_one(people):
+    people.app.preparer("people").by_address = True
+    people.emit(customer("0", email="p0@shop.test"), customer("1", email="p1@shop.test", phone="+4930555018"))
+    people.drain()
+    store = people.app.store
+    first, second = (store.link("people", "shop", "customer", key) for key in ("0", "1"))
+    people.sink.records[first.remote_id]["phone"] = people.sink.records.pop(second.remote_id)["phone"]
+    joined = LinkUpdate(object=second.object, remote_id=first.remote_id, sink="crm", fields=second.fields)
+    store.put_link("people", "shop", "customer", "1", joined, people.clock.now())
+    assert verify(people.app, "people", repair=True).repaired == ["0", "1"]
+    people.settle_down()
+    numbers = {record["email"]: record.get("phone") for record in people.sink.records.values()}
+    assert numbers == {"p0@shop.test": None, "p1@shop.test": "+4930555018"}
+    assert verify(people.app, "people").ok
+
+
 def test_of_two_made_one_where_a_target_has_one_record_for_an_address_one_is_made_anew(people):
     people.app.preparer("people").by_address = True
     people.emit(*everyone(2))

@@ -229,18 +229,22 @@ class _Sample:
     def _drifted(self, link: Link, how: str, names: list[str], remote: Mapping[str, Any]) -> None:
         self._proof.drift[link.key] = names
         self._warn("warning", f"{self._route.entity} {link.key} {how}: {', '.join(names)}")
-        another = self._is_anothers(link)
+        mates = self._others_there(link)
         gone = LinkUpdate(object=link.object, remote_id=None, remove=True)
-        self._repairs[link.key] = gone if another else _as_it_is(link, names, remote)
+        self._repairs[link.key] = gone if mates else _as_it_is(link, names, remote)
+        for mate in mates:
+            self._repairs.setdefault(mate.key, _left_with(mate, link))
 
-    def _is_anothers(self, link: Link) -> bool:
-        """Whether the target has one of its records for an address, and this one is of somebody with another address
-        as well: it holds what they have, and this one's own is made anew."""
+    def _others_there(self, link: Link) -> Sequence[Link]:
+        """Where the target has one of its records for an address, and this one is of somebody with another address as
+        well: they. It holds what they have, and this one's own is made anew."""
         if link.shared <= 1 or not self._app.preparer(self._route.name).by_address:
-            return False
+            return ()
         mates = [x for x in self._links_to(link.remote_id) if (x.route, x.source) == (link.route, link.source)]
         snapshots = [self._app.store.snapshot(x.source, x.entity, x.key) for x in mates]
-        return len({email_of(s.data) for s in snapshots if s is not None and not s.deleted}) > 1
+        if len({email_of(s.data) for s in snapshots if s is not None and not s.deleted}) <= 1:
+            return ()
+        return [mate for mate in mates if mate.key != link.key and not mate.left]
 
     def _succeeded(self, link: Link, lacking: Sequence[str], remote: Mapping[str, Any]) -> None:
         """The record was merged into another, or converted: that one's values are its owners', not drift."""
@@ -360,6 +364,19 @@ def _as_it_is(link: Link, names: Sequence[str], remote: Mapping[str, Any]) -> Li
         fields={**link.fields, **there},
         left_out=link.left_out,
         asked={**link.mapped, **there},
+    )
+
+
+def _left_with(mate: Link, gone: Link) -> LinkUpdate:
+    """What is known of a record that somebody leaves: what was theirs, and is nobody's now, is still there."""
+    there = {name: value for name, value in gone.fields.items() if name not in mate.fields}
+    return LinkUpdate(
+        object=mate.object,
+        remote_id=None,
+        etag=None,
+        fields={**there, **mate.fields},
+        left_out=mate.left_out,
+        asked={**there, **mate.mapped},
     )
 
 
