@@ -247,6 +247,13 @@ MENDS = (
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[3498]",
     ),
     core(
+        "take back: take off a record what was theirs whom a repair gives one of their own",
+        "_verbs/verify.py",
+        "            self._repairs.setdefault(mate.key, _left_with(mate, link))\n",
+        "            pass\n",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6780]",
+    ),
+    core(
         "take back: know what somebody wrote to a shared record for theirs also once another one went",
         "store/_rules/settle.py",
         'LinkUpdate(object=other["object"], remote_id=other["remote_id"]), now)',

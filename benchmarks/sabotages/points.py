@@ -297,7 +297,7 @@ POINTS = (
     core(
         "take back: make anew by a repair whom a target with one record for an address has made one with another",
         "_verbs/verify.py",
-        "self._repairs[link.key] = gone if another else _as_it_is(link, names, remote)",
+        "self._repairs[link.key] = gone if mates else _as_it_is(link, names, remote)",
         "self._repairs[link.key] = _as_it_is(link, names, remote)",
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who exchange the address of a change without an answer-marketing]",
