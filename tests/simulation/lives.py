@@ -49,7 +49,28 @@ DAYS = 10
 
 #: Of the first ten thousand those in which faults showed that few others see. Where what is drawn changes they are
 #: other lives: then the sabotages that name them are missed, and want others.
-SEEN = (236, 710, 918, 1106, 1572, 2148, 2864, 3498, 3987, 4131, 4632, 5248, 6114, 6441, 6758, 6780, 6958, 8298, 8485, 8840)
+SEEN = (
+    236,
+    710,
+    918,
+    1106,
+    1572,
+    2148,
+    2864,
+    3498,
+    3987,
+    4131,
+    4632,
+    5248,
+    6114,
+    6441,
+    6758,
+    6780,
+    6958,
+    8298,
+    8485,
+    8840,
+)
 
 #: By how much a life has more or less of a step than others.
 WAYS = (0.2, 0.5, 1, 1, 2, 4)
