@@ -43,6 +43,33 @@ def test_an_account_finds_what_the_guest_it_took_over_may_have_made(harness):
     assert harness.states() == {"skipped": 1, "done": 1}
 
 
+@pytest.mark.parametrize("words", [(None, "yes"), ("yes",), ("no", "yes")], ids=str)
+def test_what_an_unheard_create_may_have_told_is_news_where_it_is_taken_back(tmp_path, words):
+    told = []
+
+    def away(operation):
+        return Transient("away", outage=False)
+
+    def lost(operation):
+        harness.sink._apply(operation)
+        return Transient("no answer", maybe_applied=True)
+
+    def heard(operation):
+        told.append(operation.before)
+        return harness.sink._apply(operation)
+
+    fields = {"email": "customer.email", "word": "customer.username"}
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as harness:
+        for word in words:
+            harness.emit(upsert(Customer(key="7", email=EMAIL, username=word)))
+            harness.sink.always(lost if word == words[-1] else away)
+            harness.advance(timedelta(hours=1))
+        harness.sink.always(heard)
+        harness.emit(upsert(Customer(key="7", email=EMAIL, username="no")))
+        harness.settle_down()
+    assert [before["word"] for before in told] == ["yes"]
+
+
 def test_so_does_one_that_came_while_the_create_was_under_way(harness):
     def carried_out_and_lost(operation):
         harness.sink._apply(operation)

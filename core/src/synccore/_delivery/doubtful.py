@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import evolve
 
@@ -138,7 +139,9 @@ class Doubtful:
         if _is_delete(item) or link.asked is None:
             return evolve(item, operation=evolve(operation, link=link))
         anew = self._preparers[route].prepare(evolve(work, link=link), operation.id)
-        return evolve(item, operation=anew.operation or evolve(operation, link=link))
+        if anew.operation is None:
+            return evolve(item, operation=evolve(operation, link=link))
+        return evolve(item, operation=_with_unheard(anew.operation, work.unheard))
 
     def _unfound(self, route: str, item: Item) -> Item:
         """For a target that nobody can ask: who is sent again as a new record takes the place of the first, if any."""
@@ -206,6 +209,15 @@ class Doubtful:
 def _unmarked(result: LookupResult | Failed) -> bool:
     """Whether nothing there carries the record's key. What only looks like it may stand beside the one that does."""
     return result is None or isinstance(result, Ambiguous) or (isinstance(result, Link) and not result.marked)
+
+
+def _with_unheard(operation: Operation, unheard: Mapping[str, Any]) -> Operation:
+    """What such a try may have told is told anew where it is not so any more, like what the shop had said before."""
+    before = dict(operation.before or {})
+    for name, value in unheard.items():
+        if before.get(name) is None or before[name] == operation.fields.get(name):
+            before[name] = value
+    return evolve(operation, before=before) if before else operation
 
 
 def _is_doubtful(operation: Operation) -> bool:

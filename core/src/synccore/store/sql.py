@@ -139,14 +139,17 @@ _BEFORE = """CASE WHEN EXISTS (SELECT 1 FROM link l WHERE l.route = :route AND l
 
 #: A record without a link may have been made all the same: after a restore by what the backup does not know, and for
 #: an account by the create of the guest it took over. One with a link may hold another state than the link says, where
-#: the record changed since the backup (2). Either may, where a parked row says so.
+#: the record changed since the backup (2). Either may, where a parked row says so; and who has none, where one says so
+#: that was dismissed.
 _DOUBTFUL = """CASE WHEN :doubt = 2 OR EXISTS (SELECT 1 FROM delivery u WHERE u.source = :source
         AND u.entity = :entity AND u.key = j.key AND u.settled_at IS NULL AND u.route = :route AND u.state = 'parked'
         AND u.event IS NULL AND u.maybe_applied = 1) OR NOT EXISTS (SELECT 1 FROM link l WHERE l.route = :route
         AND l.source = :source AND l.entity = :entity AND l.key = j.key) AND (:doubt = 1 OR EXISTS (
         SELECT 1 FROM snapshot p CROSS JOIN delivery d ON d.route = :route AND d.source = p.source
             AND d.entity = p.entity AND d.key = p.key AND d.event IS NULL AND d.maybe_applied = 1
-        WHERE p.source = :source AND p.entity = :entity AND p.replaced_by = j.key)) THEN 1 ELSE 0 END"""
+        WHERE p.source = :source AND p.entity = :entity AND p.replaced_by = j.key) OR EXISTS (SELECT 1 FROM delivery v
+        WHERE v.source = :source AND v.entity = :entity AND v.key = j.key AND v.state = 'dismissed'
+            AND v.route = :route AND v.event IS NULL AND v.maybe_applied = 1)) THEN 1 ELSE 0 END"""
 
 #: Keys of one route, all at once: {key: the state it had before, or what its link was made from}.
 _OWE = f"""
@@ -325,7 +328,8 @@ SELECT min(due_at) FROM delivery WHERE sink = :sink AND route = :route AND bulk 
 
 #: What settling needs of the rows that run or are in a job.
 HELD = """
-SELECT id, state, lease_token, job, event, route, sink, source, entity, key, op, bulk, owner_entity, owner_key
+SELECT id, state, lease_token, job, event, route, sink, source, entity, key, op, bulk, owner_entity, owner_key,
+    maybe_applied
 FROM delivery WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('running', 'submitted')
 """
 
@@ -338,6 +342,14 @@ UPDATE delivery SET state = :state, maybe_applied = 0, lease_token = NULL, lease
     job_position = NULL, submitted_at = NULL, sent = NULL, before = NULL, former_email = NULL, wait_route = NULL,
     wait_entity = NULL, wait_key = NULL, waiting_since = NULL, error_kind = NULL, error = NULL, settled_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids))
+"""
+
+#: What was doubted because of rows that were dismissed, and came to its end, is doubted no more.
+END_DOUBT = """
+UPDATE delivery SET maybe_applied = 0, sent = NULL WHERE id IN (
+    SELECT v.id FROM json_each(:ids) j CROSS JOIN delivery r ON r.id = j.value
+    CROSS JOIN delivery v ON v.source = r.source AND v.entity = r.entity AND v.key = r.key
+        AND v.route = r.route AND v.state = 'dismissed' AND v.event IS NULL AND v.id < r.id)
 """
 
 #: Those of these rows that a parked state of the same route and key came before.
@@ -410,6 +422,12 @@ WAITED_IN_VAIN = "SELECT 1 FROM delivery WHERE state = 'parked' AND sink = :sink
 PARKED_BEHIND = """
 SELECT id FROM delivery WHERE state = 'parked' AND wait_route = :route AND source = :source
     AND wait_entity = :entity AND wait_key = :key ORDER BY id
+"""
+
+#: A newer one made it pointless: nothing of it is needed any more but why it was parked.
+SUPERSEDE = """
+UPDATE delivery SET state = 'skipped', maybe_applied = 0, sent = NULL, before = NULL, former_email = NULL,
+    wait_route = NULL, wait_entity = NULL, wait_key = NULL, settled_at = ? WHERE id = ?
 """
 
 #: A person needs no parked row any more.

@@ -189,8 +189,9 @@ class Operation(Plain):
     #: A sink with a policy of its own for deletions follows that instead of `on_leave`, short of deleting.
     gone: bool = False
     #: For a record nothing was delivered of yet: the fields as mapped from the oldest state the shop is known to have
-    #: had since the record is owed, or since `adopt` found its twin; None where no other is known. A consent that
-    #: became a no before the first delivery shows here.
+    #: had since the record is owed, or since `adopt` found its twin, or as a try without an answer may have told them,
+    #: whichever is not what they are now; None where no other is known. A consent that became a no before the first
+    #: delivery shows here.
     before: Mapping[str, Any] | None = field(default=None, repr=False)
 
     #: Fields that changed and wait for further changes (`FieldOptions.delay`): here they are as last asked for.

@@ -28,10 +28,11 @@ SELECT s.key, s.data, s.version, s.owner_entity, s.owner_key, s.deleted, s.chang
 FROM json_each(:keys) j CROSS JOIN snapshot s WHERE s.source = :source AND s.entity = :entity AND s.key = j.value
 """
 
-#: What was sent of rows in doubt: by themselves, by a parked row of theirs, and of the guest whose place they took.
+#: What was sent of rows in doubt: by themselves, by one of theirs that was given up, and of the guest whose place they
+#: took.
 UNHEARD = """
 SELECT d.id, d.sent AS own, (SELECT p.sent FROM delivery p WHERE p.source = d.source AND p.entity = d.entity
-        AND p.key = d.key AND p.settled_at IS NULL AND p.route = d.route AND p.state = 'parked' AND p.event IS NULL
+        AND p.key = d.key AND p.state IN ('parked', 'dismissed') AND p.route = d.route AND p.event IS NULL
         AND p.sent IS NOT NULL ORDER BY p.id DESC LIMIT 1) AS parked,
     (SELECT g.sent FROM snapshot s CROSS JOIN delivery g ON g.route = d.route AND g.source = s.source
         AND g.entity = s.entity AND g.key = s.key AND g.event IS NULL AND g.sent IS NOT NULL

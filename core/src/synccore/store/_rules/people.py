@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from ...entities import Customer, normalize_email
 from ...types import Link
-from .. import sql
+from .. import codec, sql
 from .._convert import from_ms, to_link
 from ..engine import Row, Transaction, UnderWay
 from .hints import drop_hints
@@ -181,12 +182,26 @@ def forget(
     traces.blot(tx)
     # Somebody else may have given the address up.
     tx.execute("UPDATE delivery SET former_email = NULL WHERE former_email = ?", (address,))
+    _unsay(tx, address)
     stones = [digest, *(key_digest(source, Customer.entity, key) for source, key in people)]
     tx.executemany(
         "INSERT INTO tombstone VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET at = excluded.at",
         [(stone, now) for stone in stones],
     )
     return links
+
+
+def _unsay(tx: Transaction, address: str) -> None:
+    """Take the address out of what unheard tries of others may have written: nothing stands under it any more."""
+    for row in tx.execute("SELECT id, sent FROM delivery WHERE sent IS NOT NULL AND state <> 'submitted'").fetchall():
+        sent = codec.load_fields(row["sent"])
+        parts = {part: _not_of(sent[part], address) for part in ("unheard", "fields") if part in sent}
+        if parts != {part: sent[part] for part in parts}:
+            tx.execute("UPDATE delivery SET sent = ? WHERE id = ?", (codec.dump_fields({**sent, **parts}), row["id"]))
+
+
+def _not_of(fields: Mapping[str, Any], address: str) -> Mapping[str, Any]:
+    return {name: value for name, value in fields.items() if address not in str(value).lower()}
 
 
 def _sent_to_now(tx: Transaction, refs: Sequence[Ref], now: int) -> list[str]:

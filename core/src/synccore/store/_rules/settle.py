@@ -102,6 +102,8 @@ def _end(tx: Pen, ended: Sequence[tuple[Row, Settlement]], now: int) -> None:
         tx.execute(sql.END, ids | {"state": state, "now": now})
         for row in rows:
             end_event(tx.later, row, state)
+        if doubted := [row for row in rows if row["maybe_applied"]]:
+            tx.execute(sql.END_DOUBT, {"ids": _ids(doubted)})
         by_id = {row["id"]: row for row in rows}
         for superseding in tx.execute(sql.SUPERSEDING, ids).fetchall():
             _supersede_parked(tx, by_id[superseding["id"]], state, now)
@@ -232,7 +234,7 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
                 (older["first_change_at"], older["former_email"], older["sent"], row["id"]),
             )
             continue
-        tx.execute("UPDATE delivery SET state = 'skipped', settled_at = ? WHERE id = ?", (now, older["id"]))
+        tx.execute(sql.SUPERSEDE, (now, older["id"]))
         tell(tx, older, "skipped", now, note=f"parked before; settled by delivery {row['id']}")
 
 

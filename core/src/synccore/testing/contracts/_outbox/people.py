@@ -81,6 +81,47 @@ class PeopleRules:
         assert desk.store.deliveries()[0].settled_at == desk.now
         assert desk.store.history()[-1].outcome == "dismissed"
 
+    def test_what_a_try_without_an_answer_may_have_made_is_doubted_also_once_that_was_dismissed(
+        self, desk: Desk
+    ) -> None:
+        desk.take(desk.customer("1", "A"))
+        unheard = {"email": "first@shop.test"}
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", maybe_applied=True, unheard=unheard)
+        desk.store.dismiss([d.id for d in desk.store.deliveries()], desk.now)
+        desk.take(desk.customer("1", "B"))
+        (again,) = desk.claim()
+        assert again.maybe_applied
+        (work,) = desk.store.load([again])
+        assert work.unheard == unheard
+        desk.settle(again, link=desk.link("R1"))
+        desk.take(desk.customer("1", "C"))
+        assert not desk.claim()[0].maybe_applied, "what is linked was found"
+
+    def test_nothing_is_kept_of_what_a_newer_delivery_made_pointless(self, desk: Desk) -> None:
+        desk.take(desk.customer("1", "A"))
+        unheard = {"email": "first@shop.test"}
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", maybe_applied=True, unheard=unheard)
+        desk.take(desk.customer("1", "B"))
+        desk.settle(desk.claim()[0], link=desk.link("R1"))
+        with desk.store.reading() as view:
+            rows = view.execute("SELECT state, sent, before, maybe_applied FROM delivery ORDER BY id").fetchall()
+        assert [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows] == [
+            ("skipped", None, None, 0),
+            ("done", None, None, 0),
+        ]
+
+    def test_an_address_that_others_may_have_been_written_with_is_forgotten_too(self, desk: Desk) -> None:
+        """Somebody had it for a moment and gave it up; whoever has it now is forgotten."""
+        desk.take(desk.customer("1", "A"), desk.customer("2", email="ada@shop.test"))
+        mine = next(d for d in desk.claim() if d.key == "1")
+        unheard = {"email": "Ada@shop.test", "phone": "+4930555018"}
+        desk.settle(mine, "parked", error_kind="rejected", maybe_applied=True, unheard=unheard)
+        desk.tick(minutes=5)
+        desk.store.forget("ada@shop.test", email_digest("ada@shop.test"), desk.now)
+        desk.take(desk.customer("1", "B"))
+        (again,) = desk.claim()
+        assert desk.store.load([again])[0].unheard == {"phone": "+4930555018"}
+
     def test_deliveries_are_listed_newest_first_by_any_word(self, desk: Desk) -> None:
         desk.take(desk.customer("1"), desk.customer("2"), desk.order("o1", None))
         desk.settle(desk.claim()[0])
