@@ -7,6 +7,7 @@ What a process was about when it died is tried in `test_crash_points.py`.
 import os
 
 import pytest
+from simulation.anew import ANEW
 from simulation.backups import RESTORED
 from simulation.books import OWNED, TYPED, Cut, Personal, Searched, typed_before
 from simulation.calls import (
@@ -140,6 +141,7 @@ GROUPS = {
     "whom the owner typed in, and who moves": (typed_before(NEW_HERE, 1), MOVED, (Google, Personal), 19),
     "what is told of them": (TOLD, STAYS, (Klaviyo, Recreating, Ledger), 251),
     "what is told of who leaves": (TOLD, LEAVES, (Klaviyo, Recreating, Ledger), 61),
+    "what is told of who left and comes again": (BEGINNINGS | TOLD_KNOWN, ANEW, (Klaviyo, Recreating, Ledger), 151),
     "what becomes of what they have": (changed(OWNING, BOXES), BOXES | MOVED, (Telling,), 307),
     "what becomes of it again and again": (AGAIN, HERE, (Telling,), 101),
     "states that are told of them": (TOLD_KNOWN, FATES, (Telling,), 307),

@@ -295,6 +295,14 @@ POINTS = (
         "[two who were joined leave-contacts]",
     ),
     core(
+        "take back: tell of who registers anew once the deletion of who had that address is through",
+        "_delivery/namesakes.py",
+        "            waiting |= {which: WAITS for which, key in owners.items() if key in going}\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[what is told of who left and comes again-marketing]",
+    ),
+    core(
         "take back: make anew by a repair whom a target with one record for an address has made one with another",
         "_verbs/verify.py",
         "self._repairs[link.key] = gone if mates else _as_it_is(link, names, remote)",

@@ -27,6 +27,7 @@ still means the same: that is how a failing life is shrunk.
     changes  what that may be
     rounds   addresses that go round
     going    who gets an address with which somebody signed up at the target
+    anew     who leaves, comes back with that address at once, and is told of
     deaths   a process that dies at one moment of a call after the other, whatever it is about
     meeting  two things at once
     turns    two threads of which one runs at any moment

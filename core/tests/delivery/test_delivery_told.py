@@ -79,3 +79,34 @@ def test_who_goes_waits_until_what_they_own_is_told(app):
     gone = told(app).index(("delete", "customer", "thing"))
     assert ("upsert", "order", "note") in told(app)[:gone]
     assert ("upsert", "order", "note") not in told(app)[gone:]
+
+
+def test_what_is_told_of_who_registers_anew_waits_until_who_had_the_address_is_gone(app):
+    """The deletion would take it along."""
+    fails_once(app, "delete")
+    app.emit(Change(entity="customer", key="1", op="delete"))
+    app.emit(customer("2", email="anna@shop.test"))
+    app.emit(
+        evolve(
+            order("completed"),
+            key="10",
+            data=evolve(order("completed").data, key="10"),
+            owner=EntityRef("customer", "2"),
+        )
+    )
+    app.drain()
+    assert [what for what in told(app) if what[0] == "upsert"] == []
+    app.settle_down()
+    gone = told(app).index(("delete", "customer", "thing"))
+    assert ("upsert", "order", "note") in told(app)[gone:]
+
+
+def test_two_who_are_gone_with_one_address_do_not_wait_for_each_other(app):
+    app.emit(customer("2", email="anna@shop.test"))
+    app.drain()
+    app.sink.always(lambda o: Transient("busy", outage=False) if len(app.sink.calls) < 3 else None)
+    second = evolve(order("completed"), key="10", data=evolve(order("completed").data, key="10"))
+    app.emit(order("refunded"), evolve(second, owner=EntityRef("customer", "2")))
+    app.emit(*(Change(entity="customer", key=key, op="delete") for key in ("1", "2")))
+    app.settle_down()
+    assert set(app.states()) <= {"done", "skipped"}

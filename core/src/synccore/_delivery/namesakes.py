@@ -39,8 +39,9 @@ class Namesakes:
 
     A deletion waits while facts of that record are: told after it, they would make the person anew at a target that
     makes people of facts. For the same reason a fact waits while its person is owed with a new address, or with one
-    under which another record is known still. Where the target has one record for an address, so does a state of what
-    somebody owns, or their own, that goes to another object of it without `after`: it says whose it is by an address.
+    under which another record is known still; and where the target has one record for an address, while the deletion of
+    a former one with that address is open, which would take it along. There waits as well a state of what somebody
+    owns, or their own, that goes to another object without `after`: it says whose it is by an address.
 
     Args:
         routes: those that lead to the sink; rows of others are never delivered, and nobody waits for them.
@@ -147,6 +148,8 @@ class Namesakes:
             keys = set(owners.values())
             moving = self._store.moving(routes, source, entity, keys)
             given = self._store.behind_handovers(routes, source, entity, keys)
+            going = {k for r in self._by_address for k in self._store.behind_namesakes(r, source, entity, keys)}
+            waiting |= {which: WAITS for which, key in owners.items() if key in going}
             waiting |= {which: HANDED_OVER for which, key in owners.items() if key in given}
             waiting |= {which: MOVING for which, key in owners.items() if key in moving}
         return waiting

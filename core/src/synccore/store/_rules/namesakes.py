@@ -32,11 +32,11 @@ _ITS_HEIR = """p.replaced_by <> s.key AND EXISTS (
             AND q.entity = h.entity AND q.key <> h.key AND q.replaced_by <> h.key))"""
 
 #: Of these keys, those whose address another record has that is going: its deletion is owed on the route, or it is yet
-#: to be asked for.
+#: to be asked for. Who is going themselves waits for nobody: their deletion waits for their facts.
 BEHIND_A_NAMESAKE = f"""
 SELECT s.key FROM json_each(:keys) j CROSS JOIN snapshot s ON s.source = :source AND s.entity = :entity
     AND s.key = j.value
-WHERE s.email IS NOT NULL AND EXISTS (
+WHERE s.email IS NOT NULL AND s.deleted = 0 AND EXISTS (
     SELECT 1 FROM snapshot p WHERE p.email = s.email AND p.id <> s.id AND p.source = s.source AND p.entity = s.entity
         AND (p.replaced_by IS NULL OR {_ITS_HEIR}) AND (EXISTS (
             SELECT 1 FROM delivery d WHERE d.source = p.source AND d.entity = p.entity AND d.key = p.key
