@@ -41,22 +41,6 @@ HELD: tuple[Sabotage, ...] = (
         'for phone in there if number not in ("", phone))',
         "plugins/klaviyo/tests/test_klaviyo_truth.py",
     ),
-    plugin(
-        "google_contacts",
-        "call a contact gone of which an answer says nothing",
-        "client.py",
-        'if len(answer["responses"]) < len(set(names[start : start + READ_BATCH])):',
-        "if False:",
-        "plugins/google_contacts/tests/test_google_answers.py",
-    ),
-    plugin(
-        "salesforce",
-        "take a column that is missing for one that is empty",
-        "shapes.py",
-        "_within(record, relations)[name] = _cell(name)",
-        '_within(record, relations)[f"{name}?"] = _cell(name)',
-        "plugins/salesforce/tests/test_salesforce_answers.py",
-    ),
     core(
         "take back: doubt a guest who is one again",
         "store/_rules/ingest.py",

@@ -466,4 +466,21 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[who was joined, left and is forgotten-contacts]",
     ),
+    plugin(
+        "google_contacts",
+        "call a contact gone of which an answer says nothing",
+        "client.py",
+        'if len(answer["responses"]) < len(set(names[start : start + READ_BATCH])):',
+        "if False:",
+        "tests/test_call_points.py::test_with_trouble_at_any_of_its_calls_verify_says_nothing_that_is_not_so[forgetful]",
+    ),
+    plugin(
+        "salesforce",
+        "take a column that is missing for one that is empty",
+        "shapes.py",
+        "_within(record, relations)[name] = _cell(name)",
+        '_within(record, relations)[f"{name}?"] = _cell(name)',
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[whose answer lacks a column-holey]",
+    ),
 )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from attrs import define
 
 from .afterwards import repaired
+from .ledger import Ledger
 from .moments import CONSENT
 from .truth import claims, faults, given_up
 from .world import STEPS, World
@@ -294,6 +295,14 @@ def tried(world: World, whom: Whom, trouble: str, moment: int, change: Change) -
     return nth.met
 
 
+def bugs(world: World) -> list[str]:
+    """Whatever a vendor answers, or does not: no plugin is at a loss. What the ledger's sink raises is a trouble of its
+    own."""
+    tried = world.store.history(outcomes=("retry", "parked"), limit=20)
+    found = [one for one in tried if one.sink != Ledger.name and (one.error or "").startswith("bug in the plugin")]
+    return [f"{one.sink}: {one.entity} {one.key}: {one.error}" for one in found]
+
+
 def each_call(world: World, beginnings: Mapping[str, Beginning], changes: Mapping[str, Change], step: int) -> int:
     """Every so many meetings of a beginning, a trouble, a call and a change; in how many there was such a call."""
     (target,) = world.targets.values()
@@ -304,7 +313,8 @@ def each_call(world: World, beginnings: Mapping[str, Beginning], changes: Mappin
         met = 0
         for begin, trouble, change in chosen:
             met += tried(world, beginnings[begin](world), trouble, moment, changes[change])
-            found = world.heard.faults or faults(world) or (list(repaired(world)) if world.excuses.between else [])
+            found = world.heard.faults or faults(world) or bugs(world)
+            found = found or (list(repaired(world)) if world.excuses.between else [])
             assert found == [], f"{begin}: {trouble} at call {moment}, then: {change}: {found}"
         if chosen and not met and (step == 1 or not calls):
             return meetings

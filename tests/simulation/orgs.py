@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from random import Random
 from typing import Any, ClassVar
 
 from synccore.testing import FakeClock
@@ -9,7 +10,7 @@ from synccore_salesforce.testing import FakeSalesforce
 
 from .targets import Held, Salesforce
 
-__all__ = ["Busy", "Keyless", "Known", "Recreating", "Selling", "Unkeyed"]
+__all__ = ["Busy", "Keyless", "Known", "Recreating", "Selling", "Typed", "Unkeyed"]
 
 
 class Recreating(Salesforce):
@@ -81,10 +82,19 @@ class Unkeyed(Selling):
 class Typed(Salesforce):
     """Its owner types contacts in."""
 
+    #: What else of them.
+    by_hand: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, clock: FakeClock, luck: Random) -> None:
+        super().__init__(clock, luck)
+        #: Their addresses.
+        self.typed: set[str] = set()
+
     def types(self, email: str) -> bool:
         known = self.named(email)
         if not known:
-            self.server.org.insert("Contact", {"Email": email}, raw=True)
+            self.server.org.insert("Contact", {"Email": email, **self.by_hand}, raw=True)
+            self.typed.add(email)
         return not known
 
 

@@ -91,6 +91,10 @@ class Target(Closing):
         """The owner types in somebody with that address, and nothing else of them, where nobody has it."""
         return False
 
+    def as_typed(self, person: Held, wanted: Held) -> Held:
+        """What is wanted of somebody, with what the owner typed of them."""
+        return wanted
+
     def joins(self, email: str, other: str) -> bool:
         """The owner takes two for one: the first one's record goes into the other one's."""
         return False

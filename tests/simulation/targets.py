@@ -225,10 +225,6 @@ class Google(Target):
         nothing = [] if contact.get("nicknames") or contact["resourceName"] in self.works_at else [""]
         return ours or (there if written else []) or (nothing if not there else [])
 
-    def as_typed(self, person: Held, wanted: Held) -> Held:
-        """What is wanted of somebody, with what the owner typed of them."""
-        return wanted
-
     def addresses(self) -> list[list[str]]:
         """Of each contact."""
         return [_addresses(contact) for contact in self.server.contacts()]

@@ -258,7 +258,7 @@ def _is(world: World, target: Target, person: Held, wanted: Held) -> bool:
     wanted = world.excuses.emptied(person, wanted)
     if not any(wanted.place) and person.place in {registered(world)[one].place for one in _made_one(world, target)}:
         wanted = evolve(wanted, place=person.place)  # that of the one it was made one with
-    wanted = target.as_typed(person, wanted) if isinstance(target, Google) else wanted
+    wanted = target.as_typed(person, wanted)
     if person.email in _joined(world, target) or (isinstance(target, Google) and target.merged):
         return True  # one name for two, the one that changed last; whose addresses are there is what counts
     return person == wanted

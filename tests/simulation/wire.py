@@ -71,7 +71,7 @@ def _answer(reply: Reply, fault: Fault | None, read: Callable[[], None]) -> http
     kind = fault.kind if fault else "reply"
     if kind == "reset":
         raise httpx.ReadError("the connection was cut")
-    if kind not in ("reply", "truncated", "shortened"):
+    if kind not in ("reply", "truncated", "altered"):
         raise ValueError(f"a fault of the kind {kind} needs a socket")
     body, content_type = reply.encoded()
     headers = {name.lower(): value for name, value in reply.headers.items()}
