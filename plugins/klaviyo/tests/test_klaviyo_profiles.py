@@ -223,6 +223,22 @@ def test_who_is_new_with_the_address_of_a_merge_waits_for_whose_it_was(sink, kla
     assert one(sink, new).remote_id not in (owner.id, linked.id)
 
 
+def test_who_was_merged_into_somebody_that_moved_on_meanwhile_has_a_profile_of_their_own(
+    sink, klaviyo, operation, clock, merging
+):
+    """Whoever had the address took the other profile along: written there, both would be known by one."""
+    op, linked, owner = merging
+    sink.deliver([op])
+    fields = {"email": "elsewhere@shop.test"}
+    other = operation(id=2, key="13", fields=fields, previous={"email": "new@shop.test"}, remote_id=owner.id)
+    assert one(sink, other).remote_id == owner.id
+    clock.advance(timedelta(seconds=2))
+    outcome = one(sink, op)
+    assert outcome.remote_id not in (linked.id, owner.id)
+    emails = {number: person.attributes["email"] for number, person in klaviyo.store.people.items()}
+    assert emails == {owner.id: "elsewhere@shop.test", outcome.remote_id: "new@shop.test"}
+
+
 def test_what_was_asked_for_cannot_be_taken_back(sink, klaviyo, operation, clock, merging):
     """Who has their former address again is not known to be as they were; and nobody is joined into their profile."""
     op, _, owner = merging

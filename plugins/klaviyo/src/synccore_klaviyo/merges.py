@@ -19,7 +19,7 @@ from synccore.types import Context, Failed, Operation, Outcome
 from .client import PROFILE_MERGE, Client
 from .digest import digest
 from .errors import ApiError
-from .match import find
+from .match import Resource, find
 
 __all__ = ["Merges"]
 
@@ -98,7 +98,9 @@ class Merges:
         if not concerned:
             return list(operations), waits, followed
         try:
-            there = find(self._client, "id", {m.source for found in concerned.values() for m in found})
+            there = find(
+                self._client, "id", {name for ms in concerned.values() for m in ms for name in (m.source, m.into)}
+            )
         except SynccoreError as error:
             return list(operations), {number: Failed(error) for number in concerned}, followed
         operations = list(operations)
@@ -107,7 +109,7 @@ class Merges:
                 if merge.source not in there:
                     if op.link is not None and _is_mine(merge, op):
                         followed[op.id] = merge.source
-                        operations[place] = evolve(op, link=evolve(op.link, remote_id=merge.into, adopted=True))
+                        operations[place] = _joined(op, merge, there.get(merge.into))
                     elif _is_new_with(merge, op):
                         waits[op.id] = Failed(_not_yet())
                 elif self._clock.now() - merge.at < PATIENCE:
@@ -134,6 +136,14 @@ def _concerns(merge: _Merge, operation: Operation) -> bool:
 def _is_mine(merge: _Merge, operation: Operation) -> bool:
     """Whether its own profile is the one that is joined into another."""
     return operation.link is not None and operation.link.remote_id == merge.source
+
+
+def _joined(operation: Operation, merge: _Merge, other: Resource | None) -> Operation:
+    """At the profile that its own was joined into; anew where that one's person took it along to another address."""
+    known = _of((other or {}).get("attributes", {}).get("email"))
+    if operation.op == "upsert" and known and known not in (merge.wanted, _of(operation.fields.get("email"))):
+        return evolve(operation, link=None, changed=frozenset(operation.fields))
+    return evolve(operation, link=operation.link and evolve(operation.link, remote_id=merge.into, adopted=True))
 
 
 def _is_new_with(merge: _Merge, operation: Operation) -> bool:
