@@ -15,7 +15,7 @@ from .._redact import redact
 from ._room import ROOM
 from ._time import time_left
 
-__all__ = ["TooLarge", "bound", "no_cookies", "read_body"]
+__all__ = ["TooLarge", "Unread", "bound", "no_cookies", "read_body"]
 
 #: A body is sent in pieces of this size, with a look at the time before each.
 _PIECE = 65_536
@@ -43,6 +43,13 @@ def bound(client: httpx.Client) -> None:
 def no_cookies() -> http.cookiejar.CookieJar:
     """A jar that stays empty: nobody may fill our memory, or follow a connection through accounts."""
     return http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+
+
+class Unread(httpx.Cookies):
+    """Looks for no cookie in an answer, which takes httpx a fifth of a request, to throw it away."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave them where they are."""
 
 
 def _left(timeout: float | None) -> float:

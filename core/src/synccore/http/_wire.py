@@ -10,8 +10,9 @@ import httpx
 
 from .._closing import Closing
 from ..errors import ConfigError, Rejected, Transient, redact
+from ._address import Addresses
 from ._answer import Response
-from ._transport import TooLarge, bound, no_cookies, read_body
+from ._transport import TooLarge, Unread, bound, no_cookies, read_body
 
 __all__ = ["Wire"]
 
@@ -70,10 +71,8 @@ class Wire(Closing):
         except (httpx.InvalidURL, ValueError) as error:
             raise ConfigError(f"the address {redact(base_url, 100)} cannot be used: {error}") from error
         bound(self._http)
-        base = self._http.base_url
-        plain = base.is_absolute_url and not base.query and not base.fragment
-        #: What a path is put behind; it ends with a slash, or a path would go on with the name of the host.
-        self._base = str(base) + "/" * (not str(base).endswith("/")) if plain else None
+        self._http._cookies = Unread(no_cookies())  # noqa: SLF001  of one that is handed to it, it keeps a copy
+        self._addresses = Addresses(self._http.base_url)
 
     @staticmethod
     def prepare() -> None:
@@ -93,7 +92,7 @@ class Wire(Closing):
     ) -> Response:
         """One request (`parts` as httpx names them) and its whole answer; raises what `Client.request` raises."""
         try:
-            if (whole := self._whole(url, params)) is not None:
+            if (whole := self._addresses.of(url, params)) is not None:
                 request = self._http.build_request(method, whole, timeout=seconds, **parts)
             else:
                 request = self._http.build_request(method, url, params=params, timeout=seconds, **parts)
@@ -128,14 +127,6 @@ class Wire(Closing):
             body=body,
             url=str(answer.url),
         )
-
-    def _whole(self, url: str, params: list[tuple[str, Any]] | None) -> httpx.URL | None:
-        """The address of a plain path with its query, read once: httpx reads it three times, character by character.
-        None for any other."""
-        if self._base is None or url[:1] != "/" or url[1:2] == "/" or "#" in url or (params is not None and "?" in url):
-            return None
-        query = httpx.QueryParams(params)
-        return httpx.URL(f"{self._base}{url[1:]}{f'?{query}' if query else ''}")
 
     def _unaddressed(self, url: str, error: Exception) -> ConfigError | Rejected:
         """An address from the configuration is its mistake, one made of a record's data the record's."""

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote
@@ -91,7 +92,8 @@ class Gate:
             raise RestError(401, _CODE, "Invalid signature - signature method is invalid.")
         pairs = sorted((_encode(n), _encode(v)) for n, v in request.query if n != "oauth_signature")
         joined = "&".join(f"{n}={v}" for n, v in pairs)
-        base = f"{request.method}&{_encode(self._home() + request.path)}&{_encode(joined)}"
+        joined = joined.replace("%", "%25").replace("&", "%26").replace("=", "%3D")
+        base = f"{request.method}&{_encode(self._home() + request.path)}&{joined}"
         right = base64.b64encode(hmac.new(f"{key.secret}&".encode(), base.encode(), method).digest()).decode()
         if not hmac.compare_digest(right, query["oauth_signature"]):
             raise RestError(401, _CODE, "Invalid signature - provided signature does not match.")
@@ -100,12 +102,16 @@ class Gate:
         now, text = self._now().timestamp(), query["oauth_timestamp"]
         if not text.isdigit() or abs(now - int(text)) > self.window:
             raise RestError(401, _CODE, "Invalid timestamp.")
-        self._used = {k: at for k, at in self._used.items() if now - at <= self.window}
+        if self._used and now - next(iter(self._used.values())) > self.window:
+            self._used = {k: at for k, at in self._used.items() if now - at <= self.window}
         nonce = (key.key, query["oauth_nonce"])
         if nonce in self._used:
             raise RestError(401, _CODE, "Invalid nonce - nonce has already been used.")
         self._used[nonce] = now
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]*")
+
+
 def _encode(text: str) -> str:
-    return quote(text, safe="-._~")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="-._~")
