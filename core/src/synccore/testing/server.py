@@ -176,7 +176,7 @@ class LoopbackServer(Closing):
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stand_in = self
         self._server.closing = self._closing
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     # -- for subclasses
@@ -220,12 +220,19 @@ class LoopbackServer(Closing):
 
     def close(self) -> None:
         """Stop it and free the port."""
+        if self._closing.is_set():
+            return
         self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        with contextlib.suppress(OSError):
+            self._server.wake()
         self._thread.join(5)
+        self._server.server_close()
 
     # -- inside
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():  # without a look at it every so often: a test may have a dozen stand-ins
+            self._server.handle_request()
 
     def _next_fault(self, request: Request) -> Fault | None:
         for fault in self._faults:
@@ -274,6 +281,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     stand_in: LoopbackServer
     closing: threading.Event
+
+    def wake(self) -> None:
+        """A call for the thread that waits for one: it looks whether it is to end."""
+        socket.create_connection(("127.0.0.1", self.server_port), 5).close()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Nobody is answered by one that closes."""
+        return not self.closing.is_set()
 
 
 class _Handler(BaseHTTPRequestHandler):
