@@ -16,13 +16,6 @@ HELD: tuple[Sabotage, ...] = (
         "",
         "core/tests/delivery/test_delivery_delays.py",
     ),
-    core(
-        "take back: advise nobody to repair once more what was refused",
-        "_verbs/verify.py",
-        "self._repairs.keys() - self._refused",
-        "self._repairs.keys()",
-        VERBS,
-    ),
     # Who goes without a number has it a moment later, where the other one gives it up; and what the link tells, Klaviyo
     # tells as well.
     plugin(

@@ -440,4 +440,11 @@ MENDS = (
         "link.parent_id == parent.remote_id:",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[4632]",
     ),
+    core(
+        "take back: advise nobody to repair once more what was refused",
+        "_verbs/verify.py",
+        "self._repairs.keys() - self._refused",
+        "self._repairs.keys()",
+        "tests/test_simulation.py::test_whatever_happens_a_target_alone_ends_as_the_shop_is",
+    ),
 )

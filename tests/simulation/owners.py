@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
+from synccore._verbs.deliveries import retry
 from synccore._verbs.verify import Proof
 
 from .ledger import Entry, Ledger
@@ -53,11 +54,22 @@ def spoilt(world: World, before: Mapping[str, Proof]) -> Iterator[str]:
     yield from (
         f"{who}: {fault}" for fault in _named(before, after, route, act, record if act == "doubles" else str(number))
     )
+    world.clock.advance(target.lag)
+    world.settle()
+    world.clock.advance(target.lag)
+    yield from (f"{who}, once that was tried: {advice}" for advice in _advice(world))
     _undo(target, act, record)
+    retry(world.app, [], None)
     world.clock.advance(target.lag)
     world.settle()
     world.clock.advance(target.lag)
     yield from (f"{who}, repaired: {fault}" for fault in faults(world))
+
+
+def _advice(world: World) -> Iterator[str]:
+    """What `verify` advises to send again: of what was sent again just now, and refused, that helps nobody."""
+    said = (finding for route in world.app.routes for finding in verified(world, route).findings)
+    yield from (finding.message for finding in said if "--repair to send" in finding.message)
 
 
 def _hung_elsewhere(
