@@ -56,13 +56,6 @@ HELD: tuple[Sabotage, ...] = (
         VERBS,
     ),
     core(
-        "take back: know the forgotten by what they were before",
-        "store/_rules/ingest.py",
-        " or self._is_from_before(change)\n",
-        "\n",
-        STORE,
-    ),
-    core(
         "take back: ask for what waits when somebody leaves",
         "store/_rules/ingest.py",
         "dict.fromkeys(waiting_for(self._tx, self._unit.source, change.entity, change.key), self._now)",
@@ -82,13 +75,5 @@ HELD: tuple[Sabotage, ...] = (
         "SET key = :between, made_from = NULL, seen = NULL, delivered_at = NULL WHERE",
         "SET key = :between WHERE",
         "tests/test_round.py",
-    ),
-    plugin(
-        "klaviyo",
-        "take back: unsubscribe whom a backup does not know that we subscribed",
-        "consent.py",
-        "            elif op.maybe_applied and not now and before is not True:\n                unsure.append(op)\n",
-        "",
-        "plugins/klaviyo/tests/test_klaviyo_consent.py",
     ),
 )

@@ -483,4 +483,13 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[whose answer lacks a column-holey]",
     ),
+    plugin(
+        "klaviyo",
+        "take back: unsubscribe whom a backup does not know that we subscribed",
+        "consent.py",
+        "            elif op.maybe_applied and not now and before is not True:\n                unsure.append(op)\n",
+        "",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a backup of between-marketing]",
+    ),
 )
