@@ -65,28 +65,39 @@ class MortalStore(SqliteStore):
         """A question of the simulator's own of which nothing is to be noticed: no moment at all."""
         return super().reading()
 
-    def _looked_at(self) -> None:
-        if self.look is not None:
-            self.look()
-
     @contextmanager
     def writing(self) -> Iterator[Any]:
-        self._looked_at()
+        self.looked_at()
         with super().writing() as tx:
             yield _Mortal(self, tx)
             self.burn()
         self.burn()
 
-    @contextmanager
-    def reading(self) -> Iterator[Any]:
-        self._looked_at()
-        with super().reading() as view:
-            yield _Mortal(self, view)
+    def reading(self) -> AbstractContextManager[Any]:
+        return _View(self, super().reading())
+
+    def looked_at(self) -> None:
+        """A transaction begins."""
+        if self.look is not None:
+            self.look()
 
     def close(self) -> None:
         """Nothing is written any more, not even by what tidies up."""
         self.dead = True
         super().close()
+
+
+class _View(AbstractContextManager[Any]):
+    def __init__(self, store: MortalStore, inner: AbstractContextManager[Any]) -> None:
+        self._store = store
+        self._inner = inner
+
+    def __enter__(self) -> Any:
+        self._store.looked_at()
+        return _Mortal(self._store, self._inner.__enter__())
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._inner.__exit__(*error)
 
 
 class _Mortal:

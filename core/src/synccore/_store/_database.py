@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Database:
         self.path = path
         self._busy_timeout = busy_timeout
         self._writing = FairLock()
+        self.said = _Said(path)
         self._guard = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
@@ -110,7 +111,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is durable when the block ends, or nothing."""
-        with self._writing, self._said():
+        with self._writing, self.said:
             self._still_there()
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
@@ -151,45 +152,41 @@ class Database:
             raise
         return connection
 
-    @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
         """One consistent view, never waiting for writers."""
-        with self._lent() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+        return _Reading(self)
 
     def one(self, statement: str, values: Any) -> sqlite3.Row | None:
         """The first row of one statement, which is a consistent view by itself."""
-        with self._lent() as connection:
-            row: sqlite3.Row | None = connection.execute(statement, values).fetchone()
-            return row
+        connection = self.lend()
+        try:
+            with self.said:
+                row: sqlite3.Row | None = connection.execute(statement, values).fetchone()
+                return row
+        finally:
+            self.take_back(connection)
 
-    @contextmanager
-    def _lent(self) -> Iterator[sqlite3.Connection]:
+    def lend(self) -> sqlite3.Connection:
         """A connection for one who reads."""
         with self._guard:
-            connection = self._idle.pop() if self._idle else None
-        with self._said():
-            if connection is None:
-                connection = self._another()
-            try:
-                yield connection
-            finally:
-                with self._guard:
-                    keep = not self._closed
-                    if keep:
-                        self._idle.append(connection)
-                if not keep:
-                    connection.close()
+            if self._idle:
+                return self._idle.pop()
+        with self.said:
+            return self._another()
+
+    def take_back(self, connection: sqlite3.Connection) -> None:
+        """One that was lent."""
+        with self._guard:
+            keep = not self._closed
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
 
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:
         """The writer outside any transaction (migrations, checkpoints)."""
-        with self._writing, self._said():
+        with self._writing, self.said:
             # Sorted for a new index, or copied to be compacted, the whole file would be held in memory.
             self._writer.execute("PRAGMA temp_store = DEFAULT")
             try:
@@ -207,14 +204,49 @@ class Database:
         with self._writing:
             self._writer.close()
 
-    @contextmanager
-    def _said(self) -> Iterator[None]:
+
+class _Said(AbstractContextManager[None]):
+    """Makes errors of SQLite's say what to do. It holds nothing: there is one for all blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.IntegrityError | sqlite3.ProgrammingError
+        ):
+            raise _unusable(error, self._path) from error
+
+
+class _Reading(AbstractContextManager[sqlite3.Connection]):
+    """A view. Most are a statement or two: a generator would take as long as these."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        self._connection = connection = database.lend()
         try:
-            yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                raise
-            raise _unusable(error, self.path) from error
+            with database.said:
+                connection.execute("BEGIN")
+        except BaseException:
+            database.take_back(connection)
+            raise
+        return connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        database, connection = self._database, self._connection
+        try:
+            with database.said:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        finally:
+            database.take_back(connection)
+        database.said.__exit__(kind, error, trace)
 
 
 def _identity(path: Path) -> tuple[int, int]:
