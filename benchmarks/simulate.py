@@ -4,6 +4,7 @@ As many at a time as there are processors. Prints the seeds that fail with what 
 with fewer steps and prints what is left.
 """
 
+import gc
 import logging
 import sys
 import traceback
@@ -25,7 +26,9 @@ from synccore._plugins import Plugins, load_plugins
 
 @cache
 def _plugins() -> Plugins:
-    return load_plugins(environ={})
+    found = load_plugins(environ={})
+    gc.freeze()  # what is there by now stays: nobody need look for garbage in it in each of thousands of lives
+    return found
 
 
 def lived(seed: int, *, shrinking: bool) -> Sequence[str]:
