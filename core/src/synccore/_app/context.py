@@ -45,6 +45,8 @@ class StoredVault:
         self._now = now
         #: Name -> what was last read or written: kept out of whatever the other side says.
         self.shown: dict[str, str] = {}
+        #: Name -> what was last opened, as it is stored, and its text: a client asks before each of its calls.
+        self._opened: dict[str, tuple[str, str]] = {}
         #: Name -> what stood there, encrypted, when it was first replaced here; None: nothing.
         self._replaced: dict[str, str | None] | None = None
 
@@ -53,8 +55,10 @@ class StoredVault:
         token = self._store().get_secret(self._prefix + name)
         if token is None:
             return None
-        self.shown[name] = self._cipher(create=False).decrypt(token)
-        return self.shown[name]
+        if (opened := self._opened.get(name)) is None or opened[0] != token:
+            opened = self._opened[name] = (token, self._cipher(create=False).decrypt(token))
+        self.shown[name] = opened[1]
+        return opened[1]
 
     def put(self, name: str, value: str) -> None:
         """Store it; durable when this returns."""

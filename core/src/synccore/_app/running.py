@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Set
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["RUNNING", "Reloaded", "Running", "digest_of"]
 RUNNING = "synccore:daemon"
 
 
+@lru_cache(maxsize=2)
 def digest_of(text: str) -> str:
     """The same for texts that mean the same: comments and order of keys do not count."""
     try:
