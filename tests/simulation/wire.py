@@ -54,11 +54,11 @@ class Wire(Closing):
 
 def _received(request: httpx.Request) -> Request:
     target = request.url.raw_path.decode()
-    parts = urlsplit(target)
+    path, _, query = target.partition("?")
     return Request(
         method=request.method,
-        path=parts.path,
-        query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
+        path=path,
+        query=tuple(parse_qsl(query, keep_blank_values=True)),
         headers={name.decode().lower(): value.decode() for name, value in request.headers.raw},
         body=request.read(),
         target=target,

@@ -18,6 +18,8 @@ _SAFE = "A-Za-z0-9_.~:@,;+=&$!()*'/-"
 _PATH = re.compile(rf"(?![^/]*:)(?!\.|.*/\.)[{_SAFE}]*(?:%[0-9A-Fa-f]{{2}}[{_SAFE}]*)*")
 _QUERY = re.compile(rf"[?{_SAFE}]*(?:%[0-9A-Fa-f]{{2}}[?{_SAFE}]*)*")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+#: What `quote_plus` makes of each character, which it looks at one by one.
+_ESCAPED = {code: quote_plus(chr(code)) for code in range(128)}
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+/")
 #: Longer ones are left to httpx, which has a limit of its own.
 _SHORT = 10_000
@@ -69,7 +71,9 @@ def _query(params: list[tuple[str, Any]]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote_plus(text)
+    if _PLAIN.fullmatch(text):
+        return text
+    return text.translate(_ESCAPED) if text.isascii() else quote_plus(text)
 
 
 @lru_cache(maxsize=100)

@@ -15,10 +15,13 @@ __all__ = ["sign", "signed"]
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]*")
+_ESCAPED = {code: quote(chr(code), safe="-._~") for code in range(128)}
 
 
 def _encode(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe="-._~")
+    if _PLAIN.fullmatch(text):
+        return text
+    return text.translate(_ESCAPED) if text.isascii() else quote(text, safe="-._~")
 
 
 def sign(method: str, url: str, params: Iterable[tuple[str, str]], secret: str) -> str:

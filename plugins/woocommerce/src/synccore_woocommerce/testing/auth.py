@@ -111,7 +111,10 @@ class Gate:
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]*")
+_ESCAPED = {code: quote(chr(code), safe="-._~") for code in range(128)}
 
 
 def _encode(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe="-._~")
+    if _PLAIN.fullmatch(text):
+        return text
+    return text.translate(_ESCAPED) if text.isascii() else quote(text, safe="-._~")
