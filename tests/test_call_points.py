@@ -37,6 +37,7 @@ from simulation.changes import (
     SET_BACK,
     THEIRS,
 )
+from simulation.days import jobs_are_waited_for
 from simulation.firms import Firms
 from simulation.going import GOING
 from simulation.hanging import HANGING
@@ -221,6 +222,8 @@ def test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_sho
     beginnings, changes, _, step = GROUPS[group]
     with World(tmp_path, 1, plugins, targets=[target]) as world:
         world.shop.quirks.cap = 100  # one page: how the shop is listed is tried elsewhere
+        if target is Importing:
+            jobs_are_waited_for(world)
         meetings = each_call(world, beginnings, changes, 1 if ALL else DENSE.get(group, 5) if MORE else step)
         assert meetings, "nothing was enumerated"
 

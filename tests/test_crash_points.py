@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from simulation.calls import Whom, somebody
 from simulation.changes import OTHERS, THEIRS
-from simulation.days import jobs_take_a_day
+from simulation.days import jobs_are_waited_for, jobs_take_a_day
 from simulation.deaths import DEATHS, MET, each_death
 from simulation.ledger import Ledger
 from simulation.mails import Importing
@@ -104,6 +104,8 @@ def test_a_death_while_some_are_handed_over_in_a_job_loses_and_doubles_nobody(
     with World(tmp_path, 1, plugins, targets=[target]) as world:
         if fuse == "calls":
             jobs_take_a_day(world)
+        else:
+            jobs_are_waited_for(world)
         for moment in count(0, step):
             deaths = world.deaths
             world.rest()
@@ -139,6 +141,7 @@ def test_a_job_that_is_forgotten_once_it_was_carried_out_loses_and_doubles_nobod
     """Whom it brought there, and what becomes of one of them before it is known that nobody can be asked."""
     monkeypatch.setattr("synccore_salesforce.write.COLLECTION", 1)
     with World(tmp_path, 1, plugins, targets=[Busy]) as world:
+        jobs_are_waited_for(world)
         (target,) = world.targets.values()
         world.rest()
         began = len(target.server.jobs.jobs)
@@ -159,6 +162,7 @@ def test_a_job_that_is_forgotten_once_it_was_carried_out_loses_and_doubles_nobod
 @pytest.mark.parametrize("word", ["says no", "moves and says no"])
 def test_nobody_gets_mail_for_the_day_that_a_job_with_them_takes(plugins, tmp_path, word):
     with World(tmp_path, 1, plugins, targets=[Importing]) as world:
+        jobs_are_waited_for(world)
         (target,) = world.targets.values()
         people = [somebody(world, "yes") for _ in range(SOME)]
         world.listen()
