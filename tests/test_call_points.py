@@ -41,6 +41,7 @@ from simulation.days import jobs_are_waited_for
 from simulation.firms import Firms
 from simulation.going import GOING
 from simulation.hanging import HANGING
+from simulation.heirs import INHERITED, REGISTERED
 from simulation.instead import INSTEAD
 from simulation.lacking import Forgetful, Holey
 from simulation.ledger import Ledger
@@ -95,6 +96,8 @@ AFTER = {name: act for name, act in (FATES | BESIDE).items() if name != "forget"
 #: Who is new in any way, and so is known a moment later.
 NEW = {name: begin for name, begin in BEGINNINGS.items() if "new" in name}
 SEEN = {name: begin for name, begin in BEGINNINGS.items() if name not in NEW}
+GUESTS = {name: begin for name, begin in BEGINNINGS.items() if "guest" in name}
+ACCOUNTS = {name: begin for name, begin in BEGINNINGS.items() if name not in GUESTS}
 NEW_HERE = {name: begin for name, begin in NEW.items() if "guest" not in name}
 
 #: Who leaves nothing but a name where they go, and no word: of who is parked anything else may stay, a known limit.
@@ -186,6 +189,8 @@ GROUPS = {
         31,
     ),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 61),
+    "a guest who registers, and what comes then": (GUESTS, REGISTERED, TARGETS, 23),
+    "who gets a guest's address, and what comes then": (with_a_guest(ACCOUNTS), INHERITED, (Ledger,), 61),
     "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 61),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 13),
 }
@@ -203,6 +208,8 @@ DENSE = {
     "whom the owner typed in, and who moves": 1,
     "who exchange it back": 1,
     "whose answer lacks a column": 1,
+    "a guest who registers, and what comes then": 1,
+    "who gets a guest's address, and what comes then": 1,
     "who gets the address of who signed up": 29,
     "two who were joined leave": 3,
 }

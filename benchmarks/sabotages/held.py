@@ -35,13 +35,6 @@ HELD: tuple[Sabotage, ...] = (
         "plugins/klaviyo/tests/test_klaviyo_truth.py",
     ),
     core(
-        "take back: doubt a guest who is one again",
-        "store/_rules/ingest.py",
-        "            self._again.add((change.entity, change.key))\n",
-        "            pass\n",
-        DELIVERY,
-    ),
-    core(
         "take back: follow who was deleted since a backup and made anew",
         "_delivery/doubtful.py",
         "        items = self._followed(route, items, settlements)\n",
@@ -61,13 +54,6 @@ HELD: tuple[Sabotage, ...] = (
         "dict.fromkeys(waiting_for(self._tx, self._unit.source, change.entity, change.key), self._now)",
         "{}",
         STORE,
-    ),
-    core(
-        "take back: wait for the guest and the account who had an address",
-        "store/_rules/namesakes.py",
-        "(p.replaced_by IS NULL OR {_ITS_HEIR})",
-        "p.replaced_by IS NULL",
-        DELIVERY,
     ),
     core(
         "take back: what an exchanged record was made from is its former owner's",

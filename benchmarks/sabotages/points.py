@@ -492,4 +492,28 @@ POINTS = (
         "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
         "[a backup of between-marketing]",
     ),
+    core(
+        "take back: doubt a guest who is one again",
+        "store/_rules/ingest.py",
+        "            self._again.add((change.entity, change.key))\n",
+        "            pass\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[a guest who registers, and what comes then-ledger]",
+    ),
+    core(
+        "take back: wait for the guest and the account who had an address",
+        "store/_rules/namesakes.py",
+        "(p.replaced_by IS NULL OR {_ITS_HEIR})",
+        "p.replaced_by IS NULL",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets a guest's address, and what comes then-ledger]",
+    ),
+    core(
+        "take back: let whoever took a guest's record over give up the address that stands there",
+        "store/_rules/namesakes.py",
+        "    AND route NOT IN (SELECT value FROM json_each(:taken))\n",
+        "    AND :taken IS NOT NULL\n",
+        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+        "[who gets a guest's address, and what comes then-ledger]",
+    ),
 )

@@ -229,8 +229,8 @@ PROMISES = (
     core(
         "leave the guest's links behind",
         "store/_rules/takeover.py",
-        "    tx.execute(MOVE_LINKS, where)\n",
-        "",
+        'taken = [row["route"] for row in tx.execute(MOVE_LINKS, where).fetchall()]',
+        "taken: list[str] = []",
         STORE,
         INGEST,
     ),

@@ -190,7 +190,7 @@ class _Intake:
         fingerprint = written.fingerprint
         if known is not None and self._order.is_outdated(change, known):
             return self._leave(change, known, differs=not _same(known, fingerprint, owner))
-        moved = self._take_over(change)
+        moved, taken = self._take_over(change)
         if known is not None and _same(known, fingerprint, owner):
             # A listing of the past that finds nothing new writes nothing.
             if not self._unit.bulk or (change.version is not None and change.version != known["version"]):
@@ -219,7 +219,7 @@ class _Intake:
             written.expect(values["data"])
         if moves and known is not None and known["email"] is not None:
             place = {"source": self._unit.source, "entity": change.entity, "key": change.key}
-            self._moved.append(place | {"email": known["email"]})
+            self._moved.append(place | {"email": known["email"], "taken": codec.dump_json(taken)})
         self._received(change)
         return "accepted"
 
@@ -408,18 +408,20 @@ class _Intake:
             return None if row is None else str(row["key"])
         return None
 
-    def _take_over(self, change: Change) -> bool:
-        """Move what belonged to the replaced keys here; whether there was anything."""
-        moved = False
+    def _take_over(self, change: Change) -> tuple[bool, list[str]]:
+        """Move what belonged to the replaced keys here; whether there was anything, and on which routes twins were."""
+        moved, taken = False, list[str]()
         for old in change.replaces:
             if old == change.key:
                 continue
             known = self._snapshot(change.entity, old)
             if known is not None and not known["deleted"]:
-                move(self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._order.known_at)
+                taken += move(
+                    self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._order.known_at
+                )
                 self._facts.known.clear()
                 moved = True
-        return moved
+        return moved, taken
 
     # -- looking
 

@@ -45,10 +45,12 @@ WHERE s.email IS NOT NULL AND s.deleted = 0 AND EXISTS (
             AND h.op = 'touch')))
 """  # noqa: S608  own constants
 
-#: The address that a record had before, on its rows that are owed; the oldest, which is what the target may have.
+#: The address that a record had before, on its rows that are owed; the oldest, which is what the target may have. Not
+#: where it has just taken over a twin, which has the new one.
 FORMER_EMAIL = """
 UPDATE delivery SET former_email = coalesce(former_email, :email)
 WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NULL AND state = 'ready' AND event IS NULL
+    AND route NOT IN (SELECT value FROM json_each(:taken))
 """
 
 #: Records that are owed with another address than `s` has now, and were delivered with that one, or are in a call or a

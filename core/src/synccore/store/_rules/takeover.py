@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .. import sql
+from .. import codec, sql
 from ..engine import Row, Transaction
 from ..rows import DirtyRule, Rules
 from .hanging import hanging
@@ -19,6 +19,14 @@ UPDATE link SET key = :new WHERE source = :source AND entity = :entity AND key =
     AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.route = link.route AND o.source = :source AND o.entity = :entity
         AND o.key = :new AND o.settled_at IS NULL AND o.event IS NULL
         AND (o.maybe_applied = 1 OR o.state IN ('running', 'submitted')))
+RETURNING route
+"""
+
+#: Whoever has it has the address there that both have now: what it had before stands nowhere.
+NOWHERE_ELSE = """
+UPDATE delivery SET former_email = NULL WHERE source = :source AND entity = :entity AND key = :new
+    AND settled_at IS NULL AND event IS NULL AND former_email IS NOT NULL
+    AND route IN (SELECT value FROM json_each(:taken))
 """
 
 #: ... what is under way, unless something of the new key is, or may have been: what it makes would take its place.
@@ -63,8 +71,9 @@ _OLD = "source = :source AND entity = :entity AND key = :old"
 _LEFT = f"SELECT sink FROM link WHERE {_OLD}"  # noqa: S608  own constant
 
 
-def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int) -> None:
-    """What belonged to the snapshot `known` is the record's with this key from now on.
+def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int) -> list[str]:
+    """What belonged to the snapshot `known` is the record's with this key from now on; the routes on which it took that
+    one's twin over.
 
     A key that has a record of its own at a target keeps that one: there the other one goes, once what hangs on it has
     moved, and the person stands there once.
@@ -73,7 +82,9 @@ def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int
     where = {"source": source, "entity": entity, "old": known["key"], "new": key, "now": now}
     # What is under way goes on under the new key, so that the account is not sent beside it.
     tx.execute(MOVE_UNDER_WAY, where)
-    tx.execute(MOVE_LINKS, where)
+    taken = [row["route"] for row in tx.execute(MOVE_LINKS, where).fetchall()]
+    if taken:
+        tx.execute(NOWHERE_ELSE, where | {"taken": codec.dump_json(taken)})
     for table in ("snapshot", "event"):
         tx.execute(f"UPDATE {table} SET owner_key = :new WHERE {_OWNED}", where)  # noqa: S608  constant text
     beside = {row["route"]: int(row["doubt"]) for row in tx.execute(_BESIDE, where)}
@@ -101,6 +112,7 @@ def move(tx: Pen, known: Row, key: str, rules: Rules, *, now: int, known_at: int
     for route, doubt in beside.items():
         for rule in _own(rules, entity, route):
             owe(tx, rule, source, known["key"], "delete", bulk=False, now=now, doubt=doubt)
+    return taken
 
 
 def _own(rules: Rules, entity: str, route: str) -> list[DirtyRule]:
