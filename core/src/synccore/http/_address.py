@@ -13,10 +13,9 @@ import httpx
 
 __all__ = ["Addresses"]
 
-_SAFE = "A-Za-z0-9_.~:@,;+=&$!()*'/-"
-#: What stands in an address as it is written: no dot begins a part of the path, and no colon makes a scheme of it.
-_PATH = re.compile(rf"(?![^/]*:)(?!\.|.*/\.)[{_SAFE}]*(?:%[0-9A-Fa-f]{{2}}[{_SAFE}]*)*")
-_QUERY = re.compile(rf"[?{_SAFE}]*(?:%[0-9A-Fa-f]{{2}}[?{_SAFE}]*)*")
+#: What stands in an address as it is written.
+_PATH = re.compile(r"[A-Za-z0-9_.~:@,;+=&$!()*'/-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9_.~:@,;+=&$!()*'/-]*)*")
+_QUERY = re.compile(r"[A-Za-z0-9_.~:@,;+=&$!()*'/?-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9_.~:@,;+=&$!()*'/?-]*)*")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 #: What `quote_plus` makes of each character, which it looks at one by one.
 _ESCAPED = {code: quote_plus(chr(code)) for code in range(128)}
@@ -61,6 +60,8 @@ def _is_plain(path: str, query: str) -> bool:
     """Whether httpx would leave every character of them as it is."""
     if path[:1] == "/" or len(path) + len(query) > _SHORT:
         return False
+    if "/." in f"/{path}" or ":" in path.partition("/")[0]:
+        return False  # one goes up, the other one begins with a scheme, perhaps
     return _PATH.fullmatch(path) is not None and _QUERY.fullmatch(query) is not None
 
 
