@@ -9,7 +9,7 @@ import os
 import pytest
 from simulation.anew import ANEW
 from simulation.asking import false_words
-from simulation.backups import RESTORED
+from simulation.backups import MADE_ANEW, RESTORED
 from simulation.books import OWNED, TYPED, Cut, Personal, Searched, typed_before
 from simulation.calls import (
     BEGINNINGS,
@@ -192,6 +192,7 @@ GROUPS = {
     "a guest who registers, and what comes then": (GUESTS, REGISTERED, TARGETS, 23),
     "who gets a guest's address, and what comes then": (with_a_guest(ACCOUNTS), INHERITED, (Ledger,), 61),
     "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 61),
+    "a backup of before their owner deleted them": (saved_between(changed(NEW_HERE, MADE_ANEW)), RESTORED, TARGETS, 61),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 13),
 }
 

@@ -3,7 +3,7 @@
 Whoever makes lives, call points, histories or the contract kit see one of these moves it to `mends` or `points`.
 """
 
-from .form import DELIVERY, STORE, VERBS, Sabotage, core, plugin
+from .form import STORE, VERBS, Sabotage, core, plugin
 
 __all__ = ["HELD"]
 
@@ -33,13 +33,6 @@ HELD: tuple[Sabotage, ...] = (
         "for phone in there if mine and phone != number)",
         'for phone in there if number not in ("", phone))',
         "plugins/klaviyo/tests/test_klaviyo_truth.py",
-    ),
-    core(
-        "take back: follow who was deleted since a backup and made anew",
-        "_delivery/doubtful.py",
-        "        items = self._followed(route, items, settlements)\n",
-        "",
-        DELIVERY,
     ),
     core(
         "take back: let go of what was deleted, though a forgetting is incomplete",

@@ -4,6 +4,13 @@ from .form import core, plugin
 
 __all__ = ["POINTS"]
 
+
+def at(case: str) -> str:
+    """One of its groups at one target."""
+    name = "test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
+    return f"tests/test_call_points.py::{name}[{case}]"
+
+
 POINTS = (
     plugin(
         "klaviyo",
@@ -43,16 +50,14 @@ POINTS = (
         "match.py",
         'return operation.fields.get("accepts_marketing") is False and _is_mere_refusal(profile["attributes"])',
         "return False",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what they do after trouble again-marketing]",
+        at("what they do after trouble again-marketing"),
     ),
     core(
         "let a guest's record take the place of the one that the account's own create may have made",
         "store/_rules/takeover.py",
         "        AND (o.maybe_applied = 1 OR o.state IN ('running', 'submitted')))\n",
         "        AND 0)\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[an account and a guest who become one-marketing]",
+        at("an account and a guest who become one-marketing"),
     ),
     plugin(
         "google_contacts",
@@ -60,16 +65,14 @@ POINTS = (
         "whose.py",
         "        if not former:\n            return set()\n",
         "        if former:\n            return former - {op.uid}\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[an owner who joins two-contacts]",
+        at("an owner who joins two-contacts"),
     ),
     core(
         "make a restored account beside the guest that the backup does not know",
         "_delivery/doubtful.py",
         "former = _as_guest(item.work) | former",
         "pass",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a backup of before-crm]",
+        at("a backup of before-crm"),
     ),
     plugin(
         "salesforce",
@@ -77,8 +80,7 @@ POINTS = (
         "match.py",
         "(r.guarded or r.keep or (r.key and not r.before))",
         "(r.guarded or r.keep)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[where sales were first-known]",
+        at("where sales were first-known"),
     ),
     plugin(
         "salesforce",
@@ -86,8 +88,7 @@ POINTS = (
         "companies.py",
         "return moved or not row.op.previous",
         "return not row.op.previous",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an order is billed to-selling]",
+        at("whom an order is billed to-selling"),
     ),
     plugin(
         "salesforce",
@@ -95,8 +96,7 @@ POINTS = (
         "route.py",
         "        self._remover.leave_behind(rows, outcomes)\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom somebody works for-firms]",
+        at("whom somebody works for-firms"),
     ),
     plugin(
         "salesforce",
@@ -104,8 +104,7 @@ POINTS = (
         "companies.py",
         "        self._made.intend(records)\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what is told of them where orders need an account-unkeyed]",
+        at("what is told of them where orders need an account-unkeyed"),
     ),
     plugin(
         "salesforce",
@@ -113,8 +112,7 @@ POINTS = (
         "match.py",
         "        if self._matching.key is None:\n",
         "        if False:\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[where no key tells-keyless]",
+        at("where no key tells-keyless"),
     ),
     plugin(
         "salesforce",
@@ -122,24 +120,21 @@ POINTS = (
         "orders.py",
         "evolve(failed, partly=True)",
         "evolve(failed, partly=False)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an order is billed to-selling]",
+        at("whom an order is billed to-selling"),
     ),
     core(
         "delete before the facts are told",
         "_delivery/namesakes.py",
         "self._behind(route, items) | self._before_facts(items) | self._facts(route, items)",
         "self._behind(route, items) | self._facts(route, items)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what is told of who leaves-ledger]",
+        at("what is told of who leaves-ledger"),
     ),
     core(
         "let an account and the guest whose address it gets be one at each target",
         "_delivery/lane.py",
         "        items = self._heirs.part(route, items, settlements, self._clock.now())\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[one of an account and a guest-ledger]",
+        at("one of an account and a guest-ledger"),
     ),
     plugin(
         "klaviyo",
@@ -147,8 +142,7 @@ POINTS = (
         "write.py",
         "[op for op in operations if op.link and address_of(op) and _may_have_moved(op, outcomes.get(op.id))]",
         "list[Operation]()",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what they do themselves twice-marketing]",
+        at("what they do themselves twice-marketing"),
     ),
     plugin(
         "klaviyo",
@@ -157,8 +151,7 @@ POINTS = (
         """        going = [op for op in operations if op.op in ("delete", "leave")]\n""",
         """        self._consent.opt_out([op for op in leaving if old_email(op)], address=old_email)
         going = [op for op in operations if op.op in ("delete", "leave")]\n""",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what they do themselves twice-marketing]",
+        at("what they do themselves twice-marketing"),
     ),
     plugin(
         "google_contacts",
@@ -166,8 +159,7 @@ POINTS = (
         "match/twin.py",
         'return self != Match() and self.by not in ("link", "marker")',
         "return False",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who was typed in a moment before-contacts]",
+        at("who was typed in a moment before-contacts"),
     ),
     plugin(
         "google_contacts",
@@ -175,8 +167,7 @@ POINTS = (
         "index.py",
         'missing["person"] if missing is not None else self._known_as(name)',
         'missing["person"] if missing is not None else None',
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what an owner does that is shown late-contacts]",
+        at("what an owner does that is shown late-contacts"),
     ),
     plugin(
         "google_contacts",
@@ -184,8 +175,7 @@ POINTS = (
         "prints.py",
         "return grown(before, after) and not (len(before) == 1 and _written_unheard(before[0], after))",
         "return grown(before, after)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what an owner does that is shown late-contacts]",
+        at("what an owner does that is shown late-contacts"),
     ),
     plugin(
         "klaviyo",
@@ -193,32 +183,28 @@ POINTS = (
         "match.py",
         "return [ours.get(op.id, twin) for",
         "return [twin or ours.get(op.id) for",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what others do-marketing]",
+        at("what others do-marketing"),
     ),
     core(
         "take back: let a clock that was set back make no change wait longer",
         "_delivery/claims.py",
         "min(since + linger - now, linger)",
         "since + linger - now",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a clock that goes back-marketing]",
+        at("a clock that goes back-marketing"),
     ),
     core(
         "take back: let nobody wait longer for what a target asked where the clock was set back",
         "_set_back.py",
         "back = set_back(self._last, now)",
         "back = timedelta(0)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a clock that goes back-ledger]",
+        at("a clock that goes back-ledger"),
     ),
     core(
         "take back: let nobody wait longer for a quota where the clock was set back",
         "http/_budget.py",
         "if back := set_back(self._counted_at, now):",
         "if back := timedelta(0):",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a clock that goes back-marketing]",
+        at("a clock that goes back-marketing"),
     ),
     plugin(
         "google_contacts",
@@ -226,32 +212,28 @@ POINTS = (
         "known.py",
         "    if age < timedelta(0):\n",
         "    if False:\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a clock that goes back-contacts]",
+        at("a clock that goes back-contacts"),
     ),
     core(
         "take back: send in full what changed since a backup, also where it changed back",
         "store/_rules/ingest.py",
         "if not moved and not self._may_have_been_another(change, known):",
         "if not moved:",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a backup of between-crm]",
+        at("a backup of between-crm"),
     ),
     core(
         "take back: doubt what a link says of what changed since a backup",
         "store/_rules/ingest.py",
         "doubt=2 if changed and self._facts.doubt else int(doubt),",
         "doubt=int(doubt),",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a backup of between-crm]",
+        at("a backup of between-crm"),
     ),
     core(
         "take back: write in full what another one may have written until records were exchanged",
         "store/_rules/exchange.py",
         "doubt = int(tx.execute(IN_DOUBT, at).fetchone() is not None)",
         "doubt = 0",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who exchange it back-marketing]",
+        at("who exchange it back-marketing"),
     ),
     plugin(
         "klaviyo",
@@ -259,56 +241,49 @@ POINTS = (
         "write.py",
         "op.link.remote_id in course.begun",
         "False",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who exchange it back-marketing]",
+        at("who exchange it back-marketing"),
     ),
     core(
         "take back: show that an order waits for its new owner, also where both have one number",
         "_delivery/prepare.py",
         "work.parent_ref != itself",
         "work.parent_ref.key != itself.key",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[an order and an account of one number-ledger]",
+        at("an order and an account of one number-ledger"),
     ),
     core(
         "take back: ask what a lost create made before who exchange addresses exchange records",
         "_delivery/namesakes.py",
         "asked = {id(item) for item in some if item.work.delivery.key in keys}",
         "asked: set[int] = set()",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[addresses that go round-ledger]",
+        at("addresses that go round-ledger"),
     ),
     core(
         "take back: let a circle wait for who stands outside",
         "store/_rules/namesakes.py",
         "FROM (SELECT start, key FROM behind EXCEPT SELECT start, key FROM before) o",
         "FROM behind o GROUP BY start HAVING max(CASE WHEN key = start THEN 1 ELSE 0 END) = 0",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[addresses that go round-ledger]",
+        at("addresses that go round-ledger"),
     ),
     core(
         "take back: delete a record whose last two go at once",
         "store/_rules/claim.py",
         "shared=link.shared - self._going_before(delivery)",
         "shared=link.shared",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[two who were joined leave-contacts]",
+        at("two who were joined leave-contacts"),
     ),
     core(
         "take back: tell of who registers anew once the deletion of who had that address is through",
         "_delivery/namesakes.py",
         "            waiting |= {which: WAITS for which, key in owners.items() if key in going}\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what is told of who left and comes again-marketing]",
+        at("what is told of who left and comes again-marketing"),
     ),
     core(
         "take back: make anew by a repair whom a target with one record for an address has made one with another",
         "_verbs/verify.py",
         "self._repairs[link.key] = gone if mates else _as_it_is(link, names, remote)",
         "self._repairs[link.key] = _as_it_is(link, names, remote)",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who exchange the address of a change without an answer-marketing]",
+        at("who exchange the address of a change without an answer-marketing"),
     ),
     plugin(
         "google_contacts",
@@ -316,8 +291,7 @@ POINTS = (
         "write/plan.py",
         "            merge.claim_addresses()\n",
         "            pass\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[one of two who were joined is forgotten-contacts]",
+        at("one of two who were joined is forgotten-contacts"),
     ),
     plugin(
         "google_contacts",
@@ -325,16 +299,14 @@ POINTS = (
         "erase.py",
         "fields={n: v for n, v in held.items() if v})",
         "fields={})",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[one of two who were joined is forgotten-contacts]",
+        at("one of two who were joined is forgotten-contacts"),
     ),
     core(
         "tell a state of somebody by an address under which they are not delivered yet",
         "_delivery/namesakes.py",
         'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
         'item.operation.op == "event"',
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[states that are told of who does something else-telling]",
+        at("states that are told of who does something else-telling"),
     ),
     plugin(
         "klaviyo",
@@ -342,8 +314,7 @@ POINTS = (
         "events.py",
         "return str(int((link.delivered_at or operation.at).timestamp()))",
         'return "first"',
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[what becomes of it again and again-telling]",
+        at("what becomes of it again and again-telling"),
     ),
     plugin(
         "klaviyo",
@@ -351,8 +322,7 @@ POINTS = (
         "events.py",
         "not operation.previous and _since(",
         "False and _since(",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[states that are told of them-telling]",
+        at("states that are told of them-telling"),
     ),
     plugin(
         "google_contacts",
@@ -360,16 +330,14 @@ POINTS = (
         "write/plan.py",
         "add = label if (label != own.label or back) and not labelled else None",
         "add = None",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who was typed in a moment before-contacts]",
+        at("who was typed in a moment before-contacts"),
     ),
     core(
         "try what waits for a parent that is gone again and again",
         "store/_rules/settle.py",
         'wait = settlement.wait if row["waiting_since"] is None else None',
         "wait = settlement.wait",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an owner deletes while theirs is told-crm]",
+        at("whom an owner deletes while theirs is told-crm"),
     ),
     plugin(
         "salesforce",
@@ -377,24 +345,21 @@ POINTS = (
         "rows/follow.py",
         "waits_for_parent(row) if lost_parent else None",
         "None",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an owner deletes while theirs is told-crm]",
+        at("whom an owner deletes while theirs is told-crm"),
     ),
     core(
         "leave under its former twin what hangs on a record that has another one",
         "store/_rules/settle.py",
         "    owe_hanging(pen, (row for row, s in held if s.link is not None and s.link.moved), now)\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom an owner deletes while theirs is told-ledger]",
+        at("whom an owner deletes while theirs is told-ledger"),
     ),
     core(
         "exchange the records of people while one of them is being sent",
         "store/_rules/exchange.py",
         "if tx.execute(UNDER_WAY, at).fetchone() is not None:",
         "if tx.execute(UNDER_WAY, at).fetchone() == ():",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who exchange addresses while a job has one-importing]",
+        at("who exchange addresses while a job has one-importing"),
     ),
     plugin(
         "google_contacts",
@@ -402,16 +367,14 @@ POINTS = (
         "merge.py",
         "if current and (keep or not self._gives_way(spec, current, text)):",
         "if current and keep:",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom the owner typed in by a name of their own-personal]",
+        at("whom the owner typed in by a name of their own-personal"),
     ),
     core(
         "keep erased what a forgetting took from somebody whose address it is no more",
         "_verbs/forget.py",
         "    give_back(app, email_digest(email))\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who is forgotten instead of another one-known]",
+        at("who is forgotten instead of another one-known"),
     ),
     plugin(
         "klaviyo",
@@ -419,16 +382,14 @@ POINTS = (
         "match.py",
         "{n: v for n, v in sent.items() if v == operation.key} or {",
         "{",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whose address somebody has while they are turned away-marketing]",
+        at("whose address somebody has while they are turned away-marketing"),
     ),
     core(
         "take back: owe those again who can have now what another one had",
         "store/_rules/settle.py",
         "        for one in settlement.frees:\n            _owe_freed(pen, row, one, now)\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[numbers that go from one to another-calling]",
+        at("numbers that go from one to another-calling"),
     ),
     plugin(
         "klaviyo",
@@ -436,8 +397,7 @@ POINTS = (
         "profile.py",
         "return None if operation.maybe_applied and link.left_out[name] == FOREIGN else link.left_out[name]",
         "return link.left_out[name]",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[numbers that go from one to another-calling]",
+        at("numbers that go from one to another-calling"),
     ),
     plugin(
         "klaviyo",
@@ -445,8 +405,7 @@ POINTS = (
         "track.py",
         "        before = frozenset[str](self._state.get(half) or ()) if len(events) > 1 else frozenset[str]()\n",
         "        before = frozenset[str]()\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[states that are told of them-telling]",
+        at("states that are told of them-telling"),
     ),
     plugin(
         "google_contacts",
@@ -454,8 +413,7 @@ POINTS = (
         "write/send.py",
         "        round_.index.intents.aim(found)\n",
         "        pass\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whom the owner typed in, and who moves-contacts]",
+        at("whom the owner typed in, and who moves-contacts"),
     ),
     plugin(
         "google_contacts",
@@ -463,8 +421,7 @@ POINTS = (
         "write/plan.py",
         "shared=shared, theirs=theirs, inherited=gone\n",
         "shared=shared, theirs=theirs\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who was joined, left and is forgotten-contacts]",
+        at("who was joined, left and is forgotten-contacts"),
     ),
     plugin(
         "google_contacts",
@@ -480,8 +437,7 @@ POINTS = (
         "shapes.py",
         "_within(record, relations)[name] = _cell(name)",
         '_within(record, relations)[f"{name}?"] = _cell(name)',
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[whose answer lacks a column-holey]",
+        at("whose answer lacks a column-holey"),
     ),
     plugin(
         "klaviyo",
@@ -489,31 +445,41 @@ POINTS = (
         "consent.py",
         "            elif op.maybe_applied and not now and before is not True:\n                unsure.append(op)\n",
         "",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a backup of between-marketing]",
+        at("a backup of between-marketing"),
     ),
     core(
         "take back: doubt a guest who is one again",
         "store/_rules/ingest.py",
         "            self._again.add((change.entity, change.key))\n",
         "            pass\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[a guest who registers, and what comes then-ledger]",
+        at("a guest who registers, and what comes then-ledger"),
     ),
     core(
         "take back: wait for the guest and the account who had an address",
         "store/_rules/namesakes.py",
         "(p.replaced_by IS NULL OR {_ITS_HEIR})",
         "p.replaced_by IS NULL",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who gets a guest's address, and what comes then-ledger]",
+        at("who gets a guest's address, and what comes then-ledger"),
     ),
     core(
         "take back: let whoever took a guest's record over give up the address that stands there",
         "store/_rules/namesakes.py",
         "    AND route NOT IN (SELECT value FROM json_each(:taken))\n",
         "    AND :taken IS NOT NULL\n",
-        "tests/test_call_points.py::test_whatever_happens_after_trouble_with_any_call_the_target_ends_as_the_shop_is"
-        "[who gets a guest's address, and what comes then-ledger]",
+        at("who gets a guest's address, and what comes then-ledger"),
+    ),
+    core(
+        "take back: follow who was deleted since a backup and made anew",
+        "_delivery/doubtful.py",
+        "        items = self._followed(route, items, settlements)\n",
+        "",
+        at("a backup of before their owner deleted them-ledger"),
+    ),
+    core(
+        "take back: wait for what was made anew since a backup and is not shown yet",
+        "_delivery/doubtful.py",
+        "            if until is not None and _unmarked(result):\n",
+        "            if False:\n",
+        at("a backup of before their owner deleted them-contacts"),
     ),
 )

@@ -7,7 +7,7 @@ from .changes import LUCK, OTHERS
 from .moments import CONSENT
 from .world import STEPS, World
 
-__all__ = ["RESTORED"]
+__all__ = ["MADE_ANEW", "RESTORED"]
 
 
 def _restores(world: World, whom: Whom) -> None:
@@ -37,3 +37,15 @@ RESTORED: Mapping[str, Change] = {
     "registers, and restore": _registers_and_restores,
     "takes it back, and restore": _takes_back_and_restores,
 }
+
+
+def _is_made_anew(world: World, whom: Whom) -> bool:
+    """A target's owner deletes them, and has them again, before what is to be delivered."""
+    if done := OTHERS["the owner deletes"](world, whom) is not False:
+        world.rest()
+        world.shop.edit_customer(whom.number, first_name="Dora")
+    return done
+
+
+#: What a backup of before knows by a record that is gone.
+MADE_ANEW: Mapping[str, Change] = {"deleted by the owner, and made anew": _is_made_anew}

@@ -115,7 +115,13 @@ class Doubtful:
             settlements.extend(self._failed(i.work, error, maybe_applied=True) for i in old)
             return others
         there = [item for item in old if item not in gone]
-        return [*others, *there, *map(_relinked, gone, found)]
+        until = self._unseen_until(route) if any(map(_unmarked, found)) else None
+        for item, result in zip(gone, found, strict=True):
+            if until is not None and _unmarked(result):
+                settlements.append(self._settler.snoozed(item.work, until, UNSEEN.format(until)))
+            else:
+                there.append(_relinked(item, result))
+        return [*others, *there]
 
     def _is_from_backup(self, item: Item) -> bool:
         """Whether its link is as old as the backup, and may be wrong."""
