@@ -216,6 +216,8 @@ class SourceWorker:
             self._write_backs_owed = True
 
     def _release(self) -> None:
+        if not self._holds:
+            return  # as in every round but the first few
         kept = self._never_listed()  # asked once: the polling and the listing thread both come here
         for entity in [*self._holds]:
             if entity not in kept and (stack := self._holds.pop(entity, None)):
