@@ -1,10 +1,9 @@
 """The configuration of a world."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import tomlkit
 
 from synccore_woocommerce.testing import FakeWooCommerce
 from synccore_woocommerce.testing import settings as woocommerce_settings
@@ -34,4 +33,16 @@ def write_config(
         "sinks": {name: dict(target.config()) for name, target in targets.items()},
         "routes": routes | dict(more),
     }
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    path.write_text("".join(f"{name} = {_toml(table)}\n" for name, table in document.items()), encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    """In one line: a library that knows how people like it takes as long as the rest of what begins a world."""
+    match value:
+        case str() | bool() | int():
+            return json.dumps(value, ensure_ascii=False)
+        case list() | tuple():
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{json.dumps(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
+    raise TypeError(f"{value!r} has no such form")
