@@ -8,7 +8,8 @@ from .form import STORE, VERBS, Sabotage, core, plugin
 __all__ = ["HELD"]
 
 HELD: tuple[Sabotage, ...] = (
-    # What is wrong for some minutes is right afterwards, and is said to be so all the time.
+    # What is wrong for some minutes is right afterwards, and is said to be so all the time: no route of a life or of a
+    # meeting has a field with a delay, and what a target holds is not looked at before that is over.
     core(
         "take back: give whoever exchanged their address nothing that waits of the former owner's",
         "_delivery/prepare.py",
@@ -41,6 +42,7 @@ HELD: tuple[Sabotage, ...] = (
         "        if False and",
         VERBS,
     ),
+    # A comparison asks for it as well, hours later: nobody looks before that whether anything waits for nothing.
     core(
         "take back: ask for what waits when somebody leaves",
         "store/_rules/ingest.py",
