@@ -54,9 +54,8 @@ WHERE source = :source AND entity = :entity AND key = :key AND settled_at IS NUL
 """
 
 #: Records that are owed with another address than `s` has now, and were delivered with that one, or are in a call or a
-#: job with it. One that is parked
-#: is waited for by nobody, unless a newer state is on its way: then it tells what they have at the target, and what it
-#: was refused with they never had.
+#: job with it. One that is parked is waited for by nobody, unless a newer state is on its way: then it tells what they
+#: have at the target, and what it was refused with they never had, whatever the newer one is about to tell.
 _GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {key} AND s.deleted = 0
     CROSS JOIN delivery d ON d.former_email = s.email AND d.source = s.source AND d.entity = s.entity
         AND d.key <> s.key AND d.settled_at IS NULL AND d.route IN (SELECT value FROM json_each(:routes))
@@ -68,7 +67,7 @@ _GIVES_IT_UP = """s ON s.source = :source AND s.entity = :entity AND s.key = {ke
                 AND o.settled_at IS NULL AND o.route = d.route AND o.event IS NULL AND o.state = 'parked'
                 AND o.former_email IS NOT NULL AND o.maybe_applied = 0 AND o.id < d.id)
         AND (d.maybe_applied = 1 OR EXISTS (SELECT 1 FROM link l WHERE l.route = d.route AND l.source = d.source
-            AND l.entity = d.entity AND l.key = d.key) OR EXISTS (
+            AND l.entity = d.entity AND l.key = d.key) OR d.state <> 'parked' AND EXISTS (
             SELECT 1 FROM delivery j WHERE j.source = d.source AND j.entity = d.entity AND j.key = d.key
                 AND j.settled_at IS NULL AND j.route = d.route AND j.event IS NULL AND j.id <> d.id
                 AND j.state IN ('running', 'submitted')))

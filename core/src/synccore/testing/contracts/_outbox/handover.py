@@ -113,6 +113,19 @@ class HandoverRules:
         _moves(desk, _1=C, _7=B, _8=A)
         assert _behind(desk, "7", "8") == {"8"}
 
+    def test_what_is_sent_of_somebody_is_not_what_they_were_refused_with(self, desk: Desk) -> None:
+        """Else the two would be of one circle, and nobody of them would wait for the other."""
+        _moves(desk, _1=A, _2=B)
+        desk.settle({d.key: d for d in desk.claim()}["2"], link=desk.link("r-2"))
+        desk.settle(desk.store.deliveries(key="1")[0], "ready")
+        _moves(desk, _1=C)
+        desk.settle(_claimed(desk)["1"], "parked", error_kind="rejected")
+        _moves(desk, _2=A)
+        _moves(desk, _1=B)
+        running = _claimed(desk)
+        assert running.keys() == {"1", "2"}
+        assert _behind(desk, "1", "2") == {"1"}
+
     def test_a_twin_that_who_has_the_former_address_was_given_is_that_ones(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
         desk.deliver_all()
