@@ -6,6 +6,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from synccore._verbs.deliveries import dismiss
 from synccore._verbs.lanes import pause
 
 from .buying import BUYING
@@ -161,6 +162,20 @@ def _call(world: World, luck: Random) -> None:
     world.store.calls = luck.choice((0, 3, 6, 12, 30)) + luck.randrange(3)
 
 
+def _dismiss(world: World, luck: Random) -> None:
+    """The operator wants no more of what was refused, and then all of it after all."""
+
+    def work() -> None:
+        app = world.app
+        parked = [row for row in app.store.deliveries(state="parked", limit=None) if row.op == "upsert"]
+        if parked:
+            dismiss(app, [row.id for row in parked], None)
+        for name, entity in sorted({(row.route, row.entity) for row in parked}):
+            app.store.queue_backfill("backfill", "shop", entity, {}, name, world.machine.now())
+
+    world.run(work)
+
+
 def _clock(world: World, luck: Random) -> None:
     """The machine's clock is set: back by an hour, or by some minutes back or forth. One that leaps far ahead ends all
     waits for what a target shows late: a known limit."""
@@ -189,4 +204,5 @@ ALL_STEPS: Mapping[str, Callable[[World, Random], Any]] = {
     "refuse": _refuse,
     "full": _full,
     "pause": _pause,
+    "dismiss": _dismiss,
 }

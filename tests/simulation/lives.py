@@ -40,6 +40,7 @@ RARE = {
 LATER: Mapping[str, Callable[[int], bool]] = {
     "shop clock": lambda seed: seed % 5 == 2,
     "call": lambda seed: seed % 11 == 8,
+    "dismiss": lambda seed: seed % 7 == 2,
 }
 #: Of eight lives those in which every webhook comes: what they leave has to be so before anything is compared.
 HEARD = (4, 7)
