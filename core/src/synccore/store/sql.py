@@ -151,13 +151,19 @@ _DOUBTFUL = """CASE WHEN :doubt = 2 OR EXISTS (SELECT 1 FROM delivery u WHERE u.
         WHERE v.source = :source AND v.entity = :entity AND v.key = j.key AND v.state = 'dismissed'
             AND v.route = :route AND v.event IS NULL AND v.maybe_applied = 1)) THEN 1 ELSE 0 END"""
 
+#: The address that a record has at the target still, where its move to another one was dismissed.
+_MOVED_IN_VAIN = """(SELECT max(v.former_email) FROM delivery v WHERE v.source = :source AND v.entity = :entity
+    AND v.key = j.key AND v.state = 'dismissed' AND v.route = :route AND v.former_email IS NOT NULL
+    AND v.settled_at >= coalesce((SELECT l.delivered_at FROM link l WHERE l.route = :route AND l.source = :source
+        AND l.entity = :entity AND l.key = j.key), 0))"""
+
 #: Keys of one route, all at once: {key: the state it had before, or what its link was made from}.
 _OWE = f"""
-INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied, due_at,
-                      first_change_at, last_change_at, created_at)
+INSERT INTO delivery (route, sink, source, entity, key, op, state, bulk, blocked, before, maybe_applied,
+                      former_email, due_at, first_change_at, last_change_at, created_at)
 SELECT :route, :sink, :source, :entity, j.key, :op, 'ready', :bulk,
     CASE WHEN {_held(":source", ":entity", "j.key", ":sink")} THEN 1 ELSE 0 END,
-    {_BEFORE}, {_DOUBTFUL}, :due_at, :now, :now, :now
+    {_BEFORE}, {_DOUBTFUL}, {_MOVED_IN_VAIN}, :due_at, :now, :now, :now
 FROM json_each(:owed) j"""  # noqa: S608  own constants
 _OWED = "ON CONFLICT (route, source, entity, key) WHERE state = 'ready' AND event IS NULL DO"
 
@@ -422,12 +428,6 @@ WAITED_IN_VAIN = "SELECT 1 FROM delivery WHERE state = 'parked' AND sink = :sink
 PARKED_BEHIND = """
 SELECT id FROM delivery WHERE state = 'parked' AND wait_route = :route AND source = :source
     AND wait_entity = :entity AND wait_key = :key ORDER BY id
-"""
-
-#: A newer one made it pointless: nothing of it is needed any more but why it was parked.
-SUPERSEDE = """
-UPDATE delivery SET state = 'skipped', maybe_applied = 0, sent = NULL, before = NULL, former_email = NULL,
-    wait_route = NULL, wait_entity = NULL, wait_key = NULL, settled_at = ? WHERE id = ?
 """
 
 #: A person needs no parked row any more.

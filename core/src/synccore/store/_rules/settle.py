@@ -35,6 +35,12 @@ SELECT coalesce((SELECT d.before FROM delivery d WHERE d.source = :source AND d.
     :seen) AS data
 """
 
+#: A newer one made it pointless: nothing of it is needed any more but why it was parked.
+_SUPERSEDE = """
+UPDATE delivery SET state = 'skipped', maybe_applied = 0, sent = NULL, before = NULL, former_email = NULL,
+    wait_route = NULL, wait_entity = NULL, wait_key = NULL, settled_at = ? WHERE id = ?
+"""
+
 
 def settle(tx: Transaction, settlements: Sequence[Settlement], now: int) -> frozenset[int]:
     """Settle all; the ids whose lease was lost."""
@@ -234,7 +240,7 @@ def _supersede_parked(tx: Transaction, row: Row, to: str, now: int) -> None:
                 (older["first_change_at"], older["former_email"], older["sent"], row["id"]),
             )
             continue
-        tx.execute(sql.SUPERSEDE, (now, older["id"]))
+        tx.execute(_SUPERSEDE, (now, older["id"]))
         tell(tx, older, "skipped", now, note=f"parked before; settled by delivery {row['id']}")
 
 

@@ -126,6 +126,22 @@ class HandoverRules:
         assert running.keys() == {"1", "2"}
         assert _behind(desk, "1", "2") == {"1"}
 
+    def test_a_move_that_was_dismissed_is_still_to_be_made_by_what_comes_next(self, desk: Desk) -> None:
+        _moves(desk, _1=A)
+        desk.deliver_all()
+        desk.tick(minutes=1)
+        _moves(desk, _1=B, _7=A)
+        desk.settle(next(d for d in desk.claim() if d.key == "1"), "parked", error_kind="rejected", error="no")
+        desk.store.dismiss([d.id for d in desk.store.deliveries(key="1", state="parked")], desk.now)
+        assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), set()), "nobody is to wait for what is not owed"
+        desk.take(desk.customer("1", "Ida", email=B))
+        assert (_behind(desk, "7"), _moving(desk, "1")) == ({"7"}, {"1"})
+        desk.tick(minutes=1)
+        desk.settle(next(d for d in desk.claim() if d.key == "1"), link=desk.link("r-1"))
+        desk.tick(minutes=1)
+        desk.take(desk.customer("1", "Ada", email=B))
+        assert (_behind(desk, "7"), _moving(desk, "1")) == (set(), set()), "it was made"
+
     def test_a_twin_that_who_has_the_former_address_was_given_is_that_ones(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
         desk.deliver_all()
