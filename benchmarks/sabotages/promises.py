@@ -197,8 +197,8 @@ PROMISES = (
     core(
         "go on marking for a comparison that is over",
         "store/taking.py",
-        "DELETE FROM sweep WHERE source = ? AND name = ?",
-        "DELETE FROM sweep_seen WHERE source = ? AND name = ?",
+        "DELETE FROM sweep WHERE source = ? AND name NOT IN",
+        "DELETE FROM sweep_seen WHERE source = ? AND name NOT IN",
         STORE,
     ),
     core(

@@ -341,8 +341,8 @@ class SourceWorker:
         cursor = f"reconcile:{job.id}:{job.entity}" if reconciling else f"backfill:{job.id}"
         before = job.seen if self._store.get_cursor(self._unit.name, cursor) is not None else 0
         self._store.update_backfill(job.id, state="running", now=self._clock.now())
-        if reconciling:  # marks of which nobody took leave would be written for ever
-            self._store.end_sweeps(self._unit.name, {str(other.id) for other in self._store.backfills()})
+        if reconciling:  # of one that was stopped while its page was on its way, or by an earlier version
+            self._end_sweeps()
 
         def write(found: Listed) -> None:
             self._store.update_backfill(job.id, seen=found.seen, total=found.total, now=self._clock.now())
@@ -351,7 +351,7 @@ class SourceWorker:
 
         def report(listed: Listed) -> None:
             if self._ended(job):  # by a person, while this page was on its way
-                self._store.end_sweep(self._unit.name, str(job.id))
+                self._end_sweeps()
                 raise Stopped
             keep(listed := evolve(listed, seen=before + listed.seen))
             watch(listed)
@@ -394,6 +394,10 @@ class SourceWorker:
     def _ended(self, job: BackfillJob) -> bool:
         found = self._store.get_backfill(job.id)
         return found is not None and found.finished_at is not None
+
+    def _end_sweeps(self) -> None:
+        """With which nobody goes on: else whatever comes would be marked for them for ever."""
+        self._store.end_sweeps(self._unit.name, {str(job.id) for job in self._store.backfills()})
 
     def _end(self, job: BackfillJob, state: str, error: str | None) -> None:
         self._store.update_backfill(job.id, state=state, error=error, now=self._clock.now())

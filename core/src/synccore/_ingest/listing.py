@@ -103,7 +103,6 @@ class Lister:
         if not filters:
             self._adopt_cursor(entity, cursor_name)
             self._done(entity)
-        self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
         return listed
 
     def reconcile(self, entity: str, sweep: str, report: Report = lambda _: None, *, confirmed: bool = False) -> Listed:
@@ -115,9 +114,6 @@ class Lister:
         listed = self._pages(entity, {}, report, bulk=True, cursor_name=cursor_name, sweep=sweep)
         self._done(entity)
         deleted = self._delete_missing(entity, sweep, confirmed=confirmed)
-        # In this order: without its marks a sweep that seems unfinished would find everything missing.
-        self._store.put_cursor(self._name, cursor_name, None, self._clock.now())
-        self._store.end_sweep(self._name, sweep)
         return evolve(listed, deleted=deleted)
 
     # -- inside

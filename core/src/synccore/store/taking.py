@@ -65,13 +65,9 @@ class Taking(Engine):
         row = self.one(looks.SWEEP_COUNTS, {"source": source, "entity": entity, "sweep": sweep})
         return row["known"], row["unseen"]
 
-    def end_sweep(self, source: str, sweep: str) -> None:
-        """Forget the sweep and its marks, also of what other listings brought meanwhile."""
-        with self.writing() as tx:
-            tx.execute("DELETE FROM sweep WHERE source = ? AND name = ?", (source, sweep))
-
     def end_sweeps(self, source: str, but: Collection[str]) -> None:
-        """Forget all sweeps of the source with other names: nobody goes on with them."""
+        """Forget all sweeps of the source with other names, and their marks, also of what other listings brought
+        meanwhile: nobody goes on with them."""
         with self.writing() as tx:
             tx.execute(
                 "DELETE FROM sweep WHERE source = ? AND name NOT IN (SELECT value FROM json_each(?))",

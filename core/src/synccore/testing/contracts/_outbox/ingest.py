@@ -324,13 +324,13 @@ class TakingInRules:
         assert desk.store.missing("shop", "customer", "s", "3", 10) == ["4"]
         assert desk.store.missing("shop", "customer", "s", "", 1) == ["3"]
         assert desk.store.sweep_counts("shop", "customer", "s") == (4, 2)
-        desk.store.end_sweep("shop", "s")
+        desk.store.end_sweeps("shop", ())
         assert desk.store.sweep_counts("shop", "customer", "s") == (5, 5)
 
     def test_a_sweep_ends_with_all_that_it_marked(self, desk: Desk) -> None:
         """What stays would be marked again by every change that comes, for ever."""
         desk.take(desk.customer("1"), desk.order("o1", "1"), sweep="s")
-        desk.store.end_sweep("shop", "s")
+        desk.store.end_sweeps("shop", ())
         desk.take(desk.customer("1", version=2), desk.order("o1", "1", version=2))
         assert [desk.store.sweep_counts("shop", of, "s") for of in ("customer", "order")] == [(1, 1), (1, 1)]
 
