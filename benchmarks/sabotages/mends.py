@@ -249,7 +249,7 @@ MENDS = (
     core(
         "take back: take off a record what was theirs whom a repair gives one of their own",
         "_verbs/verify.py",
-        "            self._repairs.setdefault(mate.key, _left_with(mate, link))\n",
+        "            self._repairs.setdefault(mate.key, _as_it_is(mate, left, link.fields))\n",
         "            pass\n",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[6780]",
     ),

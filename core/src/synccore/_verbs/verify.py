@@ -233,7 +233,9 @@ class _Sample:
         gone = LinkUpdate(object=link.object, remote_id=None, remove=True)
         self._repairs[link.key] = gone if mates else _as_it_is(link, names, remote)
         for mate in mates:
-            self._repairs.setdefault(mate.key, _left_with(mate, link))
+            # What was theirs, and is nobody's now, is still there.
+            left = [name for name in link.fields if name not in mate.fields]
+            self._repairs.setdefault(mate.key, _as_it_is(mate, left, link.fields))
 
     def _others_there(self, link: Link) -> Sequence[Link]:
         """Where the target has one of its records for an address, and this one is of somebody with another address as
@@ -364,19 +366,6 @@ def _as_it_is(link: Link, names: Sequence[str], remote: Mapping[str, Any]) -> Li
         fields={**link.fields, **there},
         left_out=link.left_out,
         asked={**link.mapped, **there},
-    )
-
-
-def _left_with(mate: Link, gone: Link) -> LinkUpdate:
-    """What is known of a record that somebody leaves: what was theirs, and is nobody's now, is still there."""
-    there = {name: value for name, value in gone.fields.items() if name not in mate.fields}
-    return LinkUpdate(
-        object=mate.object,
-        remote_id=None,
-        etag=None,
-        fields={**there, **mate.fields},
-        left_out=mate.left_out,
-        asked={**there, **mate.mapped},
     )
 
 
