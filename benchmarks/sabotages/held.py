@@ -60,4 +60,14 @@ HELD: tuple[Sabotage, ...] = (
         "SET key = :between WHERE",
         "tests/test_round.py",
     ),
+    # Whom somebody else's move took along has a profile of their own all the same; life 2864 saw it before that was so.
+    # What is told of them until then is at the other one's, where nobody looks.
+    plugin(
+        "klaviyo",
+        "take back: join nobody into a profile that another one is being joined into",
+        "merges.py",
+        "if any(m.into == into and m.source",
+        "if False and any(m.into == into and m.source",
+        "plugins/klaviyo/tests/test_klaviyo_profiles.py",
+    ),
 )

@@ -417,14 +417,6 @@ MENDS = (
         "if False:",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[2148]",
     ),
-    plugin(
-        "klaviyo",
-        "take back: join nobody into a profile that another one is being joined into",
-        "merges.py",
-        "if any(m.into == into and m.source",
-        "if False and any(m.into == into and m.source",
-        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[2864]",
-    ),
     core(
         "take back: let what was parked for want of its parent go on once that is there",
         "store/_rules/settle.py",
