@@ -28,6 +28,9 @@ still means the same: that is how a failing life is shrunk.
     rounds   addresses that go round
     going    who gets an address with which somebody signed up at the target
     anew     who leaves, comes back with that address at once, and is told of
+    heirs    a guest and an account who are one for a moment
+    lacking  vendors whose answers leave something out
+    asking   `verify` with trouble at each of its calls
     deaths   a process that dies at one moment of a call after the other, whatever it is about
     meeting  two things at once
     turns    two threads of which one runs at any moment

@@ -105,10 +105,8 @@ class PeopleRules:
         desk.settle(desk.claim()[0], link=desk.link("R1"))
         with desk.store.reading() as view:
             rows = view.execute("SELECT state, sent, before, maybe_applied FROM delivery ORDER BY id").fetchall()
-        assert [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows] == [
-            ("skipped", None, None, 0),
-            ("done", None, None, 0),
-        ]
+        kept = [(row["state"], row["sent"], row["before"], row["maybe_applied"]) for row in rows]
+        assert kept == [("skipped", None, None, 0), ("done", None, None, 0)]
 
     def test_an_address_that_others_may_have_been_written_with_is_forgotten_too(self, desk: Desk) -> None:
         """Somebody had it for a moment and gave it up; whoever has it now is forgotten."""
