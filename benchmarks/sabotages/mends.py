@@ -232,6 +232,14 @@ MENDS = (
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[8298]",
     ),
     plugin(
+        "salesforce",
+        "take back: look into the link alone for addresses of who is forgotten",
+        "erase.py",
+        "fields=ours or {},",
+        "fields={},",
+        "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[4599]",
+    ),
+    plugin(
         "google_contacts",
         "take back: let who moves take their address from a contact that a create without an answer went into",
         "write/plan.py",

@@ -48,6 +48,9 @@ HEARD = (4, 7)
 #: Of eleven lives the one in which jobs take a day.
 DAYS = 10
 
+#: Steps of a life, and of one in fifty: much comes about only where there was time for it.
+SHORT, LONG = 40, 200
+
 #: Of the first ten thousand those in which faults showed that few others see. Where what is drawn changes they are
 #: other lives: then the sabotages that name them are missed, and want others.
 SEEN = (
@@ -61,6 +64,7 @@ SEEN = (
     3498,
     3987,
     4131,
+    4599,
     4632,
     5248,
     6114,
@@ -81,9 +85,10 @@ MOMENT = timedelta(seconds=1)
 LOOK = 2
 
 
-def draw(seed: int, length: int = 40) -> tuple[Step, ...]:
+def draw(seed: int, length: int | None = None) -> tuple[Step, ...]:
     """The life of a seed. Each has ways of its own: what is rare in most lives is often in some, where it meets itself
     and what else is often there."""
+    length = length or (LONG if seed % 50 == 49 else SHORT)
     luck = Random(seed)
     first = [name for name in hands.ALL_STEPS if name not in LATER]
     weights = [OFTEN.get(name, RARE.get(name, 1)) * luck.choice(WAYS) for name in first]

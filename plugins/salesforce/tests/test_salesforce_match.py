@@ -7,7 +7,7 @@ from attrs import evolve
 
 from synccore.errors import RateLimited, Rejected, SynccoreError, WaitFor
 from synccore.testing import Fault
-from synccore.types import Ambiguous, Delivered, Failed, Link, Unchanged
+from synccore.types import Ambiguous, Delivered, Failed, Identity, Link, Unchanged
 
 BOTH = ("WooId__c", "Email")
 
@@ -304,6 +304,22 @@ class TestMoved:
         record = crm.found("Contact")
         assert (record["Id"], record["FirstName"]) == (link.remote_id, None)
         assert end == "deleted" or record["WooId__c"] is None
+
+    @pytest.mark.parametrize("match", [("WooId__c",), ("WooId__c", "Email")])
+    @pytest.mark.parametrize("known", ["by its link", "by its key alone"])
+    def test_no_address_of_who_is_forgotten_stays_where_another_record_was_merged_into_theirs(
+        self, bench, person, route, match, known
+    ):
+        """An older link, of before a backup, may know another address than the one that is there."""
+        crm = bench(route(match=match))
+        crm.one("1", person(1))
+        link = crm.links["crm_customers", "1"]
+        crm.one("2", person(2))
+        crm.org.org.merge("Contact", crm.links["crm_customers", "2"].remote_id, link.remote_id)
+        if known == "by its key alone":
+            (link,) = crm.sink.find(Identity(emails=("ANN1@shop.test",), uids=("shop:customer:1",)))
+        assert crm.sink.erase(link).outcome == "released"
+        assert crm.found("Contact")["Email"] is None
 
     def test_a_record_into_which_a_double_of_the_same_customer_went_is_deleted(self, bench, person, route):
         crm = bench(route(match=("WooId__c",), settings={"on_delete": "delete"}))

@@ -4,7 +4,7 @@ Only what this sync made for this customer alone is deleted or made nameless. Wh
 made, is let go of: the values that this sync put there are emptied, and the record stays as it is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from attrs import evolve
@@ -254,13 +254,18 @@ class Remover:
             found |= {str(r["Id"])[:15]: r for r in records}
         return found
 
-    def _own_values(self, link: Link, record: Mapping[str, Any] | None, *, alone: bool) -> dict[str, Any]:
+    def _names(self) -> frozenset[str]:
+        """Fields by which records are found: a converted lead's contact has them too."""
+        return frozenset(t.name for t in self._shaper.matching.search)
+
+    def _own_values(
+        self, link: Link, record: Mapping[str, Any] | None, *, alone: bool, spared: Set[str] | None = None
+    ) -> dict[str, Any]:
         """Fields that hold what this sync put there, each with its blank. An opt-out is never taken back."""
         if record is None:
             return {}
         schema, renamed = self._place(link)
-        # Names, since a converted lead's contact has fields of its own.
-        match = () if alone else {t.name for t in self._shaper.matching.search}
+        match = spared if spared is not None else frozenset[str]() if alone else self._names()
         empty: dict[str, Any] = {}
         for name, ours in link.fields.items():
             target = schema.get(renamed.get(name, name))
@@ -386,7 +391,10 @@ class Remover:
             self._client.remove(schema.name, record_id)
 
     def _release(self, link: Link, why: str) -> Erased:
-        empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False)
+        # An address is a name by which the org knows the people it has of itself; of who is in a record that we made
+        # none stays.
+        spared = self._names() if link.adopted else frozenset[str]()
+        empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False, spared=spared)
         if empty:
             self._client.change(self._place(link)[0].name, link.remote_id, empty)
         return Erased("released", _LET_GO.format(why=why) if empty else f"let go of: {why}")
