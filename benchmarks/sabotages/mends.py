@@ -233,10 +233,10 @@ MENDS = (
     ),
     plugin(
         "salesforce",
-        "take back: look into the link alone for addresses of who is forgotten",
-        "erase.py",
-        "fields=ours or {},",
-        "fields={},",
+        "take back: empty what the link knows alone of who is forgotten",
+        "remove.py",
+        "            empty |= self._addresses_in(record or {}, link)",
+        "            pass",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[4599]",
     ),
     plugin(

@@ -88,6 +88,28 @@ def test_what_stays_of_us_when_a_record_is_let_go_of(sample, sound, contract_of,
     fails(contract_of(sample, Wiping), case, tmp_path / "wiping")
 
 
+def test_an_address_that_an_older_link_does_not_know(sample, sound, contract_of, passes, fails, tmp_path):
+    class Emptying(sound):
+        leaves = ("keep", "clear")
+
+        def erase(self, link):
+            (there,) = self.read([link])
+            empty = {n: "nobody@shop.test" if n == "email" else None for n in self.theirs(link, there)}
+            self._client.call("PATCH", f"/people/{link.remote_id}", json=empty)
+            return Erased("released")
+
+        def theirs(self, link, there):
+            return [n for n, v in there.items() if v is not None and (v == link.fields.get(n) or v in link.addresses)]
+
+    class Trusting(Emptying):
+        def theirs(self, link, there):
+            return [n for n, v in link.fields.items() if v == there.get(n)]
+
+    case = "who_is_forgotten_leaves_no_address_that_their_link_does_not_know"
+    passes(contract_of(sample, Emptying), case, tmp_path / "sound")
+    fails(contract_of(sample, Trusting), case, tmp_path / "trusting")
+
+
 def test_answers_that_do_not_name_everybody(sample, sound, contract_of, passes, fails, tmp_path):
     class Believing(sound):
         """Whom the answer does not name was delivered."""

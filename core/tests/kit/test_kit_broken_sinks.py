@@ -58,6 +58,7 @@ SPECIAL = {
     "who_was_merged_at_the_target_is_there_once_after_a_change",
     "whose_lost_create_was_merged_at_the_target_is_there_once",
     "what_its_owner_wrote_since_is_let_go_of_as_it_is",
+    "who_is_forgotten_leaves_no_address_that_their_link_does_not_know",
 }
 #: Of those what the generated contract stages all the same.
 STAGED = {

@@ -83,8 +83,10 @@ class _Targets:
     In another one there is nobody to erase, which would look as if it were done.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, addresses: Sequence[str]) -> None:
         self._app = app
+        #: Of the person who is erased there.
+        self.addresses = addresses
         self._known: dict[str, Exception | None] = {}
 
     def hold(self, unit: SinkUnit) -> None:
@@ -126,7 +128,8 @@ def forget(app: App, email: str) -> Forgotten:
     """Erase the person at every target, then here. Running it again after a failure is safe."""
     people, known = len(app.store.keys_by_email(email)), app.store.sent_of(email)
     in_jobs, result = list(_in_jobs(app, email)), Forgotten(people=people, erased=[*_elsewhere(app, email)])
-    identity, targets, theirs = identity_of(app, email), _Targets(app), {*_records(app, email)}
+    identity, theirs = identity_of(app, email), {*_records(app, email)}
+    targets = _Targets(app, identity.emails)
     done: set[tuple[str, str]] = set()
     erased: list[ErasedTwin] = []
     known_twins = targets_of(app, email)
@@ -327,17 +330,17 @@ def _told(app: App, unit: SinkUnit, link: Link, report: Erased, targets: _Target
         return evolve(report, outcome="pending", note=f"{note} there by hand")
     try:
         targets.hold(unit)
-        outcome = unit.instance.erase(_own_made(app, unit.name, link)) or Outcome("deleted")
+        outcome = unit.instance.erase(_whole(app, unit.name, link, targets)) or Outcome("deleted")
     except Exception as error:  # noqa: BLE001  one target's bug must not keep the others from erasing
         return _with_error(report, _words(error))
     return evolve(report, outcome=outcome.outcome, note=outcome.note)
 
 
-def _own_made(app: App, sink: str, link: Link) -> Link:
-    """Without what was made for the person and is another record's twin by now."""
+def _whole(app: App, sink: str, link: Link, targets: _Targets) -> Link:
+    """Without what was made for the person and is another record's twin by now, and with all their addresses."""
     own = (link.source, link.entity, link.key)
     made = {n: r for n, r in link.made.items() if all(ref == own for ref in app.store.linked_to(sink, r))}
-    return link if made == link.made else evolve(link, made=made)
+    return evolve(link, made=made, addresses=targets.addresses)
 
 
 def _words(error: Exception) -> str:

@@ -50,6 +50,9 @@ class Link(Plain):
     #: Where something of a shared record is to be emptied (a deletion, `leave`, `erase`): the `fields` of all others
     #: that are linked to it, see `wanted`.
     others: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    #: Where a person is forgotten (`erase`): their addresses. An older link, of before a backup, may know another one
+    #: than the one that stands there by us.
+    addresses: Sequence[str] = field(default=(), repr=False)
     #: Further records a sink made for this one: a name of its own -> remote id (`Delivered.made`).
     made: Mapping[str, str] = field(factory=dict)
     #: The remote id of the parent (`after`) it was last delivered under; empty: it is known to hang on nothing.

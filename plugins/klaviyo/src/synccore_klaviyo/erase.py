@@ -144,7 +144,7 @@ class Eraser:
             return None
         found = find(self._client, "id", [link.remote_id]).get(link.remote_id)
         theirs = ((found or {}).get("attributes") or {}).get("email")
-        if not theirs or normalize_email(theirs) == email:
+        if not theirs or normalize_email(theirs) in {email, *map(normalize_email, link.addresses)}:
             return None
         return "not deleted: the profile belongs to another e-mail address"
 

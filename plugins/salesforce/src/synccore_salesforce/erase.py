@@ -1,6 +1,6 @@
 """Finds a person's records in the org whether they are linked or not: by key, and by e-mail address."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from synccore.errors import Transient
@@ -64,18 +64,18 @@ def _find(client: Client, catalog: Catalog, routes: Sequence[RouteSpec], identit
         # A converted lead is known by its contact's link (`made`).
         where = "IsConverted = false" if schema.get("IsConverted") else ""
         keys = _keys(schema, routes)
-        addresses = [t.name for n in _ADDRESSES if (t := schema.get(n)) is not None]
-        asked = ["Id", *keys, *addresses]
-        wanted = {fold(e) for e in identity.emails}
         for column in keys:
-            for record in client.select(asked, name, column, identity.uids, where=where):
-                held = {a: record[a] for a in addresses if fold(record[a]) in wanted}
-                found[str(record["Id"])] = _link(name, record, route, record[column], held)
-        for column in addresses if wanted else ():
-            for record in client.select(asked, name, column, identity.emails, where=where):
-                if fold(record[column]) in wanted:
+            for record in client.select(["Id", *keys], name, column, identity.uids, where=where):
+                found[str(record["Id"])] = _link(name, record, route, record[column], adopted=False)
+        for column in _ADDRESSES:
+            target = schema.get(column)
+            if target is None or not identity.emails:
+                continue
+            wanted = {fold(e) for e in identity.emails}
+            for record in client.select(["Id", target.name, *keys], name, target.name, identity.emails, where=where):
+                if fold(record[target.name]) in wanted:
                     key = next((record[k] for k in keys if record.get(k)), None)
-                    found.setdefault(str(record["Id"]), _link(name, record, route, key))
+                    found.setdefault(str(record["Id"]), _link(name, record, route, key, adopted=True))
     return list(found.values())
 
 
@@ -84,11 +84,7 @@ def _keys(schema: Schema, routes: Sequence[RouteSpec]) -> list[str]:
     return [t.name for n in sorted(names) if (t := schema.get(n)) is not None and t.external_id]
 
 
-def _link(
-    name: str, record: dict[str, Any], route: RouteSpec | None, uid: Any, ours: Mapping[str, Any] | None = None
-) -> Link:
-    """`ours`: of a record that bears the person's key, which of their addresses are in it. An older link may not know
-    them (a backup was restored), and whoever is erased there leaves none."""
+def _link(name: str, record: dict[str, Any], route: RouteSpec | None, uid: Any, *, adopted: bool) -> Link:
     who = Uid.parse(uid)
     return Link(
         source=who.source,
@@ -97,6 +93,5 @@ def _link(
         object=route.object if route else name,
         remote_id=str(record["Id"]),
         route=route.name if route else "",
-        adopted=ours is None,
-        fields=ours or {},
+        adopted=adopted,
     )

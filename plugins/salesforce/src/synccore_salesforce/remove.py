@@ -21,6 +21,7 @@ from .mapping.owners import left_behind, mark_of, named_after
 from .mapping.record import LEAD_TO_CONTACT, Shaper
 from .mapping.row import STILL, Row, is_converted
 from .mapping.values import same
+from .match import fold
 from .rows.save import Saver
 from .schema import Catalog, Field, Schema
 
@@ -250,6 +251,8 @@ class Remover:
             schema, renamed = self._place(mine[0])
             names = {t.name for x in mine for n in x.fields if (t := schema.get(renamed.get(n, n)))}
             names |= {t.name for t in self._keys()} if schema is self._schema else set()
+            if any(x.addresses for x in mine):
+                names |= {t.name for t in schema.fields.values() if t.type == "email"}
             records = self._client.select(["Id", *sorted(names)], name, "Id", [x.remote_id for x in mine])
             found |= {str(r["Id"])[:15]: r for r in records}
         return found
@@ -391,13 +394,22 @@ class Remover:
             self._client.remove(schema.name, record_id)
 
     def _release(self, link: Link, why: str) -> Erased:
+        record = self._records([link]).get(link.remote_id[:15])
         # An address is a name by which the org knows the people it has of itself; of who is in a record that we made
         # none stays.
         spared = self._names() if link.adopted else frozenset[str]()
-        empty = self._own_values(link, self._records([link]).get(link.remote_id[:15]), alone=False, spared=spared)
+        empty = self._own_values(link, record, alone=False, spared=spared)
+        if not link.adopted:
+            empty |= self._addresses_in(record or {}, link)
         if empty:
             self._client.change(self._place(link)[0].name, link.remote_id, empty)
         return Erased("released", _LET_GO.format(why=why) if empty else f"let go of: {why}")
+
+    def _addresses_in(self, record: Mapping[str, Any], link: Link) -> dict[str, Any]:
+        """Each address there of who is forgotten, with its blank."""
+        schema, gone = self._place(link)[0], {fold(a) for a in link.addresses}
+        held = {n: t for n, value in record.items() if fold(value) in gone and (t := schema.get(n)) is not None}
+        return {n: None for n, t in held.items() if t.type == "email" and t.updateable and not t.required}
 
     def _anonymise(self, schema: Schema, record_id: str, link: Link) -> Erased:
         """Salesforce keeps the record (orders hang on it): nothing of the person stays in it."""
