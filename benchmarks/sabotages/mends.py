@@ -241,6 +241,23 @@ MENDS = (
     ),
     plugin(
         "google_contacts",
+        "take back: believe a listing that shows a former name of a contact that is gone",
+        "index.py",
+        "            if name in over:",
+        "            if False:",
+        "plugins/google_contacts/tests/test_google_sync.py::test_a_former_name_that_a_listing_shows_late_is_not_kept_for_a_contact",
+    ),
+    plugin(
+        "google_contacts",
+        "take back: keep contacts whose end no listing tells",
+        "index.py",
+        "self._bury_vanished(dict(self._untold(moment)))",
+        "pass",
+        "plugins/google_contacts/tests/test_google_sync.py"
+        "::test_a_contact_whose_end_no_listing_tells_is_kept_no_longer_than_one_may_lag",
+    ),
+    plugin(
+        "google_contacts",
         "take back: let who moves take their address from a contact that a create without an answer went into",
         "write/plan.py",
         "if any(not self.index.intents.open(uid) for uid in others - holders.wants.keys()):",

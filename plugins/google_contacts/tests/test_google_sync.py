@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from google_help import person_fields, settle, values
 
-from synccore.types import Delivered, Link
+from synccore.types import Delivered, Identity, Link
 
 
 def listings(rig):
@@ -15,6 +15,11 @@ def listings(rig):
 
 def full(requests):
     return [r for r in requests if r.param("syncToken") is None and r.param("pageToken") is None]
+
+
+def kept(rig):
+    """All that the plugin keeps of an account's contacts, as text."""
+    return str(list(rig.context.state("1001").scan("")))
 
 
 def test_one_full_listing_then_changes_only_before_creates_and_every_few_minutes(rig):
@@ -97,6 +102,31 @@ def test_what_the_owner_typed_is_remembered_when_google_renames_the_contact(rig)
     rig.clock.advance(timedelta(minutes=6))
     assert rig.put(1, **person_fields(1, given_name="Zoe", company="Acme")).remote_id == later
     assert rig.google.contact(later)["names"][0]["displayName"] == "Bobby"
+
+
+def test_a_former_name_that_a_listing_shows_late_is_not_kept_for_a_contact(rigs):
+    """The contact is gone under its later name, and no listing will ever tell the end of the former one."""
+    rig = rigs(lag=timedelta(minutes=8))
+    made = rig.put(1, **person_fields(1))
+    rig.clock.advance(timedelta(minutes=7))
+    later = rig.google.rename(made.remote_id)
+    assert rig.put(1, **person_fields(1, company="Acme")).remote_id == later
+    rig.sink.erase(rig._link("shop:1"))
+    del rig.links["shop:1"]
+    identity = Identity(emails=("ann1@shop.test",), uids=("shop:customer:1",))
+    rig.clock.advance(timedelta(minutes=1))
+    assert rig.sink.find(identity) == []
+    assert "ann1@shop.test" not in kept(rig)
+
+
+def test_a_contact_whose_end_no_listing_tells_is_kept_no_longer_than_one_may_lag(rig):
+    made = rig.put(1, **person_fields(1))
+    rig.google.remove(rig.google.rename(made.remote_id))
+    identity = Identity(emails=("ann1@shop.test",), uids=("shop:customer:1",))
+    rig.deliver(rig.op(1, **person_fields(1, company="Acme")))  # reads it by name
+    rig.clock.advance(timedelta(minutes=10))
+    assert rig.sink.find(identity) == []
+    assert "ann1@shop.test" not in kept(rig)
 
 
 def test_a_listing_that_lags_does_not_overwrite_what_was_written_since(rigs):

@@ -342,6 +342,19 @@ class Index:
                 left = max(wait, left or wait)
         return left if left is not None and left > timedelta(0) else None
 
+    def _untold(self, moment: datetime) -> Iterator[tuple[str, Person]]:
+        """Those of which the listing would have told the end by now, and who would be kept for nothing."""
+        for key, record in self.state.scan("vanished:"):
+            if age_of(self.state, key, record, moment) >= LONGEST_LAG:
+                yield key.removeprefix("vanished:"), record["person"]
+
+    def _gone_under_later_names(self, names: Iterable[str]) -> set[str]:
+        """Of these the ones that had another name since, under which they are gone: asked by name, for an owner may
+        have undone a merge."""
+        asked = [n for n in names if n not in self._keys and self._known_as(n) == {}]
+        found = self._people.batch_get(asked) if asked else {}
+        return {n for n in asked if n not in found or found[n]["resourceName"] != n}
+
     def _bury_vanished(self, ended: Mapping[str, Person]) -> None:
         """The listing has told the end of these."""
         went = self._went(ended)
@@ -391,6 +404,7 @@ class Index:
                 self._full(params)
             else:
                 self.state.put({"sync": {**record, "token": token, "synced_at": moment.isoformat()}})
+        self._bury_vanished(dict(self._untold(moment)))
         return True
 
     def _full(self, params: str) -> None:
@@ -436,8 +450,11 @@ class Index:
         items: dict[str, Any] = {}
         ended: dict[str, Person] = {}
         written = self.state.get("write")
+        over = self._gone_under_later_names(p["resourceName"] for p in people)
         for person in people:
             name = person["resourceName"]
+            if name in over:
+                continue  # nor will it tell the end of a name that it shows late
             missing = self.state.get(f"vanished:{name}")
             if (person.get("metadata") or {}).get("deleted"):
                 ended[name] = self._last_seen(name)
