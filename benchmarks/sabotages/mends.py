@@ -231,6 +231,13 @@ MENDS = (
         "pass",
         "tests/test_simulation.py::test_a_life_in_which_a_fault_was_seen_ends_as_the_shop_is[8298]",
     ),
+    core(
+        "take back: leave the one record for an address to who was joined with it, also as they have moved on",
+        "_delivery/lane.py",
+        "beside(prepared.operation, self._store, by_address=preparer.by_address)",
+        "beside(prepared.operation, self._store)",
+        "plugins/klaviyo/tests/test_klaviyo_app_moves.py",
+    ),
     plugin(
         "salesforce",
         "take back: empty what the link knows alone of who is forgotten",

@@ -144,3 +144,23 @@ def test_who_goes_elsewhere_after_a_write_without_an_answer_is_taken_out_again(s
     app.settle_down()
     assert (there.attributes, there.properties) == ({"email": NEW, "title": "Dr"}, {})
     assert there.consent == "UNSUBSCRIBED"
+
+
+def test_who_is_let_in_late_leaves_the_profile_to_who_was_merged_into_it_and_moved_on(start, shop, klaviyo):
+    app = start("profiles", profiles={"on_conflict": "merge"})
+    app.emit(shop.customer("1", email=OLD), shop.customer("2", email=BEN))
+    app.settle_down()
+    klaviyo.merge_time = timedelta(seconds=20)
+    klaviyo.refuse[NEW] = ("invalid", "this address is not taken")
+    app.emit(shop.customer("1", email=NEW))
+    app.drain()
+    app.emit(shop.customer("2", email=OLD))
+    app.drain()
+    app.emit(shop.customer("2", email="benno@shop.test"))
+    app.settle_down()
+    klaviyo.refuse.clear()
+    app.app.store.retry([row.id for row in app.deliveries(state="parked")], app.clock.now())
+    app.settle_down()
+    assert klaviyo.person(NEW).properties["woo_customer_id"] == "1"
+    assert klaviyo.person("benno@shop.test").properties["woo_customer_id"] == "2"
+    assert verify(app.app, "profiles").ok

@@ -248,7 +248,7 @@ class Lane:
                 settlements.append(self._failed(one, error))
             else:
                 if prepared.operation is not None:
-                    operation = beside(prepared.operation, self._store)
+                    operation = beside(prepared.operation, self._store, by_address=preparer.by_address)
                     items.append(
                         _new_item(work=one, operation=operation, why=prepared.why, made_from=prepared.made_from)
                     )

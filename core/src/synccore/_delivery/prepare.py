@@ -61,16 +61,18 @@ _new_prepared, _new_mapped = swiftly(Prepared), swiftly(_Mapped)
 _new_context, _new_operation = swiftly(MapContext), swiftly(Operation)
 
 
-def beside(operation: Operation, store: Store) -> Operation:
+def beside(operation: Operation, store: Store, *, by_address: bool = False) -> Operation:
     """What takes something away knows what the others who share the record want there.
 
-    Who was parked with a new address while somebody else got the former one, and the record with it, leaves it to them.
+    Who was parked with a new address while somebody else got the former one, and the record with it, leaves it to them;
+    where the target has one for an address (`by_address`), also as they have moved on with it.
     """
     if operation.op == "event" or operation.link is None or operation.link.shared <= 1:
         return operation
     if operation.op != "upsert":
         return evolve(operation, link=store.with_others(operation.link))
-    if store.given_away(operation.route, operation.source, operation.entity, operation.key):
+    where = operation.route, operation.source, operation.entity, operation.key
+    if store.given_away(*where, by_address=by_address):
         return evolve(operation, link=None, changed=frozenset(operation.fields))
     return operation
 

@@ -104,11 +104,12 @@ class Owing(Engine):
         with self.reading() as view:
             return namesakes.heirs(view, route, source, entity, keys)
 
-    def given_away(self, route: str, source: str, entity: str, key: str) -> bool:
+    def given_away(self, route: str, source: str, entity: str, key: str, *, by_address: bool = False) -> bool:
         """Whether the twin of a record that is owed with a new address is by now that of who has the former one: it
-        was parked, and the target made one of both."""
+        was parked, and the target made one of both. `by_address`: it has one for an address; then also of who had it
+        meanwhile."""
         with self.reading() as view:
-            return namesakes.given_away(view, route, source, entity, key)
+            return namesakes.given_away(view, route, source, entity, key, by_address=by_address)
 
     def claim(
         self, sink: str, rules: Sequence[ClaimRule], now: datetime, lease: timedelta, token: str

@@ -159,23 +159,25 @@ LEFT JOIN link h ON h.route = :route AND h.source = s.source AND h.entity = s.en
 WHERE s.replaced_by IS NOT NULL
 """
 
-#: Whether a record's twin is by now that of another one, which has the address that this one had when it was delivered.
+#: Whether a record's twin is by now that of another one, which has the address that this one had when it was delivered;
+#: or had it, where the target has one record for an address, and has moved on with that twin since.
 GIVEN_AWAY = """
 SELECT 1 FROM delivery d
 CROSS JOIN link l ON l.route = d.route AND l.source = d.source AND l.entity = d.entity AND l.key = d.key
 CROSS JOIN link o ON o.remote_id = l.remote_id AND o.object = l.object AND o.sink = l.sink AND o.route = l.route
     AND o.source = l.source AND o.entity = l.entity AND o.key <> l.key
 CROSS JOIN snapshot s ON s.source = o.source AND s.entity = o.entity AND s.key = o.key AND s.deleted = 0
-    AND s.email = d.former_email
+    AND (s.email = d.former_email
+        OR :by_address = 1 AND d.former_email IS NOT NULL AND o.let_go = 0 AND o.delivered_at >= d.first_change_at)
 CROSS JOIN snapshot m ON m.source = l.source AND m.entity = l.entity AND m.key = l.key AND m.email <> s.email
 WHERE d.route = :route AND d.source = :source AND d.entity = :entity AND d.key = :key AND d.settled_at IS NULL
     AND d.event IS NULL LIMIT 1
 """
 
 
-def given_away(view: Transaction, route: str, source: str, entity: str, key: str) -> bool:
+def given_away(view: Transaction, route: str, source: str, entity: str, key: str, *, by_address: bool) -> bool:
     """Whether its twin is another one's by now."""
-    at = {"route": route, "source": source, "entity": entity, "key": key}
+    at = {"route": route, "source": source, "entity": entity, "key": key, "by_address": int(by_address)}
     return view.execute(GIVEN_AWAY, at).fetchone() is not None
 
 

@@ -155,6 +155,23 @@ class HandoverRules:
         _moves(desk, _1=A)
         assert not desk.store.given_away("people", "shop", "customer", "1"), "they share it, as they share the address"
 
+    def test_where_it_is_the_one_for_an_address_it_stays_with_who_moved_on_with_it(self, desk: Desk) -> None:
+        _moves(desk, _1=A, _2=B)
+        desk.deliver_all()
+        desk.tick(minutes=1)
+        _moves(desk, _1=C)
+        desk.settle(desk.claim()[0], "parked", error_kind="rejected", error="no")
+        desk.tick(minutes=1)
+        _moves(desk, _2=A)
+        _moves(desk, _2="d@shop.test")
+        assert not desk.store.given_away("people", "shop", "customer", "1", by_address=True)
+        desk.settle(desk.claim()[0], link=desk.link("r-1"))
+        assert desk.store.given_away("people", "shop", "customer", "1", by_address=True)
+        assert not desk.store.given_away("people", "shop", "customer", "1"), "its owner may have made one of both"
+        desk.tick(minutes=1)
+        _moves(desk, _2="e@shop.test")
+        assert not desk.store.given_away("people", "shop", "customer", "2", by_address=True), "it is theirs"
+
     def test_it_is_so_as_well_where_a_newer_state_was_parked_too(self, desk: Desk) -> None:
         _moves(desk, _1=A, _2=B)
         desk.deliver_all()
