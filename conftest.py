@@ -17,7 +17,6 @@ from scratch import in_memory
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Every process that the tests start would compile all that it imports.
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parent / ".pytest_cache" / "bytecode")
 
 if (memory := in_memory()) is not None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
@@ -37,6 +36,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 gc.disable()
 
 
+def _worker(config: pytest.Config) -> tuple[int, int]:
+    """Which of how many processes this one is."""
+    told = getattr(config, "workerinput", None)
+    return (int(told["workerid"].removeprefix("gw")), told["workercount"]) if told else (0, 1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each process begins to collect elsewhere, so that nothing is compiled by two of them, where nothing is yet."""
+    folders = list(config.args)
+    if all(Path(folder).is_dir() for folder in folders):
+        worker, count = _worker(config)
+        first = len(folders) * worker // count
+        config.args[:] = folders[first:] + folders[:first]
+
+
 def pytest_collection_finish() -> None:
     """The tests begin: what is there by now is never looked at again."""
     gc.collect()
@@ -44,9 +58,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """What takes the longest begins first, so that at the end no process waits for another."""
+    # In whatever order they were collected.
+    items.sort(key=lambda item: item.nodeid.partition("::")[0])
+    yield
     items.sort(key=lambda item: not item.nodeid.startswith("tests/"))
 
 
