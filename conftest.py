@@ -55,6 +55,8 @@ def pytest_collection_finish() -> None:
     """The tests begin: what is there by now is never looked at again."""
     gc.collect()
     gc.freeze()
+    # Beside what is frozen there is little, so a search of all of it would be due every moment.
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 

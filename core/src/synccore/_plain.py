@@ -15,6 +15,7 @@ import attrs
 __all__ = ["Plain", "Shown"]
 
 _Values = Callable[[Any], tuple[Any, ...]]
+_Keys = list[tuple[str, Callable[[Any], Any]]]
 
 
 def _share(kind: type, base: type, *names: str) -> None:
@@ -56,6 +57,9 @@ class Plain(Shown):
         if other.__class__ is not self.__class__:
             return NotImplemented
         kind: Any = self.__class__
+        if keys := _keyed(kind):
+            # One after the other: what is to be worked out need not be where the first ones differ.
+            return all(key(getattr(self, name)) == key(getattr(other, name)) for name, key in keys)
         values = _compared(kind)
         return all(map(eq, values(self), values(other)))
 
@@ -70,13 +74,21 @@ def _shown(kind: type[Any]) -> list[tuple[str, Callable[[Any], str]]]:
 
 
 @cache
+def _keyed(kind: type[Any]) -> _Keys:
+    """The values that make two objects the same one, and what each is compared by; none where it is by itself."""
+    those = [one for one in attrs.fields(kind) if one.eq]
+    keys = [(one.name, one.eq_key or _itself) for one in those]
+    return keys if any(one.eq_key for one in those) else []
+
+
+@cache
 def _compared(kind: type[Any]) -> _Values:
     """What gives the values that make two objects the same one."""
     those = [one for one in attrs.fields(kind) if one.eq]
-    if len(those) > 1 and not any(one.eq_key for one in those):
+    if len(those) > 1 and not _keyed(kind):
         whole: _Values = attrgetter(*(one.name for one in those))
         return whole
-    keys = [(one.name, one.eq_key or _itself) for one in those]
+    keys = _keyed(kind) or [(one.name, _itself) for one in those]
     return lambda made: tuple(key(getattr(made, name)) for name, key in keys)
 
 

@@ -121,3 +121,17 @@ def test_a_class_may_bring_its_own() -> None:
 
     assert repr(Said(1)) == "said"
     assert Said(1) == Said(1)
+
+
+def test_what_has_to_be_worked_out_is_not_where_the_first_ones_differ() -> None:
+    worked_out: list[Any] = []
+
+    @frozen
+    class Late(Plain):
+        number: int
+        key: str = field(eq=worked_out.append)
+
+    assert Late(1, "a") != Late(2, "a")
+    assert worked_out == []
+    assert Late(1, "a") == Late(1, "b")
+    assert worked_out == ["a", "b"]
