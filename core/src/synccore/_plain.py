@@ -74,7 +74,7 @@ def _shown(kind: type[Any]) -> list[tuple[str, Callable[[Any], str]]]:
 
 
 @cache
-def _keyed(kind: type[Any]) -> _Keys:
+def _keyed(kind: Any) -> _Keys:
     """The values that make two objects the same one, and what each is compared by; none where it is by itself."""
     those = [one for one in attrs.fields(kind) if one.eq]
     keys = [(one.name, one.eq_key or _itself) for one in those]
@@ -82,7 +82,7 @@ def _keyed(kind: type[Any]) -> _Keys:
 
 
 @cache
-def _compared(kind: type[Any]) -> _Values:
+def _compared(kind: Any) -> _Values:
     """What gives the values that make two objects the same one."""
     those = [one for one in attrs.fields(kind) if one.eq]
     if len(those) > 1 and not _keyed(kind):
