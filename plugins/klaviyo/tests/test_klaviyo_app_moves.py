@@ -164,3 +164,31 @@ def test_who_is_let_in_late_leaves_the_profile_to_who_was_merged_into_it_and_mov
     assert klaviyo.person(NEW).properties["woo_customer_id"] == "1"
     assert klaviyo.person("benno@shop.test").properties["woo_customer_id"] == "2"
     assert verify(app.app, "profiles").ok
+
+
+@pytest.mark.parametrize("threshold", [1000, 1], ids=["singly", "in a job"])
+def test_a_yes_that_is_said_once_more_after_a_state_without_a_word_is_no_news(start, shop, klaviyo, clock, threshold):
+    """A guest says yes, has enough of it, registers, and buys again at a checkout that keeps the box ticked."""
+    app = start("profiles", settings={"bulk_threshold": threshold})
+    app.emit(*(shop.customer(key, email=f"{key}@shop.test") for key in "123"))
+    app.settle_down()
+    app.emit(*(shop.customer(key, email=f"{key}@shop.test", accepts_marketing=True) for key in "123"))
+    app.settle_down()
+    anna = klaviyo.person("1@shop.test")
+    assert anna.consent == "SUBSCRIBED"
+    klaviyo.store.unsubscribe(anna, "")
+    for name in ("Bea", "Cleo"):
+        app.emit(*(shop.customer(key, email=f"{key}@shop.test", first_name=name) for key in "123"))
+        app.settle_down()
+        assert verify(app.app, "profiles").ok
+    clock.advance(timedelta(hours=1))
+    at = {"accepts_marketing": True, "consent_at": clock.now()}
+    app.emit(shop.customer("1", email="1@shop.test", **at))
+    app.settle_down()
+    assert anna.consent == "UNSUBSCRIBED"
+    app.emit(shop.customer("1", email="1@shop.test", accepts_marketing=False))
+    app.settle_down()
+    clock.advance(timedelta(hours=1))
+    app.emit(shop.customer("1", email="1@shop.test", **at | {"consent_at": clock.now()}))
+    app.settle_down()
+    assert anna.consent == "SUBSCRIBED", "after a no it is"

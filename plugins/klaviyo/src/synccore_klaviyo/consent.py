@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
 from synccore.errors import RateLimited, Rejected, SynccoreError
-from synccore.types import Context, Operation
+from synccore.types import Context, Delivered, Operation, Outcome
 from synccore.values import instant
 
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
 from .digest import digest
 from .errors import ApiError, MissingScope
 from .match import Resource, find, find_subscribed
-from .profile import check_email
+from .profile import CONSENT, check_email
 
-__all__ = ["Consent", "Said", "address_of", "gets_mail", "is_by_us", "old_email"]
+__all__ = ["Consent", "Said", "address_of", "gets_mail", "is_by_us", "keep_word", "old_email"]
 
 SUBSCRIBE_LIMIT = 1000
 OPT_OUT_LIMIT = 100
@@ -245,10 +247,32 @@ def _is_anothers(operation: Operation) -> bool:
 def _known(operation: Operation) -> tuple[bool, bool | None]:
     """Whether anything is known to compare with, and the consent it holds."""
     if operation.previous:
-        return True, operation.previous.get("accepts_marketing")
+        return True, _word(operation)
     if operation.before is not None:
         return True, operation.before.get("accepts_marketing")
     return False, None
+
+
+def _word(operation: Operation) -> bool | None:
+    """The last word that was told at the profile that they have, though the shop may have said nothing since."""
+    word, link = operation.previous.get("accepts_marketing"), operation.link
+    if word is None and link is not None and link.delivered_at is not None and not link.marked:
+        word = link.fields.get("accepts_marketing")
+    return word if isinstance(word, bool) else None
+
+
+def keep_word(operation: Operation, outcome: Outcome) -> Outcome:
+    """A state that says nothing takes nothing back: the last word is still what is known at the profile, lest the same
+    word, said once more, be taken for news (a guest said yes, registers, and buys again)."""
+    word, link = _word(operation), operation.link
+    silent = operation.op == "upsert" and operation.fields.get("accepts_marketing") is None
+    if word is None or link is None or not silent or not isinstance(outcome, Delivered):
+        return outcome
+    if link.delivered_at is None or outcome.remote_id != link.remote_id:
+        return outcome  # that was said of another profile, or by somebody else
+    fields = operation.fields if outcome.fields is None else outcome.fields
+    left_out = {**outcome.left_out, "accepts_marketing": CONSENT}
+    return evolve(outcome, fields={**fields, "accepts_marketing": word}, left_out=left_out)
 
 
 def _held_back(operation: Operation, profile: Mapping[str, Any] | None, ours: datetime | None) -> str | None:

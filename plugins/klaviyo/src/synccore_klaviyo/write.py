@@ -12,7 +12,7 @@ from synccore.types import Context, Delivered, Failed, Link, Operation, Outcome,
 
 from .client import MAX_BATCH, PROFILE_IMPORT, SUPPRESS, Client
 from .config import Config
-from .consent import Consent, Said, address_of, gets_mail, is_by_us, old_email
+from .consent import Consent, Said, address_of, gets_mail, is_by_us, keep_word, old_email
 from .dropping import Dropping
 from .errors import ApiError
 from .former import Former
@@ -86,6 +86,8 @@ class Writer:
             evolve(one, partly=True)
             if isinstance(one, Failed) and op.link and op.link.remote_id in course.begun
             else one
+            if op.id in course.followed
+            else keep_word(op, one)
             for op in operations
             for one in (outcomes[op.id],)
         ]
@@ -145,7 +147,7 @@ class Writer:
         self._former.take(one.remote_id for one in outcomes if isinstance(one, Delivered) and one.remote_id)
         adopting = [op for op in operations if isinstance(one := found[op.id], Delivered) and one.adopted]
         notes = self._refuse(adopting, found)
-        return [_noted(found[op.id], notes.get(op.id)) for op in operations]
+        return [keep_word(op, _noted(found[op.id], notes.get(op.id))) for op in operations]
 
     def overtake(self, operations: Sequence[Operation]) -> list[Delivered | Failed | None]:
         """An older state of these is in an import job: consent does not wait for it and touches none of its fields."""
