@@ -247,6 +247,14 @@ MENDS = (
         "plugins/klaviyo/tests/test_klaviyo_app_moves.py",
     ),
     plugin(
+        "klaviyo",
+        "take back: who is found at a profile that we subscribed for another record takes that yes over",
+        "consent.py",
+        'if op.op == "upsert" and op.maybe_applied and not op.previous and refusal(op) is None:',
+        "if False:",
+        "plugins/klaviyo/tests/test_klaviyo_consent.py",
+    ),
+    plugin(
         "salesforce",
         "take back: empty what the link knows alone of who is forgotten",
         "remove.py",

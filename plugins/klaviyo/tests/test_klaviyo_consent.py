@@ -446,3 +446,18 @@ def test_reading_back_names_whom_we_subscribed_and_the_shop_forbids(
     (held,) = open_sink((evolve(deaf, settings={"on_opt_out": "nothing"}),)).read([link])
     assert isinstance(held, Roomier) is named
     assert held.get("accepts_marketing") is (True if named else None)
+
+
+@pytest.mark.parametrize("named", ["0", "9", None], ids=["as theirs", "as another one's", "as nobody's"])
+@pytest.mark.parametrize("doubtful", [True, False])
+def test_who_comes_without_a_word_to_what_we_subscribed_for_another_takes_over_no_yes(
+    sink, klaviyo, operation, anna, doubtful, named
+):
+    """After a restored backup nobody knows any more who that was."""
+    subscribed(klaviyo, anna)
+    anna.properties |= {} if named is None else {"woo_customer_id": named}
+    extra, found = {"woo_customer_id": "0"}, {"remote_id": anna.id, "delivered_at": None, "maybe_applied": doubtful}
+    (outcome,) = sink.deliver([person_op(operation, None, known=False, extra=extra, **found)])
+    assert isinstance(outcome, Delivered)
+    assert anna.consent == ("UNSUBSCRIBED" if doubtful and named == "9" else "SUBSCRIBED")
+    assert consent_calls(klaviyo) == (doubtful and named == "9")

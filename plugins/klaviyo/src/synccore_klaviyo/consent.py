@@ -18,8 +18,8 @@ from synccore.values import instant
 from .client import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, Client, Endpoint
 from .digest import digest
 from .errors import ApiError, MissingScope
-from .match import Resource, find, find_subscribed
-from .profile import CONSENT, check_email
+from .match import Resource, find, find_subscribed, is_anothers
+from .profile import CONSENT, check_email, refusal
 
 __all__ = ["Consent", "Said", "address_of", "gets_mail", "is_by_us", "keep_word", "old_email"]
 
@@ -60,7 +60,8 @@ class Consent:
         A shop that never asked is no opt-out: at the first sight of a customer a "no" is none, and a "yes" of a
         backfill is the past. Whatever the shop's own history shows as a change is one, also before anything was
         delivered. An opt-out found by a comparison is told too, an opt-in is not: importing is not subscribing. Whom we
-        subscribed in between without anybody's knowing of it any more (a restored backup) is told as well.
+        subscribed in between without anybody's knowing of it any more (a restored backup) is told as well; and so is
+        who is found, with no word of theirs, at a profile that we subscribed for another record.
         """
         told = {name: one["accepts"] for name, one in self._state.scan(_TOLD)}
         found, unsure = {}, []
@@ -70,6 +71,8 @@ class Consent:
             if anothers and now is None and op.previous.get("accepts_marketing"):
                 now = False  # of the former owner's word nothing may stay
             if op.op != "upsert" or not isinstance(now, bool):
+                if op.op == "upsert" and op.maybe_applied and not op.previous and refusal(op) is None:
+                    unsure.append(op)
                 continue
             known, before = _known(op)
             if (name := _name(op)) in told and not anothers:
@@ -82,13 +85,17 @@ class Consent:
         return found | dict.fromkeys(self._subscribed_since(unsure), False)
 
     def _subscribed_since(self, operations: Sequence[Operation]) -> list[int]:
-        """Those whom we subscribed after what their link says was delivered, or nobody knows when."""
+        """Those whom we subscribed after what their link says was delivered, or nobody knows when; of those without a
+        word who came to another one's profile."""
         links = {op.id: op.link for op in operations if op.link is not None and op.link.remote_id}
         try:
             people = find(self._client, "id", {link.remote_id for link in links.values()}, subscriptions=True)
         except MissingScope:
             return []  # `check` names the scope
-        return [op.id for op in operations if (link := links.get(op.id)) and _is_since(op, people.get(link.remote_id))]
+        found = [
+            (op, people[link.remote_id]) for op in operations if (link := links.get(op.id)) and link.remote_id in people
+        ]
+        return [op.id for op, there in found if _is_since(op, there) and (_says(op) or is_anothers(op, there))]
 
     def unwanted(self, arrived: Sequence[tuple[Operation, str]]) -> list[Operation]:
         """Of those who came to a profile that was there before: who gets mail by it against the shop's word of them.
@@ -307,6 +314,10 @@ def _theirs_since(operation: Operation, ours: datetime) -> datetime:
     """From when on a no is their own: ours was carried out by then."""
     carried_out, since = ours + OPT_OUT_TAKES, operation.since
     return min(since, carried_out) if since is not None and since > ours else carried_out
+
+
+def _says(operation: Operation) -> bool:
+    return isinstance(operation.fields.get("accepts_marketing"), bool)
 
 
 def _is_since(operation: Operation, profile: Mapping[str, Any] | None) -> bool:

@@ -14,7 +14,17 @@ from .client import PROFILES, Client
 from .errors import MissingScope
 from .profile import build, check_email, refusal
 
-__all__ = ["SKEW", "Finder", "Resource", "find", "find_by_email", "find_subscribed", "is_named", "is_older"]
+__all__ = [
+    "SKEW",
+    "Finder",
+    "Resource",
+    "find",
+    "find_by_email",
+    "find_subscribed",
+    "is_anothers",
+    "is_named",
+    "is_older",
+]
 
 #: A profile as the API gives it.
 Resource = Mapping[str, Any]
@@ -145,6 +155,14 @@ def is_named(operation: Operation, profile: Resource) -> bool:
     held = profile["attributes"].get("properties") or {}
     sent = build(operation).attributes.get("properties") or {}
     return any(held.get(name) == value for name, value in sent.items() if value == operation.key)
+
+
+def is_anothers(operation: Operation, profile: Resource) -> bool:
+    """Whether a property of the profile that would name the record of the operation names another one."""
+    held = profile["attributes"].get("properties") or {}
+    sent = build(operation).attributes.get("properties") or {}
+    names = [name for name, value in sent.items() if value == operation.key and held.get(name)]
+    return any(held[name] != operation.key for name in names)
 
 
 def _is_mere_refusal(held: Mapping[str, Any]) -> bool:
