@@ -153,10 +153,15 @@ class Excuses:
             return {row["key"]: row["remote_id"] for row in view.execute(LINKED) if row["key"].isdigit()}
 
     def _held(self) -> set[str]:
-        """Who is at any target, and which orders."""
+        """Who is at any target, and which orders; not who signed up there by themselves, of whom nothing is known."""
         targets = self._world.targets.values()
-        people = {person.email for target in targets for person in target.people()}
+        people = {
+            person.email for target in targets for person in target.people() if not self._signed_up(person, target)
+        }
         return people | {str(number) for target in targets for number, _ in target.deals()}
+
+    def _signed_up(self, person: Held, target: Target) -> bool:
+        return isinstance(target, Klaviyo) and person.email in target.came and not (person.first or person.phone)
 
     # -- what is asked
 
