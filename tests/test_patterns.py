@@ -83,8 +83,15 @@ def patterns(distribution: Path) -> Iterator[Pattern]:
             assert text is not None, f"{place}: not a constant, so nobody can say what it costs"
             flags = _flags([*call.args[1:], *[k.value for k in call.keywords]])
             known = uses.get(named.get(id(call), ""), {"search", "fullmatch"})
-            for each in known if use == "compile" else [use]:
+            for each in dearest(known if use == "compile" else {use}):
                 yield Pattern(place, text, flags, each)
+
+
+def dearest(uses: set[str]) -> set[str]:
+    """Those that do more than what another one of them begins with."""
+    if uses & {"sub", "subn", "split", "findall", "finditer"}:
+        return uses - {"search", "match"}
+    return uses - {"match"} if "search" in uses else uses
 
 
 def _methods(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
@@ -231,3 +238,16 @@ def slowest(pattern: Pattern) -> str | None:
 )
 def test_what_takes_long_is_found(text, use):
     assert slowest(Pattern("here", text, 0, use)) is not None
+
+
+@pytest.mark.parametrize(
+    ("uses", "asked"),
+    [
+        ({"match"}, {"match"}),
+        ({"match", "search", "fullmatch"}, {"search", "fullmatch"}),
+        ({"match", "search", "sub"}, {"sub"}),
+    ],
+    ids=repr,
+)
+def test_what_another_use_does_anyway_is_not_asked_again(uses, asked):
+    assert dearest(uses) == asked
