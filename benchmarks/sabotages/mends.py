@@ -254,6 +254,13 @@ MENDS = (
         "if False:",
         "plugins/klaviyo/tests/test_klaviyo_consent.py",
     ),
+    core(
+        "take back: of two who go from one record it is who it was made for who has it to themselves",
+        "store/_rules/claim.py",
+        "(o.adopted > l.adopted OR (o.adopted = l.adopted AND o.key < l.key))",
+        "o.key < l.key",
+        "core/tests/delivery/test_delivery_truth.py",
+    ),
     plugin(
         "salesforce",
         "take back: empty what the link knows alone of who is forgotten",

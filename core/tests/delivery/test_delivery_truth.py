@@ -7,6 +7,7 @@ from attrs import evolve
 
 from synccore.entities import Order
 from synccore.errors import Transient
+from synccore.store import LinkUpdate
 from synccore.testing import Harness, customer, upsert
 from synccore.types import Change, Delivered, Limits, Unchanged
 
@@ -236,8 +237,6 @@ def test_a_lost_answer_to_a_leave_is_asked_again(tmp_path):
 
 def adopt(app, key="1", remote="r7", fields=None):
     app.sink.records[remote] = dict(fields or {"phone": "the owner's"})
-    from synccore.store import LinkUpdate
-
     update = LinkUpdate(object="thing", remote_id=remote, adopted=True, sink="crm")
     app.app.store.put_link("people", "shop", "customer", key, update, app.clock.now())
 
@@ -284,6 +283,18 @@ def test_a_shared_record_is_deleted_where_both_go_at_once(people, lets_go):
     if not lets_go:
         people.app.preparer("people")._leaves = frozenset({"keep"})
     remote = share(people)
+    people.emit(*(Change(entity="customer", key=key, op="delete") for key in ("2", "1")))
+    people.drain()
+    assert remote not in people.sink.records
+    assert link(people, "1") is link(people, "2") is None
+
+
+@pytest.mark.parametrize("found", ["1", "2"])
+def test_so_it_is_where_one_of_them_was_joined_with_whom_it_was_made_for(people, found):
+    remote = share(people)
+    known = link(people, found)
+    update = LinkUpdate(object="thing", remote_id=remote, adopted=True, sink="crm", fields=known.fields)
+    people.app.store.put_link("people", "shop", "customer", found, update, people.clock.now())
     people.emit(*(Change(entity="customer", key=key, op="delete") for key in ("2", "1")))
     people.drain()
     assert remote not in people.sink.records
@@ -396,8 +407,6 @@ def test_a_child_whose_parent_moved_is_sent_again(tmp_path):
         first = app.sink.calls[-1][0]
         assert app.app.store.link("orders", "shop", "order", "9").parent_id == first.parent.remote_id
         old = link(app)
-        from synccore.store import LinkUpdate
-
         moved = LinkUpdate(object="thing", remote_id="elsewhere")
         app.app.store.put_link("people", "shop", "customer", "1", moved, app.clock.now())
         app.emit(upsert(ORDER, owner="1"), bulk=True)

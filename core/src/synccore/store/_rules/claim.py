@@ -114,11 +114,13 @@ def next_due(view: Transaction, sink: str, routes: Sequence[str] | None) -> date
     return from_ms(min(found)) if found else None
 
 
-#: Of those who are gone and share a record, all but the last go before it.
+#: Of those who are gone and share a record, all but the last go before it; and that is one for whom it was made, where
+#: there is such a one: who found it there, or was joined with them, is not to delete it.
 GOING_BEFORE = """
 SELECT count(*) FROM link l
 CROSS JOIN link o ON o.remote_id = l.remote_id AND o.object = l.object AND o.sink = l.sink AND o.route = l.route
-    AND o.source = l.source AND o.entity = l.entity AND o.key < l.key
+    AND o.source = l.source AND o.entity = l.entity
+    AND (o.adopted > l.adopted OR (o.adopted = l.adopted AND o.key < l.key))
 CROSS JOIN snapshot s ON s.source = o.source AND s.entity = o.entity AND s.key = o.key AND s.deleted = 1
 WHERE l.route = :route AND l.source = :source AND l.entity = :entity AND l.key = :key
 """

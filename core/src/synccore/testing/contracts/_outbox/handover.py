@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from ....store import DirtyRule
@@ -294,3 +295,12 @@ class HandoverRules:
         desk.take(*(desk.gone("customer", key) for key in ("2", "1")))
         links = [work.link for work in desk.store.load(desk.claim())]
         assert sorted(link.shared for link in links) == [1, 2]
+
+    @pytest.mark.parametrize("found", ["1", "2"])
+    def test_that_is_one_for_whom_it_was_made_and_not_who_found_it_there(self, desk: Desk, found: str) -> None:
+        _moves(desk, _1=A, _2=B)
+        for delivery in desk.claim():
+            desk.settle(delivery, link=evolve(desk.link("r"), adopted=delivery.key == found))
+        desk.take(*(desk.gone("customer", key) for key in ("2", "1")))
+        links = {work.delivery.key: work.link for work in desk.store.load(desk.claim())}
+        assert {key: link.shared for key, link in links.items() if link} == {found: 2, "21".replace(found, ""): 1}
