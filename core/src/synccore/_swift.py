@@ -35,7 +35,7 @@ def swift(kind: type[_Made]) -> type[_Made]:
 def swiftly(kind: Callable[_P, _Made]) -> Callable[_P, _Made]:
     """What makes the same objects as that class. The class has slots, none for weak references (`weakref_slot=False`),
     and does nothing but keep what it is given. Raises TypeError for others."""
-    parameters, values, known = _parts(kind)
+    parameters, values, known = _parts(kind, by_name=False)
     filled = [f"_made.{name} = {value}" for name, value in values.items()]
     lines = [f"def make({parameters}):", "_made = _twin()", *filled, "_made.__class__ = _own", "return _made"]
     return _written("make", lines, known)
@@ -43,7 +43,7 @@ def swiftly(kind: Callable[_P, _Made]) -> Callable[_P, _Made]:
 
 def _filling(own: Any, usual: Callable[..., None]) -> Callable[..., None]:
     """`__init__` of that class."""
-    parameters, values, known = _parts(own)
+    parameters, values, known = _parts(own, by_name=True)
     given = ", ".join(f"{one.alias}={values[one.name]}" for one in attrs.fields(own))
     known |= {"_usual": usual, "_set": object.__setattr__}
     filled = [f"_made.{name} = {value}" for name, value in values.items()]
@@ -73,8 +73,12 @@ def _twin(own: Any) -> Any:
     return twin
 
 
-def _parts(kind: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The parameters of what makes an object, attribute -> its value, and what these speak of."""
+def _parts(kind: Any, *, by_name: bool) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """The parameters of what makes an object, attribute -> its value, and what these speak of.
+
+    `by_name`: those that have to be given by name are refused otherwise. Python looks for the default of each of these
+    in a mapping, and for those of others in a list.
+    """
     # No parameter begins with an underscore.
     known: dict[str, Any] = {"_twin": _twin(kind), "_own": kind}
     given: dict[bool, list[str]] = {False: [], True: []}
@@ -91,4 +95,6 @@ def _parts(kind: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
             parameter = f"{parameter}=_usual_{one.name}"
         given[one.kw_only].append(parameter)
         values[one.name] = value
+    if not by_name and not given[False]:
+        return ", ".join(sorted(given[True], key=lambda one: "=" in one)), values, known
     return ", ".join([*given[False], *(["*", *given[True]] if given[True] else [])]), values, known

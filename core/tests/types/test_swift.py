@@ -128,6 +128,11 @@ def test_they_are_asked_for_as_of_the_class(given: dict[str, Any]) -> None:
         swiftly(_Kept)(**given)
 
 
+def test_what_is_given_by_name_alone_is_so_for_plugins() -> None:
+    with pytest.raises(TypeError):
+        Address("Ada")  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("kind", [_Turned, _Checked, _Busy, _Weak])
 def test_a_class_that_does_more_is_refused(kind: type) -> None:
     with pytest.raises(TypeError):
