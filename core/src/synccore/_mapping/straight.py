@@ -84,13 +84,17 @@ class _Writer:
     def _attribute(self, owner: str, kind: type | None, name: str) -> tuple[str, Any]:
         look = f"look({owner}, {name!r})"
         if kind is dict:
-            text = f"{owner}[{name!r}] if {owner}.__class__ is dict and {name!r} in {owner} else {look}"
+            text = f"{owner}[{name!r}] if {self._is(owner, kind)} and {name!r} in {owner} else {look}"
             return self._once((owner, name), text, None)
         if kind is None or name not in public(kind):
             return self._once((owner, name), look, None)
         inner = {a.name: a.type for a in attrs.fields(attrs.resolve_types(kind))}.get(name)
-        text = f"{owner}.{name} if {owner}.__class__ is {self._keep(kind)} else {look}"
+        text = f"{owner}.{name} if {self._is(owner, kind)} else {look}"
         return self._once((owner, name), text, _class_of(inner))
+
+    def _is(self, owner: str, kind: type) -> str:
+        """Whether a value is just of that class, looked at once for all that is asked of it."""
+        return self._once(("is", owner), f"type({owner}) is {self._keep(kind)}", None)[0]
 
     def _filtered(self, node: nodes.Filter) -> str:
         found = self._environment.filters.get(node.name)
