@@ -121,6 +121,12 @@ def test_entities_come_back_as_they_were(entity):
     assert codec.fingerprint(again) == codec.fingerprint(entity)
 
 
+@given(moments)
+def test_a_time_is_written_as_python_writes_it(moment):
+    text = codec.dump_entity(Customer(key="1", created_at=moment))
+    assert json.loads(text)["created_at"] == moment.isoformat()
+
+
 def test_money_keeps_its_zeros():
     order = Order(key="1", number="1", status="new", currency="EUR", total=Decimal("1.50"))
     assert str(codec.load_entity("order", codec.dump_entity(order)).total) == "1.50"

@@ -20,6 +20,7 @@ from ..hookspecs import Mapper
 from ..store import Store, Work, made_from
 from ..types import EntityRef, Link, MapContext, Operation, RouteSpec, SinkOp, Skip, Snapshot
 
+_NO_NAMES: frozenset[str] = frozenset()
 #: Why nothing is done about a record that is gone and of which the target never had anything.
 NEVER = "deleted before it was ever delivered"
 
@@ -193,7 +194,7 @@ class Preparer:
             return mapped
         fields = shape(mapped, self.route.options, work.link)
         # It leaves fields out, and adds none.
-        blank = frozenset(mapped.keys() - fields.keys()) if len(fields) < len(mapped) else frozenset[str]()
+        blank = frozenset(mapped.keys() - fields.keys()) if len(fields) < len(mapped) else _NO_NAMES
         return _new_mapped(fields, blank)
 
     def _with_totals(self, snapshot: Snapshot | None, work: Work) -> Snapshot | None:

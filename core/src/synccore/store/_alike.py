@@ -30,8 +30,6 @@ def comes_back(data: Any) -> bool:
 
 def _free(values: Collection[Any]) -> bool:
     """The same of values of no declared kind."""
-    if _KEPT.issuperset(map(type, values)):
-        return True
     for value in values:
         if (kind := type(value)) not in _KEPT and not (kind in _INTO and _INTO[kind](value)):
             return False

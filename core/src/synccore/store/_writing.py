@@ -4,12 +4,13 @@ Each class has a function of its own, written at first use: all records of a lis
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, get_args
 
 import attrs
+import orjson
 
 __all__ = ["written"]
 
@@ -62,11 +63,16 @@ def _turn(wanted: Any) -> _Turn | None:
     if wanted is Decimal:
         return str
     if wanted is datetime:
-        return datetime.isoformat
+        return _moment
     if len(inner) == 2 and inner[1] is ...:
         write = _writer(inner[0])
         return lambda values: [write(value) for value in values]
     return _writer(wanted)
+
+
+def _moment(at: datetime) -> str:
+    """As `isoformat` writes it, which takes three times as long where a time has a zone."""
+    return orjson.dumps(at)[1:-1].decode() if at.tzinfo is UTC else at.isoformat()
 
 
 def _or_none(turn: _Turn | None) -> _Turn | None:

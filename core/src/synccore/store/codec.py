@@ -105,7 +105,7 @@ _text = json.JSONEncoder(separators=(",", ":")).encode
 _sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 #: What orjson would write in a form of its own is left to `_encode`.
 _STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
-_TAGS, _KEY_OF_TAGS = b"$", b'"$":'
+_DOLLAR, _KEY_OF_TAGS = ord("$"), b'"$":'
 
 
 def _as_it_stands(value: Any, option: int = _STRICT) -> bytes | None:
@@ -114,14 +114,15 @@ def _as_it_stands(value: Any, option: int = _STRICT) -> bytes | None:
         text = orjson.dumps(value, option=option)
     except TypeError:
         return None
-    # A single character is found ten times as fast, and hardly any text has it.
-    return None if _TAGS in text and _KEY_OF_TAGS in text else text
+    # A single character is found ten times as fast, and hardly any text has it. As a number: of bytes Python asks first
+    # whether they are one, and its "no" is an exception.
+    return None if _DOLLAR in text and _KEY_OF_TAGS in text else text
 
 
 def stable_json(value: Any) -> bytes | None:
     """JSON to be hashed: whatever the order of mappings, and the same in every release. None as `_as_it_stands`."""
     text = _as_it_stands(value, _STRICT | orjson.OPT_SORT_KEYS)
-    if text is None or (text.isascii() and b"\x7f" not in text):
+    if text is None or (text.isascii() and 0x7F not in text):
         return text
     return _sorted(value).encode()
 

@@ -410,7 +410,9 @@ class _Intake:
 
     def _take_over(self, change: Change) -> tuple[bool, list[str]]:
         """Move what belonged to the replaced keys here; whether there was anything, and on which routes twins were."""
-        moved, taken = False, list[str]()
+        moved = False
+        # Said of the variable: to call `list[str]` takes several times as long, once for each record.
+        taken: list[str] = []
         for old in change.replaces:
             if old == change.key:
                 continue
