@@ -80,6 +80,22 @@ def test_a_lane_without_threads_is_lent_nothing(app):
     assert lend(app, people(2)).lent == {}
 
 
+def test_what_waits_and_makes_no_batch_is_filled_first_and_then_batches_are_lent(app):
+    lane, engine = app.app.engine.lanes["crm"], app.app.engine
+    with at_work(lane), engine.filling({"people"}):
+        app.app.engine.lanes["crm"].claims.decline()  # no thread is there yet
+        lend(app, people(1))
+        lane.step()
+        assert engine.wanted({"people"}) == 2
+        assert lend(app, people(2, first=1)).lent == {}  # the one that waits goes first
+        assert lane.step().settled == 2
+        assert engine.wanted({"people"}) == 1
+        lend(app, people(1, first=3))
+        assert engine.wanted({"people"}) == 2  # that batch is full
+        assert lane.step().settled == 2
+        assert len(lend(app, people(2, first=4)).lent) == 1
+
+
 @pytest.mark.parametrize(
     "limits",
     [Limits(max_batch=1), Limits(max_batch=2, bulk_batch=100, bulk_threshold=3)],

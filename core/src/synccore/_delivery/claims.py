@@ -61,6 +61,8 @@ class Claims:
         self._gathers = self._looked_for = False
         #: Whether the last thread that looked was allowed to take something.
         self._open = False
+        #: Whether nothing was made of the last loans: rows that are owed already go before it.
+        self._behind = False
         self._loans = Loans(clock, limits.deadline + LEASE_MARGIN, token=self._new_lease, over=self._not_taken)
 
     def take(self) -> tuple[Sequence[Delivery], str]:
@@ -183,7 +185,15 @@ class Claims:
 
     def wanted(self, routes: Collection[str]) -> int:
         """How many rows of these routes make the largest batch that a thread would be given; 0: none would be."""
-        return max((self._loans.size(rule) for rule in self._lendable(routes)), default=0)
+        return max((self._missing(rule) for rule in self._lendable(routes)), default=0)
+
+    def _missing(self, rule: ClaimRule) -> int:
+        """Where rows go before what could be lent and make no full batch, those that fill it: else some were ahead of
+        a whole listing, and nothing of it was lent."""
+        size = self._loans.size(rule)
+        if not size or not self._behind:
+            return size
+        return size - self._store.due(self._sink, self._clock.now(), size, routes=[rule.route]) % size
 
     def lend(self, routes: Collection[str], rows: int) -> list[Loan]:
         """Batches that threads would be given of so many rows that these routes owe anew."""
@@ -197,7 +207,10 @@ class Claims:
 
     def lent(self, loans: Iterable[Loan], lent: Mapping[str, Sequence[Delivery]] | None) -> None:
         """What was made of them; None: that cannot be told."""
-        if self._loans.given([loan for loan in loans if loan.route in self._routes], lent):
+        own = [loan for loan in loans if loan.route in self._routes]
+        if own:
+            self._behind = not lent
+        if self._loans.given(own, lent):
             self._bell.ring()
 
     def decline(self) -> None:
