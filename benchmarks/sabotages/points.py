@@ -304,8 +304,8 @@ POINTS = (
     core(
         "tell a state of somebody by an address under which they are not delivered yet",
         "_delivery/namesakes.py",
-        'item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)',
-        'item.operation.op == "event"',
+        'of = ("event", "upsert") if route in self._told else ("event",)',
+        'of = ("event",)',
         at("states that are told of who does something else-telling"),
     ),
     plugin(

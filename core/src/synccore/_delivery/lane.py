@@ -233,7 +233,8 @@ class Lane:
         items = self._unlisted.part(route, items, settlements, self._clock.now())
         items = self._namesakes.part(route, items, settlements, self._clock.now())
         items = self._heirs.part(route, items, settlements, self._clock.now())
-        items = self._doubtful.settle(route, items, settlements)
+        if any(item.operation.maybe_applied for item in items):  # hardly ever: else there is nothing to ask about
+            items = self._doubtful.settle(route, items, settlements)
         return (item.going() for item in items)
 
     def _mapped(

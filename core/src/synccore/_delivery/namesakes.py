@@ -72,6 +72,8 @@ class Namesakes:
         items = self._asked_first(route, items, waiting)
         if route in self._by_address:
             items = self._in_rounds(route, items, waiting, settlements, now)
+        if not waiting:
+            return list(items)
         held = [(item, why) for item in items if (why := waiting.get(id(item))) is not None]
         settlements.extend(hold_back(self._settler, item, why, now) for item, why in held)
         return [item for item in items if id(item) not in waiting]
@@ -128,10 +130,10 @@ class Namesakes:
     def _facts(self, route: str, items: Sequence[Item]) -> dict[int, str]:
         owned: dict[tuple[str, str], dict[int, str]] = {}
         own: dict[tuple[str, str], dict[int, str]] = {}
-        for item in items:
+        of = ("event", "upsert") if route in self._told else ("event",)
+        for item in [item for item in items if item.operation.op in of]:
             known = item.work.snapshot
-            fact = item.operation.op == "event" or (item.operation.op == "upsert" and route in self._told)
-            if not fact or known is None:
+            if known is None:
                 continue
             if known.owner is not None:
                 owned.setdefault((known.source, known.owner.entity), {})[id(item)] = known.owner.key
