@@ -262,6 +262,22 @@ MENDS = (
         "core/tests/delivery/test_delivery_truth.py",
     ),
     plugin(
+        "google_contacts",
+        "take back: take off a merged contact what an update without an answer had written there",
+        "write/plan.py",
+        "for name, value in surviving(built(unsure), person).items() if unsure else ():",
+        "for name, value in ():",
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    plugin(
+        "google_contacts",
+        "take back: tell who goes last from a contact of two what the first one left there",
+        "write/plan.py",
+        "                self.index.store((), {name: own})",
+        "                pass",
+        "plugins/google_contacts/tests/test_google_merged.py",
+    ),
+    plugin(
         "salesforce",
         "take back: empty what the link knows alone of who is forgotten",
         "remove.py",

@@ -1,13 +1,15 @@
 """Two customers on one contact: what one of them changes or takes along, and what the other keeps."""
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
+from attrs import evolve
 from google_help import companies, marks_on, person_fields, settle, values
 
 from synccore.errors import Transient
 from synccore.testing import Fault
-from synccore.types import Identity
+from synccore.types import Failed, Identity
 
 ANNIE = [{"givenName": "Annie", "familyName": "Owner"}]
 
@@ -183,3 +185,27 @@ def test_an_edit_that_looks_like_a_merge_costs_the_owner_nothing(rig, policy):
     assert person["names"][0]["givenName"] == "Annie"
     assert "+14155550777" in values(person, "phoneNumbers")
     assert values(person, "nicknames") == ["Nan"]
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["two of the shop", "alone"])
+def test_what_an_update_without_an_answer_wrote_goes_from_a_merged_contact_as_well(rigs, others):
+    """Its print on the contact went with the merge, and the index never heard of it."""
+    rig = rigs(on_delete="delete")
+    typed = rig.google.add(names=ANNIE, nicknames=[{"value": "Nan"}])
+    for n in (1, 2) if others else (1,):
+        rig.put(n, **person_fields(n, phone=None))
+    asked = person_fields(1)
+    rig.google.fail_next(Fault.commit_then_drop(when=lambda r: r.method == "PATCH"))
+    (lost,) = rig.deliver(rig.op(1, **asked))
+    assert isinstance(lost, Failed)
+    rig.links["shop:1"] = evolve(rig.links["shop:1"], asked=asked)
+    name = rig.google.merge(typed, rig.links["shop:1"].remote_id, under="new", markers="none")
+    if others:
+        name = rig.google.merge(name, rig.links["shop:2"].remote_id, under="new", markers="none")
+    assert values(rig.google.contact(name), "phoneNumbers") == [asked["phone"]]
+    for n in (1, 2) if others else (1,):
+        rig.clock.advance(timedelta(minutes=5))
+        settle(rig, [rig.op(n, op="delete")])
+    (person,) = rig.google.contacts()
+    assert person["nicknames"]
+    assert not {"phoneNumbers", "emailAddresses", "biographies"} & person.keys()

@@ -208,8 +208,17 @@ class _Planner:
 
     @staticmethod
     def _recalled(op: Operation, own: Own, person: Mapping[str, Any]) -> Own:
-        mapped = op.link.mapped if op.link is not None else {}
-        return evolve(own, fields=recalled(own.fields, person, dict.fromkeys((*FLAT, *op.fields, *mapped))))
+        """With what our prints on the contact tell; and with what an update without an answer was to write, where that
+        stands there: a merge may have taken the prints."""
+        link = op.link
+        mapped = link.mapped if link is not None else {}
+        found = recalled(own.fields, person, dict.fromkeys((*FLAT, *op.fields, *mapped)))
+        held = {**link.fields, **{n: mapped.get(n) for n in link.left_out}} if link is not None else {}
+        unsure = {n: value for n, value in mapped.items() if value is not None and held.get(n) != value}
+        for name, value in surviving(built(unsure), person).items() if unsure else ():
+            known = found.get(name, ()) if isinstance(value, list) else ()
+            found[name] = [*(e for e in known if e not in value), *value] if isinstance(value, list) else value
+        return evolve(own, fields=found)
 
     # -- letting go
 
@@ -239,6 +248,9 @@ class _Planner:
         others = holders.beside(link, op.uid, as_guest=erasing) - holders.inherited(op)
         shared = link.shared > 1 or bool(others)
         if shared and not erasing:
+            if (known := self.index.own(name)) is not None and known.fields != own.fields:
+                # Who goes last takes it off, and has no link that would tell.
+                self.index.store((), {name: own})
             note = "kept: another customer is this contact too"
             self.round.outcomes[op.id] = Unchanged(remote_id=name, fields={}, note=note)
             return None
