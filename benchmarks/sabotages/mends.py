@@ -278,6 +278,14 @@ MENDS = (
         "plugins/google_contacts/tests/test_google_merged.py",
     ),
     plugin(
+        "google_contacts",
+        "take back: take off what was left there for one of whom nothing was known, once it is nobody's",
+        "write/plan.py",
+        "inherited=holders.wanted(heirlooms) | nobodys,",
+        "inherited=holders.wanted(heirlooms),",
+        "plugins/google_contacts/tests/test_google_restored.py",
+    ),
+    plugin(
         "salesforce",
         "take back: empty what the link knows alone of who is forgotten",
         "remove.py",

@@ -17,6 +17,7 @@ __all__ = ["Excuses"]
 PHONE, PLACE = "phone", "place"
 
 LINKED = "SELECT key, remote_id FROM link WHERE source = 'shop' AND entity = 'customer' AND route = 'profiles'"
+KNOWN = "SELECT key, email FROM snapshot WHERE source = 'shop' AND entity = 'customer' AND email IS NOT NULL"
 
 
 class Excuses:
@@ -46,6 +47,9 @@ class Excuses:
         #: Accounts that a restored backup knows nothing of: nor what addresses they had.
         self.newer: set[int] = set()
         self._twins: dict[str, str] = {}
+        #: Address -> accounts that had it when a backup came back that knows nothing of that. It may be there still.
+        self.since: dict[str, set[str]] = {}
+        self._addresses: dict[str, str] = {}
         #: Addresses that an account had in between and gave up, while a target with one record for an address may have
         #: had it under them: by a write whose answer was lost, or by one that a backup never heard of. Nobody waits for
         #: it, and who gets it may be made one with whoever had it.
@@ -124,7 +128,7 @@ class Excuses:
 
     def restores(self) -> None:
         """It is about to come back."""
-        self._twins = self._linked()
+        self._twins, self._addresses = self._linked(), self._known()
         targets = self._world.targets.values()
         for book in (target for target in targets if isinstance(target, Google)):
             book.works_at = dict.fromkeys(
@@ -143,7 +147,10 @@ class Excuses:
 
     def restored(self) -> None:
         """It is there."""
-        known = self._linked()
+        known, addresses = self._linked(), self._known()
+        for key, email in self._addresses.items():
+            if addresses.get(key) != email:
+                self.since.setdefault(email, set()).add(key)
         self.mistaken |= {int(key) for key, twin in self._twins.items() if known.get(key, twin) != twin}
         self.newer |= {int(key) for key in self._twins.keys() - known.keys()}
 
@@ -151,6 +158,11 @@ class Excuses:
         """Account -> its record where a target has one for an address."""
         with self._world.store.asked_by_a_stranger(), self._world.store.reading() as view:
             return {row["key"]: row["remote_id"] for row in view.execute(LINKED) if row["key"].isdigit()}
+
+    def _known(self) -> dict[str, str]:
+        """Account -> the address that is known of it."""
+        with self._world.store.asked_by_a_stranger(), self._world.store.reading() as view:
+            return {row["key"]: row["email"] for row in view.execute(KNOWN) if row["key"].isdigit()}
 
     def _held(self) -> set[str]:
         """Who is at any target, and which orders; not who signed up there by themselves, of whom nothing is known."""

@@ -200,7 +200,8 @@ def _beside(world: World, target: Target, email: str) -> int:
     if not isinstance(target, Google) or not target.merged:
         return 0
     former = world.given_up.get(email)
-    left = email in world.excuses.lost or (former is not None and former not in world.accounts())
+    unknown = email in world.excuses.lost or email in world.excuses.since
+    left = unknown or (former is not None and former not in world.accounts())
     return sum(left and email in addresses and len(addresses) > 1 for addresses in target.addresses())
 
 

@@ -185,3 +185,18 @@ def _end(rig, *, erasing):
     known = {link.remote_id: link for link in rig.sink.find(person)}
     for link in [*filter(None, [rig.links.get("shop:1")]), *known.values()]:
         rig.sink.erase(link)
+
+
+def test_what_was_left_there_for_one_of_whom_nothing_was_known_goes_once_it_is_known(rig):
+    """The first has the address of the second by now, who has a new one: the former one is nobody's on it."""
+    rig.put(1, **person_fields(1, email="first@shop.test"))
+    backup = Backup(rig)
+    rig.put(2, **person_fields(2, email="second@shop.test"))
+    ours = [rig.links[f"shop:{n}"].remote_id for n in (1, 2)]
+    backup.put_back(rig)
+    name = rig.google.merge(*ours, markers="both")
+    settle(rig, [rig.op(1, **person_fields(1, email="second@shop.test"))])
+    settle(rig, [rig.op(2, **person_fields(2, email="third@shop.test"))])
+    (person,) = rig.google.contacts()
+    assert person["resourceName"] == name
+    assert sorted(values(person, "emailAddresses")) == ["second@shop.test", "third@shop.test"]

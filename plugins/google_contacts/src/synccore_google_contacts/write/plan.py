@@ -158,9 +158,13 @@ class _Planner:
             # Of another installation's customer nobody here knows what they want: what stands there may be theirs. One
             # whose own create was not answered is written once more.
             theirs |= standing(person)
+        nobodys = set[str]()
+        if op.uid in holders.everybody and others <= holders.wants.keys() and op.uid not in holders.wants:
+            # Of this one nobody knew it until now, and the others left there what may have been theirs.
+            nobodys = prints_of({"email": own.fields.get("email", ())}) - theirs
         merge = Merge(
             person=person, own=dict(own.fields), adopting=adopting, mine=mine, shared=bool(others),
-            inherited=holders.wanted(heirlooms), theirs=theirs, written=unknown(own.fields, person),
+            inherited=holders.wanted(heirlooms) | nobodys, theirs=theirs, written=unknown(own.fields, person),
         )  # fmt: skip
         merge.apply(op.fields, changed, op.options)
         if is_guest(op.uid) and not (wanted_emails(op.fields) or wanted_phones(op.fields)):
