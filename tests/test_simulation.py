@@ -118,7 +118,8 @@ def test_what_was_filled_since_a_backup_and_emptied_again_may_stay_and_nothing_l
         assert any(world.shop.customers[other]["email"] in fault for fault in faults(world))
 
 
-def test_who_is_made_one_with_whoever_had_their_address_in_between_is_named_and_made_anew(plugins, tmp_path):
+def test_who_had_an_address_in_between_leaves_the_profile_to_whoever_found_it_by_that(plugins, tmp_path):
+    """The answer to the first change was lost: they may stand there under it, and are made one with the next one."""
     with World(tmp_path, 1, plugins, [Klaviyo]) as world:
         world.rest()
         (target,), between = world.targets.values(), world.new_address()
@@ -133,13 +134,8 @@ def test_who_is_made_one_with_whoever_had_their_address_in_between_is_named_and_
         for number, email in ((heir, "meanwhile@shop.test"), (mover, own[heir]), (heir, between)):
             world.shop.edit_customer(number, email=email)
         world.rest()
-        missing = {own[third], own[heir], between} - {person.email for person in target.people()}
-        assert (missing, faults(world)) == ({between}, [])
-        world.clock.advance(timedelta(minutes=2))
-        verify(world.app, "profiles", repair=True)
-        world.rest()
-        world.clock.advance(timedelta(minutes=2))
         assert {own[third], own[heir], between} <= {person.email for person in target.people()}
+        assert faults(world) == []
         assert verify(world.app, "profiles").ok
 
 

@@ -182,6 +182,12 @@ class Excuses:
         came = target.came.get(email) if isinstance(target, Klaviyo) else None
         return came is not None and came >= self._forgot[email]
 
+    def strays(self, email: str) -> set[str]:
+        """The accounts that had it when a backup came back that knows nothing of them, and that went before it could
+        hear of them: they stay where they were, beside whoever has the address by now."""
+        accounts = self._world.accounts()
+        return {key for key in self.since.get(email, ()) if int(key) not in accounts and int(key) in self.newer}
+
     def of_number(self, email: str) -> bool:
         """Whether a number may be there that nobody knows to be ours."""
         return self._is_filled(email, PHONE)
