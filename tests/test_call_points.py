@@ -190,7 +190,7 @@ GROUPS = {
     ),
     "an account and a guest who become one": (with_a_guest(BEGINNINGS), ONE, TARGETS, 61),
     "a guest who registers, and what comes then": (GUESTS, REGISTERED, TARGETS, 23),
-    "who gets a guest's address, and what comes then": (with_a_guest(ACCOUNTS), INHERITED, (Ledger,), 61),
+    "who gets a guest's address, and what comes then": (with_a_guest(ACCOUNTS), INHERITED, TARGETS, 101),
     "a backup of before": (saved_before(BEGINNINGS | TOLD), RESTORED, TARGETS, 79),
     "a backup of before their owner deleted them": (saved_between(changed(NEW_HERE, MADE_ANEW)), RESTORED, TARGETS, 79),
     "a backup of between": (saved_between(KNOWN), RESTORED, TARGETS, 17),
@@ -210,7 +210,7 @@ DENSE = {
     "who exchange it back": 1,
     "whose answer lacks a column": 1,
     "a guest who registers, and what comes then": 1,
-    "who gets a guest's address, and what comes then": 1,
+    "who gets a guest's address, and what comes then": 3,
     "who gets the address of who signed up": 29,
     "two who were joined leave": 3,
 }

@@ -95,4 +95,18 @@ DATA = (
         "waiting: dict[int, Outcome] = {}",
         f"{POINTS}[who left and comes again while they are deleted-dropping]",
     ),
+    core(
+        "take back: know what was written on the guest's twin that an account without an answer is found on",
+        "_delivery/doubtful.py",
+        "found[at] = _as_known(result, link)",
+        "found[at] = result",
+        f"{POINTS}[who gets a guest's address, and what comes then-contacts]",
+    ),
+    core(
+        "take back: ask for who moved and is gone as they were sent",
+        "_delivery/doubtful.py",
+        "sent = item.work.unheard or None",
+        "sent = None",
+        f"{POINTS}[who gets a guest's address, and what comes then-marketing]",
+    ),
 )

@@ -269,6 +269,26 @@ def test_one_that_is_deleted_before_its_lost_create_is_tried_again_leaves_nothin
     assert set(harness.states()) <= {"skipped", "done"}
 
 
+def test_one_that_moved_and_is_gone_is_asked_for_as_it_was_sent(tmp_path):
+    """Where the target knows people by their address, what the lost create made is there under the one it had then."""
+    fields = {"email": "customer.email"}
+    asked = []
+
+    def at(operations):
+        asked.extend((o.op, o.fields["email"], (o.before or {}).get("email")) for o in operations)
+        return [None] * len(operations)
+
+    with Harness(tmp_path, {"people": {"entity": "customer", "fields": fields}}) as harness:
+        harness.sink.then(Transient("no answer", maybe_applied=True, outage=False))
+        harness.emit(upsert(Customer(key="7", email=EMAIL)))
+        harness.drain()
+        harness.sink.lookup = at
+        moved = upsert(Customer(key="7", email="moved@shop.test"))
+        harness.emit(moved, Change(entity="customer", key="7", op="delete"))
+        harness.settle_down()
+    assert asked == [("delete", "moved@shop.test", EMAIL)]
+
+
 def test_what_only_looks_like_it_is_left_alone(harness):
     harness.sink.then(Transient("no answer", maybe_applied=True, outage=False))
     harness.emit(account())

@@ -80,6 +80,22 @@ def test_what_a_lost_create_of_the_account_made_stays_its_own(app):
     assert sorted(r["email"] for r in app.sink.records.values()) == [MAIL, "old@shop.test"]
 
 
+def test_on_the_guests_twin_an_account_without_an_answer_knows_what_stands_there(app):
+    """They moved on at once: else the guest's address would stay there as one that somebody else wants."""
+    there = app.app.store.link("people", "shop", "customer", GUEST).remote_id
+    app.sink.then(Transient("no answer", maybe_applied=True))
+    app.emit(customer("8", email="eight@shop.test"))
+    app.drain()
+    app.sink.uids.pop("shop:customer:8", None)
+    app.emit(
+        upsert(Customer(key="8", email=MAIL, first_name="Gina"), replaces=(GUEST,)),
+        customer("8", email="moved@shop.test"),
+    )
+    app.settle_down()
+    (last,) = [o for call in app.sink.calls for o in call if o.fields.get("email") == "moved@shop.test"]
+    assert (last.link.remote_id, last.link.mapped["email"]) == (there, MAIL)
+
+
 @pytest.mark.parametrize("trouble", ["late", "parked"])
 def test_what_bears_the_guests_mark_still_and_is_the_accounts_by_now_is_not_deleted(app, trouble):
     """A change of the guest got no answer, so its end asks the target first, ahead of an account that has trouble."""

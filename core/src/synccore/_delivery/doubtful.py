@@ -155,11 +155,12 @@ class Doubtful:
         return evolve(again, operation=evolve(again.operation, link=None))
 
     def _to_ask(self, route: str, item: Item) -> Item:
-        """A record that is gone is asked for as it was."""
+        """A record that is gone is asked for as it was, and as it was sent: it may have moved in between."""
         if not _is_delete(item):
             return item
         fields = _as_it_was(self._preparers[route], item.work) or {}
-        return evolve(item, operation=evolve(item.operation, fields=fields, changed=frozenset(fields)))
+        sent = item.work.unheard or None
+        return evolve(item, operation=evolve(item.operation, fields=fields, changed=frozenset(fields), before=sent))
 
     def _unseen_until(self, route: str) -> datetime | None:
         """Until when the outbox that a backup replaced may have made something unseen; None where that is over."""
@@ -176,19 +177,20 @@ class Doubtful:
         asked = [self._since_the_first(route, item, taken) for item, taken in zip(items, keys, strict=True)]
         found = list(self._call.lookup([item.operation for item in asked]))
         former = [
-            (at, operation)
+            (at, operation, link)
             for at, (item, taken, result) in enumerate(zip(asked, keys, found, strict=True))
             if _unmarked(result)
-            for operation in self._former(route, item, taken)
+            for operation, link in self._former(route, item, taken)
         ]
         if former:
-            for (at, _), result in zip(former, self._call.lookup([o for _, o in former]), strict=True):
+            results = self._call.lookup([operation for _, operation, _ in former])
+            for (at, _, link), result in zip(former, results, strict=True):
                 if found[at] is None or (isinstance(result, Link) and result.marked):
-                    found[at] = result
+                    found[at] = _as_known(result, link)
         return found
 
-    def _former(self, route: str, item: Item, keys: Sequence[str]) -> list[Operation]:
-        """The same create as it was sent for a guest before the account took its place."""
+    def _former(self, route: str, item: Item, keys: Sequence[str]) -> list[tuple[Operation, Link | None]]:
+        """The same create as it was sent for a guest before the account took its place, and the guest's twin."""
         delivery, preparer = item.work.delivery, self._preparers[route]
         works = self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include)
         former = {work.delivery.key: work for work in works}
@@ -199,7 +201,8 @@ class Doubtful:
         for key, work in former.items():
             fields = _as_it_was(preparer, work)
             if fields is not None:
-                operations.append(evolve(item.operation, key=key, fields=fields, changed=frozenset(fields)))
+                operation = evolve(item.operation, key=key, fields=fields, changed=frozenset(fields))
+                operations.append((operation, work.link))
         return operations
 
     def _since_the_first(self, route: str, item: Item, keys: Sequence[str]) -> Item:
@@ -215,6 +218,13 @@ class Doubtful:
 def _unmarked(result: LookupResult | Failed) -> bool:
     """Whether nothing there carries the record's key. What only looks like it may stand beside the one that does."""
     return result is None or isinstance(result, Ambiguous) or (isinstance(result, Link) and not result.marked)
+
+
+def _as_known(found: LookupResult | Failed, link: Link | None) -> LookupResult | Failed:
+    """With what was written there for the guest, where it is the guest's own twin: that stands there now."""
+    if link is None or not isinstance(found, Link) or found.remote_id != link.remote_id:
+        return found
+    return evolve(found, asked=link.mapped)
 
 
 def _with_unheard(operation: Operation, unheard: Mapping[str, Any]) -> Operation:

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from .._plain import Plain
 from .._swift import swiftly
 from ..errors import AuthError, BatchRejected, ConfigError, RateLimited, Rejected, SynccoreError, Transient
-from ..store import StoreError
+from ..store import StoreError, together
 from ..types import Ambiguous, Failed, Link, Operation, Outcome, Retry
 from .policy import error_text
 
@@ -52,9 +52,9 @@ def cause_of(outcome: Outcome) -> str | None:
 def twin(found: Link, unheard: Mapping[str, Any] | None = None) -> Link:
     """A record found after a lost answer: made by that call where it carries our marker, else it was there before.
 
-    `unheard`: what such calls may have written there.
+    `unheard`: what such calls may have written there; `found.asked`: what is known to have been.
     """
-    asked = unheard if unheard and found.marked else None
+    asked = (together(unheard or {}, found.asked or {}) or None) if found.marked else None
     return evolve(found, fields={}, asked=asked, adopted=found.adopted or not found.marked)
 
 

@@ -194,7 +194,7 @@ class Operation(Plain):
     #: For a record nothing was delivered of yet: the fields as mapped from the oldest state the shop is known to have
     #: had since the record is owed, or since `adopt` found its twin, or as a try without an answer may have told them,
     #: whichever is not what they are now; None where no other is known. A consent that became a no before the first
-    #: delivery shows here.
+    #: delivery shows here. To a `lookup` for a record that is gone: as a try without an answer sent it.
     before: Mapping[str, Any] | None = field(default=None, repr=False)
 
     #: Fields that changed and wait for further changes (`FieldOptions.delay`): here they are as last asked for.

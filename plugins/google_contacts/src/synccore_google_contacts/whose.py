@@ -74,7 +74,7 @@ class Whose:
             former |= {uid for uid in self.everybody if is_guest(uid) and uid.startswith(f"{op.source}:")}
         if not former:
             return set()
-        states = (op.fields, op.previous)
+        states = (op.fields, op.link.mapped if op.link is not None else {})
         emails = {e for fields in states for e in wanted_emails(fields)}
         prints = {print_of("email", e) for e in emails}
         if not emails or not self.emails:
