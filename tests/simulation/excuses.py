@@ -99,6 +99,8 @@ class Excuses:
         unheard = any(row.maybe_applied and row.settled_at is None for row in owed)
         if link is not None and not confirmed and (unheard if heard else email in self.lost):
             self.between.add(email)
+            # Joined with who gets it, they leave what that one has no more of.
+            self._filled |= {(email, PHONE), (email, PLACE)}
 
     def sets_clock(self) -> None:
         """Somebody set the machine's clock: who left, and is not heard of yet, left at another time than it was."""
