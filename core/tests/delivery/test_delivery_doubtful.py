@@ -269,6 +269,21 @@ def test_one_that_is_deleted_before_its_lost_create_is_tried_again_leaves_nothin
     assert set(harness.states()) <= {"skipped", "done"}
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_looks_like_the_guest_is_nobodys_twin_who_has_another_address_by_now(harness, moved):
+    harness.sink.then(lambda operation: Transient("no answer", maybe_applied=True, outage=False))
+    harness.emit(guest())
+    harness.drain()
+    assert harness.sink.records == {}
+    harness.sink.records["typed"] = {"name": "Typed in by its owner"}
+    harness.sink.lookup = lambda operations: [
+        Link(object="thing", remote_id="typed") if o.key == "guest:1" else None for o in operations
+    ]
+    harness.emit(account(), *[upsert(Customer(key="7", email="moved@shop.test", first_name="Ann"))] * moved)
+    harness.settle_down()
+    assert people(harness) == (["Ann", "Typed in by its owner"] if moved else ["Ann"])
+
+
 def test_one_that_moved_and_is_gone_is_asked_for_as_it_was_sent(tmp_path):
     """Where the target knows people by their address, what the lost create made is there under the one it had then."""
     fields = {"email": "customer.email"}

@@ -177,20 +177,23 @@ class Doubtful:
         asked = [self._since_the_first(route, item, taken) for item, taken in zip(items, keys, strict=True)]
         found = list(self._call.lookup([item.operation for item in asked]))
         former = [
-            (at, operation, link)
+            (at, operation, work)
             for at, (item, taken, result) in enumerate(zip(asked, keys, found, strict=True))
             if _unmarked(result)
-            for operation, link in self._former(route, item, taken)
+            for operation, work in self._former(route, item, taken)
         ]
         if former:
             results = self._call.lookup([operation for _, operation, _ in former])
-            for (at, _, link), result in zip(former, results, strict=True):
-                if found[at] is None or (isinstance(result, Link) and result.marked):
-                    found[at] = _as_known(result, link)
+            for (at, _, work), result in zip(former, results, strict=True):
+                marked = isinstance(result, Link) and result.marked
+                # What looks like the guest is not like an account that has moved on since: it may be somebody else's.
+                alike = _email(work) == _email(asked[at].work) or not _unmarked(result)
+                if marked or (found[at] is None and alike):
+                    found[at] = _as_known(result, work.link)
         return found
 
-    def _former(self, route: str, item: Item, keys: Sequence[str]) -> list[tuple[Operation, Link | None]]:
-        """The same create as it was sent for a guest before the account took its place, and the guest's twin."""
+    def _former(self, route: str, item: Item, keys: Sequence[str]) -> list[tuple[Operation, Work]]:
+        """The same create as it was sent for a guest before the account took its place, and the guest."""
         delivery, preparer = item.work.delivery, self._preparers[route]
         works = self._store.work_for(route, delivery.source, delivery.entity, keys, include=preparer.route.include)
         former = {work.delivery.key: work for work in works}
@@ -202,7 +205,7 @@ class Doubtful:
             fields = _as_it_was(preparer, work)
             if fields is not None:
                 operation = evolve(item.operation, key=key, fields=fields, changed=frozenset(fields))
-                operations.append((operation, work.link))
+                operations.append((operation, work))
         return operations
 
     def _since_the_first(self, route: str, item: Item, keys: Sequence[str]) -> Item:
@@ -251,6 +254,11 @@ def _relinked(item: Item, found: LookupResult) -> Item:
 
 def _is_delete(item: Item) -> bool:
     return item.operation.op == "delete"
+
+
+def _email(work: Work) -> str | None:
+    data = work.snapshot.data if work.snapshot is not None else None
+    return data.email if isinstance(data, Customer) else None
 
 
 def _as_guest(work: Work) -> dict[str, Work]:
