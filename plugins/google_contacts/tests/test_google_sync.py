@@ -119,6 +119,33 @@ def test_a_former_name_that_a_listing_shows_late_is_not_kept_for_a_contact(rigs)
     assert "ann1@shop.test" not in kept(rig)
 
 
+def test_a_contact_that_we_deleted_and_a_listing_shows_late_went_into_no_other(rigs):
+    """Whoever has its address by now was not made one with it by their owner: their contact is ours alone."""
+    rig = rigs(lag=timedelta(minutes=8))
+    rig.put(1, **person_fields(1))
+    other = rig.put(2, **person_fields(2)).remote_id
+    rig.clock.advance(timedelta(minutes=7))
+    rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
+    rig.put(2, **person_fields(2, email="ann1@shop.test"))
+    for _ in range(3):
+        rig.clock.advance(timedelta(minutes=6))
+        rig.put(2, **person_fields(2, email="ann1@shop.test", company=str(rig.clock.now())))
+    assert rig.sink.erase(rig._link("shop:2")).outcome == "deleted"
+    assert other not in {p["resourceName"] for p in rig.google.contacts()}
+
+
+def test_a_contact_that_its_owner_took_back_from_the_bin_is_there_again(rigs):
+    rig = rigs()
+    name = rig.put(1, **person_fields(1)).remote_id
+    there = rig.google.contact(name)
+    rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
+    rig.clock.advance(timedelta(minutes=1))
+    source = {**there["metadata"]["sources"][0], "updateTime": f"{rig.clock.now():%Y-%m-%dT%H:%M:%SZ}"}
+    rig.google.feed.add(name, {**there, "metadata": {**there["metadata"], "sources": [source]}})
+    (found,) = rig.sink.find(Identity(emails=("ann1@shop.test",)))
+    assert found.remote_id == name
+
+
 def test_a_contact_whose_end_no_listing_tells_is_kept_no_longer_than_one_may_lag(rig):
     made = rig.put(1, **person_fields(1))
     rig.google.remove(rig.google.rename(made.remote_id))

@@ -10,6 +10,7 @@ sinks on that account; only the keys are held in memory:
     intent:UID    a create that was sent and not yet answered (`Intents`)
     aim:UID       the contact on which something was to be written for the first time, until that is answered
     vanished:NAME a contact that Google no longer knows and whose end the listing has not told yet
+    dropped:NAME  a contact that we deleted: a listing that lags may show it still
     gone:UID      a customer that was deleted in the shop: its marker counts no longer
     log:N         the contacts that write N touched
     sync, write, lag, version, pause, full    single records
@@ -30,7 +31,7 @@ from .intents import Intents
 from .known import Keys, Own, age_of, keys_of
 from .merge import surviving
 from .prints import grew, still, went_in
-from .schema import Person, contact_source, updated
+from .schema import Person, updated, updated_at
 
 #: Writes of other processes an index catches up with one by one before it loads everything anew.
 JOURNAL = 100
@@ -193,9 +194,11 @@ class Index:
         self._put(items)
 
     def drop(self, names: Iterable[str]) -> None:
-        """Forget contacts that are gone."""
+        """Forget contacts that we deleted."""
         items: dict[str, Any] = {}
+        now = self._clock.now().isoformat()
         for name in names:
+            items[f"dropped:{name}"] = {"at": now, "updated": updated(self.person(name))}
             self._unlearn(name)
             items |= {f"person:{name}": None, f"own:{name}": None, f"vanished:{name}": None}
         self._put(items)
@@ -342,11 +345,16 @@ class Index:
                 left = max(wait, left or wait)
         return left if left is not None and left > timedelta(0) else None
 
-    def _untold(self, moment: datetime) -> Iterator[tuple[str, Person]]:
-        """Those of which the listing would have told the end by now, and who would be kept for nothing."""
-        for key, record in self.state.scan("vanished:"):
+    def _over(self, kind: str, moment: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Those of which the listing would have told the end by now, and what would be kept for nothing."""
+        for key, record in self.state.scan(kind):
             if age_of(self.state, key, record, moment) >= LONGEST_LAG:
-                yield key.removeprefix("vanished:"), record["person"]
+                yield key.removeprefix(kind), record
+
+    def _is_dropped(self, person: Person) -> bool:
+        """Whether we deleted it, and it is shown as it was. Its owner may have put it back, which changes it."""
+        dropped = self.state.get(f"dropped:{person['resourceName']}")
+        return dropped is not None and updated(person) <= dropped["updated"]
 
     def _gone_under_later_names(self, names: Iterable[str]) -> set[str]:
         """Of these the ones that had another name since, under which they are gone: asked by name, for an owner may
@@ -404,7 +412,8 @@ class Index:
                 self._full(params)
             else:
                 self.state.put({"sync": {**record, "token": token, "synced_at": moment.isoformat()}})
-        self._bury_vanished(dict(self._untold(moment)))
+        self._bury_vanished({name: record["person"] for name, record in self._over("vanished:", moment)})
+        self._put({f"dropped:{name}": None for name, _ in self._over("dropped:", moment)})
         return True
 
     def _full(self, params: str) -> None:
@@ -415,7 +424,7 @@ class Index:
         token = self._follow(None, unseen)
         # A write of the last minutes may be missing from the listing; what is older and missing is gone.
         known = {n: self.person(n) for n in unseen if n in self._keys}
-        gone = {n: p for n, p in known.items() if started - _update_time(p) > 2 * LONGEST_LAG}
+        gone = {n: p for n, p in known.items() if started - updated_at(p) > 2 * LONGEST_LAG}
         for name in gone:
             self._unlearn(name)
         self._put({f"person:{name}": None for name in gone})
@@ -453,14 +462,14 @@ class Index:
         over = self._gone_under_later_names(p["resourceName"] for p in people)
         for person in people:
             name = person["resourceName"]
-            if name in over:
-                continue  # nor will it tell the end of a name that it shows late
             missing = self.state.get(f"vanished:{name}")
             if (person.get("metadata") or {}).get("deleted"):
                 ended[name] = self._last_seen(name)
                 self._unlearn(name)
-                items[f"person:{name}"] = None
+                items |= {f"person:{name}": None, f"dropped:{name}": None}
                 continue
+            if name in over or self._is_dropped(person):
+                continue  # nor will it tell the end of a former name that it shows late
             late = missing["person"] if missing is not None else self._known_as(name)
             if late is not None and updated(person) <= updated(late):
                 continue  # the listing does not know yet
@@ -474,13 +483,6 @@ class Index:
             items |= self._seen(person)
         self._put(items)
         return ended
-
-
-def _update_time(person: Mapping[str, Any]) -> datetime:
-    try:
-        return datetime.fromisoformat(str(contact_source(person)["updateTime"]))
-    except (KeyError, ValueError):
-        return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def _fingerprint(params: Mapping[str, str]) -> str:

@@ -4,9 +4,10 @@ From the discovery document of people v1, revision 20251117.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-__all__ = ["READ_FIELDS", "RESERVED", "SINGLE", "WRITABLE", "Person", "contact_source", "updated"]
+__all__ = ["READ_FIELDS", "RESERVED", "SINGLE", "WRITABLE", "Person", "contact_source", "updated", "updated_at"]
 
 Person = dict[str, Any]
 
@@ -35,3 +36,11 @@ def updated(person: Mapping[str, Any]) -> str:
     text = str(contact_source(person).get("updateTime", ""))
     # Google drops trailing zeros of the fraction: "…:05Z" is before "…:05.5Z".
     return text.removesuffix("Z") if "." in text else text.removesuffix("Z") + ".0"
+
+
+def updated_at(person: Mapping[str, Any]) -> datetime:
+    """The same as a time; long ago where Google does not say it."""
+    try:
+        return datetime.fromisoformat(str(contact_source(person)["updateTime"]))
+    except (KeyError, ValueError):
+        return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
