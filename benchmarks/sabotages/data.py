@@ -98,7 +98,7 @@ DATA = (
     core(
         "take back: know what was written on the guest's twin that an account without an answer is found on",
         "_delivery/doubtful.py",
-        "found[at] = _as_known(result, link)",
+        "found[at] = _as_known(result, work.link)",
         "found[at] = result",
         f"{POINTS}[who gets a guest's address, and what comes then-contacts]",
     ),

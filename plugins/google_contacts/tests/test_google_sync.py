@@ -126,10 +126,12 @@ def test_a_contact_that_we_deleted_and_a_listing_shows_late_went_into_no_other(r
     other = rig.put(2, **person_fields(2)).remote_id
     rig.clock.advance(timedelta(minutes=7))
     rig.deliver(rig.op(1, op="delete", settings={"on_delete": "delete"}))
-    rig.put(2, **person_fields(2, email="ann1@shop.test"))
+    rig.put(2, **person_fields(2, email="ann1@shop.test", phone="+14155550001"))
     for _ in range(3):
         rig.clock.advance(timedelta(minutes=6))
-        rig.put(2, **person_fields(2, email="ann1@shop.test", company=str(rig.clock.now())))
+        assert rig.sink.find(Identity(emails=("nobody@shop.test",))) == []
+    outcome = rig.put(2, **person_fields(2, email="ann1@shop.test", phone="+14155550001", company="Acme"))
+    assert not outcome.adopted
     assert rig.sink.erase(rig._link("shop:2")).outcome == "deleted"
     assert other not in {p["resourceName"] for p in rig.google.contacts()}
 
