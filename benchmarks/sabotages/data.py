@@ -109,12 +109,4 @@ DATA = (
         "sent = None",
         f"{POINTS}[who gets a guest's address, and what comes then-marketing]",
     ),
-    core(
-        "take back: take nothing that looks like the guest for the twin of who has moved on",
-        "_delivery/doubtful.py",
-        "if marked or (found[at] is None and alike):",
-        "if marked or found[at] is None:",
-        "core/tests/delivery/test_delivery_doubtful.py"
-        "::test_what_looks_like_the_guest_is_nobodys_twin_who_has_another_address_by_now",
-    ),
 )
