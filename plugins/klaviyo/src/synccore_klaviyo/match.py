@@ -152,17 +152,19 @@ def _is_ours(operation: Operation, profile: Mapping[str, Any]) -> bool:
 
 def is_named(operation: Operation, profile: Resource) -> bool:
     """Whether a property of the profile names the record of the operation, as it would be sent."""
-    held = profile["attributes"].get("properties") or {}
-    sent = build(operation).attributes.get("properties") or {}
-    return any(held.get(name) == value for name, value in sent.items() if value == operation.key)
+    return operation.key in _named(operation, profile)
 
 
 def is_anothers(operation: Operation, profile: Resource) -> bool:
     """Whether a property of the profile that would name the record of the operation names another one."""
+    return any(name and name != operation.key for name in _named(operation, profile))
+
+
+def _named(operation: Operation, profile: Resource) -> list[Any]:
+    """What the profile has in the properties that would name the record of the operation."""
     held = profile["attributes"].get("properties") or {}
     sent = build(operation).attributes.get("properties") or {}
-    names = [name for name, value in sent.items() if value == operation.key and held.get(name)]
-    return any(held[name] != operation.key for name in names)
+    return [held.get(name) for name, value in sent.items() if value == operation.key]
 
 
 def _is_mere_refusal(held: Mapping[str, Any]) -> bool:
