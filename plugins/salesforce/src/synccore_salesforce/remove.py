@@ -4,7 +4,7 @@ Only what this sync made for this customer alone is deleted or made nameless. Wh
 made, is let go of: the values that this sync put there are emptied, and the record stays as it is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -224,7 +224,9 @@ class Remover:
             text = note or _LET_GO.format(why=_why(link))
             schema, renamed = self._place(link)
             row = Row(op=op, schema=schema, renamed=renamed, fields={}, id=link.remote_id)
-            row.fields = self._own_values(link, records.get(link.remote_id[:15]), alone=link.ours and not moved)
+            alone = link.ours and not moved
+            record, spared = records.get(link.remote_id[:15]), () if alone else self._names()
+            row.fields = self._own_values(link, record, spared=spared, with_key=not alone)
             row.notes.append(text)
             if row.fields:
                 rows.append(row)
@@ -257,24 +259,24 @@ class Remover:
             found |= {str(r["Id"])[:15]: r for r in records}
         return found
 
-    def _names(self) -> frozenset[str]:
+    def _names(self) -> set[str]:
         """Fields by which records are found: a converted lead's contact has them too."""
-        return frozenset(t.name for t in self._shaper.matching.search)
+        return {t.name for t in self._shaper.matching.search}
 
     def _own_values(
-        self, link: Link, record: Mapping[str, Any] | None, *, alone: bool, spared: Set[str] | None = None
+        self, link: Link, record: Mapping[str, Any] | None, *, spared: Collection[str], with_key: bool
     ) -> dict[str, Any]:
-        """Fields that hold what this sync put there, each with its blank. An opt-out is never taken back."""
+        """Fields that hold what this sync put there, each with its blank; of those that are `spared` none, and no
+        opt-out is ever taken back."""
         if record is None:
             return {}
         schema, renamed = self._place(link)
-        match = spared if spared is not None else frozenset[str]() if alone else self._names()
         empty: dict[str, Any] = {}
         for name, ours in link.fields.items():
             target = schema.get(renamed.get(name, name))
             if target is None or not target.updateable or target.required or target.type == "boolean":
                 continue
-            if target.name in match or target.external_id or link.left_out.get(name) not in (None, STILL):
+            if target.name in spared or target.external_id or link.left_out.get(name) not in (None, STILL):
                 continue
             if link.wanted(name, ours) or link.wanted(target.name, ours):
                 continue
@@ -283,7 +285,7 @@ class Remover:
                 empty[target.name] = None
         uid = link.uid.casefold()
         # A contact that a lead became has a key of its own, if any.
-        for key in () if alone or schema is not self._schema else self._keys():
+        for key in self._keys() if with_key and schema is self._schema else ():
             if key.updateable and str(record.get(key.name) or "").casefold() == uid:
                 empty[key.name] = None
         return empty
@@ -397,8 +399,7 @@ class Remover:
         record = self._records([link]).get(link.remote_id[:15])
         # An address is a name by which the org knows the people it has of itself; of who is in a record that we made
         # none stays.
-        spared = self._names() if link.adopted else frozenset[str]()
-        empty = self._own_values(link, record, alone=False, spared=spared)
+        empty = self._own_values(link, record, spared=self._names() if link.adopted else (), with_key=True)
         if not link.adopted:
             empty |= self._addresses_in(record or {}, link)
         if empty:
