@@ -411,12 +411,9 @@ class _Intake:
     def _take_over(self, change: Change) -> tuple[bool, list[str]]:
         """Move what belonged to the replaced keys here; whether there was anything, and on which routes twins were."""
         moved = False
-        # Said of the variable: to call `list[str]` takes several times as long, once for each record.
         taken: list[str] = []
         for old in change.replaces:
-            if old == change.key:
-                continue
-            known = self._snapshot(change.entity, old)
+            known = self._snapshot(change.entity, old) if old != change.key else None
             if known is not None and not known["deleted"]:
                 taken += move(
                     self._tx, known, change.key, self._unit.rules, now=self._now, known_at=self._order.known_at
